@@ -1,0 +1,177 @@
+# mistify: from neural networks to firmware.
+#
+#   make              build $(OUT)/libmistify.a and $(OUT)/mistify
+#   make test         install what is missing (Debian, Ubuntu), build, check the layers, run every test
+#   make demo         install what is missing, build, run the shipped example from model to firmware
+#   make lint         format, include layers, banned calls, self-contained headers (GOAL of scripts/lint.sh)
+#   make bench-NAME   run bench/NAME.c or bench/NAME.sh, which writes bench/results/NAME.json
+#   make golden-update  run the tests with MISTIFY_GOLDEN_UPDATE=1: golden tests rewrite their expected output
+#   make format, install, clean, help
+#
+#   BUILD=release|debug|asan|tsan   OUT=build/$(BUILD)   V=1 shows commands   CI=true makes warnings errors
+#   CC, CFLAGS, CPPFLAGS and LDFLAGS are honoured (added after ours), as are PREFIX and DESTDIR
+#   make test CK_RUN_SUITE=graph runs one suite: tests/**/test_graph.c
+
+BUILD  ?= release
+OUT    ?= build/$(BUILD)
+PREFIX ?= /usr/local
+V      ?= 0
+VERSION := 0.1.0
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+ifeq ($(filter $(BUILD),release debug asan tsan),)
+$(error BUILD=$(BUILD): want release, debug, asan or tsan)
+endif
+MAKEFLAGS += -j$(shell nproc 2>/dev/null || echo 2) --no-builtin-rules
+Q := $(if $(filter 1,$(V)),,@)
+say = $(if $(filter 1,$(V)),,@printf '  %-6s %s\n' $(1) $(2);)
+
+# ---- Sources, by wildcard.  The harness and the kernels of other machines are carried as text, not built here.
+export LC_ALL := C
+TOPS    := $(wildcard ir passes backend runtime frontend)
+KERNELS := runtime/kernels/generic/%
+ALL_SRC := $(if $(TOPS),$(shell find $(TOPS) -name '*.[ch]' -o -name '*.def' | sort))
+HOST_C  := $(filter-out backend/harness/%,$(filter %.c,$(ALL_SRC)))
+HOST_C  := $(filter-out runtime/kernels/%,$(HOST_C)) $(filter $(KERNELS),$(HOST_C))
+LIB_C   := $(filter-out frontend/cli/main.c,$(HOST_C))
+MAIN_C  := $(wildcard frontend/cli/main.c)
+EMBED   := $(filter runtime/kernels/% runtime/device/%,$(ALL_SRC)) $(wildcard backend/boards/*.yaml \
+           frontend/cli/*.html) $(if $(wildcard backend/harness),$(shell find backend/harness -type f ! -name '*.md'))
+EMBED   := $(sort $(EMBED))
+TEST_C  := $(if $(wildcard tests),$(shell find tests -name '*.c' ! -path 'tests/data/*' ! -path 'tests/fuzz/*' | sort))
+SUITES  := $(foreach f,$(TEST_C),$(if $(filter test_%,$(notdir $f)),$f))
+TOOL_C  := $(wildcard examples/*/*.c)
+LIB     := $(OUT)/libmistify.a
+BIN     := $(if $(MAIN_C),$(OUT)/mistify)
+TOOLS   := $(TOOL_C:%.c=$(OUT)/%)
+
+# ---- Flags.  No contraction of a*b+c into one rounding anywhere: results are the same bytes on each machine.
+WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wwrite-strings \
+        -Wcast-qual -Wvla
+OPT_release := -O2 -g
+OPT_debug   := -O0 -g3
+OPT_asan    := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+OPT_tsan    := -O1 -g -fsanitize=thread
+HOT_release := -O3
+HOT_asan    := -O2
+HOT_tsan    := -O2
+HOT         := $(HOT_$(BUILD))
+X86_64      := $(filter x86_64%,$(shell $(CC) -dumpmachine 2>/dev/null))
+# Sanitizers make gcc's flow warnings guess wrong, so they are no errors there.
+WERROR      := $(if $(filter true,$(CI)),$(if $(filter release debug,$(BUILD)),-Werror))
+
+pkg    = $(or $(shell pkg-config $(1) $(2) 2>/dev/null),$(3))
+system = $(patsubst -I%,-isystem %,$(1))
+LIBS_CFLAGS := $(call system,$(call pkg,--cflags,openblas yaml-0.1 libxxhash,))
+LIBS        := $(call pkg,--libs,openblas yaml-0.1 libxxhash,-lopenblas -lyaml -lxxhash) -lpthread -lm
+TEST_CFLAGS := $(call system,$(call pkg,--cflags,check,)) -Wno-missing-prototypes -Wno-gnu-zero-variadic-macro-arguments
+TEST_LIBS   := $(call pkg,--libs,check,-lcheck -lsubunit -lrt -lm)
+
+compile = $(CC) -std=c11 -D_POSIX_C_SOURCE=200809L -I. $(WARN) $(WERROR) $(OPT_$(BUILD)) -ffp-contract=off \
+          $(LIBS_CFLAGS) -pthread -MMD -MP
+link    = $(CC) $(OPT_$(BUILD)) -pthread -Wl,--as-needed
+
+# Parse-time stamps: rewritten only when their text changes, so changed flags or file lists rebuild what they touch.
+stamp = $(shell mkdir -p $(dir $(1)); f='$(subst ','\'',$(2))'; \
+        [ -f $(1) ] && [ "$$f" = "$$(cat $(1))" ] || printf '%s\n' "$$f" > $(1))
+ifneq ($(filter-out help clean format lint test demo,$(or $(MAKECMDGOALS),all)),)
+$(call stamp,$(OUT)/gen/flags.stamp,$(compile) $(HOT) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) $(LIBS) $(TEST_CFLAGS) $(TEST_LIBS))
+$(call stamp,$(OUT)/gen/sources.stamp,$(ALL_SRC))
+$(call stamp,$(OUT)/gen/embed.stamp,$(EMBED))
+$(call stamp,$(OUT)/gen/suites.stamp,$(TEST_C))
+endif
+
+.PHONY: all help test run-tests demo run-demo lint format golden-update install clean
+.DELETE_ON_ERROR:
+
+all: $(LIB) $(BIN)
+
+help:
+	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
+
+# ---- Library and command
+obj = $(patsubst %.c,$(OUT)/obj/%.o,$(1))
+GEN_OBJ := $(OUT)/obj/gen/embedded.o $(OUT)/obj/gen/fingerprints.o
+LIB_OBJ := $(call obj,$(LIB_C)) $(GEN_OBJ)
+
+$(OUT)/obj/runtime/%.o: HOT_FLAGS = $(HOT)
+$(OUT)/obj/runtime/engine/simd/%.o: HOT_FLAGS = $(HOT) $(if $(X86_64),-march=x86-64-v3)
+$(OUT)/obj/tests/%.o: HOT_FLAGS = $(TEST_CFLAGS)
+
+$(OUT)/obj/gen/%.o: $(OUT)/gen/%.c $(OUT)/gen/flags.stamp
+	@mkdir -p $(@D)
+	$(call say,CC,$<)$(compile) $(TEST_CFLAGS) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+
+$(OUT)/obj/%.o: %.c $(OUT)/gen/flags.stamp
+	@mkdir -p $(@D)
+	$(call say,CC,$<)$(compile) $(HOT_FLAGS) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+
+$(LIB): $(LIB_OBJ) $(OUT)/gen/sources.stamp
+	$(call say,AR,$@)rm -f $@; $(AR) rcs $@ $(LIB_OBJ)
+
+$(OUT)/mistify: $(call obj,$(MAIN_C)) $(LIB)
+	$(call say,LD,$@)$(link) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+$(OUT)/gen/embedded.c: $(EMBED) scripts/embed.sh $(OUT)/gen/embed.stamp
+	$(call say,GEN,$@)printf '%s\n' $(EMBED) | sed '/^$$/d' | scripts/embed.sh > $@
+
+$(OUT)/gen/fingerprints.c: $(ALL_SRC) scripts/fingerprints.sh $(OUT)/gen/sources.stamp
+	$(call say,GEN,$@)printf '%s\n' $(ALL_SRC) | sed '/^$$/d' | scripts/fingerprints.sh > $@
+
+# ---- Tests, the example, benchmarks
+$(OUT)/gen/suites.c: scripts/suites.sh $(OUT)/gen/suites.stamp
+	$(call say,GEN,$@)printf '%s\n' $(SUITES) | sed '/^$$/d' | scripts/suites.sh > $@
+
+$(OUT)/check-mistify: $(call obj,$(TEST_C)) $(OUT)/obj/gen/suites.o $(LIB)
+	$(call say,LD,$@)$(link) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(TEST_LIBS) $(LIBS)
+
+$(TOOLS): $(OUT)/%: $(OUT)/obj/%.o $(LIB)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(link) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+# The packages come first, so that a second make sees them when it reads this file.
+test demo:
+	@scripts/install-deps $@
+	@$(MAKE) --no-print-directory run-$(@:test=tests)
+
+run-tests: all $(OUT)/check-mistify $(TOOLS)
+	@tests/layers.sh
+	@$(OUT)/check-mistify
+
+golden-update: all $(OUT)/check-mistify
+	MISTIFY_GOLDEN_UPDATE=1 $(OUT)/check-mistify
+
+run-demo: all $(TOOLS)
+	@MISTIFY=$(OUT)/mistify TOOLS=$(OUT)/examples/01-label-reader examples/01-label-reader/demo.sh
+
+$(OUT)/bench/%: $(OUT)/obj/bench/%.o $(LIB)
+	@mkdir -p $(@D) && $(link) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+bench-%: all
+	@mkdir -p bench/results
+	@if [ -f bench/$*.c ]; then $(MAKE) --no-print-directory $(OUT)/bench/$* && $(OUT)/bench/$*; \
+	  elif [ -f bench/$*.sh ]; then MISTIFY=$(OUT)/mistify bench/$*.sh; \
+	  else echo "bench-$*: no bench/$*.c and no bench/$*.sh" >&2; exit 1; fi
+
+# ---- Source care, installation
+lint:
+	@scripts/install-deps lint
+	@CC=$(CC) scripts/lint.sh
+
+format:
+	@git ls-files -co --exclude-standard '*.c' '*.h' | xargs clang-format -i
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/include/mistify
+	$(if $(BIN),install -m 755 $(BIN) $(DESTDIR)$(PREFIX)/bin)
+	install -m 644 $(LIB) $(DESTDIR)$(PREFIX)/lib
+	@for h in $(filter %.h %.def,$(ALL_SRC)); do install -D -m 644 $$h $(DESTDIR)$(PREFIX)/include/mistify/$$h; done
+	@printf '%s\n' 'prefix=$(PREFIX)' 'Name: mistify' 'Description: compiler from neural networks to firmware' \
+	  'Version: $(VERSION)' 'Requires.private: openblas yaml-0.1 libxxhash' 'Cflags: -I$${prefix}/include/mistify' \
+	  'Libs: -L$${prefix}/lib -lmistify -lpthread -lm' > $(DESTDIR)$(PREFIX)/lib/pkgconfig/mistify.pc
+
+clean:
+	rm -rf $(OUT)
+
+-include $(patsubst %.o,%.d,$(LIB_OBJ) $(call obj,$(MAIN_C) $(TEST_C) $(TOOL_C)))

@@ -1,0 +1,11 @@
+/* The suites that the build found: each test_NAME.c below tests defines `Suite *suite_NAME(void)`. */
+#ifndef MISTIFY_TESTS_SUITES_H
+#define MISTIFY_TESTS_SUITES_H
+
+#include <check.h>
+#include <stddef.h>
+
+extern Suite *(*const test_suites[])(void);
+extern const size_t test_suites_count;
+
+#endif
