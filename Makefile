@@ -23,7 +23,10 @@ endif
 ifeq ($(filter $(BUILD),release debug asan tsan),)
 $(error BUILD=$(BUILD): want release, debug, asan or tsan)
 endif
-MAKEFLAGS += -j$(shell nproc 2>/dev/null || echo 2) --no-builtin-rules
+ifeq ($(MAKELEVEL),0)
+MAKEFLAGS += -j$(shell nproc 2>/dev/null || echo 2)
+endif
+MAKEFLAGS += --no-builtin-rules
 Q := $(if $(filter 1,$(V)),,@)
 say = $(if $(filter 1,$(V)),,@printf '  %-6s %s\n' $(1) $(2);)
 
@@ -42,9 +45,10 @@ EMBED   := $(sort $(EMBED))
 TEST_C  := $(if $(wildcard tests),$(shell find tests -name '*.c' ! -path 'tests/data/*' ! -path 'tests/fuzz/*' | sort))
 SUITES  := $(foreach f,$(TEST_C),$(if $(filter test_%,$(notdir $f)),$f))
 TOOL_C  := $(wildcard examples/*/*.c)
+MAINS   := $(if $(TOOL_C),$(shell grep -lE '^int main\b' $(TOOL_C)))
 LIB     := $(OUT)/libmistify.a
 BIN     := $(if $(MAIN_C),$(OUT)/mistify)
-TOOLS   := $(TOOL_C:%.c=$(OUT)/%)
+TOOLS   := $(MAINS:%.c=$(OUT)/%)
 
 # ---- Flags.  No contraction of a*b+c into one rounding anywhere: results are the same bytes on each machine.
 WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wwrite-strings \
@@ -126,7 +130,9 @@ $(OUT)/gen/suites.c: scripts/suites.sh $(OUT)/gen/suites.stamp
 $(OUT)/check-mistify: $(call obj,$(TEST_C)) $(OUT)/obj/gen/suites.o $(LIB)
 	$(call say,LD,$@)$(link) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(TEST_LIBS) $(LIBS)
 
-$(TOOLS): $(OUT)/%: $(OUT)/obj/%.o $(LIB)
+# An example's program: the file with its main, and all files beside it that have none.
+$(foreach m,$(MAINS),$(eval $(OUT)/$(m:.c=): $(call obj,$m $(filter-out $(MAINS),$(wildcard $(dir $m)*.c))) $(LIB)))
+$(TOOLS):
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(link) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
