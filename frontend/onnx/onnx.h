@@ -1,0 +1,17 @@
+/* ONNX: import into a Graph, export from one. */
+#ifndef FRONTEND_ONNX_ONNX_H
+#define FRONTEND_ONNX_ONNX_H
+
+#include "ir/graph.h"
+
+/* Import. Interface (names, order, layouts of inputs and outputs) stays the file's; NHWC convolutions stand
+ * between Transposes, which `layout` removes. A symbolic first dimension becomes DIM_BATCH. Constant chains are
+ * folded on the way (by the generic kernels). All that is unsupported is reported at once; NULL then. */
+Graph *onnx_import(const char *path, Diag *d);
+/* The same from bytes, which the graph keeps alive; `path` for messages. */
+Graph *onnx_import_bytes(Blob *bytes, const char *path, Diag *d);
+
+/* Export a float graph (opset 13); atomic. Transposes are added where ONNX wants NCHW. */
+bool onnx_export(const Graph *g, const char *path, Diag *d);
+
+#endif

@@ -1,0 +1,34 @@
+/* Files: whole-file reads, writes that appear all at once, folders. Errors go to a Diag with the path. */
+#ifndef IR_BASE_FILE_H
+#define IR_BASE_FILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "ir/base/arena.h"
+#include "ir/base/diag.h"
+
+/* The whole file, NUL-terminated for convenience (the NUL is not counted in *n); arena-owned. NULL: reported. */
+char *file_read(Arena *a, const char *path, size_t *n, Diag *d);
+
+/* Write beside `path`, flush to disk, rename over it: afterwards the file is whole or as it was before.
+ * Errors (a full disk too) are reported, the partial file removed. */
+bool file_write(const char *path, const void *bytes, size_t n, Diag *d);
+
+bool file_exists(const char *path);
+bool file_is_dir(const char *path);
+/* mkdir -p */
+bool file_make_dirs(const char *path, Diag *d);
+/* rm -rf; true when nothing is left (also when nothing was there) */
+bool file_remove_tree(const char *path);
+
+/* dir/name, or name when it is absolute or dir is NULL or "" */
+char *path_join(Arena *a, const char *dir, const char *name);
+/* The folder part of path ("." when it has none). */
+char *path_dir(Arena *a, const char *path);
+/* The last part of path without folder; points into path. */
+const char *path_base(const char *path);
+/* The extension with its dot, or "". */
+const char *path_ext(const char *path);
+
+#endif

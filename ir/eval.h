@@ -1,0 +1,21 @@
+/* Reference evaluation: runs a graph's kernel calls one after the other on the host. The oracle. */
+#ifndef IR_EVAL_H
+#define IR_EVAL_H
+
+#include "ir/graph.h"
+#include "ir/tensor.h"
+
+/* An Evaluator is built once per graph (static shapes) and run many times. */
+typedef struct Evaluator Evaluator;
+Evaluator *evaluator_new(const Graph *g, Diag *d); /* NULL: reported. g must outlive it. */
+void evaluator_free(Evaluator *e);
+/* inputs[i]: dense bytes of graph input i, aligned as its dtype. Not copied, not written. */
+void evaluator_run(Evaluator *e, const void *const *inputs);
+/* Bytes of any value after a run: outputs, intermediates, constants. */
+const void *evaluator_value(const Evaluator *e, ValId v);
+
+/* One shot with Tensors; the graph's symbolic batch is bound to the inputs'. Outputs are allocated for the caller
+ * (tensor_free each). Reports and returns false on wrong count, dtype or shape. */
+bool graph_eval(const Graph *g, const Tensor *in, uint32_t n_in, Tensor *out, Diag *d);
+
+#endif

@@ -1,0 +1,137 @@
+/* Graph: the intermediate representation. Two arrays, values and nodes, 32-bit ids, one arena.
+ *
+ *   inputs -> [node] -> value -> [node] -> ... -> outputs          constants are values with a blob
+ *
+ * Nodes stand in topological order (graph_verify checks it). There is no layout flag: convolutions and
+ * pools are NHWC, every other operator is defined by its axes. The batch may be symbolic (DIM_BATCH).
+ * A pass never edits a Graph it was given: it builds a new one through a value map (Rewrite, below), so
+ * that dead code, order and dense ids come for free and the input survives as teacher and for diffs.
+ * One who builds a graph may still edit it until it is handed on.
+ */
+#ifndef IR_GRAPH_H
+#define IR_GRAPH_H
+
+#include "ir/base/arena.h"
+#include "ir/base/blob.h"
+#include "ir/base/diag.h"
+#include "ir/op.h"
+#include "ir/types.h"
+
+typedef struct Value {
+  const char *name; /* may be NULL; not part of the hash */
+  DType dtype;
+  Shape shape;
+  Quant quant;
+  Blob *blob;  /* constant bytes, dense, row-major, little-endian; NULL: computed or input */
+  NodeId def;  /* the node that computes it; NO_NODE: input or constant */
+} Value;
+
+typedef struct Node {
+  OpKind op;
+  uint32_t n_in, n_out;
+  ValId *in; /* NO_VAL: an optional input left out */
+  ValId *out;
+  void *attrs; /* the operator's struct; use ATTRS(node, conv) */
+  Loc loc;     /* where it came from; kept through rewriting */
+} Node;
+
+typedef struct Graph {
+  Arena *arena;
+  const char *name;
+  Value *vals; /* vals[0] is unused */
+  uint32_t n_vals;
+  size_t cap_vals;
+  Node *nodes;
+  uint32_t n_nodes;
+  size_t cap_nodes;
+  ValId *inputs, *outputs;
+  uint32_t n_inputs, n_outputs;
+  size_t cap_inputs, cap_outputs;
+} Graph;
+
+#define ATTRS(node, ident) ((ident##_attrs *)(node)->attrs)
+#define CATTRS(node, ident) ((const ident##_attrs *)(node)->attrs)
+
+/* -- building (ir/graph.c) -- */
+Graph *graph_new(const char *name);
+void graph_free(Graph *g); /* NULL is allowed; drops its references to blobs */
+
+ValId graph_input(Graph *g, const char *name, DType t, const Shape *s);
+/* A constant. Takes over the caller's reference to `blob` (size: count * dtype_size, asserted). */
+ValId graph_const(Graph *g, const char *name, DType t, const Shape *s, Blob *blob);
+/* Copies `count` elements of dtype t into a new blob. */
+ValId graph_const_data(Graph *g, const char *name, DType t, const Shape *s, const void *data);
+void graph_output(Graph *g, ValId v);
+
+/* Append a node: copies the ids and attrs (NULL: defaults), makes its output value(s) named `name`, infers.
+ * Returns the first output, or NO_VAL when inference failed (reported at loc; the node is removed again).
+ * Quantization of an output that the operator does not hand on is set by graph_set_quant before or after;
+ * Quantize needs it before use. */
+ValId graph_node(Graph *g, OpKind op, const void *attrs, const ValId *in, uint32_t n_in, const char *name,
+                 const Loc *loc, Diag *d);
+/* Unary and binary shorthands of graph_node. */
+ValId graph_node1(Graph *g, OpKind op, const void *attrs, ValId x, const char *name, const Loc *loc, Diag *d);
+ValId graph_node2(Graph *g, OpKind op, const void *attrs, ValId x, ValId y, const char *name, const Loc *loc, Diag *d);
+
+/* Copies scale and zero into the arena. */
+void graph_set_quant(Graph *g, ValId v, int n, int axis, const float *scale, const int32_t *zero);
+
+/* -- asking -- */
+static inline Value *graph_val(const Graph *g, ValId v) { return &g->vals[v]; }
+static inline const Node *graph_def(const Graph *g, ValId v) {
+  return g->vals[v].def == NO_NODE ? NULL : &g->nodes[g->vals[v].def];
+}
+static inline bool val_is_const(const Graph *g, ValId v) { return v != NO_VAL && g->vals[v].blob != NULL; }
+/* The constant's elements (aligned); asserts that v is a constant. */
+const void *val_data(const Graph *g, ValId v);
+/* Bytes of the value, batch counted as 1 where it is symbolic. */
+size_t val_bytes(const Graph *g, ValId v);
+/* uses[v] = number of nodes (and graph outputs) that read v; array of n_vals in `a`. */
+uint32_t *graph_uses(const Graph *g, Arena *a);
+/* Multiply-accumulates and parameters, batch 1. MACs: Conv, DepthwiseConv, FullyConnected, MatMul. */
+int64_t node_macs(const Graph *g, const Node *n);
+int64_t graph_macs(const Graph *g);
+int64_t graph_params(const Graph *g); /* elements of all constants that a node reads */
+
+/* Hash of meaning: structure, attributes, dtypes, shapes, quantization, constants; no names, no locations. */
+Hash graph_hash(const Graph *g);
+
+/* -- copying (ir/rewrite.c) -- */
+/* A graph under construction from another one. Walk the source's nodes in order; map[v] is the new id of
+ * the old value v (NO_VAL: not copied yet). Constants are copied at first use, sharing the blob. */
+typedef struct Rewrite {
+  const Graph *from;
+  Graph *to;
+  ValId *map;
+  const char *pass; /* written to the Loc of new nodes; NULL keeps it */
+} Rewrite;
+
+void rewrite_begin(Rewrite *r, const Graph *from, const char *pass); /* new graph with the same inputs */
+ValId rewrite_val(Rewrite *r, ValId old);                            /* new id, copying a constant if needed */
+/* Copy a node as it is, inputs through the map, outputs re-inferred (quantization kept). */
+bool rewrite_copy(Rewrite *r, const Node *n, Diag *d);
+/* Finish: outputs through the map, unused nodes and constants dropped, ids dense. Frees r's own memory.
+ * Returns NULL (and frees the new graph) when !ok. */
+Graph *rewrite_end(Rewrite *r, bool ok, Diag *d);
+
+Graph *graph_clone(const Graph *g);
+/* The same graph with the batch of every input made `n` (DIM_BATCH: symbolic). A fixed leading 1 that is a
+ * batch in all but name is found by re-inference: leading dimensions of Reshape attributes follow. NULL and a
+ * report where the graph does not allow it. */
+Graph *graph_with_batch(const Graph *g, int64_t n, Diag *d);
+
+/* -- checking (ir/verify.c) -- */
+/* All rules of the IR; collects up to DIAG_MAX errors. */
+bool graph_verify(const Graph *g, Diag *d);
+
+/* -- text form (ir/print.c, ir/parse.c); grammar at the top of ir/print.c -- */
+struct StrBuf;
+/* Constants of more than `max_inline` elements are printed as a hash reference (then the text does not
+ * parse back alone); SIZE_MAX prints all. */
+void graph_print(const Graph *g, struct StrBuf *out, size_t max_inline);
+Graph *graph_parse(const char *text, const char *file, Diag *d);
+/* Our binary file: the text form with constants by number, then their bytes. Magic "MISTIFY1". */
+void graph_serialize(const Graph *g, struct StrBuf *out);
+Graph *graph_deserialize(Blob *bytes, const char *file, Diag *d); /* constants are views into `bytes` */
+
+#endif

@@ -1,0 +1,49 @@
+/* A pass: a pure function from a Graph to a new Graph (decision 4). One file, one row in passes.def. */
+#ifndef PASSES_PASS_H
+#define PASSES_PASS_H
+
+#include "ir/cost.h"
+#include "ir/graph.h"
+#include "ir/step.h"
+
+struct Dataset; /* runtime/data/dataset.h */
+
+/* What a pass may ask for beside its graph. Fields that it does not need may be NULL. */
+typedef struct PassCtx {
+  const char *params;         /* the text between braces: "macs=0.5,steps=4"; "" when none */
+  const struct Dataset *data; /* training split: calibration, importance, retraining */
+  const Graph *teacher;       /* the original, for distillation */
+  const CostModel *cost;
+  const Host *host;
+  uint64_t seed;
+} PassCtx;
+
+/* Returns a new graph (the caller frees it), or NULL and a report. Never edits g. */
+typedef Graph *PassFn(const Graph *g, const PassCtx *ctx, Diag *d);
+
+typedef struct Pass {
+  const char *name, *doc, *params_doc; /* params_doc: "macs=F target share of MACs; ..." or "" */
+  PassFn *run;
+  bool needs_data;
+} Pass;
+
+extern const Pass passes[]; /* passes/pipeline.c, from passes.def */
+extern const int n_passes;
+const Pass *pass_find(const char *name);
+
+/* Read "key=value" from params text. false when absent. */
+bool pass_param(const char *params, const char *key, char *value, size_t n);
+double pass_param_num(const char *params, const char *key, double otherwise, bool *bad);
+
+/* Run "fold,bnfuse,prune{macs=0.5}". */
+typedef struct PipelineOptions {
+  bool verify_each;       /* graph_verify after every pass */
+  const char *dump_after; /* pass name or "all": text form to dump_to */
+  FILE *dump_to;
+  /* Called after each pass, for the report; may be NULL. */
+  void (*after)(void *ctx, const char *pass, const Graph *g, double seconds);
+  void *after_ctx;
+} PipelineOptions;
+Graph *pipeline_run(const Graph *g, const char *text, const PassCtx *ctx, const PipelineOptions *opt, Diag *d);
+
+#endif

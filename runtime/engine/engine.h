@@ -1,0 +1,98 @@
+/* The tensor engine: float32 forward and backward over a Graph, on the host, on our own threads over OpenBLAS.
+ *
+ * A Session holds activation and gradient buffers and optimizer state beside the graph (decision 9). Images are
+ * NHWC; the graph has been through `layout` (no Transpose around convolutions) and keeps BatchNormalization.
+ * Training mode: BatchNormalization uses batch statistics and updates running ones.
+ * Determinism: the batch is split into a fixed number of shards (independent of the number of threads), each
+ * shard reduces into its own gradient, shards are summed in order: same bytes at any thread count.
+ */
+#ifndef RUNTIME_ENGINE_ENGINE_H
+#define RUNTIME_ENGINE_ENGINE_H
+
+#include "ir/graph.h"
+#include "ir/step.h"
+#include "runtime/data/dataset.h"
+
+typedef struct Session Session;
+
+typedef struct SessionOptions {
+  int batch;      /* examples per step */
+  int threads;
+  bool training;  /* allocate gradients */
+} SessionOptions;
+
+/* g: symbolic or fixed batch; f32. A final Softmax is cut off: outputs are then logits (session_logits).
+ * NULL: reported (an operator that is not differentiable, with its location). g must outlive the session. */
+Session *session_new(const Graph *g, const SessionOptions *opt, Diag *d);
+void session_free(Session *s);
+
+/* x [n][item] float32, n <= batch. Returns logits [n][classes], owned by the session, valid until the next call. */
+const float *session_forward(Session *s, const float *x, int n, bool train_mode);
+/* Value v's activations of the last forward ([n][...]); NULL when the session does not keep it. */
+const float *session_activation(const Session *s, ValId v);
+/* dlogits [n][classes]: gradient of the mean loss. Fills parameter gradients (and activation gradients). */
+void session_backward(Session *s, const float *dlogits, int n);
+/* Gradient of parameter (constant) v after backward, or of a kept activation; NULL: none. */
+const float *session_gradient(const Session *s, ValId v);
+/* Parameter v's current values, writable by optimizers and tests; NULL when v is no trainable constant. */
+float *session_param(Session *s, ValId v);
+
+typedef struct Sgd {
+  float lr, momentum, weight_decay;
+  bool nesterov; /* weight decay is not applied to BatchNormalization's parameters nor biases */
+} Sgd;
+void session_sgd(Session *s, const Sgd *o);
+
+/* A new graph with the session's parameters as new blobs. */
+Graph *session_graph(const Session *s);
+
+/* -- losses (engine/loss.c): return the mean loss, fill dlogits -- */
+float loss_cross_entropy(const float *logits, const int32_t *labels, int n, int classes, float smoothing, float *dlogits);
+/* (1-mix) * CE(labels) + mix * T^2 * KL(teacher_T || student_T) (Hinton 2015); labels may be NULL with mix == 1. */
+float loss_distill(const float *logits, const float *teacher, const int32_t *labels, int n, int classes, float temperature,
+                   float mix, float *dlogits);
+
+/* -- training (engine/train.c) -- */
+typedef struct TrainOptions {
+  int epochs;          /* or less, by images */
+  int64_t images;      /* > 0: stop after this many images seen, instead of epochs */
+  int batch, threads;
+  float lr, momentum, weight_decay, warmup; /* cosine from lr to 0 over the whole run; warmup: share of steps, linear */
+  float temperature, mix; /* distillation; mix 0: labels only */
+  bool flip;
+  int crop;
+  uint64_t seed;
+  const char *log_path;  /* one JSON line per epoch; NULL: none */
+} TrainOptions;
+void train_options_default(TrainOptions *o);
+
+typedef struct TrainResult {
+  double seconds, loss, train_accuracy;
+  int64_t images;
+} TrainResult;
+/* Train a copy of g; teacher may be NULL. Returns the new graph (BatchNormalization running statistics
+ * included), NULL and a report otherwise. Final epoch, not best. */
+Graph *train_graph(const Graph *g, const Graph *teacher, const Dataset *ds, const TrainOptions *o, const Host *host,
+                   TrainResult *res, Diag *d);
+/* Re-estimate BatchNormalization's statistics on `n` unaugmented training images (cumulative mean). */
+Graph *reestimate_bn(const Graph *g, const Dataset *ds, uint32_t n, const Host *host, Diag *d);
+
+/* -- evaluation (engine/accuracy.c) -- */
+typedef struct Accuracy {
+  uint32_t n, correct;
+  double top1, stderr_; /* shares 0..1; sqrt(p (1-p) / n) */
+} Accuracy;
+/* Float graphs by the engine, int8 graphs by the generic kernels (ir/eval) on threads; the input is
+ * quantized as the graph's input asks. Argmax over the last output's elements; first wins on ties.
+ * logits, when not NULL: receives [n][classes] float. */
+bool graph_accuracy(const Graph *g, const Split *s, const Normalize *nz, int threads, const Host *host, Accuracy *out,
+                    float *logits, Diag *d);
+
+/* -- importance and statistics for passes (engine/stats.c) -- */
+/* Per-value ranges on calibration data: lo, hi of each f32 value over the first n training images, n_vals entries. */
+bool collect_ranges(const Graph *g, const Dataset *ds, uint32_t n, const Host *host, float *lo, float *hi, Diag *d);
+/* Taylor importance: for each 4-D or 2-D value v with importance[v] != NULL, adds sum over images of
+ * (sum over positions of activation * gradient)^2 per channel (innermost axis), on n training images. */
+bool collect_taylor(const Graph *g, const Dataset *ds, uint32_t n, const Host *host, double **importance, Diag *d);
+
+#endif

@@ -1,0 +1,186 @@
+/* The kernel interface. This text ships in generated code: freestanding C99, nothing else of ours.
+ *
+ * Every compute kernel has one signature:
+ *
+ *   void NAME__SET(const void *params, const mf_view *in, const mf_view *out,
+ *                  int32_t y0, int32_t y1, void *scratch);
+ *
+ *   params   the operator's struct below: shapes, constants, weights with their strides
+ *   in, out  one view per tensor
+ *   y0, y1   the output rows to compute, y0 <= y < y1; a kernel writes these rows and no other byte
+ *   scratch  as many bytes as the kernel's scratch function asks for (NULL when that is 0)
+ *
+ * What a row is: of an image [H,W,C] it is one line, [W,C]; of every other tensor the kernel's header says.
+ * The batch is a loop outside: a kernel sees one image.
+ *
+ *   view of a whole tensor            view of a ring of 3 rows, of which row y lies at base + (y % 3) * row
+ *   base -> | row 0 | row 1 | ...     base -> | row 3 | row 4 | row 2 |
+ *
+ * Weight strides let a narrower variant read a slice of wider weights: element (o, tap, i) of a
+ * convolution lies at w[o * w_out + tap * w_tap + i].
+ */
+#ifndef MF_KERNEL_H
+#define MF_KERNEL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifndef MF_KERNEL /* generated code defines it as static */
+#define MF_KERNEL
+#endif
+
+typedef struct mf_view {
+  void *base;   /* row 0 (of a ring: slot 0); inputs are only read */
+  int32_t row;  /* bytes from one row to the next */
+  int32_t ring; /* rows held; 0: all of them */
+} mf_view;
+
+typedef void mf_kernel_fn(const void *params, const mf_view *in, const mf_view *out, int32_t y0, int32_t y1,
+                          void *scratch);
+
+/* The address of row y. */
+static inline void *mf_row(const mf_view *v, int32_t y) {
+  return (char *)v->base + (ptrdiff_t)(v->ring ? y % v->ring : y) * v->row;
+}
+
+/* A window that slides over an image. Sizes in elements. */
+typedef struct mf_window {
+  int32_t in_h, in_w, in_c, out_h, out_w, out_c;
+  int32_t k_h, k_w, stride_h, stride_w, pad_top, pad_left, dil_h, dil_w;
+} mf_window;
+
+/* Conv and DepthwiseConv. in: x [in_h][in_w][in_c]; out: y [out_h][out_w][out_c]; a row is a line.
+ * Conv: output channel o of group g = o / (out_c / groups) reads channels of that group alone.
+ * Depthwise: tap (ky,kx) of channel o lies at w[(ky * k_w + kx) * w_tap + o], w_out unused. */
+typedef struct mf_conv_f32 {
+  mf_window g;
+  int32_t groups, w_tap, w_out;
+  float lo, hi; /* output limits of the fused activation */
+  const float *w, *bias; /* bias may be NULL */
+} mf_conv_f32;
+
+/* int8: acc = bias + sum (x - in_zero) * w; y = clamp(out_zero + requantize(acc, mult[o], shift[o]), lo, hi).
+ * mult: Q31 multipliers; shift: left shift where positive. Rounding: TFLM's double rounding. */
+typedef struct mf_conv_s8 {
+  mf_window g;
+  int32_t groups, w_tap, w_out;
+  int32_t in_zero, out_zero, lo, hi;
+  const int8_t *w;
+  const int32_t *bias; /* may be NULL */
+  const int32_t *mult;
+  const int8_t *shift;
+} mf_conv_s8;
+
+/* FullyConnected: x [rows][k], w [n][k], y [rows][n]; a row is one vector. */
+typedef struct mf_fc_f32 {
+  int32_t k, n, w_out;
+  float lo, hi;
+  const float *w, *bias;
+} mf_fc_f32;
+
+typedef struct mf_fc_s8 {
+  int32_t k, n, w_out;
+  int32_t in_zero, w_zero, out_zero, lo, hi;
+  int32_t per_channel; /* 1: mult[n], shift[n]; 0: one of each */
+  const int8_t *w;
+  const int32_t *bias, *mult;
+  const int8_t *shift;
+} mf_fc_s8;
+
+/* Pools; out_c == in_c. */
+typedef struct mf_pool_f32 {
+  mf_window g;
+  int32_t count_include_pad;
+  float lo, hi;
+} mf_pool_f32;
+
+typedef struct mf_pool_s8 {
+  mf_window g;
+  int32_t lo, hi;
+} mf_pool_s8;
+
+enum { MF_MAX_DIMS = 6 };
+
+/* Strided copy of a block of elements: Transpose, Slice, Concat, Pad, Gather's pieces.
+ * dims[0] is the row axis: element (i0, .., i5) goes from in byte offset sum i*src[] to out offset sum i*dst[].
+ * The views' row is not used: src[0] and dst[0] are. Strides in bytes, may be negative (src). */
+typedef struct mf_copy {
+  int32_t rank, elem; /* elem: bytes of one element: 1, 2, 4, 8 */
+  int32_t dims[MF_MAX_DIMS], src[MF_MAX_DIMS], dst[MF_MAX_DIMS];
+} mf_copy;
+
+/* Fill rows of `n` elements with a constant (Pad). */
+typedef struct mf_fill {
+  int32_t n, elem;
+  int32_t value_lo, value_hi; /* the element's bits, little-endian, low and high word */
+} mf_fill;
+
+/* Gather: out row r = block of `block` bytes number index[r]; in[0] the data, in[1] indices (i64 or i32).
+ * Rows are index positions; `outer` repeats. Negative indices count from the end. */
+typedef struct mf_gather {
+  int32_t outer, axis_len, count, block, index_bytes;
+} mf_gather;
+
+/* Elementwise with broadcasting: dims[0] is the row axis; strides in elements, 0 where broadcast. */
+typedef struct mf_binary {
+  int32_t rank;
+  int32_t dims[MF_MAX_DIMS], a[MF_MAX_DIMS], b[MF_MAX_DIMS];
+  float lo, hi; /* f32 kernels: limits of the fused activation */
+} mf_binary;
+
+/* int8 Add and Sub (TFLite: both inputs brought to one scale after `left_shift`, multiplied, summed, rounded). */
+typedef struct mf_add_s8 {
+  int32_t rank;
+  int32_t dims[MF_MAX_DIMS], a[MF_MAX_DIMS], b[MF_MAX_DIMS];
+  int32_t a_zero, b_zero, out_zero, left_shift;
+  int32_t a_mult, a_shift, b_mult, b_shift, out_mult, out_shift; /* b_mult < 0: Sub */
+  int32_t lo, hi;
+} mf_add_s8;
+
+typedef struct mf_mul_s8 {
+  int32_t rank;
+  int32_t dims[MF_MAX_DIMS], a[MF_MAX_DIMS], b[MF_MAX_DIMS];
+  int32_t a_zero, b_zero, out_zero, out_mult, out_shift, lo, hi;
+} mf_mul_s8;
+
+/* Unary, `n` elements a row. p, q: the operator's attributes (limits, slope, ...). */
+typedef struct mf_unary_f32 {
+  int32_t n;
+  float p, q;
+} mf_unary_f32;
+
+/* Any int8 -> int8 function by table: y = table[x + 128]. */
+typedef struct mf_lut_s8 {
+  int32_t n;
+  const int8_t *table; /* [256] */
+} mf_lut_s8;
+
+/* Quantize, Dequantize, requantize. */
+typedef struct mf_quant {
+  int32_t n;
+  float scale;
+  int32_t zero, lo, hi;
+} mf_quant;
+
+typedef struct mf_requant {
+  int32_t n, in_zero, out_zero, mult, shift, lo, hi;
+} mf_requant;
+
+/* Softmax over the innermost n elements of each row. int8: TFLite's fixed-point form. */
+typedef struct mf_softmax_f32 {
+  int32_t n;
+  float beta;
+} mf_softmax_f32;
+
+typedef struct mf_softmax_s8 {
+  int32_t n, mult, shift, diff_min;
+} mf_softmax_s8;
+
+/* BatchNormalization, unfused: y = x * scale[c] + offset[c]; rows of n elements, channels innermost
+ * repeated every `c`: element i has channel (i / inner) % c. */
+typedef struct mf_affine_f32 {
+  int32_t n, c, inner;
+  const float *scale, *offset;
+} mf_affine_f32;
+
+#endif
