@@ -1,0 +1,115 @@
+// A writer of ONNX files and .npy files, as small as the test models need: a graph builder over hand-written protobuf.
+// Field numbers are those of onnx.proto (IR version 8).
+'use strict';
+
+const FLOAT = 1, INT32 = 6, INT64 = 7, BOOL = 9;
+
+// ---- protobuf wire format
+function varint(n) {
+  let v = BigInt.asUintN(64, BigInt(n));
+  const out = [];
+  do {
+    out.push(Number(v & 127n) | (v > 127n ? 128 : 0));
+    v >>= 7n;
+  } while (v > 0n);
+  return Buffer.from(out);
+}
+const int = (field, n) => Buffer.concat([varint(field * 8), varint(n)]);
+const bytes = (field, b) => Buffer.concat([varint(field * 8 + 2), varint(b.length), b]);
+const text = (field, s) => bytes(field, Buffer.from(s));
+const message = (field, ...parts) => bytes(field, Buffer.concat(parts));
+function float(field, x) {
+  const b = Buffer.alloc(4);
+  b.writeFloatLE(x);
+  return Buffer.concat([varint(field * 8 + 5), b]);
+}
+
+// A tensor is { shape, data, type }: data a Float32Array or an array of integers.
+function rawData(t) {
+  if (t.type === FLOAT) return Buffer.from(Float32Array.from(t.data).buffer);
+  return Buffer.from((t.type === INT32 ? Int32Array.from(t.data) : BigInt64Array.from(t.data, BigInt)).buffer);
+}
+
+// PACKED: data in float_data or int64_data, as some exporters write it, rather than in raw_data.
+function tensorFields(t, name, packed) {
+  const dims = t.shape.map((d) => int(1, d));
+  const head = [...dims, int(2, t.type)];
+  const label = name ? [text(8, name)] : [];
+  if (!packed) return [...head, ...label, bytes(9, rawData(t))];
+  const body = t.type === FLOAT ? bytes(4, rawData(t)) : bytes(7, Buffer.concat(Array.from(t.data, varint)));
+  return [...head, body, ...label];
+}
+
+function attribute(name, v) {
+  const head = [text(1, name)];
+  if (typeof v === 'string') return message(5, ...head, text(4, v), int(20, 3));
+  if (v && v.float !== undefined) return message(5, ...head, float(2, v.float), int(20, 1));
+  if (v && v.tensor) return message(5, ...head, message(5, ...tensorFields(v.tensor, '', false)), int(20, 4));
+  if (Array.isArray(v)) return message(5, ...head, ...v.map((i) => int(8, i)), int(20, 7));
+  return message(5, ...head, int(3, v), int(20, 2));
+}
+
+function valueInfo(field, name, type, shape) {
+  const dims = shape && shape.map((d) => message(1, typeof d === 'string' ? text(2, d) : int(1, d)));
+  const shapeProto = shape ? [message(2, ...dims)] : [];
+  return message(field, text(1, name), message(2, message(1, int(1, type), ...shapeProto)));
+}
+
+// ---- graph builder: methods return the name of the value they make
+class Model {
+  constructor(name, opset, random) {
+    Object.assign(this, { name, opset, random, packed: false });
+    Object.assign(this, { nodes: [], initializers: [], inputs: [], outputs: [] });
+    this.count = 0;
+  }
+
+  input(shape, name = `input${this.inputs.length || ''}`) {
+    this.inputs.push({ name, shape });
+    return name;
+  }
+
+  constant(data, shape, type = FLOAT, name = `c${this.count++}`) {
+    this.initializers.push({ name, tensor: { data, shape, type } });
+    return name;
+  }
+  ints(list, shape = [list.length]) { return this.constant(list, shape, INT64); }
+  scalar(x) { return this.constant([x], []); }
+  // Uniform weights in [low, high].
+  weights(shape, low = -1, high = 1) {
+    const n = shape.reduce((a, b) => a * b, 1);
+    return this.constant(Float32Array.from({ length: n }, () => low + (high - low) * this.random()), shape);
+  }
+
+  // A Constant node rather than an initializer.
+  constantNode(data, shape, type = INT64) { return this.node('Constant', [], { value: { tensor: { data, shape, type } } }); }
+
+  node(op, inputs, attributes = {}) {
+    const out = `${op.toLowerCase()}_${this.nodes.length}`;
+    this.nodes.push({ op, inputs, out, attributes });
+    return out;
+  }
+
+  output(name, shape) { this.outputs.push({ name, shape }); }
+
+  encode() {
+    const nodes = this.nodes.map((n) => message(1, ...n.inputs.map((i) => text(1, i)), text(2, n.out), text(3, `${n.op}_${n.out}`),
+      text(4, n.op), ...Object.entries(n.attributes).map(([k, v]) => attribute(k, v))));
+    const initializers = this.initializers.map((c) => message(5, ...tensorFields(c.tensor, c.name, this.packed)));
+    const inputs = this.inputs.map((v) => valueInfo(11, v.name, FLOAT, v.shape));
+    const outputs = this.outputs.map((v) => valueInfo(12, v.name, FLOAT, v.shape));
+    const graph = message(7, ...nodes, text(2, this.name), ...initializers, ...inputs, ...outputs);
+    return Buffer.concat([int(1, 8), text(2, 'mistify test data'), graph, message(8, text(1, ''), int(2, this.opset))]);
+  }
+}
+
+// float32 .npy, C order
+function npy(shape, data) {
+  const dims = shape.length === 1 ? `${shape[0]},` : shape.join(', ');
+  let head = `{'descr': '<f4', 'fortran_order': False, 'shape': (${dims}), }`;
+  head = head.padEnd(Math.ceil((head.length + 11) / 64) * 64 - 11) + '\n';
+  const size = Buffer.alloc(2);
+  size.writeUInt16LE(head.length);
+  return Buffer.concat([Buffer.from('\x93NUMPY\x01\x00', 'latin1'), size, Buffer.from(head), rawData({ data, type: FLOAT })]);
+}
+
+module.exports = { Model, npy, FLOAT, INT32, INT64, BOOL };
