@@ -3,10 +3,11 @@
 #   make              build $(OUT)/libmistify.a and $(OUT)/mistify
 #   make test         install what is missing (Debian, Ubuntu), build, check the layers, run every test
 #   make demo         install what is missing, build, run the shipped example from model to firmware
-#   make lint         format, include layers, banned calls, self-contained headers (GOAL of scripts/lint.sh)
+#   make lint         format, include layers, banned calls, sizes, headers, clang's warnings: scripts/lint.sh
 #   make bench-NAME   run bench/NAME.c or bench/NAME.sh, which writes bench/results/NAME.json
 #   make golden-update  run the tests with MISTIFY_GOLDEN_UPDATE=1: golden tests rewrite their expected output
-#   make format, install, clean, help
+#   make format      format all C files, or FILES='a.c b.h'
+#   make install, clean, help
 #
 #   BUILD=release|debug|asan|tsan   OUT=build/$(BUILD)   V=1 shows commands   CI=true makes warnings errors
 #   CC, CFLAGS, CPPFLAGS and LDFLAGS are honoured (added after ours), as are PREFIX and DESTDIR
@@ -79,14 +80,14 @@ link    = $(CC) $(OPT_$(BUILD)) -pthread -Wl,--as-needed
 # Parse-time stamps: rewritten only when their text changes, so changed flags or file lists rebuild what they touch.
 stamp = $(shell mkdir -p $(dir $(1)); f='$(subst ','\'',$(2))'; \
         [ -f $(1) ] && [ "$$f" = "$$(cat $(1))" ] || printf '%s\n' "$$f" > $(1))
-ifneq ($(filter-out help clean format lint test demo,$(or $(MAKECMDGOALS),all)),)
+ifneq ($(filter-out help clean format flags lint test demo,$(or $(MAKECMDGOALS),all)),)
 $(call stamp,$(OUT)/gen/flags.stamp,$(compile) $(HOT) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) $(LIBS) $(TEST_CFLAGS) $(TEST_LIBS))
 $(call stamp,$(OUT)/gen/sources.stamp,$(ALL_SRC))
 $(call stamp,$(OUT)/gen/embed.stamp,$(EMBED))
 $(call stamp,$(OUT)/gen/suites.stamp,$(TEST_C))
 endif
 
-.PHONY: all help test run-tests demo run-demo lint format golden-update install clean
+.PHONY: all help test run-tests demo run-demo lint format flags golden-update install clean
 .DELETE_ON_ERROR:
 
 all: $(LIB) $(BIN)
@@ -166,7 +167,10 @@ lint:
 	@CC=$(CC) scripts/lint.sh
 
 format:
-	@git ls-files -co --exclude-standard '*.c' '*.h' | xargs clang-format -i
+	@clang-format -i $(or $(FILES),$(shell git ls-files -co --exclude-standard '*.c' '*.h'))
+
+flags:
+	@echo '$(compile) $(TEST_CFLAGS)'
 
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/include/mistify

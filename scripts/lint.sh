@@ -1,6 +1,6 @@
 #!/bin/bash
 # What the build can check about the source beyond compiling it.  Prints each finding; exit status 1 if there is one.
-# `scripts/lint.sh NAME...` runs only the checks named: format layers calls size headers scripts
+# `scripts/lint.sh NAME...` runs only the checks named: format layers calls size headers clang scripts
 set -u
 cd "$(dirname "$0")/.."
 export LC_ALL=C
@@ -76,6 +76,18 @@ check_headers() {
   done
 }
 
+# The build is gcc's; clang's warnings are kept clean too.
+check_clang() {
+  local flags out
+  command -v clang >/dev/null || { echo "lint: clang's warnings NOT checked: there is no clang here"; return; }
+  flags=$(make -s --no-print-directory CC=clang flags)
+  # shellcheck disable=SC2086
+  out=$(printf '%s\n' "${sources[@]}" | grep '\.c$' | grep -vE '^backend/harness/' |
+    grep -vE '^runtime/kernels/([^g]|g[^e])[^/]*/' |
+    xargs -r -P2 -n8 ${flags/-MMD -MP/} -Werror -fsyntax-only 2>&1 | grep -E '(error|warning):')
+  [ -z "$out" ] || report "$out"
+}
+
 # Scripts parse; no path of somebody's machine is in the tree.
 check_scripts() {
   local f out
@@ -90,7 +102,7 @@ check_scripts() {
   [ -z "$out" ] || report "$(sed 's/$/  (a path of one machine)/' <<< "$out")"
 }
 
-for check in ${@:-format layers calls size headers scripts}; do
+for check in ${@:-format layers calls size headers clang scripts}; do
   check_$check
 done
 [ $found = 0 ] && echo "lint: ${#sources[@]} files, nothing found"

@@ -1,6 +1,6 @@
 /* The suites that the build found: each test_NAME.c below tests defines `Suite *suite_NAME(void)`. */
-#ifndef MISTIFY_TESTS_SUITES_H
-#define MISTIFY_TESTS_SUITES_H
+#ifndef TESTS_SUITES_H
+#define TESTS_SUITES_H
 
 #include <check.h>
 #include <stddef.h>

@@ -3,8 +3,8 @@
  * Check runs each test in a forked child, so a skip is a line appended to a file whose name the runner (tests/main.c)
  * puts into the environment; the runner prints and counts them at the end.
  */
-#ifndef MISTIFY_TESTS_SUPPORT_H
-#define MISTIFY_TESTS_SUPPORT_H
+#ifndef TESTS_SUPPORT_H
+#define TESTS_SUPPORT_H
 
 #include <check.h>
 #include <stdbool.h>

@@ -2,8 +2,8 @@
  * code that ship in generated code, the emulator harness, the boards, the report's templates.  The table is made by
  * the build (scripts/embed.sh).
  */
-#ifndef MISTIFY_BACKEND_EMIT_EMBEDDED_H
-#define MISTIFY_BACKEND_EMIT_EMBEDDED_H
+#ifndef BACKEND_EMIT_EMBEDDED_H
+#define BACKEND_EMIT_EMBEDDED_H
 
 #include <stddef.h>
 

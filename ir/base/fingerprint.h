@@ -2,8 +2,8 @@
  * compute it, so that editing a pass reruns that pass's steps and no others.  The table is made by the build
  * (scripts/fingerprints.sh), never by hand.
  */
-#ifndef MISTIFY_IR_BASE_FINGERPRINT_H
-#define MISTIFY_IR_BASE_FINGERPRINT_H
+#ifndef IR_BASE_FINGERPRINT_H
+#define IR_BASE_FINGERPRINT_H
 
 #include <stddef.h>
 
