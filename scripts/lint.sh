@@ -80,7 +80,7 @@ check_headers() {
 check_clang() {
   local flags out
   command -v clang >/dev/null || { echo "lint: clang's warnings NOT checked: there is no clang here"; return; }
-  flags=$(make -s --no-print-directory CC=clang flags)
+  flags=$(MAKEFLAGS='' make -s --no-print-directory CC=clang flags)
   # shellcheck disable=SC2086
   out=$(printf '%s\n' "${sources[@]}" | grep '\.c$' | grep -vE '^backend/harness/' |
     grep -vE '^runtime/kernels/([^g]|g[^e])[^/]*/' |
