@@ -82,7 +82,15 @@ bool op_parse(const char *name, OpKind *out);
 void op_attrs_default(OpKind op, void *attrs);
 /* Text "2,3" into an Ints; false when it is malformed or too long. */
 bool ints_parse(const char *text, Ints *out);
+/* One attribute of *attrs from text (as in ops.def: "3", "0.5", "1,2", "relu", "i8"), to text, compared by bits. */
+struct StrBuf;
+bool attr_parse(const AttrDesc *a, const char *text, void *attrs);
+void attr_format(const AttrDesc *a, const void *attrs, struct StrBuf *out);
+bool attr_equal(const AttrDesc *a, const void *x, const void *y);
 bool op_attrs_equal(OpKind op, const void *a, const void *b);
 void op_attrs_hash(OpKind op, const void *attrs, Hasher *h);
+
+/* The operator documentation, made from ops.def (ir/opdoc.c): Markdown, one section per operator. */
+void ops_print_markdown(struct StrBuf *out);
 
 #endif

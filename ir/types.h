@@ -50,6 +50,10 @@ bool shape_is_static(const Shape *s); /* no symbolic batch */
 int64_t shape_count(const Shape *s);
 /* Product of d[from .. to-1], the batch counted as 1. */
 int64_t shape_count_range(const Shape *s, int from, int to);
+/* Rank, dimensions and bytes within what the IR allows: dimensions up to INT32_MAX, DIM_BATCH at d[0] alone,
+ * SHAPE_MAX_BYTES in all. */
+#define SHAPE_MAX_BYTES ((int64_t)1 << 40)
+bool shape_valid(const Shape *s, DType t);
 /* "[N,3,32,32]" */
 void shape_format(const Shape *s, char *buf, size_t n);
 
@@ -66,6 +70,7 @@ bool quant_equal(const Quant *a, const Quant *b);
 /* Fused activation of Conv, DepthwiseConv, FullyConnected, Add, Sub, Mul, pools. */
 typedef enum Act { ACT_NONE, ACT_RELU, ACT_RELU6, ACT_RELU_N1_TO_1, ACT_COUNT } Act;
 const char *act_name(Act a); /* "none", "relu", "relu6", "relu_n1_to_1" */
+bool act_parse(const char *name, Act *out);
 
 typedef uint32_t ValId;  /* index into Graph.vals; 0 is no value */
 typedef uint32_t NodeId; /* index into Graph.nodes; NO_NODE: none */
