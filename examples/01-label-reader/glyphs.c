@@ -38,7 +38,7 @@ static const FontRow font_rows[] = {
 #undef FONT
 };
 
-enum { FONT_ROWS = sizeof font_rows / sizeof font_rows[0] };
+enum { FONT_ROWS = sizeof font_rows / sizeof font_rows[0], SHOWN = 6 /* faulty files named */ };
 
 _Static_assert((int)FONT_ROWS <= (int)FONTS_MAX, "fonts.def has more rows than FONTS_MAX");
 
@@ -53,13 +53,15 @@ bool glyphs_check_table(void) {
   return true;
 }
 
-/* The file stays mapped: stb_truetype reads from it whenever it draws. */
+/* The file stays mapped: stb_truetype reads from it whenever it draws.
+ * stb_truetype does not check a file against its length: the fonts, from Debian, are trusted. */
 static const uint8_t *map_file(const char *path) {
   struct stat st;
   void *p = MAP_FAILED;
   int fd = open(path, O_RDONLY);
 
   if (fd < 0) return NULL;
+  errno = EINVAL; /* for an empty file */
   if (fstat(fd, &st) == 0 && st.st_size > 0)
     p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
   close(fd);
@@ -104,7 +106,8 @@ static void advise(const bool missing[FONT_ROWS]) {
 }
 
 bool glyphs_load(GlyphSet *set, const char *root) {
-  bool missing[FONT_ROWS] = {false}, good = true;
+  bool missing[FONT_ROWS] = {false};
+  int bad = 0;
 
   memset(set, 0, sizeof *set);
   for (int i = 0; i < FONT_ROWS; i++) {
@@ -120,12 +123,12 @@ bool glyphs_load(GlyphSet *set, const char *root) {
     file = map_file(path);
     why = file == NULL ? strerror(errno) : draw_glyphs(&set->font[row->split][set->count[row->split]], file);
     if (why != NULL) {
-      fprintf(stderr, "make_data: font %s (package %s): %s\n", path, row->package, why);
+      if (bad++ < SHOWN) fprintf(stderr, "make_data: font %s (package %s): %s\n", path, row->package, why);
       missing[i] = true;
-      good = false;
     }
     set->count[row->split]++;
   }
-  if (!good) advise(missing);
-  return good;
+  if (bad > SHOWN) fprintf(stderr, "make_data: and %d more fonts\n", bad - SHOWN);
+  if (bad > 0) advise(missing);
+  return bad == 0;
 }

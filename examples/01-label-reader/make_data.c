@@ -271,8 +271,9 @@ static bool write_data(const Options *opt, const GlyphSet *set) {
   good = good && publish(files, n);
   if (!good) discard(files, n);
   for (Split split = TRAIN; split < SPLITS && good; split++)
-    printf("%s/%s_{x,y}.npy: %lld pictures, %d fonts\n", opt->out, split_names[split], opt->count[split],
-           set->count[split]);
+    if (opt->count[split] > 0)
+      printf("%s/%s_{x,y}.npy: %lld pictures, %d fonts\n", opt->out, split_names[split], opt->count[split],
+             set->count[split]);
   return good;
 }
 

@@ -167,8 +167,8 @@ static View pick_view(Scene *scene, Rng *rng) {
   view.h = rng_range(rng, -0.0022f, 0.0022f);
   scene->x0 = rng_below(rng, VIEW - FRAME + 1);
   scene->y0 = rng_below(rng, VIEW - FRAME + 1);
-  view.u0 = 2.0f * ((float)(scene->x0 + FRAME / 2) + rng_range(rng, -1.6f, 1.6f));
-  view.v0 = 2.0f * ((float)(scene->y0 + FRAME / 2) + rng_range(rng, -1.3f, 1.3f));
+  view.u0 = 2.0f * ((float)(scene->x0 + FRAME / 2) + rng_range(rng, -1.8f, 1.8f));
+  view.v0 = 2.0f * ((float)(scene->y0 + FRAME / 2) + rng_range(rng, -1.4f, 1.4f));
   view.y0 = (float)BASE - 0.39f * (float)CAP; /* row 16 of the frame lies 7 of 18 pixels above the line */
   return view;
 }
@@ -200,9 +200,9 @@ static float look(const Strip *strip, const View *view, int u, int v) {
                 view->y0 + (view->c * du + view->d * dv) * z);
 }
 
-/* Paper and ink, at least 0.28 apart; one picture in three is light on dark. */
+/* Paper and ink, at least 0.25 apart; one picture in three is light on dark. */
 static void pick_greys(float *paper, float *ink, Rng *rng) {
-  float light = rng_range(rng, 0.45f, 0.97f), dark = rng_range(rng, 0.03f, light - 0.28f);
+  float light = rng_range(rng, 0.42f, 0.97f), dark = rng_range(rng, 0.03f, light - 0.25f);
   bool inverted = rng_percent(rng, 33);
 
   *paper = inverted ? dark : light;
