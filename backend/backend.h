@@ -11,62 +11,91 @@
 #include "ir/tensor.h"
 
 /* -- targets (backend/targets.def) and boards (backend/boards/NAME.yaml, or the user's) -- */
+struct TargetCosts; /* backend/costs.h */
 typedef struct Target {
-  const char *name;            /* "cortex-m4" */
+  const char *name; /* "cortex-m4" */
   const char *doc;
-  const char *const *sets;     /* kernel sets, best first, "generic" last; NULL-terminated */
-  const char *cc, *cflags;     /* compiler and its flags */
-  const char *size, *nm;       /* binutils of the target */
-  const char *run;             /* how the harness runs it: "native", "qemu-aarch64", "qemu-m" */
-  const char *machine;         /* QEMU machine: "mps2-an386"; NULL otherwise */
-  const char *second_machine;  /* a stricter machine to run on too ("microbit"); NULL: none */
+  const char *const *sets;    /* kernel sets, best first, "generic" last; NULL-terminated */
+  const char *cc, *cflags;    /* compiler and its flags */
+  const char *size, *nm;      /* binutils of the target */
+  const char *run;            /* how the harness runs it: "native", "qemu-aarch64", "qemu-m" */
+  const char *machine;        /* QEMU machine: "mps2-an386"; NULL otherwise */
+  const char *second_machine; /* a stricter machine to run on too ("microbit"); NULL: none */
   const char *objdump_arch;
+  const char *packages; /* Debian packages that build and run it */
+  const struct TargetCosts *costs;
 } Target;
 extern const Target targets[];
 extern const int n_targets;
-const Target *target_find(const char *name);
+const Target *target_find(const char *name); /* NULL: unknown */
 
 typedef struct Board {
   const char *name, *doc, *target;
-  int64_t flash, ram;  /* bytes; 0: unknown */
-  double clock_hz;     /* 0: unknown */
+  int64_t flash, ram; /* bytes; 0: unknown */
+  double clock_hz;    /* 0: unknown */
 } Board;
-/* A shipped board by name, or a YAML file by path; strings live in `a`. */
+/* A shipped board by name, or a YAML file by path (a name with '/' or ending in .yaml or .yml); strings live in `a`.
+ * Errors carry line and column. */
 bool board_load(Arena *a, const char *name_or_path, Board *out, Diag *d);
+/* The same from text; `file` for messages. */
+bool board_parse(Arena *a, const char *text, size_t n, const char *file, Board *out, Diag *d);
 /* Names of the shipped boards, NULL-terminated, in `a`. */
 const char **board_names(Arena *a);
 
+/* -- kernel selection (backend/select.c) -- */
+typedef struct KernelSet {
+  const char *name; /* "generic" */
+  const KernelDef *kernels;
+  const int *n;
+  /* Whether the kernel can do these shapes; NULL: any. */
+  bool (*accepts)(const KernelDef *kernel, const void *params);
+} KernelSet;
+/* Give each call the first kernel of its name, in the order of `order` (set names, NULL-terminated), that accepts its
+ * params. A set without rows yet may be named. Reports a call that no set can do. */
+bool select_from(const KernelSet *sets, int n_sets, const char *const *order, Calls *calls, Diag *d);
+bool select_kernels(const Target *t, Calls *calls, Diag *d);
+
 /* -- memory plan (backend/plan/) -- */
 typedef struct PlanItem {
-  ValId val;            /* root value */
+  ValId val;            /* root value; NO_VAL: scratch of the call `first` */
   int64_t offset, size; /* bytes in the arena */
-  int32_t first, last;  /* calls during which it lives */
+  int32_t first,
+      last; /* calls during which it lives: graph inputs from -1, graph outputs to the number of calls */
+  int32_t storage; /* items of equal storage share their bytes: a value computed in place */
 } PlanItem;
 typedef struct MemoryPlan {
   PlanItem *items; /* in the arena passed */
   int n_items;
   int64_t arena, lower_bound; /* bytes; lower bound of the class "whole tensors, in place, views" */
-  int64_t scratch_offset, scratch_size;
+  int64_t scratch_size;       /* largest of any call */
+  int64_t align;              /* every offset is a multiple */
+  const int64_t *offset;  /* by value id, of values whose bytes lie in the arena (views too); -1 otherwise */
+  const int64_t *scratch; /* by call: offset; -1: none */
 } MemoryPlan;
+/* Plan for alignment 4 (8 where a value has 8-byte elements), or for a larger one. All shapes static. */
 bool plan_memory(const Graph *g, const Calls *calls, Arena *a, MemoryPlan *out, Diag *d);
+bool plan_memory_aligned(const Graph *g, const Calls *calls, int64_t align, Arena *a, MemoryPlan *out,
+                         Diag *d);
 struct StrBuf;
 void plan_print(const Graph *g, const Calls *calls, const MemoryPlan *p, struct StrBuf *out);
 
 /* -- emission (backend/emit/) -- */
 typedef struct EmitOptions {
-  const char *name;      /* C prefix: identifiers NAME_run, ... ; files are model.c, model.h unless `file` is set */
+  const char *name; /* C prefix: identifiers NAME_run, ...; the files are model.c and model.h */
   const char *out_dir;
   const Tensor *vectors; /* self-test inputs: [n_vectors][n_inputs]; NULL: made from a fixed seed */
   int n_vectors;
-  const char *note;      /* a line for the head comment; NULL */
+  const char *note; /* a line for the head comment; NULL */
 } EmitOptions;
-/* Writes model.c model.h selftest.c CMakeLists.txt model.json into out_dir (made; written beside, then renamed). */
+/* Writes model.c model.h selftest.c vectors.bin CMakeLists.txt model.json into out_dir (made; written beside, then
+ * renamed). A symbolic batch is bound to 1. The name must be a C identifier. */
 bool emit_c(const Graph *g, const Target *t, const EmitOptions *o, Diag *d);
 
 /* -- harness (backend/harness/): build with the target's compiler, run, measure -- */
 typedef struct Measured {
   bool built, ran;
-  int64_t flash, flash_code, flash_weights, ram_arena, ram_other, stack; /* bytes by the linker; stack -1: unknown */
+  int64_t flash, flash_code, flash_weights, ram_arena, ram_other,
+      stack;            /* bytes by the linker; stack -1: unknown */
   int64_t instructions; /* of one inference; -1: not counted here */
   const char *counted_by;
   int vectors, vectors_equal; /* self-test vectors, and those whose outputs were equal byte for byte */
@@ -74,7 +103,8 @@ typedef struct Measured {
 /* Build and run the self-test of an emitted folder. Missing compiler or emulator: reported with the package to install. */
 bool harness_verify(const char *dir, const Target *t, const Host *host, Measured *out, Diag *d);
 /* Run emitted C on given inputs: in[n][n_inputs] -> out[n][n_outputs] (allocated; tensor_free). */
-bool harness_run(const char *dir, const Target *t, const Graph *g, const Tensor *in, int n, Tensor *out, Diag *d);
+bool harness_run(const char *dir, const Target *t, const Graph *g, const Tensor *in, int n, Tensor *out,
+                 Diag *d);
 
 /* -- cost (backend/cost.c) -- */
 /* Cost of a graph as it stands (already int8 or float). */

@@ -1,0 +1,177 @@
+/* Packing boxes (a size and a lifetime) into one run of bytes: dynamic storage allocation with known lifetimes.
+ *
+ *   offset ^   +-------+                   The problem is NP-hard. Boxes are placed one after the other, each at the
+ *          |   | c     |  +------+         lowest offset of the smallest gap among those it meets in time (best fit),
+ *          | +-+-----+-+  | d    |         in several orders; then the order is improved by moving the box that ends
+ *          | | a     |b|  |      |         highest to the front, and small cases are searched by branch and bound.
+ *          +-+-------+-+--+------+-> time
+ *
+ * Every optimal packing is reached by lowest-fit placement in the order of its offsets, so that the search over all
+ * orders is exact. Sources: Pisarchyk and Lee 2020 (arXiv:2001.03288), greedy by size; the rest is ours.
+ */
+#include "backend/plan/plan.h"
+
+#include <string.h>
+
+#include "ir/base/mem.h"
+
+enum { IMPROVE_ROUNDS = 64, EXACT_MAX = 12, EXACT_NODES = 200000 };
+
+typedef struct Packer {
+  PackBox *box;
+  int n;
+  int *order;    /* the order being tried */
+  int64_t *best; /* offsets of the best packing so far */
+  int64_t best_top, bound;
+  int *placed; /* boxes placed, sorted by offset */
+  int n_placed;
+  int nodes; /* of the exact search, left */
+} Packer;
+
+static bool meets(const PackBox *a, const PackBox *b) { return a->first <= b->last && b->first <= a->last; }
+
+/* The offset for box i among the placed ones: the smallest gap that holds it, or (lowest) the first one. */
+static int64_t find_gap(const Packer *p, int i, bool lowest) {
+  const PackBox *b = &p->box[i];
+  int64_t end = 0, best = -1, best_size = INT64_MAX;
+  for (int k = 0; k < p->n_placed; k++) {
+    const PackBox *o = &p->box[p->placed[k]];
+    if (!meets(b, o)) continue;
+    int64_t gap = o->offset - end;
+    if (gap >= b->size && gap < best_size) {
+      best = end;
+      best_size = gap;
+      if (lowest) return best;
+    }
+    if (o->offset + o->size > end) end = o->offset + o->size;
+  }
+  return best >= 0 ? best : end;
+}
+
+static void place(Packer *p, int i, int64_t offset) {
+  p->box[i].offset = offset;
+  int k = p->n_placed++;
+  for (; k > 0 && p->box[p->placed[k - 1]].offset > offset; k--) p->placed[k] = p->placed[k - 1];
+  p->placed[k] = i;
+}
+
+static void unplace(Packer *p, int i) {
+  int k = 0;
+  while (p->placed[k] != i) k++;
+  p->n_placed--;
+  memmove(p->placed + k, p->placed + k + 1, (size_t)(p->n_placed - k) * sizeof *p->placed);
+}
+
+static void keep(Packer *p, int64_t top) {
+  if (top >= p->best_top) return;
+  p->best_top = top;
+  for (int i = 0; i < p->n; i++) p->best[i] = p->box[i].offset;
+}
+
+/* Place all boxes in p->order. Returns the top; *highest is the place in the order of the box that reaches it. */
+static int64_t try_order(Packer *p, bool lowest, int *highest) {
+  int64_t top = 0;
+  *highest = 0;
+  p->n_placed = 0;
+  for (int k = 0; k < p->n; k++) {
+    int i = p->order[k];
+    place(p, i, find_gap(p, i, lowest));
+    if (p->box[i].offset + p->box[i].size <= top) continue;
+    top = p->box[i].offset + p->box[i].size;
+    *highest = k;
+  }
+  keep(p, top);
+  return top;
+}
+
+/* -- orders: each gives a box's rank; larger comes first -- */
+
+static double life(const PackBox *b) { return (double)b->last - b->first + 1; }
+static double rank_size(const PackBox *b) { return (double)b->size; }
+static double rank_area(const PackBox *b) { return (double)b->size * life(b); }
+static double rank_life(const PackBox *b) { return life(b); }
+static double rank_early(const PackBox *b) { return -(double)b->first; }
+static double rank_late(const PackBox *b) { return (double)b->last; }
+
+static double (*const ranks[])(const PackBox *) = {rank_size, rank_area, rank_life, rank_early, rank_late};
+
+/* Insertion sort by rank, then size, then index: stable and the same everywhere. */
+static void sort_order(Packer *p, double (*rank)(const PackBox *)) {
+  for (int k = 0; k < p->n; k++) {
+    const PackBox *b = &p->box[k];
+    int at = k;
+    for (; at > 0; at--) {
+      const PackBox *o = &p->box[p->order[at - 1]];
+      if (rank(o) > rank(b) || (rank(o) == rank(b) && o->size >= b->size)) break;
+      p->order[at] = p->order[at - 1];
+    }
+    p->order[at] = k;
+  }
+}
+
+static void move_to_front(int *order, int k) {
+  int i = order[k];
+  memmove(order + 1, order, (size_t)k * sizeof *order);
+  order[0] = i;
+}
+
+static void try_rank(Packer *p, double (*rank)(const PackBox *), bool lowest) {
+  sort_order(p, rank);
+  for (int round = 0; round < IMPROVE_ROUNDS && p->best_top > p->bound; round++) {
+    int highest;
+    try_order(p, lowest, &highest);
+    if (highest == 0) return;
+    move_to_front(p->order, highest);
+  }
+}
+
+/* -- exact search: all orders, offsets not descending, cut where the best is reached -- */
+
+static void search(Packer *p, unsigned left, int64_t floor_offset, int64_t top) {
+  if (!left) {
+    keep(p, top);
+    return;
+  }
+  for (int i = 0; i < p->n && p->best_top > p->bound && p->nodes > 0; i++) {
+    if (!(left & (1u << i))) continue;
+    p->nodes--;
+    int64_t offset = find_gap(p, i, true), end = offset + p->box[i].size;
+    if (offset < floor_offset || (end > top ? end : top) >= p->best_top) continue;
+    place(p, i, offset);
+    search(p, left & ~(1u << i), offset, end > top ? end : top);
+    unplace(p, i);
+  }
+}
+
+int64_t pack_lower_bound(const PackBox *boxes, int n) {
+  int64_t most = 0;
+  for (int i = 0; i < n; i++) { /* the sum grows only where a box begins */
+    int64_t sum = 0;
+    for (int k = 0; k < n; k++)
+      if (boxes[k].first <= boxes[i].first && boxes[i].first <= boxes[k].last) sum += boxes[k].size;
+    if (sum > most) most = sum;
+  }
+  return most;
+}
+
+int64_t pack_boxes(PackBox *boxes, int n) {
+  if (n == 0) return 0;
+  Packer p = {
+      .box = boxes, .n = n, .best_top = INT64_MAX, .bound = pack_lower_bound(boxes, n), .nodes = EXACT_NODES};
+  p.order = mem_array((size_t)n, sizeof *p.order);
+  p.placed = mem_array((size_t)n, sizeof *p.placed);
+  p.best = mem_array((size_t)n, sizeof *p.best);
+  for (size_t k = 0; k < sizeof ranks / sizeof *ranks; k++) {
+    try_rank(&p, ranks[k], false);
+    try_rank(&p, ranks[k], true);
+  }
+  if (p.best_top > p.bound && n <= EXACT_MAX) {
+    p.n_placed = 0;
+    search(&p, (1u << n) - 1, 0, 0);
+  }
+  for (int i = 0; i < n; i++) boxes[i].offset = p.best[i];
+  mem_free(p.order);
+  mem_free(p.placed);
+  mem_free(p.best);
+  return p.best_top;
+}
