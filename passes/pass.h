@@ -44,6 +44,7 @@ typedef struct PipelineOptions {
   void (*after)(void *ctx, const char *pass, const Graph *g, double seconds);
   void *after_ctx;
 } PipelineOptions;
-Graph *pipeline_run(const Graph *g, const char *text, const PassCtx *ctx, const PipelineOptions *opt, Diag *d);
+Graph *pipeline_run(const Graph *g, const char *text, const PassCtx *ctx, const PipelineOptions *opt,
+                    Diag *d);
 
 #endif
