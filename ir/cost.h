@@ -6,11 +6,11 @@
 #include "ir/graph.h"
 
 typedef struct Cost {
-  int64_t flash;       /* bytes: weights + tables + code, as the linker would say (estimated) */
+  int64_t flash;         /* bytes: weights + tables + code, as the linker would say (estimated) */
   int64_t flash_weights; /* of these, constants */
-  int64_t ram;         /* bytes: arena, input and output included */
+  int64_t ram;           /* bytes: arena, input and output included */
   int64_t macs, params;
-  int64_t cycles;      /* weighted instructions of one inference (estimated) */
+  int64_t cycles; /* weighted instructions of one inference (estimated) */
 } Cost;
 
 typedef struct CostModel {

@@ -22,8 +22,8 @@ typedef struct Value {
   DType dtype;
   Shape shape;
   Quant quant;
-  Blob *blob;  /* constant bytes, dense, row-major, little-endian; NULL: computed or input */
-  NodeId def;  /* the node that computes it; NO_NODE: input or constant */
+  Blob *blob; /* constant bytes, dense, row-major, little-endian; NULL: computed or input */
+  NodeId def; /* the node that computes it; NO_NODE: input or constant */
 } Value;
 
 typedef struct Node {
@@ -49,7 +49,7 @@ typedef struct Graph {
   size_t cap_inputs, cap_outputs;
 } Graph;
 
-#define ATTRS(node, ident) ((ident##_attrs *)(node)->attrs)
+#define ATTRS(node, ident)  ((ident##_attrs *)(node)->attrs)
 #define CATTRS(node, ident) ((const ident##_attrs *)(node)->attrs)
 
 /* -- building (ir/graph.c) -- */
@@ -71,7 +71,8 @@ ValId graph_node(Graph *g, OpKind op, const void *attrs, const ValId *in, uint32
                  const Loc *loc, Diag *d);
 /* Unary and binary shorthands of graph_node. */
 ValId graph_node1(Graph *g, OpKind op, const void *attrs, ValId x, const char *name, const Loc *loc, Diag *d);
-ValId graph_node2(Graph *g, OpKind op, const void *attrs, ValId x, ValId y, const char *name, const Loc *loc, Diag *d);
+ValId graph_node2(Graph *g, OpKind op, const void *attrs, ValId x, ValId y, const char *name, const Loc *loc,
+                  Diag *d);
 
 /* Copies scale and zero into the arena. */
 void graph_set_quant(Graph *g, ValId v, int n, int axis, const float *scale, const int32_t *zero);
@@ -107,7 +108,7 @@ typedef struct Rewrite {
 } Rewrite;
 
 void rewrite_begin(Rewrite *r, const Graph *from, const char *pass); /* new graph with the same inputs */
-ValId rewrite_val(Rewrite *r, ValId old);                            /* new id, copying a constant if needed */
+ValId rewrite_val(Rewrite *r, ValId old); /* new id, copying a constant if needed */
 /* Copy a node as it is, inputs through the map, outputs re-inferred (quantization kept). */
 bool rewrite_copy(Rewrite *r, const Node *n, Diag *d);
 /* Finish: outputs through the map, unused nodes and constants dropped, ids dense. Frees r's own memory.

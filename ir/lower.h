@@ -31,9 +31,9 @@ typedef struct KernelDef {
   const char *set;  /* "generic", "armv7em", ... */
   const char *file; /* root-relative source file, and embedded text */
   const ParamsDesc *params;
-  mf_kernel_fn *fn; /* NULL where this host cannot run it */
+  mf_kernel_fn *fn;                      /* NULL where this host cannot run it */
   size_t (*scratch)(const void *params); /* NULL: none */
-  int in_place;     /* the output may be exactly the memory of input 0 (and 1, bit 1) */
+  int in_place;                          /* the output may be exactly the memory of input 0 (and 1, bit 1) */
 } KernelDef;
 
 extern const KernelDef generic_kernels[];

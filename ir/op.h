@@ -16,11 +16,11 @@ typedef enum OpKind {
 } OpKind;
 
 /* One struct of attributes per operator: conv_attrs, ... */
-#define ATTR_TYPE_INT int32_t
-#define ATTR_TYPE_FLT float
-#define ATTR_TYPE_INTS Ints
-#define ATTR_TYPE_ACT int32_t
-#define ATTR_TYPE_DTYPE int32_t
+#define ATTR_TYPE_INT            int32_t
+#define ATTR_TYPE_FLT            float
+#define ATTR_TYPE_INTS           Ints
+#define ATTR_TYPE_ACT            int32_t
+#define ATTR_TYPE_DTYPE          int32_t
 #define A(kind, field, def, doc) ATTR_TYPE_##kind field;
 #define OP(ident, name, mn, mx, no, traits, cls, diff, doc, attrs) \
   typedef struct ident##_attrs {                                   \
@@ -39,14 +39,7 @@ typedef struct AttrDesc {
   const char *def, *doc;
 } AttrDesc;
 
-enum {
-  T_NONE = 0,
-  T_ELEMENTWISE = 1,
-  T_VIEW = 2,
-  T_MOVE = 4,
-  T_COMMUTES = 8,
-  T_PARAMS = 16
-};
+enum { T_NONE = 0, T_ELEMENTWISE = 1, T_VIEW = 2, T_MOVE = 4, T_COMMUTES = 8, T_PARAMS = 16 };
 
 typedef enum OpClass { CORE, COMPOSITE } OpClass;
 typedef enum OpDiff { NODIFF, DIFF } OpDiff;

@@ -11,7 +11,17 @@
 #include "ir/base/blob.h"
 #include "ir/graph.h"
 
-typedef enum ArtifactType { ART_GRAPH, ART_STATS, ART_LOGITS, ART_SENSITIVITY, ART_CHECKPOINT, ART_PLAN, ART_MEASURE, ART_DATA, ART_FILES } ArtifactType;
+typedef enum ArtifactType {
+  ART_GRAPH,
+  ART_STATS,
+  ART_LOGITS,
+  ART_SENSITIVITY,
+  ART_CHECKPOINT,
+  ART_PLAN,
+  ART_MEASURE,
+  ART_DATA,
+  ART_FILES
+} ArtifactType;
 
 /* An artifact is bytes with a type and a content hash. Graph artifacts are graph_serialize'd, names and
  * locations included in the bytes but not in `hash` (graph_hash). */
@@ -38,13 +48,14 @@ typedef struct StepCall {
   const char *params; /* canonical text, part of the key */
   uint64_t seed;
   const Host *host;
-  void *env; /* what the registering module needs (dataset, cost model); its content must be in `in` or params */
+  void *
+      env; /* what the registering module needs (dataset, cost model); its content must be in `in` or params */
 } StepCall;
 
 typedef struct StepKind {
-  const char *name;            /* "prune", "distill", "emit" */
-  const char *const *sources;  /* NULL-terminated prefixes of source paths whose fingerprint is in the key */
-  bool numeric;                /* the result depends on the numeric ABI (training) */
+  const char *name;           /* "prune", "distill", "emit" */
+  const char *const *sources; /* NULL-terminated prefixes of source paths whose fingerprint is in the key */
+  bool numeric;               /* the result depends on the numeric ABI (training) */
   bool (*run)(const StepCall *call, Artifact *out, int *n_out, Diag *d);
 } StepKind;
 

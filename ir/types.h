@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 /* X(enumerator, name in the text form, bytes of one element) */
-#define DTYPES(X)      \
+#define DTYPES(X)       \
   X(DT_NONE, "none", 0) \
   X(DT_F32, "f32", 4)   \
   X(DT_I8, "i8", 1)     \
@@ -74,7 +74,7 @@ bool act_parse(const char *name, Act *out);
 
 typedef uint32_t ValId;  /* index into Graph.vals; 0 is no value */
 typedef uint32_t NodeId; /* index into Graph.nodes; NO_NODE: none */
-#define NO_VAL ((ValId)0)
+#define NO_VAL  ((ValId)0)
 #define NO_NODE ((NodeId)UINT32_MAX)
 
 #endif

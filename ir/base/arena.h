@@ -14,7 +14,7 @@ void arena_free(Arena *a); /* NULL is allowed */
 void *arena_alloc(Arena *a, size_t n);
 void *arena_array(Arena *a, size_t n, size_t size); /* overflow-checked */
 void *arena_dup(Arena *a, const void *p, size_t n);
-char *arena_strdup(Arena *a, const char *s);  /* NULL gives NULL */
+char *arena_strdup(Arena *a, const char *s); /* NULL gives NULL */
 char *arena_strndup(Arena *a, const char *s, size_t n);
 char *arena_printf(Arena *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 

@@ -52,18 +52,18 @@ void loc_format(const Loc *loc, char *buf, size_t n);
     if (!(expr)) return false; \
   } while (0)
 
-#define FAIL_IF(cond, diag, loc, ...)                               \
-  do {                                                              \
+#define FAIL_IF(cond, diag, loc, ...)                        \
+  do {                                                       \
     if (cond) return diag_error((diag), (loc), __VA_ARGS__); \
   } while (0)
 
 /* Our fault: print where and abort. Stays on in release builds. */
-#define ASSERT(cond)                                                                      \
-  do {                                                                                    \
-    if (!(cond)) {                                                                        \
+#define ASSERT(cond)                                                                        \
+  do {                                                                                      \
+    if (!(cond)) {                                                                          \
       fprintf(stderr, "mistify: internal error at %s:%d: %s\n", __FILE__, __LINE__, #cond); \
-      abort();                                                                            \
-    }                                                                                     \
+      abort();                                                                              \
+    }                                                                                       \
   } while (0)
 
 #endif

@@ -12,7 +12,6 @@ struct Hasher {
   XXH3_state_t *state;
 };
 
-
 Hasher *hasher_new(void) {
   Hasher *h = mem_alloc(sizeof *h);
   h->state = XXH3_createState();

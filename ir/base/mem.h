@@ -10,9 +10,10 @@
 #include <stddef.h>
 
 /* All of these never return NULL (n == 0 counts as 1). */
-void *mem_alloc(size_t n);                  /* uninitialised */
-void *mem_zalloc(size_t n);                 /* zeroed */
-void *mem_alloc_aligned(size_t n, size_t align); /* align: power of two >= sizeof(void *); free with mem_free */
+void *mem_alloc(size_t n);  /* uninitialised */
+void *mem_zalloc(size_t n); /* zeroed */
+void *mem_alloc_aligned(size_t n,
+                        size_t align); /* align: power of two >= sizeof(void *); free with mem_free */
 void *mem_realloc(void *p, size_t n);
 char *mem_strdup(const char *s);
 void mem_free(void *p); /* NULL is allowed */

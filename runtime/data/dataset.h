@@ -20,18 +20,19 @@ typedef struct Normalize {
 } Normalize;
 
 typedef struct Split {
-  uint32_t n;         /* examples */
-  Shape item;         /* shape of one example, images HWC */
-  DType dtype;        /* DT_U8, DT_I8 or DT_F32, as stored */
-  const void *x;      /* [n][item] */
-  const int32_t *y;   /* [n] labels; NULL: none (autoencoders) */
-  Blob *xb, *yb;      /* what x and y point into */
+  uint32_t n;       /* examples */
+  Shape item;       /* shape of one example, images HWC */
+  DType dtype;      /* DT_U8, DT_I8 or DT_F32, as stored */
+  const void *x;    /* [n][item] */
+  const int32_t *y; /* [n] labels; NULL: none (autoencoders) */
+  Blob *xb, *yb;    /* what x and y point into */
 } Split;
 
 typedef struct SplitSpec {
-  const char *kind;   /* "npy", "cifar", "images" */
-  const char *x, *y;  /* files (npy), file (cifar: x; may end in .xz: read through `xz -dc`), folder (images: x) */
-  uint32_t first, count; /* records to take; count 0: all from first */
+  const char *kind; /* "npy", "cifar", "images" */
+  const char *x,
+      *y; /* files (npy), file (cifar: x; may end in .xz: read through `xz -dc`), folder (images: x) */
+  uint32_t first, count;       /* records to take; count 0: all from first */
   int width, height, channels; /* images: resized to this */
 } SplitSpec;
 
@@ -39,8 +40,8 @@ typedef struct DataSpec {
   SplitSpec train, val, test;
   Normalize normalize;
   int classes;
-  bool flip;      /* augmentation: horizontal flip allowed */
-  int crop;       /* augmentation: pixels of padding for random crops */
+  bool flip;            /* augmentation: horizontal flip allowed */
+  int crop;             /* augmentation: pixels of padding for random crops */
   uint32_t calibration; /* examples taken from the front of train for calibration; they stay in train only */
 } DataSpec;
 
@@ -50,16 +51,19 @@ typedef struct Dataset {
   Hash hash; /* content of train and val, and the spec without file names */
 } Dataset;
 
-/* Reads train and val; refuses overlap of the specs (same file and overlapping records). */
+/* Reads train and val (a split whose kind is NULL is left empty); refuses overlap of any two of the three specs (same
+ * file and overlapping records, or one image folder inside another). On failure *out is empty. */
 bool dataset_open(const DataSpec *spec, Dataset *out, Diag *d);
 void dataset_close(Dataset *ds);
-/* The test split, for a final result. `purpose` is logged. Asserts that the process has not opened it for
- * anything but a final result: searching code never calls this (tests/layers.sh checks who does). */
+/* The test split, for a final result: searching code never calls this (tests/layers.sh checks who does). */
 bool dataset_open_test(const DataSpec *spec, Split *out, Diag *d);
 bool split_open(const SplitSpec *spec, Split *out, Diag *d);
 void split_close(Split *s);
+/* Content of a split: examples, labels, shape and type. */
+Hash split_hash(const Split *s);
 
-/* Example i as the model's real-valued input (float32, NHWC): normalised, augmented when aug != NULL. */
+/* Example i as the model's real-valued input (float32, HWC; runtime/data/layout.h for other layouts): normalised,
+ * augmented when aug != NULL (items of rank 3 only). Depends on (seed, stream, i) alone. */
 typedef struct Augment {
   bool flip;
   int crop;

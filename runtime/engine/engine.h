@@ -16,9 +16,9 @@
 typedef struct Session Session;
 
 typedef struct SessionOptions {
-  int batch;      /* examples per step */
+  int batch; /* examples per step */
   int threads;
-  bool training;  /* allocate gradients */
+  bool training; /* allocate gradients */
 } SessionOptions;
 
 /* g: symbolic or fixed batch; f32. A final Softmax is cut off: outputs are then logits (session_logits).
@@ -47,22 +47,24 @@ void session_sgd(Session *s, const Sgd *o);
 Graph *session_graph(const Session *s);
 
 /* -- losses (engine/loss.c): return the mean loss, fill dlogits -- */
-float loss_cross_entropy(const float *logits, const int32_t *labels, int n, int classes, float smoothing, float *dlogits);
+float loss_cross_entropy(const float *logits, const int32_t *labels, int n, int classes, float smoothing,
+                         float *dlogits);
 /* (1-mix) * CE(labels) + mix * T^2 * KL(teacher_T || student_T) (Hinton 2015); labels may be NULL with mix == 1. */
-float loss_distill(const float *logits, const float *teacher, const int32_t *labels, int n, int classes, float temperature,
-                   float mix, float *dlogits);
+float loss_distill(const float *logits, const float *teacher, const int32_t *labels, int n, int classes,
+                   float temperature, float mix, float *dlogits);
 
 /* -- training (engine/train.c) -- */
 typedef struct TrainOptions {
-  int epochs;          /* or less, by images */
-  int64_t images;      /* > 0: stop after this many images seen, instead of epochs */
+  int epochs;     /* or less, by images */
+  int64_t images; /* > 0: stop after this many images seen, instead of epochs */
   int batch, threads;
-  float lr, momentum, weight_decay, warmup; /* cosine from lr to 0 over the whole run; warmup: share of steps, linear */
+  float lr, momentum, weight_decay,
+      warmup;             /* cosine from lr to 0 over the whole run; warmup: share of steps, linear */
   float temperature, mix; /* distillation; mix 0: labels only */
   bool flip;
   int crop;
   uint64_t seed;
-  const char *log_path;  /* one JSON line per epoch; NULL: none */
+  const char *log_path; /* one JSON line per epoch; NULL: none */
 } TrainOptions;
 void train_options_default(TrainOptions *o);
 
@@ -72,8 +74,8 @@ typedef struct TrainResult {
 } TrainResult;
 /* Train a copy of g; teacher may be NULL. Returns the new graph (BatchNormalization running statistics
  * included), NULL and a report otherwise. Final epoch, not best. */
-Graph *train_graph(const Graph *g, const Graph *teacher, const Dataset *ds, const TrainOptions *o, const Host *host,
-                   TrainResult *res, Diag *d);
+Graph *train_graph(const Graph *g, const Graph *teacher, const Dataset *ds, const TrainOptions *o,
+                   const Host *host, TrainResult *res, Diag *d);
 /* Re-estimate BatchNormalization's statistics on `n` unaugmented training images (cumulative mean). */
 Graph *reestimate_bn(const Graph *g, const Dataset *ds, uint32_t n, const Host *host, Diag *d);
 
@@ -85,14 +87,16 @@ typedef struct Accuracy {
 /* Float graphs by the engine, int8 graphs by the generic kernels (ir/eval) on threads; the input is
  * quantized as the graph's input asks. Argmax over the last output's elements; first wins on ties.
  * logits, when not NULL: receives [n][classes] float. */
-bool graph_accuracy(const Graph *g, const Split *s, const Normalize *nz, int threads, const Host *host, Accuracy *out,
-                    float *logits, Diag *d);
+bool graph_accuracy(const Graph *g, const Split *s, const Normalize *nz, int threads, const Host *host,
+                    Accuracy *out, float *logits, Diag *d);
 
 /* -- importance and statistics for passes (engine/stats.c) -- */
 /* Per-value ranges on calibration data: lo, hi of each f32 value over the first n training images, n_vals entries. */
-bool collect_ranges(const Graph *g, const Dataset *ds, uint32_t n, const Host *host, float *lo, float *hi, Diag *d);
+bool collect_ranges(const Graph *g, const Dataset *ds, uint32_t n, const Host *host, float *lo, float *hi,
+                    Diag *d);
 /* Taylor importance: for each 4-D or 2-D value v with importance[v] != NULL, adds sum over images of
  * (sum over positions of activation * gradient)^2 per channel (innermost axis), on n training images. */
-bool collect_taylor(const Graph *g, const Dataset *ds, uint32_t n, const Host *host, double **importance, Diag *d);
+bool collect_taylor(const Graph *g, const Dataset *ds, uint32_t n, const Host *host, double **importance,
+                    Diag *d);
 
 #endif

@@ -25,9 +25,20 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#ifndef MF_KERNEL /* generated code defines it as static */
+#ifndef MF_KERNEL /* generated code defines it as static MF_UNUSED: a file may hold kernels that a model does not use */
 #define MF_KERNEL
 #endif
+
+/* Helpers: MF_HELPER may be called or inlined; MF_INLINE is always inlined, where a constant argument (an
+ * operator, a function) must vanish. Unused ones do not warn, since generated code is one file. */
+#ifdef __GNUC__
+#define MF_UNUSED __attribute__((unused))
+#define MF_INLINE static inline __attribute__((always_inline, unused))
+#else
+#define MF_UNUSED
+#define MF_INLINE static inline
+#endif
+#define MF_HELPER MF_UNUSED static inline
 
 typedef struct mf_view {
   void *base;   /* row 0 (of a ring: slot 0); inputs are only read */
@@ -39,7 +50,7 @@ typedef void mf_kernel_fn(const void *params, const mf_view *in, const mf_view *
                           void *scratch);
 
 /* The address of row y. */
-static inline void *mf_row(const mf_view *v, int32_t y) {
+MF_HELPER void *mf_row(const mf_view *v, int32_t y) {
   return (char *)v->base + (ptrdiff_t)(v->ring ? y % v->ring : y) * v->row;
 }
 
@@ -49,13 +60,25 @@ typedef struct mf_window {
   int32_t k_h, k_w, stride_h, stride_w, pad_top, pad_left, dil_h, dil_w;
 } mf_window;
 
+/* The taps k of one axis, mf_tap_begin <= k < mf_tap_end, whose positions origin + k * dil lie in 0 .. size-1;
+ * origin = position * stride - padding. An empty range has end <= begin. */
+MF_HELPER int32_t mf_tap_begin(int32_t origin, int32_t dil) {
+  if (origin >= 0) return 0;
+  return dil == 1 ? -origin : (dil - 1 - origin) / dil;
+}
+MF_HELPER int32_t mf_tap_end(int32_t origin, int32_t dil, int32_t k, int32_t size) {
+  const int32_t left = size - origin; /* positions from the origin to the border */
+  const int32_t end = dil == 1 || left <= 0 ? left : (left + dil - 1) / dil;
+  return end < k ? end : k;
+}
+
 /* Conv and DepthwiseConv. in: x [in_h][in_w][in_c]; out: y [out_h][out_w][out_c]; a row is a line.
  * Conv: output channel o of group g = o / (out_c / groups) reads channels of that group alone.
  * Depthwise: tap (ky,kx) of channel o lies at w[(ky * k_w + kx) * w_tap + o], w_out unused. */
 typedef struct mf_conv_f32 {
   mf_window g;
   int32_t groups, w_tap, w_out;
-  float lo, hi; /* output limits of the fused activation */
+  float lo, hi;          /* output limits of the fused activation */
   const float *w, *bias; /* bias may be NULL */
 } mf_conv_f32;
 
@@ -87,6 +110,11 @@ typedef struct mf_fc_s8 {
   const int8_t *shift;
 } mf_fc_s8;
 
+/* MatMul: x [rows][k], y [rows][n]; in[1] is the right factor [k][n], of which a row is one line too. */
+typedef struct mf_matmul_f32 {
+  int32_t k, n;
+} mf_matmul_f32;
+
 /* Pools; out_c == in_c. */
 typedef struct mf_pool_f32 {
   mf_window g;
@@ -100,6 +128,16 @@ typedef struct mf_pool_s8 {
 } mf_pool_s8;
 
 enum { MF_MAX_DIMS = 6 };
+
+/* ReduceMean. Output: dims[0] rows (a row is dense), in each the axes dims[1 .. rank-1]; every output element is
+ * the mean over the axes rdims[0 .. rrank-1] of the input. Strides of the input in elements; its views' row is not
+ * used. int8: y = clamp(out_zero + requantize(sum - count * in_zero, mult, shift)), 1/count in the multiplier. */
+typedef struct mf_mean {
+  int32_t rank, rrank;
+  int32_t dims[MF_MAX_DIMS], src[MF_MAX_DIMS], rdims[MF_MAX_DIMS], rsrc[MF_MAX_DIMS];
+  int32_t count; /* product of rdims */
+  int32_t in_zero, out_zero, mult, shift;
+} mf_mean;
 
 /* Strided copy of a block of elements: Transpose, Slice, Concat, Pad, Gather's pieces.
  * dims[0] is the row axis: element (i0, .., i5) goes from in byte offset sum i*src[] to out offset sum i*dst[].
@@ -155,7 +193,13 @@ typedef struct mf_lut_s8 {
   const int8_t *table; /* [256] */
 } mf_lut_s8;
 
-/* Quantize, Dequantize, requantize. */
+/* Cast: n elements a row, from one element type to another. */
+enum { MF_F32, MF_F64, MF_I8, MF_U8, MF_I16, MF_I32, MF_I64, MF_BOOL };
+typedef struct mf_cast {
+  int32_t n, from, to;
+} mf_cast;
+
+/* Quantize, Dequantize, requantize, FakeQuant. */
 typedef struct mf_quant {
   int32_t n;
   float scale;
@@ -166,9 +210,16 @@ typedef struct mf_requant {
   int32_t n, in_zero, out_zero, mult, shift, lo, hi;
 } mf_requant;
 
-/* Softmax over the innermost n elements of each row. int8: TFLite's fixed-point form. */
+/* Dequantize with a scale per slice: element i has scale and zero point number (i / inner) % c. from: MF_I8, ... */
+typedef struct mf_dequant_axis {
+  int32_t n, c, inner, from;
+  const float *scale;
+  const int32_t *zero;
+} mf_dequant_axis;
+
+/* Softmax: a row holds [n][inner] elements, summed to 1 over n. int8: inner is 1, TFLite's fixed-point form. */
 typedef struct mf_softmax_f32 {
-  int32_t n;
+  int32_t n, inner;
   float beta;
 } mf_softmax_f32;
 
