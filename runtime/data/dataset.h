@@ -62,7 +62,7 @@ void split_close(Split *s);
 /* Content of a split: examples, labels, shape and type. */
 Hash split_hash(const Split *s);
 
-/* Example i as the model's real-valued input (float32, HWC; runtime/data/layout.h for other layouts): normalised,
+/* Example i as the model's real-valued input (float32, HWC; runtime/data/input_map.h for other layouts): normalised,
  * augmented when aug != NULL (items of rank 3 only). Depends on (seed, stream, i) alone. */
 typedef struct Augment {
   bool flip;
