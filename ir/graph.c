@@ -18,7 +18,7 @@
     (array) = grown_;                                            \
   } while (0)
 
-static ValId val_new(Graph *g, const char *name, DType t, const Shape *s) {
+ValId graph_val_new(Graph *g, const char *name, DType t, const Shape *s) {
   GROW(g->vals, g->n_vals, g->cap_vals);
   Value *v = &g->vals[g->n_vals];
   *v = (Value){.name = arena_strdup(g->arena, name), .dtype = t, .def = NO_NODE};
@@ -30,7 +30,7 @@ Graph *graph_new(const char *name) {
   Graph *g = mem_zalloc(sizeof *g);
   g->arena = arena_new();
   g->name = arena_strdup(g->arena, name);
-  val_new(g, NULL, DT_NONE, NULL); /* id 0 is no value */
+  graph_val_new(g, NULL, DT_NONE, NULL); /* id 0 is no value */
   return g;
 }
 
@@ -45,17 +45,22 @@ void graph_free(Graph *g) {
   mem_free(g);
 }
 
-ValId graph_input(Graph *g, const char *name, DType t, const Shape *s) {
-  ValId v = val_new(g, name, t, s);
+void graph_mark_input(Graph *g, ValId v) {
+  ASSERT(v != NO_VAL && v < g->n_vals);
   GROW(g->inputs, g->n_inputs, g->cap_inputs);
   g->inputs[g->n_inputs++] = v;
+}
+
+ValId graph_input(Graph *g, const char *name, DType t, const Shape *s) {
+  ValId v = graph_val_new(g, name, t, s);
+  graph_mark_input(g, v);
   return v;
 }
 
 ValId graph_const(Graph *g, const char *name, DType t, const Shape *s, Blob *blob) {
   ASSERT(blob != NULL && shape_is_static(s));
   ASSERT(blob_size(blob) == (size_t)shape_count(s) * dtype_size(t));
-  ValId v = val_new(g, name, t, s);
+  ValId v = graph_val_new(g, name, t, s);
   g->vals[v].blob = blob;
   return v;
 }
@@ -116,7 +121,7 @@ ValId graph_node(Graph *g, OpKind op, const void *attrs, const ValId *in, uint32
 
   uint32_t n_vals = g->n_vals;
   for (uint32_t i = 0; i < n.n_out; i++) {
-    n.out[i] = val_new(g, name, DT_NONE, NULL);
+    n.out[i] = graph_val_new(g, name, DT_NONE, NULL);
     g->vals[n.out[i]].def = g->n_nodes;
   }
   GROW(g->nodes, g->n_nodes, g->cap_nodes);
@@ -125,6 +130,22 @@ ValId graph_node(Graph *g, OpKind op, const void *attrs, const ValId *in, uint32
   g->n_nodes--;
   g->n_vals = n_vals;
   return NO_VAL;
+}
+
+NodeId graph_node_raw(Graph *g, const Node *n, const ValId *map) {
+  Node copy = *n;
+  copy.loc = loc_copy(g, &n->loc);
+  copy.attrs = arena_dup(g->arena, n->attrs, op_info(n->op)->attrs_size);
+  copy.in = arena_array(g->arena, n->n_in, sizeof *copy.in);
+  copy.out = arena_array(g->arena, n->n_out, sizeof *copy.out);
+  for (uint32_t i = 0; i < n->n_in; i++) copy.in[i] = n->in[i] == NO_VAL ? NO_VAL : map[n->in[i]];
+  for (uint32_t i = 0; i < n->n_out; i++) {
+    copy.out[i] = map[n->out[i]];
+    g->vals[copy.out[i]].def = g->n_nodes;
+  }
+  GROW(g->nodes, g->n_nodes, g->cap_nodes);
+  g->nodes[g->n_nodes] = copy;
+  return g->n_nodes++;
 }
 
 ValId graph_node1(Graph *g, OpKind op, const void *attrs, ValId x, const char *name, const Loc *loc,

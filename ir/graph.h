@@ -77,6 +77,12 @@ ValId graph_node2(Graph *g, OpKind op, const void *attrs, ValId x, ValId y, cons
 /* Copies scale and zero into the arena. */
 void graph_set_quant(Graph *g, ValId v, int n, int axis, const float *scale, const int32_t *zero);
 
+/* Building without inference, for copies and for the parser, which check otherwise: a value that nothing computes
+ * yet; an existing value made a graph input; a copy of node `n` of any graph, its ids through `map`. */
+ValId graph_val_new(Graph *g, const char *name, DType t, const Shape *s);
+void graph_mark_input(Graph *g, ValId v);
+NodeId graph_node_raw(Graph *g, const Node *n, const ValId *map);
+
 /* -- asking -- */
 static inline Value *graph_val(const Graph *g, ValId v) { return &g->vals[v]; }
 static inline const Node *graph_def(const Graph *g, ValId v) {
@@ -89,7 +95,7 @@ const void *val_data(const Graph *g, ValId v);
 size_t val_bytes(const Graph *g, ValId v);
 /* uses[v] = number of nodes (and graph outputs) that read v; array of n_vals in `a`. */
 uint32_t *graph_uses(const Graph *g, Arena *a);
-/* Multiply-accumulates and parameters, batch 1. MACs: Conv, DepthwiseConv, FullyConnected, MatMul. */
+/* Multiply-accumulates and parameters, a symbolic batch counted as 1. MACs: Conv, DepthwiseConv, FullyConnected, MatMul. */
 int64_t node_macs(const Graph *g, const Node *n);
 int64_t graph_macs(const Graph *g);
 int64_t graph_params(const Graph *g); /* elements of all constants that a node reads */
@@ -111,6 +117,10 @@ void rewrite_begin(Rewrite *r, const Graph *from, const char *pass); /* new grap
 ValId rewrite_val(Rewrite *r, ValId old); /* new id, copying a constant if needed */
 /* Copy a node as it is, inputs through the map, outputs re-inferred (quantization kept). */
 bool rewrite_copy(Rewrite *r, const Node *n, Diag *d);
+/* The same with other attributes. */
+bool rewrite_copy_as(Rewrite *r, const Node *n, const void *attrs, Diag *d);
+/* The Loc of a node that the pass makes in place of n: n's own, with the pass's name. */
+Loc rewrite_loc(const Rewrite *r, const Node *n);
 /* Finish: outputs through the map, unused nodes and constants dropped, ids dense. Frees r's own memory.
  * Returns NULL (and frees the new graph) when !ok. */
 Graph *rewrite_end(Rewrite *r, bool ok, Diag *d);

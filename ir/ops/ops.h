@@ -8,6 +8,8 @@
 
 #include "ir/graph.h"
 
+enum { SHAPE_TEXT = 192 }; /* room for any shape as text */
+
 #define A(kind, field, def, doc)
 #define OP(ident, name, mn, mx, no, traits, cls, diff, doc, attrs) \
   InferFn infer_##ident;                                           \
@@ -31,6 +33,8 @@ bool op_fail_batch(const Node *n, Diag *d, const char *what);
 /* Report unless input i has rank `rank`, or element type t. */
 bool op_want_rank(const Graph *g, const Node *n, uint32_t i, int rank, Diag *d);
 bool op_want_dtype(const Graph *g, const Node *n, uint32_t i, DType t, Diag *d);
+/* Report unless input i is f32 or i8: what arithmetic operators compute on. */
+bool op_want_real(const Graph *g, const Node *n, uint32_t i, Diag *d);
 /* Report unless list attribute `name` has `count` entries, all of them >= least. */
 bool op_want_ints(const Node *n, const Ints *v, const char *name, int count, int64_t least, Diag *d);
 /* Report unless `act` is one of the fused activations, and none for element types without it. */
@@ -46,5 +50,22 @@ bool op_same_quant(Graph *g, const Node *n, int axis, Diag *d);
 
 /* NumPy broadcasting of two shapes; the symbolic batch goes with itself or 1. */
 bool op_broadcast(const Node *n, const Shape *a, const Shape *b, Shape *out, Diag *d);
+
+/* Conv, DepthwiseConv, FullyConnected: x f32 or i8, weights alike, bias [outs] f32 or i32. */
+bool op_weights_dtype(const Graph *g, const Node *n, int64_t outs, Diag *d);
+/* Their quantization, as far as it is set: activations per tensor, weights per tensor or along `axis`, with zero
+ * points 0 (`symmetric`: also per tensor). */
+bool op_weights_quant(const Graph *g, const Node *n, int axis, bool symmetric, Diag *d);
+
+/* -- ir/ops/conv.c -- */
+
+/* A window that slides over [N,H,W,C]; dilations NULL: 1. */
+typedef struct OpWindow {
+  int64_t kernel[2]; /* rows, columns */
+  const Ints *strides, *pads, *dilations;
+} OpWindow;
+
+/* Checks the window's attributes and writes out->d[1] and out->d[2]. */
+bool op_window_size(const Node *n, const OpWindow *w, const Shape *in, Shape *out, Diag *d);
 
 #endif

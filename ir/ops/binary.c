@@ -1,0 +1,36 @@
+/* Add, Sub, Mul, Div, Max, Min: elementwise with NumPy broadcasting.
+ *
+ *   x, y of one element type: f32, i32, i64; also i8 (quantized) for all but Div. The symbolic batch broadcasts with
+ *   itself and with 1. int8 Add, Sub and Mul rescale, so that each tensor has its own quantization; Max and Min
+ *   compare codes, so that all three share one (TFLite MAXIMUM, MINIMUM).
+ */
+#include "ir/ops/ops.h"
+
+static bool infer_binary(Graph *g, const Node *n, int32_t act, bool int8, Diag *d) {
+  const Value *x = op_in(g, n, 0), *y = op_in(g, n, 1);
+  DType t = x->dtype;
+  if (t != DT_F32 && t != DT_I32 && t != DT_I64 && !(t == DT_I8 && int8)) {
+    return op_fail(n, d, "input 0 is %s, want f32, %si32 or i64", dtype_name(t), int8 ? "i8, " : "");
+  }
+  TRY(op_want_dtype(g, n, 1, t, d));
+  TRY(op_want_act(n, act, t, d));
+  if (x->quant.n > 1 || y->quant.n > 1)
+    return op_fail(n, d, "an input is quantized per axis, want one scale");
+  Shape out = {0};
+  TRY(op_broadcast(n, &x->shape, &y->shape, &out, d));
+  return op_set(g, n, t, &out, d);
+}
+
+static bool infer_choice(Graph *g, const Node *n, Diag *d) {
+  TRY(infer_binary(g, n, ACT_NONE, true, d));
+  const Quant *x = &op_in(g, n, 0)->quant, *y = &op_in(g, n, 1)->quant;
+  if (!quant_equal(x, y)) return op_fail(n, d, "inputs are quantized differently, but it compares codes");
+  return op_same_quant(g, n, -1, d);
+}
+
+bool infer_add(Graph *g, Node *n, Diag *d) { return infer_binary(g, n, CATTRS(n, add)->act, true, d); }
+bool infer_sub(Graph *g, Node *n, Diag *d) { return infer_binary(g, n, CATTRS(n, sub)->act, true, d); }
+bool infer_mul(Graph *g, Node *n, Diag *d) { return infer_binary(g, n, CATTRS(n, mul)->act, true, d); }
+bool infer_div(Graph *g, Node *n, Diag *d) { return infer_binary(g, n, ACT_NONE, false, d); }
+bool infer_max(Graph *g, Node *n, Diag *d) { return infer_choice(g, n, d); }
+bool infer_min(Graph *g, Node *n, Diag *d) { return infer_choice(g, n, d); }

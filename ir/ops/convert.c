@@ -1,0 +1,49 @@
+/* Cast, Quantize, Dequantize, FakeQuant: from one number format to another, element by element.
+ *
+ *   Cast        any type to any, as C converts (float to integer: toward zero); quantization does not count
+ *   Quantize    f32, or quantized i8 u8 i16 (a requantization) -> i8, u8, i16 in the output's quantization
+ *   Dequantize  quantized i8 u8 i16 i32 -> f32
+ *   FakeQuant   f32 -> f32 on the grid scale * (code - zero), lo <= code <= hi
+ */
+#include <math.h>
+
+#include "ir/ops/ops.h"
+
+static bool is_code(DType t) { return t == DT_I8 || t == DT_U8 || t == DT_I16; }
+
+bool infer_cast(Graph *g, Node *n, Diag *d) {
+  int32_t to = CATTRS(n, cast)->to;
+  if (to <= DT_NONE || to >= DT_COUNT) return op_fail(n, d, "to is %d, which is no element type", (int)to);
+  return op_set(g, n, (DType)to, &op_in(g, n, 0)->shape, d);
+}
+
+bool infer_quantize(Graph *g, Node *n, Diag *d) {
+  int32_t to = CATTRS(n, quantize)->to;
+  const Value *x = op_in(g, n, 0);
+  if (to <= DT_NONE || to >= DT_COUNT || !is_code((DType)to)) return op_fail(n, d, "to is not i8, u8 or i16");
+  if (x->dtype != DT_F32 && !is_code(x->dtype)) {
+    return op_fail(n, d, "input is %s, want f32, i8, u8 or i16", dtype_name(x->dtype));
+  }
+  return op_set(g, n, (DType)to, &x->shape, d);
+}
+
+bool infer_dequantize(Graph *g, Node *n, Diag *d) {
+  const Value *x = op_in(g, n, 0);
+  if (!is_code(x->dtype) && x->dtype != DT_I32) {
+    return op_fail(n, d, "input is %s, want i8, u8, i16 or i32", dtype_name(x->dtype));
+  }
+  return op_set(g, n, DT_F32, &x->shape, d);
+}
+
+bool infer_fake_quant(Graph *g, Node *n, Diag *d) {
+  const fake_quant_attrs *a = CATTRS(n, fake_quant);
+  TRY(op_want_dtype(g, n, 0, DT_F32, d));
+  if (!(a->scale > 0) || isinf(a->scale)) {
+    return op_fail(n, d, "scale is %g, want a finite number above 0", (double)a->scale);
+  }
+  if (a->lo >= a->hi || a->zero < a->lo || a->zero > a->hi) {
+    return op_fail(n, d, "zero point %d and codes %d .. %d, want lo <= zero <= hi and lo < hi", (int)a->zero,
+                   (int)a->lo, (int)a->hi);
+  }
+  return op_set(g, n, DT_F32, &op_in(g, n, 0)->shape, d);
+}

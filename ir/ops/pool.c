@@ -1,0 +1,78 @@
+/* MaxPool, AveragePool and ReduceMean.
+ *
+ *   pools       x [N,H,W,C] f32 | i8 -> [N,H',W',C], H' = floor((H + pads - kernel) / stride) + 1
+ *   ReduceMean  x [...] f32 | i8, mean over `axes`
+ *
+ * Every window must cover at least one element of the image: padding has no value of its own. Importers express
+ * ceil_mode by pads. Pools compute on codes, so their int8 output has the input's quantization (TFLite: the
+ * same); ReduceMean's output has its own.
+ */
+#include "ir/ops/ops.h"
+
+/* The first window must reach the image and the last one start in it. */
+static bool windows_meet_image(const Node *n, const OpWindow *w, const Shape *in, const Shape *out, Diag *d) {
+  for (int i = 0; i < 2; i++) {
+    int64_t last = (out->d[1 + i] - 1) * w->strides->v[i] - w->pads->v[i];
+    if (w->pads->v[i] >= w->kernel[i] || last >= in->d[1 + i]) {
+      return op_fail(n, d, "a window lies in the padding alone: kernel %lld, pads %lld and %lld, %lld %s",
+                     (long long)w->kernel[i], (long long)w->pads->v[i], (long long)w->pads->v[2 + i],
+                     (long long)in->d[1 + i], i == 0 ? "rows" : "columns");
+    }
+  }
+  return true;
+}
+
+static bool infer_pool(Graph *g, const Node *n, const Ints *kernel, const Ints *strides, const Ints *pads,
+                       int32_t act, Diag *d) {
+  const Value *x = op_in(g, n, 0);
+  TRY(op_want_real(g, n, 0, d));
+  TRY(op_want_rank(g, n, 0, 4, d));
+  TRY(op_want_act(n, act, x->dtype, d));
+  TRY(op_want_ints(n, kernel, "kernel", 2, 1, d));
+  const OpWindow w = {{kernel->v[0], kernel->v[1]}, strides, pads, NULL};
+  Shape out = x->shape;
+  TRY(op_window_size(n, &w, &x->shape, &out, d));
+  TRY(windows_meet_image(n, &w, &x->shape, &out, d));
+  TRY(op_set(g, n, x->dtype, &out, d));
+  return op_same_quant(g, n, 3, d);
+}
+
+bool infer_max_pool(Graph *g, Node *n, Diag *d) {
+  const max_pool_attrs *a = CATTRS(n, max_pool);
+  return infer_pool(g, n, &a->kernel, &a->strides, &a->pads, a->act, d);
+}
+
+bool infer_average_pool(Graph *g, Node *n, Diag *d) {
+  const average_pool_attrs *a = CATTRS(n, average_pool);
+  if (a->count_include_pad != 0 && a->count_include_pad != 1) {
+    return op_fail(n, d, "count_include_pad is %d, want 0 or 1", (int)a->count_include_pad);
+  }
+  return infer_pool(g, n, &a->kernel, &a->strides, &a->pads, a->act, d);
+}
+
+bool infer_reduce_mean(Graph *g, Node *n, Diag *d) {
+  const reduce_mean_attrs *a = CATTRS(n, reduce_mean);
+  const Value *x = op_in(g, n, 0);
+  TRY(op_want_real(g, n, 0, d));
+  if (a->axes.n < 1) return op_fail(n, d, "axes is empty, want the axes to reduce");
+  if (a->keepdims != 0 && a->keepdims != 1) {
+    return op_fail(n, d, "keepdims is %d, want 0 or 1", (int)a->keepdims);
+  }
+  for (int i = 0; i < a->axes.n; i++) {
+    int64_t axis = a->axes.v[i];
+    if (axis < 0 || axis >= x->shape.rank || (i > 0 && axis <= a->axes.v[i - 1])) {
+      return op_fail(n, d, "axes[%d] is %lld, want ascending axes of 0 .. %d", i, (long long)axis,
+                     (int)x->shape.rank - 1);
+    }
+    if (x->shape.d[axis] == DIM_BATCH) return op_fail_batch(n, d, "a mean over axis 0");
+    if (x->shape.d[axis] == 0) return op_fail(n, d, "axis %lld is empty: no mean", (long long)axis);
+  }
+  Shape out = {0};
+  for (int i = 0, k = 0; i < x->shape.rank; i++) {
+    bool reduced = k < a->axes.n && a->axes.v[k] == i;
+    if (reduced) k++;
+    if (!reduced || a->keepdims) out.d[out.rank++] = reduced ? 1 : x->shape.d[i];
+  }
+  if (x->quant.n > 1) return op_fail(n, d, "input is quantized per axis, want one scale");
+  return op_set(g, n, x->dtype, &out, d);
+}
