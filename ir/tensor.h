@@ -15,7 +15,13 @@ Tensor tensor_new(DType t, const Shape *s); /* zeroed */
 void tensor_free(Tensor *t);
 size_t tensor_bytes(const Tensor *t);
 
+/* Elements: f4, f8, i1, i2, i4, i8, u1, b1, in C order; anything else is refused with a reason. */
 bool npy_read(const char *path, Tensor *out, Diag *d);
 bool npy_write(const char *path, const Tensor *t, Diag *d);
+
+/* The same from and to memory; `file` names it in messages. */
+struct StrBuf;
+bool npy_parse(const void *bytes, size_t n, const char *file, Tensor *out, Diag *d);
+void npy_format(const Tensor *t, struct StrBuf *out);
 
 #endif
