@@ -1,0 +1,108 @@
+/* Inside the TFLite importer: the model as it is read, one node at a time, and what tfl_*.c share.
+ *
+ *   file -> Fb -> Tfl (tensors, read at first use) -> TflNode -> tfl_NAME (builtins.def) -> graph nodes
+ *
+ * An import function returns false after a report; its outputs are then broken, and nodes that read a broken
+ * tensor are passed over without a further message, so that one import shows every independent fault.
+ */
+#ifndef FRONTEND_TFLITE_TFL_H
+#define FRONTEND_TFLITE_TFL_H
+
+#include "frontend/tflite/flatbuffer.h"
+#include "ir/graph.h"
+
+enum { TFL_MAX_IN = 64, TFL_MAX_OUT = 16 };
+
+/* Field numbers of the schema's tables that we read. */
+enum { MODEL_VERSION, MODEL_CODES, MODEL_SUBGRAPHS, MODEL_DESCRIPTION, MODEL_BUFFERS };
+enum { CODE_OLD, CODE_CUSTOM, CODE_VERSION, CODE_BUILTIN };
+enum { SUBGRAPH_TENSORS, SUBGRAPH_INPUTS, SUBGRAPH_OUTPUTS, SUBGRAPH_OPERATORS, SUBGRAPH_NAME };
+enum {
+  TENSOR_SHAPE,
+  TENSOR_TYPE,
+  TENSOR_BUFFER,
+  TENSOR_NAME,
+  TENSOR_QUANT,
+  TENSOR_VARIABLE,
+  TENSOR_SPARSITY
+};
+enum { QUANT_MIN, QUANT_MAX, QUANT_SCALE, QUANT_ZERO, QUANT_DETAILS_TYPE, QUANT_DETAILS, QUANT_AXIS };
+enum { OPERATOR_CODE, OPERATOR_INPUTS, OPERATOR_OUTPUTS, OPERATOR_OPTIONS_TYPE, OPERATOR_OPTIONS };
+enum { BUFFER_DATA, BUFFER_OFFSET, BUFFER_SIZE };
+
+typedef enum TflState { TFL_UNREAD, TFL_READ, TFL_BROKEN } TflState;
+
+typedef struct TflTensor {
+  TflState state;
+  bool needed;   /* something that reaches an output reads it */
+  bool produced; /* an operator writes it */
+  const char *name;
+  DType dtype;
+  Shape shape;
+  Quant quant;         /* in the graph's arena */
+  const uint8_t *data; /* constant's bytes in the file; NULL: none */
+  ValId val;           /* NO_VAL: not made yet */
+} TflTensor;
+
+typedef struct Tfl {
+  Fb fb;
+  Blob *bytes;
+  const char *path; /* in the graph's arena */
+  Graph *g;
+  Diag *d;
+  FbVec file_tensors, buffers;
+  TflTensor *tensors;
+  uint32_t n_tensors;
+} Tfl;
+
+typedef struct TflNode {
+  Tfl *m;
+  Loc loc;
+  FbTable options; /* builtin_options, whatever their type */
+  uint32_t n_in, n_out;
+  int32_t in[TFL_MAX_IN], out[TFL_MAX_OUT]; /* tensor numbers; -1: left out */
+} TflNode;
+
+typedef bool TflImport(TflNode *n);
+
+/* -- tfl_tensor.c -- */
+/* Tensor `index`, read and checked at first use; NULL: broken (reported, the first time). */
+TflTensor *tfl_tensor(Tfl *m, int32_t index, const Loc *loc);
+/* Its value: an input, a computed one, or a constant made now. NO_VAL: not computed yet (reported). */
+ValId tfl_value(Tfl *m, int32_t index, const Loc *loc);
+const char *tfl_type_name(uint8_t type);
+
+/* -- tfl_node.c: what import functions ask for -- */
+bool tfl_has(const TflNode *n, uint32_t i);
+/* Tensor of input or output i; asserts that it was read (all are before an import function runs). */
+TflTensor *tfl_in_tensor(const TflNode *n, uint32_t i);
+TflTensor *tfl_out_tensor(const TflNode *n, uint32_t i);
+/* Input i as float32 or per-tensor quantized int8 data; NO_VAL: reported. */
+ValId tfl_data(TflNode *n, uint32_t i);
+/* Input i as constant weights beside data x: the same arithmetic, no mix of float and integer. */
+ValId tfl_weights(TflNode *n, uint32_t i, ValId x);
+/* Input i as constant bias: float32, or int32 beside int8 data. *v is NO_VAL where there is none. */
+bool tfl_bias(TflNode *n, uint32_t i, ValId x, ValId *v);
+/* Input i as a short constant list of integers. */
+bool tfl_ints(TflNode *n, uint32_t i, Ints *out);
+/* The fused activation in option field `id` as ours. */
+bool tfl_act(TflNode *n, uint32_t id, int32_t *out); /* an Act */
+/* Both have the same quantization; otherwise reports. */
+bool tfl_same_quant(TflNode *n, const TflTensor *a, const TflTensor *b);
+/* Axis that may count from the end, checked. */
+bool tfl_axis(TflNode *n, int64_t axis, int32_t rank, int32_t *out);
+/* v becomes output i: dtype and shape must be the file's; the file's quantization is set. */
+bool tfl_bind(TflNode *n, uint32_t i, ValId v);
+/* Append `op` on the inputs and bind its output to output 0. */
+bool tfl_emit(TflNode *n, OpKind op, const void *attrs, const ValId *in, uint32_t n_in);
+/* Shape of output 0 as Reshape wants it, and the Reshape itself (the value as it is where nothing changes). */
+ValId tfl_reshape(TflNode *n, ValId x, const Shape *to);
+
+/* -- tfl_conv.c, tfl_move.c, tfl_math.c -- */
+#define YES(code, name, import) TflImport tfl_import_##import;
+#define NO(code, name, advice)
+#include "frontend/tflite/builtins.def"
+#undef YES
+#undef NO
+
+#endif

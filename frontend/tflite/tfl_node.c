@@ -1,0 +1,163 @@
+/* What the import functions of TFLite operators share: inputs by role, short lists, activations, outputs. */
+#include "frontend/tflite/tfl.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+bool tfl_has(const TflNode *n, uint32_t i) { return i < n->n_in && n->in[i] >= 0; }
+
+static TflTensor *tensor_of(const TflNode *n, int32_t index) {
+  ASSERT(index >= 0 && (uint32_t)index < n->m->n_tensors);
+  TflTensor *t = &n->m->tensors[index];
+  ASSERT(t->state == TFL_READ);
+  return t;
+}
+
+TflTensor *tfl_in_tensor(const TflNode *n, uint32_t i) {
+  ASSERT(tfl_has(n, i));
+  return tensor_of(n, n->in[i]);
+}
+
+TflTensor *tfl_out_tensor(const TflNode *n, uint32_t i) {
+  ASSERT(i < n->n_out);
+  return tensor_of(n, n->out[i]);
+}
+
+static bool want_input(const TflNode *n, uint32_t i) {
+  if (tfl_has(n, i)) return true;
+  return diag_error(n->m->d, &n->loc, "input %u is left out; the operator needs it", i);
+}
+
+ValId tfl_data(TflNode *n, uint32_t i) {
+  if (!want_input(n, i)) return NO_VAL;
+  const TflTensor *t = tfl_in_tensor(n, i);
+  if (t->dtype != DT_F32 && t->dtype != DT_I8) {
+    diag_error(n->m->d, &n->loc, "computes on %s elements (\"%s\"); supported are f32 and i8",
+               dtype_name(t->dtype), t->name);
+    return NO_VAL;
+  }
+  if (t->dtype == DT_I8 && t->quant.n != 1) {
+    diag_error(n->m->d, &n->loc, "int8 tensor \"%s\" has %" PRId32 " scales; want one scale and zero point",
+               t->name, t->quant.n);
+    return NO_VAL;
+  }
+  return tfl_value(n->m, n->in[i], &n->loc);
+}
+
+ValId tfl_weights(TflNode *n, uint32_t i, ValId x) {
+  if (!want_input(n, i)) return NO_VAL;
+  const TflTensor *t = tfl_in_tensor(n, i);
+  DType xt = graph_val(n->m->g, x)->dtype;
+  if (xt == DT_F32 && t->dtype == DT_I8) {
+    diag_error(n->m->d, &n->loc, "is hybrid: float activations with int8 weights (\"%s\")", t->name);
+    diag_hint(n->m->d,
+              "convert the model to float32, or to full integer quantization with a representative dataset");
+    return NO_VAL;
+  }
+  if (t->dtype != xt) {
+    diag_error(n->m->d, &n->loc, "has %s weights (\"%s\") for %s data", dtype_name(t->dtype), t->name,
+               dtype_name(xt));
+    return NO_VAL;
+  }
+  if (!t->data) {
+    diag_error(n->m->d, &n->loc, "has computed weights (\"%s\"); supported are constant ones", t->name);
+    return NO_VAL;
+  }
+  if (t->dtype == DT_I8 && t->quant.n == 0) {
+    diag_error(n->m->d, &n->loc, "has int8 weights (\"%s\") without a scale", t->name);
+    return NO_VAL;
+  }
+  return tfl_value(n->m, n->in[i], &n->loc);
+}
+
+bool tfl_bias(TflNode *n, uint32_t i, ValId x, ValId *v) {
+  *v = NO_VAL;
+  if (!tfl_has(n, i)) return true;
+  const TflTensor *t = tfl_in_tensor(n, i);
+  DType want = graph_val(n->m->g, x)->dtype == DT_F32 ? DT_F32 : DT_I32;
+  FAIL_IF(t->dtype != want || !t->data, n->m->d, &n->loc,
+          "has a %s bias (\"%s\") of %s elements; want a constant of %s", t->data ? "constant" : "computed",
+          t->name, dtype_name(t->dtype), dtype_name(want));
+  *v = tfl_value(n->m, n->in[i], &n->loc);
+  return *v != NO_VAL;
+}
+
+bool tfl_ints(TflNode *n, uint32_t i, Ints *out) {
+  TRY(want_input(n, i));
+  const TflTensor *t = tfl_in_tensor(n, i);
+  bool wide = t->dtype == DT_I64;
+  FAIL_IF(!t->data || (!wide && t->dtype != DT_I32), n->m->d, &n->loc,
+          "wants input %u (\"%s\") as constant integers; it is %s of %s elements", i, t->name,
+          t->data ? "a constant" : "computed", dtype_name(t->dtype));
+  int64_t count = shape_count(&t->shape);
+  FAIL_IF(count > MAX_RANK * 2, n->m->d, &n->loc,
+          "input %u (\"%s\") has %" PRId64 " integers; want at most %d", i, t->name, count, MAX_RANK * 2);
+  *out = (Ints){.n = (int32_t)count};
+  FbVec v = {.fb = &n->m->fb, .at = (size_t)(t->data - n->m->fb.p), .n = (uint32_t)count, .present = true};
+  for (uint32_t k = 0; k < v.n; k++) out->v[k] = wide ? fb_vec_i64(&v, k) : fb_vec_i32(&v, k);
+  return true;
+}
+
+bool tfl_act(TflNode *n, uint32_t id, int32_t *out) {
+  static const int32_t acts[] = {ACT_NONE, ACT_RELU, ACT_RELU_N1_TO_1, ACT_RELU6};
+  static const char *const others[] = {"TANH", "SIGN_BIT"};
+  uint8_t a = fb_u8(&n->options, id, 0);
+  if (a < 4) {
+    *out = acts[a];
+    return true;
+  }
+  diag_error(n->m->d, &n->loc, "has the fused activation %s (%u), which is not supported",
+             a < 6 ? others[a - 4] : "?", a);
+  diag_hint(n->m->d,
+            "supported are NONE, RELU, RELU6, RELU_N1_TO_1, or an operator of its own after this one");
+  return false;
+}
+
+bool tfl_same_quant(TflNode *n, const TflTensor *a, const TflTensor *b) {
+  if (a->dtype != DT_I8 || quant_equal(&a->quant, &b->quant)) return true;
+  diag_error(n->m->d, &n->loc,
+             "would change the quantization from \"%s\" to \"%s\", though it only moves elements", a->name,
+             b->name);
+  diag_hint(n->m->d, "convert again with a current TensorFlow, which gives both one scale and zero point");
+  return false;
+}
+
+bool tfl_axis(TflNode *n, int64_t axis, int32_t rank, int32_t *out) {
+  FAIL_IF(axis < -rank || axis >= rank, n->m->d, &n->loc,
+          "axis %" PRId64 " of a tensor with %" PRId32 " dimensions", axis, rank);
+  *out = (int32_t)(axis < 0 ? axis + rank : axis);
+  return true;
+}
+
+bool tfl_bind(TflNode *n, uint32_t i, ValId v) {
+  if (v == NO_VAL) return false;
+  TflTensor *t = tfl_out_tensor(n, i);
+  const Value *val = graph_val(n->m->g, v);
+  if (val->dtype != t->dtype || !shape_equal(&val->shape, &t->shape)) {
+    char got[80], want[80];
+    shape_format(&val->shape, got, sizeof got);
+    shape_format(&t->shape, want, sizeof want);
+    return diag_error(n->m->d, &n->loc, "computes %s%s; the file says that \"%s\" is %s%s",
+                      dtype_name(val->dtype), got, t->name, dtype_name(t->dtype), want);
+  }
+  FAIL_IF(t->dtype == DT_I8 && t->quant.n != 1, n->m->d, &n->loc,
+          "int8 output \"%s\" has %" PRId32 " scales; want one scale and zero point", t->name, t->quant.n);
+  if (t->quant.n && !quant_equal(&t->quant, &val->quant))
+    graph_set_quant(n->m->g, v, t->quant.n, t->quant.axis, t->quant.scale, t->quant.zero);
+  t->val = v;
+  return true;
+}
+
+bool tfl_emit(TflNode *n, OpKind op, const void *attrs, const ValId *in, uint32_t n_in) {
+  const char *name = tfl_out_tensor(n, 0)->name;
+  return tfl_bind(n, 0, graph_node(n->m->g, op, attrs, in, n_in, name, &n->loc, n->m->d));
+}
+
+ValId tfl_reshape(TflNode *n, ValId x, const Shape *to) {
+  if (shape_equal(&graph_val(n->m->g, x)->shape, to)) return x;
+  reshape_attrs a;
+  op_attrs_default(OP_reshape, &a);
+  a.shape.n = to->rank;
+  for (int32_t i = 0; i < to->rank; i++) a.shape.v[i] = to->d[i];
+  return graph_node1(n->m->g, OP_reshape, &a, x, tfl_out_tensor(n, 0)->name, &n->loc, n->m->d);
+}
