@@ -1,0 +1,310 @@
+/* deploy.yaml: its keys, the rules among them and between it and the design; see deploy.h.
+ *
+ * The bounds of a target are its own limits, else its board's memories. Work on a target that cannot be meant
+ * (its limit is larger than its board, the design forbids its precision) is refused here, before any work starts.
+ */
+#include "frontend/config/deploy.h"
+
+#include <ctype.h>
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+#include "frontend/config/units.h"
+#include "ir/base/file.h"
+
+static const char *const precision_names[] = {"int8", "float32", NULL};
+
+typedef struct RawAccuracy {
+  double min, drop;
+  Loc min_loc, drop_loc;
+} RawAccuracy;
+
+typedef struct RawTarget {
+  const char *name, *board, *target;
+  Loc name_loc, board_loc, target_loc, limits_loc, precision_loc;
+  DeployLimits limits;
+  RawAccuracy accuracy;
+  int precision;
+} RawTarget;
+
+typedef struct RawDeploy {
+  const char *design, *cache, *out;
+  Loc design_loc;
+  uint64_t seed;
+  int threads;
+  CfgList targets; /* RawTarget */
+} RawDeploy;
+
+static const CfgRow limit_rows[] = {
+    {.key = "flash",
+     CFG_FIELD(DeployLimits, flash),
+     .type = CFG_BYTES,
+     CFG_FROM(1),
+     CFG_WHERE(DeployLimits, flash_loc),
+     .doc = "for weights, tables and code; the board's when left out"},
+    {.key = "ram",
+     CFG_FIELD(DeployLimits, ram),
+     .type = CFG_BYTES,
+     CFG_FROM(1),
+     CFG_WHERE(DeployLimits, ram_loc),
+     .doc = "for values and scratch, input and output included; the board's when left out"},
+    {.key = "macs",
+     CFG_FIELD(DeployLimits, macs),
+     .type = CFG_AMOUNT,
+     CFG_WHERE(DeployLimits, macs_loc),
+     .doc = "multiply-accumulates of one inference, or a share of the original's"},
+    {.key = "cycles",
+     CFG_FIELD(DeployLimits, cycles),
+     .type = CFG_COUNT,
+     CFG_FROM(1),
+     CFG_WHERE(DeployLimits, cycles_loc),
+     .doc = "processor cycles of one inference (estimated)"},
+    {0}};
+static const Schema limit_schema = {"limit", limit_rows, sizeof(DeployLimits)};
+
+static const CfgRow accuracy_rows[] = {
+    {.key = "min",
+     CFG_FIELD(RawAccuracy, min),
+     .type = CFG_SHARE,
+     CFG_WHERE(RawAccuracy, min_loc),
+     .doc = "the least accuracy that is acceptable"},
+    {.key = "drop",
+     CFG_FIELD(RawAccuracy, drop),
+     .type = CFG_SHARE,
+     CFG_WHERE(RawAccuracy, drop_loc),
+     .doc = "instead of min: points that may be lost against the original"},
+    {0}};
+static const Schema accuracy_schema = {"key", accuracy_rows, sizeof(RawAccuracy)};
+
+#define DESIGNERS "the model's designer decides this: it stands in design.yaml"
+#define FOREIGN(name) \
+  { .key = name, .type = CFG_FOREIGN, .doc = DESIGNERS }
+static const CfgRow target_rows[] = {
+    {.key = "name",
+     CFG_FIELD(RawTarget, name),
+     .type = CFG_STRING,
+     CFG_WHERE(RawTarget, name_loc),
+     .required = true,
+     .doc = "of your choice; names the folder of its results"},
+    {.key = "board",
+     CFG_FIELD(RawTarget, board),
+     .type = CFG_STRING,
+     CFG_WHERE(RawTarget, board_loc),
+     .doc = "a board (`mistify boards`), or the path of a board's .yaml file"},
+    {.key = "target",
+     CFG_FIELD(RawTarget, target),
+     .type = CFG_STRING,
+     CFG_WHERE(RawTarget, target_loc),
+     .doc = "instead of board: a target (`mistify targets`)"},
+    {.key = "limits",
+     CFG_FIELD(RawTarget, limits),
+     .type = CFG_GROUP,
+     .sub = &limit_schema,
+     CFG_WHERE(RawTarget, limits_loc),
+     .doc = "what the model may use"},
+    {.key = "accuracy",
+     CFG_FIELD(RawTarget, accuracy),
+     .type = CFG_GROUP,
+     .sub = &accuracy_schema,
+     .doc = "what it must reach; as good as it gets when left out"},
+    {.key = "precision",
+     CFG_FIELD(RawTarget, precision),
+     .type = CFG_ENUM,
+     .names = precision_names,
+     CFG_WHERE(RawTarget, precision_loc),
+     .otherwise = "int8",
+     .doc = "of the values on the device"},
+    FOREIGN("model"),
+    FOREIGN("data"),
+    FOREIGN("freedom"),
+    FOREIGN("prune"),
+    FOREIGN("quantize"),
+    FOREIGN("retrain"),
+    {0}};
+static const Schema target_schema = {"key", target_rows, sizeof(RawTarget)};
+
+static const CfgRow deploy_rows[] = {
+    {.key = "design",
+     CFG_FIELD(RawDeploy, design),
+     .type = CFG_PATH,
+     .path = CFG_FILE,
+     CFG_WHERE(RawDeploy, design_loc),
+     .required = true,
+     .doc = "the design.yaml of the model's designer"},
+    {.key = "seed",
+     CFG_FIELD(RawDeploy, seed),
+     .type = CFG_INT,
+     CFG_FROM(0),
+     .otherwise = "1",
+     .doc = "of everything random: equal seeds give equal results"},
+    {.key = "cache",
+     CFG_FIELD(RawDeploy, cache),
+     .type = CFG_PATH,
+     .otherwise = ".mistify",
+     .doc = "folder for finished steps, so that none is done twice"},
+    {.key = "out",
+     CFG_FIELD(RawDeploy, out),
+     .type = CFG_PATH,
+     .otherwise = "out",
+     .doc = "folder for the results, one folder in it per target"},
+    {.key = "threads",
+     CFG_FIELD(RawDeploy, threads),
+     .type = CFG_INT,
+     CFG_RANGE(0, 1024),
+     .otherwise = "0",
+     .doc = "0: as many as there are processors; results do not depend on it"},
+    {.key = "targets",
+     CFG_FIELD(RawDeploy, targets),
+     .type = CFG_GROUPS,
+     .sub = &target_schema,
+     .min_items = 1,
+     .max_items = 1000,
+     .required = true,
+     .doc = "what to make the model for"},
+    FOREIGN("model"),
+    FOREIGN("name"),
+    FOREIGN("task"),
+    FOREIGN("metric"),
+    FOREIGN("data"),
+    FOREIGN("input"),
+    FOREIGN("freedom"),
+    FOREIGN("train"),
+    FOREIGN("prune"),
+    FOREIGN("quantize"),
+    FOREIGN("retrain"),
+    {0}};
+const Schema deploy_schema = {"key", deploy_rows, sizeof(RawDeploy)};
+
+/* ---- Rules among the keys */
+
+static bool check_name(const Deploy *dep, int i, Diag *d) {
+  const DeployTarget *t = &dep->targets[i];
+  for (int k = 0; k < i; k++) {
+    if (strcmp(dep->targets[k].name, t->name) != 0) continue;
+    yaml_error(dep->file, &t->name_loc, d, "a second target named \"%s\"", t->name);
+    diag_hint(d, "the first is on line %d; each needs a name of its own", dep->targets[k].name_loc.line);
+    return false;
+  }
+  bool ok = isalnum((unsigned char)t->name[0]) && strlen(t->name) <= 64;
+  for (const char *p = t->name; *p; p++) ok = ok && (isalnum((unsigned char)*p) || strchr("._-", *p));
+  if (ok) return true;
+  yaml_error(dep->file, &t->name_loc, d,
+             "target name \"%.64s\": want letters, digits, \".\", \"_\" and \"-\"", t->name);
+  diag_hint(d, "it becomes the name of a folder");
+  return false;
+}
+
+static bool check_device(const Deploy *dep, Arena *a, DeployTarget *t, Diag *d) {
+  if (!t->board == !t->target) {
+    yaml_error(dep->file, t->board ? &t->target_loc : &t->name_loc, d,
+               t->board ? "target \"%s\" has both board and target"
+                        : "target \"%s\" has neither board nor target",
+               t->name);
+    diag_hint(d, t->board ? "keep one: a board knows its target"
+                          : "`mistify boards` and `mistify targets` list them");
+    return false;
+  }
+  const char *ext = t->board ? path_ext(t->board) : "";
+  if (strcmp(ext, ".yaml") != 0 && strcmp(ext, ".yml") != 0) return true;
+  const char *dir = strcmp(dep->file->dir, ".") == 0 ? NULL : dep->file->dir;
+  t->board = path_join(a, dir, t->board);
+  if (file_exists(t->board) && !file_is_dir(t->board)) return true;
+  yaml_error(dep->file, &t->board_loc, d, "board file %s does not exist", t->board);
+  diag_hint(d, "paths start at the folder of %s; `mistify boards` lists the shipped boards",
+            path_base(dep->file->path));
+  return false;
+}
+
+static bool check_accuracy(const Deploy *dep, const DeployTarget *t, Diag *d) {
+  if (!t->accuracy_min_loc.line || !t->accuracy_drop_loc.line) return true;
+  yaml_error(dep->file, &t->accuracy_drop_loc, d, "accuracy wants min or drop, not both");
+  diag_hint(d, "min: an absolute floor; drop: points below the original");
+  return false;
+}
+
+static bool check_freedom(const Deploy *dep, const DeployTarget *t, Diag *d) {
+  if (t->precision != PRECISION_INT8 || dep->design->quantize == QUANTIZE_INT8) return true;
+  const Loc *at = t->precision_loc.line ? &t->precision_loc : &t->name_loc;
+  yaml_error(dep->file, at, d,
+             "target \"%s\" is int8, which the design does not allow (%s:%d, quantize: none)", t->name,
+             dep->design->file->path, dep->design->quantize_loc.line);
+  diag_hint(d, "write \"precision: float32\", or ask the designer");
+  return false;
+}
+
+static DeployTarget target_of(const RawTarget *raw, Loc loc) {
+  return (DeployTarget){.name = raw->name,
+                        .board = raw->board,
+                        .target = raw->target,
+                        .loc = loc,
+                        .board_loc = raw->board_loc,
+                        .target_loc = raw->target_loc,
+                        .name_loc = raw->name_loc,
+                        .limits = raw->limits,
+                        .limits_loc = raw->limits_loc,
+                        .accuracy_min = raw->accuracy.min,
+                        .accuracy_drop = raw->accuracy.drop,
+                        .accuracy_min_loc = raw->accuracy.min_loc,
+                        .accuracy_drop_loc = raw->accuracy.drop_loc,
+                        .precision = (DeployPrecision)raw->precision,
+                        .precision_loc = raw->precision_loc};
+}
+
+static bool bind_targets(Deploy *dep, const CfgList *list, Arena *a, Diag *d) {
+  bool ok = true;
+  dep->n_targets = list->n;
+  dep->targets = arena_array(a, (size_t)list->n, sizeof *dep->targets);
+  for (int i = 0; i < list->n; i++) {
+    DeployTarget *t = &dep->targets[i];
+    *t = target_of((const RawTarget *)list->items + i, list->locs[i]);
+    ok = check_name(dep, i, d) && ok;
+    ok = check_device(dep, a, t, d) && ok;
+    ok = check_accuracy(dep, t, d) && ok;
+    ok = (!dep->design || check_freedom(dep, t, d)) && ok;
+  }
+  return ok && dep->design;
+}
+
+const Deploy *deploy_load(Arena *a, const char *path, Diag *d) {
+  Deploy *dep = arena_alloc(a, sizeof *dep);
+  RawDeploy raw;
+  dep->file = yaml_load(a, path, d);
+  if (!dep->file || !config_bind(dep->file, dep->file->root, &deploy_schema, &raw, a, d)) return NULL;
+  dep->design_loc = raw.design_loc;
+  dep->seed = raw.seed;
+  dep->threads = raw.threads;
+  dep->cache = raw.cache;
+  dep->out = raw.out;
+  dep->design = design_load(a, raw.design, d);
+  return bind_targets(dep, &raw.targets, a, d) ? dep : NULL;
+}
+
+/* ---- Bounds */
+
+static bool memory_bound(const Deploy *dep, const char *what, int64_t limit, const Loc *loc,
+                         const char *board, int64_t of_board, int64_t *out, Diag *d) {
+  *out = limit ? limit : of_board;
+  if (!limit || !of_board || limit <= of_board) return true;
+  char size[64];
+  unit_format_bytes(of_board, size, sizeof size);
+  yaml_error(dep->file, loc, d, "limit \"%s\" is more than the board %s has (%s)", what, board, size);
+  diag_hint(d, "leave the limit away to use all that the board has");
+  return false;
+}
+
+bool deploy_bounds(const Deploy *dep, const DeployTarget *t, const char *board_name, int64_t board_flash,
+                   int64_t board_ram, int64_t original_macs, DeployBounds *out, Diag *d) {
+  const DeployLimits *l = &t->limits;
+  bool ok = memory_bound(dep, "flash", l->flash, &l->flash_loc, board_name, board_flash, &out->flash, d);
+  ok = memory_bound(dep, "ram", l->ram, &l->ram_loc, board_name, board_ram, &out->ram, d) && ok;
+  out->cycles = l->cycles;
+  out->macs = (int64_t)(l->macs.share ? floor(l->macs.value * (double)original_macs) : l->macs.value);
+  return ok;
+}
+
+double deploy_floor(const DeployTarget *t, double original) {
+  if (t->accuracy_min_loc.line > 0) return t->accuracy_min;
+  if (t->accuracy_drop_loc.line > 0) return fmax(0, original - t->accuracy_drop);
+  return 0;
+}

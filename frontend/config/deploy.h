@@ -1,0 +1,60 @@
+/* deploy.yaml: what the model's user needs. The design to start from, and targets with their limits and accuracy
+ * floors. It cannot say how the model is pruned, trained or fed: that is the designer's (design.yaml).
+ */
+#ifndef FRONTEND_CONFIG_DEPLOY_H
+#define FRONTEND_CONFIG_DEPLOY_H
+
+#include "frontend/config/design.h"
+
+typedef enum DeployPrecision { PRECISION_INT8, PRECISION_FLOAT32 } DeployPrecision;
+
+typedef struct DeployLimits {
+  int64_t flash, ram, cycles; /* bytes, bytes, cycles of one inference; 0: not given */
+  CfgAmount macs;             /* of one inference: absolute, or a share of the original's; 0: not given */
+  Loc flash_loc, ram_loc, cycles_loc, macs_loc;
+} DeployLimits;
+
+typedef struct DeployTarget {
+  const char *name;   /* unique; the folder of its results below `out` */
+  const char *board;  /* a shipped board's name, or the path of a board's YAML file; NULL: target is set */
+  const char *target; /* a target's name; NULL: board is set */
+  Loc loc, board_loc, target_loc, name_loc;
+  DeployLimits limits;
+  Loc limits_loc;
+  double accuracy_min;  /* share; meaningful when accuracy_min_loc.line > 0 */
+  double accuracy_drop; /* share below the original's; when accuracy_drop_loc.line > 0. Neither: no floor */
+  Loc accuracy_min_loc, accuracy_drop_loc;
+  DeployPrecision precision;
+  Loc precision_loc;
+} DeployTarget;
+
+typedef struct Deploy {
+  const YamlFile *file;
+  const Design *design;
+  Loc design_loc;
+  uint64_t seed;
+  int threads; /* 0: as many as there are processors */
+  const char *cache, *out;
+  DeployTarget *targets;
+  int n_targets;
+} Deploy;
+
+/* Read deploy.yaml and the design.yaml that it names; bind and check both. Everything lives in `a`. NULL: reported. */
+const Deploy *deploy_load(Arena *a, const char *path, Diag *d);
+
+/* What a target may use, all told: its limits, its board's memories where it gives none. 0: no bound. */
+typedef struct DeployBounds {
+  int64_t flash, ram, macs, cycles;
+} DeployBounds;
+
+/* board_name: for messages; board_flash, board_ram: bytes, 0: unknown; original_macs: of the design's model.
+ * A limit beyond the board's memory is an error: it would promise what the board cannot hold. */
+bool deploy_bounds(const Deploy *dep, const DeployTarget *t, const char *board_name, int64_t board_flash,
+                   int64_t board_ram, int64_t original_macs, DeployBounds *out, Diag *d);
+
+/* The least accuracy asked for, when the original reaches `original` (shares 0..1); 0: no floor. */
+double deploy_floor(const DeployTarget *t, double original);
+
+extern const Schema deploy_schema;
+
+#endif

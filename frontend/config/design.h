@@ -1,0 +1,67 @@
+/* design.yaml: what the model's designer knows and decides. The network, what it is for, its data, and how far
+ * tailoring may go. It names no board, no limit and no folder for results: those are the user's (deploy.yaml).
+ */
+#ifndef FRONTEND_CONFIG_DESIGN_H
+#define FRONTEND_CONFIG_DESIGN_H
+
+#include "frontend/config/schema.h"
+#include "ir/graph.h"
+#include "runtime/data/dataset.h"
+#include "runtime/engine/engine.h"
+
+typedef enum DesignTask { TASK_CLASSIFICATION } DesignTask;
+typedef enum DesignMetric { METRIC_ACCURACY } DesignMetric;
+typedef enum InputLayout { INPUT_NHWC, INPUT_NCHW } InputLayout;
+typedef enum InputType { INPUT_RAW, INPUT_FLOAT } InputType;
+typedef enum QuantizeFreedom { QUANTIZE_NONE, QUANTIZE_INT8 } QuantizeFreedom;
+
+/* How to train: `train` (from the start, `mistify train`) and `freedom: retrain` (after pruning). */
+typedef struct Training {
+  int epochs;
+  int64_t images; /* > 0: instead of epochs */
+  Loc epochs_loc, images_loc;
+  int batch;
+  double lr, momentum, weight_decay, warmup;
+  double temperature, mix; /* retrain alone: distillation against the original */
+} Training;
+
+typedef struct PruneFreedom {
+  double max;       /* largest share of a layer's channels that may go */
+  int min_channels; /* every layer keeps at least so many */
+  CfgList keep;     /* const char *: layers that stay as they are */
+} PruneFreedom;
+
+typedef struct Design {
+  const YamlFile *file;
+  const char *model; /* path of the .onnx, .tflite or .ir file */
+  const char *name;  /* a C identifier */
+  Loc model_loc, name_loc;
+  DesignTask task;
+  DesignMetric metric;
+
+  DataSpec data;
+  const char **labels; /* names of the classes, data.classes of them; NULL: not given */
+  Loc classes_loc;     /* of `classes` or `labels` */
+
+  InputLayout layout; /* of the data on the device, and of the model's own input */
+  InputType input;    /* raw: the device hands over stored values; normalization is folded into the model */
+
+  PruneFreedom prune;
+  QuantizeFreedom quantize;
+  Training retrain, train;
+  Loc prune_loc, quantize_loc, retrain_loc,
+      train_loc; /* line 0: not given, so not allowed (quantize: the default) */
+} Design;
+
+/* Read, bind, check (files exist, splits are disjoint, keys agree). Everything lives in `a`. NULL: reported. */
+const Design *design_load(Arena *a, const char *path, Diag *d);
+
+/* Check against the model: layers named in `keep`, number of classes, calibration. Before any work starts. */
+bool design_check_model(const Design *design, const Graph *g, Diag *d);
+
+/* Fill *o (all fields but threads, seed and log_path, which keep their defaults). */
+void design_train_options(const Design *design, const Training *t, TrainOptions *o);
+
+extern const Schema design_schema;
+
+#endif

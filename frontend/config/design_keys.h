@@ -1,0 +1,61 @@
+/* design.yaml as its tables bind it, before the rules beyond single keys (design.c) make a Design of it. */
+#ifndef FRONTEND_CONFIG_DESIGN_KEYS_H
+#define FRONTEND_CONFIG_DESIGN_KEYS_H
+
+#include "frontend/config/design.h"
+
+/* Indices in split_kinds: SplitSpec.kind. */
+enum { KIND_NPY, KIND_CIFAR, KIND_IMAGES };
+
+typedef struct RawSplit {
+  int kind;
+  const char *x, *y;
+  Loc x_loc, y_loc, first_loc, width_loc;
+  uint32_t first, count;
+  int width, height, channels;
+} RawSplit;
+
+typedef struct RawNormalize {
+  CfgList mean, std, scale, offset; /* float */
+  Loc mean_loc, std_loc, scale_loc, offset_loc;
+} RawNormalize;
+
+typedef struct RawAugment {
+  bool flip;
+  int crop;
+} RawAugment;
+
+typedef struct RawData {
+  RawSplit train, val, test;
+  RawNormalize normalize;
+  Loc normalize_loc, classes_loc, labels_loc;
+  RawAugment augment;
+  int classes;
+  const char *labels;
+  uint32_t calibration;
+} RawData;
+
+typedef struct RawFreedom {
+  PruneFreedom prune;
+  int quantize;
+  Training retrain;
+  Loc prune_loc, quantize_loc, retrain_loc;
+} RawFreedom;
+
+typedef struct RawInput {
+  int layout, type;
+} RawInput;
+
+typedef struct RawDesign {
+  const char *model, *name;
+  Loc model_loc, name_loc, data_loc, train_loc;
+  int task, metric;
+  RawData data;
+  RawInput input;
+  RawFreedom freedom;
+  Training train;
+} RawDesign;
+
+extern const char *const split_kinds[];
+
+#endif
