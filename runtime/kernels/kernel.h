@@ -32,9 +32,11 @@
 /* Helpers: MF_HELPER may be called or inlined; MF_INLINE is always inlined, where a constant argument (an
  * operator, a function) must vanish. Unused ones do not warn, since generated code is one file. */
 #ifdef __GNUC__
+#define MF_ALIAS __attribute__((may_alias)) /* an access that may alias any type, where bytes are moved as words */
 #define MF_UNUSED __attribute__((unused))
 #define MF_INLINE static inline __attribute__((always_inline, unused))
 #else
+#define MF_ALIAS
 #define MF_UNUSED
 #define MF_INLINE static inline
 #endif
@@ -129,6 +131,22 @@ typedef struct mf_pool_s8 {
 
 enum { MF_MAX_DIMS = 6 };
 
+/* Step the index over axes first .. last, the last fastest; 0 when it has come round to all zeros. */
+MF_HELPER int32_t mf_next(int32_t *index, const int32_t *dims, int32_t first, int32_t last) {
+  int32_t axis;
+  for (axis = last; axis >= first; axis--) {
+    if (++index[axis] < dims[axis]) return 1;
+    index[axis] = 0;
+  }
+  return 0;
+}
+/* Sum of index times stride over axes first .. last. */
+MF_HELPER int32_t mf_offset(const int32_t *index, const int32_t *stride, int32_t first, int32_t last) {
+  int32_t axis, sum = 0;
+  for (axis = first; axis <= last; axis++) sum += index[axis] * stride[axis];
+  return sum;
+}
+
 /* ReduceMean. Output: dims[0] rows (a row is dense), in each the axes dims[1 .. rank-1]; every output element is
  * the mean over the axes rdims[0 .. rrank-1] of the input. Strides of the input in elements; its views' row is not
  * used. int8: y = clamp(out_zero + requantize(sum - count * in_zero, mult, shift)), 1/count in the multiplier. */
@@ -139,9 +157,9 @@ typedef struct mf_mean {
   int32_t in_zero, out_zero, mult, shift;
 } mf_mean;
 
-/* Strided copy of a block of elements: Transpose, Slice, Concat, Pad, Gather's pieces.
+/* Strided copy of a block of elements: Transpose, Slice, Concat, Pad.
  * dims[0] is the row axis: element (i0, .., i5) goes from in byte offset sum i*src[] to out offset sum i*dst[].
- * The views' row is not used: src[0] and dst[0] are. Strides in bytes, may be negative (src). */
+ * The views' row is not used: src[0] and dst[0] are. Strides in bytes, may be negative (src). rank >= 2. */
 typedef struct mf_copy {
   int32_t rank, elem; /* elem: bytes of one element: 1, 2, 4, 8 */
   int32_t dims[MF_MAX_DIMS], src[MF_MAX_DIMS], dst[MF_MAX_DIMS];
@@ -159,7 +177,9 @@ typedef struct mf_gather {
   int32_t outer, axis_len, count, block, index_bytes;
 } mf_gather;
 
-/* Elementwise with broadcasting: dims[0] is the row axis; strides in elements, 0 where broadcast. */
+/* Elementwise with broadcasting: dims[0] is the row axis, rank >= 2; strides in elements, 0 where broadcast. Along the
+ * row axis only that counts: row y of an input is mf_row(in, y), or mf_row(in, 0) where a[0] (b[0]) is 0. An output
+ * row is dense. */
 typedef struct mf_binary {
   int32_t rank;
   int32_t dims[MF_MAX_DIMS], a[MF_MAX_DIMS], b[MF_MAX_DIMS];

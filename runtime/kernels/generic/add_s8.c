@@ -1,0 +1,44 @@
+/* Add and Sub, int8, with broadcasting.
+ *
+ *   sa = requantize((a - a_zero) << left_shift, a_mult, a_shift), sb likewise       (both on twice the larger scale)
+ *   y  = clamp(out_zero + requantize(sa + sb, out_mult, out_shift), lo, hi)         (Sub: sa - sb; b_mult negative)
+ *
+ * Bit for bit TensorFlow Lite Micro's reference (reference_integer_ops::Add, reference_ops::Sub, double rounding).
+ * A row is one index of the first axis. The output may be exactly the memory of an input that is not broadcast.
+ */
+#include "runtime/kernels/requantize.h"
+
+MF_KERNEL mf_kernel_fn add_s8__generic;
+
+MF_INLINE int32_t add_s8_scaled(int32_t x, int32_t left, int32_t mult, int32_t shift) {
+  return mf_requantize(mf_shift_left(x, left), mult, shift);
+}
+
+static void add_s8_line(const mf_add_s8 *p, const int8_t *a, const int8_t *b, int8_t *y) {
+  const int32_t n = p->dims[p->rank - 1], sa = p->a[p->rank - 1], sb = p->b[p->rank - 1];
+  int32_t i;
+  for (i = 0; i < n; i++) {
+    const int32_t va = add_s8_scaled(a[i * sa] - p->a_zero, p->left_shift, p->a_mult, p->a_shift);
+    const int32_t vb = b[i * sb] - p->b_zero;
+    const int32_t sum = p->b_mult < 0 ? va - add_s8_scaled(vb, p->left_shift, -p->b_mult, p->b_shift)
+                                      : va + add_s8_scaled(vb, p->left_shift, p->b_mult, p->b_shift);
+    y[i] = (int8_t)mf_clamp(p->out_zero + mf_requantize(sum, p->out_mult, p->out_shift), p->lo, p->hi);
+  }
+}
+
+MF_KERNEL void add_s8__generic(const void *params, const mf_view *in, const mf_view *out, int32_t y0, int32_t y1,
+                               void *scratch) {
+  const mf_add_s8 *p = (const mf_add_s8 *)params;
+  const int32_t last = p->rank - 2;
+  int32_t index[MF_MAX_DIMS] = {0}, r;
+  (void)scratch;
+  for (r = y0; r < y1; r++) {
+    const int8_t *a = (const int8_t *)mf_row(&in[0], p->a[0] ? r : 0);
+    const int8_t *b = (const int8_t *)mf_row(&in[1], p->b[0] ? r : 0);
+    int8_t *y = (int8_t *)mf_row(out, r);
+    do {
+      add_s8_line(p, a + mf_offset(index, p->a, 1, last), b + mf_offset(index, p->b, 1, last), y);
+      y += p->dims[p->rank - 1];
+    } while (mf_next(index, p->dims, 1, last));
+  }
+}
