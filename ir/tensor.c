@@ -205,11 +205,10 @@ bool npy_read(const char *path, Tensor *out, Diag *d) {
 /* -- writing -- */
 
 static const char *descr_of(DType t) {
-  for (int i = 0; i < N_DESCRS; i++) {
-    if (descrs[i].dtype == t) return descrs[i].descr;
-  }
-  ASSERT(!"a dtype without .npy form");
-  return NULL;
+  int i = 0;
+  while (i < N_DESCRS && descrs[i].dtype != t) i++;
+  ASSERT(i < N_DESCRS); /* every dtype but none has a .npy form */
+  return descrs[i].descr;
 }
 
 void npy_format(const Tensor *t, StrBuf *out) {
