@@ -55,15 +55,20 @@ static bool write_all(int fd, const unsigned char *p, size_t n) {
 bool file_write(const char *path, const void *bytes, size_t n, Diag *d) {
   Loc loc = {.file = path};
   StrBuf tmp = {0};
-  sb_printf(&tmp, "%s.tmp.%ld", path, (long)getpid());
-  int fd = open(sb_str(&tmp), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  int fd = -1;
+  /* A name of its own: other threads, and processes on other machines with the same id, may write this path too. */
+  for (int i = 0; fd < 0 && i < 1000 && (i == 0 || errno == EEXIST); i++) {
+    sb_clear(&tmp);
+    sb_printf(&tmp, "%s.tmp.%ld.%d", path, (long)getpid(), i);
+    fd = open(sb_str(&tmp), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  }
   bool ok = fd >= 0;
   if (ok) ok = write_all(fd, bytes, n) && fsync(fd) == 0;
   if (fd >= 0) ok = close(fd) == 0 && ok;
   ok = ok && rename(sb_str(&tmp), path) == 0;
   if (!ok) {
     int why = errno;
-    unlink(sb_str(&tmp));
+    if (fd >= 0) unlink(sb_str(&tmp));
     diag_error(d, &loc, "cannot be written: %s", strerror(why));
   }
   sb_free(&tmp);
