@@ -1,0 +1,59 @@
+/* The step cache: a folder that keeps what steps made, by the key of everything that made it.
+ *
+ *   DIR/ab/abcdef...  one file per key: head, checksum, the step's kind and artifacts (layout: cache.c)
+ *   DIR/last/...      per step and slot, what its last key was made of (passes/steps/step_run.c)
+ *
+ * Entries appear whole or not at all (written beside, renamed) and never change. Several processes and machines
+ * may use one folder: who makes the same key makes the same bytes. A damaged entry counts as absent: it is
+ * logged, removed and made again. The least recently used go first when the folder is shrunk.
+ */
+#ifndef PASSES_STEPS_CACHE_H
+#define PASSES_STEPS_CACHE_H
+
+#include <time.h>
+
+#include "ir/step.h"
+
+enum { CACHE_MAX_ARTIFACTS = STEP_MAX_OUT + 1, CACHE_KIND_MAX = 31 };
+
+typedef struct Cache Cache;
+
+/* Make the folder where needed. host: for the log of damaged entries; may be NULL, must outlive the cache.
+ * NULL: reported. */
+Cache *cache_open(const char *dir, const Host *host, Diag *d);
+void cache_close(Cache *c); /* NULL is allowed; artifacts that came from it stay valid */
+const char *cache_dir(const Cache *c);
+
+/* Look up a key. true: *n artifacts in out (at most CACHE_MAX_ARTIFACTS), references of the caller's, their bytes
+ * views of the mapped file; the entry counts as used now. false: not there, or damaged and now removed. */
+bool cache_get(Cache *c, Hash key, Artifact *out, int *n);
+
+/* Publish. kind: the step's name (at most CACHE_KIND_MAX bytes are kept). Replaces an entry of the same key.
+ * A full disk is reported and leaves nothing behind. */
+bool cache_put(Cache *c, Hash key, const char *kind, const Artifact *art, int n, Diag *d);
+
+/* -- for `mistify cache` -- */
+typedef struct CacheEntry {
+  Hash key;
+  char kind[CACHE_KIND_MAX + 1]; /* "" when the head is damaged */
+  int artifacts;
+  int64_t bytes;
+  struct timespec used; /* last written or read */
+} CacheEntry;
+
+typedef struct CacheStats {
+  int64_t entries, bytes;
+  int64_t leftovers, leftover_bytes; /* temporary files of writers that died (or still write) */
+} CacheStats;
+
+/* All entries, least recently used first; in `a`. */
+bool cache_list(Cache *c, Arena *a, CacheEntry **out, size_t *n, Diag *d);
+bool cache_stats(Cache *c, CacheStats *out, Diag *d);
+/* Remove leftovers older than an hour, then least recently used entries until at most max_bytes remain. */
+bool cache_gc(Cache *c, int64_t max_bytes, CacheStats *removed, Diag *d);
+/* Read every entry; remove and log the damaged ones. */
+bool cache_verify(Cache *c, CacheStats *good, CacheStats *damaged, Diag *d);
+/* Remove everything that is ours; the folder itself stays. */
+bool cache_clear(Cache *c, Diag *d);
+
+#endif
