@@ -93,6 +93,11 @@ static Loc loc_copy(Graph *g, const Loc *loc) {
   return copy;
 }
 
+void graph_set_loc(Graph *g, NodeId k, const Loc *loc) {
+  ASSERT(k < g->n_nodes);
+  g->nodes[k].loc = loc_copy(g, loc);
+}
+
 static bool arity_ok(const OpInfo *info, const ValId *in, uint32_t n_in, const Loc *loc, Diag *d) {
   FAIL_IF((int)n_in < info->min_in || (int)n_in > info->max_in, d, loc, "%s: has %u inputs, want %d%s%d",
           info->name, (unsigned)n_in, info->min_in, info->min_in == info->max_in ? " .. " : " to ",

@@ -82,6 +82,7 @@ void graph_set_quant(Graph *g, ValId v, int n, int axis, const float *scale, con
 ValId graph_val_new(Graph *g, const char *name, DType t, const Shape *s);
 void graph_mark_input(Graph *g, ValId v);
 NodeId graph_node_raw(Graph *g, const Node *n, const ValId *map);
+void graph_set_loc(Graph *g, NodeId k, const Loc *loc); /* copies the strings */
 
 /* -- asking -- */
 static inline Value *graph_val(const Graph *g, ValId v) { return &g->vals[v]; }

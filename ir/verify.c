@@ -134,6 +134,10 @@ static bool check_ids(const Check *c, NodeId k, const Loc *loc) {
             (unsigned)n->in[i], (unsigned)c->g->n_vals);
     FAIL_IF(n->in[i] == NO_VAL && (int)i < op_info(n->op)->min_in, c->d, loc,
             "%s: input %u is left out, but is not optional", name, (unsigned)i);
+    NodeId def = c->g->vals[n->in[i]].def;
+    FAIL_IF(n->in[i] != NO_VAL && def != NO_NODE && def >= c->g->n_nodes, c->d, loc,
+            "%s: input %u is computed by node %u of %u", name, (unsigned)i, (unsigned)def,
+            (unsigned)c->g->n_nodes);
   }
   for (uint32_t i = 0; i < n->n_out; i++) {
     FAIL_IF(n->out[i] == NO_VAL || n->out[i] >= c->g->n_vals, c->d, loc, "%s: output %u is value %u of %u",
