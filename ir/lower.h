@@ -36,6 +36,11 @@ typedef struct KernelDef {
   int in_place;                          /* the output may be exactly the memory of input 0 (and 1, bit 1) */
 } KernelDef;
 
+/* Bytes of one element of the field on this host. */
+size_t field_size(const FieldDesc *f);
+/* Whether the description lists every member of its struct, in order (for tests). */
+bool params_complete(const ParamsDesc *p);
+
 extern const KernelDef generic_kernels[];
 extern const int n_generic_kernels;
 const KernelDef *kernel_find_generic(const char *name); /* asserts that it exists */

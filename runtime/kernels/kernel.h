@@ -32,7 +32,8 @@
 /* Helpers: MF_HELPER may be called or inlined; MF_INLINE is always inlined, where a constant argument (an
  * operator, a function) must vanish. Unused ones do not warn, since generated code is one file. */
 #ifdef __GNUC__
-#define MF_ALIAS __attribute__((may_alias)) /* an access that may alias any type, where bytes are moved as words */
+#define MF_ALIAS \
+  __attribute__((may_alias)) /* an access that may alias any type, where bytes are moved as words */
 #define MF_UNUSED __attribute__((unused))
 #define MF_INLINE static inline __attribute__((always_inline, unused))
 #else

@@ -6,8 +6,8 @@
 
 MF_KERNEL mf_kernel_fn affine_f32__generic;
 
-MF_KERNEL void affine_f32__generic(const void *params, const mf_view *in, const mf_view *out, int32_t y0, int32_t y1,
-                                   void *scratch) {
+MF_KERNEL void affine_f32__generic(const void *params, const mf_view *in, const mf_view *out, int32_t y0,
+                                   int32_t y1, void *scratch) {
   const mf_affine_f32 *p = (const mf_affine_f32 *)params;
   int32_t r, i, j, c;
   (void)scratch;

@@ -30,8 +30,8 @@ static void avg_pool_f32_pixel(const mf_pool_f32 *p, const mf_view *in, float *y
   }
 }
 
-MF_KERNEL void avg_pool_f32__generic(const void *params, const mf_view *in, const mf_view *out, int32_t y0, int32_t y1,
-                                     void *scratch) {
+MF_KERNEL void avg_pool_f32__generic(const void *params, const mf_view *in, const mf_view *out, int32_t y0,
+                                     int32_t y1, void *scratch) {
   const mf_pool_f32 *p = (const mf_pool_f32 *)params;
   int32_t y, x;
   (void)scratch;

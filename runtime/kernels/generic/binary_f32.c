@@ -21,7 +21,8 @@ MF_INLINE float binary_f32_min(float a, float b) { return a < b ? a : b; }
 MF_INLINE float binary_f32_limit(float v, float lo, float hi) { return v < lo ? lo : v > hi ? hi : v; }
 
 /* The innermost axis: n elements, strides sa and sb; the frequent ones apart, for vectors. */
-MF_INLINE void binary_f32_line(float (*f)(float, float), const mf_binary *p, const float *a, const float *b, float *y) {
+MF_INLINE void binary_f32_line(float (*f)(float, float), const mf_binary *p, const float *a, const float *b,
+                               float *y) {
   const int32_t n = p->dims[p->rank - 1], sa = p->a[p->rank - 1], sb = p->b[p->rank - 1];
   const float lo = p->lo, hi = p->hi;
   int32_t i;
@@ -31,8 +32,8 @@ MF_INLINE void binary_f32_line(float (*f)(float, float), const mf_binary *p, con
     for (i = 0; i < n; i++) y[i] = binary_f32_limit(f(a[i * sa], b[i * sb]), lo, hi);
 }
 
-MF_INLINE void binary_f32_rows(float (*f)(float, float), const void *params, const mf_view *in, const mf_view *out,
-                               int32_t y0, int32_t y1) {
+MF_INLINE void binary_f32_rows(float (*f)(float, float), const void *params, const mf_view *in,
+                               const mf_view *out, int32_t y0, int32_t y1) {
   const mf_binary *p = (const mf_binary *)params;
   const int32_t last = p->rank - 2;
   int32_t index[MF_MAX_DIMS] = {0}, r;
@@ -47,38 +48,38 @@ MF_INLINE void binary_f32_rows(float (*f)(float, float), const void *params, con
   }
 }
 
-MF_KERNEL void add_f32__generic(const void *params, const mf_view *in, const mf_view *out, int32_t y0, int32_t y1,
-                                void *scratch) {
+MF_KERNEL void add_f32__generic(const void *params, const mf_view *in, const mf_view *out, int32_t y0,
+                                int32_t y1, void *scratch) {
   (void)scratch;
   binary_f32_rows(binary_f32_add, params, in, out, y0, y1);
 }
 
-MF_KERNEL void sub_f32__generic(const void *params, const mf_view *in, const mf_view *out, int32_t y0, int32_t y1,
-                                void *scratch) {
+MF_KERNEL void sub_f32__generic(const void *params, const mf_view *in, const mf_view *out, int32_t y0,
+                                int32_t y1, void *scratch) {
   (void)scratch;
   binary_f32_rows(binary_f32_sub, params, in, out, y0, y1);
 }
 
-MF_KERNEL void mul_f32__generic(const void *params, const mf_view *in, const mf_view *out, int32_t y0, int32_t y1,
-                                void *scratch) {
+MF_KERNEL void mul_f32__generic(const void *params, const mf_view *in, const mf_view *out, int32_t y0,
+                                int32_t y1, void *scratch) {
   (void)scratch;
   binary_f32_rows(binary_f32_mul, params, in, out, y0, y1);
 }
 
-MF_KERNEL void div_f32__generic(const void *params, const mf_view *in, const mf_view *out, int32_t y0, int32_t y1,
-                                void *scratch) {
+MF_KERNEL void div_f32__generic(const void *params, const mf_view *in, const mf_view *out, int32_t y0,
+                                int32_t y1, void *scratch) {
   (void)scratch;
   binary_f32_rows(binary_f32_div, params, in, out, y0, y1);
 }
 
-MF_KERNEL void max_f32__generic(const void *params, const mf_view *in, const mf_view *out, int32_t y0, int32_t y1,
-                                void *scratch) {
+MF_KERNEL void max_f32__generic(const void *params, const mf_view *in, const mf_view *out, int32_t y0,
+                                int32_t y1, void *scratch) {
   (void)scratch;
   binary_f32_rows(binary_f32_max, params, in, out, y0, y1);
 }
 
-MF_KERNEL void min_f32__generic(const void *params, const mf_view *in, const mf_view *out, int32_t y0, int32_t y1,
-                                void *scratch) {
+MF_KERNEL void min_f32__generic(const void *params, const mf_view *in, const mf_view *out, int32_t y0,
+                                int32_t y1, void *scratch) {
   (void)scratch;
   binary_f32_rows(binary_f32_min, params, in, out, y0, y1);
 }

@@ -15,12 +15,14 @@ MF_KERNEL mf_kernel_fn min_i64__generic;
 MF_INLINE int64_t binary_i64_add(int64_t a, int64_t b) { return (int64_t)((uint64_t)a + (uint64_t)b); }
 MF_INLINE int64_t binary_i64_sub(int64_t a, int64_t b) { return (int64_t)((uint64_t)a - (uint64_t)b); }
 MF_INLINE int64_t binary_i64_mul(int64_t a, int64_t b) { return (int64_t)((uint64_t)a * (uint64_t)b); }
-MF_INLINE int64_t binary_i64_div(int64_t a, int64_t b) { return b == 0 ? 0 : b == -1 ? (int64_t)(0 - (uint64_t)a) : a / b; }
+MF_INLINE int64_t binary_i64_div(int64_t a, int64_t b) {
+  return b == 0 ? 0 : b == -1 ? (int64_t)(0 - (uint64_t)a) : a / b;
+}
 MF_INLINE int64_t binary_i64_max(int64_t a, int64_t b) { return a > b ? a : b; }
 MF_INLINE int64_t binary_i64_min(int64_t a, int64_t b) { return a < b ? a : b; }
 
-MF_INLINE void binary_i64_rows(int64_t (*f)(int64_t, int64_t), const void *params, const mf_view *in, const mf_view *out,
-                               int32_t y0, int32_t y1) {
+MF_INLINE void binary_i64_rows(int64_t (*f)(int64_t, int64_t), const void *params, const mf_view *in,
+                               const mf_view *out, int32_t y0, int32_t y1) {
   const mf_binary *p = (const mf_binary *)params;
   const int32_t last = p->rank - 1;
   int32_t index[MF_MAX_DIMS] = {0}, r;
@@ -33,38 +35,38 @@ MF_INLINE void binary_i64_rows(int64_t (*f)(int64_t, int64_t), const void *param
   }
 }
 
-MF_KERNEL void add_i64__generic(const void *params, const mf_view *in, const mf_view *out, int32_t y0, int32_t y1,
-                                void *scratch) {
+MF_KERNEL void add_i64__generic(const void *params, const mf_view *in, const mf_view *out, int32_t y0,
+                                int32_t y1, void *scratch) {
   (void)scratch;
   binary_i64_rows(binary_i64_add, params, in, out, y0, y1);
 }
 
-MF_KERNEL void sub_i64__generic(const void *params, const mf_view *in, const mf_view *out, int32_t y0, int32_t y1,
-                                void *scratch) {
+MF_KERNEL void sub_i64__generic(const void *params, const mf_view *in, const mf_view *out, int32_t y0,
+                                int32_t y1, void *scratch) {
   (void)scratch;
   binary_i64_rows(binary_i64_sub, params, in, out, y0, y1);
 }
 
-MF_KERNEL void mul_i64__generic(const void *params, const mf_view *in, const mf_view *out, int32_t y0, int32_t y1,
-                                void *scratch) {
+MF_KERNEL void mul_i64__generic(const void *params, const mf_view *in, const mf_view *out, int32_t y0,
+                                int32_t y1, void *scratch) {
   (void)scratch;
   binary_i64_rows(binary_i64_mul, params, in, out, y0, y1);
 }
 
-MF_KERNEL void div_i64__generic(const void *params, const mf_view *in, const mf_view *out, int32_t y0, int32_t y1,
-                                void *scratch) {
+MF_KERNEL void div_i64__generic(const void *params, const mf_view *in, const mf_view *out, int32_t y0,
+                                int32_t y1, void *scratch) {
   (void)scratch;
   binary_i64_rows(binary_i64_div, params, in, out, y0, y1);
 }
 
-MF_KERNEL void max_i64__generic(const void *params, const mf_view *in, const mf_view *out, int32_t y0, int32_t y1,
-                                void *scratch) {
+MF_KERNEL void max_i64__generic(const void *params, const mf_view *in, const mf_view *out, int32_t y0,
+                                int32_t y1, void *scratch) {
   (void)scratch;
   binary_i64_rows(binary_i64_max, params, in, out, y0, y1);
 }
 
-MF_KERNEL void min_i64__generic(const void *params, const mf_view *in, const mf_view *out, int32_t y0, int32_t y1,
-                                void *scratch) {
+MF_KERNEL void min_i64__generic(const void *params, const mf_view *in, const mf_view *out, int32_t y0,
+                                int32_t y1, void *scratch) {
   (void)scratch;
   binary_i64_rows(binary_i64_min, params, in, out, y0, y1);
 }

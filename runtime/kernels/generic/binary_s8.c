@@ -11,8 +11,8 @@ MF_KERNEL mf_kernel_fn min_s8__generic;
 MF_INLINE int8_t binary_s8_max(int8_t a, int8_t b) { return a > b ? a : b; }
 MF_INLINE int8_t binary_s8_min(int8_t a, int8_t b) { return a < b ? a : b; }
 
-MF_INLINE void binary_s8_rows(int8_t (*f)(int8_t, int8_t), const void *params, const mf_view *in, const mf_view *out,
-                              int32_t y0, int32_t y1) {
+MF_INLINE void binary_s8_rows(int8_t (*f)(int8_t, int8_t), const void *params, const mf_view *in,
+                              const mf_view *out, int32_t y0, int32_t y1) {
   const mf_binary *p = (const mf_binary *)params;
   const int32_t last = p->rank - 1;
   int32_t index[MF_MAX_DIMS] = {0}, r;
@@ -25,14 +25,14 @@ MF_INLINE void binary_s8_rows(int8_t (*f)(int8_t, int8_t), const void *params, c
   }
 }
 
-MF_KERNEL void max_s8__generic(const void *params, const mf_view *in, const mf_view *out, int32_t y0, int32_t y1,
-                               void *scratch) {
+MF_KERNEL void max_s8__generic(const void *params, const mf_view *in, const mf_view *out, int32_t y0,
+                               int32_t y1, void *scratch) {
   (void)scratch;
   binary_s8_rows(binary_s8_max, params, in, out, y0, y1);
 }
 
-MF_KERNEL void min_s8__generic(const void *params, const mf_view *in, const mf_view *out, int32_t y0, int32_t y1,
-                               void *scratch) {
+MF_KERNEL void min_s8__generic(const void *params, const mf_view *in, const mf_view *out, int32_t y0,
+                               int32_t y1, void *scratch) {
   (void)scratch;
   binary_s8_rows(binary_s8_min, params, in, out, y0, y1);
 }

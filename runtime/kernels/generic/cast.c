@@ -38,8 +38,8 @@ static int64_t cast_float(float v, int32_t to) {
   return v >= (float)hi ? hi : v <= (float)lo ? lo : (int64_t)v;
 }
 
-MF_KERNEL void cast__generic(const void *params, const mf_view *in, const mf_view *out, int32_t y0, int32_t y1,
-                             void *scratch) {
+MF_KERNEL void cast__generic(const void *params, const mf_view *in, const mf_view *out, int32_t y0,
+                             int32_t y1, void *scratch) {
   const mf_cast *p = (const mf_cast *)params;
   int32_t r, i;
   (void)scratch;

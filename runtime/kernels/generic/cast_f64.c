@@ -22,8 +22,8 @@ static int64_t cast_f64_whole(double v, int64_t lo, int64_t hi) {
   return v >= (double)hi ? hi : v <= (double)lo ? lo : (int64_t)v;
 }
 
-MF_KERNEL void cast_f64__generic(const void *params, const mf_view *in, const mf_view *out, int32_t y0, int32_t y1,
-                                 void *scratch) {
+MF_KERNEL void cast_f64__generic(const void *params, const mf_view *in, const mf_view *out, int32_t y0,
+                                 int32_t y1, void *scratch) {
   const mf_cast *p = (const mf_cast *)params;
   int32_t r, i;
   (void)scratch;

@@ -37,14 +37,15 @@ static void conv_f32_pixel(const mf_conv_f32 *p, const mf_view *in, float *y, in
   }
 }
 
-MF_KERNEL void conv_f32__generic(const void *params, const mf_view *in, const mf_view *out, int32_t y0, int32_t y1,
-                                 void *scratch) {
+MF_KERNEL void conv_f32__generic(const void *params, const mf_view *in, const mf_view *out, int32_t y0,
+                                 int32_t y1, void *scratch) {
   const mf_conv_f32 *p = (const mf_conv_f32 *)params;
   int32_t y, x;
   (void)scratch;
   for (y = y0; y < y1; y++) {
     float *line = (float *)mf_row(out, y);
     for (x = 0; x < p->g.out_w; x++)
-      conv_f32_pixel(p, in, line + x * p->g.out_c, y * p->g.stride_h - p->g.pad_top, x * p->g.stride_w - p->g.pad_left);
+      conv_f32_pixel(p, in, line + x * p->g.out_c, y * p->g.stride_h - p->g.pad_top,
+                     x * p->g.stride_w - p->g.pad_left);
   }
 }

@@ -24,7 +24,8 @@ static void conv_s8_pixel(const mf_conv_s8 *p, const mf_view *in, int8_t *y, int
   const int32_t group_in = g->in_c / p->groups, group_out = g->out_c / p->groups;
   const int32_t ky0 = mf_tap_begin(top, g->dil_h), ky1 = mf_tap_end(top, g->dil_h, g->k_h, g->in_h);
   const int32_t kx0 = mf_tap_begin(left, g->dil_w), kx1 = mf_tap_end(left, g->dil_w, g->k_w, g->in_w);
-  const int32_t run = g->dil_w == 1 && p->w_tap == g->in_c && p->groups == 1 ? kx1 - kx0 : 1; /* taps at once */
+  const int32_t run =
+      g->dil_w == 1 && p->w_tap == g->in_c && p->groups == 1 ? kx1 - kx0 : 1; /* taps at once */
   int32_t o, ky, kx;
   for (o = 0; o < g->out_c; o++) {
     int32_t acc = p->bias ? p->bias[o] : 0;
@@ -32,21 +33,23 @@ static void conv_s8_pixel(const mf_conv_s8 *p, const mf_view *in, int8_t *y, int
       const int8_t *x = (const int8_t *)mf_row(in, top + ky * g->dil_h) + o / group_out * group_in;
       const int8_t *w = p->w + o * p->w_out + ky * g->k_w * p->w_tap;
       for (kx = kx0; kx < kx1; kx += run)
-        acc += conv_s8_dot(x + (left + kx * g->dil_w) * g->in_c, w + kx * p->w_tap, run * group_in, p->in_zero);
+        acc +=
+            conv_s8_dot(x + (left + kx * g->dil_w) * g->in_c, w + kx * p->w_tap, run * group_in, p->in_zero);
     }
     acc = p->out_zero + mf_requantize(acc, p->mult[o], p->shift[o]);
     y[o] = (int8_t)mf_clamp(acc, p->lo, p->hi);
   }
 }
 
-MF_KERNEL void conv_s8__generic(const void *params, const mf_view *in, const mf_view *out, int32_t y0, int32_t y1,
-                                void *scratch) {
+MF_KERNEL void conv_s8__generic(const void *params, const mf_view *in, const mf_view *out, int32_t y0,
+                                int32_t y1, void *scratch) {
   const mf_conv_s8 *p = (const mf_conv_s8 *)params;
   int32_t y, x;
   (void)scratch;
   for (y = y0; y < y1; y++) {
     int8_t *line = (int8_t *)mf_row(out, y);
     for (x = 0; x < p->g.out_w; x++)
-      conv_s8_pixel(p, in, line + x * p->g.out_c, y * p->g.stride_h - p->g.pad_top, x * p->g.stride_w - p->g.pad_left);
+      conv_s8_pixel(p, in, line + x * p->g.out_c, y * p->g.stride_h - p->g.pad_top,
+                    x * p->g.stride_w - p->g.pad_left);
   }
 }

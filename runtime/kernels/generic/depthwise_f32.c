@@ -8,7 +8,8 @@
 MF_KERNEL mf_kernel_fn depthwise_f32__generic;
 
 /* Add one tap to a block of n output channels from o0 on. x: the tap's pixel, w: the tap's weights. */
-MF_INLINE void depthwise_f32_tap(float *acc, const float *x, const float *w, int32_t o0, int32_t n, int32_t times) {
+MF_INLINE void depthwise_f32_tap(float *acc, const float *x, const float *w, int32_t o0, int32_t n,
+                                 int32_t times) {
   int32_t i;
   if (times == 1)
     for (i = 0; i < n; i++) acc[i] += x[o0 + i] * w[o0 + i];
@@ -16,7 +17,8 @@ MF_INLINE void depthwise_f32_tap(float *acc, const float *x, const float *w, int
     for (i = 0; i < n; i++) acc[i] += x[(o0 + i) / times] * w[o0 + i];
 }
 
-static void depthwise_f32_pixel(const mf_conv_f32 *p, const mf_view *in, float *y, int32_t top, int32_t left) {
+static void depthwise_f32_pixel(const mf_conv_f32 *p, const mf_view *in, float *y, int32_t top,
+                                int32_t left) {
   enum { BLOCK = 16 };
   const mf_window *g = &p->g;
   const int32_t ky0 = mf_tap_begin(top, g->dil_h), ky1 = mf_tap_end(top, g->dil_h, g->k_h, g->in_h);
@@ -39,8 +41,8 @@ static void depthwise_f32_pixel(const mf_conv_f32 *p, const mf_view *in, float *
   }
 }
 
-MF_KERNEL void depthwise_f32__generic(const void *params, const mf_view *in, const mf_view *out, int32_t y0, int32_t y1,
-                                      void *scratch) {
+MF_KERNEL void depthwise_f32__generic(const void *params, const mf_view *in, const mf_view *out, int32_t y0,
+                                      int32_t y1, void *scratch) {
   const mf_conv_f32 *p = (const mf_conv_f32 *)params;
   int32_t y, x;
   (void)scratch;

@@ -10,8 +10,8 @@
 MF_KERNEL mf_kernel_fn depthwise_s8__generic;
 
 /* Add one tap to a block of n output channels from o0 on. x: the tap's pixel, w: the tap's weights. */
-MF_INLINE void depthwise_s8_tap(int32_t *acc, const int8_t *x, const int8_t *w, int32_t o0, int32_t n, int32_t times,
-                                int32_t zero) {
+MF_INLINE void depthwise_s8_tap(int32_t *acc, const int8_t *x, const int8_t *w, int32_t o0, int32_t n,
+                                int32_t times, int32_t zero) {
   int32_t i;
   if (times == 1)
     for (i = 0; i < n; i++) acc[i] += (int16_t)(x[o0 + i] - zero) * w[o0 + i];
@@ -42,8 +42,8 @@ static void depthwise_s8_pixel(const mf_conv_s8 *p, const mf_view *in, int8_t *y
   }
 }
 
-MF_KERNEL void depthwise_s8__generic(const void *params, const mf_view *in, const mf_view *out, int32_t y0, int32_t y1,
-                                     void *scratch) {
+MF_KERNEL void depthwise_s8__generic(const void *params, const mf_view *in, const mf_view *out, int32_t y0,
+                                     int32_t y1, void *scratch) {
   const mf_conv_s8 *p = (const mf_conv_s8 *)params;
   int32_t y, x;
   (void)scratch;

@@ -17,7 +17,7 @@ MF_KERNEL void dequantize_axis__generic(const void *params, const mf_view *in, c
     float *y = (float *)mf_row(out, r);
     for (i = 0; i < p->n; i++) {
       const int32_t c = i / p->inner % p->c;
-      const int32_t q = p->from == MF_I8 ? ((const int8_t *)x)[i]
+      const int32_t q = p->from == MF_I8   ? ((const int8_t *)x)[i]
                         : p->from == MF_U8 ? ((const uint8_t *)x)[i]
                                            : ((const int32_t *)x)[i];
       y[i] = p->scale[c] * (float)(q - p->zero[c]);

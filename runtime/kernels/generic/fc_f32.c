@@ -16,8 +16,8 @@ static float fc_f32_dot(const float *x, const float *w, int32_t n) {
   return ((acc[0] + acc[4]) + (acc[2] + acc[6])) + ((acc[1] + acc[5]) + (acc[3] + acc[7]));
 }
 
-MF_KERNEL void fc_f32__generic(const void *params, const mf_view *in, const mf_view *out, int32_t y0, int32_t y1,
-                               void *scratch) {
+MF_KERNEL void fc_f32__generic(const void *params, const mf_view *in, const mf_view *out, int32_t y0,
+                               int32_t y1, void *scratch) {
   const mf_fc_f32 *p = (const mf_fc_f32 *)params;
   int32_t r, o;
   (void)scratch;

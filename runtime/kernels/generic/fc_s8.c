@@ -19,8 +19,8 @@ static int32_t fc_s8_dot(const int8_t *x, const int8_t *w, int32_t n, int32_t x_
   return acc;
 }
 
-MF_KERNEL void fc_s8__generic(const void *params, const mf_view *in, const mf_view *out, int32_t y0, int32_t y1,
-                              void *scratch) {
+MF_KERNEL void fc_s8__generic(const void *params, const mf_view *in, const mf_view *out, int32_t y0,
+                              int32_t y1, void *scratch) {
   const mf_fc_s8 *p = (const mf_fc_s8 *)params;
   int32_t r, o;
   (void)scratch;

@@ -10,8 +10,8 @@ typedef uint16_t MF_ALIAS fill_u16;
 typedef uint32_t MF_ALIAS fill_u32;
 typedef uint64_t MF_ALIAS fill_u64;
 
-MF_KERNEL void fill__generic(const void *params, const mf_view *in, const mf_view *out, int32_t y0, int32_t y1,
-                             void *scratch) {
+MF_KERNEL void fill__generic(const void *params, const mf_view *in, const mf_view *out, int32_t y0,
+                             int32_t y1, void *scratch) {
   const mf_fill *p = (const mf_fill *)params;
   const uint32_t lo = (uint32_t)p->value_lo;
   int32_t r, i;

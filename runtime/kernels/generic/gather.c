@@ -8,14 +8,15 @@
 
 MF_KERNEL mf_kernel_fn gather__generic;
 
-MF_KERNEL void gather__generic(const void *params, const mf_view *in, const mf_view *out, int32_t y0, int32_t y1,
-                               void *scratch) {
+MF_KERNEL void gather__generic(const void *params, const mf_view *in, const mf_view *out, int32_t y0,
+                               int32_t y1, void *scratch) {
   const mf_gather *p = (const mf_gather *)params;
   int32_t o, r, i;
   (void)scratch;
   for (o = 0; o < p->outer; o++)
     for (r = y0; r < y1; r++) {
-      const int64_t given = p->index_bytes == 8 ? ((const int64_t *)in[1].base)[r] : ((const int32_t *)in[1].base)[r];
+      const int64_t given =
+          p->index_bytes == 8 ? ((const int64_t *)in[1].base)[r] : ((const int32_t *)in[1].base)[r];
       const int64_t index = given < 0 ? given + p->axis_len : given;
       const int32_t k = index < 0 ? 0 : index < p->axis_len ? (int32_t)index : p->axis_len - 1;
       const char *x = (const char *)in[0].base + ((ptrdiff_t)o * p->axis_len + k) * p->block;

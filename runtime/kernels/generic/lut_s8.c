@@ -6,8 +6,8 @@
 
 MF_KERNEL mf_kernel_fn lut_s8__generic;
 
-MF_KERNEL void lut_s8__generic(const void *params, const mf_view *in, const mf_view *out, int32_t y0, int32_t y1,
-                               void *scratch) {
+MF_KERNEL void lut_s8__generic(const void *params, const mf_view *in, const mf_view *out, int32_t y0,
+                               int32_t y1, void *scratch) {
   const mf_lut_s8 *p = (const mf_lut_s8 *)params;
   int32_t r, i;
   (void)scratch;

@@ -26,8 +26,8 @@ static void max_pool_f32_pixel(const mf_pool_f32 *p, const mf_view *in, float *y
   for (c = 0; c < g->out_c; c++) y[c] = y[c] < p->lo ? p->lo : y[c] > p->hi ? p->hi : y[c];
 }
 
-MF_KERNEL void max_pool_f32__generic(const void *params, const mf_view *in, const mf_view *out, int32_t y0, int32_t y1,
-                                     void *scratch) {
+MF_KERNEL void max_pool_f32__generic(const void *params, const mf_view *in, const mf_view *out, int32_t y0,
+                                     int32_t y1, void *scratch) {
   const mf_pool_f32 *p = (const mf_pool_f32 *)params;
   int32_t y, x;
   (void)scratch;

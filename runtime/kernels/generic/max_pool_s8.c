@@ -24,8 +24,8 @@ static void max_pool_s8_pixel(const mf_pool_s8 *p, const mf_view *in, int8_t *y,
     if (y[c] > p->hi) y[c] = (int8_t)p->hi;
 }
 
-MF_KERNEL void max_pool_s8__generic(const void *params, const mf_view *in, const mf_view *out, int32_t y0, int32_t y1,
-                                    void *scratch) {
+MF_KERNEL void max_pool_s8__generic(const void *params, const mf_view *in, const mf_view *out, int32_t y0,
+                                    int32_t y1, void *scratch) {
   const mf_pool_s8 *p = (const mf_pool_s8 *)params;
   int32_t y, x;
   (void)scratch;

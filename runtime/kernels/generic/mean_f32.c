@@ -15,8 +15,8 @@ static float mean_f32_one(const mf_mean *p, const float *x) {
   return sum / (float)p->count;
 }
 
-MF_KERNEL void mean_f32__generic(const void *params, const mf_view *in, const mf_view *out, int32_t y0, int32_t y1,
-                                 void *scratch) {
+MF_KERNEL void mean_f32__generic(const void *params, const mf_view *in, const mf_view *out, int32_t y0,
+                                 int32_t y1, void *scratch) {
   const mf_mean *p = (const mf_mean *)params;
   const float *x = (const float *)in->base;
   int32_t index[MF_MAX_DIMS] = {0};

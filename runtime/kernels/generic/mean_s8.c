@@ -19,8 +19,8 @@ static int8_t mean_s8_one(const mf_mean *p, const int8_t *x) {
   return (int8_t)mf_clamp(sum, -128, 127);
 }
 
-MF_KERNEL void mean_s8__generic(const void *params, const mf_view *in, const mf_view *out, int32_t y0, int32_t y1,
-                                void *scratch) {
+MF_KERNEL void mean_s8__generic(const void *params, const mf_view *in, const mf_view *out, int32_t y0,
+                                int32_t y1, void *scratch) {
   const mf_mean *p = (const mf_mean *)params;
   const int8_t *x = (const int8_t *)in->base;
   int32_t index[MF_MAX_DIMS] = {0};

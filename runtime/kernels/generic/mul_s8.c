@@ -18,8 +18,8 @@ static void mul_s8_line(const mf_mul_s8 *p, const int8_t *a, const int8_t *b, in
   }
 }
 
-MF_KERNEL void mul_s8__generic(const void *params, const mf_view *in, const mf_view *out, int32_t y0, int32_t y1,
-                               void *scratch) {
+MF_KERNEL void mul_s8__generic(const void *params, const mf_view *in, const mf_view *out, int32_t y0,
+                               int32_t y1, void *scratch) {
   const mf_mul_s8 *p = (const mf_mul_s8 *)params;
   const int32_t last = p->rank - 2;
   int32_t index[MF_MAX_DIMS] = {0}, r;

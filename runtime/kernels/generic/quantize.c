@@ -51,8 +51,8 @@ MF_KERNEL void quantize_f32_u8__generic(const void *params, const mf_view *in, c
   }
 }
 
-MF_KERNEL void dequantize_s8__generic(const void *params, const mf_view *in, const mf_view *out, int32_t y0, int32_t y1,
-                                      void *scratch) {
+MF_KERNEL void dequantize_s8__generic(const void *params, const mf_view *in, const mf_view *out, int32_t y0,
+                                      int32_t y1, void *scratch) {
   const mf_quant *p = (const mf_quant *)params;
   int32_t r, i;
   (void)scratch;
@@ -63,8 +63,8 @@ MF_KERNEL void dequantize_s8__generic(const void *params, const mf_view *in, con
   }
 }
 
-MF_KERNEL void dequantize_u8__generic(const void *params, const mf_view *in, const mf_view *out, int32_t y0, int32_t y1,
-                                      void *scratch) {
+MF_KERNEL void dequantize_u8__generic(const void *params, const mf_view *in, const mf_view *out, int32_t y0,
+                                      int32_t y1, void *scratch) {
   const mf_quant *p = (const mf_quant *)params;
   int32_t r, i;
   (void)scratch;

@@ -14,8 +14,8 @@ MF_INLINE int32_t requantize_code(const mf_requant *p, int32_t x) {
   return mf_clamp(p->out_zero + mf_requantize(x - p->in_zero, p->mult, p->shift), p->lo, p->hi);
 }
 
-MF_KERNEL void requantize_s8__generic(const void *params, const mf_view *in, const mf_view *out, int32_t y0, int32_t y1,
-                                      void *scratch) {
+MF_KERNEL void requantize_s8__generic(const void *params, const mf_view *in, const mf_view *out, int32_t y0,
+                                      int32_t y1, void *scratch) {
   const mf_requant *p = (const mf_requant *)params;
   int32_t r, i;
   (void)scratch;
@@ -26,8 +26,8 @@ MF_KERNEL void requantize_s8__generic(const void *params, const mf_view *in, con
   }
 }
 
-MF_KERNEL void requantize_u8_s8__generic(const void *params, const mf_view *in, const mf_view *out, int32_t y0,
-                                         int32_t y1, void *scratch) {
+MF_KERNEL void requantize_u8_s8__generic(const void *params, const mf_view *in, const mf_view *out,
+                                         int32_t y0, int32_t y1, void *scratch) {
   const mf_requant *p = (const mf_requant *)params;
   int32_t r, i;
   (void)scratch;
@@ -38,8 +38,8 @@ MF_KERNEL void requantize_u8_s8__generic(const void *params, const mf_view *in, 
   }
 }
 
-MF_KERNEL void requantize_s8_u8__generic(const void *params, const mf_view *in, const mf_view *out, int32_t y0,
-                                         int32_t y1, void *scratch) {
+MF_KERNEL void requantize_s8_u8__generic(const void *params, const mf_view *in, const mf_view *out,
+                                         int32_t y0, int32_t y1, void *scratch) {
   const mf_requant *p = (const mf_requant *)params;
   int32_t r, i;
   (void)scratch;

@@ -9,8 +9,8 @@
 
 MF_KERNEL mf_kernel_fn softmax_f32__generic;
 
-MF_KERNEL void softmax_f32__generic(const void *params, const mf_view *in, const mf_view *out, int32_t y0, int32_t y1,
-                                    void *scratch) {
+MF_KERNEL void softmax_f32__generic(const void *params, const mf_view *in, const mf_view *out, int32_t y0,
+                                    int32_t y1, void *scratch) {
   const mf_softmax_f32 *p = (const mf_softmax_f32 *)params;
   const int32_t end = p->n * p->inner;
   int32_t r, i, j;

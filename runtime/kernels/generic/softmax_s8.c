@@ -19,8 +19,8 @@ static int32_t softmax_s8_headroom(int32_t x) {
   return n;
 }
 
-MF_KERNEL void softmax_s8__generic(const void *params, const mf_view *in, const mf_view *out, int32_t y0, int32_t y1,
-                                   void *scratch) {
+MF_KERNEL void softmax_s8__generic(const void *params, const mf_view *in, const mf_view *out, int32_t y0,
+                                   int32_t y1, void *scratch) {
   const mf_softmax_s8 *p = (const mf_softmax_s8 *)params;
   int32_t r, i;
   (void)scratch;

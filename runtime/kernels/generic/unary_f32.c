@@ -25,14 +25,14 @@ MF_INLINE void unary_f32_rows(float (*f)(float, float, float), const void *param
   }
 }
 
-MF_KERNEL void relu_f32__generic(const void *params, const mf_view *in, const mf_view *out, int32_t y0, int32_t y1,
-                                 void *scratch) {
+MF_KERNEL void relu_f32__generic(const void *params, const mf_view *in, const mf_view *out, int32_t y0,
+                                 int32_t y1, void *scratch) {
   (void)scratch;
   unary_f32_rows(unary_f32_relu, params, in, out, y0, y1);
 }
 
-MF_KERNEL void clip_f32__generic(const void *params, const mf_view *in, const mf_view *out, int32_t y0, int32_t y1,
-                                 void *scratch) {
+MF_KERNEL void clip_f32__generic(const void *params, const mf_view *in, const mf_view *out, int32_t y0,
+                                 int32_t y1, void *scratch) {
   (void)scratch;
   unary_f32_rows(unary_f32_clip, params, in, out, y0, y1);
 }

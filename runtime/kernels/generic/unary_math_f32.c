@@ -10,8 +10,8 @@
 MF_KERNEL mf_kernel_fn sigmoid_f32__generic;
 MF_KERNEL mf_kernel_fn tanh_f32__generic;
 
-MF_KERNEL void sigmoid_f32__generic(const void *params, const mf_view *in, const mf_view *out, int32_t y0, int32_t y1,
-                                    void *scratch) {
+MF_KERNEL void sigmoid_f32__generic(const void *params, const mf_view *in, const mf_view *out, int32_t y0,
+                                    int32_t y1, void *scratch) {
   const int32_t n = ((const mf_unary_f32 *)params)->n;
   int32_t r, i;
   (void)scratch;
@@ -22,8 +22,8 @@ MF_KERNEL void sigmoid_f32__generic(const void *params, const mf_view *in, const
   }
 }
 
-MF_KERNEL void tanh_f32__generic(const void *params, const mf_view *in, const mf_view *out, int32_t y0, int32_t y1,
-                                 void *scratch) {
+MF_KERNEL void tanh_f32__generic(const void *params, const mf_view *in, const mf_view *out, int32_t y0,
+                                 int32_t y1, void *scratch) {
   const int32_t n = ((const mf_unary_f32 *)params)->n;
   int32_t r, i;
   (void)scratch;

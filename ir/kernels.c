@@ -1,0 +1,164 @@
+/* The table of generic kernels, made from runtime/kernels/generic/kernels.def, and the description of every params
+ * struct of runtime/kernels/kernel.h, by which calls are hashed and printed as C without knowing the kernels.
+ *
+ * A field's name is its C designator. params_complete() says whether a description lists every member, in order: laid
+ * out by C's rules (each member aligned to its size) the fields must give the struct's offsets and its size. (A 4-byte
+ * member could hide in a gap before a pointer on a 64-bit host; such a gap exists only where the sum of the
+ * 4-byte members is odd, and on 32-bit hosts the check has no such gap.)
+ */
+#include "ir/lower.h"
+
+#include <string.h>
+
+#define FIELD(s, member, kind_, count_) \
+  { #member, kind_, offsetof(s, member), count_ }
+#define I32(s, member)   FIELD(s, member, FIELD_I32, 1)
+#define F32(s, member)   FIELD(s, member, FIELD_F32, 1)
+#define DIMS(s, member)  FIELD(s, member, FIELD_I32, MF_MAX_DIMS)
+#define P_I8(s, member)  FIELD(s, member, FIELD_PTR_I8, 1)
+#define P_I32(s, member) FIELD(s, member, FIELD_PTR_I32, 1)
+#define P_F32(s, member) FIELD(s, member, FIELD_PTR_F32, 1)
+#define WINDOW(s)                                                                                    \
+  I32(s, g.in_h), I32(s, g.in_w), I32(s, g.in_c), I32(s, g.out_h), I32(s, g.out_w), I32(s, g.out_c), \
+      I32(s, g.k_h), I32(s, g.k_w), I32(s, g.stride_h), I32(s, g.stride_w), I32(s, g.pad_top),       \
+      I32(s, g.pad_left), I32(s, g.dil_h), I32(s, g.dil_w)
+
+static const FieldDesc fields_conv_f32[] = {
+    WINDOW(mf_conv_f32),  I32(mf_conv_f32, groups), I32(mf_conv_f32, w_tap), I32(mf_conv_f32, w_out),
+    F32(mf_conv_f32, lo), F32(mf_conv_f32, hi),     P_F32(mf_conv_f32, w),   P_F32(mf_conv_f32, bias),
+};
+static const FieldDesc fields_conv_s8[] = {
+    WINDOW(mf_conv_s8),       I32(mf_conv_s8, groups),   I32(mf_conv_s8, w_tap),  I32(mf_conv_s8, w_out),
+    I32(mf_conv_s8, in_zero), I32(mf_conv_s8, out_zero), I32(mf_conv_s8, lo),     I32(mf_conv_s8, hi),
+    P_I8(mf_conv_s8, w),      P_I32(mf_conv_s8, bias),   P_I32(mf_conv_s8, mult), P_I8(mf_conv_s8, shift),
+};
+static const FieldDesc fields_fc_f32[] = {
+    I32(mf_fc_f32, k),  I32(mf_fc_f32, n),   I32(mf_fc_f32, w_out),  F32(mf_fc_f32, lo),
+    F32(mf_fc_f32, hi), P_F32(mf_fc_f32, w), P_F32(mf_fc_f32, bias),
+};
+static const FieldDesc fields_fc_s8[] = {
+    I32(mf_fc_s8, k),           I32(mf_fc_s8, n),        I32(mf_fc_s8, w_out),  I32(mf_fc_s8, in_zero),
+    I32(mf_fc_s8, w_zero),      I32(mf_fc_s8, out_zero), I32(mf_fc_s8, lo),     I32(mf_fc_s8, hi),
+    I32(mf_fc_s8, per_channel), P_I8(mf_fc_s8, w),       P_I32(mf_fc_s8, bias), P_I32(mf_fc_s8, mult),
+    P_I8(mf_fc_s8, shift),
+};
+static const FieldDesc fields_matmul_f32[] = {I32(mf_matmul_f32, k), I32(mf_matmul_f32, n)};
+static const FieldDesc fields_pool_f32[] = {WINDOW(mf_pool_f32), I32(mf_pool_f32, count_include_pad),
+                                            F32(mf_pool_f32, lo), F32(mf_pool_f32, hi)};
+static const FieldDesc fields_pool_s8[] = {WINDOW(mf_pool_s8), I32(mf_pool_s8, lo), I32(mf_pool_s8, hi)};
+static const FieldDesc fields_mean[] = {
+    I32(mf_mean, rank),     I32(mf_mean, rrank), DIMS(mf_mean, dims), DIMS(mf_mean, src),
+    DIMS(mf_mean, rdims),   DIMS(mf_mean, rsrc), I32(mf_mean, count), I32(mf_mean, in_zero),
+    I32(mf_mean, out_zero), I32(mf_mean, mult),  I32(mf_mean, shift),
+};
+static const FieldDesc fields_copy[] = {I32(mf_copy, rank), I32(mf_copy, elem), DIMS(mf_copy, dims),
+                                        DIMS(mf_copy, src), DIMS(mf_copy, dst)};
+static const FieldDesc fields_fill[] = {I32(mf_fill, n), I32(mf_fill, elem), I32(mf_fill, value_lo),
+                                        I32(mf_fill, value_hi)};
+static const FieldDesc fields_gather[] = {I32(mf_gather, outer), I32(mf_gather, axis_len),
+                                          I32(mf_gather, count), I32(mf_gather, block),
+                                          I32(mf_gather, index_bytes)};
+static const FieldDesc fields_binary[] = {I32(mf_binary, rank), DIMS(mf_binary, dims), DIMS(mf_binary, a),
+                                          DIMS(mf_binary, b),   F32(mf_binary, lo),    F32(mf_binary, hi)};
+static const FieldDesc fields_add_s8[] = {
+    I32(mf_add_s8, rank),     DIMS(mf_add_s8, dims),     DIMS(mf_add_s8, a),       DIMS(mf_add_s8, b),
+    I32(mf_add_s8, a_zero),   I32(mf_add_s8, b_zero),    I32(mf_add_s8, out_zero), I32(mf_add_s8, left_shift),
+    I32(mf_add_s8, a_mult),   I32(mf_add_s8, a_shift),   I32(mf_add_s8, b_mult),   I32(mf_add_s8, b_shift),
+    I32(mf_add_s8, out_mult), I32(mf_add_s8, out_shift), I32(mf_add_s8, lo),       I32(mf_add_s8, hi),
+};
+static const FieldDesc fields_mul_s8[] = {
+    I32(mf_mul_s8, rank),      DIMS(mf_mul_s8, dims),  DIMS(mf_mul_s8, a),       DIMS(mf_mul_s8, b),
+    I32(mf_mul_s8, a_zero),    I32(mf_mul_s8, b_zero), I32(mf_mul_s8, out_zero), I32(mf_mul_s8, out_mult),
+    I32(mf_mul_s8, out_shift), I32(mf_mul_s8, lo),     I32(mf_mul_s8, hi),
+};
+static const FieldDesc fields_unary_f32[] = {I32(mf_unary_f32, n), F32(mf_unary_f32, p),
+                                             F32(mf_unary_f32, q)};
+static const FieldDesc fields_lut_s8[] = {I32(mf_lut_s8, n), P_I8(mf_lut_s8, table)};
+static const FieldDesc fields_cast[] = {I32(mf_cast, n), I32(mf_cast, from), I32(mf_cast, to)};
+static const FieldDesc fields_quant[] = {I32(mf_quant, n), F32(mf_quant, scale), I32(mf_quant, zero),
+                                         I32(mf_quant, lo), I32(mf_quant, hi)};
+static const FieldDesc fields_requant[] = {
+    I32(mf_requant, n),     I32(mf_requant, in_zero), I32(mf_requant, out_zero), I32(mf_requant, mult),
+    I32(mf_requant, shift), I32(mf_requant, lo),      I32(mf_requant, hi),
+};
+static const FieldDesc fields_dequant_axis[] = {
+    I32(mf_dequant_axis, n),    I32(mf_dequant_axis, c),       I32(mf_dequant_axis, inner),
+    I32(mf_dequant_axis, from), P_F32(mf_dequant_axis, scale), P_I32(mf_dequant_axis, zero),
+};
+static const FieldDesc fields_softmax_f32[] = {I32(mf_softmax_f32, n), I32(mf_softmax_f32, inner),
+                                               F32(mf_softmax_f32, beta)};
+static const FieldDesc fields_softmax_s8[] = {I32(mf_softmax_s8, n), I32(mf_softmax_s8, mult),
+                                              I32(mf_softmax_s8, shift), I32(mf_softmax_s8, diff_min)};
+static const FieldDesc fields_affine_f32[] = {I32(mf_affine_f32, n), I32(mf_affine_f32, c),
+                                              I32(mf_affine_f32, inner), P_F32(mf_affine_f32, scale),
+                                              P_F32(mf_affine_f32, offset)};
+
+#define PARAMS(s)                                                             \
+  static const ParamsDesc params_##s = {"mf_" #s, sizeof(mf_##s), fields_##s, \
+                                        (int)(sizeof fields_##s / sizeof fields_##s[0])}
+PARAMS(conv_f32);
+PARAMS(conv_s8);
+PARAMS(fc_f32);
+PARAMS(fc_s8);
+PARAMS(matmul_f32);
+PARAMS(pool_f32);
+PARAMS(pool_s8);
+PARAMS(mean);
+PARAMS(copy);
+PARAMS(fill);
+PARAMS(gather);
+PARAMS(binary);
+PARAMS(add_s8);
+PARAMS(mul_s8);
+PARAMS(unary_f32);
+PARAMS(lut_s8);
+PARAMS(cast);
+PARAMS(quant);
+PARAMS(requant);
+PARAMS(dequant_axis);
+PARAMS(softmax_f32);
+PARAMS(softmax_s8);
+PARAMS(affine_f32);
+
+#define K(name, params, file, scratch, in_place, doc) mf_kernel_fn name##__generic;
+#include "runtime/kernels/generic/kernels.def"
+#undef K
+
+const KernelDef generic_kernels[] = {
+#define K(name, params, file, scratch, in_place, doc) \
+  {#name, "generic", "runtime/kernels/generic/" file, &params_##params, name##__generic, scratch, in_place},
+#include "runtime/kernels/generic/kernels.def"
+#undef K
+};
+const int n_generic_kernels = (int)(sizeof generic_kernels / sizeof generic_kernels[0]);
+
+const KernelDef *kernel_find_generic(const char *name) {
+  int i = 0;
+  while (i < n_generic_kernels && strcmp(generic_kernels[i].name, name) != 0) i++;
+  ASSERT(i < n_generic_kernels);
+  return &generic_kernels[i];
+}
+
+size_t field_size(const FieldDesc *f) {
+  switch (f->kind) {
+  case FIELD_I32: return sizeof(int32_t);
+  case FIELD_F32: return sizeof(float);
+  case FIELD_PTR_I8:
+  case FIELD_PTR_I32:
+  case FIELD_PTR_F32: return sizeof(void *);
+  }
+  return 0;
+}
+
+bool params_complete(const ParamsDesc *p) {
+  size_t at = 0, widest = 1;
+  for (int i = 0; i < p->n_fields; i++) {
+    const FieldDesc *f = &p->fields[i];
+    size_t size = field_size(f);
+    at = (at + size - 1) / size * size;
+    if (f->offset != at) return false;
+    at += size * (size_t)f->count;
+    if (size > widest) widest = size;
+  }
+  return (at + widest - 1) / widest * widest == p->size;
+}

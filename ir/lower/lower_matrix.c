@@ -1,0 +1,114 @@
+/* Lowering of FullyConnected and MatMul. A row is one input vector.
+ *
+ * int8 FullyConnected with one weight scale: the multiplier is (scale_x * scale_w, a float product) / scale_y, as
+ * TFLite's GetQuantizedConvolutionMultipler computes it; with a scale per output each factor is widened first.
+ * MatMul's outer axes become the batch where both factors run through them alike; otherwise a call for each index.
+ */
+#include "ir/lower/lower_util.h"
+
+static void fc_f32(const Graph *g, const Node *n, KernelCall *k) {
+  const Shape *w = &op_in(g, n, 1)->shape;
+  mf_fc_f32 *p = k->params;
+  p->k = (int32_t)w->d[1];
+  p->n = (int32_t)w->d[0];
+  p->w_out = p->k;
+  act_range_f32((Act)CATTRS(n, fully_connected)->act, &p->lo, &p->hi);
+  call_const(k, "w", val_data(g, n->in[1]), shape_count(w), n->in[1]);
+  if (op_in_opt(g, n, 2)) call_const(k, "bias", val_data(g, n->in[2]), p->n, n->in[2]);
+}
+
+static void fc_s8(const Graph *g, const Node *n, KernelCall *k, Arena *a) {
+  const Value *x = op_in(g, n, 0), *w = op_in(g, n, 1), *y = op_out(g, n, 0);
+  mf_fc_s8 *p = k->params;
+  int count = w->quant.n;
+  p->k = (int32_t)w->shape.d[1];
+  p->n = (int32_t)w->shape.d[0];
+  p->w_out = p->k;
+  p->in_zero = zero_of(x);
+  p->w_zero = zero_of(w);
+  p->out_zero = zero_of(y);
+  p->per_channel = count > 1;
+  act_range_s8((Act)CATTRS(n, fully_connected)->act, scale_of(y), zero_of(y), &p->lo, &p->hi);
+  int32_t *mult = arena_array(a, (size_t)count, sizeof *mult);
+  int8_t *shift = arena_array(a, (size_t)count, sizeof *shift);
+  for (int i = 0; i < count; i++) {
+    const float sw = w->quant.scale[i], product = scale_of(x) * sw;
+    double real = count > 1 ? (double)scale_of(x) * (double)sw : (double)product;
+    int32_t s;
+    quantize_multiplier(real / (double)scale_of(y), &mult[i], &s);
+    shift[i] = (int8_t)s;
+  }
+  call_const(k, "w", val_data(g, n->in[1]), shape_count(&w->shape), n->in[1]);
+  if (op_in_opt(g, n, 2)) call_const(k, "bias", val_data(g, n->in[2]), p->n, n->in[2]);
+  call_const(k, "mult", mult, count, NO_VAL);
+  call_const(k, "shift", shift, count, NO_VAL);
+}
+
+bool lower_fully_connected(const Graph *g, const Node *n, Calls *out, Diag *d) {
+  const Shape *x = &op_in(g, n, 0)->shape, *y = &op_out(g, n, 0)->shape;
+  bool s8 = op_in(g, n, 0)->dtype == DT_I8;
+  TRY(want_const(g, n, 1, d));
+  if (op_in_opt(g, n, 2)) TRY(want_const(g, n, 2, d));
+  if (s8) TRY(want_quant(g, n, 2, d));
+  if (shape_count(y) == 0) return true;
+  KernelCall *k = calls_add(out, s8 ? "fc_s8" : "fc_f32", node_id(g, n));
+  k->in[0] = view_rows(g, n->in[0], rows_before(x, x->rank - 1));
+  k->out = view_rows(g, n->out[0], rows_before(y, y->rank - 1));
+  k->n_in = 1;
+  k->rows = rows_before(y, y->rank - 1).rows;
+  k->macs = node_macs(g, n);
+  if (s8)
+    fc_s8(g, n, k, out->arena);
+  else
+    fc_f32(g, n, k);
+  return true;
+}
+
+/* Which matrix of `s` belongs to number `item` of the output's outer axes. */
+static int64_t outer_index(const Shape *s, const Shape *out, int64_t item) {
+  int64_t index = 0, step = 1;
+  for (int i = out->rank - 3; i >= 0; i--) {
+    int j = i - (out->rank - s->rank);
+    int64_t at = item % out->d[i];
+    item /= out->d[i];
+    if (j < 0) continue;
+    if (s->d[j] > 1) index += at * step;
+    step *= s->d[j];
+  }
+  return index;
+}
+
+/* The outer axes are all the output's, or all 1. */
+static bool outer_plain(const Shape *s, const Shape *out) {
+  int64_t have = shape_count_range(s, 0, s->rank - 2);
+  return have == 1 || have == shape_count_range(out, 0, out->rank - 2);
+}
+
+static void matmul_call(const Graph *g, const Node *n, int64_t item, int64_t batch, Calls *out) {
+  const Shape *a = &op_in(g, n, 0)->shape, *b = &op_in(g, n, 1)->shape, *y = &op_out(g, n, 0)->shape;
+  const int64_t rows = y->d[y->rank - 2], cols = y->d[y->rank - 1], depth = a->d[a->rank - 1];
+  const int64_t a_size = rows * depth * 4, b_size = depth * cols * 4, y_size = rows * cols * 4;
+  bool a_one = shape_count_range(a, 0, a->rank - 2) == 1, b_one = shape_count_range(b, 0, b->rank - 2) == 1;
+  KernelCall *k = calls_add(out, "matmul_f32", node_id(g, n));
+  *(mf_matmul_f32 *)k->params = (mf_matmul_f32){(int32_t)depth, (int32_t)cols};
+  k->in[0] = (CallView){n->in[0], outer_index(a, y, item) * a_size, depth * 4, a_one ? 0 : a_size};
+  k->in[1] = (CallView){n->in[1], outer_index(b, y, item) * b_size, cols * 4, b_one ? 0 : b_size};
+  k->out = (CallView){n->out[0], item * y_size, cols * 4, y_size};
+  k->n_in = 2;
+  k->rows = (int32_t)rows;
+  k->batch = (int32_t)batch;
+  k->macs = rows * cols * depth * batch;
+}
+
+bool lower_matmul(const Graph *g, const Node *n, Calls *out, Diag *d) {
+  const Shape *a = &op_in(g, n, 0)->shape, *b = &op_in(g, n, 1)->shape, *y = &op_out(g, n, 0)->shape;
+  int64_t outer = shape_count_range(y, 0, y->rank - 2);
+  (void)d;
+  if (shape_count(y) == 0) return true;
+  if (outer_plain(a, y) && outer_plain(b, y)) {
+    matmul_call(g, n, 0, outer, out);
+    return true;
+  }
+  for (int64_t i = 0; i < outer; i++) matmul_call(g, n, i, 1, out);
+  return true;
+}

@@ -1,0 +1,132 @@
+/* What the lowering functions share: cutting tensors into rows, views, checks, and strided blocks.
+ *
+ * Blocks are simplified before they become a copy call: axes of extent 1 vanish and axes that run on from one another
+ * merge, so that the kernel's inner loop is as long as it can be and MF_MAX_DIMS axes suffice for rank 8.
+ */
+#include "ir/lower/lower_util.h"
+
+#include <math.h>
+
+Rows rows_of(const Shape *s) {
+  if (s->rank < 2) return (Rows){1, 1, (int32_t)shape_count(s)};
+  if (s->rank == 2) return (Rows){1, (int32_t)s->d[0], (int32_t)s->d[1]};
+  return (Rows){(int32_t)s->d[0], (int32_t)s->d[1], (int32_t)shape_count_range(s, 2, s->rank)};
+}
+
+Rows rows_before(const Shape *s, int axis) {
+  return (Rows){1, (int32_t)shape_count_range(s, 0, axis), (int32_t)shape_count_range(s, axis, s->rank)};
+}
+
+CallView view_rows(const Graph *g, ValId v, Rows r) {
+  int64_t row = (int64_t)r.n * (int64_t)dtype_size(graph_val(g, v)->dtype);
+  return (CallView){.val = v, .row = row, .step = row * r.rows};
+}
+
+KernelCall *call_rows(const Graph *g, const Node *n, Calls *out, const char *kernel, Rows r) {
+  KernelCall *k = calls_add(out, kernel, node_id(g, n));
+  k->in[0] = view_rows(g, n->in[0], r);
+  k->out = view_rows(g, n->out[0], r);
+  k->n_in = 1;
+  k->rows = r.rows;
+  k->batch = r.batch;
+  return k;
+}
+
+static bool quant_sane(const Quant *q) {
+  for (int i = 0; i < q->n; i++) {
+    if (!(q->scale[i] > 0) || isinf(q->scale[i])) return false;
+  }
+  return q->n > 0;
+}
+
+bool want_quant(const Graph *g, const Node *n, uint32_t count, Diag *d) {
+  for (uint32_t i = 0; i <= count; i++) {
+    const Value *v = i < count ? op_in(g, n, i) : op_out(g, n, 0);
+    const char *what = i < count ? "input" : "output";
+    if (!quant_sane(&v->quant)) {
+      return op_fail(n, d, "%s %u is %s without a quantization (scale > 0)", what, i < count ? i : 0u,
+                     dtype_name(v->dtype));
+    }
+  }
+  return true;
+}
+
+bool want_const(const Graph *g, const Node *n, uint32_t i, Diag *d) {
+  if (val_is_const(g, n->in[i])) return true;
+  return op_fail(n, d,
+                 "input %u is computed, want a constant (the pass `fold` makes constants of what it can)",
+                 (unsigned)i);
+}
+
+void dense_strides(const Shape *s, int64_t elem, int64_t stride[MAX_RANK]) {
+  int64_t step = elem;
+  for (int i = s->rank - 1; i >= 0; i--) {
+    stride[i] = step;
+    step *= s->d[i];
+  }
+}
+
+static bool runs_on(int i, int j, const int64_t *dims, int64_t *const *strides, int count) {
+  for (int k = 0; k < count; k++) {
+    if (strides[k][i] != strides[k][j] * dims[j]) return false;
+  }
+  return true;
+}
+
+void merge_axes(int first, int *rank, int64_t *dims, int64_t *const *strides, int count) {
+  int last = first - 1; /* the axes first .. last are done */
+  for (int i = first; i < *rank; i++) {
+    if (dims[i] == 1) continue;
+    bool merged = last >= first && runs_on(last, i, dims, strides, count);
+    if (!merged) last++;
+    dims[last] = merged ? dims[last] * dims[i] : dims[i];
+    for (int k = 0; k < count; k++) strides[k][last] = strides[k][i];
+  }
+  *rank = last + 1;
+}
+
+/* The block's inner axes as those of a copy: at least one. */
+static bool block_axes(const Node *n, Block *b, int row_axis, mf_copy *p, Diag *d) {
+  int rank = b->rank;
+  int64_t *const strides[2] = {b->src, b->dst};
+  merge_axes(row_axis + 1, &rank, b->dims, strides, 2);
+  p->rank = rank - row_axis;
+  if (p->rank > MF_MAX_DIMS) return op_fail(n, d, "moves elements along more than %d axes", MF_MAX_DIMS + 1);
+  for (int i = 0; i < p->rank; i++) {
+    p->dims[i] = (int32_t)b->dims[row_axis + i];
+    p->src[i] = (int32_t)b->src[row_axis + i];
+    p->dst[i] = (int32_t)b->dst[row_axis + i];
+  }
+  if (p->rank == 1) {
+    p->dims[1] = 1;
+    p->rank = 2;
+  }
+  return true;
+}
+
+bool lower_block(const Graph *g, const Node *n, const Block *block, Calls *out, Diag *d) {
+  Block b = *block;
+  for (int i = 0; i < b.rank; i++) {
+    if (b.dims[i] == 0) return true;
+  }
+  while (b.rank < 2) { /* one row in front */
+    for (int i = b.rank; i > 0; i--) {
+      b.dims[i] = b.dims[i - 1];
+      b.src[i] = b.src[i - 1];
+      b.dst[i] = b.dst[i - 1];
+    }
+    b.dims[0] = 1;
+    b.src[0] = b.dst[0] = 0;
+    b.rank++;
+  }
+  int row_axis = b.rank >= 3 ? 1 : 0;
+  KernelCall *k = calls_add(out, "copy", node_id(g, n));
+  mf_copy *p = k->params;
+  p->elem = b.elem;
+  k->rows = (int32_t)b.dims[row_axis];
+  k->batch = row_axis == 1 ? (int32_t)b.dims[0] : 1;
+  k->n_in = 1;
+  k->in[0] = (CallView){b.from, b.src_offset, b.src[row_axis], row_axis == 1 ? b.src[0] : 0};
+  k->out = (CallView){b.to, b.dst_offset, b.dst[row_axis], row_axis == 1 ? b.dst[0] : 0};
+  return block_axes(n, &b, row_axis, p, d);
+}
