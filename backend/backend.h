@@ -91,18 +91,28 @@ typedef struct EmitOptions {
  * renamed). A symbolic batch is bound to 1. The name must be a C identifier. */
 bool emit_c(const Graph *g, const Target *t, const EmitOptions *o, Diag *d);
 
-/* -- harness (backend/harness/): build with the target's compiler, run, measure -- */
+/* -- harness (backend/measure/, with the texts of backend/harness/): build with the target's compiler, run, measure -- */
 typedef struct Measured {
   bool built, ran;
-  int64_t flash, flash_code, flash_weights, ram_arena, ram_other,
-      stack;            /* bytes by the linker; stack -1: unknown */
+  /* What the model adds to a program, by the linker: two programs are linked with unused sections dropped, one that
+   * uses the model and one that does not, and their sizes subtracted. ram_arena: the arena; ram_other: data and bss. */
+  int64_t flash, flash_code, flash_weights, ram_arena, ram_other;
+  int64_t stack;        /* bytes that one inference used below its caller (painted stack); -1: unknown */
   int64_t instructions; /* of one inference; -1: not counted here */
   const char *counted_by;
-  int vectors, vectors_equal; /* self-test vectors, and those whose outputs were equal byte for byte */
+  /* Self-test vectors; those that passed (integers equal, floats within 1e-5 of the range) and those of which every
+   * output was equal byte for byte. */
+  int vectors, vectors_passed, vectors_equal;
+  bool second_ran;       /* on the target's stricter machine as well */
+  char second_note[160]; /* why not, when it has one; "" otherwise */
 } Measured;
-/* Build and run the self-test of an emitted folder. Missing compiler or emulator: reported with the package to install. */
+/* Build and run the self-test of an emitted folder. Missing compiler or emulator: reported with the package to install.
+ * A vector that fails is reported too (false; *out holds what was measured). `host` may be NULL. */
 bool harness_verify(const char *dir, const Target *t, const Host *host, Measured *out, Diag *d);
-/* Run emitted C on given inputs: in[n][n_inputs] -> out[n][n_outputs] (allocated; tensor_free). */
+/* Whether the tools to build and run for this target are here; if not, *missing names the first that is not. */
+bool harness_available(const Target *t, const char **missing);
+/* Run emitted C on given inputs: in[n][n_inputs] -> out[n][n_outputs] (allocated; tensor_free). g gives the outputs'
+ * types and shapes, its batch taken as 1. */
 bool harness_run(const char *dir, const Target *t, const Graph *g, const Tensor *in, int n, Tensor *out,
                  Diag *d);
 

@@ -1,9 +1,10 @@
-/* Cost tables: what a kernel costs on a target. One table per target, in backend/targets/NAME/, written by
- * bench/calibrate_costs.c from emulator counts and the real compiler's sizes; never by hand.
+/* Cost tables: what kernels cost on a target. One table per target, in backend/targets/NAME/, written by
+ * bench/calibrate_costs.c from emulator counts and the linker's sizes; never by hand.
  *
- *   instructions of a call = per_call + per_row * rows + per_out * outputs + per_tap * taps + per_mac * macs
+ *   instructions of a call = per_call * calls + per_row * rows + per_out * outs + per_tap * taps + per_mac * macs
  *
- * (all per batch item; outputs: elements written; taps: outputs times window positions, or elements read by reductions)
+ * The features are exact counts of what a kernel's loops do (call_work): border taps that fall outside the image are
+ * not counted, runs of contiguous taps count as one.
  */
 #ifndef BACKEND_COSTS_H
 #define BACKEND_COSTS_H
@@ -12,25 +13,37 @@
 
 #include "ir/lower.h"
 
+/* rows: pixels, or lines of a strided loop. outs: elements written. taps: inner loops entered. macs: innermost steps. */
+#define WORK_FEATURES(X) X(call) X(row) X(out) X(tap) X(mac)
+enum {
+#define X(name) WORK_##name,
+  WORK_FEATURES(X)
+#undef X
+      WORK_COUNT
+};
+
+typedef struct CallWork {
+  double v[WORK_COUNT];
+} CallWork;
+
 typedef struct KernelCost {
   const char *kernel, *set;
-  int32_t code; /* bytes of code and tables of its own that the kernel adds to a firmware */
-  float per_call, per_row, per_out, per_tap, per_mac;
+  int32_t
+      code; /* bytes of code and tables that the kernel adds to a program of its family (int8, or float32) */
+  float per[WORK_COUNT];
 } KernelCost;
 
 typedef struct TargetCosts {
-  int32_t base_code; /* bytes: NAME_init, NAME_run's frame, accessors */
-  int32_t
-      code_per_call; /* bytes of NAME_run and of the params struct beside its constants, per kernel call */
+  const char *origin;    /* compiler and emulator that the figures come from */
+  int32_t pointer;       /* bytes */
+  int32_t base_code;     /* bytes of code of a model without layers */
+  int32_t float_code;    /* bytes that the first float kernel adds: the compiler's float routines */
+  int32_t code_per_call; /* bytes of NAME_run per kernel call */
   const KernelCost *kernels;
   int n_kernels;
-  const char *origin; /* compiler and emulator that the figures come from */
 } TargetCosts;
 
-/* The features of a call that the instruction estimate is linear in. */
-typedef struct CallWork {
-  double calls, rows, outs, taps, macs;
-} CallWork;
+/* The features of a call, all batch items together. */
 CallWork call_work(const Graph *g, const KernelCall *k);
 
 #endif

@@ -1,0 +1,98 @@
+/* Cost of a graph on a target, before any C is compiled: flash, RAM, weighted instructions.
+ *
+ *   flash    constants (exactly: equal ones once, as emission does) + params structs + code by the target's table
+ *   ram      the memory plan's arena and the context
+ *   cycles   instructions by the target's table: linear in the work of each call (backend/work.c)
+ *
+ * A kernel without a row in the table is estimated by `unknown`, below: right within a small factor only.
+ */
+#include "backend/backend.h"
+
+#include <string.h>
+
+#include "backend/costs.h"
+#include "backend/emit/emit.h"
+
+static const KernelCost unknown = {"", "", 400, {100, 20, 20, 20, 10}};
+
+static const KernelCost *cost_of(const TargetCosts *t, const KernelDef *k) {
+  for (int i = 0; i < t->n_kernels; i++)
+    if (strcmp(t->kernels[i].kernel, k->name) == 0 && strcmp(t->kernels[i].set, k->set) == 0)
+      return &t->kernels[i];
+  return &unknown;
+}
+
+static int64_t params_bytes(const ParamsDesc *desc, int32_t pointer) {
+  int64_t sum = 0;
+  for (int i = 0; i < desc->n_fields; i++) {
+    bool scalar = desc->fields[i].kind == FIELD_I32 || desc->fields[i].kind == FIELD_F32;
+    sum += scalar ? 4 * (int64_t)desc->fields[i].count : pointer;
+  }
+  return (sum + pointer - 1) / pointer * pointer;
+}
+
+static bool is_float(const KernelDef *k) { return strstr(k->name, "f32") != NULL; }
+
+/* Constants of the calls (equal ones once) and params. */
+static int64_t constant_bytes(const Graph *g, const Calls *calls, const TargetCosts *t) {
+  ConstPool pool = {0};
+  int64_t params = 0;
+  for (uint32_t c = 0; c < calls->n; c++) {
+    pool_add_call(&pool, g, &calls->v[c], (int)c, NULL);
+    params += params_bytes(calls->v[c].kernel->params, t->pointer);
+  }
+  params += pool_bytes(&pool);
+  pool_free(&pool);
+  return params;
+}
+
+static int64_t code_bytes(const Calls *calls, const TargetCosts *t) {
+  int64_t sum = t->base_code + (int64_t)t->code_per_call * calls->n;
+  bool floats = false;
+  for (uint32_t c = 0; c < calls->n; c++) {
+    const KernelDef *k = calls->v[c].kernel;
+    bool seen = false;
+    for (uint32_t b = 0; b < c && !seen; b++) seen = calls->v[b].kernel == k;
+    if (!seen) sum += cost_of(t, k)->code;
+    floats |= is_float(k);
+  }
+  return sum + (floats ? t->float_code : 0);
+}
+
+static double instructions(const Graph *g, const KernelCall *k, const TargetCosts *t) {
+  CallWork w = call_work(g, k);
+  const KernelCost *cost = cost_of(t, k->kernel);
+  double sum = 0;
+  for (int f = 0; f < WORK_COUNT; f++) sum += w.v[f] * (double)cost->per[f];
+  return sum;
+}
+
+static bool cost_bound(const Graph *g, const Target *t, Calls *calls, Arena *a, Cost *out, Diag *d) {
+  MemoryPlan plan;
+  double cycles = 0;
+  TRY(graph_lower(g, calls, d));
+  TRY(select_kernels(t, calls, d));
+  TRY(plan_memory(g, calls, a, &plan, d));
+  for (uint32_t c = 0; c < calls->n; c++) cycles += instructions(g, &calls->v[c], t->costs);
+  out->flash_weights = constant_bytes(g, calls, t->costs);
+  out->flash = out->flash_weights + code_bytes(calls, t->costs);
+  out->ram = plan.arena + t->costs->pointer;
+  out->macs = graph_macs(g);
+  out->params = graph_params(g);
+  out->cycles = (int64_t)(cycles + 0.5);
+  return true;
+}
+
+bool backend_cost(const Graph *g, const Target *t, Cost *out, Diag *d) {
+  *out = (Cost){0};
+  Graph *bound = bind_batch(g, d);
+  if (!bound) return false;
+  Arena *a = arena_new();
+  Calls calls;
+  calls_init(&calls);
+  bool ok = cost_bound(bound, t, &calls, a, out, d);
+  calls_free(&calls);
+  arena_free(a);
+  graph_free(bound);
+  return ok;
+}

@@ -1,0 +1,131 @@
+/* Constants of a model as C: weights, biases, multipliers, tables. Equal ones are printed once.
+ *
+ * Integers in decimal without spaces, lines filled; float32 as the shortest decimal text that reads back as the same
+ * bits. Everything is `static const`, so that the linker keeps it in flash.
+ */
+#include "backend/emit/emit.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "ir/base/mem.h"
+
+enum { LINE = 116 };
+
+int pool_add(ConstPool *p, DType t, const void *data, int64_t count, int layer) {
+  size_t bytes = (size_t)count * dtype_size(t);
+  Hash h = hash_bytes(data, bytes);
+  for (int i = 0; i < p->n; i++) {
+    const PoolConst *c = &p->v[i];
+    if (c->dtype == t && c->count == count && hash_equal(c->hash, h) && memcmp(c->data, data, bytes) == 0)
+      return i;
+  }
+  mem_grow((void **)&p->v, &p->cap, (size_t)p->n + 1, sizeof *p->v);
+  p->v[p->n] = (PoolConst){t, data, count, h, layer};
+  return p->n++;
+}
+
+int pool_add_value(ConstPool *p, const Graph *g, ValId v, int layer) {
+  const Value *val = graph_val(g, v);
+  return pool_add(p, val->dtype, val_data(g, v), shape_count(&val->shape), layer);
+}
+
+static const DType pointee[] = {[FIELD_PTR_I8] = DT_I8, [FIELD_PTR_I32] = DT_I32, [FIELD_PTR_F32] = DT_F32};
+
+void pool_add_call(ConstPool *p, const Graph *g, const KernelCall *k, int layer, CallNames *names) {
+  CallNames unused;
+  if (!names) names = &unused;
+  for (int i = 0; i < k->n_consts; i++) {
+    const CallConst *c = &k->consts[i];
+    FieldKind kind = k->kernel->params->fields[c->field].kind;
+    names->field[i] = pool_add(p, pointee[kind], c->data, c->count, layer);
+  }
+  for (int i = 0; i < k->n_in; i++) {
+    ValId root = value_root(g, k->in[i].val);
+    names->in[i] = val_is_const(g, root) ? pool_add_value(p, g, root, layer) : -1;
+  }
+}
+
+int64_t pool_bytes(const ConstPool *p) {
+  int64_t sum = 0;
+  for (int i = 0; i < p->n; i++) sum += p->v[i].count * (int64_t)dtype_size(p->v[i].dtype);
+  return sum;
+}
+
+void pool_free(ConstPool *p) {
+  mem_free(p->v);
+  *p = (ConstPool){0};
+}
+
+const char *c_type_of(DType t) {
+  switch (t) {
+  case DT_F32: return "float";
+  case DT_I8: return "int8_t";
+  case DT_U8:
+  case DT_BOOL: return "uint8_t";
+  case DT_I16: return "int16_t";
+  case DT_I32: return "int32_t";
+  case DT_I64: return "int64_t";
+  default: ASSERT(t == DT_F64); return "double";
+  }
+}
+
+void print_float(StrBuf *out, float v) {
+  if (isnan(v) || isinf(v)) {
+    sb_puts(out, isnan(v) ? "NAN" : v < 0 ? "-INFINITY" : "INFINITY");
+    return;
+  }
+  size_t from = out->len;
+  sb_float(out, v);
+  sb_puts(out, strpbrk(out->s + from, ".e") ? "f" : ".f");
+}
+
+void print_int(StrBuf *out, int64_t v) {
+  if (v == INT64_MIN)
+    sb_puts(out, "(-9223372036854775807LL-1)");
+  else if (v == INT32_MIN)
+    sb_puts(out, "(-2147483647-1)");
+  else if (v > INT32_MAX || v < INT32_MIN)
+    sb_printf(out, "%lldLL", (long long)v);
+  else
+    sb_printf(out, "%lld", (long long)v);
+}
+
+static void print_double(StrBuf *out, double v) {
+  if (isnan(v) || isinf(v))
+    sb_puts(out, isnan(v) ? "NAN" : v < 0 ? "-INFINITY" : "INFINITY");
+  else
+    sb_printf(out, "%.17g%s", v, v == floor(v) && fabs(v) < 1e15 ? "." : "");
+}
+
+static void print_element(StrBuf *out, DType t, const void *data, int64_t i) {
+  switch (t) {
+  case DT_F32: print_float(out, ((const float *)data)[i]); break;
+  case DT_I8: print_int(out, ((const int8_t *)data)[i]); break;
+  case DT_U8:
+  case DT_BOOL: print_int(out, ((const uint8_t *)data)[i]); break;
+  case DT_I16: print_int(out, ((const int16_t *)data)[i]); break;
+  case DT_I32: print_int(out, ((const int32_t *)data)[i]); break;
+  case DT_I64: print_int(out, ((const int64_t *)data)[i]); break;
+  default:
+    ASSERT(t == DT_F64);
+    print_double(out, ((const double *)data)[i]);
+    break;
+  }
+}
+
+void pool_print(const PoolConst *c, int index, StrBuf *out) {
+  sb_printf(out, "static const %s c%d[%lld] = {", c_type_of(c->dtype), index,
+            (long long)(c->count ? c->count : 1));
+  size_t line = out->len;
+  if (c->count == 0) sb_putc(out, '0');
+  for (int64_t i = 0; i < c->count; i++) {
+    if (i) sb_putc(out, ',');
+    if (i == 0 || out->len - line > LINE) {
+      sb_puts(out, "\n  ");
+      line = out->len;
+    }
+    print_element(out, c->dtype, c->data, i);
+  }
+  sb_puts(out, "};\n");
+}

@@ -1,0 +1,99 @@
+/* model.h: what a program needs to know to use the model: sizes, shapes and quantization as macros, five functions. */
+#include "backend/emit/emit.h"
+
+#include <string.h>
+
+static void print_dims(const Shape *s, StrBuf *out) {
+  sb_putc(out, '{');
+  for (int i = 0; i < s->rank; i++) sb_printf(out, "%s%lld", i ? ", " : "", (long long)s->d[i]);
+  if (s->rank == 0) sb_putc(out, '1');
+  sb_putc(out, '}');
+}
+
+/* Macros NAME_INPUT0_TYPE, ... of one input or output. */
+static void print_tensor(const Emit *e, const char *kind, uint32_t i, ValId id, StrBuf *out) {
+  const Value *v = graph_val(e->g, id);
+  StrBuf p = {0};
+  sb_printf(&p, "#define %s_%s%u_", e->upper, kind, i);
+  sb_printf(out, "\n/* %s %u", strcmp(kind, "INPUT") == 0 ? "Input" : "Output", i);
+  if (v->name) {
+    sb_puts(out, ": ");
+    print_comment_text(out, v->name);
+  }
+  sb_puts(out, " */\n");
+  sb_printf(out, "%sTYPE %s\n", p.s, c_type_of(v->dtype));
+  sb_printf(out, "%sCOUNT %lld\n", p.s, (long long)shape_count(&v->shape));
+  sb_printf(out, "%sBYTES %lld\n", p.s, (long long)val_bytes(e->g, id));
+  sb_printf(out, "%sRANK %d\n", p.s, (int)v->shape.rank);
+  sb_printf(out, "%sDIMS ", p.s);
+  print_dims(&v->shape, out);
+  sb_putc(out, '\n');
+  if (v->quant.n == 1) { /* real = SCALE * (q - ZERO) */
+    sb_printf(out, "%sSCALE ", p.s);
+    print_float(out, v->quant.scale[0]);
+    sb_printf(out, "\n%sZERO (%d)\n", p.s, (int)v->quant.zero[0]);
+  }
+  sb_free(&p);
+}
+
+static const char functions[] =
+    "typedef struct @_context {\n"
+    "  unsigned char *arena;\n"
+    "} @_context;\n"
+    "\n"
+    "/* Bind the model to its working memory: @U_ARENA_SIZE bytes or more, aligned to @U_ARENA_ALIGN, the "
+    "caller's for as\n"
+    " * long as the context is used. Any number of contexts may be used at once. NULL stands for the model's "
+    "own static\n"
+    " * arena where model.c is compiled with -D@U_STATIC_ARENA. Returns 0, 1 (too small or NULL) or 2 "
+    "(misaligned). */\n"
+    "int @_init(@_context *ctx, void *arena, size_t size);\n"
+    "\n"
+    "/* Where to write input i before a run (NULL: no such input). A run may overwrite it. */\n"
+    "void *@_input(const @_context *ctx, int i);\n"
+    "\n"
+    "/* One inference: input to output. Allocates nothing, returns always. */\n"
+    "void @_run(const @_context *ctx);\n"
+    "\n"
+    "/* Output i, valid after a run until the next input is written (NULL: no such output). */\n"
+    "const void *@_output(const @_context *ctx, int i);\n";
+
+/* The template with @U as the name in capitals and @ as the name. */
+static void print_functions(const Emit *e, StrBuf *out) {
+  for (const char *p = functions; *p; p++) {
+    if (*p != '@') {
+      sb_putc(out, *p);
+    } else if (p[1] == 'U') {
+      sb_puts(out, e->upper);
+      p++;
+    } else {
+      sb_puts(out, e->opt->name);
+    }
+  }
+}
+
+void print_model_h(const Emit *e, StrBuf *out) {
+  const char *u = e->upper;
+  sb_printf(out, "/* Neural network \"%s\" as C99, made by mistify. How to use it:\n *\n", e->opt->name);
+  sb_printf(out, " *   static union { unsigned char bytes[%s_ARENA_SIZE]; double align; } memory;\n", u);
+  sb_printf(out, " *   %s_context ctx;\n", e->opt->name);
+  sb_printf(out, " *   %s_init(&ctx, memory.bytes, sizeof memory);\n", e->opt->name);
+  sb_printf(out, " *   ... write %s_INPUT0_BYTES bytes at %s_input(&ctx, 0) ...\n", u, e->opt->name);
+  sb_printf(out, " *   %s_run(&ctx);\n", e->opt->name);
+  sb_printf(out, " *   ... read %s_OUTPUT0_BYTES bytes at %s_output(&ctx, 0) ...\n", u, e->opt->name);
+  sb_puts(out, " *\n * Quantized tensors: real = SCALE * (q - ZERO). Compile with -ffp-contract=off for the "
+               "same float results\n"
+               " * everywhere.\n */\n");
+  sb_printf(out, "#ifndef MODEL_%s_H\n#define MODEL_%s_H\n\n#include <stddef.h>\n#include <stdint.h>\n\n", u,
+            u);
+  sb_puts(out, "#ifdef __cplusplus\nextern \"C\" {\n#endif\n\n");
+  sb_printf(out, "/* Working memory in bytes, input and output included. */\n");
+  sb_printf(out, "#define %s_ARENA_SIZE %lld\n", u, (long long)(e->plan.arena ? e->plan.arena : 1));
+  sb_printf(out, "#define %s_ARENA_ALIGN %lld\n", u, (long long)e->plan.align);
+  sb_printf(out, "#define %s_INPUTS %u\n#define %s_OUTPUTS %u\n", u, e->g->n_inputs, u, e->g->n_outputs);
+  for (uint32_t i = 0; i < e->g->n_inputs; i++) print_tensor(e, "INPUT", i, e->g->inputs[i], out);
+  for (uint32_t i = 0; i < e->g->n_outputs; i++) print_tensor(e, "OUTPUT", i, e->g->outputs[i], out);
+  sb_putc(out, '\n');
+  print_functions(e, out);
+  sb_puts(out, "\n#ifdef __cplusplus\n}\n#endif\n\n#endif\n");
+}

@@ -1,0 +1,136 @@
+/* selftest.c and vectors.bin: inputs, and the outputs that reference evaluation (ir/eval) gives for them.
+ *
+ *   vectors.bin:  "MFVEC001"  u32 vectors  u32 flags   then per vector: every input's bytes, every output's bytes
+ *
+ * little-endian; flags as in backend/harness/selftest_body.c, which is the program (one text for PC, QEMU and boards).
+ * The vectors are read while the test runs, not linked in, so that firmware sizes stay honest.
+ */
+#include "backend/emit/emit.h"
+
+#include <string.h>
+
+#include "ir/base/mem.h"
+#include "ir/base/rng.h"
+#include "ir/eval.h"
+
+enum { OWN_VECTORS = 4, HAS_EXPECTED = 1 };
+
+static void print_sizes(const Emit *e, const char *name, const ValId *ids, uint32_t n, StrBuf *out) {
+  sb_printf(out, "static const struct tensor %s[] = {\n", name);
+  for (uint32_t i = 0; i < n; i++) {
+    const Value *v = graph_val(e->g, ids[i]);
+    sb_printf(out, "    {%lld, %zu, '%c'},\n", (long long)val_bytes(e->g, ids[i]), dtype_size(v->dtype),
+              v->dtype == DT_F32 || v->dtype == DT_F64   ? 'f'
+              : v->dtype == DT_U8 || v->dtype == DT_BOOL ? 'u'
+                                                         : 'i');
+  }
+  sb_puts(out, "};\n");
+}
+
+bool print_selftest(const Emit *e, StrBuf *out, Diag *d) {
+  const char *body = embedded_text("backend/harness/selftest_body.c"), *n = e->opt->name;
+  FAIL_IF(!body, d, NULL, "backend/harness/selftest_body.c is not part of this program");
+  sb_printf(
+      out,
+      "/* Self-test of \"%s\", made by mistify: runs the model on the vectors of vectors.bin and compares.\n",
+      n);
+  sb_puts(out, " * On a PC: ./selftest [vectors.bin [outputs.bin]]; exit status 0: all agree.\n */\n#include "
+               "\"model.h\"\n\n");
+  sb_printf(out, "#define MODEL_NAME \"%s\"\n#define MODEL_ARENA %s_ARENA_SIZE\n", n, e->upper);
+  sb_printf(out, "#define MODEL_ALIGN %s_ARENA_ALIGN\n", e->upper);
+  sb_printf(out, "#define MODEL_INPUTS %u\n#define MODEL_OUTPUTS %u\n", e->g->n_inputs, e->g->n_outputs);
+  sb_printf(out, "typedef %s_context model_context;\n", n);
+  static const char *const names[] = {"init", "input", "run", "output"};
+  for (int i = 0; i < 4; i++) sb_printf(out, "#define model_%s %s_%s\n", names[i], n, names[i]);
+  sb_puts(out, "\n/* Bytes of the tensor and of one element; 'f' float, 'i' signed, 'u' unsigned. */\n"
+               "struct tensor {\n  unsigned long bytes, element;\n  char kind;\n};\n");
+  print_sizes(e, "inputs", e->g->inputs, e->g->n_inputs, out);
+  print_sizes(e, "outputs", e->g->outputs, e->g->n_outputs, out);
+  sb_putc(out, '\n');
+  sb_puts(out, body);
+  return true;
+}
+
+/* -- vectors -- */
+
+/* Any byte for integers; -1 .. 1 for floats. */
+static void fill_random(Tensor *t, Rng *r) {
+  int64_t n = shape_count(&t->shape);
+  size_t bytes = tensor_bytes(t);
+  if (t->dtype == DT_F32)
+    for (int64_t i = 0; i < n; i++) ((float *)t->data)[i] = 2 * rng_uniform(r) - 1;
+  else if (t->dtype == DT_I8 || t->dtype == DT_U8)
+    for (size_t i = 0; i < bytes; i++) ((unsigned char *)t->data)[i] = (unsigned char)rng_below(r, 256);
+  /* other dtypes (indices, flags) stay 0: any other value may be out of the model's range */
+}
+
+static bool check_vector(const Emit *e, const Tensor *t, uint32_t input, Diag *d) {
+  const Value *v = graph_val(e->g, e->g->inputs[input]);
+  bool same = t->dtype == v->dtype && shape_count(&t->shape) == shape_count(&v->shape);
+  FAIL_IF(!same, d, NULL, "self-test vector for input %u has %lld elements of %s; the model wants %lld of %s",
+          input, (long long)shape_count(&t->shape), dtype_name(t->dtype), (long long)shape_count(&v->shape),
+          dtype_name(v->dtype));
+  return true;
+}
+
+static void append_vector(const Emit *e, Evaluator *ev, const Tensor *in, StrBuf *out) {
+  const void **ptrs = mem_array(e->g->n_inputs, sizeof *ptrs);
+  for (uint32_t i = 0; i < e->g->n_inputs; i++) {
+    ptrs[i] = in[i].data;
+    sb_write(out, in[i].data, val_bytes(e->g, e->g->inputs[i]));
+  }
+  evaluator_run(ev, ptrs);
+  for (uint32_t i = 0; i < e->g->n_outputs; i++) {
+    ValId v = e->g->outputs[i];
+    sb_write(out, evaluator_value(ev, v), val_bytes(e->g, v));
+  }
+  mem_free(ptrs);
+}
+
+static void append_u32(StrBuf *out, uint32_t v) {
+  unsigned char b[4] = {(unsigned char)v, (unsigned char)(v >> 8), (unsigned char)(v >> 16),
+                        (unsigned char)(v >> 24)};
+  sb_write(out, b, sizeof b);
+}
+
+static bool append_given(const Emit *e, Evaluator *ev, StrBuf *out, Diag *d) {
+  uint32_t n_in = e->g->n_inputs;
+  for (int k = 0; k < e->opt->n_vectors; k++) {
+    const Tensor *in = e->opt->vectors + (size_t)k * n_in;
+    for (uint32_t i = 0; i < n_in; i++) TRY(check_vector(e, &in[i], i, d));
+    append_vector(e, ev, in, out);
+  }
+  return true;
+}
+
+static void append_own(const Emit *e, Evaluator *ev, StrBuf *out) {
+  uint32_t n_in = e->g->n_inputs;
+  Tensor *in = mem_array(n_in, sizeof *in);
+  for (uint32_t i = 0; i < n_in; i++) {
+    const Value *v = graph_val(e->g, e->g->inputs[i]);
+    in[i] = tensor_new(v->dtype, &v->shape);
+  }
+  for (int k = 0; k < OWN_VECTORS; k++) {
+    Rng r;
+    rng_seed(&r, 1, (uint64_t)k);
+    for (uint32_t i = 0; i < n_in; i++) fill_random(&in[i], &r);
+    append_vector(e, ev, in, out);
+  }
+  for (uint32_t i = 0; i < n_in; i++) tensor_free(&in[i]);
+  mem_free(in);
+}
+
+bool make_vectors(const Emit *e, StrBuf *out, Diag *d) {
+  Evaluator *ev = evaluator_new(e->g, d);
+  if (!ev) return false;
+  bool own = !e->opt->vectors || e->opt->n_vectors <= 0, ok = true;
+  sb_puts(out, "MFVEC001");
+  append_u32(out, own ? OWN_VECTORS : (uint32_t)e->opt->n_vectors);
+  append_u32(out, HAS_EXPECTED);
+  if (own)
+    append_own(e, ev, out);
+  else
+    ok = append_given(e, ev, out, d);
+  evaluator_free(ev);
+  return ok;
+}

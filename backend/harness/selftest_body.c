@@ -1,0 +1,303 @@
+/* -- the test itself: the same text for every model (backend/harness/selftest_body.c) --
+ *
+ * The vectors are a stream, read while the test runs:
+ *
+ *   "MFVEC001"  u32 vectors  u32 flags   per vector: each input's bytes, then (EXPECTED) each output's bytes
+ *
+ * flags: EXPECTED: compare; else write each output to the second file. COUNT: count the instructions of the first
+ * inference. Integer outputs must be equal byte for byte, floats agree within 1e-5 of the output's range.
+ *
+ *   -DSELFTEST_BARE      on a bare machine, over bare.h (semihosting)
+ *   -DSELFTEST_MINIMAL   no test: a main that uses the model and nothing else, to measure what it adds to a program
+ *   -DSELFTEST_EMPTY     no test: a main that does nothing, to subtract
+ */
+#if defined(SELFTEST_EMPTY)
+int main(void) { return 0; }
+#elif defined(SELFTEST_MINIMAL)
+static union {
+  unsigned char bytes[MODEL_ARENA];
+  double align;
+} memory;
+
+int main(void) {
+  model_context ctx;
+  if (model_init(&ctx, memory.bytes, sizeof memory.bytes)) return 1;
+  *(volatile unsigned char *)model_input(&ctx, 0) = 1;
+  model_run(&ctx);
+  return *(const volatile unsigned char *)model_output(&ctx, 0);
+}
+#else
+
+#include <string.h>
+
+#ifdef SELFTEST_BARE
+#include "bare.h"
+typedef int file_handle;
+static file_handle open_file(const char *path, int write) { return bare_open(path, write); }
+static int is_open(file_handle f) { return f != -1; }
+static int read_bytes(file_handle f, void *to, unsigned long n) { return bare_read(f, to, n) == n; }
+static int write_bytes(file_handle f, const void *from, unsigned long n) {
+  return bare_write(f, from, n) == n;
+}
+static int close_file(file_handle f) { return bare_close(f), 1; }
+static void print(const char *s) { bare_print(s); }
+#else
+#include <stdio.h>
+typedef FILE *file_handle;
+static file_handle open_file(const char *path, int write) { return fopen(path, write ? "wb" : "rb"); }
+static int is_open(file_handle f) { return f != NULL; }
+static int read_bytes(file_handle f, void *to, unsigned long n) { return fread(to, 1, n, f) == n; }
+static int write_bytes(file_handle f, const void *from, unsigned long n) {
+  return fwrite(from, 1, n, f) == n;
+}
+static int close_file(file_handle f) { return fclose(f) == 0; }
+static void print(const char *s) { fputs(s, stdout); }
+static void bare_count_start(void) {}
+static uint64_t bare_count_stop(void) { return 0; }
+static void bare_stack_paint(void) {}
+static uint32_t bare_stack_used(void) { return 0; }
+#endif
+
+enum { EXPECTED = 1, COUNT = 2, CHUNK = 64 };
+
+static union {
+  unsigned char bytes[MODEL_ARENA];
+  double align;
+} memory;
+static model_context context;
+
+static void print_number(int64_t v) {
+  char text[24];
+  int at = 23;
+  uint64_t u = v < 0 ? 0 - (uint64_t)v : (uint64_t)v;
+  text[at] = 0;
+  do text[--at] = (char)('0' + u % 10);
+  while ((u /= 10) != 0);
+  if (v < 0) text[--at] = '-';
+  print(text + at);
+}
+
+static void print_item(const char *what, int64_t v) {
+  print(" ");
+  print(what);
+  print(" ");
+  print_number(v);
+}
+
+/* A float as an integer part and six decimals, enough to see how far it is off. */
+static void print_real(double v) {
+  int64_t millionths;
+  if (!(v > -1e12 && v < 1e12)) {
+    print(v != v ? "nan" : v < 0 ? "-huge" : "huge");
+    return;
+  }
+  if (v < 0) {
+    print("-");
+    v = -v;
+  }
+  millionths = (int64_t)((v - (double)(int64_t)v) * 1e6 + 0.5);
+  print_number((int64_t)v);
+  print(".");
+  for (int64_t place = 100000; place > 0; place /= 10) print_number(millionths / place % 10);
+}
+
+/* The element at p, as the tensor's kind says. */
+static double real_at(const struct tensor *t, const unsigned char *p) {
+  if (t->element == 8) {
+    double v;
+    memcpy(&v, p, 8);
+    return v;
+  } else {
+    float v;
+    memcpy(&v, p, 4);
+    return (double)v;
+  }
+}
+
+static int64_t integer_at(const struct tensor *t, const unsigned char *p) {
+  uint64_t v = 0;
+  unsigned long i;
+  for (i = 0; i < t->element; i++) v |= (uint64_t)p[i] << (8 * i);
+  if (t->kind == 'i' && t->element < 8 && v >> (8 * t->element - 1)) v -= (uint64_t)1 << (8 * t->element);
+  return (int64_t)v;
+}
+
+/* What is known of one output's comparison so far. */
+struct comparison {
+  unsigned long differ;          /* elements whose bytes differ */
+  long first;                    /* index of the first one, or for floats of the worst */
+  double worst, range;           /* floats: largest difference, largest magnitude */
+  unsigned char got[8], want[8]; /* of element `first` */
+};
+
+static void compare_element(const struct tensor *t, struct comparison *c, long index,
+                            const unsigned char *got, const unsigned char *want) {
+  double diff = 0;
+  int equal = memcmp(got, want, t->element) == 0;
+  if (t->kind == 'f') {
+    const double a = real_at(t, got), b = real_at(t, want), size = b < 0 ? -b : b;
+    if (size > c->range) c->range = size;
+    diff = a > b ? a - b : b - a;
+    if (!equal && diff != diff) diff = a != a && b != b ? 0 : 1e300; /* both NaN, or one of them */
+  }
+  if (equal) return;
+  c->differ++;
+  if (c->first >= 0 && !(t->kind == 'f' && diff > c->worst)) return;
+  c->first = index;
+  c->worst = diff;
+  memcpy(c->got, got, t->element);
+  memcpy(c->want, want, t->element);
+}
+
+static void print_difference(const struct tensor *t, int output, const struct comparison *c) {
+  print_item("output", output);
+  print_item("element", c->first);
+  print(" got ");
+  if (t->kind == 'f')
+    print_real(real_at(t, c->got));
+  else
+    print_number(integer_at(t, c->got));
+  print(" want ");
+  if (t->kind == 'f')
+    print_real(real_at(t, c->want));
+  else
+    print_number(integer_at(t, c->want));
+  print_item("elements differing", (int64_t)c->differ);
+}
+
+/* Compare output i with the stream. 2: equal, 1: within the tolerance, 0: different (printed), -1: no more data. */
+static int compare_output(file_handle f, int i) {
+  const struct tensor *t = &outputs[i];
+  const unsigned char *got = (const unsigned char *)model_output(&context, i);
+  struct comparison c = {0, -1, 0, 0, {0}, {0}};
+  unsigned char want[CHUNK];
+  unsigned long at, k;
+  for (at = 0; at < t->bytes; at += CHUNK) {
+    const unsigned long n = t->bytes - at < CHUNK ? t->bytes - at : CHUNK;
+    if (!read_bytes(f, want, n)) return -1;
+    for (k = 0; k < n; k += t->element)
+      compare_element(t, &c, (long)((at + k) / t->element), got + at + k, want + k);
+  }
+  if (c.differ == 0) return 2;
+  if (t->kind == 'f' && c.worst <= 1e-5 * c.range) return 1;
+  print_difference(t, i, &c);
+  return 0;
+}
+
+static int read_inputs(file_handle f) {
+  int i;
+  for (i = 0; i < MODEL_INPUTS; i++)
+    if (!read_bytes(f, model_input(&context, i), inputs[i].bytes)) return 0;
+  return 1;
+}
+
+static int write_outputs(file_handle f) {
+  int i;
+  for (i = 0; i < MODEL_OUTPUTS; i++)
+    if (!write_bytes(f, model_output(&context, i), outputs[i].bytes)) return 0;
+  return 1;
+}
+
+/* Outside of main, with a name of its own, so that profilers can tell the inference from the test. */
+void selftest_run(const model_context *ctx);
+void selftest_run(const model_context *ctx) { model_run(ctx); }
+
+/* One vector, its inputs read. 2, 1, 0, -1 as compare_output; the worst of all outputs. */
+static int check_vector(file_handle f, uint32_t number) {
+  int i, worst = 2;
+  print("vector ");
+  print_number(number);
+  print(":");
+  for (i = 0; i < MODEL_OUTPUTS; i++) {
+    const int r = compare_output(f, i);
+    if (r < worst) worst = r;
+    if (r < 0) break;
+  }
+  print(worst == 2   ? " equal\n"
+        : worst == 1 ? " within tolerance\n"
+        : worst == 0 ? "\n"
+                     : " data ends early\n");
+  return worst;
+}
+
+static int read_header(file_handle f, uint32_t *n, uint32_t *flags) {
+  unsigned char h[16];
+  if (!read_bytes(f, h, 16) || memcmp(h, "MFVEC001", 8) != 0) return 0;
+  *n = h[8] | (uint32_t)h[9] << 8 | (uint32_t)h[10] << 16 | (uint32_t)h[11] << 24;
+  *flags = h[12] | (uint32_t)h[13] << 8 | (uint32_t)h[14] << 16 | (uint32_t)h[15] << 24;
+  return 1;
+}
+
+static int fail(const char *why, const char *path) {
+  print("selftest: ");
+  print(path);
+  print(why);
+  return 2;
+}
+
+/* The inference, measured when it is the first. */
+static void run_measured(uint32_t number, uint32_t flags, int64_t *instructions, int64_t *stack) {
+  if (number == 0 && flags & COUNT) {
+    bare_count_start();
+    selftest_run(&context);
+    *instructions = (int64_t)bare_count_stop();
+  } else if (number == 0) {
+    bare_stack_paint();
+    selftest_run(&context);
+    *stack = (int64_t)bare_stack_used();
+  } else {
+    selftest_run(&context);
+  }
+}
+
+static int run_all(file_handle in, const char *in_path, const char *out_path) {
+  uint32_t n, flags, k, passed = 0, equal = 0;
+  int64_t instructions = 0, stack = 0;
+  file_handle out = in;
+  if (!read_header(in, &n, &flags)) return fail(": no vectors of a model\n", in_path);
+  if (!(flags & EXPECTED)) out = open_file(out_path, 1);
+  if (!is_open(out)) return fail(": cannot be written\n", out_path);
+  for (k = 0; k < n; k++) {
+    int r = 2;
+    if (!read_inputs(in)) return fail(": ends early\n", in_path);
+    run_measured(k, flags, &instructions, &stack);
+    if (flags & EXPECTED)
+      r = check_vector(in, k);
+    else if (!write_outputs(out))
+      return fail(": cannot be written\n", out_path);
+    if (r < 0) return 2;
+    passed += r > 0;
+    equal += r == 2;
+  }
+  if (out != in && !close_file(out)) return fail(": cannot be written\n", out_path);
+  print("selftest " MODEL_NAME ":");
+  print_item("vectors", n);
+  print_item("passed", passed);
+  print_item("equal", equal);
+  print_item("arena", MODEL_ARENA);
+  print_item("instructions", instructions);
+  print_item("stack", stack);
+  print("\n");
+  return n > 0 && passed == n ? 0 : 1;
+}
+
+static int selftest(const char *in_path, const char *out_path) {
+  int status;
+  file_handle in;
+  if (model_init(&context, memory.bytes, sizeof memory.bytes))
+    return fail(": the arena does not fit\n", MODEL_NAME);
+  in = open_file(in_path, 0);
+  if (!is_open(in)) return fail(": cannot be opened\n", in_path);
+  status = run_all(in, in_path, out_path);
+  close_file(in);
+  return status;
+}
+
+#ifdef SELFTEST_BARE
+int main(void) { return selftest("vectors.bin", "outputs.bin"); }
+#else
+int main(int argc, char **argv) {
+  return selftest(argc > 1 ? argv[1] : "vectors.bin", argc > 2 ? argv[2] : "outputs.bin");
+}
+#endif
+#endif

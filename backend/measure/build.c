@@ -1,0 +1,205 @@
+/* Building emitted C with the target's compiler: the self-test, and the programs whose difference is the model's size.
+ *
+ *   model.c, selftest.c (emitted) + start.c, bare.c, *.ld (embedded, bare machines only) -> objects -> program
+ *
+ * Sizes: "uses the model" minus "does not", both linked with --gc-sections, so that what the C library and the
+ * compiler's run time add for the model's sake is counted, and the start code is not.
+ */
+#include "backend/measure/measure.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "backend/emit/emit.h"
+#include "ir/base/file.h"
+
+enum { COMPILE_SECONDS = 300 };
+
+void args_add(Args *a, const char *s) {
+  ASSERT(a->n < MAX_ARGS);
+  a->v[a->n++] = s;
+  a->v[a->n] = NULL;
+}
+
+void args_words(Args *a, Arena *arena, const char *words) {
+  while (*words) {
+    size_t n = strcspn(words, " ");
+    if (n) args_add(a, arena_strndup(arena, words, n));
+    words += n + (words[n] == ' ');
+  }
+}
+
+/* -- the working folder -- */
+
+static bool absolute_path(Work *w, const char *dir) {
+  char cwd[4096];
+  if (*dir == '/') {
+    w->dir = arena_strdup(w->arena, dir);
+    return true;
+  }
+  FAIL_IF(!getcwd(cwd, sizeof cwd), w->diag, NULL, "current folder: %s", strerror(errno));
+  w->dir = path_join(w->arena, cwd, dir);
+  return true;
+}
+
+static bool make_tmp(Work *w) {
+  const char *base = getenv("TMPDIR");
+  char *tmp = arena_printf(w->arena, "%s/mistify-XXXXXX", base && *base ? base : "/tmp");
+  FAIL_IF(!mkdtemp(tmp), w->diag, NULL, "%s: cannot be made: %s", tmp, strerror(errno));
+  w->tmp = tmp;
+  return true;
+}
+
+static const char *const harness_files[] = {"bare.h",      "bare.c",  "start.c",
+                                            "sections.ld", "mps2.ld", "microbit.ld"};
+
+static bool unpack_harness(Work *w) {
+  for (size_t i = 0; i < sizeof harness_files / sizeof *harness_files; i++) {
+    const char *from = arena_printf(w->arena, "backend/harness/%s", harness_files[i]),
+               *text = embedded_text(from);
+    FAIL_IF(!text, w->diag, NULL, "%s is not part of this program", from);
+    TRY(file_write(path_join(w->arena, w->tmp, harness_files[i]), text, strlen(text), w->diag));
+  }
+  return true;
+}
+
+bool work_begin(Work *w, const char *dir, const Target *t, const Host *host, Diag *d) {
+  *w = (Work){
+      .target = t, .host = host, .arena = arena_new(), .diag = d, .bare = strcmp(t->run, "qemu-m") == 0};
+  const char *missing;
+  if (!harness_available(t, &missing)) {
+    diag_error(d, NULL, "%s is not installed: it is needed to test C for %s", missing, t->name);
+    diag_hint(d, "on Debian or Ubuntu: apt-get install --no-install-recommends %s", t->packages);
+    return false;
+  }
+  TRY(absolute_path(w, dir));
+  FAIL_IF(!file_exists(path_join(w->arena, w->dir, "model.c")), d, NULL, "%s: holds no model.c", dir);
+  TRY(make_tmp(w));
+  return !w->bare || unpack_harness(w);
+}
+
+void work_end(Work *w) {
+  if (w->tmp) file_remove_tree(w->tmp);
+  arena_free(w->arena);
+}
+
+/* -- compiling and linking -- */
+
+static bool run_compiler(Work *w, const Args *a) {
+  int status;
+  const char *output;
+  TRY(process_run(w, a->v, w->tmp, COMPILE_SECONDS, &status, &output));
+  FAIL_IF(status != 0, w->diag, NULL, "%s failed with status %d:\n%s", w->target->cc, status, output);
+  return true;
+}
+
+/* from -> w->tmp/object, with one more flag (or NULL). */
+static bool compile(Work *w, const char *from, const char *object, const char *flag) {
+  Args a = {.n = 0};
+  args_add(&a, w->target->cc);
+  args_words(&a, w->arena, w->target->cflags);
+  args_words(&a, w->arena, "-std=c99 -ffunction-sections -fdata-sections -c -o");
+  args_add(&a, object);
+  args_add(&a, "-I");
+  args_add(&a, w->dir);
+  args_add(&a, "-I");
+  args_add(&a, w->tmp);
+  if (w->bare) args_add(&a, "-DSELFTEST_BARE");
+  if (flag) args_add(&a, flag);
+  args_add(&a, from);
+  return run_compiler(w, &a);
+}
+
+bool build_objects(Work *w) {
+  const char *selftest = path_join(w->arena, w->dir, "selftest.c");
+  TRY(compile(w, path_join(w->arena, w->dir, "model.c"), "model.o", NULL));
+  TRY(compile(w, selftest, "selftest.o", NULL));
+  TRY(compile(w, selftest, "minimal.o", "-DSELFTEST_MINIMAL"));
+  TRY(compile(w, selftest, "empty.o", "-DSELFTEST_EMPTY"));
+  if (!w->bare) return true;
+  return compile(w, "start.c", "start.o", NULL) && compile(w, "bare.c", "bare.o", NULL);
+}
+
+static bool link_program(Work *w, const char *main_object, const char *script, const char *program) {
+  Args a = {.n = 0};
+  args_add(&a, w->target->cc);
+  args_words(&a, w->arena, w->target->cflags);
+  args_words(&a, w->arena, "-Wl,--gc-sections -o");
+  args_add(&a, program);
+  args_add(&a, main_object);
+  args_add(&a, "model.o");
+  if (w->bare) {
+    args_words(&a, w->arena, "start.o bare.o -nostartfiles -L. -T");
+    args_add(&a, script);
+    args_add(&a,
+             "-Wl,--start-group,-lc,-lnosys,--end-group"); /* newlib; its system calls fail if ever made */
+  }
+  args_add(&a, "-lm");
+  return run_compiler(w, &a);
+}
+
+bool build_selftest(Work *w, const char *script, const char **path) {
+  const char *name = script ? arena_printf(w->arena, "selftest-%s.elf", script) : "selftest";
+  *path = path_join(w->arena, w->tmp, name);
+  return link_program(w, "selftest.o", script, name);
+}
+
+/* -- sizes -- */
+
+typedef struct Sizes {
+  int64_t code, consts, data, bss;
+} Sizes;
+
+static bool begins(const char *s, size_t n, const char *prefix) {
+  return n >= strlen(prefix) && memcmp(s, prefix, strlen(prefix)) == 0;
+}
+
+static void add_section(Sizes *s, const char *name, size_t n, int64_t bytes) {
+  static const char *const code[] = {".text", ".init", ".fini", ".plt", ".eh_frame", ".ARM.ex", NULL};
+  static const char *const consts[] = {".rodata", ".data.rel.ro", NULL};
+  for (int i = 0; consts[i]; i++)
+    if (begins(name, n, consts[i])) {
+      s->consts += bytes;
+      return;
+    }
+  for (int i = 0; code[i]; i++)
+    if (begins(name, n, code[i])) s->code += bytes;
+  if (begins(name, n, ".data") || begins(name, n, ".got")) s->data += bytes;
+  if (begins(name, n, ".bss")) s->bss += bytes;
+}
+
+/* Lines ".text   1234   0" of `size -A -d`. */
+static bool read_sizes(Work *w, const char *program, Sizes *out) {
+  Args a = {.n = 0};
+  int status;
+  const char *p;
+  args_add(&a, w->target->size);
+  args_words(&a, w->arena, "-A -d");
+  args_add(&a, program);
+  *out = (Sizes){0};
+  TRY(process_run(w, a.v, w->tmp, COMPILE_SECONDS, &status, &p));
+  FAIL_IF(status != 0, w->diag, NULL, "%s failed:\n%s", w->target->size, p);
+  for (; *p; p += strcspn(p, "\n"), p += *p == '\n') {
+    size_t n = strcspn(p, " \n");
+    if (*p == '.') add_section(out, p, n, strtoll(p + n, NULL, 10));
+  }
+  FAIL_IF(out->code == 0, w->diag, NULL, "%s: no sections of %s found", w->target->size, program);
+  return true;
+}
+
+bool build_measure(Work *w, int64_t arena, Measured *out) {
+  Sizes with, without;
+  const char *script = w->bare ? "mps2.ld" : NULL;
+  TRY(link_program(w, "minimal.o", script, "minimal"));
+  TRY(link_program(w, "empty.o", script, "empty"));
+  TRY(read_sizes(w, "minimal", &with));
+  TRY(read_sizes(w, "empty", &without));
+  out->flash_code = with.code - without.code;
+  out->flash_weights = with.consts - without.consts;
+  out->flash = out->flash_code + out->flash_weights + with.data - without.data;
+  out->ram_arena = arena;
+  out->ram_other = with.data - without.data + with.bss - without.bss - arena;
+  if (out->ram_other < 0) out->ram_other = 0;
+  return true;
+}

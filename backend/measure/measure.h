@@ -1,0 +1,56 @@
+/* The harness on the host: building emitted C for a target, running it where the target is, measuring.
+ *
+ *   process.c  a child process: no shell, output captured, time limit, cancellation
+ *   build.c    compile and link: self-test, and the two programs whose difference is the model's size
+ *   verify.c   harness_verify: run the vectors, count instructions, read the results
+ *   run.c      harness_run: inputs in, outputs out
+ */
+#ifndef BACKEND_MEASURE_MEASURE_H
+#define BACKEND_MEASURE_MEASURE_H
+
+#include "backend/backend.h"
+
+typedef struct Work {
+  const char *dir; /* the emitted folder, absolute */
+  const char *tmp; /* our own, removed at the end */
+  const Target *target;
+  const Host *host; /* may be NULL */
+  Arena *arena;
+  Diag *diag;
+  bool bare; /* no operating system: run by qemu-system-arm */
+} Work;
+
+bool work_begin(Work *w, const char *dir, const Target *t, const Host *host, Diag *d);
+void work_end(Work *w);
+
+/* -- process.c -- */
+/* Whether the program is in $PATH (or is a path that can be executed). */
+bool program_exists(const char *name);
+/* Run argv (NULL-terminated) in folder `cwd`; *output is its stdout and stderr together, in w->arena. False and a
+ * report when it cannot be started, is cancelled, takes longer than `seconds`, or is ended by a signal. */
+bool process_run(Work *w, const char *const *argv, const char *cwd, int seconds, int *status,
+                 const char **output);
+
+/* -- build.c -- */
+enum { MAX_ARGS = 96 };
+typedef struct Args {
+  const char *v[MAX_ARGS + 1];
+  int n;
+} Args;
+void args_add(Args *a, const char *s);
+/* Words separated by blanks. */
+void args_words(Args *a, Arena *arena, const char *words);
+
+/* Objects of the model and the harness, compiled once. */
+bool build_objects(Work *w);
+/* The self-test as a program; *path. On a bare machine laid out for `script` ("mps2.ld"). */
+bool build_selftest(Work *w, const char *script, const char **path);
+/* Bytes that the model adds to a program: flash_code, flash_weights, flash, ram_other (without `arena` bytes). */
+bool build_measure(Work *w, int64_t arena, Measured *out);
+
+/* -- verify.c -- */
+/* Run the self-test program on the vectors file w->tmp/vectors.bin; outputs go to w->tmp/outputs.bin. */
+bool run_selftest(Work *w, const char *program, const char *machine, bool count, int *status,
+                  const char **output);
+
+#endif

@@ -1,0 +1,237 @@
+/* harness_verify: build an emitted folder's self-test, run it where the target is, measure.
+ *
+ *   all vectors     native | qemu-aarch64 | qemu-system-arm, and on the target's stricter machine where it fits
+ *   instructions    of the first vector alone: SysTick under -icount (bare), callgrind (native, when it is installed)
+ *   stack           painted below the first inference (bare)
+ *
+ * Counts are instructions, not cycles: no wait states, no dual issue.
+ */
+#include "backend/measure/measure.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "ir/base/file.h"
+#include "ir/base/mem.h"
+
+enum {
+  RUN_SECONDS = 900,
+  HEADER = 16,
+  EXPECTED = 1,
+  COUNT = 2,
+  STACK_SLACK = 512,
+  STACK_RESERVE = 1024 /* sections.ld */
+};
+
+static const char *const qemu_system = "qemu-system-arm";
+static const char *const qemu_user = "qemu-aarch64";
+
+bool harness_available(const Target *t, const char **missing) {
+  const char *const tools[] = {t->cc, t->size,
+                               strcmp(t->run, "qemu-m") == 0         ? qemu_system
+                               : strcmp(t->run, "qemu-aarch64") == 0 ? qemu_user
+                                                                     : t->cc};
+  for (size_t i = 0; i < sizeof tools / sizeof *tools; i++)
+    if (!program_exists(tools[i])) {
+      *missing = tools[i];
+      return false;
+    }
+  return true;
+}
+
+bool run_selftest(Work *w, const char *program, const char *machine, bool count, int *status,
+                  const char **output) {
+  Args a = {.n = 0};
+  if (w->bare) {
+    args_add(&a, qemu_system);
+    args_add(&a, "-M");
+    args_add(&a, machine);
+    args_words(&a, w->arena,
+               "-nographic -monitor none -serial none -semihosting-config enable=on,target=native");
+    if (count) args_words(&a, w->arena, "-icount shift=6");
+    args_add(&a, "-kernel");
+  } else if (strcmp(w->target->run, "qemu-aarch64") == 0) {
+    args_words(&a, w->arena, "qemu-aarch64 -L /usr/aarch64-linux-gnu");
+  } else if (count) {
+    args_words(&a, w->arena,
+               "valgrind --tool=callgrind --callgrind-out-file=/dev/null --toggle-collect=selftest_run");
+  }
+  args_add(&a, program);
+  return process_run(w, a.v, w->tmp, RUN_SECONDS, status, output);
+}
+
+/* -- vectors -- */
+
+typedef struct Vectors {
+  const char *bytes;
+  size_t size;
+  uint32_t n;
+} Vectors;
+
+static uint32_t u32_at(const char *p) {
+  const unsigned char *b = (const unsigned char *)p;
+  return b[0] | (uint32_t)b[1] << 8 | (uint32_t)b[2] << 16 | (uint32_t)b[3] << 24;
+}
+
+static bool read_vectors(Work *w, Vectors *v) {
+  const char *path = path_join(w->arena, w->dir, "vectors.bin");
+  v->bytes = file_read(w->arena, path, &v->size, w->diag);
+  if (!v->bytes) return false;
+  bool ok = v->size >= HEADER && memcmp(v->bytes, "MFVEC001", 8) == 0;
+  if (ok) v->n = u32_at(v->bytes + 8);
+  ok = ok && v->n > 0 && (v->size - HEADER) % v->n == 0;
+  FAIL_IF(!ok, w->diag, NULL, "%s: not the vectors of a self-test", path);
+  return true;
+}
+
+/* The first n vectors with other flags, as w->tmp/vectors.bin. */
+static bool write_vectors(Work *w, const Vectors *v, uint32_t n, unsigned flags) {
+  size_t size = HEADER + (v->size - HEADER) / v->n * n;
+  char *copy = mem_alloc(size);
+  memcpy(copy, v->bytes, size);
+  for (int i = 0; i < 4; i++) {
+    copy[8 + i] = (char)(n >> (8 * i));
+    copy[12 + i] = (char)(flags >> (8 * i));
+  }
+  bool ok = file_write(path_join(w->arena, w->tmp, "vectors.bin"), copy, size, w->diag);
+  mem_free(copy);
+  return ok;
+}
+
+/* -- results -- */
+
+/* The number after " KEY " in the summary line; false when there is none. */
+static bool summary_number(const char *output, const char *key, int64_t *out) {
+  const char *line = strstr(output, "selftest ");
+  char word[40];
+  snprintf(word, sizeof word, " %s ", key);
+  const char *p = line ? strstr(line, word) : NULL;
+  if (!p) return false;
+  *out = strtoll(p + strlen(word), NULL, 10);
+  return true;
+}
+
+typedef struct Summary {
+  int64_t vectors, passed, equal, arena, instructions, stack;
+} Summary;
+
+static bool read_summary(Work *w, const char *machine, int status, const char *output, Summary *s) {
+  bool ok = summary_number(output, "vectors", &s->vectors) && summary_number(output, "passed", &s->passed) &&
+            summary_number(output, "equal", &s->equal) && summary_number(output, "arena", &s->arena) &&
+            summary_number(output, "instructions", &s->instructions) &&
+            summary_number(output, "stack", &s->stack);
+  FAIL_IF(!ok, w->diag, NULL, "the self-test on %s ended with status %d and no result:\n%s", machine, status,
+          output);
+  return true;
+}
+
+/* The first line that tells of a difference. */
+static bool report_failure(Work *w, const char *machine, const Summary *s, const char *output) {
+  const char *line = strstr(output, " got "), *end;
+  while (line && line > output && line[-1] != '\n') line--;
+  end = line ? line + strcspn(line, "\n") : NULL;
+  return diag_error(w->diag, NULL,
+                    "emitted C disagrees with the reference on %s: %d of %d vectors pass; first: %.*s",
+                    machine, (int)s->passed, (int)s->vectors, line ? (int)(end - line) : 0, line ? line : "");
+}
+
+static bool run_vectors(Work *w, const Vectors *v, const char *program, const char *machine, Summary *s) {
+  int status;
+  const char *output, *where = machine ? machine : w->target->run;
+  TRY(write_vectors(w, v, v->n, EXPECTED));
+  TRY(run_selftest(w, program, machine, false, &status, &output));
+  TRY(read_summary(w, where, status, output, s));
+  return s->passed == s->vectors ? true : report_failure(w, where, s, output);
+}
+
+/* -- counting -- */
+
+static bool count_bare(Work *w, const Vectors *v, const char *program, Measured *m) {
+  int status;
+  const char *output;
+  Summary s = {0};
+  TRY(write_vectors(w, v, 1, EXPECTED | COUNT));
+  TRY(run_selftest(w, program, w->target->machine, true, &status, &output));
+  TRY(read_summary(w, w->target->machine, status, output, &s));
+  m->instructions = s.instructions;
+  m->counted_by = "SysTick under qemu-system-arm -icount";
+  return true;
+}
+
+/* callgrind prints "Collected : N". */
+static bool count_native(Work *w, const Vectors *v, const char *program, Measured *m) {
+  int status;
+  const char *output, *p;
+  TRY(write_vectors(w, v, 1, EXPECTED));
+  TRY(run_selftest(w, program, NULL, true, &status, &output));
+  p = strstr(output, "Collected : ");
+  FAIL_IF(!p, w->diag, NULL, "callgrind gave no count (status %d):\n%s", status, output);
+  m->instructions = strtoll(p + strlen("Collected : "), NULL, 10);
+  m->counted_by = "valgrind --tool=callgrind";
+  return true;
+}
+
+static bool count(Work *w, const Vectors *v, const char *program, Measured *m) {
+  if (w->bare) return count_bare(w, v, program, m);
+  if (strcmp(w->target->run, "native") == 0 && program_exists("valgrind"))
+    return count_native(w, v, program, m);
+  return true;
+}
+
+/* -- the stricter machine -- */
+
+/* Whether model and test fit the 256 KiB of flash and 16 KiB of RAM of the micro:bit. */
+static bool fits_microbit(const Measured *m, char *note, size_t n) {
+  const int64_t flash = 256 * 1024, ram = 16 * 1024, test = 8 * 1024;
+  int64_t stack = m->stack + STACK_SLACK > STACK_RESERVE ? m->stack + STACK_SLACK : STACK_RESERVE;
+  int64_t need = m->ram_arena + m->ram_other + stack;
+  if (m->flash + test > flash)
+    snprintf(note, n, "too large for microbit: %" PRId64 " bytes of flash of %" PRId64, m->flash + test,
+             flash);
+  else if (need > ram)
+    snprintf(note, n, "too large for microbit: %" PRId64 " bytes of RAM of %" PRId64, need, ram);
+  else
+    return true;
+  return false;
+}
+
+static bool run_second(Work *w, const Vectors *v, Measured *m) {
+  const char *machine = w->target->second_machine, *program;
+  Summary s = {0};
+  if (!machine || !fits_microbit(m, m->second_note, sizeof m->second_note)) return true;
+  TRY(build_selftest(w, arena_printf(w->arena, "%s.ld", machine), &program));
+  TRY(run_vectors(w, v, program, machine, &s));
+  m->second_ran = true;
+  return true;
+}
+
+/* -- driver -- */
+
+static bool verify(Work *w, Measured *m) {
+  Vectors v = {0};
+  Summary s = {0};
+  const char *program;
+  TRY(read_vectors(w, &v));
+  TRY(build_objects(w));
+  TRY(build_selftest(w, w->bare ? "mps2.ld" : NULL, &program));
+  m->built = true;
+  bool ok = run_vectors(w, &v, program, w->target->machine, &s);
+  m->ran = s.vectors > 0;
+  TRY(m->ran);
+  m->vectors = (int)s.vectors;
+  m->vectors_passed = (int)s.passed;
+  m->vectors_equal = (int)s.equal;
+  if (w->bare) m->stack = s.stack;
+  TRY(build_measure(w, s.arena, m));
+  TRY(ok);
+  TRY(count(w, &v, program, m));
+  return run_second(w, &v, m);
+}
+
+bool harness_verify(const char *dir, const Target *t, const Host *host, Measured *out, Diag *d) {
+  Work w;
+  *out = (Measured){.stack = -1, .instructions = -1, .counted_by = "not counted"};
+  bool ok = work_begin(&w, dir, t, host, d) && verify(&w, out);
+  work_end(&w);
+  return ok;
+}

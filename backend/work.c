@@ -1,0 +1,192 @@
+/* Work of a kernel call: the counts that its instructions are linear in, from its params.
+ *
+ * What is counted follows the generic kernels' loops (runtime/kernels/generic): for an image, each output pixel is a
+ * row; the taps of its window that lie inside the image are counted exactly, axis by axis, since they are the product
+ * of the rows' and the columns' counts.
+ */
+#include "backend/costs.h"
+
+#include <string.h>
+
+enum { BLOCK = 16 }; /* channels that depthwise and pool kernels take at once */
+
+/* Sum over output positions of the taps inside 0 .. in-1. */
+static int64_t taps_inside(int32_t out, int32_t stride, int32_t pad, int32_t k, int32_t dil, int32_t in) {
+  int64_t sum = 0;
+  for (int32_t y = 0; y < out; y++)
+    for (int32_t t = 0; t < k; t++) {
+      int32_t at = y * stride - pad + t * dil;
+      sum += at >= 0 && at < in;
+    }
+  return sum;
+}
+
+typedef struct Window {
+  double rows, cols; /* taps inside, summed over output lines and over output columns */
+  double pixels, out_c;
+} Window;
+
+static Window window_of(const mf_window *g) {
+  Window w = {.pixels = (double)g->out_h * g->out_w, .out_c = g->out_c};
+  w.rows = (double)taps_inside(g->out_h, g->stride_h, g->pad_top, g->k_h, g->dil_h, g->in_h);
+  w.cols = (double)taps_inside(g->out_w, g->stride_w, g->pad_left, g->k_w, g->dil_w, g->in_w);
+  return w;
+}
+
+static CallWork conv_work(const mf_window *g, int32_t groups, bool runs) {
+  Window w = window_of(g);
+  double inner = runs ? w.rows * g->out_w : w.rows * w.cols; /* dot products per output channel */
+  return (CallWork){
+      {1, w.pixels, w.pixels * w.out_c, inner * w.out_c, w.rows * w.cols * w.out_c * (g->in_c / groups)}};
+}
+
+static CallWork work_conv_s8(const Graph *g, const KernelCall *k) {
+  (void)g;
+  const mf_conv_s8 *p = k->params;
+  return conv_work(&p->g, p->groups, p->g.dil_w == 1 && p->w_tap == p->g.in_c && p->groups == 1);
+}
+
+static CallWork work_conv_f32(const Graph *g, const KernelCall *k) {
+  (void)g;
+  const mf_conv_f32 *p = k->params;
+  return conv_work(&p->g, p->groups, false);
+}
+
+static CallWork channelwise(const mf_window *g) {
+  Window w = window_of(g);
+  double blocks = (g->out_c + BLOCK - 1) / BLOCK;
+  return (CallWork){
+      {1, w.pixels * blocks, w.pixels * w.out_c, w.rows * w.cols * blocks, w.rows * w.cols * w.out_c}};
+}
+
+static CallWork work_depthwise_s8(const Graph *g, const KernelCall *k) {
+  (void)g;
+  return channelwise(&((const mf_conv_s8 *)k->params)->g);
+}
+
+static CallWork work_depthwise_f32(const Graph *g, const KernelCall *k) {
+  (void)g;
+  return channelwise(&((const mf_conv_f32 *)k->params)->g);
+}
+
+static CallWork work_pool_f32(const Graph *g, const KernelCall *k) {
+  (void)g;
+  return channelwise(&((const mf_pool_f32 *)k->params)->g);
+}
+
+static CallWork work_pool_s8(const Graph *g, const KernelCall *k) {
+  (void)g;
+  return channelwise(&((const mf_pool_s8 *)k->params)->g);
+}
+
+static CallWork dense(double rows, double outs, double k) {
+  return (CallWork){{1, rows, outs, outs, outs * k}};
+}
+
+static CallWork work_fc_s8(const Graph *g, const KernelCall *k) {
+  (void)g;
+  const mf_fc_s8 *p = k->params;
+  return dense(k->rows, (double)k->rows * p->n, p->k);
+}
+
+static CallWork work_fc_f32(const Graph *g, const KernelCall *k) {
+  (void)g;
+  const mf_fc_f32 *p = k->params;
+  return dense(k->rows, (double)k->rows * p->n, p->k);
+}
+
+static CallWork work_matmul_f32(const Graph *g, const KernelCall *k) {
+  (void)g;
+  const mf_matmul_f32 *p = k->params;
+  return dense(k->rows, (double)k->rows * p->n, p->k);
+}
+
+static double product(const int32_t *v, int n) {
+  double x = 1;
+  for (int i = 0; i < n; i++) x *= v[i];
+  return x;
+}
+
+static CallWork work_mean(const Graph *g, const KernelCall *k) {
+  (void)g;
+  const mf_mean *p = k->params;
+  double outs = product(p->dims, p->rank);
+  return (CallWork){{1, p->dims[0], outs, 0, outs * p->count}};
+}
+
+/* Lines of the innermost axis are the rows. */
+static CallWork lines(const int32_t *dims, int rank) {
+  double outs = product(dims, rank);
+  return (CallWork){{1, rank ? outs / dims[rank - 1] : 1, outs, 0, 0}};
+}
+
+static CallWork work_copy(const Graph *g, const KernelCall *k) {
+  (void)g;
+  const mf_copy *p = k->params;
+  return lines(p->dims, p->rank);
+}
+
+static CallWork work_binary(const Graph *g, const KernelCall *k) {
+  (void)g;
+  const mf_binary *p = k->params;
+  return lines(p->dims, p->rank);
+}
+
+static CallWork work_add_s8(const Graph *g, const KernelCall *k) {
+  (void)g;
+  const mf_add_s8 *p = k->params;
+  return lines(p->dims, p->rank);
+}
+
+static CallWork work_mul_s8(const Graph *g, const KernelCall *k) {
+  (void)g;
+  const mf_mul_s8 *p = k->params;
+  return lines(p->dims, p->rank);
+}
+
+static CallWork work_gather(const Graph *g, const KernelCall *k) {
+  (void)g;
+  const mf_gather *p = k->params;
+  double blocks = (double)p->outer * p->count;
+  return (CallWork){{1, blocks, blocks * p->block, 0, 0}};
+}
+
+/* All else writes its output element by element. */
+static CallWork work_elements(const Graph *g, const KernelCall *k) {
+  double outs = (double)shape_count(&graph_val(g, k->out.val)->shape) / (k->batch > 0 ? k->batch : 1);
+  return (CallWork){{1, k->rows, outs, 0, 0}};
+}
+
+static const struct {
+  const char *kernel, *c_type; /* NULL: any */
+  CallWork (*work)(const Graph *g, const KernelCall *k);
+} workers[] = {
+    {"depthwise_s8", NULL, work_depthwise_s8},
+    {"depthwise_f32", NULL, work_depthwise_f32},
+    {NULL, "mf_conv_s8", work_conv_s8},
+    {NULL, "mf_conv_f32", work_conv_f32},
+    {NULL, "mf_pool_s8", work_pool_s8},
+    {NULL, "mf_pool_f32", work_pool_f32},
+    {NULL, "mf_fc_s8", work_fc_s8},
+    {NULL, "mf_fc_f32", work_fc_f32},
+    {NULL, "mf_matmul_f32", work_matmul_f32},
+    {NULL, "mf_mean", work_mean},
+    {NULL, "mf_copy", work_copy},
+    {NULL, "mf_binary", work_binary},
+    {NULL, "mf_add_s8", work_add_s8},
+    {NULL, "mf_mul_s8", work_mul_s8},
+    {NULL, "mf_gather", work_gather},
+    {NULL, NULL, work_elements},
+};
+
+static bool matches(const char *want, const char *got) { return !want || strcmp(want, got) == 0; }
+
+CallWork call_work(const Graph *g, const KernelCall *k) {
+  int i = 0;
+  while (!matches(workers[i].kernel, k->kernel->name) ||
+         !matches(workers[i].c_type, k->kernel->params->c_type))
+    i++;
+  CallWork w = workers[i].work(g, k);
+  for (int f = 0; f < WORK_COUNT; f++) w.v[f] *= k->batch > 0 ? k->batch : 1;
+  return w;
+}
