@@ -1,7 +1,7 @@
 /* The step cache: a folder that keeps what steps made, by the key of everything that made it.
  *
  *   DIR/ab/abcdef...  one file per key: head, checksum, the step's kind and artifacts (layout: cache.c)
- *   DIR/last/...      per step and slot, what its last key was made of (passes/steps/step_run.c)
+ *   DIR/last/...      per step and slot, what its last key was made of (passes/steps/steps.c)
  *
  * Entries appear whole or not at all (written beside, renamed) and never change. Several processes and machines
  * may use one folder: who makes the same key makes the same bytes. A damaged entry counts as absent: it is

@@ -1,0 +1,61 @@
+/* Running a step: its key is computed from everything that its result depends on; what was made before under the
+ * same key is taken from the cache; what was not is run and published (decision 5).
+ *
+ *   key = H(kind, fingerprints of its sources, content of inputs, parameters, seed, numeric ABI)
+ *
+ * The environment is handed in, never global: a test may simulate an edited source or another machine.
+ */
+#ifndef PASSES_STEPS_STEPS_H
+#define PASSES_STEPS_STEPS_H
+
+#include "ir/base/fingerprint.h"
+#include "passes/steps/artifact.h"
+#include "passes/steps/cache.h"
+
+enum { STEP_MAX_IN = 16 };
+
+typedef struct StepLog {
+  const char *kind, *slot; /* of the request */
+  Hash key;
+  bool hit;
+  double seconds;
+  char why[240]; /* a miss: "first time", "parameters changed (macs=0.5, was macs=0.4)"; a hit: "" */
+} StepLog;
+
+typedef struct StepEnv {
+  Cache *cache; /* NULL: nothing is kept or looked up */
+  const SourcePrint *prints;
+  size_t n_prints;
+  const char *abi; /* what numeric steps depend on beside their inputs */
+  /* After each step; may be NULL. */
+  void (*record)(void *ctx, const StepLog *log);
+  void *record_ctx;
+} StepEnv;
+
+/* This program's sources and this machine's numeric ABI. The strings live as long as the program or `a`. */
+StepEnv step_env(Arena *a, Cache *cache);
+
+/* Instruction set, C library, OpenBLAS version and core: where training gives the same bytes. In `a`. */
+const char *numeric_abi(Arena *a);
+
+typedef struct StepRequest {
+  const StepKind *kind;
+  const char *slot; /* whose step it is ("m4"): a label for logs, not part of the key */
+  const Artifact *in;
+  int n_in;                    /* at most STEP_MAX_IN */
+  const char *const *in_names; /* n_in words for logs ("teacher", "board"); NULL: by type */
+  const char *params;          /* canonical text; NULL counts as "" */
+  uint64_t seed;
+  const Host *host;
+  void *env; /* StepCall.env */
+} StepRequest;
+
+Hash step_key(const StepEnv *env, const StepRequest *req);
+
+/* Run, or take from the cache. out: STEP_MAX_OUT places; *n_out references of the caller's. log may be NULL.
+ * On a hit, graphs carry the names and locations of this request's inputs, whoever made the entry.
+ * A result that cannot be kept (a full disk) is a warning: it is there, and will be made again next time.
+ * false: reported (the step failed); nothing is kept. */
+bool step_run(const StepEnv *env, const StepRequest *req, Artifact *out, int *n_out, StepLog *log, Diag *d);
+
+#endif
