@@ -1,0 +1,182 @@
+/* The table of sample operators, and how a row becomes a graph. Elements are made by the project's generator with a
+ * fixed seed, so that every run sees the same bytes.
+ */
+#include "tests/ir/samples.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "ir/base/mem.h"
+#include "ir/base/rng.h"
+#include "ir/base/strbuf.h"
+#include "tests/support.h"
+
+const Sample samples[] = {
+    {OP_conv, "f32[N,8,9,4] =f32[6,3,2,4] =f32[6]", ""},
+    {OP_conv, "f32[2,8,9,4] =f32[6,3,2,2]", "strides=2,1 pads=1,0,2,1 dilations=1,2 group=2 act=relu6"},
+    {OP_conv, "i8[N,8,9,4] =i8[6,3,2,4] =i32[6]", "act=relu"},
+    {OP_depthwise_conv, "f32[N,5,5,3] =f32[1,3,3,6] =f32[6]", "pads=1,1,1,1 act=relu"},
+    {OP_depthwise_conv, "i8[1,5,5,3] =i8[1,3,3,3] =i32[3]", "strides=2,2 dilations=2,1"},
+    {OP_fully_connected, "f32[N,12] =f32[5,12] =f32[5]", ""},
+    {OP_fully_connected, "i8[3,12] =i8[5,12] =i32[5]", "act=relu_n1_to_1"},
+    {OP_matmul, "f32[N,3,4] =f32[4,5]", ""},
+    {OP_max_pool, "f32[N,7,7,2]", "kernel=3,2 strides=2,2 pads=1,0,1,1"},
+    {OP_max_pool, "i8[N,6,6,2]", "kernel=2,2 strides=2,2 act=relu"},
+    {OP_average_pool, "f32[1,7,7,2]", "kernel=2,2 pads=0,0,1,1 count_include_pad=1 act=relu"},
+    {OP_reduce_mean, "f32[N,4,5,6]", "axes=1,2 keepdims=0"},
+    {OP_batch_normalization, "f32[N,4,4,3] =f32[3] =f32[3] =f32[3] =f32[3]", "epsilon=0.001"},
+    {OP_batch_normalization, "f32[N,3,4] =f32[3] =f32[3] =f32[3] =f32[3]", "axis=1"},
+    {OP_add, "f32[N,4,4,3] f32[N,4,4,3]", "act=relu"},
+    {OP_add, "i8[N,4,3] =i8[1,1,3]", ""},
+    {OP_sub, "f32[N,4] =f32[4]", "act=relu6"},
+    {OP_mul, "=f32[1,4] f32[N,4]", ""},
+    {OP_div, "i32[2,3] =i32[2,1]:3,7", ""},
+    {OP_max, "f32[N,5] f32[N,5]", ""},
+    {OP_min, "i64[5] =i64[]:3", ""},
+    {OP_relu, "i8[N,5]", ""},
+    {OP_clip, "f32[N,5]", "lo=-0.1 hi=6"},
+    {OP_leaky_relu, "f32[N,5]", "alpha=0.30000001"},
+    {OP_sigmoid, "f32[]", ""},
+    {OP_tanh, "i8[N,5]", ""},
+    {OP_softmax, "f32[N,10]", "axis=1 beta=0.5"},
+    {OP_reshape, "f32[N,2,6]", "shape=-1,3,4"},
+    {OP_reshape, "i8[2,6]", "shape=3,4"},
+    {OP_transpose, "f32[N,2,3,4]", "perm=0,3,1,2"},
+    {OP_concat, "f32[N,2] f32[N,3]", "axis=1"},
+    {OP_pad, "f32[N,3,3,2]", "pads=0,1,1,0,0,2,0,3 value=-1.5"},
+    {OP_slice, "f32[N,6,5]", "starts=0,5,1 counts=-1,3,2 steps=1,-2,2"},
+    {OP_gather, "f32[N,6] =i64[2,2]:0,5,-1,2", "axis=1"},
+    {OP_cast, "f32[N,3]", "to=i32"},
+    {OP_quantize, "f32[N,3]", "to=i8"},
+    {OP_dequantize, "i8[N,3]", ""},
+    {OP_fake_quant, "f32[N,3]", "scale=0.05 zero=3 lo=-127 hi=100"},
+};
+const int n_samples = (int)(sizeof samples / sizeof samples[0]);
+
+/* "f32[N,3]" -> type and shape; returns what follows. */
+static const char *read_type(const char *s, DType *t, Shape *shape) {
+  char name[8] = "";
+  size_t n = strcspn(s, "[");
+  ck_assert_uint_lt(n, sizeof name);
+  memcpy(name, s, n);
+  ck_assert_msg(dtype_parse(name, t), "%s", s);
+  *shape = (Shape){0};
+  for (s += n; *s != ']';) {
+    s++;
+    if (*s == ']') break;
+    if (*s == 'N') {
+      shape->d[shape->rank++] = DIM_BATCH;
+      s++;
+    } else {
+      char *end;
+      shape->d[shape->rank++] = strtoll(s, &end, 10);
+      s = end;
+    }
+  }
+  return s + 1;
+}
+
+static ValId add_const(Graph *g, DType t, const Shape *s, const char *elems, uint64_t seed) {
+  size_t n = (size_t)shape_count(s);
+  unsigned char *data = mem_zalloc(n * dtype_size(t));
+  Rng r;
+  rng_seed(&r, seed, 0);
+  for (size_t i = 0; i < n; i++) {
+    float f = rng_normal(&r);
+    int64_t k = (int64_t)rng_below(&r, 200) - 100;
+    if (*elems == ':' || *elems == ',') {
+      char *end;
+      k = strtoll(elems + 1, &end, 10);
+      elems = end;
+    }
+    if (t == DT_F32)
+      memcpy(data + i * 4, &f, 4);
+    else
+      memcpy(data + i * dtype_size(t), &k, dtype_size(t)); /* little-endian */
+  }
+  ValId v = graph_const_data(g, "c", t, s, data);
+  mem_free(data);
+  return v;
+}
+
+static void set_quant(Graph *g, ValId v) {
+  const float scale = 0.0235f;
+  const int32_t zero = g->vals[v].blob != NULL ? 0 : -3;
+  if (g->vals[v].dtype == DT_I8) graph_set_quant(g, v, 1, 0, &scale, &zero);
+}
+
+static void read_attrs(OpKind op, const char *text, void *attrs) {
+  const OpInfo *info = op_info(op);
+  op_attrs_default(op, attrs);
+  while (*text != '\0') {
+    char name[32], value[64];
+    int used = 0;
+    ck_assert_int_eq(sscanf(text, "%31[^=]=%63s%n", name, value, &used), 2);
+    bool found = false;
+    for (int i = 0; i < info->n_attrs; i++) {
+      if (strcmp(info->attrs[i].name, name) != 0) continue;
+      ck_assert_msg(attr_parse(&info->attrs[i], value, attrs), "%s of %s", name, info->name);
+      found = true;
+    }
+    ck_assert_msg(found, "%s has no %s", info->name, name);
+    text += used;
+    text += strspn(text, " ");
+  }
+}
+
+Graph *sample_graph(const Sample *s) {
+  Graph *g = graph_new("sample");
+  Diag *d = diag_new();
+  ValId in[8];
+  uint32_t n = 0;
+  for (const char *p = s->inputs; *p != '\0'; p += strspn(p, " ")) {
+    bool constant = *p == '=';
+    DType t;
+    Shape shape;
+    p = read_type(p + constant, &t, &shape);
+    if (constant)
+      in[n] = add_const(g, t, &shape, p, n + 1);
+    else
+      in[n] = graph_input(g, "x", t, &shape);
+    set_quant(g, in[n]);
+    n++;
+    p += strcspn(p, " ");
+  }
+  void *attrs = mem_zalloc(op_info(s->op)->attrs_size);
+  read_attrs(s->op, s->attrs, attrs);
+  const Loc loc = {.file = "model.onnx", .node = 7, .name = "node \"7\"\n", .op = op_info(s->op)->name};
+  ValId y = graph_node(g, s->op, attrs, in, n, "y", &loc, d);
+  mem_free(attrs);
+  ck_assert_msg(y != NO_VAL, "%s", diag_text(d));
+  if (g->vals[y].quant.n == 0) set_quant(g, y);
+  graph_output(g, y);
+  ck_assert_msg(graph_verify(g, d), "%s", diag_text(d));
+  diag_free(d);
+  return g;
+}
+
+Graph *sample_net(void) {
+  static const char text[] =
+      "graph \"net\"\n"
+      "%x = input : f32[N,6,6,2] \"image\"\n"
+      "%q = Quantize(%x) : i8[N,6,6,2] q(0.05, -3) \"q\" loc(\"net.tflite\", 0, \"quant\", \"QUANTIZE\")\n"
+      "%w = const : i8[3,3,3,2] q(axis=0, 0.25 0, 0.125 0, 3e-05 0) \"w\" {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, "
+      "11, 12,\n"
+      " 13, 14, 15, 16, 17, 18, -1, -2, -3, -4, -5, -6, -7, -8, -9, -10, -11, -12, -13, -14, -15, -16, -17, "
+      "-18,\n"
+      " 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, -128}\n"
+      "%b = const : i32[3] {100, -200, 2147483647}\n"
+      "%c = Conv(%q, %w, %b) {pads=[1,1,1,1], act=relu} : i8[N,6,6,3] q(0.1, 5)\n"
+      "%d = Conv(%q, %w) {pads=[1,1,1,1]} : i8[N,6,6,3] q(0.2, 0) \"d\"\n"
+      "%s = Add(%c, %d) : i8[N,6,6,3] q(0.2, 1) \"sum\"\n"
+      "%p = AveragePool(%s) {kernel=[6,6]} : i8[N,1,1,3] q(0.2, 1)\n"
+      "%r = Reshape(%p) {shape=[-1,3]}\n"
+      "%f = Dequantize(%r) : f32[N,3]\n"
+      "%u = const : f32[6] \"unused\" {0x7fc00000, inf, -inf, -0, 1e-45, 0.1}\n"
+      "output %f, %s\n";
+  Diag *d = diag_new();
+  Graph *g = graph_parse(text, "net.ir", d);
+  ck_assert_msg(g != NULL, "%s", diag_text(d));
+  diag_free(d);
+  return g;
+}
