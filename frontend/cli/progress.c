@@ -1,143 +1,106 @@
-/* Host for the command; see progress.h.
- *
- *   terminal:  "training  [########............]  41%  loss 1.32, 512 images/s"   redrawn at most 10 times a second
- *   otherwise: "training 41% (loss 1.32)"   a line at most every 10 seconds, and one at the end
- *
- * A log line that comes while a bar is shown clears the bar first; the bar comes back with the next progress.
+/* Progress: see progress.h. Time left is what the share done so far took, extended to the rest. The bar is redrawn
+ * at most ten times a second; a log line first wipes it, so that both can share the terminal.
  */
 #include "frontend/cli/progress.h"
 
-#include <pthread.h>
-#include <signal.h>
-#include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "ir/base/mem.h"
+static const double REDRAW_SECONDS = 0.1, PLAIN_SECONDS = 10;
 
-enum { BAR = 20 };
-
-typedef struct Shown {
-  Host host;
-  pthread_mutex_t lock;
-  bool terminal, drawn; /* drawn: the cursor stands behind a bar */
-  double last;          /* when something was shown */
-  double start;         /* of the work that is under way */
-  char what[64];        /* "" : nothing is under way */
-} Shown;
-
-static volatile sig_atomic_t interrupted; /* set by the signal handler: there is no other way to hear of it */
-
-static void on_interrupt(int sig) {
-  interrupted = 1;
-  signal(sig, SIG_DFL);
-}
-
-void cli_catch_interrupt(void) {
-  struct sigaction a = {.sa_handler = on_interrupt};
-  sigemptyset(&a.sa_mask);
-  a.sa_flags = SA_RESTART;
-  sigaction(SIGINT, &a, NULL);
-  sigaction(SIGTERM, &a, NULL);
-}
-
-bool cli_interrupted(void) { return interrupted != 0; }
-
-int cli_processors(void) {
-  long n = sysconf(_SC_NPROCESSORS_ONLN);
-  return n < 1 ? 1 : n > 256 ? 256 : (int)n;
-}
-
-static double now(void) {
+static double now_seconds(void) {
   struct timespec t;
   clock_gettime(CLOCK_MONOTONIC, &t);
-  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+  return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
-static void clear_bar(Shown *s) {
-  if (s->drawn) fputs("\r\033[K", stderr);
-  s->drawn = false;
+/* "0:07", "12:31", "1:02:09" */
+static void format_time(char *buf, size_t n, double seconds) {
+  long s = (long)(seconds + 0.5);
+  if (s < 3600)
+    snprintf(buf, n, "%ld:%02ld", s / 60, s % 60);
+  else
+    snprintf(buf, n, "%ld:%02ld:%02ld", s / 3600, s / 60 % 60, s % 60);
 }
 
-static void draw(Shown *s, double done, const char *detail) {
-  char bar[BAR + 1];
-  int full = (int)(done * BAR);
-  memset(bar, '.', BAR);
-  memset(bar, '#', (size_t)full);
-  bar[BAR] = 0;
-  fprintf(stderr, "\r\033[K%-20s [%s] %3d%%  %.40s", s->what, bar, (int)(done * 100), detail);
-  s->drawn = true;
+static double clamp(double done) { return done >= 0 ? (done <= 1 ? done : 1) : 0; }
+
+static void format_rest(char *buf, size_t n, double done, double seconds) {
+  char spent[32], left[32];
+  format_time(spent, sizeof spent, seconds);
+  if (done <= 0 || done >= 1) {
+    snprintf(buf, n, "%s", spent);
+    return;
+  }
+  format_time(left, sizeof left, seconds * (1 - done) / done);
+  snprintf(buf, n, "%s, %s left", spent, left);
 }
 
-static void say(const Shown *s, double done, double seconds, const char *detail) {
-  if (done >= 1) {
-    fprintf(stderr, "%s: done in %.1f s%s%s\n", s->what, seconds, detail[0] ? ", " : "", detail);
+void progress_format(char *buf, size_t n, const char *what, double done, const char *detail, double seconds) {
+  enum { WIDTH = 24 };
+  char bar[WIDTH + 1], rest[80];
+  done = clamp(done);
+  int full = (int)(done * WIDTH);
+  memset(bar, ' ', WIDTH);
+  memset(bar, '=', (size_t)full);
+  if (full < WIDTH) bar[full] = '>';
+  bar[WIDTH] = 0;
+  format_rest(rest, sizeof rest, done, seconds);
+  snprintf(buf, n, "%s [%s] %3d%%%s%s  %s", what, bar, (int)(done * 100), detail && *detail ? "  " : "",
+           detail ? detail : "", rest);
+}
+
+static void wipe(Progress *p) {
+  if (p->drawn) fputs("\r\033[K", p->to);
+  p->drawn = false;
+}
+
+static void log_line(void *ctx, const char *line) {
+  Progress *p = ctx;
+  if (p->quiet) return;
+  wipe(p);
+  fprintf(p->to, "%s\n", line);
+  fflush(p->to);
+}
+
+static void draw(Progress *p, const char *what, double done, const char *detail, double seconds) {
+  char line[200], rest[80];
+  if (p->terminal) {
+    progress_format(line, sizeof line, what, done, detail, seconds);
+    fprintf(p->to, "\r%s\033[K%s", line, done >= 1 ? "\n" : "");
+    p->drawn = done < 1;
   } else {
-    fprintf(stderr, "%s: %d%%%s%s\n", s->what, (int)(done * 100), detail[0] ? ", " : "", detail);
+    format_rest(rest, sizeof rest, clamp(done), seconds);
+    fprintf(p->to, "%s: %d%%%s%s, %s\n", what, (int)(clamp(done) * 100), detail && *detail ? ", " : "",
+            detail ? detail : "", rest);
   }
+  fflush(p->to);
 }
 
-static void show(Shown *s, const char *what, double done, const char *detail) {
-  double t = now();
-  if (strncmp(s->what, what, sizeof s->what - 1) != 0) {
-    snprintf(s->what, sizeof s->what, "%s", what);
-    s->start = s->last = t;
+static void show(void *ctx, const char *what, double done, const char *detail) {
+  Progress *p = ctx;
+  if (p->quiet) return;
+  double now = now_seconds();
+  bool fresh = strncmp(p->what, what, sizeof p->what - 1) != 0;
+  if (fresh) {
+    if (p->drawn) fputc('\n', p->to);
+    p->drawn = false;
+    snprintf(p->what, sizeof p->what, "%s", what);
+    p->start = now;
+    p->last = p->terminal ? 0 : now; /* plain lines: nothing yet to say */
   }
-  bool end = done >= 1;
-  if (!end && t - s->last < (s->terminal ? 0.1 : 10)) return;
-  s->last = t;
-  if (end) {
-    clear_bar(s);
-    /* What took no time to speak of is not worth a line. */
-    if (t - s->start >= 0.5) say(s, 1, t - s->start, detail);
-    s->what[0] = 0;
-  } else if (s->terminal) {
-    draw(s, done < 0 ? 0 : done, detail);
-  } else {
-    say(s, done, t - s->start, detail);
-  }
-  fflush(stderr);
+  bool over = done >= 1;
+  if (!over && now - p->last < (p->terminal ? REDRAW_SECONDS : PLAIN_SECONDS)) return;
+  p->last = now;
+  draw(p, what, done, detail, now - p->start);
+  if (over) p->what[0] = 0;
 }
 
-static void on_progress(void *ctx, const char *what, double done, const char *detail) {
-  Shown *s = ctx;
-  pthread_mutex_lock(&s->lock);
-  show(s, what, done, detail ? detail : "");
-  pthread_mutex_unlock(&s->lock);
+void progress_init(Progress *p, FILE *to, bool quiet, int threads) {
+  *p = (Progress){.to = to, .quiet = quiet};
+  p->terminal = isatty(fileno(to)) == 1;
+  p->host = (Host){.ctx = p, .log = log_line, .progress = show, .threads = threads > 0 ? threads : 1};
 }
 
-static void on_log(void *ctx, const char *line) {
-  Shown *s = ctx;
-  pthread_mutex_lock(&s->lock);
-  clear_bar(s);
-  fprintf(stderr, "%s\n", line);
-  pthread_mutex_unlock(&s->lock);
-}
-
-static bool on_cancelled(void *ctx) {
-  (void)ctx;
-  return interrupted != 0;
-}
-
-Host *cli_host(bool quiet, int threads) {
-  Shown *s = mem_zalloc(sizeof *s);
-  pthread_mutex_init(&s->lock, NULL);
-  s->terminal = isatty(STDERR_FILENO) == 1;
-  s->host.ctx = s;
-  s->host.threads = threads > 0 ? threads : cli_processors();
-  s->host.cancelled = on_cancelled;
-  if (!quiet) {
-    s->host.log = on_log;
-    s->host.progress = on_progress;
-  }
-  return &s->host;
-}
-
-void cli_host_free(Host *h) {
-  if (!h) return;
-  Shown *s = h->ctx;
-  clear_bar(s);
-  pthread_mutex_destroy(&s->lock);
-  mem_free(s);
-}
+const Host *progress_host(const Progress *p) { return &p->host; }

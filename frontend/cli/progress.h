@@ -1,24 +1,31 @@
-/* The command's side of Host: log lines and progress on standard error, Ctrl-C as cancellation.
+/* Progress and log lines of the command, on stderr: a Host (ir/step.h) for everything that takes long.
  *
- * On a terminal, progress is one line that is drawn over; otherwise a line now and then, so that a log file
- * stays short. Standard output is never touched: it carries results.
+ * On a terminal one line is drawn over and over:   distill m4 [=======>      ]  52%  epoch 2 of 4  0:31, 0:29 left
+ * Elsewhere (a log file, CI) plain lines, at most one in ten seconds.  With --quiet nothing at all.
  */
 #ifndef FRONTEND_CLI_PROGRESS_H
 #define FRONTEND_CLI_PROGRESS_H
 
-#include <stdbool.h>
+#include <stdio.h>
 
 #include "ir/step.h"
 
-/* quiet: nothing is shown. threads: for Host.threads; 0: as many as there are processors. Callbacks may be called
- * from any thread. The caller frees it by cli_host_free, which ends an unfinished progress line. */
-Host *cli_host(bool quiet, int threads);
-void cli_host_free(Host *h); /* NULL is allowed */
+typedef struct Progress {
+  FILE *to;
+  bool terminal, quiet;
+  bool drawn;         /* a bar stands on the current line */
+  char what[64];      /* whose bar it is */
+  double start, last; /* seconds: of the bar, of what was last shown of it */
+  Host host;
+} Progress;
 
-int cli_processors(void);
+/* to: stderr, or another stream in tests; whether it is a terminal is found out. p must outlive its host.
+ * Call from one thread at a time. */
+void progress_init(Progress *p, FILE *to, bool quiet, int threads);
+const Host *progress_host(const Progress *p);
 
-/* The first Ctrl-C asks running work to stop (Host.cancelled); a second one ends the program at once. */
-void cli_catch_interrupt(void);
-bool cli_interrupted(void);
+/* One line of the bar without its end, as it would be drawn: for a share done of 0..1, seconds since its start.
+ * Writes at most n bytes. */
+void progress_format(char *buf, size_t n, const char *what, double done, const char *detail, double seconds);
 
 #endif
