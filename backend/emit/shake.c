@@ -354,15 +354,22 @@ static const char *with_comment(const Chunk *c, const char *text) {
   return q == text ? p : q; /* the head comment stays behind: it speaks of the file */
 }
 
+/* Whether an empty line stands between two chunks in the source; `after` is the end of the first. */
+static bool empty_line_between(const char *after, const char *from) {
+  int lines = after[-1] == '\n';
+  for (const char *p = after; p < from && isspace((unsigned char)*p); p++) lines += *p == '\n';
+  return lines >= 2;
+}
+
 static void print_chunks(const Shaker *s, StrBuf *out) {
   int file = -1;
   const char *after = NULL; /* end of the chunk printed last */
   for (int i = 0; i < s->n_chunks; i++) {
     const Chunk *c = &s->chunk[i];
     if (!c->needed) continue;
-    const char *text = embedded_text(s->files[c->file]), *from = with_comment(c, text);
+    const char *from = with_comment(c, embedded_text(s->files[c->file]));
     if (c->file != file) sb_printf(out, "\n/* -- %s -- */\n", s->files[c->file]);
-    if (c->file != file || !after || skip_space(after) != from || from - after > 1) sb_putc(out, '\n');
+    if (c->file != file || skip_space(after) != from || empty_line_between(after, from)) sb_putc(out, '\n');
     sb_write(out, from, (size_t)(c->s + c->n - from));
     if (c->s[c->n - 1] != '\n') sb_putc(out, '\n');
     file = c->file;

@@ -199,6 +199,9 @@ static int write_outputs(file_handle f) {
 }
 
 /* Outside of main, with a name of its own, so that profilers can tell the inference from the test. */
+#ifdef __GNUC__
+__attribute__((noinline))
+#endif
 void selftest_run(const model_context *ctx);
 void selftest_run(const model_context *ctx) { model_run(ctx); }
 
