@@ -1,0 +1,32 @@
+/* Calibration: the range of every value of a float graph on training images, as int8 is to hold it. */
+#ifndef PASSES_CALIBRATE_H
+#define PASSES_CALIBRATE_H
+
+#include "ir/graph.h"
+#include "ir/step.h"
+#include "runtime/data/dataset.h"
+
+typedef enum CalMethod {
+  CAL_MINMAX,     /* everything seen */
+  CAL_PERCENTILE, /* all but the share of outermost elements, on either side */
+  CAL_MSE         /* the range with the least squared error: rounding inside, clipping outside */
+} CalMethod;
+
+typedef struct CalOptions {
+  CalMethod method;
+  double percentile; /* CAL_PERCENTILE: 99.99 leaves 0.01 % out on either side */
+  uint32_t images;   /* from the front of the training split */
+} CalOptions;
+
+typedef struct CalRange {
+  float lo, hi;     /* contain 0 */
+  bool seen;        /* false: no float value, or never computed (the rest is 0) */
+  double clipped;   /* share of elements outside */
+  double snr;       /* dB: signal to error when the value alone is rounded to 256 steps of this range; 0: unknown */
+} CalRange;
+
+/* out[v] for each value; constants have the range of their data. The graph's outputs always get all that was
+ * seen. Non-finite activations and constants are refused with the location of what computes them. */
+bool calibrate(const Graph *g, const Dataset *ds, const CalOptions *o, const Host *host, CalRange *out, Diag *d);
+
+#endif

@@ -1,0 +1,99 @@
+/* distill: retrain a graph, with the original as teacher where there is one.
+ *
+ *   loss = (1 - mix) * cross entropy with the labels + mix * T^2 * KL(teacher at T || student at T)   (Hinton 2015)
+ *
+ * SGD with Nesterov momentum, cosine learning rate, flips and crops as the design allows. Afterwards the statistics of
+ * BatchNormalization, which lag behind the weights, are estimated anew on training images as they are. A graph
+ * without BatchNormalization is trained all the same. Never looks at validation or test images.
+ */
+#include "passes/pass.h"
+
+#include <stdio.h>
+
+#include "runtime/engine/engine.h"
+
+PassFn pass_distill;
+
+typedef struct DistillOptions {
+  TrainOptions train;
+  uint32_t bn_images;
+} DistillOptions;
+
+static bool number(const char *params, const char *key, double lo, double hi, double *v, Diag *d) {
+  bool bad = false;
+  double got = pass_param_num(params, key, *v, &bad);
+  char text[64] = "";
+  if (!pass_param(params, key, text, sizeof text)) return true;
+  FAIL_IF(bad || !(got >= lo && got <= hi), d, NULL, "distill: %s=%s, want a number from %g to %g", key, text, lo, hi);
+  *v = got;
+  return true;
+}
+
+/* Images to see: given, or epochs (which may be fractions) times the training split. */
+static bool parse_amount(const char *params, const Dataset *ds, TrainOptions *t, Diag *d) {
+  double images = 0, epochs = 0;
+  TRY(number(params, "images", 1, 1e12, &images, d));
+  TRY(number(params, "epochs", 1e-6, 1e6, &epochs, d));
+  FAIL_IF(images > 0 && epochs > 0, d, NULL, "distill: want images or epochs, not both");
+  if (images > 0) t->images = (int64_t)images;
+  if (epochs > 0) t->images = (int64_t)(epochs * ds->train.n + 0.5);
+  if (epochs > 0 && t->images < 1) t->images = 1;
+  return true;
+}
+
+static bool parse_options(const char *params, const PassCtx *ctx, DistillOptions *o, Diag *d) {
+  TrainOptions *t = &o->train;
+  train_options_default(t);
+  double lr = (double)t->lr, batch = t->batch, temperature = 4, mix = ctx->teacher ? 0.9 : 0, decay = (double)t->weight_decay;
+  double flip = ctx->data->spec.flip, crop = ctx->data->spec.crop, seed = (double)ctx->seed, warmup = (double)t->warmup,
+         momentum = (double)t->momentum, bn = 4096;
+  TRY(parse_amount(params, ctx->data, t, d));
+  TRY(number(params, "lr", 0, 100, &lr, d));
+  TRY(number(params, "batch", 1, 65536, &batch, d));
+  TRY(number(params, "temperature", 0.01, 1000, &temperature, d));
+  TRY(number(params, "mix", 0, 1, &mix, d));
+  TRY(number(params, "decay", 0, 1, &decay, d));
+  TRY(number(params, "momentum", 0, 1, &momentum, d));
+  TRY(number(params, "warmup", 0, 1, &warmup, d));
+  TRY(number(params, "flip", 0, 1, &flip, d));
+  TRY(number(params, "crop", 0, 1024, &crop, d));
+  TRY(number(params, "seed", 0, 9007199254740992.0, &seed, d));
+  TRY(number(params, "bn_images", 0, 1e9, &bn, d));
+  FAIL_IF(mix > 0 && !ctx->teacher, d, NULL, "distill: mix=%g, but there is no teacher", mix);
+  t->lr = (float)lr, t->batch = (int)batch, t->temperature = (float)temperature, t->mix = (float)mix;
+  t->weight_decay = (float)decay, t->momentum = (float)momentum, t->warmup = (float)warmup;
+  t->flip = flip != 0, t->crop = (int)crop, t->seed = (uint64_t)seed;
+  t->threads = ctx->host && ctx->host->threads > 0 ? ctx->host->threads : 1;
+  o->bn_images = (uint32_t)bn < ctx->data->train.n ? (uint32_t)bn : ctx->data->train.n;
+  return true;
+}
+
+static bool has_bn(const Graph *g) {
+  for (NodeId i = 0; i < g->n_nodes; i++)
+    if (g->nodes[i].op == OP_batch_normalization) return true;
+  return false;
+}
+
+static void tell(const TrainResult *r, const Host *host) {
+  char line[160];
+  snprintf(line, sizeof line, "distill: %lld images in %.1f s, loss %.4f, accuracy on what was trained %.2f %%",
+           (long long)r->images, r->seconds, r->loss, 100 * r->train_accuracy);
+  if (host && host->log) host->log(host->ctx, line);
+}
+
+Graph *pass_distill(const Graph *g, const PassCtx *ctx, Diag *d) {
+  DistillOptions o;
+  if (!ctx->data || ctx->data->train.n == 0) {
+    diag_error(d, NULL, "distill: no training images");
+    return NULL;
+  }
+  if (!parse_options(ctx->params ? ctx->params : "", ctx, &o, d)) return NULL;
+  TrainResult result = {0};
+  Graph *trained = train_graph(g, o.train.mix > 0 ? ctx->teacher : NULL, ctx->data, &o.train, ctx->host, &result, d);
+  if (!trained) return NULL;
+  tell(&result, ctx->host);
+  if (o.bn_images == 0 || !has_bn(trained)) return trained;
+  Graph *done = reestimate_bn(trained, ctx->data, o.bn_images, ctx->host, d);
+  graph_free(trained);
+  return done;
+}

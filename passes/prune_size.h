@@ -1,0 +1,28 @@
+/* What a partly pruned graph would cost, estimated without building it (passes/prune_size.c). */
+#ifndef PASSES_PRUNE_SIZE_H
+#define PASSES_PRUNE_SIZE_H
+
+#include "ir/cost.h"
+#include "passes/channels.h"
+
+enum { RES_MACS, RES_PARAMS, RES_FLASH, RES_RAM, RES_CYCLES, RES_COUNT };
+
+/* Estimates by resource. MACs and parameters are exact; flash is that of the constants; RAM the largest sum of
+ * values alive at once; cycles are MACs. */
+typedef struct Sizes {
+  double v[RES_COUNT];
+  NodeId peak; /* the node during which RAM is highest */
+} Sizes;
+
+typedef struct Sizer Sizer;
+/* precision: element type of the deployed values and weights, DT_I8 or DT_F32. c must outlive it. */
+Sizer *sizer_new(const Channels *c, DType precision);
+void sizer_free(Sizer *s);
+/* Take unit u out, or put it back: each at most once in turn. */
+void sizer_remove(Sizer *s, uint32_t u);
+void sizer_restore(Sizer *s, uint32_t u);
+Sizes sizer_sizes(Sizer *s);
+/* Bytes alive during node n, as of the last sizer_sizes. */
+double sizer_live(const Sizer *s, NodeId n);
+
+#endif

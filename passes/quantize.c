@@ -1,0 +1,439 @@
+/* quantize: a float graph to int8, with TFLite's semantics.
+ *
+ *   prepare (quant_prepare.c) -> calibrate (calibrate.c) -> scales, one for each class of values -> rewrite
+ *
+ *   weights     per output channel, symmetric (FullyConnected also per tensor); bias int32
+ *   own scale   Conv, Add, Mul, Relu, ReduceMean, ...: the output's calibrated range
+ *   fixed       Softmax and Sigmoid 1/256 and -128, Tanh 1/128 and 0 (TFLite's specification)
+ *   shared      pools and moves have their input's; Concat, Max and Min one for all inputs and the output (an
+ *               input whose scale is fixed to another is requantized)
+ *
+ * An operator without int8 form is computed in float32 between Dequantize and Quantize, with a warning. The
+ * graph has been through bnfuse and fuse, so that an activation clips the range of what it is fused into.
+ */
+#include "passes/quantize.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "ir/base/mem.h"
+#include "ir/base/strbuf.h"
+#include "passes/calibrate.h"
+#include "passes/pass.h"
+
+PassFn pass_quantize;
+
+typedef enum Kind { KIND_FLOAT, KIND_WEIGHTS, KIND_OWN, KIND_SHARE, KIND_JOIN } Kind;
+
+/* An operator that is not here has no int8 form. */
+static const Kind op_kind[OP_COUNT] = {
+    [OP_conv] = KIND_WEIGHTS,   [OP_depthwise_conv] = KIND_WEIGHTS, [OP_fully_connected] = KIND_WEIGHTS,
+    [OP_add] = KIND_OWN,        [OP_sub] = KIND_OWN,                [OP_mul] = KIND_OWN,
+    [OP_relu] = KIND_OWN,       [OP_clip] = KIND_OWN,               [OP_leaky_relu] = KIND_OWN,
+    [OP_sigmoid] = KIND_OWN,    [OP_tanh] = KIND_OWN,               [OP_softmax] = KIND_OWN,
+    [OP_reduce_mean] = KIND_OWN, [OP_max_pool] = KIND_SHARE,        [OP_average_pool] = KIND_SHARE,
+    [OP_reshape] = KIND_SHARE,  [OP_transpose] = KIND_SHARE,        [OP_pad] = KIND_SHARE,
+    [OP_slice] = KIND_SHARE,    [OP_gather] = KIND_SHARE,           [OP_concat] = KIND_JOIN,
+    [OP_max] = KIND_JOIN,       [OP_min] = KIND_JOIN,
+};
+
+typedef enum Io { IO_INT8, IO_UINT8, IO_FLOAT } Io;
+
+typedef struct QuantOptions {
+  CalOptions cal;
+  Io io;
+  bool fc_per_tensor, report;
+} QuantOptions;
+
+typedef struct Class {
+  ValId parent;
+  float lo, hi;
+  bool known, fixed;
+  Affine affine; /* fixed */
+} Class;
+
+typedef struct Quantizer {
+  QuantOptions o;
+  const Graph *g; /* prepared */
+  Graph *to;
+  CalRange *range; /* [n_vals], as the three below */
+  Class *cls;
+  ValId *code, *real; /* a value's int8 form, and its float32 (or untouched) form, in `to` */
+  InputCodes input;
+  const Host *host;
+  Diag *d;
+} Quantizer;
+
+/* ---- classes of values with one scale */
+
+static ValId class_root(const Quantizer *q, ValId v) {
+  while (q->cls[v].parent != v) v = q->cls[v].parent;
+  return v;
+}
+
+static Class *class_of(const Quantizer *q, ValId v) { return &q->cls[class_root(q, v)]; }
+
+static void class_unite(Quantizer *q, ValId a, ValId b) {
+  a = class_root(q, a), b = class_root(q, b);
+  if (a == b) return;
+  Class *x = &q->cls[a], *y = &q->cls[b];
+  y->parent = a;
+  x->lo = fminf(x->lo, y->lo), x->hi = fmaxf(x->hi, y->hi);
+  x->known = x->known || y->known;
+  if (!x->fixed && y->fixed) x->affine = y->affine;
+  x->fixed = x->fixed || y->fixed;
+}
+
+static void class_fix(Quantizer *q, ValId v, Affine a) {
+  Class *c = class_of(q, v);
+  c->fixed = c->known = true;
+  c->affine = a;
+}
+
+static Affine class_affine(const Quantizer *q, ValId v) {
+  const Class *c = class_of(q, v);
+  return c->fixed ? c->affine : affine_of_range(c->lo, c->hi);
+}
+
+static bool affine_equal(Affine a, Affine b) { return a.scale == b.scale && a.zero == b.zero; }
+
+static bool is_real(const Graph *g, ValId v) { return v != NO_VAL && graph_val(g, v)->dtype == DT_F32; }
+
+static Kind node_kind(const Graph *g, const Node *n) {
+  Kind k = op_kind[n->op];
+  if (!is_real(g, n->in[0]) || !is_real(g, n->out[0])) return KIND_FLOAT;
+  if (k == KIND_WEIGHTS && !(val_is_const(g, n->in[1]) && (n->n_in < 3 || val_is_const(g, n->in[2])))) return KIND_FLOAT;
+  int rank = graph_val(g, n->in[0])->shape.rank;
+  if (n->op == OP_softmax && CATTRS(n, softmax)->axis != -1 && CATTRS(n, softmax)->axis != rank - 1) return KIND_FLOAT;
+  return k;
+}
+
+/* Inputs and output of a Concat, Max or Min share a scale, but for inputs whose scale is fixed to another. */
+static void join_classes(Quantizer *q, const Node *n) {
+  bool all_fixed = true, same = true;
+  for (uint32_t i = 0; i < n->n_in; i++) {
+    const Class *c = class_of(q, n->in[i]);
+    all_fixed = all_fixed && c->fixed;
+    same = same && c->fixed && affine_equal(c->affine, class_affine(q, n->in[0]));
+  }
+  for (uint32_t i = 0; i < n->n_in; i++)
+    if (!class_of(q, n->in[i])->fixed || (all_fixed && same)) class_unite(q, n->out[0], n->in[i]);
+}
+
+static void node_classes(Quantizer *q, const Node *n) {
+  ValId y = n->out[0];
+  Kind k = node_kind(q->g, n);
+  if (k == KIND_SHARE) class_unite(q, n->in[0], y);
+  if (k == KIND_JOIN) join_classes(q, n);
+  if (k == KIND_OWN && (n->op == OP_softmax || n->op == OP_sigmoid)) class_fix(q, y, (Affine){1.0f / 256, -128});
+  if (k == KIND_OWN && n->op == OP_tanh) class_fix(q, y, (Affine){1.0f / 128, 0});
+  if (k == KIND_SHARE && n->op == OP_pad) { /* the constant must have a code */
+    Class *c = class_of(q, y);
+    c->lo = fminf(c->lo, CATTRS(n, pad)->value), c->hi = fmaxf(c->hi, CATTRS(n, pad)->value);
+  }
+}
+
+static void build_classes(Quantizer *q) {
+  for (ValId v = 1; v < q->g->n_vals; v++)
+    q->cls[v] = (Class){.parent = v, .lo = q->range[v].lo, .hi = q->range[v].hi, .known = q->range[v].seen};
+  if (q->input.exact && q->g->n_inputs == 1) class_fix(q, q->g->inputs[0], q->input.i8);
+  for (NodeId i = 0; i < q->g->n_nodes; i++) node_classes(q, &q->g->nodes[i]);
+}
+
+/* ---- values in the new graph */
+
+static void set_affine(Graph *g, ValId v, Affine a) { graph_set_quant(g, v, 1, 0, &a.scale, &a.zero); }
+
+static ValId put_quantize(Quantizer *q, ValId x, DType to, Affine a, const char *name, const Loc *loc) {
+  quantize_attrs attrs = {.to = (int32_t)to};
+  ValId y = graph_node1(q->to, OP_quantize, &attrs, x, name, loc, q->d);
+  if (y != NO_VAL) set_affine(q->to, y, a);
+  return y;
+}
+
+static ValId const_codes(Quantizer *q, ValId v, Affine a) {
+  const Value *c = graph_val(q->g, v);
+  int64_t n = shape_count(&c->shape);
+  int8_t *code = mem_alloc_aligned((size_t)n, 64);
+  affine_quantize(a, val_data(q->g, v), n, code);
+  ValId id = graph_const(q->to, c->name, DT_I8, &c->shape, blob_adopt(code, (size_t)n));
+  set_affine(q->to, id, a);
+  return id;
+}
+
+/* The value as int8, in the scale of its class. NO_VAL: reported at loc. */
+static ValId as_code(Quantizer *q, ValId v, const Loc *loc) {
+  if (q->code[v] != NO_VAL) return q->code[v];
+  const char *name = graph_val(q->g, v)->name;
+  if (!class_of(q, v)->known) {
+    diag_error(q->d, loc, "quantize: no range is known of \"%s\": the engine computes no such value", name ? name : "");
+    return NO_VAL;
+  }
+  Affine a = class_affine(q, v);
+  q->code[v] = val_is_const(q->g, v) ? const_codes(q, v, a) : put_quantize(q, q->real[v], DT_I8, a, name, loc);
+  return q->code[v];
+}
+
+/* The same in another scale. */
+static ValId as_code_in(Quantizer *q, ValId v, Affine a, const Loc *loc) {
+  if (val_is_const(q->g, v)) return const_codes(q, v, a);
+  ValId x = as_code(q, v, loc);
+  if (x == NO_VAL || affine_equal(class_affine(q, v), a)) return x;
+  return put_quantize(q, x, DT_I8, a, graph_val(q->g, v)->name, loc);
+}
+
+/* The value as float32, or as it is when it was never real. */
+static ValId as_real(Quantizer *q, ValId v, const Loc *loc) {
+  if (v == NO_VAL || q->real[v] != NO_VAL) return v == NO_VAL ? NO_VAL : q->real[v];
+  const Value *x = graph_val(q->g, v);
+  if (x->blob)
+    q->real[v] = graph_const(q->to, x->name, x->dtype, &x->shape, blob_ref(x->blob));
+  else
+    q->real[v] = graph_node1(q->to, OP_dequantize, NULL, q->code[v], x->name, loc, q->d);
+  return q->real[v];
+}
+
+/* ---- nodes */
+
+static bool finish(Quantizer *q, const Node *n, ValId y) {
+  if (y == NO_VAL) return false;
+  set_affine(q->to, y, class_affine(q, n->out[0]));
+  q->code[n->out[0]] = y;
+  return true;
+}
+
+static bool all_finite(const Graph *g, ValId v, const char *what, const Loc *loc, Diag *d) {
+  const float *x = val_data(g, v);
+  int64_t n = shape_count(&graph_val(g, v)->shape);
+  for (int64_t i = 0; i < n; i++)
+    FAIL_IF(!isfinite(x[i]), d, loc, "quantize: element %lld of the %s is %g, want finite numbers", (long long)i, what,
+            (double)x[i]);
+  return true;
+}
+
+static WeightView weight_view(const Graph *g, const Node *n) {
+  const Shape *s = &graph_val(g, n->in[1])->shape;
+  bool innermost = n->op == OP_depthwise_conv;
+  WeightView v = {.w = val_data(g, n->in[1]), .outs = s->d[innermost ? 3 : 0]};
+  v.each = shape_count(s) / v.outs;
+  v.step_out = innermost ? 1 : v.each;
+  v.step_in = innermost ? v.outs : 1;
+  return v;
+}
+
+/* Constants in[1] and in[2] of the new node. */
+static void quantize_params(Quantizer *q, const Node *n, const WeightView *v, ValId in[3]) {
+  const Value *w = graph_val(q->g, n->in[1]);
+  bool has_bias = n->n_in > 2, per_channel = !(q->o.fc_per_tensor && n->op == OP_fully_connected);
+  float in_scale = class_affine(q, n->in[0]).scale;
+  int8_t *qw = mem_alloc_aligned((size_t)(v->outs * v->each), 64);
+  float *scale = mem_array((size_t)v->outs, sizeof *scale);
+  int32_t *zero = mem_array((size_t)v->outs, sizeof *zero), *qb = mem_alloc_aligned((size_t)v->outs * sizeof *qb, 64);
+  weights_quantize(v, per_channel, has_bias ? val_data(q->g, n->in[2]) : NULL, in_scale, qw, scale, qb);
+  int scales = per_channel ? (int)v->outs : 1;
+  in[1] = graph_const(q->to, w->name, DT_I8, &w->shape, blob_adopt(qw, (size_t)(v->outs * v->each)));
+  graph_set_quant(q->to, in[1], scales, n->op == OP_depthwise_conv ? 3 : 0, scale, zero);
+  if (has_bias) {
+    const Value *b = graph_val(q->g, n->in[2]);
+    for (int64_t o = 0; o < v->outs; o++) scale[o] *= in_scale;
+    in[2] = graph_const_data(q->to, b->name, DT_I32, &b->shape, qb);
+    graph_set_quant(q->to, in[2], scales, 0, scale, zero);
+  }
+  mem_free(qb);
+  mem_free(scale);
+  mem_free(zero);
+}
+
+static bool emit_weights(Quantizer *q, const Node *n, const Loc *loc) {
+  TRY(all_finite(q->g, n->in[1], "weights", loc, q->d));
+  if (n->n_in > 2) TRY(all_finite(q->g, n->in[2], "bias", loc, q->d));
+  ValId in[3] = {as_code(q, n->in[0], loc)};
+  if (in[0] == NO_VAL) return false;
+  WeightView v = weight_view(q->g, n);
+  quantize_params(q, n, &v, in);
+  return finish(q, n, graph_node(q->to, n->op, n->attrs, in, n->n_in, graph_val(q->g, n->out[0])->name, loc, q->d));
+}
+
+/* Everything else on codes: real inputs as int8, others (a Gather's indices) as they are. */
+static bool emit_codes(Quantizer *q, const Node *n, Kind kind, const Loc *loc) {
+  ValId *in = mem_array(n->n_in, sizeof *in), y = NO_VAL;
+  Affine a = class_affine(q, n->out[0]);
+  bool ok = true;
+  for (uint32_t i = 0; ok && i < n->n_in; i++) {
+    if (!is_real(q->g, n->in[i]))
+      in[i] = as_real(q, n->in[i], loc);
+    else
+      in[i] = kind == KIND_JOIN ? as_code_in(q, n->in[i], a, loc) : as_code(q, n->in[i], loc);
+    ok = in[i] != NO_VAL;
+  }
+  if (ok) y = graph_node(q->to, n->op, n->attrs, in, n->n_in, graph_val(q->g, n->out[0])->name, loc, q->d);
+  mem_free(in);
+  return finish(q, n, y);
+}
+
+static bool emit_real(Quantizer *q, const Node *n, const Loc *loc) {
+  ValId *in = mem_array(n->n_in, sizeof *in);
+  bool real = false;
+  for (uint32_t i = 0; i < n->n_in; i++) {
+    in[i] = as_real(q, n->in[i], loc);
+    real = real || is_real(q->g, n->in[i]);
+  }
+  if (real) diag_warn(q->d, loc, "quantize: %s is computed in float32: it has no int8 form", op_info(n->op)->name);
+  ValId y = graph_node(q->to, n->op, n->attrs, in, n->n_in, graph_val(q->g, n->out[0])->name, loc, q->d);
+  q->real[n->out[0]] = y;
+  mem_free(in);
+  return y != NO_VAL;
+}
+
+static bool emit_node(Quantizer *q, const Node *n) {
+  Loc loc = n->loc;
+  loc.pass = "quantize";
+  Kind kind = node_kind(q->g, n);
+  if (kind == KIND_FLOAT) return emit_real(q, n, &loc);
+  if (!class_of(q, n->out[0])->known)
+    return diag_error(q->d, &loc, "quantize: no range is known of this output: the engine does not compute it");
+  return kind == KIND_WEIGHTS ? emit_weights(q, n, &loc) : emit_codes(q, n, kind, &loc);
+}
+
+/* ---- inputs and outputs */
+
+static Affine as_u8(Affine a) { return (Affine){a.scale, a.zero + 128}; }
+
+static bool emit_input(Quantizer *q, ValId v) {
+  const Value *x = graph_val(q->g, v);
+  if (x->dtype != DT_F32 || q->o.io == IO_FLOAT) {
+    q->real[v] = graph_input(q->to, x->name, x->dtype, &x->shape);
+    return true;
+  }
+  Affine a = class_affine(q, v);
+  ValId in = graph_input(q->to, x->name, q->o.io == IO_UINT8 ? DT_U8 : DT_I8, &x->shape);
+  set_affine(q->to, in, q->o.io == IO_UINT8 ? as_u8(a) : a);
+  q->code[v] = in;
+  if (q->o.io == IO_UINT8) {
+    Loc loc = {.file = q->g->name, .name = x->name, .pass = "quantize"};
+    q->code[v] = put_quantize(q, in, DT_I8, a, x->name, &loc);
+  }
+  return q->code[v] != NO_VAL;
+}
+
+static bool emit_output(Quantizer *q, ValId v) {
+  const Node *n = graph_def(q->g, v);
+  Loc loc = n ? n->loc : (Loc){.file = q->g->name, .name = graph_val(q->g, v)->name};
+  loc.pass = "quantize";
+  ValId y = is_real(q->g, v) && q->o.io != IO_FLOAT ? as_code(q, v, &loc) : as_real(q, v, &loc);
+  if (y != NO_VAL && is_real(q->g, v) && q->o.io == IO_UINT8)
+    y = put_quantize(q, y, DT_U8, as_u8(class_affine(q, v)), graph_val(q->g, v)->name, &loc);
+  if (y != NO_VAL) graph_output(q->to, y);
+  return y != NO_VAL;
+}
+
+static void report_value(const Quantizer *q, ValId v, StrBuf *line) {
+  const CalRange *r = &q->range[v];
+  Affine a = class_affine(q, v);
+  const char *name = graph_val(q->g, v)->name;
+  sb_clear(line);
+  sb_printf(line, "quantize: %-32s %10.4g .. %-10.4g scale %.6g zero %d, clipped %.4f %%, ", name ? name : "?", (double)r->lo,
+            (double)r->hi, (double)a.scale, (int)a.zero, 100 * r->clipped);
+  if (r->snr > 0)
+    sb_printf(line, "%.1f dB", r->snr);
+  else
+    sb_puts(line, "fixed or constant");
+  q->host->log(q->host->ctx, sb_str(line));
+}
+
+static void report(const Quantizer *q) {
+  StrBuf line = {0};
+  for (ValId v = 1; v < q->g->n_vals; v++)
+    if (q->code[v] != NO_VAL && !val_is_const(q->g, v)) report_value(q, v, &line);
+  sb_free(&line);
+}
+
+static bool rewrite_int8(Quantizer *q) {
+  const Graph *g = q->g;
+  bool ok = true;
+  for (uint32_t i = 0; ok && i < g->n_inputs; i++) ok = emit_input(q, g->inputs[i]);
+  for (NodeId i = 0; ok && i < g->n_nodes; i++) ok = emit_node(q, &g->nodes[i]);
+  for (uint32_t i = 0; ok && i < g->n_outputs; i++) ok = emit_output(q, g->outputs[i]);
+  if (ok && q->o.report && q->host && q->host->log) report(q);
+  return ok;
+}
+
+/* ---- the pass */
+
+static bool parse_choice(const char *params, const char *key, const char *const *names, int *out, Diag *d) {
+  char text[64];
+  if (!pass_param(params, key, text, sizeof text)) return true;
+  for (int i = 0; names[i]; i++) {
+    if (strcmp(text, names[i]) == 0) {
+      *out = i;
+      return true;
+    }
+  }
+  StrBuf all = {0};
+  for (int i = 0; names[i]; i++) sb_printf(&all, "%s%s", i ? ", " : "", names[i]);
+  diag_error(d, NULL, "quantize: %s=%s, want one of %s", key, text, sb_str(&all));
+  sb_free(&all);
+  return false;
+}
+
+static bool parse_options(const char *params, QuantOptions *o, Diag *d) {
+  static const char *const methods[] = {"minmax", "percentile", "mse", NULL}, *const ios[] = {"int8", "uint8", "float", NULL},
+                           *const fcs[] = {"channel", "tensor", NULL};
+  int method = CAL_MSE, io = IO_INT8, fc = 0;
+  bool bad = false;
+  TRY(parse_choice(params, "method", methods, &method, d));
+  TRY(parse_choice(params, "io", ios, &io, d));
+  TRY(parse_choice(params, "fc", fcs, &fc, d));
+  double images = pass_param_num(params, "images", 512, &bad), percentile = pass_param_num(params, "percentile", 99.99, &bad);
+  double tell = pass_param_num(params, "report", 0, &bad);
+  FAIL_IF(bad || !(images >= 1 && images < 1e9), d, NULL, "quantize: want images=N of at least 1");
+  FAIL_IF(!(percentile > 50 && percentile <= 100), d, NULL, "quantize: percentile=%g, want more than 50, at most 100",
+          percentile);
+  *o = (QuantOptions){.cal = {(CalMethod)method, percentile, (uint32_t)images}, .io = (Io)io, .fc_per_tensor = fc == 1,
+                      .report = tell != 0};
+  return true;
+}
+
+static bool check_float(const Graph *g, Diag *d) {
+  for (NodeId i = 0; i < g->n_nodes; i++)
+    FAIL_IF(graph_val(g, g->nodes[i].out[0])->quant.n > 0, d, &g->nodes[i].loc, "quantize: the graph is quantized already");
+  return true;
+}
+
+static Graph *quantize_prepared(Quantizer *q, const Dataset *ds) {
+  uint32_t n = q->g->n_vals;
+  q->range = mem_array(n, sizeof *q->range);
+  q->cls = mem_array(n, sizeof *q->cls);
+  q->code = mem_array(n, sizeof *q->code);
+  q->real = mem_array(n, sizeof *q->real);
+  q->to = graph_new(q->g->name);
+  bool ok = calibrate(q->g, ds, &q->o.cal, q->host, q->range, q->d);
+  if (ok) {
+    build_classes(q);
+    ok = rewrite_int8(q);
+  }
+  Graph *done = q->to;
+  if (!ok) graph_free(done);
+  mem_free(q->range);
+  mem_free(q->cls);
+  mem_free(q->code);
+  mem_free(q->real);
+  return ok ? done : NULL;
+}
+
+Graph *pass_quantize(const Graph *g, const PassCtx *ctx, Diag *d) {
+  Quantizer q = {.host = ctx->host, .d = d};
+  Dataset ds;
+  if (!ctx->data || ctx->data->train.n == 0) {
+    diag_error(d, NULL, "quantize: no calibration images");
+    return NULL;
+  }
+  if (!parse_options(ctx->params, &q.o, d) || !check_float(g, d)) return NULL;
+  Graph *ready = quant_prepare(g, ctx->data, &ds, &q.input, d);
+  if (!ready) return NULL;
+  if (q.o.cal.images > ds.train.n) q.o.cal.images = ds.train.n;
+  q.g = ready;
+  Graph *done = quantize_prepared(&q, &ds);
+  graph_free(ready);
+  return done;
+}
