@@ -19,9 +19,12 @@ typedef struct SessionOptions {
   int batch; /* examples per step */
   int threads;
   bool training; /* allocate gradients */
+  bool keep;     /* keep every activation and gradient, run all nodes, fuse nothing (statistics, tests) */
+  bool input_gradient; /* the input's gradient too */
 } SessionOptions;
 
-/* g: symbolic or fixed batch; f32. A final Softmax is cut off: outputs are then logits (session_logits).
+/* g: symbolic or fixed batch; f32. A final Softmax is cut off: outputs are then logits
+ * (with opt->keep it is computed too). One input; the last output counts.
  * NULL: reported (an operator that is not differentiable, with its location). g must outlive the session. */
 Session *session_new(const Graph *g, const SessionOptions *opt, Diag *d);
 void session_free(Session *s);
@@ -41,6 +44,8 @@ typedef struct Sgd {
   float lr, momentum, weight_decay;
   bool nesterov; /* weight decay is not applied to BatchNormalization's parameters nor biases */
 } Sgd;
+/* w -= lr * step, all parameters: v = momentum * v + (grad + decay * w); step = v, or with Nesterov grad + momentum * v
+ * (torch.optim.SGD). */
 void session_sgd(Session *s, const Sgd *o);
 
 /* A new graph with the session's parameters as new blobs. */

@@ -1,0 +1,62 @@
+/* Elementwise operators of one input, training. One body; each operator is a row: its value from x, and its
+ * derivative from x and y. FakeQuant's gradient is straight-through: 1 inside the grid's range, 0 outside
+ * (Bengio et al. 2013; Jacob et al. 2018, section 3).
+ */
+#include "runtime/engine/op_call.h"
+
+#include <math.h>
+
+static bool plan_unary(OpPlan *p, Diag *d) {
+  (void)p, (void)d;
+  return true;
+}
+
+static int64_t elements(const OpCall *c) { return items(c) * out_val(c)->item; }
+
+static float fake_quant(const fake_quant_attrs *a, float x) {
+  float q = roundf(x / a->scale) + (float)a->zero;
+  q = q < (float)a->lo ? (float)a->lo : q > (float)a->hi ? (float)a->hi : q;
+  return (q - (float)a->zero) * a->scale;
+}
+
+static float fake_quant_slope(const fake_quant_attrs *a, float x) {
+  float q = x / a->scale + (float)a->zero;
+  return q >= (float)a->lo - 0.5f && q <= (float)a->hi + 0.5f ? 1 : 0;
+}
+
+/* ident, value from X, slope from X and Y; P: the operator's attributes */
+#define UNARY_ROWS(R)                                                                   \
+  R(relu, X > 0 ? X : 0, Y > 0 ? 1.0f : 0.0f)                                           \
+  R(clip, X<P->lo ? P->lo : X> P->hi ? P->hi : X, X > P->lo && X < P->hi ? 1.0f : 0.0f) \
+  R(leaky_relu, X < 0 ? P->alpha * X : X, X < 0 ? P->alpha : 1.0f)                      \
+  R(sigmoid, 1 / (1 + expf(-X)), Y * (1 - Y))                                           \
+  R(tanh, tanhf(X), 1 - Y * Y)                                                          \
+  R(fake_quant, fake_quant(P, X), fake_quant_slope(P, X))
+
+#define X x[i]
+#define Y y[i]
+#define P attrs
+
+#define DEFINE(ident, value, slope)                                                         \
+  bool plan_##ident(OpPlan *p, Diag *d) { return plan_unary(p, d); }                        \
+  void fwd_##ident(const OpCall *c) {                                                       \
+    const ident##_attrs *attrs = CATTRS(c->n, ident);                                       \
+    (void)attrs;                                                                            \
+    const float *restrict x = in_x(c, 0);                                                   \
+    float *restrict y = out_x(c);                                                           \
+    int64_t n = elements(c);                                                                \
+    for (int64_t i = 0; i < n; i++) y[i] = value;                                           \
+  }                                                                                         \
+  void bwd_##ident(const OpCall *c) {                                                       \
+    const ident##_attrs *attrs = CATTRS(c->n, ident);                                       \
+    (void)attrs;                                                                            \
+    const float *restrict x = in_x(c, 0), *restrict y = out_x(c), *restrict dy = out_dx(c); \
+    (void)x, (void)y;                                                                       \
+    float *restrict dx = in_dx(c, 0);                                                       \
+    if (!dx) return;                                                                        \
+    bool add = in_add(c, 0);                                                                \
+    int64_t n = elements(c);                                                                \
+    for (int64_t i = 0; i < n; i++) dx[i] = (add ? dx[i] : 0) + dy[i] * (slope);            \
+  }
+
+UNARY_ROWS(DEFINE)

@@ -1,0 +1,210 @@
+/* From nodes to tasks and buffers.
+ *
+ *   forward:  node 0 phase 0, phase 1 | node 1 | ...        backward: the same nodes the other way round
+ *   groups:   [bn.1 conv relu add bn.0] [bn.1 conv ...      cut before every later phase and around nodes without batch
+ *
+ * A shard goes through a group tile by tile, so values of one group are in use at the same time: buffers may share
+ * memory only when their groups do not meet. Without training every node is a group of its own, so that memory is
+ * reused; in training all activations are kept for the backward pass and gradients share memory.
+ */
+#include "runtime/engine/op_call.h"
+
+#include "ir/base/mem.h"
+
+#include <string.h>
+
+enum { ALIGN = 16, TILE_FLOATS = 65536 };
+
+#define NODIFF_ROW(ident) {NULL, NULL, NULL},
+#define DIFF_ROW(ident)   {plan_##ident, fwd_##ident, bwd_##ident},
+#define A(kind, field, def, doc)
+#define OP(ident, name, mn, mx, no, traits, cls, diff, doc, attrs) diff##_ROW(ident)
+const EngineOp engine_ops[] = {
+#include "ir/ops.def"
+};
+#undef OP
+#undef A
+
+static int64_t aligned(int64_t n) { return (n + ALIGN - 1) / ALIGN * ALIGN; }
+
+static float *floats(int64_t n) {
+  float *p = mem_alloc_aligned((size_t)aligned(n ? n : 1) * sizeof(float), 64);
+  memset(p, 0, (size_t)aligned(n ? n : 1) * sizeof(float));
+  return p;
+}
+
+/* -- tasks -- */
+
+static void add_task(Session *s, bool backward, NodeId node, int phase) {
+  Task **list = backward ? &s->backward : &s->forward;
+  int *n = backward ? &s->n_backward : &s->n_forward;
+  const Task *last = *n ? &(*list)[*n - 1] : NULL;
+  bool solo = !s->nodes[node].batched, after_solo = last && !s->nodes[last->node].batched;
+  bool barrier = !last || phase > 0 || solo || after_solo || !s->opt.training;
+  (*list)[*n] = (Task){.node = node, .phase = phase, .barrier = barrier};
+  (*list)[*n].group = last ? last->group + barrier : 0;
+  ++*n;
+}
+
+static bool plan_node(Session *s, NodeId i, OpPlan *p, Diag *d) {
+  *p = (OpPlan){.s = s, .n = &s->g->nodes[i], .st = &s->nodes[i], .fwd_phases = 1, .bwd_phases = 1};
+  TRY(engine_ops[p->n->op].plan(p, d));
+  if (p->scratch > s->scratch_size) s->scratch_size = p->scratch;
+  p->st->state_size = aligned(p->state);
+  p->st->parts_size = p->parts;
+  p->st->state = floats(p->st->state_size * SHARDS);
+  p->st->parts = mem_array((size_t)(p->parts * SHARDS), sizeof(double));
+  return true;
+}
+
+static bool plan_all(Session *s, Diag *d) {
+  uint32_t n = s->g->n_nodes;
+  OpPlan *plans = mem_array(n, sizeof *plans);
+  bool ok = true;
+  for (NodeId i = 0; i < n && ok; i++)
+    if (s->nodes[i].live) ok = plan_node(s, i, &plans[i], d);
+  int total_f = 0, total_b = 0;
+  for (NodeId i = 0; i < n && ok; i++) total_f += plans[i].fwd_phases, total_b += plans[i].bwd_phases;
+  s->forward = mem_array((size_t)total_f, sizeof(Task));
+  s->backward = mem_array((size_t)total_b, sizeof(Task));
+  for (NodeId i = 0; i < n && ok; i++)
+    for (int p = 0; s->nodes[i].live && p < plans[i].fwd_phases; p++) add_task(s, false, i, p);
+  for (NodeId i = n; ok && s->opt.training && i-- > 0;)
+    for (int p = 0; s->nodes[i].live && s->nodes[i].needs && p < plans[i].bwd_phases; p++)
+      add_task(s, true, i, p);
+  mem_free(plans);
+  return ok;
+}
+
+/* Examples at a time: as many as keep the group's largest value within TILE_FLOATS. */
+static void set_tiles(Session *s, Task *t, int n) {
+  for (int a = 0, b; a < n; a = b) {
+    int64_t most = 1;
+    for (b = a; b < n && t[b].group == t[a].group; b++) {
+      int64_t item = s->vals[s->nodes[t[b].node].out].item;
+      if (item > most) most = item;
+    }
+    int tile = (int)(TILE_FLOATS / most > 1 ? TILE_FLOATS / most : 1);
+    for (int i = a; i < b; i++) t[i].tile = tile;
+  }
+}
+
+/* -- lifetimes -- */
+
+static void extend(Interval *v, int group) {
+  if (group < v->first) v->first = group;
+  if (group > v->last) v->last = group;
+}
+
+/* Which groups use each root's activation (forward) or gradient (backward). */
+static void lifetimes(const Session *s, bool backward, Interval *live) {
+  const Task *t = backward ? s->backward : s->forward;
+  int n = backward ? s->n_backward : s->n_forward;
+  for (int i = 0; i < n; i++) {
+    const Node *node = &s->g->nodes[t[i].node];
+    extend(&live[s->vals[s->nodes[t[i].node].out].root], t[i].group);
+    for (uint32_t k = 0; k < node->n_in; k++) extend(&live[s->vals[node->in[k]].root], t[i].group);
+  }
+  int end = n ? t[n - 1].group + 1 : 0;
+  if (backward) {
+    extend(&live[s->vals[s->logits].root], -1); /* written before the first task */
+    extend(&live[s->vals[s->input].root], end);
+  } else {
+    extend(&live[s->vals[s->logits].root], end);
+    extend(&live[s->vals[s->input].root], -1);
+  }
+  for (ValId v = 1; v < s->g->n_vals; v++) {
+    if (live[v].last < live[v].first) continue;
+    if (s->opt.keep || (!backward && s->opt.training)) extend(&live[v], -1), extend(&live[v], end);
+  }
+}
+
+/* Place the batched roots' activations or gradients into one pool. */
+static float *place(Session *s, bool backward) {
+  uint32_t n = s->g->n_vals;
+  Interval *live = mem_array(n, sizeof *live), *used = mem_array(n, sizeof *used);
+  ValId *owner = mem_array(n, sizeof *owner);
+  int count = 0;
+  for (ValId v = 0; v < n; v++) live[v] = (Interval){.first = INT32_MAX, .last = INT32_MIN};
+  lifetimes(s, backward, live);
+  for (ValId v = 1; v < n; v++) {
+    if (live[v].last < live[v].first || !s->vals[v].batched || s->vals[v].root != v) continue;
+    if (backward && !s->vals[v].needs) continue;
+    live[v].size = s->vals[v].item * s->opt.batch;
+    owner[count] = v;
+    used[count++] = live[v];
+  }
+  float *pool = floats(place_intervals(used, count));
+  for (int i = 0; i < count; i++)
+    *(backward ? &s->vals[owner[i]].dx : &s->vals[owner[i]].x) = pool + used[i].offset;
+  mem_free(live);
+  mem_free(used);
+  mem_free(owner);
+  return pool;
+}
+
+/* -- shared values -- */
+
+/* Shared value v is computed or updated by the session itself. */
+static bool is_fixed(const Session *s, ValId v) {
+  const Value *x = &s->g->vals[v];
+  if (s->vals[v].batched || s->vals[v].root != v || x->dtype != DT_F32 || s->vals[v].needs) return false;
+  return s->vals[v].stat || (x->def != NO_NODE && s->nodes[x->def].live);
+}
+
+static bool is_flat(const Session *s, ValId v) {
+  return s->vals[v].needs && !s->vals[v].batched && s->vals[v].root == v;
+}
+
+static void place_shared(Session *s) {
+  int64_t fixed = 0;
+  s->segments = mem_array(s->g->n_vals, sizeof *s->segments);
+  for (ValId v = 1; v < s->g->n_vals; v++) {
+    if (is_fixed(s, v)) fixed += aligned(s->vals[v].item);
+    if (!is_flat(s, v)) continue;
+    s->vals[v].offset = s->total;
+    s->segments[s->n_segments++] = (Segment){v, s->total, s->vals[v].item};
+    s->total += aligned(s->vals[v].item);
+  }
+  s->fixed = floats(fixed);
+  s->params = floats(s->total);
+  if (s->opt.training) {
+    s->grads = floats(s->total);
+    s->velocity = floats(s->total);
+    s->shard_grads = floats(s->total * SHARDS);
+  }
+  fixed = 0;
+  for (ValId v = 1; v < s->g->n_vals; v++) {
+    SVal *e = &s->vals[v];
+    const Value *x = &s->g->vals[v];
+    if (is_fixed(s, v))
+      e->x = s->fixed + fixed, fixed += aligned(e->item);
+    else if (is_flat(s, v))
+      e->x = s->params + e->offset, e->dx = s->grads + e->offset;
+    else if (x->blob && x->dtype == DT_F32)
+      e->x = (float *)(uintptr_t)val_data(s->g, v); /* only read */
+    else
+      continue;
+    if (x->blob && (is_fixed(s, v) || is_flat(s, v)))
+      memcpy(e->x, val_data(s->g, v), (size_t)e->item * sizeof(float));
+  }
+}
+
+bool session_schedule(Session *s, Diag *d) {
+  TRY(plan_all(s, d));
+  set_tiles(s, s->forward, s->n_forward);
+  set_tiles(s, s->backward, s->n_backward);
+  s->activations = place(s, false);
+  if (s->opt.training) s->gradients = place(s, true);
+  place_shared(s);
+  for (ValId v = 1; v < s->g->n_vals; v++) {
+    const SVal *root = &s->vals[s->vals[v].root];
+    s->vals[v].x = root->x;
+    s->vals[v].dx = root->dx;
+    s->vals[v].offset = root->offset;
+  }
+  int threads = pool_threads(s->pool);
+  s->scratch = mem_array((size_t)threads, sizeof *s->scratch);
+  for (int i = 0; i < threads; i++) s->scratch[i] = floats(s->scratch_size);
+  return true;
+}

@@ -1,0 +1,118 @@
+/* Inside a Session: its values, nodes and schedule. For the engine's own files only.
+ *
+ *   graph --classify--> values (batched, shared, parameters) --plan--> nodes --schedule--> tasks --place--> buffers
+ *
+ * A value is batched ([N, item], one item per example) or shared (the same for all examples: constants and what is
+ * computed from constants alone). The step's examples are cut into SHARDS contiguous runs, fixed by their number alone.
+ * A thread takes a shard through a whole group of tasks, a tile (a few examples) at a time so that the tile stays in
+ * its cache; groups end at barriers, which operators ask for by having several phases (batch statistics).
+ * Gradients of shared values are summed per shard, then over shards in order: same bytes with any number of threads.
+ */
+#ifndef RUNTIME_ENGINE_SESSION_H
+#define RUNTIME_ENGINE_SESSION_H
+
+#include "runtime/engine/engine.h"
+#include "runtime/engine/pool.h"
+
+enum { SHARDS = 8 };
+
+typedef struct SVal {
+  float *x;  /* values: [batch][item] or [item]; NULL: not materialised (fused away, dead) */
+  float *dx; /* gradient, same layout; NULL: not wanted */
+  int64_t item;
+  int64_t offset;      /* shared with gradient: in the flat arrays */
+  ValId root;          /* the value whose storage this one shares (Reshape); itself otherwise */
+  bool batched, needs; /* needs: a gradient is computed */
+  bool param;          /* trainable constant */
+  bool decay;          /* weight decay applies */
+  bool stat;           /* running statistic: a constant that the session updates */
+  bool by_shards,
+      by_one; /* shared: read by batched nodes, by nodes without batch (which use shard 0's place) */
+} SVal;
+
+typedef struct SNode {
+  Act act;       /* activation at the output: the node's own, or a Relu fused into it */
+  ValId out;     /* where the output goes */
+  bool live;     /* runs: not fused away, not dead */
+  bool reaches;  /* the logits depend on it */
+  bool batched;  /* output is batched: runs per shard; otherwise once */
+  bool needs;    /* has a backward */
+  bool *add;     /* per input: the gradient is added to (not the first to be written in backward order) */
+  float *state;  /* [SHARDS][state_size] floats that last from forward to backward */
+  double *parts; /* [SHARDS][parts_size] partial sums between phases */
+  int64_t state_size, parts_size;
+} SNode;
+
+typedef struct Task {
+  NodeId node;
+  int phase;
+  bool barrier; /* begins a group: all shards must have finished the task before */
+  int group;
+  int tile; /* examples at a time through the group */
+} Task;
+
+/* A shared value with a gradient, in the flat arrays. */
+typedef struct Segment {
+  ValId val;
+  int64_t offset, count;
+} Segment;
+
+struct Session {
+  const Graph *from; /* the caller's graph; ids of the interface are its */
+  Graph *own;        /* with symbolic batch, where `from` is fixed; NULL otherwise */
+  const Graph *g;    /* own or from */
+  ValId *map;        /* from's ids to g's; NULL: the same */
+  SessionOptions opt;
+  Pool *pool;
+  bool pool_owned;
+  SVal *vals;
+  SNode *nodes;
+  Task *forward, *backward;
+  int n_forward, n_backward;
+  ValId input, logits;
+  int classes;
+  int n;      /* examples of the last forward */
+  bool train; /* mode of the last forward */
+  float bn_momentum;
+  float *activations, *gradients;   /* pools of batched values */
+  float *params, *grads, *velocity; /* flat, [total] */
+  float *shard_grads;               /* [SHARDS][total] */
+  float *fixed;                     /* shared values without gradient that the session computes or updates */
+  Segment *segments;                /* by offset */
+  int n_segments;
+  int64_t total;
+  float **scratch; /* per thread */
+  int64_t scratch_size;
+};
+
+/* Examples of shard k of n: [shard_begin(k), shard_begin(k + 1)). */
+static inline int shard_count(int n) { return n < SHARDS ? n : SHARDS; }
+static inline int shard_begin(int n, int k) { return (int)((int64_t)n * k / shard_count(n)); }
+
+/* -- classify.c: facts of each value and node -- */
+bool session_classify(Session *s, Diag *d);
+/* -- schedule.c: plans of the operators, tasks, buffers -- */
+bool session_schedule(Session *s, Diag *d);
+/* -- place.c: offsets that let values with disjoint lifetimes share memory -- */
+typedef struct Interval {
+  int64_t size;    /* floats */
+  int first, last; /* steps at which it is live, both included */
+  int64_t offset;  /* (written) */
+} Interval;
+/* Returns the floats needed in all. Greedy by size, lowest offset that fits. */
+int64_t place_intervals(Interval *v, int n);
+
+/* Shared values whose gradient has an overlap of readers of both kinds are zeroed first, then only added to. */
+static inline bool val_zeroed(const SVal *v) { return !v->batched && v->by_shards && v->by_one; }
+
+/* The session on a pool that its caller shares among sessions. */
+Session *session_new_on(const Graph *g, const SessionOptions *opt, Pool *pool, Diag *d);
+Pool *session_pool(const Session *s);
+/* Where the caller may write the next step's input itself: [batch][item]; pass it to session_forward. */
+float *session_input(Session *s);
+const Shape *session_input_shape(const Session *s);
+int session_classes(const Session *s);
+/* Share of the new batch in BatchNormalization's running statistics (0.1 unless set). */
+void session_bn_momentum(Session *s, float momentum);
+
+#endif
