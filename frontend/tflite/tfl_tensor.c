@@ -24,11 +24,14 @@ const char *tfl_type_name(uint8_t type) {
   return type < sizeof types / sizeof types[0] ? types[type].name : "an unknown type";
 }
 
-/* The model as tensors name it: kept for messages and the text form, without control characters. */
+/* The tensor's name for messages and the text form, without control characters. Of a fused operator's name, a list
+ * of all that went into it ("relu;conv;bias"), the first part is kept. */
 static const char *read_name(Tfl *m, const FbTable *t) {
   size_t n;
   const char *s = fb_string(t, TENSOR_NAME, &n);
   if (!s) return "";
+  const char *end = memchr(s, ';', n);
+  if (end && end > s) n = (size_t)(end - s);
   char *copy = arena_strndup(m->g->arena, s, n < 200 ? n : 200);
   for (char *c = copy; *c; c++)
     if ((unsigned char)*c < 32 || *c == 127) *c = '?';

@@ -1,0 +1,263 @@
+/* Reading an ONNX file into an OxModel: see onnx_model.h.
+ *
+ *   ModelProto: ir_version 1, graph 7, opset_import 8
+ *   GraphProto: node 1, name 2, initializer 5, input 11, output 12, sparse_initializer 15
+ *   NodeProto:  input 1, output 2, name 3, op_type 4, attribute 5, domain 7
+ *   AttributeProto: name 1, f 2, i 3, s 4, t 5, floats 7, ints 8, type 20
+ *
+ * Source: onnx.proto of ONNX 1.17. Fields that we do not know are passed over, as the format wants it.
+ */
+#include "frontend/onnx/onnx_model.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "ir/base/mem.h"
+
+#define GROW(array, n, cap)                                      \
+  do {                                                           \
+    void *grown_ = (array);                                      \
+    mem_grow(&grown_, &(cap), (size_t)(n) + 1, sizeof *(array)); \
+    (array) = grown_;                                            \
+  } while (0)
+
+bool ox_corrupt(OxModel *m) {
+  diag_error(m->d, &(Loc){.file = m->path}, "is damaged, cut off, or no ONNX model: %s, at byte %zu of %zu",
+             m->w.what, m->w.at, m->w.n);
+  return false;
+}
+
+/* A string of the file, 0-ended, without control characters. */
+static const char *text(OxModel *m, WireBytes s) {
+  char *copy = arena_strndup(m->arena, s.n ? (const char *)s.p : "", s.n);
+  for (char *c = copy; *c; c++)
+    if ((unsigned char)*c < 32 || *c == 127) *c = '?';
+  return copy;
+}
+
+/* -- values by name -- */
+
+static uint32_t slot_of(const OxModel *m, const char *name) {
+  uint32_t h = 2166136261u; /* FNV-1a */
+  for (const char *c = name; *c; c++) h = (h ^ (unsigned char)*c) * 16777619u;
+  uint32_t i = h & (m->n_slots - 1);
+  while (m->slots[i] && strcmp(m->values[m->slots[i]].name, name) != 0) i = (i + 1) & (m->n_slots - 1);
+  return i;
+}
+
+static void grow_slots(OxModel *m) {
+  mem_free(m->slots);
+  m->n_slots = m->n_slots ? m->n_slots * 2 : 64;
+  m->slots = mem_array(m->n_slots, sizeof *m->slots);
+  for (uint32_t v = 1; v < m->n_values; v++) m->slots[slot_of(m, m->values[v].name)] = v;
+}
+
+static uint32_t new_value(OxModel *m, const char *name) {
+  GROW(m->values, m->n_values, m->cap_values);
+  m->values[m->n_values] = (OxValue){.name = name, .producer = -1};
+  return m->n_values++;
+}
+
+/* The value of that name, made when it is new; 0 for an empty name. */
+static uint32_t intern(OxModel *m, WireBytes s) {
+  if (s.n == 0) return 0;
+  const char *name = text(m, s);
+  if (m->n_values * 2 >= m->n_slots) grow_slots(m);
+  uint32_t slot = slot_of(m, name);
+  if (!m->slots[slot]) m->slots[slot] = new_value(m, name);
+  return m->slots[slot];
+}
+
+/* -- nodes -- */
+
+static void read_attr(OxModel *m, WireBytes body, OxAttr *a) {
+  *a = (OxAttr){.name = "", .body = body};
+  WireField f;
+  while (wire_next(&m->w, &body, &f)) {
+    switch (f.id) {
+    case 1:
+      if (wire_is(&m->w, &f, WIRE_BYTES)) a->name = text(m, f.bytes);
+      break;
+    case 2:
+      if (wire_is(&m->w, &f, WIRE_32)) a->f = wire_f32(f.v);
+      break;
+    case 3:
+      if (wire_is(&m->w, &f, WIRE_VARINT)) a->i = (int64_t)f.v;
+      break;
+    case 4:
+      if (wire_is(&m->w, &f, WIRE_BYTES)) a->s = f.bytes;
+      break;
+    case 5:
+      if (wire_is(&m->w, &f, WIRE_BYTES)) a->t = f.bytes;
+      break;
+    case 20:
+      if (wire_is(&m->w, &f, WIRE_VARINT)) a->type = f.v < 100 ? (int)f.v : 99;
+      break;
+    default: break;
+    }
+  }
+}
+
+/* How many inputs, outputs and attributes the node has. */
+static void count_node(OxModel *m, WireBytes body, OxNode *n) {
+  WireField f;
+  while (wire_next(&m->w, &body, &f)) {
+    n->n_in += f.id == 1;
+    n->n_out += f.id == 2;
+    n->n_attrs += f.id == 5;
+  }
+  n->in = arena_array(m->arena, n->n_in, sizeof *n->in);
+  n->out = arena_array(m->arena, n->n_out, sizeof *n->out);
+  n->attrs = arena_array(m->arena, n->n_attrs, sizeof *n->attrs);
+}
+
+static bool add_output(OxModel *m, uint32_t v) {
+  OxValue *val = &m->values[v];
+  if (v == 0) return true;
+  FAIL_IF(val->producer >= 0, m->d, &(Loc){.file = m->path},
+          "\"%s\" is computed twice, by nodes %" PRId64 " and %u; want one node per value", val->name,
+          val->producer, m->n_nodes);
+  val->producer = m->n_nodes;
+  return true;
+}
+
+static bool read_node(OxModel *m, WireBytes body) {
+  OxNode n = {.name = "", .op = "", .domain = ""};
+  count_node(m, body, &n);
+  uint32_t in = 0, out = 0, attr = 0;
+  WireField f;
+  while (wire_next(&m->w, &body, &f)) {
+    if (f.id < 1 || f.id > 7 || f.id == 6) continue;
+    if (!wire_is(&m->w, &f, WIRE_BYTES)) break;
+    switch (f.id) {
+    case 1: n.in[in++] = intern(m, f.bytes); break;
+    case 2:
+      n.out[out] = intern(m, f.bytes);
+      TRY(add_output(m, n.out[out++]));
+      break;
+    case 3: n.name = text(m, f.bytes); break;
+    case 4: n.op = text(m, f.bytes); break;
+    case 5: read_attr(m, f.bytes, &n.attrs[attr++]); break;
+    default: n.domain = text(m, f.bytes); break;
+    }
+  }
+  if (m->w.what) return false;
+  GROW(m->nodes, m->n_nodes, m->cap_nodes);
+  m->nodes[m->n_nodes++] = n;
+  return true;
+}
+
+/* -- the graph -- */
+
+/* Field `id` of a message, as bytes: the name of a tensor or a value. */
+static WireBytes bytes_field(OxModel *m, WireBytes body, uint32_t id) {
+  WireField f;
+  WireBytes found = {NULL, 0};
+  while (wire_next(&m->w, &body, &f))
+    if (f.id == id && wire_is(&m->w, &f, WIRE_BYTES)) found = f.bytes;
+  return found;
+}
+
+static bool read_initializer(OxModel *m, WireBytes body) {
+  uint32_t v = intern(m, bytes_field(m, body, 8));
+  if (m->w.what) return false;
+  FAIL_IF(v == 0, m->d, &(Loc){.file = m->path}, "has an initializer without a name");
+  FAIL_IF(m->values[v].init.p != NULL, m->d, &(Loc){.file = m->path}, "has two initializers named \"%s\"",
+          m->values[v].name);
+  m->values[v].init = body;
+  return true;
+}
+
+static bool read_input(OxModel *m, WireBytes body) {
+  uint32_t v = intern(m, bytes_field(m, body, 1));
+  if (m->w.what) return false;
+  FAIL_IF(v == 0 || m->values[v].is_input, m->d, &(Loc){.file = m->path},
+          "has an input without a name, or twice");
+  m->values[v].is_input = true;
+  m->values[v].info = body;
+  GROW(m->inputs, m->n_inputs, m->cap_inputs);
+  m->inputs[m->n_inputs++] = v;
+  return true;
+}
+
+static bool read_output(OxModel *m, WireBytes body) {
+  uint32_t v = intern(m, bytes_field(m, body, 1));
+  if (m->w.what) return false;
+  FAIL_IF(v == 0, m->d, &(Loc){.file = m->path}, "has an output without a name");
+  GROW(m->outputs, m->n_outputs, m->cap_outputs);
+  m->outputs[m->n_outputs++] = v;
+  return true;
+}
+
+static bool read_graph(OxModel *m, WireBytes body) {
+  WireField f;
+  while (wire_next(&m->w, &body, &f)) {
+    bool known = f.id == 1 || f.id == 2 || f.id == 5 || f.id == 11 || f.id == 12 || f.id == 15;
+    if (!known) continue;
+    if (!wire_is(&m->w, &f, WIRE_BYTES)) return false;
+    switch (f.id) {
+    case 1: TRY(read_node(m, f.bytes)); break;
+    case 2: m->name = text(m, f.bytes); break;
+    case 5: TRY(read_initializer(m, f.bytes)); break;
+    case 11: TRY(read_input(m, f.bytes)); break;
+    case 12: TRY(read_output(m, f.bytes)); break;
+    default: return diag_error(m->d, &(Loc){.file = m->path}, "has sparse initializers; want dense ones");
+    }
+  }
+  return !m->w.what;
+}
+
+/* -- the model -- */
+
+static void read_opset(OxModel *m, WireBytes body) {
+  WireField f;
+  WireBytes domain = {NULL, 0};
+  int64_t version = 0;
+  while (wire_next(&m->w, &body, &f)) {
+    if (f.id == 1 && wire_is(&m->w, &f, WIRE_BYTES)) domain = f.bytes;
+    if (f.id == 2 && wire_is(&m->w, &f, WIRE_VARINT)) version = (int64_t)f.v;
+  }
+  if (domain.n == 0 || wire_str_is(domain, "ai.onnx")) m->opset = version;
+}
+
+static bool check_model(OxModel *m, WireBytes graph) {
+  Loc loc = {.file = m->path};
+  FAIL_IF(!graph.p, m->d, &loc, "is no ONNX model: it has no graph");
+  FAIL_IF(m->ir_version < 3, m->d, &loc, "has ONNX IR version %" PRId64 "; supported are 3 and later",
+          m->ir_version);
+  if (m->opset < 6) {
+    diag_error(m->d, &loc, "has opset %" PRId64 "; supported are 6 and later", m->opset);
+    diag_hint(m->d, "convert it with onnx.version_converter, or export it again");
+    return false;
+  }
+  return true;
+}
+
+static bool read_model(OxModel *m) {
+  WireBytes body = {m->w.base, m->w.n}, graph = {NULL, 0};
+  WireField f;
+  while (wire_next(&m->w, &body, &f)) {
+    if (f.id == 1 && wire_is(&m->w, &f, WIRE_VARINT)) m->ir_version = (int64_t)f.v;
+    if (f.id == 7 && wire_is(&m->w, &f, WIRE_BYTES)) graph = f.bytes;
+    if (f.id == 8 && wire_is(&m->w, &f, WIRE_BYTES)) read_opset(m, f.bytes);
+  }
+  if (m->w.what) return ox_corrupt(m);
+  TRY(check_model(m, graph));
+  new_value(m, "");
+  if (read_graph(m, graph)) return true;
+  return m->w.what ? ox_corrupt(m) : false;
+}
+
+bool ox_read(OxModel *m) {
+  m->w = (Wire){.base = blob_raw(m->bytes), .n = blob_size(m->bytes)};
+  m->name = "";
+  return read_model(m);
+}
+
+void ox_free(OxModel *m) {
+  mem_free(m->nodes);
+  mem_free(m->values);
+  mem_free(m->inputs);
+  mem_free(m->outputs);
+  mem_free(m->slots);
+}

@@ -1,0 +1,84 @@
+/* What import functions of ONNX operators work with: one node, its inputs as values of a graph under construction.
+ *
+ *   OxCall -> ox_import_X (ops.def) -> nodes in c->g, c->out[]
+ *
+ * c->g is the model's graph, or, where all inputs are constants, a small one that is evaluated at once: import
+ * functions do not care. They return false after a report; the outputs are then broken, and what reads them is
+ * passed over without a further message, so that one import shows every independent fault.
+ *
+ * The symbolic batch in shape arithmetic: Shape gives the sentinel OX_BATCH where the batch stands; operators that
+ * only move elements carry it along; Reshape turns it into the batch again; everything else refuses it.
+ */
+#ifndef FRONTEND_ONNX_ONNX_OP_H
+#define FRONTEND_ONNX_ONNX_OP_H
+
+#include "frontend/onnx/onnx_model.h"
+
+#define OX_BATCH (INT64_MIN + 7)
+
+typedef enum OxKind { OX_DATA, OX_MOVE, OX_SHAPE } OxKind;
+
+typedef struct OxCall {
+  OxModel *m;
+  Graph *g;
+  const OxNode *node;
+  Loc loc;
+  ValId *in; /* n_in; NO_VAL: left out */
+  uint32_t n_in;
+  ValId *out;  /* as many as the node has; set by the import function; NO_VAL: not wanted */
+  bool failed; /* an attribute was not what it should be (reported) */
+} OxCall;
+
+typedef bool OxImport(OxCall *c);
+
+/* -- onnx_op.c -- */
+/* Report at the node; returns false. */
+#define ox_fail(c, ...)          diag_error((c)->m->d, &(c)->loc, __VA_ARGS__)
+#define OX_FAIL_IF(cond, c, ...) FAIL_IF(cond, (c)->m->d, &(c)->loc, __VA_ARGS__)
+
+/* Attributes, with what they are where absent. A wrong type sets c->failed. */
+const OxAttr *ox_attr(OxCall *c, const char *name, OxAttrType type);
+int64_t ox_int(OxCall *c, const char *name, int64_t otherwise);
+float ox_float(OxCall *c, const char *name, float otherwise);
+bool ox_string_is(OxCall *c, const char *name, const char *text, bool otherwise);
+/* A list of at most MAX_RANK * 2 integers; false where absent (or wrong: c->failed). */
+bool ox_ints(OxCall *c, const char *name, Ints *out);
+
+bool ox_has(const OxCall *c, uint32_t i);
+/* Input i, or a report and NO_VAL where it is left out. */
+ValId ox_in(OxCall *c, uint32_t i);
+/* Name of output i, "" where it is not wanted. */
+const char *ox_out_name(const OxCall *c, uint32_t i);
+/* Input i as a short constant list of integers. The sentinel is refused unless `batch`. */
+bool ox_const_ints(OxCall *c, uint32_t i, bool batch, Ints *out);
+/* Input i as one constant number. */
+bool ox_const_number(OxCall *c, uint32_t i, double *out);
+/* Axis that may count from the end, checked against the rank. */
+bool ox_axis(OxCall *c, int64_t axis, int32_t rank, int32_t *out);
+
+/* Append a node; its output is named after output 0 of the call, with a suffix unless that is NULL. */
+ValId ox_node(OxCall *c, OpKind op, const void *attrs, const ValId *in, uint32_t n_in, const char *suffix);
+/* The same with one input, as output 0 of the call. */
+bool ox_unary(OxCall *c, OpKind op, const void *attrs);
+/* v is output 0; false when it is NO_VAL. */
+bool ox_done(OxCall *c, ValId v);
+/* Reshape to a shape (the batch may be symbolic in front); x itself where nothing changes. */
+ValId ox_reshape(OxCall *c, ValId x, const Shape *to, const char *suffix);
+/* Transpose; perm as digits: "0231". */
+ValId ox_transpose(OxCall *c, ValId x, const char *perm, const char *suffix);
+/* A float32 constant in another order of axes, or its product with a factor, as a new constant. */
+ValId ox_const_transpose(OxCall *c, ValId x, const char *perm);
+ValId ox_const_scale(OxCall *c, ValId x, float factor);
+static inline Shape ox_shape(const OxCall *c, ValId v) { return graph_val(c->g, v)->shape; }
+static inline DType ox_type(const OxCall *c, ValId v) { return graph_val(c->g, v)->dtype; }
+/* True when an int64 constant holds the sentinel. */
+bool ox_has_batch(const Graph *g, ValId v);
+
+/* -- ops_*.c -- */
+#define YES(name, import, kind) OxImport ox_import_##import;
+#define NO(name, advice)
+#include "frontend/onnx/ops.def"
+#undef YES
+#undef NO
+
+#endif

@@ -1,0 +1,137 @@
+/* ONNX products with a matrix, and BatchNormalization: Gemm, MatMul.
+ *
+ *   x [..,K] with constant w [K,O]  -> FullyConnected with w^T [O,K] (alpha, beta, transB folded into constants)
+ *   anything else                   -> MatMul with Transposes and factors around
+ *
+ * Source: ONNX Gemm-7,-9,-11,-13, MatMul-1,-9,-13, BatchNormalization-7..15.
+ */
+#include "frontend/onnx/onnx_op.h"
+
+#include <inttypes.h>
+
+#include "ir/base/mem.h"
+
+static bool is_const_f32(const OxCall *c, ValId v, int rank) {
+  return val_is_const(c->g, v) && ox_type(c, v) == DT_F32 && ox_shape(c, v).rank == rank;
+}
+
+/* x * factor; x itself where the factor is 1. */
+static ValId scaled(OxCall *c, ValId x, float factor, const char *suffix) {
+  if (x == NO_VAL || factor == 1.0f) return x;
+  if (val_is_const(c->g, x) && ox_type(c, x) == DT_F32) return ox_const_scale(c, x, factor);
+  Shape scalar = {.rank = 0};
+  ValId in[2] = {x, graph_const_data(c->g, NULL, DT_F32, &scalar, &factor)};
+  return ox_node(c, OP_mul, NULL, in, 2, suffix);
+}
+
+static ValId fully_connected(OxCall *c, ValId x, ValId w, ValId bias, const char *suffix) {
+  ValId in[3] = {x, w, bias};
+  return ox_node(c, OP_fully_connected, NULL, in, 3, suffix);
+}
+
+/* Gemm's C as bias [O] of FullyConnected: a constant that is the same in every row. NO_VAL: it is none. */
+static ValId row_bias(OxCall *c, ValId v, int64_t outs, float beta) {
+  if (!val_is_const(c->g, v) || ox_type(c, v) != DT_F32) return NO_VAL;
+  Shape s = ox_shape(c, v), row = {1, {outs}};
+  int64_t count = shape_count(&s);
+  if (s.rank == 2 && s.d[0] != 1) return NO_VAL;
+  if (s.rank > 2 || (count != outs && count != 1)) return NO_VAL;
+  const float *from = val_data(c->g, v);
+  float *data = mem_alloc_aligned((size_t)outs * sizeof *data, 64);
+  for (int64_t i = 0; i < outs; i++) data[i] = from[count == 1 ? 0 : i] * beta;
+  return graph_const(c->g, graph_val(c->g, v)->name, DT_F32, &row,
+                     blob_adopt(data, (size_t)outs * sizeof *data));
+}
+
+/* A Gemm's matrices as they are multiplied. */
+typedef struct Gemm {
+  ValId a, b, bias; /* b: [O,K] where it is constant, [K,O] otherwise; NO_VAL bias: none */
+  bool const_b;
+  float alpha, beta;
+} Gemm;
+
+static bool read_gemm(OxCall *c, Gemm *p) {
+  p->a = ox_in(c, 0);
+  p->b = ox_in(c, 1);
+  TRY(p->a != NO_VAL && p->b != NO_VAL);
+  OX_FAIL_IF(ox_shape(c, p->a).rank != 2 || ox_shape(c, p->b).rank != 2, c,
+             "has inputs of %" PRId32 " and %" PRId32 " dimensions; want matrices", ox_shape(c, p->a).rank,
+             ox_shape(c, p->b).rank);
+  p->alpha = ox_float(c, "alpha", 1.0f);
+  p->beta = ox_float(c, "beta", 1.0f);
+  p->bias = ox_has(c, 2) ? c->in[2] : NO_VAL;
+  p->const_b = is_const_f32(c, p->b, 2);
+  bool trans_b = ox_int(c, "transB", 0) != 0;
+  if (ox_int(c, "transA", 0) != 0) p->a = ox_transpose(c, p->a, "10", "a");
+  if (p->const_b) {
+    if (!trans_b) p->b = ox_const_transpose(c, p->b, "10");
+    p->b = scaled(c, p->b, p->alpha, NULL);
+  } else if (trans_b) {
+    p->b = ox_transpose(c, p->b, "10", "b");
+  }
+  return p->a != NO_VAL && p->b != NO_VAL && !c->failed;
+}
+
+bool ox_import_gemm(OxCall *c) {
+  Gemm p;
+  TRY(read_gemm(c, &p));
+  ValId y, bias = NO_VAL;
+  if (p.const_b) {
+    if (p.bias != NO_VAL) bias = row_bias(c, p.bias, ox_shape(c, p.b).d[0], p.beta);
+    bool rest = p.bias != NO_VAL && bias == NO_VAL;
+    y = fully_connected(c, p.a, p.b, bias, rest ? "ab" : NULL);
+    if (!rest) return ox_done(c, y);
+  } else {
+    ValId in[2] = {p.a, p.b};
+    bool last = p.bias == NO_VAL && p.alpha == 1.0f;
+    y = ox_node(c, OP_matmul, NULL, in, 2, last ? NULL : "ab");
+    y = scaled(c, y, p.alpha, p.bias == NO_VAL ? NULL : "alpha_ab");
+    if (p.bias == NO_VAL) return ox_done(c, y);
+  }
+  ValId in[2] = {y, scaled(c, p.bias, p.beta, "beta_c")};
+  return ox_done(c, ox_node(c, OP_add, NULL, in, 2, NULL));
+}
+
+/* The shape without the axis that a vector was given. */
+static ValId drop_axis(OxCall *c, ValId v, int axis) {
+  if (v == NO_VAL) return NO_VAL;
+  Shape s = ox_shape(c, v), to = {0};
+  for (int i = 0; i < s.rank; i++)
+    if (i != axis) to.d[to.rank++] = s.d[i];
+  return ox_reshape(c, v, &to, NULL);
+}
+
+/* Vectors are matrices of one row (left) or one column (right), whose axis goes again from the result. */
+bool ox_import_matmul(OxCall *c) {
+  ValId in[2] = {ox_in(c, 0), ox_in(c, 1)};
+  TRY(in[0] != NO_VAL && in[1] != NO_VAL);
+  Shape x = ox_shape(c, in[0]), y = ox_shape(c, in[1]);
+  OX_FAIL_IF(x.rank == 0 || y.rank == 0, c, "has a scalar input; want at least vectors");
+  if (is_const_f32(c, in[1], 2))
+    return ox_done(c, fully_connected(c, in[0], ox_const_transpose(c, in[1], "10"), NO_VAL, NULL));
+  bool row = x.rank == 1, column = y.rank == 1;
+  if (row) in[0] = ox_reshape(c, in[0], &(Shape){2, {1, x.d[0]}}, "row");
+  if (column) in[1] = ox_reshape(c, in[1], &(Shape){2, {y.d[0], 1}}, "column");
+  ValId z = ox_node(c, OP_matmul, NULL, in, 2, row || column ? "product" : NULL);
+  if (column && z != NO_VAL) z = drop_axis(c, z, ox_shape(c, z).rank - 1);
+  if (row && z != NO_VAL) z = drop_axis(c, z, ox_shape(c, z).rank - (column ? 1 : 2));
+  return ox_done(c, z);
+}
+
+bool ox_import_batch_normalization(OxCall *c) {
+  ValId in[5];
+  for (uint32_t i = 0; i < 5; i++) {
+    in[i] = ox_in(c, i);
+    TRY(in[i] != NO_VAL);
+    OX_FAIL_IF(i > 0 && !val_is_const(c->g, in[i]), c, "parameter %u is computed; want a constant", i);
+  }
+  if (ox_int(c, "training_mode", 0) != 0 || (c->m->opset < 7 && ox_int(c, "is_test", 0) == 0)) {
+    ox_fail(c, "is in training mode");
+    diag_hint(c->m->d, "export the model for inference (model.eval())");
+    return false;
+  }
+  OX_FAIL_IF(ox_int(c, "spatial", 1) != 1, c, "has a mean per element (spatial=0), which is not supported");
+  OX_FAIL_IF(ox_shape(c, in[0]).rank < 2, c, "input has no channel axis; want [N,C,...]");
+  batch_normalization_attrs a = {.axis = 1, .epsilon = ox_float(c, "epsilon", 1e-5f)};
+  return ox_done(c, ox_node(c, OP_batch_normalization, &a, in, 5, NULL));
+}
