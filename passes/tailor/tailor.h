@@ -15,7 +15,7 @@
 #include "ir/cost.h"
 #include "ir/graph.h"
 #include "passes/steps/steps.h"
-#include "runtime/data/dataset.h"
+#include "passes/tailor/kinds.h"
 #include "runtime/engine/engine.h"
 
 /* Limits of one target; 0: none. Bytes, multiply-accumulates, weighted cycles, shares 0..1. */
@@ -26,11 +26,11 @@ typedef struct TailorLimits {
 } TailorLimits;
 
 typedef struct TailorTarget {
-  const char *name;      /* of the request */
+  const char *name; /* of the request */
   TailorLimits limits;
   DType precision;       /* DT_I8 or DT_F32 */
   const CostModel *cost; /* of its target and board */
-  const char *params;    /* canonical text that tells the deploy step what to build */
+  const char *params;    /* canonical text that tells `deploy` and `proof` what to build */
 } TailorTarget;
 
 /* What `deploy` (and `proof`) measured, as text artifacts of "key value" lines; -1: not known. */
@@ -41,56 +41,57 @@ typedef struct TailorMeasured {
 
 /* Accuracies on the test split. */
 typedef struct TailorProof {
-  Accuracy original, tailored, emitted; /* original float, tailored float, final as the emitted C computes it */
-  int64_t vectors, vectors_equal;       /* test inputs on which emitted C on the target and engine agree byte for byte */
+  Accuracy original, tailored,
+      emitted; /* original float, tailored float, final as the emitted C computes it */
+  int64_t vectors,
+      vectors_equal; /* test inputs on which emitted C on the target and engine agree byte for byte */
 } TailorProof;
 
 typedef struct TailorJob {
   const Graph *model;
-  const DataSpec *data;
+  TailorData *data;
+  Hash data_identity, test_identity; /* runtime/data/identity.h */
   /* The designer's freedom. */
-  bool may_prune, may_quantize;
-  const char *prune_params; /* "min=4,keep=a;b": for prune, without limits */
-  const char *input_params; /* how the device hands over the input: for the `raw` pass; "" : as floats */
-  TrainOptions retrain;     /* images or epochs 0: no retraining allowed */
-  uint32_t calibration;
+  bool may_prune, may_retrain;
+  const char *prune_params;               /* for the prune options, without limits: "min=0.1,keep=a;b" */
+  const char *finish_int8, *finish_float; /* passes from the retrained graph to the deployed one */
+  TrainOptions retrain;
   uint64_t seed;
 
   const TailorTarget *targets;
   int n_targets;
-  const StepKind *deploy; /* in: final graph, calibration inputs' identity; out: ART_FILES, ART_MEASURE */
-  const StepKind *proof;  /* in: original, tailored float, final graph; out: ART_MEASURE */
-  Hash test_identity;     /* of the test split, for the key of `proof` */
-  void *env;              /* handed to deploy and proof */
+  const StepKind
+      *deploy; /* in: final graph, target; params: the target's, then ",measure=size|all". out: files, measure
+                             (flash, ram, stack, instructions, estimates) */
+  const StepKind
+      *proof; /* in: final graph, target, test data; out: measure (n, correct, vectors, vectors_equal) */
+  void *env;  /* handed to deploy and proof */
   StepEnv *steps;
   const Host *host;
 } TailorJob;
 
 typedef struct TailorOutcome {
-  const char *name;
-  bool met;        /* all limits */
-  const char *why; /* what was missed and the nearest that can be met; "" when met */
-  Cost estimate;   /* by the cost model, of the final graph */
+  const TailorTarget *target;
+  bool met;          /* all limits and the floor */
+  bool delivered;    /* there is firmware */
+  const char *why;   /* what was missed, and the nearest that can be had; "" when met */
+  const char *start; /* the target whose model it was retrained from; "": the original; NULL: not retrained */
+  Cost cost;         /* of the final graph: MACs, parameters, and the model's estimates */
   TailorMeasured measured;
-  double val_original, val_tailored, val_final;
+  double val_float, val_final, floor; /* accuracy on validation; the floor asked for (0: none) */
   TailorProof proof;
-  const char *widths; /* the plan, as text */
-  const char *start;  /* the target whose model it was retrained from; NULL: the original */
-  Graph *final;       /* owned by the result */
-  Artifact files;     /* what deploy emitted */
-  double seconds;     /* spent in steps of this target alone */
-  bool delivered;     /* there is firmware */
+  Artifact final, files, plan; /* the deployed graph, what was emitted, the channels kept */
 } TailorOutcome;
 
 typedef struct TailorResult {
   Arena *arena;
   TailorOutcome *v; /* in the order of the job's targets */
   int n;
-  Cost original; /* MACs and parameters alone are meaningful */
-  double seconds;
+  int64_t macs, params; /* of the original */
+  double val_original;
 } TailorResult;
 
-/* false: something failed that is no missed limit (reported). A missed limit of one target leaves the others be. */
+/* false: something failed that is no missed limit (reported). A target that cannot be met leaves the others be. */
 bool tailor_run(const TailorJob *job, TailorResult *out, Diag *d);
 void tailor_result_free(TailorResult *r);
 

@@ -1,0 +1,316 @@
+/* The steps of tailoring; see kinds.h for what goes in and out.
+ *
+ * Each names the sources whose fingerprint is in its key: an edit of a pass repeats the steps that run it and
+ * what depends on their results, and no other.
+ */
+#include "passes/tailor/kinds.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "passes/prune.h"
+#include "passes/tailor/measure.h"
+
+/* ---- Data, opened late */
+
+bool tailor_data(TailorData *t, const Dataset **out, Diag *d) {
+  if (!t->open) TRY(dataset_open(t->spec, &t->ds, d));
+  t->open = true;
+  *out = &t->ds;
+  return true;
+}
+
+bool tailor_test_data(TailorData *t, const Split **out, Diag *d) {
+  FAIL_IF(!t->final, d, NULL, "the test split was asked for before searching was over: refused");
+  if (!t->test_open) TRY(dataset_open_test(t->spec, &t->test, d));
+  t->test_open = true;
+  *out = &t->test;
+  return true;
+}
+
+void tailor_data_close(TailorData *t) {
+  if (t->open) dataset_close(&t->ds);
+  if (t->test_open) split_close(&t->test);
+  t->open = t->test_open = false;
+}
+
+/* ---- Helpers */
+
+static const TailorStepEnv *env_of(const StepCall *c) { return c->env; }
+
+/* Publish g (freed) as output i. */
+static bool put_graph(Graph *g, Artifact *out, int *n_out) {
+  if (!g) return false;
+  out[(*n_out)++] = artifact_from_graph(g);
+  graph_free(g);
+  return true;
+}
+
+static PassCtx pass_ctx(const StepCall *c) {
+  return (PassCtx){.params = c->params, .cost = env_of(c)->cost, .host = c->host, .seed = c->seed};
+}
+
+/* The text of a plan artifact, NUL-terminated. */
+static char *plan_text(Arena *a, const Artifact *plan) {
+  return arena_strndup(a, blob_raw(plan->bytes), blob_size(plan->bytes));
+}
+
+/* ---- prepare, finish: a pipeline of passes */
+
+static bool run_pipeline(const StepCall *c, bool needs_data, Artifact *out, int *n_out, Diag *d) {
+  Graph *g = artifact_graph(&c->in[0], d);
+  PassCtx ctx = pass_ctx(c);
+  ctx.params = "";
+  bool ok = g != NULL && (!needs_data || tailor_data(env_of(c)->data, &ctx.data, d));
+  PipelineOptions opt = {.verify_each = true};
+  Graph *done = ok ? pipeline_run(g, c->params, &ctx, &opt, d) : NULL;
+  graph_free(g);
+  return put_graph(done, out, n_out);
+}
+
+static bool run_prepare(const StepCall *c, Artifact *out, int *n_out, Diag *d) {
+  return run_pipeline(c, false, out, n_out, d);
+}
+
+static bool run_finish(const StepCall *c, Artifact *out, int *n_out, Diag *d) {
+  return run_pipeline(c, true, out, n_out, d);
+}
+
+/* ---- importance, plan, prune */
+
+static bool run_importance(const StepCall *c, Artifact *out, int *n_out, Diag *d) {
+  Arena *a = arena_new();
+  Graph *g = artifact_graph(&c->in[0], d);
+  PassCtx ctx = pass_ctx(c);
+  PruneOptions o;
+  Channels ch = {0};
+  bool ok = g && prune_options_parse(c->params, a, &o, d) && tailor_data(env_of(c)->data, &ctx.data, d);
+  ok = ok && channels_find(g, o.keep, &ch, d);
+  Blob *scores = ok ? prune_importance(&ch, &o, &ctx, d) : NULL;
+  if (scores) out[(*n_out)++] = artifact_from_blob(ART_SENSITIVITY, scores);
+  channels_free(&ch);
+  graph_free(g);
+  arena_free(a);
+  return scores != NULL;
+}
+
+static void put_plan(const Channels *ch, const PrunePlan *p, Artifact *out, int *n_out) {
+  StrBuf text = {0}, m = {0};
+  prune_plan_print(ch, p, &text);
+  out[(*n_out)++] = artifact_from_bytes(ART_PLAN, sb_str(&text), text.len);
+  sb_free(&text);
+  measure_put_int(&m, "met", p->met);
+  measure_put_int(&m, "flash", p->after.flash);
+  measure_put_int(&m, "ram", p->after.ram);
+  measure_put_int(&m, "macs", p->after.macs);
+  measure_put_int(&m, "params", p->after.params);
+  measure_put_int(&m, "cycles", p->after.cycles);
+  int64_t removed = 0;
+  for (uint32_t i = 0; i < p->n_units; i++) removed += !p->keep[i];
+  measure_put_int(&m, "removed", removed);
+  sb_printf(&m, "missed %s\n", p->missed);
+  out[(*n_out)++] = measure_artifact(&m);
+}
+
+static bool run_plan(const StepCall *c, Artifact *out, int *n_out, Diag *d) {
+  Arena *a = arena_new();
+  Graph *g = artifact_graph(&c->in[0], d);
+  PassCtx ctx = pass_ctx(c);
+  PruneOptions o;
+  Channels ch = {0};
+  PrunePlan start = {0}, plan = {0};
+  bool nested = c->n_in > 3;
+  bool ok = g && prune_options_parse(c->params, a, &o, d) && channels_find(g, o.keep, &ch, d);
+  if (ok && nested) ok = prune_plan_parse(plan_text(a, &c->in[3]), &ch, &start, d);
+  ok = ok && prune_plan(&ch, c->in[1].bytes, &o, &ctx, nested ? &start : NULL, &plan, d);
+  if (ok) put_plan(&ch, &plan, out, n_out);
+  prune_plan_free(&start);
+  prune_plan_free(&plan);
+  channels_free(&ch);
+  graph_free(g);
+  arena_free(a);
+  return ok;
+}
+
+bool tailor_plan_all(const Graph *base, Artifact *out, Diag *d) {
+  Channels ch = {0};
+  PrunePlan all = {0};
+  bool ok = channels_find(base, NULL, &ch, d);
+  if (ok) {
+    StrBuf text = {0};
+    prune_plan_all(&ch, &all);
+    prune_plan_print(&ch, &all, &text);
+    *out = artifact_from_bytes(ART_PLAN, sb_str(&text), text.len);
+    sb_free(&text);
+  }
+  prune_plan_free(&all);
+  channels_free(&ch);
+  return ok;
+}
+
+bool tailor_plan_contains(const Graph *base, const Artifact *outer, const Artifact *inner) {
+  Arena *a = arena_new();
+  Diag *quiet = diag_new();
+  Channels ch = {0};
+  PrunePlan loose = {0}, tight = {0}, rel = {0};
+  bool yes = channels_find(base, NULL, &ch, quiet) &&
+             prune_plan_parse(plan_text(a, outer), &ch, &loose, quiet) &&
+             prune_plan_parse(plan_text(a, inner), &ch, &tight, quiet) &&
+             prune_plan_relative(&loose, &tight, &rel, quiet);
+  prune_plan_free(&loose);
+  prune_plan_free(&tight);
+  prune_plan_free(&rel);
+  channels_free(&ch);
+  diag_free(quiet);
+  arena_free(a);
+  return yes;
+}
+
+void tailor_accuracy(const Artifact *measure, Accuracy *out) {
+  *out = (Accuracy){.n = (uint32_t)measure_get_int(measure, "n", 0),
+                    .correct = (uint32_t)measure_get_int(measure, "correct", 0)};
+  if (!out->n) return;
+  out->top1 = (double)out->correct / (double)out->n;
+  out->stderr_ = sqrt(out->top1 * (1 - out->top1) / (double)out->n);
+}
+
+/* The start graph, made from the base by `have`, cut down to `want` (plans of the base; have NULL: start is the base). */
+static Graph *cut(const Graph *base, const Graph *start, const Artifact *have, const Artifact *want,
+                  Diag *d) {
+  Arena *a = arena_new();
+  Channels all = {0}, of_start = {0};
+  PrunePlan loose = {0}, tight = {0}, rel = {0};
+  bool ok = channels_find(base, NULL, &all, d) && prune_plan_parse(plan_text(a, want), &all, &tight, d);
+  if (ok && have) {
+    ok = prune_plan_parse(plan_text(a, have), &all, &loose, d);
+  } else if (ok) {
+    prune_plan_all(&all, &loose);
+  }
+  ok = ok && prune_plan_relative(&loose, &tight, &rel, d) && channels_find(start, NULL, &of_start, d);
+  Graph *out = ok ? prune_apply(&of_start, &rel, d) : NULL;
+  prune_plan_free(&loose);
+  prune_plan_free(&tight);
+  prune_plan_free(&rel);
+  channels_free(&all);
+  channels_free(&of_start);
+  arena_free(a);
+  return out;
+}
+
+static bool run_prune(const StepCall *c, Artifact *out, int *n_out, Diag *d) {
+  Graph *base = artifact_graph(&c->in[0], d);
+  Graph *small = base ? cut(base, base, NULL, &c->in[1], d) : NULL;
+  graph_free(base);
+  return put_graph(small, out, n_out);
+}
+
+/* ---- retrain */
+
+void tailor_train_params(const TrainOptions *o, char *buf, size_t n) {
+  snprintf(
+      buf, n,
+      "epochs=%d,images=%lld,batch=%d,lr=%.9g,momentum=%.9g,weight_decay=%.9g,warmup=%.9g,temperature=%.9g,"
+      "mix=%.9g,flip=%d,crop=%d",
+      o->epochs, (long long)o->images, o->batch, (double)o->lr, (double)o->momentum, (double)o->weight_decay,
+      (double)o->warmup, (double)o->temperature, (double)o->mix, o->flip, o->crop);
+}
+
+static bool parse_train(const StepCall *c, TrainOptions *o, Diag *d) {
+  bool bad = false;
+  train_options_default(o);
+  o->epochs = (int)pass_param_num(c->params, "epochs", 0, &bad);
+  o->images = (int64_t)pass_param_num(c->params, "images", 0, &bad);
+  o->batch = (int)pass_param_num(c->params, "batch", o->batch, &bad);
+  o->lr = (float)pass_param_num(c->params, "lr", 0, &bad);
+  o->momentum = (float)pass_param_num(c->params, "momentum", 0, &bad);
+  o->weight_decay = (float)pass_param_num(c->params, "weight_decay", 0, &bad);
+  o->warmup = (float)pass_param_num(c->params, "warmup", 0, &bad);
+  o->temperature = (float)pass_param_num(c->params, "temperature", 1, &bad);
+  o->mix = (float)pass_param_num(c->params, "mix", 0, &bad);
+  o->flip = pass_param_num(c->params, "flip", 0, &bad) != 0;
+  o->crop = (int)pass_param_num(c->params, "crop", 0, &bad);
+  o->seed = c->seed;
+  o->threads = c->host ? c->host->threads : 1;
+  FAIL_IF(bad, d, NULL, "retrain: \"%s\" is malformed", c->params);
+  return true;
+}
+
+static bool run_retrain(const StepCall *c, Artifact *out, int *n_out, Diag *d) {
+  TrainOptions o;
+  const Dataset *ds;
+  Graph *start = artifact_graph(&c->in[0], d), *teacher = artifact_graph(&c->in[3], d), *small = NULL,
+        *done = NULL;
+  TrainResult res = {0};
+  bool ok = start && teacher && parse_train(c, &o, d) && tailor_data(env_of(c)->data, &ds, d);
+  if (ok) small = cut(teacher, start, &c->in[1], &c->in[2], d);
+  if (small) done = train_graph(small, teacher, ds, &o, c->host, &res, d);
+  graph_free(start);
+  graph_free(teacher);
+  graph_free(small);
+  TRY(put_graph(done, out, n_out));
+  StrBuf m = {0};
+  measure_put_int(&m, "images", res.images);
+  measure_put(&m, "loss", res.loss);
+  measure_put(&m, "train_accuracy", res.train_accuracy);
+  out[(*n_out)++] = measure_artifact(&m);
+  return true;
+}
+
+/* ---- score, test */
+
+static bool accuracy_of(const StepCall *c, const Split *s, const Normalize *nz, Artifact *out, int *n_out,
+                        Diag *d) {
+  Graph *g = artifact_graph(&c->in[0], d);
+  Accuracy acc;
+  bool ok = g && graph_accuracy(g, s, nz, c->host ? c->host->threads : 1, c->host, &acc, NULL, d);
+  graph_free(g);
+  TRY(ok);
+  StrBuf m = {0};
+  measure_put_int(&m, "n", acc.n);
+  measure_put_int(&m, "correct", acc.correct);
+  out[(*n_out)++] = measure_artifact(&m);
+  return true;
+}
+
+static bool run_score(const StepCall *c, Artifact *out, int *n_out, Diag *d) {
+  const Dataset *ds;
+  TRY(tailor_data(env_of(c)->data, &ds, d));
+  return accuracy_of(c, &ds->val, &ds->spec.normalize, out, n_out, d);
+}
+
+static bool run_test(const StepCall *c, Artifact *out, int *n_out, Diag *d) {
+  const Split *test;
+  TRY(tailor_test_data(env_of(c)->data, &test, d));
+  return accuracy_of(c, test, &env_of(c)->data->spec->normalize, out, n_out, d);
+}
+
+/* ---- The table */
+
+#define COMMON   "ir/", "runtime/kernels/", "passes/tailor/kinds"
+#define CHANNELS "passes/channels", "passes/prune"
+#define ENGINE   "runtime/engine/", "runtime/data/"
+
+static const char *const prepare_src[] = {
+    COMMON, "passes/pipeline.c", "passes/fold.c", "passes/layout.c", "passes/dce.c", NULL};
+static const char *const importance_src[] = {
+    COMMON, ENGINE, "passes/channels", "passes/prune.h", "passes/prune_score.c", NULL};
+static const char *const plan_src[] = {COMMON,          CHANNELS, "backend/", "passes/bnfuse.c",
+                                       "passes/fuse.c", NULL};
+static const char *const prune_src[] = {COMMON, CHANNELS, NULL};
+static const char *const retrain_src[] = {COMMON, ENGINE, CHANNELS, NULL};
+static const char *const finish_src[] = {
+    COMMON,          ENGINE,         "passes/pipeline.c",  "passes/fold.c", "passes/bnfuse.c",
+    "passes/fuse.c", "passes/quant", "passes/calibrate.c", "passes/input",  NULL};
+static const char *const score_src[] = {COMMON, ENGINE, NULL};
+
+const StepKind step_prepare = {.name = "prepare", .sources = prepare_src, .run = run_prepare};
+const StepKind step_importance = {
+    .name = "importance", .sources = importance_src, .numeric = true, .run = run_importance};
+const StepKind step_plan = {.name = "plan", .sources = plan_src, .run = run_plan};
+const StepKind step_prune = {.name = "prune", .sources = prune_src, .run = run_prune};
+const StepKind step_retrain = {
+    .name = "retrain", .sources = retrain_src, .numeric = true, .run = run_retrain};
+const StepKind step_finish = {.name = "finish", .sources = finish_src, .numeric = true, .run = run_finish};
+const StepKind step_score = {.name = "score", .sources = score_src, .numeric = true, .run = run_score};
+const StepKind step_test = {.name = "test", .sources = score_src, .numeric = true, .run = run_test};

@@ -1,0 +1,59 @@
+/* The kinds of steps that tailoring runs itself; inputs and outputs by position. */
+#ifndef PASSES_TAILOR_KINDS_H
+#define PASSES_TAILOR_KINDS_H
+
+#include "ir/step.h"
+#include "ir/cost.h"
+#include "runtime/data/dataset.h"
+#include "runtime/engine/engine.h"
+
+/* What these steps need beside their artifacts: StepCall.env. The data set is opened at first use, so that a run
+ * whose steps are all in the cache decodes nothing. */
+typedef struct TailorData {
+  const DataSpec *spec;
+  Dataset ds;
+  bool open;
+  Split test;
+  bool test_open;
+  bool final; /* searching is over: the test split may be read */
+} TailorData;
+
+typedef struct TailorStepEnv {
+  TailorData *data;
+  const CostModel *cost; /* plan */
+} TailorStepEnv;
+
+bool tailor_data(TailorData *t, const Dataset **out, Diag *d);
+/* The test split; refused until `final` is set. */
+bool tailor_test_data(TailorData *t, const Split **out, Diag *d);
+void tailor_data_close(TailorData *t);
+
+/*                                in                                          params                    out */
+extern const StepKind
+    step_prepare; /* model                                    passes                    graph */
+extern const StepKind
+    step_importance; /* base, data                               by=..,images=N            sensitivity */
+extern const StepKind
+    step_plan; /* base, importance, cost, [looser plan]    prune options             plan, measure */
+extern const StepKind
+    step_prune; /* base, plan                                                         graph */
+extern const StepKind
+    step_retrain; /* start, start's plan, plan, teacher, data  training options         graph, measure */
+extern const StepKind
+    step_finish; /* float graph, data                        passes                    graph */
+extern const StepKind
+    step_score; /* graph, data (validation)                                           measure */
+extern const StepKind
+    step_test; /* graph, test data                                                   measure */
+
+/* The plan that keeps every channel of a graph. */
+bool tailor_plan_all(const Graph *base, Artifact *out, Diag *d);
+/* Does plan `outer` of the base keep everything that `inner` keeps? */
+bool tailor_plan_contains(const Graph *base, const Artifact *outer, const Artifact *inner);
+/* "n", "correct" of a measure as an accuracy with its standard error. */
+void tailor_accuracy(const Artifact *measure, Accuracy *out);
+
+/* Canonical text of training options, and back. */
+void tailor_train_params(const TrainOptions *o, char *buf, size_t n);
+
+#endif
