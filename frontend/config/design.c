@@ -166,9 +166,11 @@ static bool bind_data(const Checker *c, const RawData *raw, const Loc *data_loc,
   bool ok = check_split(c, &raw->train);
   ok = check_split(c, &raw->val) && ok;
   ok = check_split(c, &raw->test) && ok;
-  ok = check_disjoint(c, "train", &raw->train, "val", &raw->val) && ok;
-  ok = check_disjoint(c, "train", &raw->train, "test", &raw->test) && ok;
-  ok = check_disjoint(c, "val", &raw->val, "test", &raw->test) && ok;
+  if (ok) {
+    ok = check_disjoint(c, "train", &raw->train, "val", &raw->val);
+    ok = check_disjoint(c, "train", &raw->train, "test", &raw->test) && ok;
+    ok = check_disjoint(c, "val", &raw->val, "test", &raw->test) && ok;
+  }
   out->data = (DataSpec){.train = split_spec(&raw->train),
                          .val = split_spec(&raw->val),
                          .test = split_spec(&raw->test),

@@ -232,6 +232,7 @@ static const CfgRow prune_rows[] = {{.key = "max",
                                      .type = CFG_LIST,
                                      .item = CFG_STRING,
                                      .item_width = sizeof(const char *),
+                                     .one_ok = true,
                                      .doc = "layers that stay as they are, by name"},
                                     {0}};
 static const Schema prune_schema = {"key", prune_rows, sizeof(PruneFreedom)};

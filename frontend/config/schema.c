@@ -225,11 +225,20 @@ static const CfgRow *find_row(const Schema *s, const char *key) {
   return row->key ? row : NULL;
 }
 
+/* A misspelt key has been reported already. */
+static bool misspelt(const Schema *s, const Yaml *v, const char *key) {
+  for (const Yaml *m = v->first; m; m = m->next) {
+    const char *near = find_row(s, m->key) ? NULL : nearest_key(s, m->key);
+    if (near && strcmp(near, key) == 0) return true;
+  }
+  return false;
+}
+
 static bool missing_keys(Binder *b, const Schema *s, const Yaml *v) {
   bool ok = true;
   const Loc *at = v->key ? &v->key_loc : &v->loc;
   for (const CfgRow *row = s->rows; row->key; row++) {
-    if (!row->required || yaml_get(v, row->key)) continue;
+    if (!row->required || yaml_get(v, row->key) || misspelt(s, v, row->key)) continue;
     ok = yaml_error(b->file, at, b->d, "%s \"%s\" is missing%s%s", s->noun, row->key, v->key ? " in " : "",
                     v->key ? v->key : "");
     diag_hint(b->d, "%s: %s", row->key, row->doc);

@@ -89,14 +89,17 @@ static Loc offset_loc(const Reader *r, size_t offset) {
 static bool syntax_error(Reader *r) {
   const yaml_parser_t *p = &r->parser;
   bool bytes = p->error == YAML_READER_ERROR;
-  Loc loc = bytes ? offset_loc(r, p->problem_offset) : mark_loc(r, p->problem_mark);
   const char *context = p->context ? p->context : "";
+  bool open = strstr(context, "quoted") || strstr(context, "flow"); /* told at the end, mended at the start */
+  Loc loc = bytes ? offset_loc(r, p->problem_offset) : mark_loc(r, open ? p->context_mark : p->problem_mark);
   yaml_error(r->file, &loc, r->d, "not YAML: %s%s%s", p->problem ? p->problem : "out of memory",
              *context ? " " : "", context);
   size_t n = 0;
   const char *line = source_line(r->file, loc.line, &n);
   if (bytes)
     diag_hint(r->d, "the file must be UTF-8 text");
+  else if (open)
+    diag_hint(r->d, "what opens here is not closed, or not as it should");
   else if (line && memchr(line, '\t', n))
     diag_hint(r->d, "indent with spaces: YAML allows no tabs there");
   else

@@ -1,6 +1,7 @@
 /* Optimal string alignment distance (restricted Damerau-Levenshtein), three rows of the table kept. */
 #include "ir/base/nearest.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 enum { LONGEST = 63 };
@@ -26,8 +27,14 @@ size_t name_distance(const char *a, const char *b) {
   return rows[na % 3][nb];
 }
 
+/* "maximum" for "max" */
+static bool begins(const char *s, const char *prefix) {
+  size_t n = strlen(prefix);
+  return n >= 3 && strncmp(s, prefix, n) == 0;
+}
+
 const char *name_nearest(const char *name, const char *const *names) {
-  const char *best = NULL;
+  const char *best = NULL, *const *all = names;
   size_t least = (strlen(name) + 2) / 3 + 1;
   for (; *names; names++) {
     size_t distance = name_distance(name, *names);
@@ -35,5 +42,7 @@ const char *name_nearest(const char *name, const char *const *names) {
     least = distance;
     best = *names;
   }
+  for (; !best && *all; all++)
+    if (begins(name, *all) || begins(*all, name)) best = *all;
   return best;
 }

@@ -9,7 +9,7 @@
 size_t name_distance(const char *a, const char *b);
 
 /* The name of the NULL-terminated list that is nearest to `name`, the first of equals; NULL when none is near
- * enough to be meant (more than a third of its letters differ). */
+ * enough to be meant: more than a third of its letters differ, and neither begins with the other. */
 const char *name_nearest(const char *name, const char *const *names);
 
 #endif
