@@ -167,7 +167,7 @@ static void lanes_close(Eval *e, int threads) {
 }
 
 /* All examples through the evaluators, in chunks that a pool can take. */
-static bool run_all(Eval *e, Pool *pool, Diag *d) {
+static bool run_all(Eval *e, Threads *pool, Diag *d) {
   enum { CHUNK = 4096 };
   const Split all = *e->s;
   int32_t *best = e->best;
@@ -180,7 +180,7 @@ static bool run_all(Eval *e, Pool *pool, Diag *d) {
     e->s = &part;
     e->best = best + i;
     if (logits) e->logits = logits + (int64_t)i * e->classes;
-    pool_run(pool, run_one, e, (int)part.n);
+    threads_run(pool, run_one, e, (int)part.n);
     FAIL_IF(atomic_load(&e->stopped), d, NULL, "measuring accuracy was cancelled");
   }
   e->best = best;
@@ -202,9 +202,9 @@ static bool kernel_accuracy(const Graph *g, const Split *s, const Normalize *nz,
   bool ok = check_eval(&e, d) && input_map(&one->vals[e.in].shape, &s->item, &e.map, d);
   ok = ok && lanes_open(&e, threads, d);
   if (ok) {
-    Pool *pool = pool_new(threads);
+    Threads *pool = threads_new(threads);
     ok = run_all(&e, pool, d);
-    pool_free(pool);
+    threads_free(pool);
   }
   for (uint32_t i = 0; ok && i < s->n; i++) {
     out->n++;

@@ -8,14 +8,14 @@ bool feed_new(Feed *f, const Session *s, const Split *split, const Normalize *nz
   FAIL_IF(split->n == 0, d, NULL, "the data split is empty");
   TRY(input_map(session_input_shape(s), &split->item, &f->map, d));
   if (!f->map.to_chw) return true;
-  int threads = pool_threads(f->pool);
+  int threads = threads_count(f->pool);
   f->scratch = mem_array((size_t)threads, sizeof *f->scratch);
   for (int i = 0; i < threads; i++) f->scratch[i] = mem_array((size_t)f->map.count, sizeof(float));
   return true;
 }
 
 void feed_free(Feed *f) {
-  for (int i = 0; f->scratch && i < pool_threads(f->pool); i++) mem_free(f->scratch[i]);
+  for (int i = 0; f->scratch && i < threads_count(f->pool); i++) mem_free(f->scratch[i]);
   mem_free(f->scratch);
   *f = (Feed){0};
 }
@@ -38,5 +38,5 @@ static void feed_one(void *ctx, int unit, int thread) {
 
 void feed_batch(const Feed *f, const Augment *aug, const uint32_t *idx, uint32_t first, int n, float *out) {
   Batch b = {f, aug, idx, first, out};
-  pool_run(f->pool, feed_one, &b, n);
+  threads_run(f->pool, feed_one, &b, n);
 }

@@ -9,7 +9,7 @@ typedef struct Feed {
   const Split *split;
   const Normalize *nz;
   InputMap map;
-  Pool *pool;
+  Threads *pool;
   float **scratch; /* per thread; NULL when the layout needs none */
 } Feed;
 

@@ -203,7 +203,7 @@ bool session_schedule(Session *s, Diag *d) {
     s->vals[v].dx = root->dx;
     s->vals[v].offset = root->offset;
   }
-  int threads = pool_threads(s->pool);
+  int threads = threads_count(s->pool);
   s->scratch = mem_array((size_t)threads, sizeof *s->scratch);
   for (int i = 0; i < threads; i++) s->scratch[i] = floats(s->scratch_size);
   return true;

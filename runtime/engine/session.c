@@ -53,14 +53,14 @@ static bool free_batch(Session *s, Diag *d) {
   return map_ids(s, d);
 }
 
-Session *session_new_on(const Graph *g, const SessionOptions *opt, Pool *pool, Diag *d) {
+Session *session_new_on(const Graph *g, const SessionOptions *opt, Threads *pool, Diag *d) {
   ASSERT(opt->batch >= 1 && opt->threads >= 1);
   Session *s = mem_zalloc(sizeof *s);
   s->from = g;
   s->opt = *opt;
   s->bn_momentum = 0.1f;
   s->pool_owned = !pool;
-  s->pool = pool ? pool : pool_new(opt->threads);
+  s->pool = pool ? pool : threads_new(opt->threads);
   if (free_batch(s, d) && session_classify(s, d) && session_schedule(s, d)) return s;
   session_free(s);
   return NULL;
@@ -77,11 +77,11 @@ void session_free(Session *s) {
     mem_free(s->nodes[i].state);
     mem_free(s->nodes[i].parts);
   }
-  for (int i = 0; s->scratch && i < pool_threads(s->pool); i++) mem_free(s->scratch[i]);
+  for (int i = 0; s->scratch && i < threads_count(s->pool); i++) mem_free(s->scratch[i]);
   void *owned[] = {s->map,   s->vals,   s->nodes, s->forward,  s->backward,    s->activations, s->gradients,
                    s->fixed, s->params, s->grads, s->velocity, s->shard_grads, s->segments,    s->scratch};
   for (size_t i = 0; i < sizeof owned / sizeof *owned; i++) mem_free(owned[i]);
-  if (s->pool_owned) pool_free(s->pool);
+  if (s->pool_owned) threads_free(s->pool);
   graph_free(s->own);
   mem_free(s);
 }
@@ -141,7 +141,7 @@ static void run_tasks(Session *s, const Task *t, int n, bool backward) {
     Job j = {s, t + a, b - a, backward};
     const SNode *first = &s->nodes[t[a].node];
     if (first->batched) {
-      pool_run(s->pool, run_shard, &j, shard_count(s->n));
+      threads_run(s->pool, run_shard, &j, shard_count(s->n));
       continue;
     }
     const Segment *g = backward ? segment_of(s, first->out) : NULL;
@@ -182,7 +182,7 @@ void session_backward(Session *s, const float *dlogits, int n) {
       vec_zero(s->shard_grads + k * s->total + g->offset, g->count);
   }
   run_tasks(s, s->backward, s->n_backward, true);
-  pool_run(s->pool, reduce_range, s, SHARDS);
+  threads_run(s->pool, reduce_range, s, SHARDS);
 }
 
 /* -- asking -- */
@@ -207,7 +207,7 @@ float *session_param(Session *s, ValId v) {
   return i != NO_VAL && s->vals[i].param ? s->vals[i].x : NULL;
 }
 
-Pool *session_pool(const Session *s) { return s->pool; }
+Threads *session_pool(const Session *s) { return s->pool; }
 float *session_input(Session *s) { return s->vals[s->input].x; }
 const Shape *session_input_shape(const Session *s) { return &s->g->vals[s->input].shape; }
 int session_classes(const Session *s) { return s->classes; }
@@ -242,7 +242,7 @@ static void update_range(void *ctx, int unit, int thread) {
 
 void session_sgd(Session *s, const Sgd *o) {
   Update u = {s, o};
-  pool_run(s->pool, update_range, &u, SHARDS);
+  threads_run(s->pool, update_range, &u, SHARDS);
 }
 
 Graph *session_graph(const Session *s) {

@@ -12,7 +12,7 @@
 #define RUNTIME_ENGINE_SESSION_H
 
 #include "runtime/engine/engine.h"
-#include "runtime/engine/pool.h"
+#include "runtime/engine/threads.h"
 
 enum { SHARDS = 8 };
 
@@ -63,7 +63,7 @@ struct Session {
   const Graph *g;    /* own or from */
   ValId *map;        /* from's ids to g's; NULL: the same */
   SessionOptions opt;
-  Pool *pool;
+  Threads *pool;
   bool pool_owned;
   SVal *vals;
   SNode *nodes;
@@ -106,8 +106,8 @@ int64_t place_intervals(Interval *v, int n);
 static inline bool val_zeroed(const SVal *v) { return !v->batched && v->by_shards && v->by_one; }
 
 /* The session on a pool that its caller shares among sessions. */
-Session *session_new_on(const Graph *g, const SessionOptions *opt, Pool *pool, Diag *d);
-Pool *session_pool(const Session *s);
+Session *session_new_on(const Graph *g, const SessionOptions *opt, Threads *pool, Diag *d);
+Threads *session_pool(const Session *s);
 /* Where the caller may write the next step's input itself: [batch][item]; pass it to session_forward. */
 float *session_input(Session *s);
 const Shape *session_input_shape(const Session *s);

@@ -89,7 +89,7 @@ bool collect_ranges(const Graph *g, const Dataset *ds, uint32_t n, const Host *h
     ok = !stopped(host, d);
     Ranges r = {.g = g, .w = &w, .first = i == 0, .lo = lo, .hi = hi};
     walk_step(&w, i, &r.n);
-    pool_run(session_pool(w.s), range_of, &r, (int)g->n_vals);
+    threads_run(session_pool(w.s), range_of, &r, (int)g->n_vals);
   }
   walk_close(&w);
   return ok;

@@ -30,14 +30,12 @@ static void operand_strides(const Session *s, const Node *n, uint32_t k, Walk *w
 static void merge_axes(Walk *w) {
   int r = 0;
   for (int i = 0; i < w->rank; i++) {
-    if (w->dims[i] == 1) continue;
+    int64_t dim = w->dims[i];
+    if (dim == 1) continue;
     bool joined = r > 0;
-    for (int k = 0; k < 2 && joined; k++) joined = w->stride[k][r - 1] == w->stride[k][i] * w->dims[i];
-    if (!joined) {
-      w->dims[r] = 1;
-      r++;
-    }
-    w->dims[r - 1] = joined ? w->dims[r - 1] * w->dims[i] : w->dims[i];
+    for (int k = 0; k < 2 && joined; k++) joined = w->stride[k][r - 1] == w->stride[k][i] * dim;
+    if (!joined) w->dims[r++] = 1;
+    w->dims[r - 1] *= dim;
     for (int k = 0; k < 2; k++) w->stride[k][r - 1] = w->stride[k][i];
   }
   w->rank = r;

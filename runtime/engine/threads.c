@@ -10,7 +10,7 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE /* sched_setaffinity */
 #endif
-#include "runtime/engine/pool.h"
+#include "runtime/engine/threads.h"
 
 #include <pthread.h>
 #include <sched.h>
@@ -23,15 +23,15 @@
 enum { SPIN = 4000, MAX_UNITS = 65535 };
 
 typedef struct Worker {
-  Pool *pool;
+  Threads *pool;
   pthread_t thread;
   int index, cpu; /* cpu < 0: not pinned */
 } Worker;
 
-struct Pool {
+struct Threads {
   int threads;
   Worker *workers; /* threads - 1 */
-  PoolFn *fn;
+  ThreadsFn *fn;
   void *ctx;
   _Atomic uint64_t ticket;
   _Atomic int finished; /* units of this job */
@@ -53,7 +53,7 @@ static int ticket_units(uint64_t t) { return (int)(t >> 16 & 0xffff); }
 static int ticket_next(uint64_t t) { return (int)(t & 0xffff); }
 
 /* Run units until none is left. */
-static void work(Pool *p, int thread) {
+static void work(Threads *p, int thread) {
   uint64_t t = atomic_load(&p->ticket);
   while (ticket_next(t) < ticket_units(t)) {
     if (!atomic_compare_exchange_weak(&p->ticket, &t, t + 1)) continue;
@@ -68,12 +68,12 @@ static void work(Pool *p, int thread) {
   }
 }
 
-static bool has_work(Pool *p) {
+static bool has_work(Threads *p) {
   uint64_t t = atomic_load(&p->ticket);
   return ticket_next(t) < ticket_units(t) || atomic_load(&p->stop);
 }
 
-static void await_work(Pool *p) {
+static void await_work(Threads *p) {
   for (int i = 0; i < SPIN; i++) {
     if (has_work(p)) return;
     relax();
@@ -120,9 +120,9 @@ static int cpu_for(int i, int threads) {
   return -1;
 }
 
-Pool *pool_new(int threads) {
+Threads *threads_new(int threads) {
   ASSERT(threads >= 1);
-  Pool *p = mem_zalloc(sizeof *p);
+  Threads *p = mem_zalloc(sizeof *p);
   pthread_mutex_init(&p->lock, NULL);
   pthread_cond_init(&p->wake, NULL);
   pthread_cond_init(&p->done, NULL);
@@ -135,7 +135,7 @@ Pool *pool_new(int threads) {
   return p;
 }
 
-void pool_free(Pool *p) {
+void threads_free(Threads *p) {
   if (!p) return;
   pthread_mutex_lock(&p->lock);
   atomic_store(&p->stop, true);
@@ -149,9 +149,9 @@ void pool_free(Pool *p) {
   mem_free(p);
 }
 
-int pool_threads(const Pool *p) { return p->threads; }
+int threads_count(const Threads *p) { return p->threads; }
 
-static void await_units(Pool *p, int units) {
+static void await_units(Threads *p, int units) {
   for (int i = 0; i < SPIN; i++) {
     if (atomic_load(&p->finished) == units) return;
     relax();
@@ -163,7 +163,7 @@ static void await_units(Pool *p, int units) {
   pthread_mutex_unlock(&p->lock);
 }
 
-void pool_run(Pool *p, PoolFn *fn, void *ctx, int units) {
+void threads_run(Threads *p, ThreadsFn *fn, void *ctx, int units) {
   ASSERT(units >= 0 && units <= MAX_UNITS);
   if (p->threads == 1 || units <= 1) {
     for (int i = 0; i < units; i++) fn(ctx, i, 0);

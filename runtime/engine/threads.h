@@ -2,20 +2,20 @@
  *
  * Results may not depend on which thread runs a unit: callers give each unit its own output and sum in unit order.
  */
-#ifndef RUNTIME_ENGINE_POOL_H
-#define RUNTIME_ENGINE_POOL_H
+#ifndef RUNTIME_ENGINE_THREADS_H
+#define RUNTIME_ENGINE_THREADS_H
 
-typedef struct Pool Pool;
+typedef struct Threads Threads;
 
 /* `threads` >= 1, the caller's included: threads - 1 are started. Where the system refuses one, fewer are used. */
-Pool *pool_new(int threads);
-void pool_free(Pool *p); /* NULL is allowed */
+Threads *threads_new(int threads);
+void threads_free(Threads *p); /* NULL is allowed */
 
-/* Number of threads; thread numbers below are 0 (the caller) .. pool_threads - 1. */
-int pool_threads(const Pool *p);
+/* Number of threads; thread numbers below are 0 (the caller) .. threads_count - 1. */
+int threads_count(const Threads *p);
 
-typedef void PoolFn(void *ctx, int unit, int thread);
+typedef void ThreadsFn(void *ctx, int unit, int thread);
 /* Run fn for units 0 .. units-1 (at most 65535) on all threads; returns when all are done. Not reentrant. */
-void pool_run(Pool *p, PoolFn *fn, void *ctx, int units);
+void threads_run(Threads *p, ThreadsFn *fn, void *ctx, int units);
 
 #endif
