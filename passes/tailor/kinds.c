@@ -238,7 +238,7 @@ static bool parse_train(const StepCall *c, TrainOptions *o, Diag *d) {
 
 static bool run_retrain(const StepCall *c, Artifact *out, int *n_out, Diag *d) {
   TrainOptions o;
-  const Dataset *ds;
+  const Dataset *ds = NULL;
   Graph *start = artifact_graph(&c->in[0], d), *teacher = artifact_graph(&c->in[3], d), *small = NULL,
         *done = NULL;
   TrainResult res = {0};
@@ -274,13 +274,13 @@ static bool accuracy_of(const StepCall *c, const Split *s, const Normalize *nz, 
 }
 
 static bool run_score(const StepCall *c, Artifact *out, int *n_out, Diag *d) {
-  const Dataset *ds;
+  const Dataset *ds = NULL;
   TRY(tailor_data(env_of(c)->data, &ds, d));
   return accuracy_of(c, &ds->val, &ds->spec.normalize, out, n_out, d);
 }
 
 static bool run_test(const StepCall *c, Artifact *out, int *n_out, Diag *d) {
-  const Split *test;
+  const Split *test = NULL;
   TRY(tailor_test_data(env_of(c)->data, &test, d));
   return accuracy_of(c, test, &env_of(c)->data->spec->normalize, out, n_out, d);
 }

@@ -103,7 +103,7 @@ static void limit_params(const Run *r, const TailorTarget *t, const TailorLimits
   if (l->ram && (size_t)k < n) k += snprintf(buf + k, n - (size_t)k, ",ram=%" PRId64, l->ram);
   if (l->cycles && (size_t)k < n) k += snprintf(buf + k, n - (size_t)k, ",cycles=%" PRId64, l->cycles);
   if ((size_t)k < n)
-    snprintf(buf + k, n - (size_t)k, ",precision=%s", t->precision == DT_I8 ? "int8" : "float32");
+    snprintf(buf + k, n - (size_t)k, ",precision=%s", t->precision == DT_I8 ? "int8" : "float");
 }
 
 /* Plan under limits l, inside `outer` (NULL: free). */

@@ -1,4 +1,4 @@
-/* Every pass of the table that needs no data, on every small model of tests/data/onnx: the new graph obeys the
+/* Every pass that keeps a model's function, on every small model of tests/data/onnx: the new graph obeys the
  * rules of the IR, computes the same outputs from the same inputs, and the old graph is untouched.
  * Golden tests: tests/golden/PASS/NAME.ir (first line `# params: ...` where it has some) -> NAME.out.
  */
