@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "frontend/config/units.h"
 #include "ir/base/nearest.h"
 
 static const Opt common[] = {
@@ -66,6 +67,13 @@ static bool set_int(const Command *cmd, const Opt *o, const char *text, int64_t 
   return true;
 }
 
+static bool set_float(const Command *cmd, const Opt *o, const char *text, double *out, Diag *d) {
+  const char *want = unit_float(text, out);
+  if (!want && *out < 0) want = "no negative number";
+  FAIL_IF(want, d, NULL, "mistify %s: %s %s: want %s", cmd->name, o->name, text, want);
+  return true;
+}
+
 /* Set option o; *i is the index of the last argument used. */
 static bool set(Arena *a, const Command *cmd, const Opt *o, char *base, const char *inline_value, int argc,
                 char **argv, int *i, Diag *d) {
@@ -79,6 +87,10 @@ static bool set(Arena *a, const Command *cmd, const Opt *o, char *base, const ch
   if (o->kind == OPT_INT) {
     int64_t v;
     TRY(set_int(cmd, o, value, &v, d));
+    memcpy(base + o->offset, &v, sizeof v);
+  } else if (o->kind == OPT_FLOAT) {
+    double v;
+    TRY(set_float(cmd, o, value, &v, d));
     memcpy(base + o->offset, &v, sizeof v);
   } else if (o->kind == OPT_STRING) {
     memcpy(base + o->offset, &value, sizeof value);

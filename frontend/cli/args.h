@@ -13,6 +13,7 @@ typedef enum OptKind {
   OPT_FLAG,   /* bool */
   OPT_STRING, /* const char * */
   OPT_INT,    /* int64_t, not negative */
+  OPT_FLOAT,  /* double, finite, not negative */
   OPT_LIST,   /* ArgList: may be given many times, each with one or more values up to the next option */
   OPT_PARAM   /* const char *: a positional argument, in table order; `required` or not */
 } OptKind;

@@ -1,0 +1,114 @@
+/* Models by file: told apart by their first bytes, then by extension; and written by extension. */
+#include "frontend/cli/cli.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <string.h>
+
+#include "frontend/onnx/onnx.h"
+#include "frontend/tflite/tflite.h"
+#include "ir/base/file.h"
+#include "passes/pass.h"
+
+static bool ext_is(const char *path, const char *ext) {
+  const char *have = path_ext(path);
+  while (*have && tolower((unsigned char)*have) == *ext) have++, ext++;
+  return !*have && !*ext;
+}
+
+static Graph *load_text(const char *path, Diag *d) {
+  Arena *a = arena_new();
+  char *text = file_read(a, path, NULL, d);
+  Graph *g = text ? graph_parse(text, path, d) : NULL;
+  arena_free(a);
+  return g;
+}
+
+/* The reader is chosen by what the bytes are, so that a wrong extension does no harm. */
+static Graph *load_bytes(Blob *bytes, const char *path, Diag *d) {
+  const char *p = blob_raw(bytes);
+  size_t n = blob_size(bytes);
+  if (n >= 8 && memcmp(p, "MISTIFY1", 8) == 0) return graph_deserialize(bytes, path, d);
+  if (n >= 8 && memcmp(p + 4, "TFL3", 4) == 0) return tflite_import_bytes(bytes, path, d);
+  if (ext_is(path, ".ir")) return load_text(path, d);
+  if (ext_is(path, ".onnx")) return onnx_import_bytes(bytes, path, d);
+  if (ext_is(path, ".tflite")) {
+    diag_error(d, NULL, "%s: no TensorFlow Lite model: the identifier TFL3 is missing%s", path,
+               n < 8 ? " (the file is nearly empty)" : "");
+  } else if (ext_is(path, ".mistify")) {
+    diag_error(d, NULL, "%s: no graph file of mistify's: it does not begin with MISTIFY1", path);
+  } else {
+    diag_error(d, NULL, "%s: cannot tell what kind of model this is", path);
+    diag_hint(d, "models end in .onnx, .tflite, .ir (text) or .mistify (our binary file)");
+  }
+  return NULL;
+}
+
+Graph *cli_load(const char *path, Diag *d) {
+  if (file_is_dir(path)) {
+    diag_error(d, NULL, "%s: is a folder; want a model file", path);
+    return NULL;
+  }
+  Blob *bytes = blob_map(path);
+  if (!bytes) {
+    diag_error(d, NULL, "%s: %s", path, strerror(errno));
+    return NULL;
+  }
+  Graph *g = NULL;
+  if (blob_size(bytes) == 0) {
+    diag_error(d, NULL, "%s: the file is empty", path);
+  } else {
+    g = load_bytes(bytes, path, d);
+  }
+  blob_unref(bytes);
+  if (g && !graph_verify(g, d)) {
+    graph_free(g);
+    return NULL;
+  }
+  return g;
+}
+
+Graph *cli_prepare(const Graph *g, Diag *d) {
+  PassCtx ctx = {.params = ""};
+  return pipeline_run(g, PREPARE_PASSES, &ctx, NULL, d);
+}
+
+Graph *cli_batch_1(const Graph *g, Diag *d) {
+  for (uint32_t i = 0; i < g->n_inputs; i++) {
+    if (!shape_is_static(&graph_val(g, g->inputs[i])->shape)) return graph_with_batch(g, 1, d);
+  }
+  return graph_clone(g);
+}
+
+const char *cli_model_name(Arena *a, const char *path) {
+  const char *base = path_base(path);
+  size_t len = strlen(base) - strlen(path_ext(base));
+  char *name = arena_printf(a, "%s%.*s", isdigit((unsigned char)*base) || !len ? "m" : "",
+                            (int)(len < 48 ? len : 48), base);
+  for (char *p = name; *p; p++) {
+    if (!isalnum((unsigned char)*p)) *p = '_';
+  }
+  return name;
+}
+
+bool cli_check_save(const char *path, Diag *d) {
+  FAIL_IF(file_is_dir(path), d, NULL, "%s: is a folder; want a file to write", path);
+  if (ext_is(path, ".onnx") || ext_is(path, ".ir") || ext_is(path, ".mistify")) return true;
+  diag_error(d, NULL, "%s: cannot tell in which form to write the model", path);
+  diag_hint(d, "end it in .onnx, .ir (text) or .mistify (our binary file)");
+  return false;
+}
+
+bool cli_save(const Graph *g, const char *path, Diag *d) {
+  TRY(cli_check_save(path, d));
+  if (ext_is(path, ".onnx")) return onnx_export(g, path, d);
+  StrBuf text = {0};
+  if (ext_is(path, ".ir")) {
+    graph_print(g, &text, SIZE_MAX);
+  } else {
+    graph_serialize(g, &text);
+  }
+  bool ok = file_write(path, sb_str(&text), text.len, d);
+  sb_free(&text);
+  return ok;
+}
