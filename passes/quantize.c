@@ -400,6 +400,7 @@ static bool check_float(const Graph *g, Diag *d) {
   return true;
 }
 
+/* ds NULL: every range is -1 .. 1. */
 static Graph *quantize_prepared(Quantizer *q, const Dataset *ds) {
   uint32_t n = q->g->n_vals;
   q->range = mem_array(n, sizeof *q->range);
@@ -407,7 +408,11 @@ static Graph *quantize_prepared(Quantizer *q, const Dataset *ds) {
   q->code = mem_array(n, sizeof *q->code);
   q->real = mem_array(n, sizeof *q->real);
   q->to = graph_new(q->g->name);
-  bool ok = calibrate(q->g, ds, &q->o.cal, q->host, q->range, q->d);
+  bool ok = true;
+  if (ds)
+    ok = calibrate(q->g, ds, &q->o.cal, q->host, q->range, q->d);
+  else
+    for (ValId v = 1; v < n; v++) q->range[v] = (CalRange){.lo = -1, .hi = 1, .seen = true};
   if (ok) {
     build_classes(q);
     ok = rewrite_int8(q);
@@ -434,6 +439,18 @@ Graph *pass_quantize(const Graph *g, const PassCtx *ctx, Diag *d) {
   if (q.o.cal.images > ds.train.n) q.o.cal.images = ds.train.n;
   q.g = ready;
   Graph *done = quantize_prepared(&q, &ds);
+  graph_free(ready);
+  return done;
+}
+
+Graph *quantize_nominal(const Graph *g, Diag *d) {
+  Quantizer q = {.d = d};
+  Dataset none = {0}, ds;
+  if (!parse_options("", &q.o, d) || !check_float(g, d)) return NULL;
+  Graph *ready = quant_prepare(g, &none, &ds, &q.input, d);
+  if (!ready) return NULL;
+  q.g = ready;
+  Graph *done = quantize_prepared(&q, NULL);
   graph_free(ready);
   return done;
 }

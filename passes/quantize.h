@@ -36,6 +36,12 @@ typedef struct WeightView {
 void weights_quantize(const WeightView *v, bool per_channel, const float *bias, float in_scale, int8_t *q, float *scale,
                       int32_t *qbias);
 
+/* -- quantize.c -- */
+
+/* What `quantize` makes of g, with nominal ranges instead of calibrated ones: the same operators, kernels and sizes, for
+ * asking what a float graph will cost. Its outputs mean nothing. NULL: reported. */
+Graph *quantize_nominal(const Graph *g, Diag *d);
+
 /* -- quant_prepare.c -- */
 
 /* What the model's input is on the device, in codes. */
