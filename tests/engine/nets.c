@@ -1,0 +1,57 @@
+/* Random constants in the text form of graphs; see nets.h. */
+#include "tests/engine/nets.h"
+
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ir/base/mem.h"
+#include "ir/base/rng.h"
+#include "ir/base/strbuf.h"
+
+void net_grid(float *x, int64_t n, uint64_t seed) {
+  Rng r;
+  rng_seed(&r, seed, 77);
+  uint32_t *order = mem_array((size_t)n, sizeof *order);
+  for (uint32_t i = 0; i < n; i++) order[i] = i;
+  rng_shuffle(&r, order, (uint32_t)n);
+  for (int64_t i = 0; i < n; i++) x[i] = ((float)order[i] - (float)(n / 2)) * 0.06f + 0.03f;
+  mem_free(order);
+}
+
+/* Product of the dimensions between the last '[' before `at` and its ']'. */
+static int64_t elements_before(const char *text, const char *at) {
+  const char *p = at;
+  while (p > text && *p != '[') p--;
+  int64_t n = 1;
+  while (*p && *p != ']') {
+    char *end;
+    n *= strtol(p + 1, &end, 10);
+    p = end;
+  }
+  return n;
+}
+
+Graph *net_parse(const char *text, uint64_t seed) {
+  StrBuf b = {0};
+  Rng r;
+  rng_seed(&r, seed, 1);
+  const char *p = text;
+  sb_puts(&b, "graph ");
+  for (const char *q; (q = strstr(p, "{?}")); p = q + 3) {
+    sb_write(&b, p, (size_t)(q - p));
+    sb_putc(&b, '{');
+    for (int64_t i = 0, n = elements_before(text, q); i < n; i++) {
+      if (i) sb_putc(&b, ',');
+      sb_float(&b, 0.2f + rng_uniform(&r)); /* 0.2 to 1.2: fit for a divisor or a variance too */
+    }
+    sb_putc(&b, '}');
+  }
+  sb_puts(&b, p);
+  Diag *d = diag_new();
+  Graph *g = graph_parse(sb_str(&b), "test", d);
+  if (!g || !graph_verify(g, d)) ck_abort_msg("%s\n%s", diag_text(d), text);
+  diag_free(d);
+  sb_free(&b);
+  return g;
+}

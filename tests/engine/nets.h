@@ -1,0 +1,13 @@
+/* Small graphs for the engine's tests: text in which {?} after a constant's type stands for random elements. */
+#ifndef TESTS_ENGINE_NETS_H
+#define TESTS_ENGINE_NETS_H
+
+#include "ir/graph.h"
+
+/* Parse `text`; fails the test with the report when it is wrong. The caller frees the graph. */
+Graph *net_parse(const char *text, uint64_t seed);
+
+/* n values that are distinct multiples of 0.06 shifted by 0.03, in random order: away from 0, 1, -1 and one another. */
+void net_grid(float *x, int64_t n, uint64_t seed);
+
+#endif
