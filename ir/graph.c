@@ -99,9 +99,12 @@ void graph_set_loc(Graph *g, NodeId k, const Loc *loc) {
 }
 
 static bool arity_ok(const OpInfo *info, const ValId *in, uint32_t n_in, const Loc *loc, Diag *d) {
-  FAIL_IF((int)n_in < info->min_in || (int)n_in > info->max_in, d, loc, "%s: has %u inputs, want %d%s%d",
-          info->name, (unsigned)n_in, info->min_in, info->min_in == info->max_in ? " .. " : " to ",
-          info->max_in);
+  if ((int)n_in < info->min_in || (int)n_in > info->max_in) {
+    char most[16] = "";
+    if (info->max_in != info->min_in) snprintf(most, sizeof most, " to %d", info->max_in);
+    return diag_error(d, loc, "%s: has %u input(s), want %d%s", info->name, (unsigned)n_in, info->min_in,
+                      most);
+  }
   for (int i = 0; i < info->min_in; i++) {
     FAIL_IF(in[i] == NO_VAL, d, loc, "%s: input %d is left out, but is not optional", info->name, i);
   }

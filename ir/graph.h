@@ -135,6 +135,8 @@ Graph *graph_with_batch(const Graph *g, int64_t n, Diag *d);
 /* -- checking (ir/verify.c) -- */
 /* All rules of the IR; collects up to DIAG_MAX errors. */
 bool graph_verify(const Graph *g, Diag *d);
+/* The rules of one value alone: element type, shape, quantization; reported at loc. */
+bool value_verify(const Value *v, const Loc *loc, Diag *d);
 
 /* -- text form (ir/print.c, ir/parse.c); grammar at the top of ir/print.c -- */
 struct StrBuf;

@@ -141,11 +141,15 @@ static bool parse_type(Parser *p, Typed *t) {
   }
   lex_next(p);
   TRY(parse_shape(p, &t->shape));
-  if (!shape_valid(&t->shape, t->dtype))
+  if (!shape_valid(&t->shape, t->dtype)) {
     return lex_fail_at(p, &t->loc, t->line, "the shape is larger than the IR allows");
+  }
   if (lex_at_word(p, "q")) TRY(parse_quant(p, t));
   if (p->tok == TOK_STRING || p->tok == TOK_BAD) TRY(lex_string(p, &t->name));
-  return true;
+  const Value v = {.dtype = t->dtype, .shape = t->shape, .quant = {t->q_n, t->q_axis, t->scale, t->zero}};
+  if (value_verify(&v, &t->loc, p->d)) return true;
+  diag_source(p->d, t->line, t->loc.col);
+  return false;
 }
 
 /* -- constants -- */
@@ -420,7 +424,8 @@ static bool parse_graph(Parser *p) {
   if (p->tok == TOK_STRING || p->tok == TOK_BAD) TRY(lex_string(p, &name));
   p->g->name = arena_strdup(p->g->arena, name);
   while (p->tok != TOK_END && !lex_at_word(p, "output")) TRY(parse_stmt(p));
-  return p->tok == TOK_END || parse_outputs(p);
+  if (p->tok == TOK_END) return lex_fail(p, "the graph has no output: want \"output %%id\"");
+  return parse_outputs(p);
 }
 
 Graph *graph_parse_from(const char *text, const char *file, const ConstSource *source, Diag *d) {

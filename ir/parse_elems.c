@@ -76,33 +76,38 @@ static bool parse_elem(const char *s, char **end, DType t, void *data, int64_t i
   return false;
 }
 
-/* The lookahead is "{". Elements are read from the text directly: there may be millions. */
-bool parse_elems(Parser *p, const Typed *t, Blob **out) {
-  int64_t n = shape_count(&t->shape);
-  if ((uint64_t)n > (size_t)(p->end - p->p))
-    return lex_fail(p, "want %" PRId64 " elements, there is not enough text", n);
-  size_t size = (size_t)n * dtype_size(t->dtype);
-  void *data = mem_alloc_aligned(size, 64);
-  bool ok = true;
-  int64_t i = 0;
-  for (; i < n && ok; i++) {
+/* n elements and the commas between; p->p is behind the "{" and afterwards behind the last element. */
+static bool read_elems(Parser *p, DType t, void *data, int64_t n) {
+  for (int64_t i = 0; i < n; i++) {
     char *end = NULL;
     lex_skip_blanks(p);
-    const char *s = p->p;
-    ok = parse_elem(s, &end, t->dtype, data, i) && !lex_is_atom(*end);
-    if (!ok) break;
+    if (i > 0 && *p->p == ',') {
+      p->p++;
+      lex_skip_blanks(p);
+    } else if (i > 0 || *p->p == '}') {
+      lex_next(p);
+      return lex_fail(p, "%" PRId64 " element(s), want %" PRId64, i, n);
+    }
+    if (!parse_elem(p->p, &end, t, data, i) || lex_is_atom(*end)) {
+      lex_next(p);
+      return lex_fail(p, "element %" PRId64 " of %" PRId64 " is no %s", i, n, dtype_name(t));
+    }
     p->p = end;
-    lex_skip_blanks(p);
-    if (i + 1 == n) break;
-    ok = *p->p == ',';
-    if (ok) p->p++;
   }
   lex_next(p);
-  if (ok && !lex_at(p, '}')) ok = false;
-  if (!ok) {
+  return lex_at(p, '}') || lex_fail(p, "want '}' after %" PRId64 " element(s), got %s", n, lex_seen(p));
+}
+
+bool parse_elems(Parser *p, const Typed *t, Blob **out) {
+  int64_t n = shape_count(&t->shape);
+  if ((uint64_t)n > (size_t)(p->end - p->p)) {
+    return lex_fail(p, "want %" PRId64 " elements, there is not enough text", n);
+  }
+  size_t size = (size_t)n * dtype_size(t->dtype);
+  void *data = mem_alloc_aligned(size, 64);
+  if (!read_elems(p, t->dtype, data, n)) {
     mem_free(data);
-    return lex_fail(p, "element %" PRId64 " of %" PRId64 ": want %s, got %s", i, n,
-                    i + 1 >= n ? "the last one and '}'" : dtype_name(t->dtype), lex_seen(p));
+    return false;
   }
   lex_next(p);
   *out = blob_adopt(data, size);

@@ -51,37 +51,41 @@ static bool zero_fits(DType t, int32_t zero) {
   }
 }
 
-static bool check_quant(const Check *c, const Value *v, const Loc *loc) {
+static bool check_quant(const Value *v, const Loc *loc, Diag *d) {
   const Quant *q = &v->quant;
   if (q->n == 0) return true;
-  FAIL_IF(v->dtype != DT_I8 && v->dtype != DT_U8 && v->dtype != DT_I16 && v->dtype != DT_I32, c->d, loc,
+  FAIL_IF(v->dtype != DT_I8 && v->dtype != DT_U8 && v->dtype != DT_I16 && v->dtype != DT_I32, d, loc,
           "a value of %s is quantized, want i8, u8, i16 or i32", dtype_name(v->dtype));
-  FAIL_IF(q->n < 0, c->d, loc, "%d quantization scales", (int)q->n);
-  FAIL_IF(q->n > 1 && (q->axis < 0 || q->axis >= v->shape.rank), c->d, loc,
+  FAIL_IF(q->n < 0, d, loc, "%d quantization scales", (int)q->n);
+  FAIL_IF(q->n > 1 && (q->axis < 0 || q->axis >= v->shape.rank), d, loc,
           "quantized along axis %d of %d dimensions", (int)q->axis, (int)v->shape.rank);
-  FAIL_IF(q->n > 1 && q->n != v->shape.d[q->axis], c->d, loc,
+  FAIL_IF(q->n > 1 && q->n != v->shape.d[q->axis], d, loc,
           "%d quantization scales along axis %d, want one for each of %lld", (int)q->n, (int)q->axis,
           (long long)v->shape.d[q->axis]);
   for (int i = 0; i < q->n; i++) {
-    FAIL_IF(!(q->scale[i] > 0) || isinf(q->scale[i]), c->d, loc,
+    FAIL_IF(!(q->scale[i] > 0) || isinf(q->scale[i]), d, loc,
             "quantization scale %d is %g, want a finite number above 0", i, (double)q->scale[i]);
-    FAIL_IF(!zero_fits(v->dtype, q->zero[i]), c->d, loc, "zero point %d is %d, which %s does not hold", i,
+    FAIL_IF(!zero_fits(v->dtype, q->zero[i]), d, loc, "zero point %d is %d, which %s does not hold", i,
             (int)q->zero[i], dtype_name(v->dtype));
   }
   return true;
 }
 
-static bool check_type(const Check *c, const Value *v, const Loc *loc) {
-  FAIL_IF(v->dtype <= DT_NONE || v->dtype >= DT_COUNT, c->d, loc, "a value without element type");
-  FAIL_IF(v->shape.rank < 0 || v->shape.rank > MAX_RANK, c->d, loc, "%d dimensions, want 0 to %d",
+static bool check_type(const Value *v, const Loc *loc, Diag *d) {
+  FAIL_IF(v->dtype <= DT_NONE || v->dtype >= DT_COUNT, d, loc, "a value without element type");
+  FAIL_IF(v->shape.rank < 0 || v->shape.rank > MAX_RANK, d, loc, "%d dimensions, want 0 to %d",
           (int)v->shape.rank, MAX_RANK);
   for (int i = 1; i < v->shape.rank; i++) {
-    FAIL_IF(v->shape.d[i] == DIM_BATCH, c->d, loc,
+    FAIL_IF(v->shape.d[i] == DIM_BATCH, d, loc,
             "dimension %d is the symbolic batch, which is outermost alone", i);
   }
-  FAIL_IF(!shape_valid(&v->shape, v->dtype), c->d, loc,
+  FAIL_IF(!shape_valid(&v->shape, v->dtype), d, loc,
           "a dimension is negative, or the shape larger than the IR allows");
   return true;
+}
+
+bool value_verify(const Value *v, const Loc *loc, Diag *d) {
+  return check_type(v, loc, d) && check_quant(v, loc, d);
 }
 
 static bool check_const(const Check *c, const Value *v, const Loc *loc) {
@@ -109,7 +113,7 @@ static void check_vals(const Check *c) {
   for (ValId id = 1; id < c->g->n_vals; id++) {
     const Value *v = &c->g->vals[id];
     const Loc loc = v->def < c->g->n_nodes ? node_loc(c->g, v->def) : val_loc(c->g, id);
-    if (check_type(c, v, &loc) && check_quant(c, v, &loc) && check_const(c, v, &loc)) check_def(c, id, &loc);
+    if (value_verify(v, &loc, c->d) && check_const(c, v, &loc)) check_def(c, id, &loc);
   }
 }
 

@@ -107,7 +107,7 @@ bool op_same_quant(Graph *g, const Node *n, int axis, Diag *d) {
   if (want.n > 1) want.axis = axis;
   return quant_equal(&want, &op_out(g, n, 0)->quant) ||
          op_fail(n, d,
-                 "output and input are quantized differently, but it moves codes as they are; put a "
+                 "output and input are quantized differently, but it hands codes on as they are; put a "
                  "Quantize before or after it");
 }
 
