@@ -33,7 +33,9 @@ static bool range_finite(const Graph *g, ValId v, float lo, float hi, Diag *d) {
   const Node *n = graph_def(g, v);
   Loc loc = n ? n->loc : (Loc){.file = g->name, .name = g->vals[v].name};
   return diag_error(d, &loc, "quantize: not all elements of \"%s\" are finite on the calibration images",
-                    g->vals[v].name ? g->vals[v].name : n ? op_info(n->op)->name : "?");
+                    g->vals[v].name ? g->vals[v].name
+                    : n             ? op_info(n->op)->name
+                                    : "?");
 }
 
 static bool const_range(const Graph *g, ValId v, CalRange *out, Diag *d) {
@@ -48,8 +50,8 @@ static bool const_range(const Graph *g, ValId v, CalRange *out, Diag *d) {
   return true;
 }
 
-static bool find_ranges(const Graph *g, const Dataset *ds, const CalOptions *o, const Host *host, CalRange *out,
-                        Diag *d) {
+static bool find_ranges(const Graph *g, const Dataset *ds, const CalOptions *o, const Host *host,
+                        CalRange *out, Diag *d) {
   float *lo = mem_array(g->n_vals, sizeof *lo), *hi = mem_array(g->n_vals, sizeof *hi);
   bool ok = collect_ranges(g, ds, o->images, host, lo, hi, d);
   for (ValId v = 1; ok && v < g->n_vals; v++) {
@@ -89,8 +91,10 @@ static void add_values(const Graph *g, const Session *s, int n, Histogram **h) {
   }
 }
 
-static bool run_images(const Graph *g, const Dataset *ds, uint32_t images, const Host *host, Histogram **h, Diag *d) {
-  SessionOptions opt = {.batch = BATCH, .threads = host && host->threads > 0 ? host->threads : 1, .training = true};
+static bool run_images(const Graph *g, const Dataset *ds, uint32_t images, const Host *host, Histogram **h,
+                       Diag *d) {
+  SessionOptions opt = {
+      .batch = BATCH, .threads = host && host->threads > 0 ? host->threads : 1, .training = true};
   Session *s = session_new(g, &opt, d);
   if (!s) return false;
   size_t item = (size_t)shape_count(&ds->train.item);
@@ -98,7 +102,8 @@ static bool run_images(const Graph *g, const Dataset *ds, uint32_t images, const
   uint32_t total = images < ds->train.n ? images : ds->train.n;
   for (uint32_t at = 0; at < total; at += BATCH) {
     int n = (int)(total - at < BATCH ? total - at : BATCH);
-    for (int i = 0; i < n; i++) split_item(&ds->train, &ds->spec.normalize, NULL, at + (uint32_t)i, x + (size_t)i * item);
+    for (int i = 0; i < n; i++)
+      split_item(&ds->train, &ds->spec.normalize, NULL, at + (uint32_t)i, x + (size_t)i * item);
     session_forward(s, x, n, false);
     add_values(g, s, n, h);
   }
@@ -179,7 +184,8 @@ static void choose(const Graph *g, ValId v, const CalOptions *o, const Histogram
   measure(h, r);
 }
 
-bool calibrate(const Graph *g, const Dataset *ds, const CalOptions *o, const Host *host, CalRange *out, Diag *d) {
+bool calibrate(const Graph *g, const Dataset *ds, const CalOptions *o, const Host *host, CalRange *out,
+               Diag *d) {
   TRY(find_ranges(g, ds, o, host, out, d));
   Histogram **h = mem_array(g->n_vals, sizeof *h);
   for (ValId v = 1; v < g->n_vals; v++) {

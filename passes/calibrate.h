@@ -19,14 +19,15 @@ typedef struct CalOptions {
 } CalOptions;
 
 typedef struct CalRange {
-  float lo, hi;     /* contain 0 */
-  bool seen;        /* false: no float value, or never computed (the rest is 0) */
-  double clipped;   /* share of elements outside */
-  double snr;       /* dB: signal to error when the value alone is rounded to 256 steps of this range; 0: unknown */
+  float lo, hi;   /* contain 0 */
+  bool seen;      /* false: no float value, or never computed (the rest is 0) */
+  double clipped; /* share of elements outside */
+  double snr; /* dB: signal to error when the value alone is rounded to 256 steps of this range; 0: unknown */
 } CalRange;
 
 /* out[v] for each value; constants have the range of their data. The graph's outputs always get all that was
  * seen. Non-finite activations and constants are refused with the location of what computes them. */
-bool calibrate(const Graph *g, const Dataset *ds, const CalOptions *o, const Host *host, CalRange *out, Diag *d);
+bool calibrate(const Graph *g, const Dataset *ds, const CalOptions *o, const Host *host, CalRange *out,
+               Diag *d);
 
 #endif

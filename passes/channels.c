@@ -165,7 +165,8 @@ static const char *couple_reduce_mean(Finder *f, const Node *n) {
     if (a->axes.v[i] == axis) return "averages over channels";
     before += a->axes.v[i] < axis;
   }
-  return value_same(f, n->in[0], n->out[0], a->keepdims ? axis : axis - before) ? NULL : "changes the channels";
+  return value_same(f, n->in[0], n->out[0], a->keepdims ? axis : axis - before) ? NULL
+                                                                                : "changes the channels";
 }
 
 static const char *couple_transpose(Finder *f, const Node *n) {
@@ -351,8 +352,8 @@ static bool freeze_named(Finder *f, const char *keep, Diag *d) {
       found = true;
       value_freeze(f, n->out[0], arena_printf(f->c->arena, "\"%.*s\" is to be kept", (int)len, keep));
     }
-    FAIL_IF(!found, d, NULL, "keep: the graph \"%s\" has no layer \"%.*s\"", f->g->name ? f->g->name : "", (int)len,
-            keep);
+    FAIL_IF(!found, d, NULL, "keep: the graph \"%s\" has no layer \"%.*s\"", f->g->name ? f->g->name : "",
+            (int)len, keep);
     keep += len + (keep[len] == ';');
   }
   return true;
@@ -445,7 +446,8 @@ static void layers_list(Finder *f) {
     if (n->op != OP_conv && n->op != OP_depthwise_conv && n->op != OP_fully_connected) continue;
     ValId y = n->out[0];
     ChanLayer *l = &c->layers[c->n_layers++];
-    *l = (ChanLayer){.node = i, .name = arena_strdup(c->arena, node_label(f->g, n)), .channels = extent(f, y)};
+    *l =
+        (ChanLayer){.node = i, .name = arena_strdup(c->arena, node_label(f->g, n)), .channels = extent(f, y)};
     for (uint32_t k = 0; k < l->channels; k++) {
       if (c->unit[y][k] != CHAN_FIXED)
         l->prunable++;
@@ -458,7 +460,8 @@ static void layers_list(Finder *f) {
 static bool graph_is_float(const Graph *g, Diag *d) {
   for (NodeId i = 0; i < g->n_nodes; i++) {
     const Value *v = graph_val(g, g->nodes[i].out[0]);
-    FAIL_IF(v->quant.n > 0, d, &g->nodes[i].loc, "channels can be removed from a float graph only: this output is %s, quantized",
+    FAIL_IF(v->quant.n > 0, d, &g->nodes[i].loc,
+            "channels can be removed from a float graph only: this output is %s, quantized",
             dtype_name(v->dtype));
   }
   return true;
@@ -500,7 +503,7 @@ void channels_print(const Channels *c, StrBuf *out) {
   for (uint32_t i = 0; i < c->n_layers; i++) {
     const ChanLayer *l = &c->layers[i];
     if (l->reason)
-      sb_printf(out, "layer \"%s\": %u of %u channels stay: %s\n", l->name, l->channels - l->prunable, l->channels,
-                l->reason);
+      sb_printf(out, "layer \"%s\": %u of %u channels stay: %s\n", l->name, l->channels - l->prunable,
+                l->channels, l->reason);
   }
 }

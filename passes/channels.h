@@ -32,15 +32,16 @@ typedef struct ChanLayer {
 typedef struct Channels {
   Arena *arena; /* owns everything below */
   const Graph *graph;
-  int32_t *axis;   /* [n_vals] the axis of a value along which its channels lie; -1: none, or a constant */
-  uint32_t **unit; /* [n_vals][extent of that axis] unit of each channel, or CHAN_FIXED; NULL where axis is -1 */
+  int32_t *axis; /* [n_vals] the axis of a value along which its channels lie; -1: none, or a constant */
+  uint32_t *
+      *unit; /* [n_vals][extent of that axis] unit of each channel, or CHAN_FIXED; NULL where axis is -1 */
   uint32_t n_units, n_groups, n_layers;
   uint32_t *group_of; /* [n_units] */
   ChanGroup *groups;  /* in order of the first value they are channels of; the same order in a pruned graph */
   ChanLayer *layers;  /* Conv, DepthwiseConv, FullyConnected in node order */
 } Channels;
 
-/* Analyse a float graph that has been through `layout` (images NHWC). `keep`: names of layers whose output
+/* Analyse a float graph that has been through `layout` (images NHWC; no dead nodes, as after any pass). `keep`: names of layers whose output
  * channels all stay, separated by ';' (NULL or "": none); a name that no layer has is reported.
  * channels_free in any case. g must outlive the result. */
 bool channels_find(const Graph *g, const char *keep, Channels *out, Diag *d);

@@ -24,7 +24,8 @@ static bool number(const char *params, const char *key, double lo, double hi, do
   double got = pass_param_num(params, key, *v, &bad);
   char text[64] = "";
   if (!pass_param(params, key, text, sizeof text)) return true;
-  FAIL_IF(bad || !(got >= lo && got <= hi), d, NULL, "distill: %s=%s, want a number from %g to %g", key, text, lo, hi);
+  FAIL_IF(bad || !(got >= lo && got <= hi), d, NULL, "distill: %s=%s, want a number from %g to %g", key, text,
+          lo, hi);
   *v = got;
   return true;
 }
@@ -44,9 +45,10 @@ static bool parse_amount(const char *params, const Dataset *ds, TrainOptions *t,
 static bool parse_options(const char *params, const PassCtx *ctx, DistillOptions *o, Diag *d) {
   TrainOptions *t = &o->train;
   train_options_default(t);
-  double lr = (double)t->lr, batch = t->batch, temperature = 4, mix = ctx->teacher ? 0.9 : 0, decay = (double)t->weight_decay;
-  double flip = ctx->data->spec.flip, crop = ctx->data->spec.crop, seed = (double)ctx->seed, warmup = (double)t->warmup,
-         momentum = (double)t->momentum, bn = 4096;
+  double lr = (double)t->lr, batch = t->batch, temperature = 4, mix = ctx->teacher ? 0.9 : 0,
+         decay = (double)t->weight_decay;
+  double flip = ctx->data->spec.flip, crop = ctx->data->spec.crop, seed = (double)ctx->seed,
+         warmup = (double)t->warmup, momentum = (double)t->momentum, bn = 4096;
   TRY(parse_amount(params, ctx->data, t, d));
   TRY(number(params, "lr", 0, 100, &lr, d));
   TRY(number(params, "batch", 1, 65536, &batch, d));
@@ -76,7 +78,8 @@ static bool has_bn(const Graph *g) {
 
 static void tell(const TrainResult *r, const Host *host) {
   char line[160];
-  snprintf(line, sizeof line, "distill: %lld images in %.1f s, loss %.4f, accuracy on what was trained %.2f %%",
+  snprintf(line, sizeof line,
+           "distill: %lld images in %.1f s, loss %.4f, accuracy on what was trained %.2f %%",
            (long long)r->images, r->seconds, r->loss, 100 * r->train_accuracy);
   if (host && host->log) host->log(host->ctx, line);
 }
@@ -89,7 +92,8 @@ Graph *pass_distill(const Graph *g, const PassCtx *ctx, Diag *d) {
   }
   if (!parse_options(ctx->params ? ctx->params : "", ctx, &o, d)) return NULL;
   TrainResult result = {0};
-  Graph *trained = train_graph(g, o.train.mix > 0 ? ctx->teacher : NULL, ctx->data, &o.train, ctx->host, &result, d);
+  Graph *trained =
+      train_graph(g, o.train.mix > 0 ? ctx->teacher : NULL, ctx->data, &o.train, ctx->host, &result, d);
   if (!trained) return NULL;
   tell(&result, ctx->host);
   if (o.bn_images == 0 || !has_bn(trained)) return trained;

@@ -36,7 +36,8 @@ static bool number(const char *params, const char *key, double lo, double hi, do
   double got = pass_param_num(params, key, *v, &bad);
   char text[64] = "";
   if (!pass_param(params, key, text, sizeof text)) return true;
-  FAIL_IF(bad || !(got >= lo && got <= hi), d, NULL, "prune: %s=%s, want a number from %g to %g", key, text, lo, hi);
+  FAIL_IF(bad || !(got >= lo && got <= hi), d, NULL, "prune: %s=%s, want a number from %g to %g", key, text,
+          lo, hi);
   *v = got;
   return true;
 }
@@ -75,6 +76,10 @@ bool prune_options_parse(const char *params, Arena *a, PruneOptions *o, Diag *d)
   TRY(numbers(params, o, d));
   o->keep = text_param(params, "keep", a);
   o->widths = text_param(params, "widths", a);
+  return true;
+}
+
+static bool check_target(const PruneOptions *o, Diag *d) {
   const PruneLimits *l = &o->limits;
   bool limited = l->macs > 0 || l->params > 0 || l->flash > 0 || l->ram > 0 || l->cycles > 0;
   FAIL_IF(limited == (o->widths != NULL), d, NULL,
@@ -90,9 +95,10 @@ static void tell_plan(const Channels *c, const PrunePlan *p, const Host *host) {
   StrBuf line = {0};
   uint32_t kept = 0;
   for (uint32_t g = 0; g < p->n_groups; g++) kept += p->kept[g];
-  sb_printf(&line, "prune: %u of %u units in %u groups stay; MACs %lld of %lld, parameters %lld of %lld; widths=", kept,
-            c->n_units, c->n_groups, (long long)p->after.macs, (long long)p->before.macs, (long long)p->after.params,
-            (long long)p->before.params);
+  sb_printf(&line,
+            "prune: %u of %u units in %u groups stay; MACs %lld of %lld, parameters %lld of %lld; widths=",
+            kept, c->n_units, c->n_groups, (long long)p->after.macs, (long long)p->before.macs,
+            (long long)p->after.params, (long long)p->before.params);
   for (uint32_t g = 0; g < p->n_groups; g++) sb_printf(&line, "%s%u", g ? "/" : "", p->kept[g]);
   tell(host, sb_str(&line));
   sb_free(&line);
@@ -102,8 +108,10 @@ static void tell_plan(const Channels *c, const PrunePlan *p, const Host *host) {
 static void hint_layers(const Channels *c, const PruneOptions *o, Diag *d) {
   uint32_t whole = 0;
   for (uint32_t i = 0; i < c->n_layers; i++) whole += c->layers[i].prunable == 0;
-  diag_hint(d, "%u of %u layers cannot be narrowed, every group keeps at least %g of its channels and multiples of %u", whole,
-            c->n_layers, o->min_share, o->steps);
+  diag_hint(
+      d,
+      "%u of %u layers cannot be narrowed, every group keeps at least %g of its channels and multiples of %u",
+      whole, c->n_layers, o->min_share, o->steps);
 }
 
 static Graph *prune_channels(const Channels *c, const PruneOptions *o, const PassCtx *ctx, Diag *d) {
@@ -128,7 +136,7 @@ Graph *pass_prune(const Graph *g, const PassCtx *ctx, Diag *d) {
   Arena *a = arena_new();
   PruneOptions o;
   Graph *done = NULL;
-  if (prune_options_parse(ctx->params, a, &o, d)) {
+  if (prune_options_parse(ctx->params, a, &o, d) && check_target(&o, d)) {
     Channels c;
     if (channels_find(g, o.keep, &c, d)) done = prune_channels(&c, &o, ctx, d);
     channels_free(&c);

@@ -25,16 +25,16 @@ typedef enum PruneBy { PRUNE_TAYLOR, PRUNE_L2, PRUNE_L1, PRUNE_RANDOM } PruneBy;
 typedef struct PruneOptions {
   PruneLimits limits;
   PruneBy by;
-  uint32_t steps;      /* every group keeps a multiple of this, or all */
-  double min_share;    /* every group keeps at least this share, and at least 4 units */
-  bool uniform;        /* the same share of every group (a control experiment) */
-  uint32_t images;     /* Taylor: training images */
-  DType precision;     /* in which CostModel counts: DT_I8 or DT_F32 */
-  const char *keep;    /* names of layers that stay whole, separated by ';'; NULL: none */
-  const char *widths;  /* "12/8/16": units to keep, group by group, instead of limits; NULL: by limits */
+  uint32_t steps;     /* every group keeps a multiple of this, or all */
+  double min_share;   /* every group keeps at least this share, and at least 4 units */
+  bool uniform;       /* the same share of every group (a control experiment) */
+  uint32_t images;    /* Taylor: training images */
+  DType precision;    /* in which CostModel counts: DT_I8 or DT_F32 */
+  const char *keep;   /* names of layers that stay whole, separated by ';'; NULL: none */
+  const char *widths; /* "12/8/16": units to keep, group by group, instead of limits; NULL: by limits */
 } PruneOptions;
 void prune_options_default(PruneOptions *o);
-/* Read "macs=0.5,steps=8,..." over the defaults; strings live in `a`. */
+/* Read "macs=0.5,steps=8,..." over the defaults; strings live in `a`. Limits need not be among them. */
 bool prune_options_parse(const char *params, Arena *a, PruneOptions *o, Diag *d);
 
 typedef struct PrunePlan {
@@ -55,7 +55,7 @@ Blob *prune_importance(const Channels *c, const PruneOptions *o, const PassCtx *
 
 /* -- prune_plan.c -- */
 /* Remove the units of least importance per saving until all limits hold. start: a looser plan whose removed
- * units are removed too (NULL: none), so that plans nest. A limit that cannot be met is no error: out->met is
+ * units are removed too (NULL: none), so that the two nest. A limit that cannot be met is no error: out->met is
  * false and `after` is the nearest reached. false: the options are at fault, reported. Same inputs, same plan. */
 bool prune_plan(const Channels *c, const Blob *importance, const PruneOptions *o, const PassCtx *ctx,
                 const PrunePlan *start, PrunePlan *out, Diag *d);

@@ -153,8 +153,8 @@ static void change_slice(Applier *a, Change *ch) {
   const uint8_t *keep = a->keep[ch->n->in[0]];
   int64_t start = s->starts.v[axis], step = s->steps.v[axis];
   s->counts.v[axis] = count_kept(out_keep(a, ch->n), 0, channels_extent(a->c, ch->n->out[0]));
-  s->starts.v[axis] = step > 0 ? count_kept(keep, 0, (uint32_t)start)
-                               : (int64_t)count_kept(keep, 0, (uint32_t)start + 1) - 1;
+  s->starts.v[axis] =
+      step > 0 ? count_kept(keep, 0, (uint32_t)start) : (int64_t)count_kept(keep, 0, (uint32_t)start + 1) - 1;
 }
 
 static void change_reshape(Applier *a, Change *ch) {
@@ -192,7 +192,8 @@ static bool apply_node(Applier *a, const Node *n, Diag *d) {
   fn(a, &ch);
   for (uint32_t i = 0; i < n->n_in && ch.n_in == n->n_in; i++)
     if (ch.in[i] == NO_VAL) ch.in[i] = rewrite_val(&a->r, n->in[i]);
-  ValId out = graph_node(a->r.to, n->op, ch.attrs, ch.in, ch.n_in, graph_val(a->g, n->out[0])->name, &n->loc, d);
+  ValId out =
+      graph_node(a->r.to, n->op, ch.attrs, ch.in, ch.n_in, graph_val(a->g, n->out[0])->name, &n->loc, d);
   a->r.map[n->out[0]] = out;
   mem_free(ch.in);
   mem_free(ch.attrs);
@@ -212,13 +213,15 @@ static void keep_of_values(Applier *a, const PrunePlan *p) {
 
 static bool plan_fits(const Channels *c, const PrunePlan *p, Diag *d) {
   FAIL_IF(p->n_groups != c->n_groups || p->n_units != c->n_units, d, NULL,
-          "the pruning plan has %u groups of %u units in all, but the graph has %u of %u", p->n_groups, p->n_units,
-          c->n_groups, c->n_units);
+          "the pruning plan has %u groups of %u units in all, but the graph has %u of %u", p->n_groups,
+          p->n_units, c->n_groups, c->n_units);
   for (uint32_t i = 0; i < c->n_groups; i++) {
-    FAIL_IF(p->size[i] != c->groups[i].n, d, NULL, "the pruning plan's group %u has %u units, but the graph's \"%s\" has %u",
-            i, p->size[i], c->groups[i].name, c->groups[i].n);
+    FAIL_IF(p->size[i] != c->groups[i].n, d, NULL,
+            "the pruning plan's group %u has %u units, but the graph's \"%s\" has %u", i, p->size[i],
+            c->groups[i].name, c->groups[i].n);
     FAIL_IF(count_kept(p->keep + c->groups[i].first, 0, c->groups[i].n) == 0, d, NULL,
-            "the pruning plan keeps nothing of group %u (\"%s\"), want at least 1 unit", i, c->groups[i].name);
+            "the pruning plan keeps nothing of group %u (\"%s\"), want at least 1 unit", i,
+            c->groups[i].name);
   }
   return true;
 }

@@ -8,8 +8,8 @@
  * learned. The last batch of removals is halved until no chunk too many is gone. RAM is a maximum: only chunks alive at
  * the peak count; where the estimated peak is not where the target's planner has it, every group is tried out.
  *
- * For one binding resource the order of removal does not depend on the limit, so tighter plans remove supersets;
- * with several resources `start` makes it so.
+ * The last removals are chosen by what is still needed, so plans for two limits nest only if the tighter one
+ * starts from the looser one (`start`).
  */
 #include "passes/prune.h"
 
@@ -34,13 +34,13 @@ typedef struct Planner {
   Diag *d;
   Arena *arena;
   Sizer *sizer;
-  double *score;    /* [n_units], each group's norm 1 */
-  uint32_t *order;  /* [n_units], group after group: units in order of removal */
-  uint32_t *gone;   /* [n_groups] units removed, from the front of the group's order */
-  uint32_t *floor;  /* [n_groups] units that stay at least */
+  double *score;           /* [n_units], each group's norm 1 */
+  uint32_t *order;         /* [n_units], group after group: units in order of removal */
+  uint32_t *gone;          /* [n_groups] units removed, from the front of the group's order */
+  uint32_t *floor;         /* [n_groups] units that stay at least */
   double limit[RES_COUNT]; /* 0: none */
-  Sizes now, asked; /* estimates now, and when the cost was last asked */
-  double real[RES_COUNT]; /* what was answered */
+  Sizes now, asked;        /* estimates now, and when the cost was last asked */
+  double real[RES_COUNT];  /* what was answered */
   Cost cost;
   Removal *log;
   size_t cap;
@@ -171,8 +171,16 @@ static bool saving_tried(Planner *p, uint32_t g, uint32_t n, int r, double *out)
   return ok;
 }
 
+/* What resource r is to go down by yet, in the estimate's measure. */
+static double need(const Planner *p, int r, bool by_trial) {
+  double at = guess(p, r);
+  if (by_trial || (r != RES_RAM && r != RES_CYCLES)) return at - p->limit[r];
+  return p->now.v[r] * (1 - p->limit[r] / at);
+}
+
+/* The group whose next chunk costs least for what it saves; saving more than is needed counts for nothing. */
 static bool choose_group(Planner *p, int r, bool by_trial, uint32_t *best) {
-  double least = INFINITY;
+  double least = INFINITY, wanted = need(p, r, by_trial);
   *best = NO_GROUP;
   for (uint32_t g = 0; g < p->c->n_groups; g++) {
     uint32_t n = chunk_size(p, g);
@@ -183,6 +191,7 @@ static bool choose_group(Planner *p, int r, bool by_trial, uint32_t *best) {
     else
       saved = saving(p, g, n, r);
     if (!(saved > 0)) continue;
+    if (saved > wanted) saved = wanted;
     for (uint32_t i = 0; i < n; i++) score += p->score[next_units(p, g)[i]];
     if (score / saved < least) least = score / saved, *best = g;
   }
@@ -211,9 +220,7 @@ static void judge_ram(Planner *p, double real_before, const Sizes *before) {
   if (expected > 0 && real_before - p->real[RES_RAM] < expected / 4) p->probing = true;
 }
 
-static bool moved(const Planner *p, int r) {
-  return p->now.v[r] < 0.95 * p->asked.v[r];
-}
+static bool moved(const Planner *p, int r) { return p->now.v[r] < 0.95 * p->asked.v[r]; }
 
 /* Fewest removals of the log, beyond `bad`, with which all limits hold. */
 static bool trim(Planner *p, uint32_t bad) {
@@ -297,11 +304,11 @@ static bool plan_widths(Planner *p, bool *met) {
   for (uint32_t g = 0; g < p->c->n_groups; g++) {
     char *end;
     long kept = strtol(at, &end, 10);
-    FAIL_IF(end == at, p->d, NULL, "widths=%s: %u numbers, want %u, one for each group of channels", p->o->widths, g,
-            p->c->n_groups);
+    FAIL_IF(end == at, p->d, NULL, "widths=%s: %u numbers, want %u, one for each group of channels",
+            p->o->widths, g, p->c->n_groups);
     FAIL_IF(kept < 1 || kept > (long)p->c->groups[g].n, p->d, NULL,
-            "widths=%s: group %u (\"%s\") is to keep %ld units, want 1 to %u", p->o->widths, g, p->c->groups[g].name,
-            kept, p->c->groups[g].n);
+            "widths=%s: group %u (\"%s\") is to keep %ld units, want 1 to %u", p->o->widths, g,
+            p->c->groups[g].name, kept, p->c->groups[g].n);
     set_kept(p, g, (uint32_t)kept);
     at = *end == '/' ? end + 1 : end;
   }
@@ -371,10 +378,11 @@ static void set_limits(Planner *p, const Cost *before) {
   p->limit[RES_CYCLES] = (double)l->cycles;
 }
 
-static bool check_request(const Channels *c, const Blob *importance, const PruneOptions *o, const PassCtx *ctx,
-                          const PrunePlan *start, Diag *d) {
+static bool check_request(const Channels *c, const Blob *importance, const PruneOptions *o,
+                          const PassCtx *ctx, const PrunePlan *start, Diag *d) {
   FAIL_IF(blob_size(importance) != c->n_units * sizeof(double), d, NULL,
-          "the importance has %zu scores, but the graph has %u units", blob_size(importance) / sizeof(double), c->n_units);
+          "the importance has %zu scores, but the graph has %u units", blob_size(importance) / sizeof(double),
+          c->n_units);
   FAIL_IF(start && (start->n_units != c->n_units || start->n_groups != c->n_groups), d, NULL,
           "the plan to start from has %u units, but the graph has %u", start->n_units, c->n_units);
   if (wants_model(&o->limits) && !ctx->cost) {
@@ -411,8 +419,8 @@ static void planner_end(Planner *p, bool met, PrunePlan *out) {
   out->met = met;
   int r = binding(p, true);
   if (!met && r != RES_COUNT)
-    snprintf(out->missed, sizeof out->missed, "%s: at least %.0f %s, want at most %.0f", res_name[r], p->real[r],
-             res_unit[r], p->limit[r]);
+    snprintf(out->missed, sizeof out->missed, "%s: at least %.0f %s, want at most %.0f", res_name[r],
+             p->real[r], res_unit[r], p->limit[r]);
 }
 
 bool prune_plan(const Channels *c, const Blob *importance, const PruneOptions *o, const PassCtx *ctx,
@@ -421,7 +429,8 @@ bool prune_plan(const Channels *c, const Blob *importance, const PruneOptions *o
   TRY(check_request(c, importance, o, ctx, start, d));
   Planner p = {.c = c, .o = o, .ctx = ctx, .d = d};
   bool met = false, ok = planner_begin(&p, importance, start, out);
-  if (ok) ok = o->widths ? plan_widths(&p, &met) : o->uniform ? plan_uniform(&p, &met) : plan_greedy(&p, &met);
+  if (ok)
+    ok = o->widths ? plan_widths(&p, &met) : o->uniform ? plan_uniform(&p, &met) : plan_greedy(&p, &met);
   if (ok) planner_end(&p, met, out);
   sizer_free(p.sizer);
   arena_free(p.arena);

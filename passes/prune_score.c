@@ -30,7 +30,8 @@ static ValId scored_value(const Graph *g, const Node *n, const uint32_t *uses) {
   return y;
 }
 
-static bool scores_taylor(const Channels *c, const PruneOptions *o, const PassCtx *ctx, double *score, Diag *d) {
+static bool scores_taylor(const Channels *c, const PruneOptions *o, const PassCtx *ctx, double *score,
+                          Diag *d) {
   const Graph *g = c->graph;
   if (!ctx->data) {
     diag_error(d, NULL, "prune by Taylor importance needs training data");
@@ -109,9 +110,10 @@ static void scores_random(const Channels *c, uint64_t seed, double *score) {
 static bool scores_finite(const Channels *c, const double *score, Diag *d) {
   for (uint32_t u = 0; u < c->n_units; u++) {
     const ChanGroup *gr = &c->groups[c->group_of[u]];
-    FAIL_IF(!isfinite(score[u]), d, NULL,
-            "the importance of channel %u of group \"%s\" is not finite: the graph computes infinities or NaN",
-            u - gr->first, gr->name);
+    FAIL_IF(
+        !isfinite(score[u]), d, NULL,
+        "the importance of channel %u of group \"%s\" is not finite: the graph computes infinities or NaN",
+        u - gr->first, gr->name);
   }
   return true;
 }

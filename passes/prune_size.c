@@ -39,7 +39,8 @@ struct Sizer {
 
 static void parts_build(Sizer *s) {
   const Channels *c = s->c;
-  uint32_t *count = arena_array(s->arena, c->n_units, sizeof *count), *seen = arena_array(s->arena, c->n_units, sizeof *seen);
+  uint32_t *count = arena_array(s->arena, c->n_units, sizeof *count),
+           *seen = arena_array(s->arena, c->n_units, sizeof *seen);
   s->parts = arena_array(s->arena, c->n_units, sizeof *s->parts);
   for (int fill = 0; fill < 2; fill++) {
     for (uint32_t u = 0; fill && u < c->n_units; u++)
@@ -73,7 +74,8 @@ static bool dies_into(const Sizer *s, const Graph *g, NodeId i, ValId v) {
 
 static ValId buffer_of(const Sizer *s, const Graph *g, NodeId i) {
   const Node *n = &g->nodes[i];
-  if (n->op == OP_reshape || (is_unary_in_place(n) && dies_into(s, g, i, n->in[0]))) return s->buffer[n->in[0]];
+  if (n->op == OP_reshape || (is_unary_in_place(n) && dies_into(s, g, i, n->in[0])))
+    return s->buffer[n->in[0]];
   if ((op_info(n->op)->traits & T_ELEMENTWISE) && n->n_in == 2) {
     for (int k = 0; k < 2; k++)
       if (dies_into(s, g, i, n->in[k])) return s->buffer[n->in[k]];

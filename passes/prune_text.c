@@ -96,10 +96,10 @@ static bool parse_group(const char *line, const Channels *c, uint32_t g, PrunePl
   const ChanGroup *gr = &c->groups[g];
   const char *at = skip_name(line);
   uint32_t size;
-  FAIL_IF(!at || !parse_number(&at, &size) || *at != ':', d, NULL, "pruning plan: line %u: want group \"NAME\" SIZE: ...",
-          g + 2);
-  FAIL_IF(size != gr->n, d, NULL, "pruning plan: line %u: a group of %u units, but the graph's \"%s\" has %u", g + 2, size,
-          gr->name, gr->n);
+  FAIL_IF(!at || !parse_number(&at, &size) || *at != ':', d, NULL,
+          "pruning plan: line %u: want group \"NAME\" SIZE: ...", g + 2);
+  FAIL_IF(size != gr->n, d, NULL, "pruning plan: line %u: a group of %u units, but the graph's \"%s\" has %u",
+          g + 2, size, gr->name, gr->n);
   FAIL_IF(!parse_kept(at + 1, p->keep + gr->first, gr->n), d, NULL,
           "pruning plan: line %u: want units of 0 to %u, as in \"0-3 5\"", g + 2, gr->n - 1);
   for (uint32_t i = 0; i < gr->n; i++) p->kept[g] += p->keep[gr->first + i];
@@ -121,11 +121,12 @@ static bool parse_groups(const char *text, const Channels *c, PrunePlan *p, Diag
 bool prune_plan_parse(const char *text, const Channels *c, PrunePlan *out, Diag *d) {
   StrBuf head = {0};
   sb_printf(&head, "prune-plan 1 groups %u units %u\n", c->n_groups, c->n_units);
-  bool fits = strncmp(text, head.s, head.len) == 0 || (c->n_groups == 0 && strncmp(text, head.s, head.len - 1) == 0);
+  bool fits =
+      strncmp(text, head.s, head.len) == 0 || (c->n_groups == 0 && strncmp(text, head.s, head.len - 1) == 0);
   plan_alloc(out, c->n_groups, c->n_units);
   if (!fits)
-    diag_error(d, NULL, "pruning plan: begins \"%.*s\", want \"%.*s\" for this graph", (int)strcspn(text, "\n"), text,
-               (int)head.len - 1, head.s);
+    diag_error(d, NULL, "pruning plan: begins \"%.*s\", want \"%.*s\" for this graph",
+               (int)strcspn(text, "\n"), text, (int)head.len - 1, head.s);
   sb_free(&head);
   if (fits && parse_groups(text, c, out, d)) return true;
   prune_plan_free(out);
@@ -139,7 +140,8 @@ bool prune_plan_relative(const PrunePlan *loose, const PrunePlan *tight, PrunePl
           "the two pruning plans are of different graphs: %u units and %u", loose->n_units, tight->n_units);
   uint32_t units = 0;
   for (uint32_t u = 0; u < loose->n_units; u++) {
-    FAIL_IF(tight->keep[u] && !loose->keep[u], d, NULL, "the tighter pruning plan keeps unit %u, which is gone already", u);
+    FAIL_IF(tight->keep[u] && !loose->keep[u], d, NULL,
+            "the tighter pruning plan keeps unit %u, which is gone already", u);
     units += loose->keep[u];
   }
   plan_alloc(out, loose->n_groups, units);

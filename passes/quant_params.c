@@ -21,7 +21,8 @@ Affine affine_of_range(float lo, float hi) {
 }
 
 void affine_quantize(Affine a, const float *x, int64_t n, int8_t *q) {
-  for (int64_t i = 0; i < n; i++) q[i] = (int8_t)round_clamped(round((double)x[i] / (double)a.scale) + a.zero, -128, 127);
+  for (int64_t i = 0; i < n; i++)
+    q[i] = (int8_t)round_clamped(round((double)x[i] / (double)a.scale) + a.zero, -128, 127);
 }
 
 static float largest(const WeightView *v, int64_t o) {
@@ -49,8 +50,8 @@ static float common_scale(const WeightView *v, const float *bias, float in_scale
   return scale_for(most, (double)bias_most, in_scale);
 }
 
-void weights_quantize(const WeightView *v, bool per_channel, const float *bias, float in_scale, int8_t *q, float *scale,
-                      int32_t *qbias) {
+void weights_quantize(const WeightView *v, bool per_channel, const float *bias, float in_scale, int8_t *q,
+                      float *scale, int32_t *qbias) {
   float common = per_channel ? 0 : common_scale(v, bias, in_scale);
   for (int64_t o = 0; o < v->outs; o++) {
     scale[o] = per_channel ? scale_for(largest(v, o), bias ? (double)bias[o] : 0, in_scale) : common;
@@ -58,6 +59,8 @@ void weights_quantize(const WeightView *v, bool per_channel, const float *bias, 
       int64_t at = o * v->step_out + i * v->step_in;
       q[at] = (int8_t)round_clamped((double)v->w[at] / (double)scale[o], -127, 127);
     }
-    if (bias) qbias[o] = round_clamped((double)bias[o] / ((double)in_scale * (double)scale[o]), -INT32_MAX, INT32_MAX);
+    if (bias)
+      qbias[o] =
+          round_clamped((double)bias[o] / ((double)in_scale * (double)scale[o]), -INT32_MAX, INT32_MAX);
   }
 }

@@ -52,12 +52,12 @@ static bool make_real(Graph *to, const Graph *g, Dataset *ds, InputCodes *codes,
   Value *x = graph_val(to, to->inputs[0]);
   const Quant q = graph_val(g, g->inputs[0])->quant;
   Loc loc = {.file = g->name, .name = x->name};
-  FAIL_IF(x->dtype != ds->train.dtype, d, &loc, "quantize: the input takes %s, but the data are %s", dtype_name(x->dtype),
-          dtype_name(ds->train.dtype));
+  FAIL_IF(x->dtype != ds->train.dtype, d, &loc, "quantize: the input takes %s, but the data are %s",
+          dtype_name(x->dtype), dtype_name(ds->train.dtype));
   ds->spec.normalize = (Normalize){.n = 1, .scale = {q.scale[0]}, .offset = {-q.scale[0] * (float)q.zero[0]}};
   codes_of_data(ds, codes);
-  FAIL_IF(!codes->exact, d, &loc, "quantize: %s with zero point %d leaves the int8 codes", dtype_name(x->dtype),
-          (int)q.zero[0]);
+  FAIL_IF(!codes->exact, d, &loc, "quantize: %s with zero point %d leaves the int8 codes",
+          dtype_name(x->dtype), (int)q.zero[0]);
   x->dtype = DT_F32;
   x->quant = (Quant){0};
   return true;

@@ -27,14 +27,29 @@ typedef enum Kind { KIND_FLOAT, KIND_WEIGHTS, KIND_OWN, KIND_SHARE, KIND_JOIN } 
 
 /* An operator that is not here has no int8 form. */
 static const Kind op_kind[OP_COUNT] = {
-    [OP_conv] = KIND_WEIGHTS,   [OP_depthwise_conv] = KIND_WEIGHTS, [OP_fully_connected] = KIND_WEIGHTS,
-    [OP_add] = KIND_OWN,        [OP_sub] = KIND_OWN,                [OP_mul] = KIND_OWN,
-    [OP_relu] = KIND_OWN,       [OP_clip] = KIND_OWN,               [OP_leaky_relu] = KIND_OWN,
-    [OP_sigmoid] = KIND_OWN,    [OP_tanh] = KIND_OWN,               [OP_softmax] = KIND_OWN,
-    [OP_reduce_mean] = KIND_OWN, [OP_max_pool] = KIND_SHARE,        [OP_average_pool] = KIND_SHARE,
-    [OP_reshape] = KIND_SHARE,  [OP_transpose] = KIND_SHARE,        [OP_pad] = KIND_SHARE,
-    [OP_slice] = KIND_SHARE,    [OP_gather] = KIND_SHARE,           [OP_concat] = KIND_JOIN,
-    [OP_max] = KIND_JOIN,       [OP_min] = KIND_JOIN,
+    [OP_conv] = KIND_WEIGHTS,
+    [OP_depthwise_conv] = KIND_WEIGHTS,
+    [OP_fully_connected] = KIND_WEIGHTS,
+    [OP_add] = KIND_OWN,
+    [OP_sub] = KIND_OWN,
+    [OP_mul] = KIND_OWN,
+    [OP_relu] = KIND_OWN,
+    [OP_clip] = KIND_OWN,
+    [OP_leaky_relu] = KIND_OWN,
+    [OP_sigmoid] = KIND_OWN,
+    [OP_tanh] = KIND_OWN,
+    [OP_softmax] = KIND_OWN,
+    [OP_reduce_mean] = KIND_OWN,
+    [OP_max_pool] = KIND_SHARE,
+    [OP_average_pool] = KIND_SHARE,
+    [OP_reshape] = KIND_SHARE,
+    [OP_transpose] = KIND_SHARE,
+    [OP_pad] = KIND_SHARE,
+    [OP_slice] = KIND_SHARE,
+    [OP_gather] = KIND_SHARE,
+    [OP_concat] = KIND_JOIN,
+    [OP_max] = KIND_JOIN,
+    [OP_min] = KIND_JOIN,
 };
 
 typedef enum Io { IO_INT8, IO_UINT8, IO_FLOAT } Io;
@@ -102,9 +117,11 @@ static bool is_real(const Graph *g, ValId v) { return v != NO_VAL && graph_val(g
 static Kind node_kind(const Graph *g, const Node *n) {
   Kind k = op_kind[n->op];
   if (!is_real(g, n->in[0]) || !is_real(g, n->out[0])) return KIND_FLOAT;
-  if (k == KIND_WEIGHTS && !(val_is_const(g, n->in[1]) && (n->n_in < 3 || val_is_const(g, n->in[2])))) return KIND_FLOAT;
+  if (k == KIND_WEIGHTS && !(val_is_const(g, n->in[1]) && (n->n_in < 3 || val_is_const(g, n->in[2]))))
+    return KIND_FLOAT;
   int rank = graph_val(g, n->in[0])->shape.rank;
-  if (n->op == OP_softmax && CATTRS(n, softmax)->axis != -1 && CATTRS(n, softmax)->axis != rank - 1) return KIND_FLOAT;
+  if (n->op == OP_softmax && CATTRS(n, softmax)->axis != -1 && CATTRS(n, softmax)->axis != rank - 1)
+    return KIND_FLOAT;
   return k;
 }
 
@@ -125,7 +142,8 @@ static void node_classes(Quantizer *q, const Node *n) {
   Kind k = node_kind(q->g, n);
   if (k == KIND_SHARE) class_unite(q, n->in[0], y);
   if (k == KIND_JOIN) join_classes(q, n);
-  if (k == KIND_OWN && (n->op == OP_softmax || n->op == OP_sigmoid)) class_fix(q, y, (Affine){1.0f / 256, -128});
+  if (k == KIND_OWN && (n->op == OP_softmax || n->op == OP_sigmoid))
+    class_fix(q, y, (Affine){1.0f / 256, -128});
   if (k == KIND_OWN && n->op == OP_tanh) class_fix(q, y, (Affine){1.0f / 128, 0});
   if (k == KIND_SHARE && n->op == OP_pad) { /* the constant must have a code */
     Class *c = class_of(q, y);
@@ -166,11 +184,13 @@ static ValId as_code(Quantizer *q, ValId v, const Loc *loc) {
   if (q->code[v] != NO_VAL) return q->code[v];
   const char *name = graph_val(q->g, v)->name;
   if (!class_of(q, v)->known) {
-    diag_error(q->d, loc, "quantize: no range is known of \"%s\": the engine computes no such value", name ? name : "");
+    diag_error(q->d, loc, "quantize: no range is known of \"%s\": the engine computes no such value",
+               name ? name : "");
     return NO_VAL;
   }
   Affine a = class_affine(q, v);
-  q->code[v] = val_is_const(q->g, v) ? const_codes(q, v, a) : put_quantize(q, q->real[v], DT_I8, a, name, loc);
+  q->code[v] =
+      val_is_const(q->g, v) ? const_codes(q, v, a) : put_quantize(q, q->real[v], DT_I8, a, name, loc);
   return q->code[v];
 }
 
@@ -206,8 +226,8 @@ static bool all_finite(const Graph *g, ValId v, const char *what, const Loc *loc
   const float *x = val_data(g, v);
   int64_t n = shape_count(&graph_val(g, v)->shape);
   for (int64_t i = 0; i < n; i++)
-    FAIL_IF(!isfinite(x[i]), d, loc, "quantize: element %lld of the %s is %g, want finite numbers", (long long)i, what,
-            (double)x[i]);
+    FAIL_IF(!isfinite(x[i]), d, loc, "quantize: element %lld of the %s is %g, want finite numbers",
+            (long long)i, what, (double)x[i]);
   return true;
 }
 
@@ -228,7 +248,8 @@ static void quantize_params(Quantizer *q, const Node *n, const WeightView *v, Va
   float in_scale = class_affine(q, n->in[0]).scale;
   int8_t *qw = mem_alloc_aligned((size_t)(v->outs * v->each), 64);
   float *scale = mem_array((size_t)v->outs, sizeof *scale);
-  int32_t *zero = mem_array((size_t)v->outs, sizeof *zero), *qb = mem_alloc_aligned((size_t)v->outs * sizeof *qb, 64);
+  int32_t *zero = mem_array((size_t)v->outs, sizeof *zero),
+          *qb = mem_alloc_aligned((size_t)v->outs * sizeof *qb, 64);
   weights_quantize(v, per_channel, has_bias ? val_data(q->g, n->in[2]) : NULL, in_scale, qw, scale, qb);
   int scales = per_channel ? (int)v->outs : 1;
   in[1] = graph_const(q->to, w->name, DT_I8, &w->shape, blob_adopt(qw, (size_t)(v->outs * v->each)));
@@ -251,7 +272,8 @@ static bool emit_weights(Quantizer *q, const Node *n, const Loc *loc) {
   if (in[0] == NO_VAL) return false;
   WeightView v = weight_view(q->g, n);
   quantize_params(q, n, &v, in);
-  return finish(q, n, graph_node(q->to, n->op, n->attrs, in, n->n_in, graph_val(q->g, n->out[0])->name, loc, q->d));
+  return finish(q, n,
+                graph_node(q->to, n->op, n->attrs, in, n->n_in, graph_val(q->g, n->out[0])->name, loc, q->d));
 }
 
 /* Everything else on codes: real inputs as int8, others (a Gather's indices) as they are. */
@@ -278,7 +300,8 @@ static bool emit_real(Quantizer *q, const Node *n, const Loc *loc) {
     in[i] = as_real(q, n->in[i], loc);
     real = real || is_real(q->g, n->in[i]);
   }
-  if (real) diag_warn(q->d, loc, "quantize: %s is computed in float32: it has no int8 form", op_info(n->op)->name);
+  if (real)
+    diag_warn(q->d, loc, "quantize: %s is computed in float32: it has no int8 form", op_info(n->op)->name);
   ValId y = graph_node(q->to, n->op, n->attrs, in, n->n_in, graph_val(q->g, n->out[0])->name, loc, q->d);
   q->real[n->out[0]] = y;
   mem_free(in);
@@ -291,7 +314,8 @@ static bool emit_node(Quantizer *q, const Node *n) {
   Kind kind = node_kind(q->g, n);
   if (kind == KIND_FLOAT) return emit_real(q, n, &loc);
   if (!class_of(q, n->out[0])->known)
-    return diag_error(q->d, &loc, "quantize: no range is known of this output: the engine does not compute it");
+    return diag_error(q->d, &loc,
+                      "quantize: no range is known of this output: the engine does not compute it");
   return kind == KIND_WEIGHTS ? emit_weights(q, n, &loc) : emit_codes(q, n, kind, &loc);
 }
 
@@ -332,8 +356,8 @@ static void report_value(const Quantizer *q, ValId v, StrBuf *line) {
   Affine a = class_affine(q, v);
   const char *name = graph_val(q->g, v)->name;
   sb_clear(line);
-  sb_printf(line, "quantize: %-32s %10.4g .. %-10.4g scale %.6g zero %d, clipped %.4f %%, ", name ? name : "?", (double)r->lo,
-            (double)r->hi, (double)a.scale, (int)a.zero, 100 * r->clipped);
+  sb_printf(line, "quantize: %-32s %10.4g .. %-10.4g scale %.6g zero %d, clipped %.4f %%, ",
+            name ? name : "?", (double)r->lo, (double)r->hi, (double)a.scale, (int)a.zero, 100 * r->clipped);
   if (r->snr > 0)
     sb_printf(line, "%.1f dB", r->snr);
   else
@@ -377,26 +401,31 @@ static bool parse_choice(const char *params, const char *key, const char *const 
 }
 
 static bool parse_options(const char *params, QuantOptions *o, Diag *d) {
-  static const char *const methods[] = {"minmax", "percentile", "mse", NULL}, *const ios[] = {"int8", "uint8", "float", NULL},
+  static const char *const methods[] = {"minmax", "percentile", "mse", NULL},
+                           *const ios[] = {"int8", "uint8", "float", NULL},
                            *const fcs[] = {"channel", "tensor", NULL};
   int method = CAL_MSE, io = IO_INT8, fc = 0;
   bool bad = false;
   TRY(parse_choice(params, "method", methods, &method, d));
   TRY(parse_choice(params, "io", ios, &io, d));
   TRY(parse_choice(params, "fc", fcs, &fc, d));
-  double images = pass_param_num(params, "images", 512, &bad), percentile = pass_param_num(params, "percentile", 99.99, &bad);
+  double images = pass_param_num(params, "images", 512, &bad),
+         percentile = pass_param_num(params, "percentile", 99.99, &bad);
   double tell = pass_param_num(params, "report", 0, &bad);
   FAIL_IF(bad || !(images >= 1 && images < 1e9), d, NULL, "quantize: want images=N of at least 1");
-  FAIL_IF(!(percentile > 50 && percentile <= 100), d, NULL, "quantize: percentile=%g, want more than 50, at most 100",
-          percentile);
-  *o = (QuantOptions){.cal = {(CalMethod)method, percentile, (uint32_t)images}, .io = (Io)io, .fc_per_tensor = fc == 1,
+  FAIL_IF(!(percentile > 50 && percentile <= 100), d, NULL,
+          "quantize: percentile=%g, want more than 50, at most 100", percentile);
+  *o = (QuantOptions){.cal = {(CalMethod)method, percentile, (uint32_t)images},
+                      .io = (Io)io,
+                      .fc_per_tensor = fc == 1,
                       .report = tell != 0};
   return true;
 }
 
 static bool check_float(const Graph *g, Diag *d) {
   for (NodeId i = 0; i < g->n_nodes; i++)
-    FAIL_IF(graph_val(g, g->nodes[i].out[0])->quant.n > 0, d, &g->nodes[i].loc, "quantize: the graph is quantized already");
+    FAIL_IF(graph_val(g, g->nodes[i].out[0])->quant.n > 0, d, &g->nodes[i].loc,
+            "quantize: the graph is quantized already");
   return true;
 }
 

@@ -33,8 +33,8 @@ typedef struct WeightView {
  *
  * scale[o] is max |w| / 127, or more where the bias would not fit in 31 bits; a channel without weights gets
  * one by which its bias is exact to 2^-22. All values are finite (the caller checks). */
-void weights_quantize(const WeightView *v, bool per_channel, const float *bias, float in_scale, int8_t *q, float *scale,
-                      int32_t *qbias);
+void weights_quantize(const WeightView *v, bool per_channel, const float *bias, float in_scale, int8_t *q,
+                      float *scale, int32_t *qbias);
 
 /* -- quantize.c -- */
 
@@ -46,9 +46,11 @@ Graph *quantize_nominal(const Graph *g, Diag *d);
 
 /* What the model's input is on the device, in codes. */
 typedef struct InputCodes {
-  bool exact;   /* the data are bytes, and x = scale * (byte + shift) with the same scale and shift everywhere */
-  DType dtype;  /* of the bytes: DT_U8 or DT_I8 */
-  Affine i8;    /* exact: quantization of the int8 input, whose code is the byte (DT_I8) or the byte - 128 (DT_U8) */
+  bool
+      exact; /* the data are bytes, and x = scale * (byte + shift) with the same scale and shift everywhere */
+  DType dtype; /* of the bytes: DT_U8 or DT_I8 */
+  Affine
+      i8; /* exact: quantization of the int8 input, whose code is the byte (DT_I8) or the byte - 128 (DT_U8) */
 } InputCodes;
 
 /* A float graph made ready: a raw input (u8 or i8 behind Dequantize, as `input_raw` leaves it) becomes f32, and

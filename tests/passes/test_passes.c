@@ -94,6 +94,11 @@ static void check_pipeline(const Graph *g, const char *file, const char *text) {
   diag_free(d);
 }
 
+/* Passes that are there to compute something else have tests of their own. */
+static bool changes_function(const Pass *p) {
+  return strcmp(p->name, "input_raw") == 0 || strcmp(p->name, "prune") == 0;
+}
+
 START_TEST(test_same_function)
 {
   char *names[256];
@@ -105,8 +110,7 @@ START_TEST(test_same_function)
     Graph *g = onnx_import(path_join(a, MODELS, names[i]), d);
     ck_assert_msg(g != NULL, "%s", diag_text(d));
     for (int p = 0; p < n_passes; p++) {
-      if (!passes[p].needs_data && strcmp(passes[p].name, "input_raw") != 0)
-        check_pipeline(g, names[i], passes[p].name);
+      if (!passes[p].needs_data && !changes_function(&passes[p])) check_pipeline(g, names[i], passes[p].name);
     }
     check_pipeline(g, names[i], "fold,layout,fold,dce,bnfuse,fuse,fold");
     graph_free(g);
