@@ -47,7 +47,7 @@ static void print_head(const Emit *e, StrBuf *out) {
 static bool print_kernels(const Emit *e, StrBuf *out) {
   uint32_t n = e->calls.n;
   const char **files = arena_array(e->arena, n + 1, sizeof *files);
-  const char **roots = arena_array(e->arena, n + 3, sizeof *roots);
+  const char **roots = arena_array(e->arena, 2 * (size_t)n + 1, sizeof *roots);
   int n_files = 0, n_roots = 0;
   roots[n_roots++] = "mf_view";
   for (uint32_t c = 0; c < n; c++) {

@@ -37,7 +37,6 @@ bool print_selftest(const Emit *e, StrBuf *out, Diag *d) {
   sb_puts(out, " * On a PC: ./selftest [vectors.bin [outputs.bin]]; exit status 0: all agree.\n */\n#include "
                "\"model.h\"\n\n");
   sb_printf(out, "#define MODEL_NAME \"%s\"\n#define MODEL_ARENA %s_ARENA_SIZE\n", n, e->upper);
-  sb_printf(out, "#define MODEL_ALIGN %s_ARENA_ALIGN\n", e->upper);
   sb_printf(out, "#define MODEL_INPUTS %u\n#define MODEL_OUTPUTS %u\n", e->g->n_inputs, e->g->n_outputs);
   sb_printf(out, "typedef %s_context model_context;\n", n);
   static const char *const names[] = {"init", "input", "run", "output"};

@@ -54,7 +54,9 @@ static bool fits_in_place(const Finder *f, int32_t c, int i) {
   if (val_is_const(f->g, in) || in == out || val_bytes(f->g, in) != val_bytes(f->g, out)) return false;
   if (f->span[in].last != c || f->span[out].first != c || f->span[out].writers != 1) return false;
   const CallView *iv = &k->in[i], *ov = &k->out;
-  if (iv->offset != ov->offset || iv->row != ov->row || iv->step != ov->step) return false;
+  if (iv->offset != ov->offset || (k->rows > 1 && iv->row != ov->row) ||
+      (k->batch > 1 && iv->step != ov->step))
+    return false;
   /* The other input may be the same value only where it, too, may be overwritten. */
   for (int o = 0; o < k->n_in; o++)
     if (o != i && value_root(f->g, k->in[o].val) == in && !(o < 2 && (k->kernel->in_place & (1 << o))))

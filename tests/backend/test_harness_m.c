@@ -1,0 +1,173 @@
+/* The harness: small nets, emitted, built and run for every target, bare machines under QEMU; sizes, stack and counts
+ * are plausible; faults of the user's machine and of the model are told.
+ */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ir/eval.h"
+#include "tests/backend/emitted.h"
+#include "tests/support.h"
+
+Suite *suite_harness_m(void);
+
+static const char *const target_names[] = {"x86-64", "aarch64", "cortex-m4", "cortex-m0"};
+
+static Measured verify(const Graph *g, const char *target, const char *name) {
+  const char *dir = emit_to_tmp(g, target, name);
+  Diag *d = diag_new();
+  Measured m;
+  ck_assert_msg(harness_verify(dir, target_find(target), NULL, &m, d), "%s: %s", target, diag_text(d));
+  diag_free(d);
+  return m;
+}
+
+START_TEST(int8_net_is_byte_equal)
+{
+  const char *target = target_names[_i];
+  if (!have_target(__FILE__, target)) return;
+  Graph *g = graph_of(small_int8_net);
+  Measured m = verify(g, target, "int8");
+  ck_assert(m.built && m.ran);
+  ck_assert_int_gt(m.vectors, 0);
+  ck_assert_int_eq(m.vectors_equal, m.vectors);
+  ck_assert_int_eq(m.vectors_passed, m.vectors);
+  ck_assert_int_eq(m.ram_arena, 1024);
+  int64_t constants = 288 + 72 + 40; /* weights alone */
+  ck_assert_int_gt(m.flash_weights, constants);
+  ck_assert_int_lt(m.flash_weights, constants + 3000);
+  ck_assert_int_gt(m.flash_code, 1000);
+  ck_assert_int_lt(m.flash_code, 12000);
+  ck_assert_int_eq(m.second_ran, target_find(target)->second_machine != NULL);
+  graph_free(g);
+}
+END_TEST
+
+START_TEST(bare_machines_are_measured)
+{
+  const char *target = target_names[2 + _i];
+  if (!have_target(__FILE__, target)) return;
+  Graph *g = graph_of(small_int8_net);
+  Measured m = verify(g, target, "measured"), again = verify(g, target, "measured");
+  int64_t macs = graph_macs(g);
+  ck_assert_msg(m.instructions > 2 * macs && m.instructions < 60 * macs, "%lld instructions for %lld MACs",
+                (long long)m.instructions, (long long)macs);
+  ck_assert_int_eq(m.instructions, again.instructions); /* exact, whatever the machine's load */
+  ck_assert_msg(m.stack >= 64 && m.stack <= 1024, "stack %lld", (long long)m.stack);
+  ck_assert_int_eq(m.stack, again.stack);
+  ck_assert_int_eq(m.ram_other, 0);
+  graph_free(g);
+}
+END_TEST
+
+START_TEST(float_net_is_close)
+{
+  const char *target = target_names[_i];
+  if (!have_target(__FILE__, target)) return;
+  Graph *g = graph_of(small_float_net);
+  Measured m = verify(g, target, "float");
+  ck_assert_int_gt(m.vectors, 0);
+  ck_assert_int_eq(m.vectors_passed, m.vectors);
+  graph_free(g);
+}
+END_TEST
+
+START_TEST(run_gives_the_outputs)
+{
+  enum { N = 3 };
+  const char *target = target_names[_i];
+  if (!have_target(__FILE__, target)) return;
+  Graph *g = graph_of(small_float_net);
+  const char *dir = emit_to_tmp(g, target, "run");
+  Shape s = shape_of(4, (int64_t)1, (int64_t)8, (int64_t)8, (int64_t)3);
+  Tensor in[N], got[N], want;
+  Diag *d = diag_new();
+  for (int k = 0; k < N; k++) {
+    in[k] = tensor_new(DT_F32, &s);
+    for (int64_t i = 0; i < shape_count(&s); i++) ((float *)in[k].data)[i] = sinf((float)(i * (k + 1)));
+  }
+  ck_assert_msg(harness_run(dir, target_find(target), g, in, N, got, d), "%s", diag_text(d));
+  for (int k = 0; k < N; k++) {
+    ck_assert_msg(graph_eval(g, &in[k], 1, &want, d), "%s", diag_text(d));
+    ck_assert(shape_equal(&want.shape, &got[k].shape));
+    for (int i = 0; i < 6; i++) {
+      float a = ((const float *)got[k].data)[i], b = ((const float *)want.data)[i];
+      ck_assert_msg(fabsf(a - b) <= 1e-5f, "%s: input %d output %d: got %g, want %g", target, k, i, (double)a,
+                    (double)b);
+    }
+    tensor_free(&want);
+    tensor_free(&got[k]);
+    tensor_free(&in[k]);
+  }
+  diag_free(d);
+  graph_free(g);
+}
+END_TEST
+
+/* -- faults -- */
+
+static void spoil(const char *dir, const char *file, const char *text) {
+  char path[700];
+  snprintf(path, sizeof path, "%s/%s", dir, file);
+  test_write_file(path, text, strlen(text));
+}
+
+static void must_fail(const char *dir, const Target *t, const char *want) {
+  Diag *d = diag_new();
+  Measured m;
+  ck_assert(!harness_verify(dir, t, NULL, &m, d));
+  ck_assert_msg(strstr(diag_text(d), want) != NULL, "want \"%s\" in: %s", want, diag_text(d));
+  diag_free(d);
+}
+
+START_TEST(faults_are_told)
+{
+  Graph *g = graph_of(small_int8_net);
+  const char *dir = emit_to_tmp(g, "x86-64", "fault");
+  const Target *t = target_find("x86-64");
+  Target other = *t;
+  other.cc = "no-such-compiler";
+  other.packages = "gcc-for-nothing";
+  must_fail(dir, &other, "no-such-compiler is not installed");
+  must_fail(dir, &other, "gcc-for-nothing");
+  must_fail("/nowhere", t, "/nowhere");
+  spoil(dir, "vectors.bin", "MFVEC001");
+  must_fail(dir, t, "vectors.bin");
+  dir = emit_to_tmp(g, "x86-64", "fault");
+  spoil(dir, "model.c", "int main(void) {");
+  must_fail(dir, t, "gcc failed");
+  graph_free(g);
+}
+END_TEST
+
+/* One expected byte is changed: the harness must say where firmware and reference differ. */
+START_TEST(a_difference_is_told)
+{
+  const char *target = target_names[_i];
+  if (!have_target(__FILE__, target)) return;
+  Graph *g = graph_of(small_int8_net);
+  const char *dir = emit_to_tmp(g, target, "differs");
+  char path[700];
+  snprintf(path, sizeof path, "%s/vectors.bin", dir);
+  size_t n;
+  char *bytes = test_read_file(path, &n);
+  bytes[n - 1] ^= 4;
+  test_write_file(path, bytes, n);
+  free(bytes);
+  must_fail(dir, target_find(target), "vector 3: output 1 element 4 got ");
+  graph_free(g);
+}
+END_TEST
+
+Suite *suite_harness_m(void) {
+  Suite *s = suite_create("harness_m");
+  TCase *t = tcase_create("harness_m");
+  tcase_add_loop_test(t, int8_net_is_byte_equal, 0, 4);
+  tcase_add_loop_test(t, bare_machines_are_measured, 0, 2);
+  tcase_add_loop_test(t, float_net_is_close, 0, 4);
+  tcase_add_loop_test(t, run_gives_the_outputs, 0, 4);
+  tcase_add_test(t, faults_are_told);
+  tcase_add_loop_test(t, a_difference_is_told, 0, 4);
+  suite_add_tcase(s, t);
+  return s;
+}

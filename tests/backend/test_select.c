@@ -1,0 +1,120 @@
+/* Kernel selection by table: order of sets, refusal by params, sets that do not exist yet, no kernel at all. */
+#include "backend/backend.h"
+
+#include <string.h>
+
+#include "tests/support.h"
+
+Suite *suite_select(void);
+
+static void fast_conv(const void *params, const mf_view *in, const mf_view *out, int32_t y0, int32_t y1,
+                      void *scratch) {
+  (void)params, (void)in, (void)out, (void)y0, (void)y1, (void)scratch;
+}
+
+/* The fake set "fast" has conv_s8 for multiples of 4 input channels, and nothing else. */
+static bool fast_accepts(const KernelDef *k, const void *params) {
+  ck_assert_str_eq(k->name, "conv_s8");
+  return ((const mf_conv_s8 *)params)->g.in_c % 4 == 0;
+}
+
+typedef struct Fixture {
+  KernelDef fast_kernels[1];
+  int n_fast;
+  KernelSet sets[2];
+  Calls calls;
+  Diag *diag;
+} Fixture;
+
+static void begin(Fixture *f) {
+  f->fast_kernels[0] = *kernel_find_generic("conv_s8");
+  f->fast_kernels[0].set = "fast";
+  f->fast_kernels[0].fn = fast_conv;
+  f->n_fast = 1;
+  f->sets[0] = (KernelSet){"generic", generic_kernels, &n_generic_kernels, NULL};
+  f->sets[1] = (KernelSet){"fast", f->fast_kernels, &f->n_fast, fast_accepts};
+  calls_init(&f->calls);
+  f->diag = diag_new();
+}
+
+static void end(Fixture *f) {
+  calls_free(&f->calls);
+  diag_free(f->diag);
+}
+
+static void add_conv(Fixture *f, int32_t channels) {
+  KernelCall *k = calls_add(&f->calls, "conv_s8", 0);
+  ((mf_conv_s8 *)k->params)->g.in_c = channels;
+}
+
+START_TEST(first_set_that_accepts_wins)
+{
+  static const char *const order[] = {"not-there-yet", "fast", "generic", NULL};
+  Fixture f;
+  begin(&f);
+  add_conv(&f, 8);
+  add_conv(&f, 3);
+  calls_add(&f.calls, "fc_s8", 0);
+  ck_assert_msg(select_from(f.sets, 2, order, &f.calls, f.diag), "%s", diag_text(f.diag));
+  ck_assert_str_eq(f.calls.v[0].kernel->set, "fast");
+  ck_assert(f.calls.v[0].kernel->fn == fast_conv);
+  ck_assert_str_eq(f.calls.v[1].kernel->set, "generic"); /* 3 channels are refused */
+  ck_assert_str_eq(f.calls.v[2].kernel->set, "generic"); /* not in the fast set */
+  ck_assert_str_eq(f.calls.v[2].kernel->name, "fc_s8");
+  end(&f);
+}
+END_TEST
+
+START_TEST(order_decides)
+{
+  static const char *const order[] = {"generic", "fast", NULL};
+  Fixture f;
+  begin(&f);
+  add_conv(&f, 8);
+  ck_assert(select_from(f.sets, 2, order, &f.calls, f.diag));
+  ck_assert_str_eq(f.calls.v[0].kernel->set, "generic");
+  end(&f);
+}
+END_TEST
+
+START_TEST(no_kernel_is_reported)
+{
+  static const char *const order[] = {"fast", NULL};
+  Fixture f;
+  begin(&f);
+  add_conv(&f, 3);
+  ck_assert(!select_from(f.sets, 2, order, &f.calls, f.diag));
+  ck_assert_msg(strstr(diag_text(f.diag), "conv_s8") != NULL, "%s", diag_text(f.diag));
+  end(&f);
+}
+END_TEST
+
+START_TEST(every_target_ends_with_generic)
+{
+  ck_assert_int_ge(n_targets, 4);
+  for (int i = 0; i < n_targets; i++) {
+    const char *const *s = targets[i].sets;
+    ck_assert_msg(s[0] != NULL, "%s has no sets", targets[i].name);
+    while (s[1]) s++;
+    ck_assert_msg(strcmp(*s, "generic") == 0, "%s ends with %s", targets[i].name, *s);
+    ck_assert_ptr_eq(target_find(targets[i].name), &targets[i]);
+    Fixture f;
+    begin(&f);
+    add_conv(&f, 3);
+    ck_assert_msg(select_kernels(&targets[i], &f.calls, f.diag), "%s", diag_text(f.diag));
+    end(&f);
+  }
+  ck_assert_ptr_null(target_find("z80"));
+}
+END_TEST
+
+Suite *suite_select(void) {
+  Suite *s = suite_create("select");
+  TCase *t = tcase_create("select");
+  tcase_add_test(t, first_set_that_accepts_wins);
+  tcase_add_test(t, order_decides);
+  tcase_add_test(t, no_kernel_is_reported);
+  tcase_add_test(t, every_target_ends_with_generic);
+  suite_add_tcase(s, t);
+  return s;
+}
