@@ -86,13 +86,10 @@ static bool finish(Run *r, const TailorTarget *t, const char *slot, const Artifa
   return step(r, &step_finish, slot, in, 2, names, pipeline, &r->env, out, NULL);
 }
 
-static bool deploy(Run *r, const TailorTarget *t, const Artifact *final, bool size_only, Artifact *files,
-                   Artifact *measure) {
+static bool deploy(Run *r, const TailorTarget *t, const Artifact *final, Artifact *files, Artifact *measure) {
   Artifact in[2] = {*final, artifact_from_hash(ART_DATA, t->cost->key)};
   static const char *const names[] = {"model", "board"};
-  char params[512];
-  snprintf(params, sizeof params, "%s,measure=%s", t->params, size_only ? "size" : "all");
-  return step(r, r->job->deploy, t->name, in, 2, names, params, r->job->env, files, measure);
+  return step(r, r->job->deploy, t->name, in, 2, names, t->params, r->job->env, files, measure);
 }
 
 /* Text of the prune options under these limits. */
@@ -123,7 +120,7 @@ static bool plan_once(Run *r, Work *w, const TailorLimits *l, const Artifact *ou
 static bool measure_plan(Run *r, Work *w, const Artifact *plan, int64_t *flash, int64_t *ram) {
   Artifact in[2] = {r->base, *plan}, small = {0}, final = {0}, files = {0}, m = {0};
   bool ok = step(r, &step_prune, w->t->name, in, 2, NULL, "", &r->env, &small, NULL) &&
-            finish(r, w->t, w->t->name, &small, &final) && deploy(r, w->t, &final, true, &files, &m);
+            finish(r, w->t, w->t->name, &small, &final) && deploy(r, w->t, &final, &files, &m);
   if (ok) {
     *flash = measure_get_int(&m, "flash", 0);
     *ram = measure_get_int(&m, "ram", 0);
@@ -196,7 +193,7 @@ static bool original_fits(Run *r, Work *w, bool *yes) {
   bool ok = g && w->t->cost->cost(w->t->cost->ctx, g, DT_NONE, &cost, r->d);
   graph_free(g);
   if (ok && fits(&w->t->limits, &cost)) {
-    ok = deploy(r, w->t, &final, true, &files, &m);
+    ok = deploy(r, w->t, &final, &files, &m);
     *yes = ok && !over(w->t->limits.flash, measure_get_int(&m, "flash", 0)) &&
            !over(w->t->limits.ram, measure_get_int(&m, "ram", 0));
   }
@@ -383,7 +380,7 @@ static bool complete_target(Run *r, int at) {
     TRY(ok && finish_and_score(r, w));
   }
   Artifact m = {0};
-  TRY(deploy(r, w->t, &w->o->final, false, &w->o->files, &m));
+  TRY(deploy(r, w->t, &w->o->final, &w->o->files, &m));
   bool ok = read_measured(r, w, &m);
   artifact_unref(&m);
   w->o->delivered = true;

@@ -1,0 +1,259 @@
+/* Devices for tailoring; see device.h.
+ *
+ *   cost    float graph -> bnfuse, fuse -> nominal quantization -> the back end's estimate
+ *   deploy  emit C, build it with the target's compiler, run its self-test, measure by the linker and the emulator
+ *   proof   the same C on the test split: accuracy on the host, bytes on the target
+ */
+#include "frontend/cli/device.h"
+
+#include <pthread.h>
+#include <string.h>
+
+#include "frontend/cli/cli.h"
+#include "ir/base/file.h"
+#include "ir/base/mem.h"
+#include "passes/pass.h"
+#include "passes/quantize.h"
+#include "passes/steps/artifact.h"
+#include "passes/tailor/measure.h"
+#include "runtime/data/input_map.h"
+
+/* ---- Cost */
+
+static bool cost(const void *ctx, const Graph *g, DType precision, Cost *out, Diag *d) {
+  const Target *t = ctx;
+  if (precision == DT_NONE) return backend_cost(g, t, out, d);
+  PassCtx pc = {.params = ""};
+  Graph *fused = pipeline_run(g, "fold,bnfuse,fuse,fold", &pc, NULL, d);
+  TRY(fused);
+  Graph *ready = precision == DT_I8 ? quantize_nominal(fused, d) : graph_clone(fused);
+  bool ok = ready && backend_cost(ready, t, out, d);
+  graph_free(ready);
+  graph_free(fused);
+  return ok;
+}
+
+CostModel device_cost_model(const Target *t, const Board *board) {
+  Hasher *h = hasher_new();
+  hasher_str(h, t->name);
+  hasher_str(h, t->cc);
+  hasher_str(h, t->cflags);
+  hasher_u64(h, board != NULL);
+  if (board) {
+    hasher_str(h, board->name);
+    hasher_u64(h, (uint64_t)board->flash);
+    hasher_u64(h, (uint64_t)board->ram);
+  }
+  return (CostModel){.ctx = t, .cost = cost, .key = hasher_done(h)};
+}
+
+/* ---- Common to both steps */
+
+typedef struct Request {
+  const Target *target;
+  char name[64];
+} Request;
+
+static bool parse_request(const StepCall *c, Request *out, Diag *d) {
+  char target[64];
+  bool ok = pass_param(c->params, "target", target, sizeof target) &&
+            pass_param(c->params, "name", out->name, sizeof out->name);
+  out->target = ok ? target_find(target) : NULL;
+  FAIL_IF(!out->target, d, NULL, "deploy: \"%s\": want target=T,name=N", c->params);
+  return true;
+}
+
+/* ---- deploy */
+
+static void put_measured(const Measured *m, Artifact *out) {
+  StrBuf b = {0};
+  measure_put_int(&b, "flash", m->flash);
+  measure_put_int(&b, "flash_code", m->flash_code);
+  measure_put_int(&b, "flash_weights", m->flash_weights);
+  measure_put_int(&b, "ram", m->ram_arena + m->ram_other);
+  measure_put_int(&b, "stack", m->stack);
+  measure_put_int(&b, "instructions", m->instructions);
+  measure_put_int(&b, "vectors", m->vectors);
+  measure_put_int(&b, "vectors_equal", m->vectors_equal);
+  measure_put_int(&b, "second_ran", m->second_ran);
+  *out = measure_artifact(&b);
+}
+
+static bool deploy_in(const StepCall *c, const Request *r, const Graph *g, const char *dir, Artifact *out,
+                      int *n_out, Diag *d) {
+  Measured m = {0};
+  EmitOptions o = {.name = r->name, .out_dir = dir};
+  TRY(emit_c(g, r->target, &o, d));
+  TRY(artifact_from_dir(dir, &out[0], d));
+  *n_out = 1;
+  TRY(harness_verify(dir, r->target, c->host, &m, d));
+  put_measured(&m, &out[1]);
+  *n_out = 2;
+  return true;
+}
+
+static bool run_deploy(const StepCall *c, Artifact *out, int *n_out, Diag *d) {
+  Request r;
+  TRY(parse_request(c, &r, d));
+  Arena *a = arena_new();
+  Graph *g = artifact_graph(&c->in[0], d);
+  char *tmp = g ? cli_temp_dir(a, d) : NULL;
+  bool ok = tmp && deploy_in(c, &r, g, path_join(a, tmp, "model"), out, n_out, d);
+  if (tmp) file_remove_tree(tmp);
+  graph_free(g);
+  arena_free(a);
+  if (!ok) {
+    for (int i = 0; i < *n_out; i++) artifact_unref(&out[i]);
+    *n_out = 0;
+  }
+  return ok;
+}
+
+/* ---- proof */
+
+/* Test examples as inputs of the graph: normalised, moved to its layout, quantized by the Quantize operator. */
+typedef struct Feeder {
+  const Graph *g; /* batch 1 */
+  const Split *s;
+  const Normalize *nz;
+  InputMap map;
+} Feeder;
+
+static bool feed(const Feeder *f, uint32_t i, Tensor *out, Diag *d) {
+  const Value *in = graph_val(f->g, f->g->inputs[0]);
+  Tensor x = tensor_new(DT_F32, &in->shape);
+  float *scratch = mem_array((size_t)f->map.count, sizeof *scratch);
+  input_item(&f->map, f->s, f->nz, NULL, i, x.data, scratch);
+  mem_free(scratch);
+  if (in->dtype == DT_F32) {
+    *out = x;
+    return true;
+  }
+  bool ok = cli_quantize(&x, in->dtype, &in->quant, out, d);
+  tensor_free(&x);
+  return ok;
+}
+
+static int argmax(const Graph *g, const Tensor *y) {
+  const Quant *q = &graph_val(g, g->outputs[g->n_outputs - 1])->quant;
+  int64_t best = 0, n = shape_count(&y->shape);
+  for (int64_t i = 1; i < n; i++) {
+    if (cli_real(y->data, y->dtype, &y->shape, q, i) > cli_real(y->data, y->dtype, &y->shape, q, best))
+      best = i;
+  }
+  return (int)best;
+}
+
+/* Accuracy of emitted C in `dir` on examples from..to-1, in chunks, on a thread of its own. */
+typedef struct Part {
+  const Feeder *f;
+  const Target *host;
+  const char *dir;
+  uint32_t from, to, correct;
+  bool ok;
+  Diag *d;
+} Part;
+
+static bool run_chunk(Part *p, uint32_t from, uint32_t n) {
+  Tensor *in = mem_array(n, sizeof *in), *out = mem_array((size_t)n * p->f->g->n_outputs, sizeof *out);
+  uint32_t made = 0;
+  while (made < n && feed(p->f, from + made, &in[made], p->d)) made++;
+  bool ok = made == n && harness_run(p->dir, p->host, p->f->g, in, (int)n, out, p->d);
+  for (uint32_t i = 0; ok && i < n; i++) {
+    const Tensor *y = &out[(size_t)(i + 1) * p->f->g->n_outputs - 1];
+    p->correct += argmax(p->f->g, y) == p->f->s->y[from + i];
+  }
+  cli_free_tensors(in, made);
+  if (ok) cli_free_tensors(out, (size_t)n * p->f->g->n_outputs);
+  mem_free(in);
+  mem_free(out);
+  return ok;
+}
+
+static void *run_part(void *arg) {
+  enum { CHUNK = 500 };
+  Part *p = arg;
+  p->ok = true;
+  for (uint32_t i = p->from; p->ok && i < p->to; i += CHUNK)
+    p->ok = run_chunk(p, i, p->to - i < CHUNK ? p->to - i : CHUNK);
+  return NULL;
+}
+
+static bool emitted_accuracy(const Feeder *f, const char *dir, int threads, uint32_t *correct, Diag *d) {
+  enum { MAX_PARTS = 16 };
+  Part part[MAX_PARTS];
+  pthread_t thread[MAX_PARTS];
+  bool started[MAX_PARTS];
+  int n = threads < 1 ? 1 : threads > MAX_PARTS ? MAX_PARTS : threads;
+  for (int i = 0; i < n; i++) {
+    part[i] = (Part){.f = f, .host = target_find("x86-64"), .dir = dir, .d = diag_new()};
+    part[i].from = (uint32_t)((uint64_t)f->s->n * (uint64_t)i / (uint64_t)n);
+    part[i].to = (uint32_t)((uint64_t)f->s->n * (uint64_t)(i + 1) / (uint64_t)n);
+    started[i] = pthread_create(&thread[i], NULL, run_part, &part[i]) == 0;
+    if (!started[i]) run_part(&part[i]);
+  }
+  bool ok = true;
+  *correct = 0;
+  for (int i = 0; i < n; i++) {
+    if (started[i]) pthread_join(thread[i], NULL);
+    if (!part[i].ok && ok) ok = diag_error(d, NULL, "%s", diag_text(part[i].d));
+    *correct += part[i].correct;
+    diag_free(part[i].d);
+  }
+  return ok;
+}
+
+/* The emitted C on the target, on the first test inputs, compared byte for byte. */
+static bool target_agrees(const StepCall *c, const Request *r, const Feeder *f, const char *dir, Measured *m,
+                          Diag *d) {
+  Tensor in[PROOF_VECTORS];
+  int n = f->s->n < PROOF_VECTORS ? (int)f->s->n : PROOF_VECTORS, made = 0;
+  while (made < n && feed(f, (uint32_t)made, &in[made], d)) made++;
+  EmitOptions o = {.name = r->name, .out_dir = dir, .vectors = in, .n_vectors = n};
+  bool ok = made == n && emit_c(f->g, r->target, &o, d) && harness_verify(dir, r->target, c->host, m, d);
+  cli_free_tensors(in, (size_t)made);
+  return ok;
+}
+
+static bool prove(const StepCall *c, const Request *r, const Feeder *f, Arena *a, const char *tmp,
+                  Artifact *out, int *n_out, Diag *d) {
+  char *host_dir = path_join(a, tmp, "host"), *target_dir = path_join(a, tmp, "target");
+  Measured m = {0};
+  uint32_t correct = 0;
+  EmitOptions o = {.name = r->name, .out_dir = host_dir};
+  TRY(emit_c(f->g, target_find("x86-64"), &o, d));
+  TRY(emitted_accuracy(f, host_dir, c->host ? c->host->threads : 1, &correct, d));
+  TRY(target_agrees(c, r, f, target_dir, &m, d));
+  StrBuf b = {0};
+  measure_put_int(&b, "n", f->s->n);
+  measure_put_int(&b, "correct", correct);
+  measure_put_int(&b, "vectors", m.vectors);
+  measure_put_int(&b, "vectors_equal", m.vectors_equal);
+  out[(*n_out)++] = measure_artifact(&b);
+  return true;
+}
+
+static bool run_proof(const StepCall *c, Artifact *out, int *n_out, Diag *d) {
+  Request r;
+  const DeviceEnv *env = c->env;
+  Feeder f = {.nz = &env->data->spec->normalize};
+  TRY(parse_request(c, &r, d) && tailor_test_data(env->data, &f.s, d));
+  FAIL_IF(!f.s->y, d, NULL, "the test split has no labels");
+  Arena *a = arena_new();
+  Graph *g = artifact_graph(&c->in[0], d), *one = g ? graph_with_batch(g, 1, d) : NULL;
+  char *tmp = one ? cli_temp_dir(a, d) : NULL;
+  f.g = one;
+  bool ok = tmp && input_map(&graph_val(one, one->inputs[0])->shape, &f.s->item, &f.map, d) &&
+            prove(c, &r, &f, a, tmp, out, n_out, d);
+  if (tmp) file_remove_tree(tmp);
+  graph_free(one);
+  graph_free(g);
+  arena_free(a);
+  return ok;
+}
+
+static const char *const deploy_src[] = {"ir/", "runtime/kernels/", "backend/", "frontend/cli/device.c",
+                                         NULL};
+
+const StepKind step_deploy = {.name = "deploy", .sources = deploy_src, .names = true, .run = run_deploy};
+const StepKind step_proof = {.name = "proof", .sources = deploy_src, .run = run_proof};

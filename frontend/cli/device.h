@@ -1,0 +1,30 @@
+/* What tailoring needs of the back end: the cost of a graph on a target, and the steps that emit, build, run and
+ * prove it. Only the command sees both sides (passes and back end never include one another).
+ */
+#ifndef FRONTEND_CLI_DEVICE_H
+#define FRONTEND_CLI_DEVICE_H
+
+#include "backend/backend.h"
+#include "ir/cost.h"
+#include "passes/tailor/kinds.h"
+
+/* A target as passes see it. cost(ctx, g, precision): DT_I8 or DT_F32 for a float graph that is to be deployed so;
+ * DT_NONE for a graph as it stands. The key binds target, board and compiler flags. */
+CostModel device_cost_model(const Target *t, const Board *board);
+
+/* StepCall.env of the two steps below. */
+typedef struct DeviceEnv {
+  TailorData *data;
+} DeviceEnv;
+
+/* in: graph, target.  params: "target=cortex-m4,name=model".  out: the emitted folder (ART_FILES); a measure:
+ * flash ram stack instructions vectors vectors_equal second_ran (bytes; -1: not known) */
+extern const StepKind step_deploy;
+
+/* in: graph, target, test data.  params: as above.  out: a measure: n correct (the emitted C on the whole test split,
+ * built for this host), vectors vectors_equal (the emitted C on the target, against the reference evaluation, on the
+ * first PROOF_VECTORS test inputs). */
+enum { PROOF_VECTORS = 100 };
+extern const StepKind step_proof;
+
+#endif
