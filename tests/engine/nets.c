@@ -2,6 +2,7 @@
 #include "tests/engine/nets.h"
 
 #include <check.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,17 +20,32 @@ void net_grid(float *x, int64_t n, uint64_t seed) {
   mem_free(order);
 }
 
-/* Product of the dimensions between the last '[' before `at` and its ']'. */
-static int64_t elements_before(const char *text, const char *at) {
+/* Product of the dimensions between the last '[' before `at` and its ']'; *fan: of all but the first. */
+static int64_t elements_before(const char *text, const char *at, int64_t *fan) {
   const char *p = at;
   while (p > text && *p != '[') p--;
-  int64_t n = 1;
+  int64_t n = 1, first = 0;
   while (*p && *p != ']') {
     char *end;
-    n *= strtol(p + 1, &end, 10);
+    int64_t d = strtol(p + 1, &end, 10);
+    n *= d;
+    if (!first) first = d;
     p = end;
   }
+  *fan = n / first;
   return n;
+}
+
+/* "{?}" gives 0.2 to 1.2, fit for a divisor or a variance too; "{~}" weights of mean 0 and variance 2 / fan-in. */
+static float element(Rng *r, char kind, int64_t fan) {
+  float u = rng_uniform(r);
+  return kind == '?' ? 0.2f + u : (2 * u - 1) * sqrtf(6.0f / (float)fan);
+}
+
+static const char *next_random(const char *p) {
+  for (; *p; p++)
+    if (p[0] == '{' && (p[1] == '?' || p[1] == '~') && p[2] == '}') return p;
+  return NULL;
 }
 
 Graph *net_parse(const char *text, uint64_t seed) {
@@ -38,12 +54,13 @@ Graph *net_parse(const char *text, uint64_t seed) {
   rng_seed(&r, seed, 1);
   const char *p = text;
   sb_puts(&b, "graph ");
-  for (const char *q; (q = strstr(p, "{?}")); p = q + 3) {
+  for (const char *q; (q = next_random(p)); p = q + 3) {
     sb_write(&b, p, (size_t)(q - p));
     sb_putc(&b, '{');
-    for (int64_t i = 0, n = elements_before(text, q); i < n; i++) {
+    int64_t fan, n = elements_before(text, q, &fan);
+    for (int64_t i = 0; i < n; i++) {
       if (i) sb_putc(&b, ',');
-      sb_float(&b, 0.2f + rng_uniform(&r)); /* 0.2 to 1.2: fit for a divisor or a variance too */
+      sb_float(&b, element(&r, q[1], fan));
     }
     sb_putc(&b, '}');
   }

@@ -1,10 +1,10 @@
-/* Small graphs for the engine's tests: text in which {?} after a constant's type stands for random elements. */
+/* Small graphs for the engine's tests: text in which {?} or {~} after a constant's type stands for random elements. */
 #ifndef TESTS_ENGINE_NETS_H
 #define TESTS_ENGINE_NETS_H
 
 #include "ir/graph.h"
 
-/* Parse `text`; fails the test with the report when it is wrong. The caller frees the graph. */
+/* Parse `text` ({?}: 0.2 to 1.2; {~}: mean 0, variance 2 / fan-in); fails the test with the report when it is wrong. The caller frees the graph. */
 Graph *net_parse(const char *text, uint64_t seed);
 
 /* n values that are distinct multiples of 0.06 shifted by 0.03, in random order: away from 0, 1, -1 and one another. */

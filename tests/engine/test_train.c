@@ -1,0 +1,272 @@
+/* Training: losses against hand computation, a net that learns, threads, distillation, re-estimation, reports. */
+#include <cblas.h>
+#include <math.h>
+#include <string.h>
+
+#include "ir/base/mem.h"
+#include "ir/base/rng.h"
+#include "runtime/engine/engine.h"
+#include "tests/engine/nets.h"
+#include "tests/support.h"
+
+enum { SIDE = 8, ITEM = SIDE * SIDE * 2, CLASSES = 3 };
+
+#define NET                                                                                              \
+  "%1 = input : f32[N,8,8,2]\n%2 = const : f32[8,3,3,2] {~}\n%3 = Conv(%1, %2) {pads=[1,1,1,1]}\n"       \
+  "%g = const : f32[8] {?}\n%b = const : f32[8] {?}\n%m = const : f32[8] {?}\n%v = const : f32[8] {?}\n" \
+  "%4 = BatchNormalization(%3, %g, %b, %m, %v)\n%5 = Relu(%4)\n"                                         \
+  "%6 = const : f32[8,3,3,8] {~}\n%7 = Conv(%5, %6) {pads=[1,1,1,1], act=relu}\n%8 = Add(%7, %5)\n"      \
+  "%9 = ReduceMean(%8) {axes=[1,2], keepdims=0}\n%10 = const : f32[3,8] {~}\n%11 = const : f32[3] {?}\n" \
+  "%12 = FullyConnected(%9, %10, %11)\noutput %12\n"
+
+/* Class 0: stripes along rows; 1: along columns; 2: a chequerboard; with noise, at random phase. */
+static void draw(uint8_t *px, int label, Rng *r) {
+  int phase = (int)rng_below(r, 2);
+  for (int y = 0; y < SIDE; y++)
+    for (int x = 0; x < SIDE; x++) {
+      int on = (label == 0 ? y : label == 1 ? x : x + y) + phase;
+      for (int c = 0; c < 2; c++)
+        px[(y * SIDE + x) * 2 + c] = (uint8_t)(60 + 90 * (on & 1) + (int)rng_below(r, 100));
+    }
+}
+
+static void make_split(Split *s, uint32_t n, uint64_t seed) {
+  Rng r;
+  rng_seed(&r, seed, 0);
+  uint8_t *x = mem_array(n, ITEM);
+  int32_t *y = mem_array(n, sizeof *y);
+  for (uint32_t i = 0; i < n; i++) {
+    y[i] = (int32_t)rng_below(&r, CLASSES);
+    draw(x + (size_t)i * ITEM, y[i], &r);
+  }
+  *s = (Split){.n = n,
+               .item = {3, {SIDE, SIDE, 2}},
+               .dtype = DT_U8,
+               .xb = blob_adopt(x, (size_t)n * ITEM),
+               .yb = blob_adopt(y, n * sizeof *y)};
+  s->x = blob_data(s->xb);
+  s->y = blob_data(s->yb);
+}
+
+static Dataset make_data(void) {
+  Dataset ds = {0};
+  ds.spec.classes = CLASSES;
+  ds.spec.normalize = (Normalize){.n = 1, .scale = {1.0f / 64}, .offset = {-2}};
+  make_split(&ds.train, 512, 1);
+  make_split(&ds.val, 200, 2);
+  return ds;
+}
+
+static TrainOptions options(int threads) {
+  TrainOptions o;
+  train_options_default(&o);
+  o.epochs = 6;
+  o.batch = 32;
+  o.threads = threads;
+  o.lr = 0.05f;
+  o.warmup = 0.1f;
+  o.flip = true;
+  o.crop = 1;
+  return o;
+}
+
+static Graph *train(const Graph *g, const Graph *teacher, const Dataset *ds, const TrainOptions *o,
+                    TrainResult *res) {
+  Diag *d = diag_new();
+  Graph *out = train_graph(g, teacher, ds, o, NULL, res, d);
+  if (!out) ck_abort_msg("%s", diag_text(d));
+  ck_assert_msg(graph_verify(out, d), "%s", diag_text(d));
+  diag_free(d);
+  return out;
+}
+
+static double accuracy(const Graph *g, const Dataset *ds) {
+  Accuracy a;
+  Diag *d = diag_new();
+  if (!graph_accuracy(g, &ds->val, &ds->spec.normalize, 2, NULL, &a, NULL, d))
+    ck_abort_msg("%s", diag_text(d));
+  diag_free(d);
+  return a.top1;
+}
+
+START_TEST(learns_a_separable_task)
+{
+  Dataset ds = make_data();
+  Graph *g = net_parse(NET, 7);
+  char log[512];
+  snprintf(log, sizeof log, "%s/train.log", test_tmp_dir());
+  TrainOptions o = options(2);
+  o.log_path = log;
+  TrainResult r;
+  Graph *out = train(g, NULL, &ds, &o, &r);
+  double before = accuracy(g, &ds), after = accuracy(out, &ds);
+  ck_assert_msg(after > 0.95, "validation accuracy %.3f (before training %.3f, training %.3f)", after, before,
+                r.train_accuracy);
+  ck_assert_msg(before < 0.6, "accuracy before training is %.3f already", before);
+  ck_assert_int_eq(r.images, 6 * 512);
+  char *text = test_read_file(log, NULL);
+  int lines = 0;
+  for (const char *p = text; *p; p++) lines += *p == '\n';
+  ck_assert_int_eq(lines, 6);
+  ck_assert_ptr_nonnull(strstr(text, "\"epoch\": 6, \"images\": 3072, \"loss\": "));
+  free(text);
+  graph_free(out);
+  graph_free(g);
+  dataset_close(&ds);
+}
+END_TEST
+
+START_TEST(same_bytes_with_one_and_two_threads)
+{
+  Dataset ds = make_data();
+  Graph *g = net_parse(NET, 7);
+  Graph *out[3];
+  for (int i = 0; i < 3; i++) {
+    TrainOptions o = options(i == 1 ? 2 : 1);
+    o.images = 300;
+    o.seed = i == 2 ? 99 : 1;
+    out[i] = train(g, NULL, &ds, &o, NULL);
+  }
+  Hash a = graph_hash(out[0]), b = graph_hash(out[1]), c = graph_hash(out[2]);
+  ck_assert_msg(hash_equal(a, b), "one and two threads give different parameters");
+  ck_assert_msg(!hash_equal(a, c), "two seeds give the same parameters");
+  for (int i = 0; i < 3; i++) graph_free(out[i]);
+  graph_free(g);
+  dataset_close(&ds);
+}
+END_TEST
+
+/* Mean KL(teacher || student) on the validation split. */
+static double divergence(const Graph *teacher, const Graph *student, const Dataset *ds) {
+  enum { N = 200 };
+  float p[N * CLASSES], q[N * CLASSES], dz[N * CLASSES];
+  Accuracy a;
+  Diag *d = diag_new();
+  ck_assert(graph_accuracy(teacher, &ds->val, &ds->spec.normalize, 1, NULL, &a, p, d));
+  ck_assert(graph_accuracy(student, &ds->val, &ds->spec.normalize, 1, NULL, &a, q, d));
+  diag_free(d);
+  return (double)loss_distill(q, p, NULL, N, CLASSES, 1, 1, dz);
+}
+
+START_TEST(distillation_lowers_divergence)
+{
+  Dataset ds = make_data();
+  Graph *g = net_parse(NET, 7), *fresh = net_parse(NET, 8);
+  TrainOptions o = options(2);
+  Graph *teacher = train(g, NULL, &ds, &o, NULL);
+  o.mix = 1;
+  o.temperature = 3;
+  o.epochs = 4;
+  Graph *student = train(fresh, teacher, &ds, &o, NULL);
+  double before = divergence(teacher, fresh, &ds), after = divergence(teacher, student, &ds);
+  ck_assert_msg(after < 0.2 * before, "KL %g before, %g after distillation", before, after);
+  graph_free(student);
+  graph_free(teacher);
+  graph_free(fresh);
+  graph_free(g);
+  dataset_close(&ds);
+}
+END_TEST
+
+/* Statistics of the training data replace wrong ones: a constant offset of the input is seen. */
+START_TEST(statistics_are_reestimated)
+{
+  Dataset ds = make_data();
+  Graph *g = net_parse("%1 = input : f32[N,8,8,2]\n%2 = const : f32[2] {1, 1}\n%3 = const : f32[2] {0, 0}\n"
+                       "%5 = const : f32[2] {50, 50}\n%6 = const : f32[2] {7, 7}\n"
+                       "%4 = BatchNormalization(%1, %2, %3, %5, %6)\noutput %4",
+                       1);
+  Diag *d = diag_new();
+  Graph *out = reestimate_bn(g, &ds, 300, NULL, d);
+  if (!out) ck_abort_msg("%s", diag_text(d));
+  const float *mean = val_data(out, out->nodes[0].in[3]), *var = val_data(out, out->nodes[0].in[4]);
+  const uint8_t *x = ds.train.x;
+  for (int c = 0; c < 2; c++) {
+    double sum = 0, sq = 0, n = 300 * SIDE * SIDE;
+    for (int i = 0; i < 300 * SIDE * SIDE; i++) sum += x[2 * i + c] / 64.0 - 2;
+    for (int i = 0; i < 300 * SIDE * SIDE; i++) sq += pow(x[2 * i + c] / 64.0 - 2 - sum / n, 2);
+    ck_assert_msg(fabs(mean[c] - sum / n) < 1e-4, "mean %g, want %g", (double)mean[c], sum / n);
+    /* the mean of batch variances: less than the whole's by the spread of batch means */
+    ck_assert_msg(fabs(var[c] - sq / n) < 0.01 * sq / n, "variance %g, want %g", (double)var[c], sq / n);
+  }
+  graph_free(out);
+  graph_free(g);
+  diag_free(d);
+  dataset_close(&ds);
+}
+END_TEST
+
+START_TEST(losses_by_hand)
+{
+  const float z[6] = {1, 2, 0.5f, -1, 0, 3}, t[6] = {0, 1, 2, 2, 1, 0};
+  const int32_t y[2] = {1, 0};
+  float dz[6];
+  double want = 0;
+  for (int i = 0; i < 2; i++) {
+    double s = exp(z[3 * i]) + exp(z[3 * i + 1]) + exp(z[3 * i + 2]);
+    want += (log(s) - z[3 * i + y[i]]) / 2;
+  }
+  float got = loss_cross_entropy(z, y, 2, 3, 0, dz);
+  ck_assert_msg(fabs(got - want) < 1e-6, "cross-entropy %g, want %g", (double)got, want);
+  /* Gradients by differences, of cross-entropy with smoothing and of distillation. */
+  for (int which = 0; which < 2; which++)
+    for (int i = 0; i < 6; i++) {
+      float up[6], down[6], tmp[6];
+      memcpy(up, z, sizeof z);
+      memcpy(down, z, sizeof z);
+      up[i] += 0.01f;
+      down[i] -= 0.01f;
+      float a =
+          which ? loss_distill(up, t, y, 2, 3, 2, 0.7f, tmp) : loss_cross_entropy(up, y, 2, 3, 0.1f, tmp);
+      float b =
+          which ? loss_distill(down, t, y, 2, 3, 2, 0.7f, tmp) : loss_cross_entropy(down, y, 2, 3, 0.1f, tmp);
+      which ? loss_distill(z, t, y, 2, 3, 2, 0.7f, dz) : loss_cross_entropy(z, y, 2, 3, 0.1f, dz);
+      ck_assert_msg(fabs((a - b) / 0.02 - dz[i]) < 1e-3, "loss %d, element %d: differences %g, gradient %g",
+                    which, i, (double)((a - b) / 0.02f), (double)dz[i]);
+    }
+  ck_assert_msg(fabsf(loss_distill(t, t, NULL, 2, 3, 2, 1, dz)) < 1e-7f, "KL of equal logits is not 0");
+}
+END_TEST
+
+static bool always(void *ctx) {
+  (void)ctx;
+  return true;
+}
+
+START_TEST(what_is_reported)
+{
+  Dataset ds = make_data();
+  Graph *g = net_parse(NET, 7);
+  Diag *d = diag_new();
+  TrainOptions o = options(1);
+  Host host = {.cancelled = always, .threads = 1};
+  ck_assert_ptr_null(train_graph(g, NULL, &ds, &o, &host, NULL, d));
+  ck_assert_ptr_nonnull(strstr(diag_text(d), "cancelled"));
+  diag_clear(d);
+  o.lr = 1e30f;
+  ck_assert_ptr_null(train_graph(g, NULL, &ds, &o, NULL, NULL, d));
+  ck_assert_msg(strstr(diag_text(d), "diverged"), "%s", diag_text(d));
+  diag_clear(d);
+  o = options(0);
+  ck_assert_ptr_null(train_graph(g, NULL, &ds, &o, NULL, NULL, d));
+  ck_assert_ptr_nonnull(strstr(diag_text(d), "0 threads"));
+  diag_free(d);
+  graph_free(g);
+  dataset_close(&ds);
+}
+END_TEST
+
+Suite *suite_train(void) {
+  openblas_set_num_threads(1);
+  Suite *s = suite_create("train");
+  TCase *t = tcase_create("train");
+  tcase_set_timeout(t, 300);
+  tcase_add_test(t, losses_by_hand);
+  tcase_add_test(t, learns_a_separable_task);
+  tcase_add_test(t, same_bytes_with_one_and_two_threads);
+  tcase_add_test(t, distillation_lowers_divergence);
+  tcase_add_test(t, statistics_are_reestimated);
+  tcase_add_test(t, what_is_reported);
+  suite_add_tcase(s, t);
+  return s;
+}
