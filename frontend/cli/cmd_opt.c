@@ -1,5 +1,6 @@
 /* mistify opt: passes over a model, one after the other, with a table of what each did. */
 #include "frontend/cli/cli.h"
+#include "frontend/cli/device.h"
 #include "frontend/config/design.h"
 #include "passes/pass.h"
 
@@ -10,7 +11,7 @@
 
 typedef struct OptOpts {
   CommonOpts common;
-  const char *model, *passes, *design, *out, *dump_after, *target;
+  const char *model, *passes, *design, *out, *dump_after, *target, *board;
   bool verify_each;
   int64_t seed, threads;
 } OptOpts;
@@ -24,6 +25,7 @@ static const Opt opts[] = {
     {"--design", OPT_STRING, offsetof(OptOpts, design), false, "FILE",
      "design.yaml: training data for passes that need it"},
     {"--target", OPT_STRING, offsetof(OptOpts, target), false, "T", "target whose costs passes ask for"},
+    {"--board", OPT_STRING, offsetof(OptOpts, board), false, "B", "the same of a board"},
     {"--dump-after", OPT_STRING, offsetof(OptOpts, dump_after), false, "PASS",
      "print the text form after this pass, or after \"all\""},
     {"--verify-each", OPT_FLAG, offsetof(OptOpts, verify_each), false, NULL,
@@ -102,11 +104,6 @@ static bool check_dump(const OptOpts *o, Diag *d) {
   return false;
 }
 
-static bool cost_of(const void *ctx, const Graph *g, DType precision, Cost *out, Diag *d) {
-  (void)precision;
-  return backend_cost(g, ctx, out, d);
-}
-
 static bool transform(const OptOpts *o, const Graph *g, PassCtx *ctx, Diag *d) {
   Rows rows = {.arena = arena_new()};
   PipelineOptions po = {.verify_each = o->verify_each,
@@ -139,24 +136,29 @@ static bool with_design(const OptOpts *o, const Graph *g, PassCtx *ctx, Diag *d)
   return ok;
 }
 
-static int run(void *opts_, Diag *d) {
-  const OptOpts *o = opts_;
-  const Target *t = NULL;
-  if (o->target && !(t = cli_target(o->target, d))) return EXIT_USER;
-  if (!cli_check_save(o->out, d) || !check_dump(o, d)) return EXIT_USER;
+static bool optimise(Arena *a, const OptOpts *o, Diag *d) {
+  Machine m;
+  TRY(cli_machine(a, o->target, o->board, &m, d) && cli_check_save(o->out, d) && check_dump(o, d));
   Graph *g = cli_load(o->model, d);
-  if (!g) return EXIT_USER;
+  TRY(g);
   Progress progress;
   cli_progress(&progress, &o->common, o->threads);
-  CostModel cost = {.ctx = t, .cost = cost_of};
-  if (t) cost.key = hash_bytes(t->name, strlen(t->name));
+  CostModel cost = {0};
+  if (m.target) cost = device_cost_model(m.target, m.has_board ? &m.board : NULL);
   PassCtx ctx = {.params = "",
                  .teacher = g,
-                 .cost = t ? &cost : NULL,
+                 .cost = m.target ? &cost : NULL,
                  .host = progress_host(&progress),
                  .seed = (uint64_t)o->seed};
   bool ok = with_design(o, g, &ctx, d);
   graph_free(g);
+  return ok;
+}
+
+static int run(void *opts_, Diag *d) {
+  Arena *a = arena_new();
+  bool ok = optimise(a, opts_, d);
+  arena_free(a);
   return ok ? EXIT_DONE : EXIT_USER;
 }
 

@@ -1,0 +1,36 @@
+/* mistify export: any model that we read, as an ONNX file (or in one of our own forms). */
+#include <stdio.h>
+
+#include "frontend/cli/cli.h"
+
+typedef struct ExportOpts {
+  CommonOpts common;
+  const char *model, *out;
+} ExportOpts;
+
+static const Opt opts[] = {{"MODEL", OPT_PARAM, offsetof(ExportOpts, model), true, NULL,
+                            "model file (.onnx, .tflite, .ir, .mistify)"},
+                           {"-o", OPT_STRING, offsetof(ExportOpts, out), true, "OUT",
+                            "file to write: .onnx, .ir (text) or .mistify (binary)"},
+                           {0}};
+
+static int run(void *opts_, Diag *d) {
+  const ExportOpts *o = opts_;
+  if (!cli_check_save(o->out, d)) return EXIT_USER;
+  Graph *g = cli_load(o->model, d);
+  bool ok = g && cli_save(g, o->out, d);
+  if (ok) cli_note(&o->common, "%s: %u nodes", o->out, g->n_nodes);
+  graph_free(g);
+  return ok ? EXIT_DONE : EXIT_USER;
+}
+
+extern const Command cmd_export;
+const Command cmd_export = {
+    "export",
+    "Write a model as ONNX, or in one of mistify's own forms",
+    "The form is the one that the extension of OUT names. Float models can be written as ONNX.",
+    "  mistify export trained.mistify -o trained.onnx\n"
+    "  mistify export model.onnx -o model.ir\n",
+    opts,
+    sizeof(ExportOpts),
+    run};
