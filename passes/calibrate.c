@@ -8,7 +8,7 @@
  *
  * Exact zeros (half of what Relu gives) cost nothing: 0 is always a code. The least squared error is looked for by
  * shrinking both ends together, then either alone (as TensorRT and others do by divergence: Migacz 2017).
- * A value of which the engine keeps no copy (fused away, or a softmax's result) has its minimum and maximum.
+ * Graphs of operators that the engine runs go through it, others through the generic kernels.
  */
 #include "passes/calibrate.h"
 
@@ -16,6 +16,8 @@
 #include <string.h>
 
 #include "ir/base/mem.h"
+#include "ir/eval.h"
+#include "runtime/data/input_map.h"
 #include "runtime/engine/engine.h"
 
 enum { BINS = 2048, BATCH = 32, SHRINKS = 96 };
@@ -26,52 +28,156 @@ typedef struct Histogram {
   double bin[BINS];
 } Histogram;
 
-/* ---- first run */
+/* ---- running the images */
 
-static bool range_finite(const Graph *g, ValId v, float lo, float hi, Diag *d) {
-  if (isfinite(lo) && isfinite(hi)) return true;
-  const Node *n = graph_def(g, v);
-  Loc loc = n ? n->loc : (Loc){.file = g->name, .name = g->vals[v].name};
-  return diag_error(d, &loc, "quantize: not all elements of \"%s\" are finite on the calibration images",
-                    g->vals[v].name ? g->vals[v].name
-                    : n             ? op_info(n->op)->name
-                                    : "?");
-}
+/* Called for every float value that was computed, with some of its elements. */
+typedef void Visit(void *ctx, ValId v, const float *x, int64_t n);
 
-static bool const_range(const Graph *g, ValId v, CalRange *out, Diag *d) {
-  const float *x = val_data(g, v);
-  int64_t n = shape_count(&g->vals[v].shape);
-  for (int64_t i = 0; i < n; i++) {
-    TRY(range_finite(g, v, x[i], x[i], d));
-    out->lo = x[i] < out->lo ? x[i] : out->lo;
-    out->hi = x[i] > out->hi ? x[i] : out->hi;
-  }
-  out->seen = true;
+typedef struct Images {
+  const Graph *g;
+  const Dataset *ds;
+  uint32_t n;
+  const Host *host;
+  InputMap map;
+} Images;
+
+static bool engine_runs(const Graph *g) {
+  for (ValId v = 1; v < g->n_vals; v++)
+    if (g->vals[v].dtype != DT_F32) return false;
+  for (NodeId i = 0; i < g->n_nodes; i++)
+    if (op_info(g->nodes[i].op)->diff != DIFF) return false;
   return true;
 }
 
-static bool find_ranges(const Graph *g, const Dataset *ds, const CalOptions *o, const Host *host,
-                        CalRange *out, Diag *d) {
-  float *lo = mem_array(g->n_vals, sizeof *lo), *hi = mem_array(g->n_vals, sizeof *hi);
-  bool ok = collect_ranges(g, ds, o->images, host, lo, hi, d);
-  for (ValId v = 1; ok && v < g->n_vals; v++) {
-    out[v] = (CalRange){0};
-    if (g->vals[v].dtype != DT_F32) continue;
-    if (val_is_const(g, v)) {
-      ok = const_range(g, v, &out[v], d);
-    } else if (!(lo[v] > hi[v])) { /* the engine leaves lo > hi where it computed nothing */
-      ok = range_finite(g, v, lo[v], hi[v], d);
-      out[v] = (CalRange){.lo = fminf(lo[v], 0), .hi = fmaxf(hi[v], 0), .seen = true};
-    }
+static bool cancelled(const Host *h, Diag *d) {
+  if (!h || !h->cancelled || !h->cancelled(h->ctx)) return false;
+  diag_error(d, NULL, "quantize: calibration was cancelled");
+  return true;
+}
+
+static bool is_activation(const Graph *g, ValId v) { return g->vals[v].dtype == DT_F32 && !g->vals[v].blob; }
+
+/* Elements of each value for n images: what depends on constants alone is there once. */
+static int64_t *elements(const Graph *g, int n) {
+  int64_t *count = mem_array(g->n_vals, sizeof *count);
+  bool *batched = mem_array(g->n_vals, sizeof *batched);
+  batched[g->inputs[0]] = true;
+  for (NodeId i = 0; i < g->n_nodes; i++)
+    for (uint32_t k = 0; k < g->nodes[i].n_in; k++)
+      if (batched[g->nodes[i].in[k]]) batched[g->nodes[i].out[0]] = true;
+  for (ValId v = 1; v < g->n_vals; v++) {
+    const Shape *s = &g->vals[v].shape;
+    count[v] = batched[v] ? n * shape_count_range(s, 1, s->rank) : shape_count(s);
   }
-  mem_free(lo);
-  mem_free(hi);
+  mem_free(batched);
+  return count;
+}
+
+/* Show all values of one batch that the session has. */
+static void visit_session(const Graph *g, const Session *s, int n, Visit *visit, void *ctx) {
+  int64_t *count = elements(g, n);
+  for (ValId v = 1; v < g->n_vals; v++) {
+    const float *x = is_activation(g, v) ? session_activation(s, v) : NULL;
+    if (x) visit(ctx, v, x, count[v]);
+  }
+  mem_free(count);
+}
+
+static bool run_engine(const Images *im, Visit *visit, void *ctx, Diag *d) {
+  const Host *h = im->host;
+  SessionOptions opt = {.batch = BATCH, .threads = h && h->threads > 0 ? h->threads : 1, .keep = true};
+  Session *s = session_new(im->g, &opt, d);
+  TRY(s);
+  float *x = mem_array((size_t)(BATCH + 1) * (size_t)im->map.count, sizeof *x);
+  bool ok = true;
+  for (uint32_t at = 0; ok && at < im->n; at += BATCH) {
+    int n = (int)(im->n - at < BATCH ? im->n - at : BATCH);
+    for (int i = 0; i < n; i++)
+      input_item(&im->map, &im->ds->train, &im->ds->spec.normalize, NULL, at + (uint32_t)i,
+                 x + i * im->map.count, x + BATCH * im->map.count);
+    session_forward(s, x, n, false);
+    visit_session(im->g, s, n, visit, ctx);
+    ok = !cancelled(h, d);
+  }
+  mem_free(x);
+  session_free(s);
   return ok;
+}
+
+/* Operators that the engine does not have: by the generic kernels, one image after the other. */
+static bool run_kernels(const Images *im, Visit *visit, void *ctx, Diag *d) {
+  Graph *one = graph_with_batch(im->g, 1, d);
+  TRY(one);
+  Evaluator *e = evaluator_new(one, d);
+  float *x = mem_array(2 * (size_t)im->map.count, sizeof *x);
+  const void *in[1] = {x};
+  bool ok = e != NULL;
+  ASSERT(one->n_nodes == im->g->n_nodes); /* neither has dead nodes; value ids may differ */
+  for (uint32_t at = 0; ok && at < im->n; at++) {
+    input_item(&im->map, &im->ds->train, &im->ds->spec.normalize, NULL, at, x, x + im->map.count);
+    evaluator_run(e, in);
+    visit(ctx, im->g->inputs[0], x, im->map.count);
+    for (NodeId i = 0; i < one->n_nodes; i++) {
+      ValId v = im->g->nodes[i].out[0], w = one->nodes[i].out[0];
+      if (is_activation(im->g, v)) visit(ctx, v, evaluator_value(e, w), shape_count(&one->vals[w].shape));
+    }
+    ok = !cancelled(im->host, d);
+  }
+  mem_free(x);
+  evaluator_free(e);
+  graph_free(one);
+  return ok;
+}
+
+static bool run_images(const Images *im, Visit *visit, void *ctx, Diag *d) {
+  return engine_runs(im->g) ? run_engine(im, visit, ctx, d) : run_kernels(im, visit, ctx, d);
+}
+
+/* ---- first run */
+
+static bool refuse_nonfinite(const Graph *g, ValId v, Diag *d) {
+  const Node *n = graph_def(g, v);
+  Loc loc = n ? n->loc : (Loc){.file = g->name, .name = g->vals[v].name};
+  return diag_error(d, &loc, "quantize: not all elements of %s are finite%s",
+                    g->vals[v].name ? g->vals[v].name
+                    : n             ? op_info(n->op)->name
+                                    : "a constant",
+                    g->vals[v].blob ? "" : " on the calibration images");
+}
+
+static void visit_range(void *ctx, ValId v, const float *x, int64_t n) {
+  CalRange *r = (CalRange *)ctx + v;
+  float lo = r->lo, hi = r->hi;
+  for (int64_t i = 0; i < n; i++) {
+    if (!isfinite(x[i])) {
+      lo = -INFINITY, hi = INFINITY;
+      break;
+    }
+    lo = x[i] < lo ? x[i] : lo;
+    hi = x[i] > hi ? x[i] : hi;
+  }
+  r->lo = lo, r->hi = hi;
+  r->seen = true;
+}
+
+static bool find_ranges(const Images *im, CalRange *out, Diag *d) {
+  const Graph *g = im->g;
+  for (ValId v = 0; v < g->n_vals; v++) {
+    out[v] = (CalRange){0};
+    if (g->vals[v].dtype == DT_F32 && g->vals[v].blob)
+      visit_range(out, v, val_data(g, v), shape_count(&g->vals[v].shape));
+  }
+  TRY(run_images(im, visit_range, out, d));
+  for (ValId v = 1; v < g->n_vals; v++)
+    if (!isfinite(out[v].hi)) return refuse_nonfinite(g, v, d);
+  return true;
 }
 
 /* ---- second run */
 
-static void histogram_add(Histogram *h, const float *x, int64_t n) {
+static void visit_histogram(void *ctx, ValId v, const float *x, int64_t n) {
+  Histogram *h = ((Histogram **)ctx)[v];
+  if (!h) return;
   float k = (float)BINS / (h->hi - h->lo);
   for (int64_t i = 0; i < n; i++) {
     if (x[i] == 0) {
@@ -82,34 +188,6 @@ static void histogram_add(Histogram *h, const float *x, int64_t n) {
     h->bin[b < 0 ? 0 : b >= BINS ? BINS - 1 : b]++;
   }
   h->total += (double)n;
-}
-
-static void add_values(const Graph *g, const Session *s, int n, Histogram **h) {
-  for (ValId v = 1; v < g->n_vals; v++) {
-    const float *x = h[v] ? session_activation(s, v) : NULL;
-    if (x) histogram_add(h[v], x, n * shape_count_range(&g->vals[v].shape, 1, g->vals[v].shape.rank));
-  }
-}
-
-static bool run_images(const Graph *g, const Dataset *ds, uint32_t images, const Host *host, Histogram **h,
-                       Diag *d) {
-  SessionOptions opt = {
-      .batch = BATCH, .threads = host && host->threads > 0 ? host->threads : 1, .training = true};
-  Session *s = session_new(g, &opt, d);
-  if (!s) return false;
-  size_t item = (size_t)shape_count(&ds->train.item);
-  float *x = mem_array(BATCH * item, sizeof *x);
-  uint32_t total = images < ds->train.n ? images : ds->train.n;
-  for (uint32_t at = 0; at < total; at += BATCH) {
-    int n = (int)(total - at < BATCH ? total - at : BATCH);
-    for (int i = 0; i < n; i++)
-      split_item(&ds->train, &ds->spec.normalize, NULL, at + (uint32_t)i, x + (size_t)i * item);
-    session_forward(s, x, n, false);
-    add_values(g, s, n, h);
-  }
-  mem_free(x);
-  session_free(s);
-  return true;
 }
 
 /* ---- choice */
@@ -184,16 +262,28 @@ static void choose(const Graph *g, ValId v, const CalOptions *o, const Histogram
   measure(h, r);
 }
 
+static bool open_images(const Graph *g, const Dataset *ds, const CalOptions *o, const Host *host, Images *im,
+                        Diag *d) {
+  Loc loc = {.file = g->name};
+  FAIL_IF(g->n_inputs != 1, d, &loc, "quantize: the graph has %u inputs, but calibration data are for one",
+          g->n_inputs);
+  FAIL_IF(ds->train.n == 0, d, NULL, "quantize: no calibration images");
+  *im = (Images){.g = g, .ds = ds, .n = o->images < ds->train.n ? o->images : ds->train.n, .host = host};
+  return input_map(&graph_val(g, g->inputs[0])->shape, &ds->train.item, &im->map, d);
+}
+
 bool calibrate(const Graph *g, const Dataset *ds, const CalOptions *o, const Host *host, CalRange *out,
                Diag *d) {
-  TRY(find_ranges(g, ds, o, host, out, d));
+  Images im;
+  TRY(open_images(g, ds, o, host, &im, d));
+  TRY(find_ranges(&im, out, d));
   Histogram **h = mem_array(g->n_vals, sizeof *h);
   for (ValId v = 1; v < g->n_vals; v++) {
     if (!out[v].seen || val_is_const(g, v) || !(out[v].hi > out[v].lo)) continue;
     h[v] = mem_zalloc(sizeof **h);
     h[v]->lo = out[v].lo, h[v]->hi = out[v].hi;
   }
-  bool ok = run_images(g, ds, o->images, host, h, d);
+  bool ok = run_images(&im, visit_histogram, h, d);
   for (ValId v = 1; v < g->n_vals; v++) {
     if (ok && h[v]) choose(g, v, o, h[v], &out[v]);
     mem_free(h[v]);

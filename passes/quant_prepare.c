@@ -52,6 +52,7 @@ static bool make_real(Graph *to, const Graph *g, Dataset *ds, InputCodes *codes,
   Value *x = graph_val(to, to->inputs[0]);
   const Quant q = graph_val(g, g->inputs[0])->quant;
   Loc loc = {.file = g->name, .name = x->name};
+  if (ds->train.n == 0) ds->train.dtype = x->dtype; /* no data: nominal ranges */
   FAIL_IF(x->dtype != ds->train.dtype, d, &loc, "quantize: the input takes %s, but the data are %s",
           dtype_name(x->dtype), dtype_name(ds->train.dtype));
   ds->spec.normalize = (Normalize){.n = 1, .scale = {q.scale[0]}, .offset = {-q.scale[0] * (float)q.zero[0]}};

@@ -222,15 +222,6 @@ static bool finish(Quantizer *q, const Node *n, ValId y) {
   return true;
 }
 
-static bool all_finite(const Graph *g, ValId v, const char *what, const Loc *loc, Diag *d) {
-  const float *x = val_data(g, v);
-  int64_t n = shape_count(&graph_val(g, v)->shape);
-  for (int64_t i = 0; i < n; i++)
-    FAIL_IF(!isfinite(x[i]), d, loc, "quantize: element %lld of the %s is %g, want finite numbers",
-            (long long)i, what, (double)x[i]);
-  return true;
-}
-
 static WeightView weight_view(const Graph *g, const Node *n) {
   const Shape *s = &graph_val(g, n->in[1])->shape;
   bool innermost = n->op == OP_depthwise_conv;
@@ -266,8 +257,6 @@ static void quantize_params(Quantizer *q, const Node *n, const WeightView *v, Va
 }
 
 static bool emit_weights(Quantizer *q, const Node *n, const Loc *loc) {
-  TRY(all_finite(q->g, n->in[1], "weights", loc, q->d));
-  if (n->n_in > 2) TRY(all_finite(q->g, n->in[2], "bias", loc, q->d));
   ValId in[3] = {as_code(q, n->in[0], loc)};
   if (in[0] == NO_VAL) return false;
   WeightView v = weight_view(q->g, n);

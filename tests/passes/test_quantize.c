@@ -1,0 +1,368 @@
+/* Quantization: weights and scales by hand, random nets against their float originals, inputs of every kind, and
+ * what is refused.
+ */
+#include <check.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ir/base/mem.h"
+#include "ir/base/rng.h"
+#include "ir/eval.h"
+#include "passes/pass.h"
+#include "passes/quantize.h"
+#include "tests/passes/nets.h"
+#include "tests/support.h"
+
+Suite *suite_quantize(void);
+
+enum { IMAGES = 64 };
+
+/* Images of graph g's input shape: normally distributed f32, or bytes. */
+static Dataset make_data(const Graph *g, DType t, uint64_t seed) {
+  const Shape *s = &graph_val(g, g->inputs[0])->shape;
+  Dataset ds = {.train = {.n = IMAGES, .dtype = t, .item = {.rank = s->rank - 1}}};
+  for (int i = 1; i < s->rank; i++) ds.train.item.d[i - 1] = s->d[i];
+  size_t n = (size_t)shape_count(&ds.train.item) * IMAGES;
+  ds.train.xb = blob_new(NULL, n * dtype_size(t));
+  char *x = mem_alloc(n * dtype_size(t));
+  Rng rng;
+  rng_seed(&rng, seed, 11);
+  for (size_t i = 0; i < n; i++) {
+    if (t == DT_F32)
+      ((float *)x)[i] = rng_normal(&rng);
+    else
+      x[i] = (char)rng_below(&rng, 256);
+  }
+  blob_unref(ds.train.xb);
+  ds.train.xb = blob_adopt(x, n * dtype_size(t));
+  ds.train.x = blob_data(ds.train.xb);
+  return ds;
+}
+
+static void free_data(Dataset *ds) { blob_unref(ds->train.xb); }
+
+static Graph *quantized(const Graph *g, const Dataset *ds, const char *params) {
+  Diag *d = diag_new();
+  PassCtx ctx = {.params = "", .data = ds};
+  char text[200];
+  snprintf(text, sizeof text, "bnfuse,fuse,fold,quantize{%s}", params);
+  PipelineOptions opt = {.verify_each = true};
+  Graph *q = pipeline_run(g, text, &ctx, &opt, d);
+  ck_assert_msg(q != NULL, "%s", diag_text(d));
+  diag_free(d);
+  return q;
+}
+
+/* Codes of real values in v's quantization; f32 values as they are. */
+static Tensor encode(const Value *v, const float *x, const Shape *s) {
+  Tensor t = tensor_new(v->dtype, s);
+  for (int64_t i = 0; i < shape_count(s); i++) {
+    if (v->dtype == DT_F32) {
+      ((float *)t.data)[i] = x[i];
+      continue;
+    }
+    double q = round((double)x[i] / (double)v->quant.scale[0]) + v->quant.zero[0];
+    if (v->dtype == DT_U8)
+      ((uint8_t *)t.data)[i] = (uint8_t)fmin(255, fmax(0, q));
+    else
+      ((int8_t *)t.data)[i] = (int8_t)fmin(127, fmax(-128, q));
+  }
+  return t;
+}
+
+static double decode(const Tensor *t, const Quant *q, int64_t i) {
+  if (t->dtype == DT_F32) return (double)((float *)t->data)[i];
+  int code = t->dtype == DT_U8 ? ((uint8_t *)t->data)[i] : ((int8_t *)t->data)[i];
+  return (double)q->scale[0] * (code - q->zero[0]);
+}
+
+/* First `n` images as the graph's real input. */
+static Tensor real_images(const Dataset *ds, int n) {
+  Shape s = {.rank = ds->train.item.rank + 1, .d = {n}};
+  for (int i = 1; i < s.rank; i++) s.d[i] = ds->train.item.d[i - 1];
+  Tensor t = tensor_new(DT_F32, &s);
+  int64_t item = shape_count(&ds->train.item);
+  for (int i = 0; i < n; i++)
+    split_item(&ds->train, &ds->spec.normalize, NULL, (uint32_t)i, (float *)t.data + i * item);
+  return t;
+}
+
+typedef struct Quality {
+  double snr;   /* dB, of the outputs */
+  double steps; /* largest difference in steps of the output's scale */
+} Quality;
+
+static Quality compare(const Graph *g, const Graph *q, const Dataset *ds) {
+  Diag *d = diag_new();
+  Tensor x = real_images(ds, 16), y, z;
+  const Value *in = graph_val(q, q->inputs[0]), *out = graph_val(q, q->outputs[0]);
+  Tensor codes = encode(in, x.data, &x.shape);
+  ck_assert_msg(graph_eval(g, &x, 1, &y, d) && graph_eval(q, &codes, 1, &z, d), "%s", diag_text(d));
+  double power = 0, error = 0, worst = 0, mean = 0;
+  int64_t n = shape_count(&y.shape);
+  for (int64_t i = 0; i < n; i++) mean += (double)((float *)y.data)[i] / (double)n;
+  for (int64_t i = 0; i < n; i++) {
+    double want = (double)((float *)y.data)[i], e = decode(&z, &out->quant, i) - want;
+    power += (want - mean) * (want - mean);
+    error += e * e;
+    worst = fmax(worst, fabs(e));
+  }
+  tensor_free(&x);
+  tensor_free(&y);
+  tensor_free(&z);
+  tensor_free(&codes);
+  diag_free(d);
+  return (Quality){10 * log10(power / fmax(error, 1e-30)),
+                   out->quant.n ? worst / (double)out->quant.scale[0] : 0};
+}
+
+/* ---- scales */
+
+START_TEST(test_affine)
+{
+  static const struct {
+    float lo, hi, scale;
+    int zero;
+  } cases[] = {{0, 255, 1, -128},        {-128, 127, 1, 0}, {0, 0, 1, 0},
+               {-1, 0, 1.0f / 255, 127}, {0, 1e-38f, 1, 0}, {-1, 1, 2.0f / 255, -1}};
+  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    Affine a = affine_of_range(cases[i].lo, cases[i].hi);
+    ck_assert_msg(a.scale == cases[i].scale && a.zero == cases[i].zero,
+                  "%g .. %g: scale %g zero %d, want %g and %d", (double)cases[i].lo, (double)cases[i].hi,
+                  (double)a.scale, (int)a.zero, (double)cases[i].scale, cases[i].zero);
+  }
+  const float x[] = {-300, -128.5f, -0.5f, 0, 0.5f, 0.49f, 1e30f};
+  const int8_t want[] = {-128, -128, -1, 0, 1, 0, 127};
+  int8_t q[7];
+  affine_quantize((Affine){1, 0}, x, 7, q);
+  ck_assert_mem_eq(q, want, 7);
+}
+END_TEST
+
+START_TEST(test_weights)
+{
+  /* channel 0: largest 12.7; 1: no weights, a bias; 2: tiny weights beside a huge bias */
+  const float w[6] = {12.7f, -6.35f, 0, 0, 1e-9f, 0}, bias[3] = {1, 0.3f, 1e6f};
+  int8_t q[6];
+  float scale[3];
+  int32_t b[3];
+  WeightView v = {.w = w, .outs = 3, .each = 2, .step_out = 2, .step_in = 1};
+  weights_quantize(&v, true, bias, 0.5f, q, scale, b);
+  ck_assert_int_eq(q[0], 127);
+  ck_assert(q[1] == -64 || q[1] == -63); /* -63.5, rounded in float32's neighbourhood */
+  ck_assert(q[2] == 0 && q[3] == 0);
+  for (int o = 0; o < 3; o++) {
+    double back = 0.5 * (double)scale[o] * b[o];
+    ck_assert_msg(fabs(back - (double)bias[o]) <= fmax(0.26 * (double)scale[o], 1e-6 * (double)bias[o]),
+                  "bias %d: %g, want %g", o, back, (double)bias[o]);
+    ck_assert(abs(b[o]) <= 1 << 30);
+  }
+  weights_quantize(&v, false, bias, 0.5f, q, scale, b);
+  ck_assert(scale[0] == scale[1] && scale[1] == scale[2]);
+  ck_assert_int_eq(q[0], 127);
+}
+END_TEST
+
+/* ---- random nets */
+
+START_TEST(test_random_nets)
+{
+  double worst = INFINITY, sum = 0;
+  int n = 0;
+  for (uint64_t seed = 0; seed < 60; seed++) {
+    Graph *g = net_random_plain(seed);
+    Dataset ds = make_data(g, DT_F32, seed);
+    Graph *q = quantized(g, &ds, "images=64,method=minmax");
+    ck_assert(graph_val(q, q->inputs[0])->dtype == DT_I8 && graph_val(q, q->outputs[0])->dtype == DT_I8);
+    for (NodeId i = 0; i < q->n_nodes; i++)
+      ck_assert_msg(graph_val(q, q->nodes[i].out[0])->dtype == DT_I8, "net %llu: %s is not int8",
+                    (unsigned long long)seed, op_info(q->nodes[i].op)->name);
+    Quality k = compare(g, q, &ds);
+    ck_assert_msg(k.snr > 14, "net %llu: signal to noise %.1f dB, %.1f steps", (unsigned long long)seed,
+                  k.snr, k.steps);
+    worst = fmin(worst, k.snr);
+    sum += k.snr, n++;
+    graph_free(q);
+    graph_free(g);
+    free_data(&ds);
+  }
+  ck_assert_msg(sum / n > 28, "mean signal to noise %.1f dB, least %.1f", sum / n, worst);
+}
+END_TEST
+
+/* With BatchNormalization where it cannot be fused, every method, outputs of every kind. */
+START_TEST(test_options)
+{
+  static const char *const params[] = {"method=mse", "method=percentile,percentile=99.9", "io=float",
+                                       "io=uint8", "fc=tensor"};
+  static const DType in[] = {DT_I8, DT_I8, DT_F32, DT_U8, DT_I8};
+  for (size_t i = 0; i < 5; i++) {
+    Graph *g = net_residual(1, i);
+    Dataset ds = make_data(g, DT_F32, i);
+    Graph *q = quantized(g, &ds, params[i]);
+    Quality k = compare(g, q, &ds);
+    ck_assert_msg(k.snr > 20, "%s: signal to noise %.1f dB", params[i], k.snr);
+    ck_assert_int_eq(graph_val(q, q->inputs[0])->dtype, in[i]);
+    ck_assert_int_eq(graph_val(q, q->outputs[0])->dtype, in[i]);
+    graph_free(q);
+    graph_free(g);
+    free_data(&ds);
+  }
+}
+END_TEST
+
+START_TEST(test_weights_are_exact)
+{
+  Graph *g = net_residual(1, 3);
+  Dataset ds = make_data(g, DT_F32, 3);
+  Diag *d = diag_new();
+  PassCtx ctx = {.params = "", .data = &ds};
+  Graph *f = pipeline_run(g, "bnfuse,fuse,fold", &ctx, NULL, d), *q = quantized(g, &ds, "");
+  for (int k = 0; net_find(f, OP_conv, k) != NO_NODE; k++) {
+    const Node *a = &f->nodes[net_find(f, OP_conv, k)], *b = &q->nodes[net_find(q, OP_conv, k)];
+    const float *w = val_data(f, a->in[1]);
+    const int8_t *c = val_data(q, b->in[1]);
+    const Value *v = graph_val(q, b->in[1]);
+    int64_t each = shape_count(&v->shape) / v->shape.d[0];
+    ck_assert_int_eq(v->quant.n, v->shape.d[0]);
+    for (int64_t o = 0; o < v->shape.d[0]; o++) {
+      float most = 0;
+      for (int64_t i = o * each; i < (o + 1) * each; i++) {
+        most = fmaxf(most, fabsf(w[i]));
+        double want = (double)w[i] / (double)v->quant.scale[o];
+        ck_assert_msg(fabs(want - c[i]) <= 0.5 + 1e-4, "conv %d, weight %lld: code %d, want %.3f", k,
+                      (long long)i, c[i], want);
+      }
+      ck_assert_msg(fabs((double)most / 127 - (double)v->quant.scale[o]) < 1e-6 * (double)most,
+                    "conv %d, channel %lld", k, (long long)o);
+    }
+  }
+  graph_free(f);
+  graph_free(q);
+  graph_free(g);
+  free_data(&ds);
+  diag_free(d);
+}
+END_TEST
+
+/* Bytes of one scale and offset are codes as they are. */
+START_TEST(test_bytes_are_codes)
+{
+  static const struct {
+    DType t;
+    Normalize nz;
+    float scale;
+    int zero;
+  } cases[] = {{DT_U8, {.n = 1, .scale = {1.0f / 255}}, 1.0f / 255, -128},
+               {DT_U8, {.n = 1, .scale = {1.0f / 128}, .offset = {-1}}, 1.0f / 128, 0},
+               {DT_U8, {0}, 1, -128},
+               {DT_I8, {.n = 1, .scale = {0.5f}, .offset = {-41.5f}}, 0.5f, 83}};
+  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    Graph *g = net_residual(1, 3);
+    Dataset ds = make_data(g, cases[i].t, 3);
+    ds.spec.normalize = cases[i].nz;
+    Graph *q = quantized(g, &ds, "");
+    const Quant *in = &graph_val(q, q->inputs[0])->quant;
+    ck_assert_msg(in->scale[0] == cases[i].scale && in->zero[0] == cases[i].zero,
+                  "case %zu: scale %g zero %d", i, (double)in->scale[0], (int)in->zero[0]);
+    Quality k = compare(g, q, &ds);
+    ck_assert_msg(k.snr > 20, "case %zu: signal to noise %.1f dB", i, k.snr);
+    graph_free(q);
+    graph_free(g);
+    free_data(&ds);
+  }
+}
+END_TEST
+
+/* A graph whose convolution yields nothing but 0, and one with constant activations, are quantized all the same. */
+START_TEST(test_empty_ranges)
+{
+  for (int kind = 0; kind < 2; kind++) {
+    Graph *g = graph_new("empty");
+    Diag *d = diag_new();
+    Shape s = shape_of(4, (int64_t)DIM_BATCH, (int64_t)4, (int64_t)4, (int64_t)2),
+          ws = shape_of(4, (int64_t)3, (int64_t)1, (int64_t)1, (int64_t)2), bs = shape_of(1, (int64_t)3);
+    float w[6] = {0}, b[3] = {0, kind ? 2.0f : 0, kind ? -1.0f : 0};
+    ValId in[3] = {graph_input(g, "x", DT_F32, &s), graph_const_data(g, "w", DT_F32, &ws, w),
+                   graph_const_data(g, "b", DT_F32, &bs, b)};
+    ValId y = graph_node(g, OP_conv, NULL, in, 3, "y", NULL, d);
+    graph_output(g, graph_node2(g, OP_add, NULL, y, y, "o", NULL, d));
+    Dataset ds = make_data(g, DT_F32, 1);
+    Graph *q = quantized(g, &ds, "");
+    Tensor x = real_images(&ds, 1), codes = encode(graph_val(q, q->inputs[0]), x.data, &x.shape), z;
+    ck_assert_msg(graph_eval(q, &codes, 1, &z, d), "%s", diag_text(d));
+    for (int64_t i = 0; i < shape_count(&z.shape); i++) {
+      double got = decode(&z, &graph_val(q, q->outputs[0])->quant, i), want = 2 * (double)b[i % 3];
+      ck_assert_msg(fabs(got - want) < 0.03, "kind %d, element %lld: %g, want %g", kind, (long long)i, got,
+                    want);
+    }
+    tensor_free(&x);
+    tensor_free(&codes);
+    tensor_free(&z);
+    graph_free(q);
+    graph_free(g);
+    free_data(&ds);
+    diag_free(d);
+  }
+}
+END_TEST
+
+START_TEST(test_refused)
+{
+  static const struct {
+    const char *params, *message;
+    int what; /* 0: nothing wrong with the graph; 1: an infinite weight; 2: an infinite image; 3: no data */
+  } cases[] = {{"method=guess", "method=guess, want one of minmax, percentile, mse", 0},
+               {"percentile=20", "percentile=20", 0},
+               {"images=0", "want images=N", 0},
+               {"", "not all elements of c are finite", 1},
+               {"", "are finite on the calibration images", 2},
+               {"", "no calibration images", 3}};
+  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    Graph *g = net_residual(1, 3);
+    Dataset ds = make_data(g, DT_F32, 3);
+    Diag *d = diag_new();
+    PassCtx ctx = {.params = cases[i].params, .data = cases[i].what == 3 ? NULL : &ds};
+    if (cases[i].what == 1) {
+      float *w = mem_alloc(blob_size(graph_val(g, g->nodes[0].in[1])->blob));
+      Value *v = graph_val(g, g->nodes[0].in[1]);
+      memcpy(w, blob_data(v->blob), blob_size(v->blob));
+      w[5] = INFINITY;
+      size_t n = blob_size(v->blob);
+      blob_unref(v->blob);
+      v->blob = blob_adopt(w, n);
+    }
+    if (cases[i].what == 2) {
+      size_t n = blob_size(ds.train.xb);
+      float *x = mem_alloc(n);
+      memcpy(x, ds.train.x, n);
+      x[7] = NAN;
+      free_data(&ds);
+      ds.train.xb = blob_adopt(x, n);
+      ds.train.x = x;
+    }
+    ck_assert_ptr_null(pass_find("quantize")->run(g, &ctx, d));
+    ck_assert_msg(strstr(diag_text(d), cases[i].message), "quantize{%s}, case %zu: got %s, want %s",
+                  cases[i].params, i, diag_text(d), cases[i].message);
+    graph_free(g);
+    free_data(&ds);
+    diag_free(d);
+  }
+}
+END_TEST
+
+Suite *suite_quantize(void) {
+  Suite *s = suite_create("quantize");
+  TCase *t = tcase_create("quantize");
+  tcase_add_test(t, test_affine);
+  tcase_add_test(t, test_weights);
+  tcase_add_test(t, test_random_nets);
+  tcase_add_test(t, test_options);
+  tcase_add_test(t, test_weights_are_exact);
+  tcase_add_test(t, test_bytes_are_codes);
+  tcase_add_test(t, test_empty_ranges);
+  tcase_add_test(t, test_refused);
+  suite_add_tcase(s, t);
+  return s;
+}
