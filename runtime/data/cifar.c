@@ -33,7 +33,7 @@ static bool spawn_xz(const char *path, Stream *s, Diag *d) {
   /* Close-on-exec, so that programs started elsewhere do not hold the pipe open. */
   fcntl(ends[0], F_SETFD, FD_CLOEXEC);
   fcntl(ends[1], F_SETFD, FD_CLOEXEC);
-  char *copy = mem_strdup(path), xz[] = "xz", opt[] = "-dc", end[] = "--";
+  char *copy = mem_strdup(path), xz[] = "xz", opt[] = "-dcqq", end[] = "--";
   char *argv[] = {xz, opt, end, copy, NULL};
   posix_spawn_file_actions_t act;
   posix_spawn_file_actions_init(&act);
