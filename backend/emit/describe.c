@@ -87,6 +87,15 @@ static void json_plan(const Emit *e, StrBuf *out) {
   sb_puts(out, "\n  ]\n");
 }
 
+/* What the cost model says, for whoever measures later (mistify verify). */
+static void json_estimate(const Emit *e, StrBuf *out) {
+  Cost c;
+  if (!backend_cost(e->g, e->target, &c, e->diag)) return; /* reported; the same graph was lowered just now */
+  sb_printf(out,
+            "  \"estimate\": {\"flash\": %lld, \"flash_weights\": %lld, \"ram\": %lld, \"cycles\": %lld},\n",
+            (long long)c.flash, (long long)c.flash_weights, (long long)c.ram, (long long)c.cycles);
+}
+
 void print_json(const Emit *e, StrBuf *out) {
   char hex[HASH_HEX];
   hash_hex(graph_hash(e->g), hex);
@@ -98,6 +107,7 @@ void print_json(const Emit *e, StrBuf *out) {
   sb_printf(out, "  \"constants\": %lld,\n  \"arena\": %lld,\n", (long long)pool_bytes(&e->pool),
             (long long)e->plan.arena);
   sb_printf(out, "  \"arena_lower_bound\": %lld,\n", (long long)e->plan.lower_bound);
+  json_estimate(e, out);
   json_tensors(e, "inputs", e->g->inputs, e->g->n_inputs, out);
   json_tensors(e, "outputs", e->g->outputs, e->g->n_outputs, out);
   json_layers(e, out);

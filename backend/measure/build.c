@@ -145,6 +145,24 @@ bool build_selftest(Work *w, const char *script, const char **path) {
   return link_program(w, "selftest.o", script, name);
 }
 
+bool build_plugin(Work *w) {
+  static const char source[] = "count_plugin.c";
+  const char *text = embedded_text("backend/harness/count_plugin.c"), *output, *cc = "gcc";
+  Args a = {.n = 0};
+  int status;
+  if (!text || !program_exists(cc)) return false;
+  Diag *quiet = diag_new();
+  Work silent = *w;
+  silent.diag = quiet;
+  args_add(&a, cc);
+  args_words(&a, w->arena, "-shared -fPIC -O2 -o count.so");
+  args_add(&a, source);
+  bool ok = file_write(path_join(w->arena, w->tmp, source), text, strlen(text), quiet) &&
+            process_run(&silent, a.v, w->tmp, COMPILE_SECONDS, &status, &output) && status == 0;
+  diag_free(quiet);
+  return ok;
+}
+
 /* -- sizes -- */
 
 typedef struct Sizes {

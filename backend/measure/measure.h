@@ -45,6 +45,9 @@ void args_words(Args *a, Arena *arena, const char *words);
 bool build_objects(Work *w);
 /* The self-test as a program; *path. On a bare machine laid out for `script` ("mps2.ld"). */
 bool build_selftest(Work *w, const char *script, const char **path);
+/* The instruction counter for qemu-user, w->tmp/count.so, by the host's compiler. False, nothing reported: there is
+ * none. */
+bool build_plugin(Work *w);
 /* Bytes that the model adds to a program: flash_code, flash_weights, flash, ram_other (without `arena` bytes). */
 bool build_measure(Work *w, int64_t arena, Measured *out);
 

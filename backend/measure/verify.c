@@ -1,7 +1,8 @@
 /* harness_verify: build an emitted folder's self-test, run it where the target is, measure.
  *
  *   all vectors     native | qemu-aarch64 | qemu-system-arm, and on the target's stricter machine where it fits
- *   instructions    of the first vector alone: SysTick under -icount (bare), callgrind (native, when it is installed)
+ *   instructions    of the first vector alone: SysTick under -icount (bare), callgrind (native, when it is installed),
+ *                   a plugin of QEMU's (qemu-aarch64, when a host compiler is installed)
  *   stack           painted below the first inference (bare)
  *
  * Counts are instructions, not cycles: no wait states, no dual issue.
@@ -19,6 +20,7 @@ enum {
   HEADER = 16,
   EXPECTED = 1,
   COUNT = 2,
+  SKIP = 4, /* selftest_body.c */
   STACK_SLACK = 512,
   STACK_RESERVE = 1024 /* sections.ld */
 };
@@ -39,6 +41,8 @@ bool harness_available(const Target *t, const char **missing) {
   return true;
 }
 
+static bool runs_by(const Work *w, const char *how) { return strcmp(w->target->run, how) == 0; }
+
 bool run_selftest(Work *w, const char *program, const char *machine, bool count, int *status,
                   const char **output) {
   Args a = {.n = 0};
@@ -50,8 +54,9 @@ bool run_selftest(Work *w, const char *program, const char *machine, bool count,
                "-nographic -monitor none -serial none -semihosting-config enable=on,target=native");
     if (count) args_words(&a, w->arena, "-icount shift=6");
     args_add(&a, "-kernel");
-  } else if (strcmp(w->target->run, "qemu-aarch64") == 0) {
+  } else if (runs_by(w, "qemu-aarch64")) {
     args_words(&a, w->arena, "qemu-aarch64 -L /usr/aarch64-linux-gnu");
+    if (count) args_words(&a, w->arena, "-plugin ./count.so");
   } else if (count) {
     args_words(&a, w->arena,
                "valgrind --tool=callgrind --callgrind-out-file=/dev/null --toggle-collect=selftest_run");
@@ -171,10 +176,37 @@ static bool count_native(Work *w, const Vectors *v, const char *program, Measure
   return true;
 }
 
+/* Instructions of the whole program under the plugin; false without a report where it cannot be loaded. */
+static bool count_program(Work *w, const Vectors *v, const char *program, unsigned flags, int64_t *out,
+                          bool *loaded) {
+  int status;
+  const char *output, *p;
+  TRY(write_vectors(w, v, 1, flags));
+  TRY(run_selftest(w, program, NULL, true, &status, &output));
+  p = strstr(output, "executed ");
+  *loaded = status == 0 && p;
+  if (*loaded) *out = strtoll(p + strlen("executed "), NULL, 10);
+  return true;
+}
+
+/* One inference and none, otherwise the same: the difference is exact. */
+static bool count_user(Work *w, const Vectors *v, const char *program, Measured *m) {
+  int64_t with, without;
+  bool loaded;
+  if (!build_plugin(w)) return true;
+  TRY(count_program(w, v, program, 0, &with, &loaded));
+  if (!loaded) return true; /* this QEMU was built without plugins */
+  TRY(count_program(w, v, program, SKIP, &without, &loaded));
+  if (!loaded) return true;
+  m->instructions = with - without;
+  m->counted_by = "plugin of qemu-aarch64";
+  return true;
+}
+
 static bool count(Work *w, const Vectors *v, const char *program, Measured *m) {
   if (w->bare) return count_bare(w, v, program, m);
-  if (strcmp(w->target->run, "native") == 0 && program_exists("valgrind"))
-    return count_native(w, v, program, m);
+  if (runs_by(w, "native") && program_exists("valgrind")) return count_native(w, v, program, m);
+  if (runs_by(w, "qemu-aarch64")) return count_user(w, v, program, m);
   return true;
 }
 

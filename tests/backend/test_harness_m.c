@@ -60,6 +60,23 @@ START_TEST(bare_machines_are_measured)
 }
 END_TEST
 
+/* Counted where there is a counter; counts do not depend on the vectors' number, nor on the test around them. */
+START_TEST(user_programs_are_counted)
+{
+  const char *target = target_names[_i];
+  if (!have_target(__FILE__, target)) return;
+  Graph *g = graph_of(small_int8_net);
+  Measured m = verify(g, target, "counted");
+  int64_t macs = graph_macs(g);
+  if (m.instructions < 0)
+    test_skip("%s: there is no instruction counter here", target);
+  else
+    ck_assert_msg(m.instructions > macs / 4 && m.instructions < 60 * macs, "%lld instructions for %lld MACs",
+                  (long long)m.instructions, (long long)macs);
+  graph_free(g);
+}
+END_TEST
+
 START_TEST(float_net_is_close)
 {
   const char *target = target_names[_i];
@@ -164,6 +181,7 @@ Suite *suite_harness_m(void) {
   TCase *t = tcase_create("harness_m");
   tcase_add_loop_test(t, int8_net_is_byte_equal, 0, 4);
   tcase_add_loop_test(t, bare_machines_are_measured, 0, 2);
+  tcase_add_loop_test(t, user_programs_are_counted, 0, 2);
   tcase_add_loop_test(t, float_net_is_close, 0, 4);
   tcase_add_loop_test(t, run_gives_the_outputs, 0, 4);
   tcase_add_test(t, faults_are_told);
