@@ -85,11 +85,11 @@ static bool set(Arena *a, const Command *cmd, const Opt *o, char *base, const ch
   const char *value = inline_value ? inline_value : *i + 1 < argc ? argv[++*i] : NULL;
   FAIL_IF(!value, d, NULL, "mistify %s: %s wants a value: %s", cmd->name, o->name, o->value);
   if (o->kind == OPT_INT) {
-    int64_t v;
+    int64_t v = 0;
     TRY(set_int(cmd, o, value, &v, d));
     memcpy(base + o->offset, &v, sizeof v);
   } else if (o->kind == OPT_FLOAT) {
-    double v;
+    double v = 0;
     TRY(set_float(cmd, o, value, &v, d));
     memcpy(base + o->offset, &v, sizeof v);
   } else if (o->kind == OPT_STRING) {

@@ -90,8 +90,11 @@ static void print_text(const Verified *v) {
     printf("instructions of one inference, counted by %s\n", m->counted_by);
   printf("%s on %s: %d of %d self-test vectors pass, %d equal byte for byte\n", w->name,
          v->machine.target->name, m->vectors_passed, m->vectors, m->vectors_equal);
-  const char *second = v->machine.target->second_machine;
-  if (second) printf("%s: %s\n", second, m->second_ran ? "passes as well" : m->second_note);
+  if (m->second_ran) {
+    printf("on %s as well\n", v->machine.target->second_machine);
+  } else if (m->second_note[0]) {
+    printf("%s\n", m->second_note);
+  }
   if (!v->fits) printf("does NOT fit board %s\n", v->machine.board.name);
 }
 
