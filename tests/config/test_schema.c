@@ -179,6 +179,74 @@ START_TEST(test_bounds)
 }
 END_TEST
 
+/* ---- Against the model */
+
+static void against_model(const char *text, const char *want) {
+  Arena *a = arena_new();
+  Diag *d = diag_new();
+  const Design *v = design_load(a, FOLDER "/design-good.yaml", d);
+  Graph *g = graph_parse(text, "net.ir", d);
+  ck_assert_msg(v && g, "%s", diag_text(d));
+  bool ok = design_check_model(v, g, d);
+  ck_assert_msg(ok == (diag_count(d) == 0), "returned %d: %s", ok, diag_text(d));
+  if (want)
+    ck_assert_msg(strstr(diag_text(d), want) != NULL, "got %s, want %s", diag_text(d), want);
+  else
+    ck_assert_msg(ok, "%s", diag_text(d));
+  graph_free(g);
+  diag_free(d);
+  arena_free(a);
+}
+
+/* The design keeps layers "conv1" and "conv 2" and has 3 classes. */
+#define MODEL(a, b, n)                                                                   \
+  "graph \"net\"\n"                                                                      \
+  "%1 = input : f32[N,4] \"x\"\n"                                                        \
+  "%2 = const : f32[4,4] \"w\" {1,0,0,0,0,1,0,0,0,0,1,0,0,0,0,1}\n"                      \
+  "%3 = MatMul(%1, %2) : f32[N,4] \"" a "\"\n"                                           \
+  "%4 = MatMul(%3, %2) : f32[N,4] \"" b "\"\n"                                           \
+  "%5 = Slice(%4) {starts=[0,0], counts=[-1," n "], steps=[1,1]} : f32[N," n "] \"y\"\n" \
+  "output %5\n"
+
+START_TEST(test_against_model)
+{
+  against_model(MODEL("conv1", "conv 2", "3"), NULL);
+  against_model(MODEL("conv1", "conv_2", "3"),
+                "design-good.yaml:16:19: error: keep: the model has no layer \"conv 2\"");
+  against_model(MODEL("conv1", "conv_2", "3"), "did you mean \"conv_2\"?");
+  against_model(MODEL("conv1", "conv 2", "2"),
+                "error: the data has 3 classes, the model's output \"y\" has 2 values");
+}
+END_TEST
+
+/* Every byte of a right file replaced: bound, or refused with a message; sanitizers watch the rest. */
+START_TEST(test_every_byte)
+{
+  static const char others[] = {' ', '\n', '0', '-', ':', '%', '{', ',', 'x', '"'};
+  size_t n;
+  char *text = test_read_file(FOLDER "/deploy-good.yaml", &n);
+  ck_assert_ptr_nonnull(text);
+  int refused = 0;
+  for (size_t i = 0; i < n; i++)
+    for (size_t k = 0; k < sizeof others; k++) {
+      Arena *a = arena_new();
+      Diag *d = diag_new();
+      char old = text[i];
+      text[i] = others[k];
+      const YamlFile *f = yaml_parse_text(a, text, n, FOLDER "/x.yaml", d);
+      bool ok = f && config_bind(f, f->root, &deploy_schema, arena_alloc(a, deploy_schema.size), a, d);
+      ck_assert_msg(ok == (diag_count(d) == 0), "byte %zu as '%c': bound: %d, messages: %s", i, others[k], ok,
+                    diag_text(d));
+      refused += !ok;
+      text[i] = old;
+      diag_free(d);
+      arena_free(a);
+    }
+  free(text);
+  ck_assert_int_gt(refused, 500);
+}
+END_TEST
+
 /* ---- Who may say what */
 
 static const CfgRow *row_of(const Schema *s, const char *key) {
@@ -320,6 +388,8 @@ Suite *suite_schema(void) {
   tcase_add_test(t, test_design_defaults);
   tcase_add_test(t, test_deploy_values);
   tcase_add_test(t, test_bounds);
+  tcase_add_test(t, test_against_model);
+  tcase_add_test(t, test_every_byte);
   tcase_add_test(t, test_apart);
   tcase_add_test(t, test_help);
   tcase_add_test(t, test_units);
