@@ -37,21 +37,6 @@ static const char *text(OxModel *m, WireBytes s) {
 
 /* -- values by name -- */
 
-static uint32_t slot_of(const OxModel *m, const char *name) {
-  uint32_t h = 2166136261u; /* FNV-1a */
-  for (const char *c = name; *c; c++) h = (h ^ (unsigned char)*c) * 16777619u;
-  uint32_t i = h & (m->n_slots - 1);
-  while (m->slots[i] && strcmp(m->values[m->slots[i]].name, name) != 0) i = (i + 1) & (m->n_slots - 1);
-  return i;
-}
-
-static void grow_slots(OxModel *m) {
-  mem_free(m->slots);
-  m->n_slots = m->n_slots ? m->n_slots * 2 : 64;
-  m->slots = mem_array(m->n_slots, sizeof *m->slots);
-  for (uint32_t v = 1; v < m->n_values; v++) m->slots[slot_of(m, m->values[v].name)] = v;
-}
-
 static uint32_t new_value(OxModel *m, const char *name) {
   GROW(m->values, m->n_values, m->cap_values);
   m->values[m->n_values] = (OxValue){.name = name, .producer = -1};
@@ -62,10 +47,9 @@ static uint32_t new_value(OxModel *m, const char *name) {
 static uint32_t intern(OxModel *m, WireBytes s) {
   if (s.n == 0) return 0;
   const char *name = text(m, s);
-  if (m->n_values * 2 >= m->n_slots) grow_slots(m);
-  uint32_t slot = slot_of(m, name);
-  if (!m->slots[slot]) m->slots[slot] = new_value(m, name);
-  return m->slots[slot];
+  uint32_t *v = names_at(&m->names, name);
+  if (*v == 0) *v = new_value(m, name);
+  return *v;
 }
 
 /* -- nodes -- */
@@ -259,5 +243,5 @@ void ox_free(OxModel *m) {
   mem_free(m->values);
   mem_free(m->inputs);
   mem_free(m->outputs);
-  mem_free(m->slots);
+  names_free(&m->names);
 }

@@ -8,6 +8,7 @@
 #ifndef FRONTEND_ONNX_ONNX_MODEL_H
 #define FRONTEND_ONNX_ONNX_MODEL_H
 
+#include "frontend/onnx/names.h"
 #include "frontend/onnx/wire.h"
 #include "ir/graph.h"
 
@@ -83,8 +84,7 @@ typedef struct OxModel {
   uint32_t *inputs, *outputs; /* values */
   uint32_t n_inputs, n_outputs;
   size_t cap_inputs, cap_outputs;
-  uint32_t *slots; /* open-addressing table of values by name */
-  uint32_t n_slots;
+  Names names; /* values by name */
 } OxModel;
 
 /* -- onnx_model.c -- */

@@ -73,7 +73,7 @@ static bool read_gemm(OxCall *c, Gemm *p) {
 }
 
 bool ox_import_gemm(OxCall *c) {
-  Gemm p;
+  Gemm p = {0};
   TRY(read_gemm(c, &p));
   ValId y, bias = NO_VAL;
   if (p.const_b) {

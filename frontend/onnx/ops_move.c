@@ -59,8 +59,8 @@ static bool fill_hole(OxCall *c, const Shape *s, Shape *to, int hole) {
 bool ox_import_reshape(OxCall *c) {
   ValId x = ox_in(c, 0);
   Ints list;
-  Shape to;
-  int hole;
+  Shape to = {0};
+  int hole = -1;
   TRY(x != NO_VAL && ox_const_ints(c, 1, true, &list));
   Shape s = ox_shape(c, x);
   TRY(resolve_shape(c, &list, &s, &to, &hole));

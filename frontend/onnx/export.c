@@ -1,0 +1,328 @@
+/* ONNX export: a float graph as a file of opset 13, IR version 8.
+ *
+ *   names of all values (interface first) -> each node by export_ops.c -> inputs, outputs, initializers -> file_write
+ *
+ * Values exist in plain or image form (export.h). Source: onnx.proto of ONNX 1.17, operator schemas of opset 13.
+ */
+#include "frontend/onnx/export.h"
+
+#include <string.h>
+
+#include "frontend/onnx/onnx.h"
+#include "frontend/onnx/onnx_model.h"
+#include "ir/base/file.h"
+#include "ir/base/mem.h"
+
+enum { XP_OPSET = 13, XP_IR_VERSION = 8 };
+
+/* -- names -- */
+
+const char *xp_fresh(Export *x, const char *base, const char *suffix) {
+  const char *name = *suffix ? arena_printf(x->arena, "%s:%s", base, suffix) : base;
+  for (uint32_t k = 2; *name == 0 || *names_at(&x->names, name) != 0; k++)
+    name = arena_printf(x->arena, "%s%s%s_%u", base, *suffix ? ":" : "", suffix, k);
+  *names_at(&x->names, name) = 1;
+  return name;
+}
+
+static void name_value(Export *x, ValId v) {
+  if (x->name[v]) return;
+  const char *name = graph_val(x->g, v)->name;
+  x->name[v] = xp_fresh(x, name && *name ? name : arena_printf(x->arena, "v%u", v), "");
+}
+
+/* Is the node a Transpose between [N,H,W,C] and [N,C,H,W]? */
+static bool is_transpose(const Node *n, const char *perm) {
+  if (n->op != OP_transpose) return false;
+  const Ints *p = &CATTRS(n, transpose)->perm;
+  for (int i = 0; i < 4; i++)
+    if (p->n != 4 || p->v[i] != perm[i] - '0') return false;
+  return true;
+}
+
+/* The interface's names first. The image form of a value takes the name of the Transpose that asks for it. */
+static void name_values(Export *x) {
+  const Graph *g = x->g;
+  for (uint32_t i = 0; i < g->n_inputs; i++) name_value(x, g->inputs[i]);
+  for (uint32_t i = 0; i < g->n_outputs; i++) name_value(x, g->outputs[i]);
+  for (ValId v = 1; v < g->n_vals; v++) name_value(x, v);
+  for (uint32_t k = 0; k < g->n_nodes; k++) {
+    const Node *n = &g->nodes[k];
+    if (is_transpose(n, "0312") && !x->image_name[n->in[0]]) x->image_name[n->in[0]] = x->name[n->out[0]];
+  }
+}
+
+/* -- nodes -- */
+
+void xp_in(XpNode *n, const char *name) { pb_str(&n->inputs, 1, name); }
+
+static void attr(XpNode *n, const char *name, int type, StrBuf *value) {
+  StrBuf a = {0};
+  pb_str(&a, 1, name);
+  sb_write(&a, value->s, value->len);
+  pb_int(&a, 20, type);
+  sb_free(value);
+  pb_message(&n->attrs, 5, &a);
+}
+
+void xp_int(XpNode *n, const char *name, int64_t v) {
+  StrBuf value = {0};
+  pb_int(&value, 3, v);
+  attr(n, name, OX_ATTR_INT, &value);
+}
+
+void xp_float(XpNode *n, const char *name, float v) {
+  StrBuf value = {0};
+  pb_float(&value, 2, v);
+  attr(n, name, OX_ATTR_FLOAT, &value);
+}
+
+void xp_ints(XpNode *n, const char *name, const Ints *v) {
+  StrBuf value = {0};
+  for (int32_t i = 0; i < v->n; i++) pb_int(&value, 8, v->v[i]);
+  attr(n, name, OX_ATTR_INTS, &value);
+}
+
+void xp_end(Export *x, XpNode *n, const char *op, const char *out) {
+  StrBuf m = {0};
+  if (n->inputs.len) sb_write(&m, n->inputs.s, n->inputs.len);
+  pb_str(&m, 2, out);
+  pb_str(&m, 3, out);
+  pb_str(&m, 4, op);
+  if (n->attrs.len) sb_write(&m, n->attrs.s, n->attrs.len);
+  sb_free(&n->inputs);
+  sb_free(&n->attrs);
+  pb_message(&x->nodes, 1, &m);
+}
+
+/* -- constants -- */
+
+int xp_onnx_type(DType t) {
+  switch (t) {
+  case DT_F32: return OX_FLOAT;
+  case DT_F64: return OX_DOUBLE;
+  case DT_I32: return OX_INT32;
+  case DT_I64: return OX_INT64;
+  case DT_BOOL: return OX_BOOL;
+  default: return 0;
+  }
+}
+
+const char *xp_const(Export *x, const char *name, DType t, const Shape *s, const void *data) {
+  StrBuf m = {0};
+  for (int i = 0; i < s->rank; i++) pb_int(&m, 1, s->d[i]);
+  pb_int(&m, 2, xp_onnx_type(t));
+  pb_str(&m, 8, name);
+  pb_bytes(&m, 9, data, (size_t)shape_count(s) * dtype_size(t));
+  pb_message(&x->initializers, 5, &m);
+  return name;
+}
+
+const char *xp_const_ints(Export *x, const char *name, const Ints *v) {
+  return xp_const(x, name, DT_I64, &(Shape){1, {v->n}}, v->v);
+}
+
+const char *xp_const_float(Export *x, const char *name, float v) {
+  return xp_const(x, name, DT_F32, &(Shape){.rank = 0}, &v);
+}
+
+/* -- forms of values -- */
+
+void xp_transpose_node(Export *x, const char *from, const char *perm, const char *to) {
+  Ints list = {.n = (int32_t)strlen(perm)};
+  for (int32_t i = 0; i < list.n; i++) list.v[i] = perm[i] - '0';
+  XpNode n = {0};
+  xp_in(&n, from);
+  xp_ints(&n, "perm", &list);
+  xp_end(x, &n, "Transpose", to);
+}
+
+const char *xp_plain(Export *x, ValId v) {
+  if (x->plain[v]) return x->name[v];
+  x->plain[v] = true;
+  const Value *val = graph_val(x->g, v);
+  if (val->blob) return xp_const(x, x->name[v], val->dtype, &val->shape, val_data(x->g, v));
+  ASSERT(x->image[v]);
+  xp_transpose_node(x, x->image_name[v], "0231", x->name[v]);
+  return x->name[v];
+}
+
+const char *xp_image(Export *x, ValId v) {
+  if (x->image[v]) return x->image_name[v];
+  x->image[v] = true;
+  if (!x->image_name[v] && val_is_const(x->g, v))
+    return x->image_name[v] = xp_transposed(x, v, "0312", "nchw");
+  if (!x->image_name[v]) x->image_name[v] = xp_fresh(x, x->name[v], "nchw");
+  xp_transpose_node(x, xp_plain(x, v), "0312", x->image_name[v]);
+  return x->image_name[v];
+}
+
+const char *xp_out(Export *x, ValId v, bool image) {
+  if (!image) {
+    x->plain[v] = true;
+    return x->name[v];
+  }
+  if (!x->image_name[v]) x->image_name[v] = xp_fresh(x, x->name[v], "nchw");
+  x->image[v] = true;
+  return x->image_name[v];
+}
+
+/* Bytes of a constant in another order of axes; elements of any size. The caller frees them. */
+static void *permute(const Graph *g, ValId v, const char *perm, Shape *to) {
+  const Shape *s = &graph_val(g, v)->shape;
+  size_t size = dtype_size(graph_val(g, v)->dtype);
+  const char *from = val_data(g, v);
+  int64_t step[MAX_RANK], stride[MAX_RANK], at[MAX_RANK] = {0}, place = 0, k = (int64_t)size;
+  *to = (Shape){.rank = s->rank};
+  for (int i = s->rank; i-- > 0; k *= s->d[i]) stride[i] = k;
+  for (int i = 0; i < s->rank; i++) {
+    to->d[i] = s->d[perm[i] - '0'];
+    step[i] = stride[perm[i] - '0'];
+  }
+  int64_t count = shape_count(to);
+  char *bytes = mem_array((size_t)count + 1, size);
+  for (int64_t n = 0; n < count; n++) {
+    memcpy(bytes + n * (int64_t)size, from + place, size);
+    for (int i = to->rank; i-- > 0;) {
+      place += step[i];
+      if (++at[i] < to->d[i]) break;
+      place -= at[i] * step[i];
+      at[i] = 0;
+    }
+  }
+  return bytes;
+}
+
+const char *xp_transposed(Export *x, ValId v, const char *perm, const char *suffix) {
+  const char *name = xp_fresh(x, x->name[v], suffix);
+  if (!val_is_const(x->g, v)) {
+    xp_transpose_node(x, xp_plain(x, v), perm, name);
+    return name;
+  }
+  Shape to;
+  void *bytes = permute(x->g, v, perm, &to);
+  xp_const(x, name, graph_val(x->g, v)->dtype, &to, bytes);
+  mem_free(bytes);
+  return name;
+}
+
+/* -- the graph -- */
+
+/* A Transpose between the two forms of one value is a name, and no node, where it can be. */
+static bool alias_transpose(Export *x, const Node *n) {
+  ValId from = n->in[0], to = n->out[0];
+  if (is_transpose(n, "0231") && !x->image[to]) { /* `to` is NHWC: `from` is its image */
+    x->image_name[to] = xp_plain(x, from);
+    x->image[to] = true;
+    return true;
+  }
+  if (is_transpose(n, "0312") && x->image_name[from] == x->name[to]) {
+    xp_image(x, from);
+    x->plain[to] = true;
+    return true;
+  }
+  return false;
+}
+
+static bool check_value(Export *x, ValId v) {
+  const Value *val = graph_val(x->g, v);
+  Loc loc = {.file = x->g->name, .name = val->name};
+  if (xp_onnx_type(val->dtype) != 0 && val->quant.n == 0) return true;
+  diag_error(x->d, &loc, "has %s elements%s; only float graphs are exported", dtype_name(val->dtype),
+             val->quant.n ? ", quantized" : "");
+  diag_hint(x->d, "export the model before quantize");
+  return false;
+}
+
+static bool export_nodes(Export *x) {
+  const Graph *g = x->g;
+  for (ValId v = 1; v < g->n_vals; v++) TRY(check_value(x, v));
+  for (uint32_t i = 0; i < g->n_inputs; i++) x->plain[g->inputs[i]] = true;
+  for (uint32_t k = 0; k < g->n_nodes; k++) {
+    const Node *n = &g->nodes[k];
+    if (alias_transpose(x, n)) continue;
+    TRY(xp_fn(n->op)(x, n));
+  }
+  return true;
+}
+
+/* ValueInfoProto in field `id` of the graph. */
+static void value_info(StrBuf *to, uint32_t id, const char *name, const Value *v) {
+  StrBuf info = {0}, type = {0}, tensor = {0}, shape = {0};
+  for (int i = 0; i < v->shape.rank; i++) {
+    StrBuf dim = {0};
+    if (v->shape.d[i] == DIM_BATCH)
+      pb_str(&dim, 2, "N");
+    else
+      pb_int(&dim, 1, v->shape.d[i]);
+    pb_message(&shape, 1, &dim);
+  }
+  pb_int(&tensor, 1, xp_onnx_type(v->dtype));
+  pb_message(&tensor, 2, &shape);
+  pb_message(&type, 1, &tensor);
+  pb_str(&info, 1, name);
+  pb_message(&info, 2, &type);
+  pb_message(to, id, &info);
+}
+
+/* An output that is an input, a constant, or an output already gets an Identity, and a name of its own. */
+static void export_outputs(Export *x, StrBuf *infos) {
+  const Graph *g = x->g;
+  for (uint32_t i = 0; i < g->n_outputs; i++) {
+    ValId v = g->outputs[i];
+    bool taken = graph_def(g, v) == NULL;
+    for (uint32_t k = 0; k < i; k++) taken = taken || g->outputs[k] == v;
+    const char *name = xp_plain(x, v);
+    if (taken) {
+      XpNode n = {0};
+      xp_in(&n, name);
+      name = xp_fresh(x, name, "output");
+      xp_end(x, &n, "Identity", name);
+    }
+    value_info(infos, 12, name, graph_val(g, v));
+  }
+}
+
+static void write_model(Export *x, const StrBuf *infos, StrBuf *out) {
+  StrBuf graph = {0}, opset = {0};
+  sb_write(&graph, x->nodes.s, x->nodes.len);
+  pb_str(&graph, 2, x->g->name && *x->g->name ? x->g->name : "model");
+  if (x->initializers.len) sb_write(&graph, x->initializers.s, x->initializers.len);
+  sb_write(&graph, infos->s, infos->len);
+  pb_int(out, 1, XP_IR_VERSION);
+  pb_str(out, 2, "mistify");
+  pb_message(out, 7, &graph);
+  pb_str(&opset, 1, "");
+  pb_int(&opset, 2, XP_OPSET);
+  pb_message(out, 8, &opset);
+}
+
+static bool export_graph(Export *x, StrBuf *out) {
+  StrBuf infos = {0};
+  name_values(x);
+  bool ok = export_nodes(x);
+  if (ok) {
+    for (uint32_t i = 0; i < x->g->n_inputs; i++)
+      value_info(&infos, 11, x->name[x->g->inputs[i]], graph_val(x->g, x->g->inputs[i]));
+    export_outputs(x, &infos);
+    write_model(x, &infos, out);
+  }
+  sb_free(&infos);
+  return ok;
+}
+
+bool onnx_export(const Graph *g, const char *path, Diag *d) {
+  Export x = {.g = g, .d = d, .arena = arena_new()};
+  x.name = arena_array(x.arena, g->n_vals, sizeof *x.name);
+  x.image_name = arena_array(x.arena, g->n_vals, sizeof *x.image_name);
+  x.plain = arena_array(x.arena, g->n_vals, sizeof *x.plain);
+  x.image = arena_array(x.arena, g->n_vals, sizeof *x.image);
+  StrBuf out = {0};
+  bool ok = export_graph(&x, &out) && file_write(path, out.s, out.len, d);
+  sb_free(&out);
+  sb_free(&x.nodes);
+  sb_free(&x.initializers);
+  names_free(&x.names);
+  arena_free(x.arena);
+  return ok;
+}

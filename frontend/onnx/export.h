@@ -1,0 +1,62 @@
+/* Inside the ONNX exporter: the file under construction, and the two forms that an image may have in it.
+ *
+ *   value of the graph   plain form: axes as in our graph       image form: NHWC values as NCHW
+ *   conv1 [N,32,32,16]   "conv1" (made when asked for)          "conv1:nchw" (as Conv computes it)
+ *
+ * A window operator takes and gives image forms. An elementwise operator stays in the image form when its inputs
+ * are there already, and a Transpose of ours between NHWC and NCHW is only another name for the other form, so that
+ * chains of convolutions come out without a Transpose in between.
+ */
+#ifndef FRONTEND_ONNX_EXPORT_H
+#define FRONTEND_ONNX_EXPORT_H
+
+#include "frontend/onnx/names.h"
+#include "frontend/onnx/writer.h"
+#include "ir/graph.h"
+
+typedef struct Export {
+  const Graph *g;
+  Diag *d;
+  Arena *arena;
+  Names names;
+  StrBuf nodes, initializers; /* fields of the GraphProto */
+  const char **name;          /* plain name of each value; chosen at the start */
+  const char **image_name;    /* name of its image form */
+  bool *plain, *image;        /* that form is in the file */
+} Export;
+
+/* One node's message under construction. Zero-initialise; xp_end appends it and frees it. */
+typedef struct XpNode {
+  StrBuf inputs, attrs;
+} XpNode;
+
+/* -- export.c -- */
+/* A name that is in the file nowhere else: `base`, or base and a number. */
+const char *xp_fresh(Export *x, const char *base, const char *suffix);
+void xp_in(XpNode *n, const char *name); /* "": left out */
+void xp_int(XpNode *n, const char *name, int64_t v);
+void xp_float(XpNode *n, const char *name, float v);
+void xp_ints(XpNode *n, const char *name, const Ints *v);
+void xp_end(Export *x, XpNode *n, const char *op, const char *out);
+void xp_transpose_node(Export *x, const char *from, const char *perm, const char *to);
+/* ONNX's number of an element type; 0: it is in no exported file. */
+int xp_onnx_type(DType t);
+/* An initializer; returns its name. */
+const char *xp_const(Export *x, const char *name, DType t, const Shape *s, const void *data);
+const char *xp_const_ints(Export *x, const char *name, const Ints *v);
+const char *xp_const_float(Export *x, const char *name, float v);
+
+/* The name of value v in plain form, or as an image (rank 4), made now if need be. */
+const char *xp_plain(Export *x, ValId v);
+const char *xp_image(Export *x, ValId v);
+/* The name under which a node gives value v in that form, which is in the file from now on. */
+const char *xp_out(Export *x, ValId v, bool image);
+/* A constant, or a computed value through a Transpose, in another order of axes ("0312"). */
+const char *xp_transposed(Export *x, ValId v, const char *perm, const char *suffix);
+
+/* -- export_ops.c -- */
+/* The node as ONNX nodes. */
+typedef bool XpFn(Export *x, const Node *n);
+XpFn *xp_fn(OpKind op);
+
+#endif
