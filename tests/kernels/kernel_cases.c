@@ -1,0 +1,639 @@
+/* Random cases for kernels, one generator per params struct, found by the struct's name.
+ *
+ * Shapes are small, but cover strides, dilation, padding, groups, depth multipliers, channel counts around the kernels'
+ * block sizes (8 and 16), broadcasting, transposed and reversed copies; int8 data has many extremes, multipliers
+ * cover left and right shifts, so that outputs saturate on both sides.
+ */
+#include "tests/kernels/kernel_cases.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "ir/base/mem.h"
+#include "tests/support.h"
+
+static int32_t in_range(Rng *r, int32_t lo, int32_t hi) {
+  return lo + (int32_t)rng_below(r, (uint32_t)(hi - lo + 1));
+}
+
+static int32_t code(Rng *r) {
+  uint32_t kind = rng_below(r, 8);
+  return kind == 0 ? -128 : kind == 1 ? 127 : in_range(r, -128, 127);
+}
+
+void fill_random(Rng *r, void *p, size_t n, char kind) {
+  for (size_t i = 0; kind == 'b' && i < n; i++) ((int8_t *)p)[i] = (int8_t)code(r);
+  for (size_t i = 0; kind == 'f' && i < n / 4; i++) ((float *)p)[i] = rng_below(r, 8) ? rng_normal(r) : 0;
+  for (size_t i = 0; kind == 'd' && i < n / 8; i++) ((double *)p)[i] = (double)rng_normal(r) * 1000;
+  for (size_t i = 0; kind == 'i' && i < n / 4; i++) ((int32_t *)p)[i] = in_range(r, -5000, 5000);
+  for (size_t i = 0; kind == 'l' && i < n / 8; i++) ((int64_t *)p)[i] = in_range(r, -5000, 5000);
+}
+
+static int32_t kind_size(char kind) { return kind == 'b' ? 1 : kind == 'd' || kind == 'l' ? 8 : 4; }
+
+static bool ends(const char *s, const char *tail) {
+  size_t n = strlen(s), t = strlen(tail);
+  return n >= t && strcmp(s + n - t, tail) == 0;
+}
+
+/* Element kind of a kernel's tensors, by its name. */
+static char kind_of(const KernelDef *k) {
+  return ends(k->name, "_f32") ? 'f' : ends(k->name, "_i32") ? 'i' : ends(k->name, "_i64") ? 'l' : 'b';
+}
+
+static void *random_data(Rng *r, Arena *a, int32_t count, char kind) {
+  size_t n = (size_t)count * (size_t)kind_size(kind);
+  void *p = arena_alloc(a, n + 1);
+  fill_random(r, p, n, kind);
+  return p;
+}
+
+static CaseTensor tensor_rows(Rng *r, Arena *a, int32_t rows, int32_t n, char kind) {
+  return (CaseTensor){rows, n * kind_size(kind), random_data(r, a, rows * n, kind), true, true};
+}
+
+static void reads_same(const KernelCase *c, int i, int32_t y, int32_t *lo, int32_t *hi) {
+  (void)c;
+  (void)i;
+  *lo = y;
+  *hi = y + 1;
+}
+
+/* -- windows -- */
+
+static mf_window window(Rng *r, bool dilated) {
+  mf_window g = {.in_h = in_range(r, 1, 9), .in_w = in_range(r, 1, 9), .in_c = in_range(r, 1, 4)};
+  g.k_h = in_range(r, 1, 3);
+  g.k_w = in_range(r, 1, 3);
+  g.dil_h = dilated ? in_range(r, 1, 2) : 1;
+  g.dil_w = dilated ? in_range(r, 1, 3) : 1;
+  g.stride_h = in_range(r, 1, 3);
+  g.stride_w = in_range(r, 1, 3);
+  int32_t span_h = (g.k_h - 1) * g.dil_h + 1, span_w = (g.k_w - 1) * g.dil_w + 1;
+  g.pad_top = in_range(r, 0, span_h - 1);
+  g.pad_left = in_range(r, 0, span_w - 1);
+  int32_t h = g.in_h + g.pad_top + in_range(r, 0, span_h - 1),
+          w = g.in_w + g.pad_left + in_range(r, 0, span_w - 1);
+  g.out_h = h < span_h ? 1 : (h - span_h) / g.stride_h + 1;
+  g.out_w = w < span_w ? 1 : (w - span_w) / g.stride_w + 1;
+  return g;
+}
+
+static void reads_window(const KernelCase *c, int i, int32_t y, int32_t *lo, int32_t *hi) {
+  const mf_window *g = c->params; /* the first member */
+  (void)i;
+  *lo = y * g->stride_h - g->pad_top;
+  *hi = *lo + (g->k_h - 1) * g->dil_h + 1;
+  if (*lo < 0) *lo = 0;
+  if (*hi > g->in_h) *hi = g->in_h;
+}
+
+static void window_tensors(KernelCase *c, const mf_window *g, Rng *r, Arena *a, char kind) {
+  c->in[0] = tensor_rows(r, a, g->in_h, g->in_w * g->in_c, kind);
+  c->in[0].plain = false;
+  c->n_in = 1;
+  c->out_rows = g->out_h;
+  c->out_row = g->out_w * g->out_c * kind_size(kind);
+  c->reads = reads_window;
+  snprintf(c->text, sizeof c->text,
+           "in %dx%dx%d out %dx%dx%d kernel %dx%d stride %d,%d pad %d,%d dilation %d,%d", (int)g->in_h,
+           (int)g->in_w, (int)g->in_c, (int)g->out_h, (int)g->out_w, (int)g->out_c, (int)g->k_h, (int)g->k_w,
+           (int)g->stride_h, (int)g->stride_w, (int)g->pad_top, (int)g->pad_left, (int)g->dil_h,
+           (int)g->dil_w);
+}
+
+/* Channels of a convolution and its dense weight strides. */
+static void conv_channels(const KernelDef *k, Rng *r, mf_window *g, int32_t *groups, int32_t *w_tap,
+                          int32_t *w_out) {
+  if (strncmp(k->name, "depthwise", 9) == 0) {
+    g->in_c = in_range(r, 1, 20);
+    g->out_c = g->in_c * (rng_below(r, 3) ? 1 : in_range(r, 2, 3));
+    *groups = g->in_c;
+    *w_tap = g->out_c;
+    *w_out = 0;
+    return;
+  }
+  *groups = rng_below(r, 2) ? 1 : in_range(r, 2, 3);
+  g->in_c = *groups * in_range(r, 1, rng_below(r, 3) ? 5 : 19);
+  g->out_c = *groups * in_range(r, 1, 5);
+  *w_tap = g->in_c / *groups;
+  *w_out = g->k_h * g->k_w * *w_tap;
+}
+
+static int32_t conv_weights(const mf_window *g, int32_t w_tap, int32_t w_out) {
+  return w_out ? g->out_c * w_out : g->k_h * g->k_w * w_tap;
+}
+
+static void limits_f32(Rng *r, float *lo, float *hi) {
+  *lo = rng_below(r, 2) ? -1e30f : 0;
+  *hi = rng_below(r, 2) ? 1e30f : 1.5f;
+}
+
+static void limits_s8(Rng *r, int32_t *lo, int32_t *hi) {
+  *lo = rng_below(r, 2) ? -128 : in_range(r, -128, 0);
+  *hi = rng_below(r, 2) ? 127 : in_range(r, 1, 127);
+}
+
+static void gen_conv_f32(KernelCase *c, Rng *r, Arena *a) {
+  mf_conv_f32 *p = c->params;
+  p->g = window(r, true);
+  conv_channels(c->kernel, r, &p->g, &p->groups, &p->w_tap, &p->w_out);
+  limits_f32(r, &p->lo, &p->hi);
+  p->w = random_data(r, a, conv_weights(&p->g, p->w_tap, p->w_out), 'f');
+  p->bias = rng_below(r, 4) ? random_data(r, a, p->g.out_c, 'f') : NULL;
+  window_tensors(c, &p->g, r, a, 'f');
+}
+
+static int32_t multiplier(Rng *r) {
+  return rng_below(r, 16) ? in_range(r, 1 << 30, INT32_MAX - 1) : INT32_MAX;
+}
+
+static const int8_t *shifts(Rng *r, Arena *a, int32_t n) {
+  int8_t *s = arena_alloc(a, (size_t)n);
+  for (int32_t i = 0; i < n; i++)
+    s[i] = (int8_t)(rng_below(r, 10) ? in_range(r, -12, -4) : in_range(r, -31, 3));
+  return s;
+}
+
+static const int32_t *multipliers(Rng *r, Arena *a, int32_t n) {
+  int32_t *m = arena_array(a, (size_t)n, sizeof *m);
+  for (int32_t i = 0; i < n; i++) m[i] = multiplier(r);
+  return m;
+}
+
+static void gen_conv_s8(KernelCase *c, Rng *r, Arena *a) {
+  mf_conv_s8 *p = c->params;
+  p->g = window(r, true);
+  conv_channels(c->kernel, r, &p->g, &p->groups, &p->w_tap, &p->w_out);
+  p->in_zero = code(r);
+  p->out_zero = code(r);
+  limits_s8(r, &p->lo, &p->hi);
+  p->w = random_data(r, a, conv_weights(&p->g, p->w_tap, p->w_out), 'b');
+  p->bias = rng_below(r, 4) ? random_data(r, a, p->g.out_c, 'i') : NULL;
+  p->mult = multipliers(r, a, p->g.out_c);
+  p->shift = shifts(r, a, p->g.out_c);
+  window_tensors(c, &p->g, r, a, 'b');
+}
+
+static void gen_pool_f32(KernelCase *c, Rng *r, Arena *a) {
+  mf_pool_f32 *p = c->params;
+  p->g = window(r, false);
+  p->g.in_c = p->g.out_c = in_range(r, 1, 20);
+  p->count_include_pad = in_range(r, 0, 1);
+  limits_f32(r, &p->lo, &p->hi);
+  window_tensors(c, &p->g, r, a, 'f');
+}
+
+static void gen_pool_s8(KernelCase *c, Rng *r, Arena *a) {
+  mf_pool_s8 *p = c->params;
+  p->g = window(r, false);
+  p->g.in_c = p->g.out_c = in_range(r, 1, 20);
+  limits_s8(r, &p->lo, &p->hi);
+  window_tensors(c, &p->g, r, a, 'b');
+}
+
+/* -- vectors and matrices -- */
+
+static void vector_tensors(KernelCase *c, Rng *r, Arena *a, int32_t k, int32_t n, char kind) {
+  int32_t rows = in_range(r, 1, 5);
+  c->in[0] = tensor_rows(r, a, rows, k, kind);
+  c->in[0].plain = k == n;
+  c->n_in = 1;
+  c->out_rows = rows;
+  c->out_row = n * kind_size(kind);
+  snprintf(c->text, sizeof c->text, "%d rows, %d in, %d out", (int)rows, (int)k, (int)n);
+}
+
+static void gen_fc_f32(KernelCase *c, Rng *r, Arena *a) {
+  mf_fc_f32 *p = c->params;
+  p->k = p->w_out = in_range(r, 1, 40);
+  p->n = in_range(r, 1, 12);
+  limits_f32(r, &p->lo, &p->hi);
+  p->w = random_data(r, a, p->n * p->k, 'f');
+  p->bias = rng_below(r, 4) ? random_data(r, a, p->n, 'f') : NULL;
+  vector_tensors(c, r, a, p->k, p->n, 'f');
+}
+
+static void gen_fc_s8(KernelCase *c, Rng *r, Arena *a) {
+  mf_fc_s8 *p = c->params;
+  p->k = p->w_out = in_range(r, 1, 40);
+  p->n = in_range(r, 1, 12);
+  p->in_zero = code(r);
+  p->w_zero = rng_below(r, 2) ? 0 : code(r);
+  p->out_zero = code(r);
+  limits_s8(r, &p->lo, &p->hi);
+  p->per_channel = in_range(r, 0, 1);
+  p->w = random_data(r, a, p->n * p->k, 'b');
+  p->bias = rng_below(r, 4) ? random_data(r, a, p->n, 'i') : NULL;
+  p->mult = multipliers(r, a, p->n);
+  p->shift = shifts(r, a, p->n);
+  vector_tensors(c, r, a, p->k, p->n, 'b');
+}
+
+static void reads_matmul(const KernelCase *c, int i, int32_t y, int32_t *lo, int32_t *hi) {
+  *lo = i == 0 ? y : 0;
+  *hi = i == 0 ? y + 1 : c->in[1].rows;
+}
+
+static void gen_matmul_f32(KernelCase *c, Rng *r, Arena *a) {
+  mf_matmul_f32 *p = c->params;
+  p->k = in_range(r, 1, 12);
+  p->n = in_range(r, 1, 12);
+  vector_tensors(c, r, a, p->k, p->n, 'f');
+  c->in[1] = tensor_rows(r, a, p->k, p->n, 'f');
+  c->n_in = 2;
+  c->reads = reads_matmul;
+}
+
+static void gen_mean(KernelCase *c, Rng *r, Arena *a) {
+  mf_mean *p = c->params;
+  char kind = kind_of(c->kernel);
+  int32_t stride = 1, rank = in_range(r, 1, 3), elem = kind_size(kind);
+  p->rank = in_range(r, 1, 3);
+  p->rrank = rank;
+  p->count = 1;
+  for (int i = rank - 1; i >= 0; i--) { /* reduced and kept axes take turns, the last one reduced */
+    p->rdims[i] = in_range(r, 1, 4);
+    p->rsrc[i] = stride;
+    p->count *= p->rdims[i];
+    stride *= p->rdims[i];
+    if (i >= p->rank) continue;
+    p->dims[i] = in_range(r, 1, 4);
+    p->src[i] = stride;
+    stride *= p->dims[i];
+  }
+  for (int i = 0; i < p->rank; i++) {
+    if (p->dims[i] > 0) continue;
+    p->dims[i] = in_range(r, 1, 3);
+    p->src[i] = stride;
+    stride *= p->dims[i];
+  }
+  p->in_zero = code(r);
+  p->out_zero = code(r);
+  p->mult = multiplier(r);
+  p->shift = in_range(r, -6, 1);
+  c->in[0] = (CaseTensor){1, stride * elem, random_data(r, a, stride, kind), false, false};
+  c->n_in = 1;
+  c->out_rows = p->dims[0];
+  c->out_row = elem;
+  for (int i = 1; i < p->rank; i++) c->out_row *= p->dims[i];
+  snprintf(c->text, sizeof c->text, "%d axes kept, %d reduced, %d elements", (int)p->rank, (int)p->rrank,
+           (int)stride);
+}
+
+/* -- elementwise -- */
+
+static void unary_tensors(KernelCase *c, Rng *r, Arena *a, int32_t n, char from, char to) {
+  vector_tensors(c, r, a, n, n, from);
+  c->out_row = n * kind_size(to);
+  c->in[0].plain = kind_size(from) == kind_size(to);
+}
+
+static void gen_affine_f32(KernelCase *c, Rng *r, Arena *a) {
+  mf_affine_f32 *p = c->params;
+  p->c = in_range(r, 1, 5);
+  p->inner = in_range(r, 1, 4);
+  p->n = p->c * p->inner * in_range(r, 1, 3);
+  p->scale = random_data(r, a, p->c, 'f');
+  p->offset = random_data(r, a, p->c, 'f');
+  unary_tensors(c, r, a, p->n, 'f', 'f');
+}
+
+static void gen_unary_f32(KernelCase *c, Rng *r, Arena *a) {
+  mf_unary_f32 *p = c->params;
+  p->n = in_range(r, 1, 30);
+  p->p = -0.5f;
+  p->q = 0.75f;
+  unary_tensors(c, r, a, p->n, 'f', 'f');
+}
+
+static void gen_lut_s8(KernelCase *c, Rng *r, Arena *a) {
+  mf_lut_s8 *p = c->params;
+  p->n = in_range(r, 1, 30);
+  p->table = random_data(r, a, 256, 'b');
+  unary_tensors(c, r, a, p->n, 'b', 'b');
+}
+
+static void gen_softmax_f32(KernelCase *c, Rng *r, Arena *a) {
+  mf_softmax_f32 *p = c->params;
+  p->n = in_range(r, 1, 12);
+  p->inner = in_range(r, 1, 3);
+  p->beta = 1.25f;
+  unary_tensors(c, r, a, p->n * p->inner, 'f', 'f');
+}
+
+static void gen_softmax_s8(KernelCase *c, Rng *r, Arena *a) {
+  mf_softmax_s8 *p = c->params;
+  p->n = in_range(r, 1, 40);
+  p->mult = multiplier(r);
+  p->shift = in_range(r, 17, 26);
+  p->diff_min = -(int32_t)(((int64_t)31 << 26) >> p->shift);
+  unary_tensors(c, r, a, p->n, 'b', 'b');
+}
+
+static void gen_cast(KernelCase *c, Rng *r, Arena *a) {
+  static const int32_t narrow[] = {MF_F32, MF_I8, MF_U8, MF_I16, MF_I32, MF_I64, MF_BOOL};
+  static const int32_t wide[] = {MF_F64, MF_F32, MF_I32, MF_I64, MF_BOOL};
+  static const char kind[] = {[MF_F32] = 'f', [MF_F64] = 'd', [MF_I8] = 'b',  [MF_U8] = 'b',
+                              [MF_I16] = 'b', [MF_I32] = 'i', [MF_I64] = 'l', [MF_BOOL] = 'b'};
+  mf_cast *p = c->params;
+  bool f64 = ends(c->kernel->name, "f64");
+  p->from = f64 ? wide[rng_below(r, 5)] : narrow[rng_below(r, 7)];
+  p->to = f64 ? wide[p->from == MF_F64 ? rng_below(r, 5) : 0] : narrow[rng_below(r, 7)];
+  p->n = in_range(r, 1, 20);
+  int32_t from = p->from == MF_I16 ? 2 : 1, to = p->to == MF_I16 ? 2 : 1; /* int16 as two bytes */
+  unary_tensors(c, r, a, p->n * from, kind[p->from], kind[p->to]);
+  c->out_row = p->n * to * kind_size(kind[p->to]);
+  snprintf(c->text, sizeof c->text, "from %d to %d, %d a row", (int)p->from, (int)p->to, (int)p->n);
+}
+
+static void gen_quant(KernelCase *c, Rng *r, Arena *a) {
+  mf_quant *p = c->params;
+  const char *name = c->kernel->name;
+  p->n = in_range(r, 1, 30);
+  p->scale = 0.01f + rng_uniform(r) * 0.05f;
+  p->lo = strstr(name, "u8") ? 0 : -128;
+  p->hi = p->lo + 255;
+  p->zero = in_range(r, p->lo, p->hi);
+  unary_tensors(c, r, a, p->n, strncmp(name, "deq", 3) == 0 ? 'b' : 'f',
+                strncmp(name, "qua", 3) == 0 ? 'b' : 'f');
+}
+
+static void gen_dequant_axis(KernelCase *c, Rng *r, Arena *a) {
+  static const int32_t from[] = {MF_I8, MF_U8, MF_I32};
+  mf_dequant_axis *p = c->params;
+  p->c = in_range(r, 1, 5);
+  p->inner = in_range(r, 1, 4);
+  p->n = p->c * p->inner * in_range(r, 1, 3);
+  p->from = from[rng_below(r, 3)];
+  p->scale = random_data(r, a, p->c, 'f');
+  p->zero = random_data(r, a, p->c, 'i');
+  unary_tensors(c, r, a, p->n, p->from == MF_I32 ? 'i' : 'b', 'f');
+}
+
+static void gen_requant(KernelCase *c, Rng *r, Arena *a) {
+  mf_requant *p = c->params;
+  p->n = in_range(r, 1, 30);
+  p->in_zero = code(r);
+  p->out_zero = code(r);
+  p->mult = multiplier(r);
+  p->shift = in_range(r, -4, 3);
+  limits_s8(r, &p->lo, &p->hi);
+  if (ends(c->kernel->name, "_u8")) p->lo = 0;
+  unary_tensors(c, r, a, p->n, 'b', 'b');
+}
+
+/* -- broadcasting -- */
+
+static void reads_binary(const KernelCase *c, int i, int32_t y, int32_t *lo, int32_t *hi) {
+  const mf_binary *p = c->params;
+  *lo = (i == 0 ? p->a[0] : p->b[0]) ? y : 0;
+  *hi = *lo + 1;
+}
+
+/* Strides of an input that is broadcast along some axes; returns the elements of one of its rows. */
+static int32_t broadcast(Rng *r, const mf_binary *p, int32_t *stride) {
+  int32_t step = 1;
+  bool whole = rng_below(r, 2);
+  for (int i = p->rank - 1; i >= 0; i--) {
+    bool spread = !whole && rng_below(r, 2);
+    stride[i] = spread ? 0 : step;
+    if (i > 0 && !spread) step *= p->dims[i];
+  }
+  return step;
+}
+
+static bool dense(const mf_binary *p, const int32_t *stride) {
+  int32_t step = 1;
+  for (int i = p->rank - 1; i >= 0; i--) {
+    if (stride[i] != step) return false;
+    step *= p->dims[i];
+  }
+  return true;
+}
+
+/* rank, dims, a, b of any params that begin as mf_binary does. */
+static void binary_tensors(KernelCase *c, Rng *r, Arena *a) {
+  mf_binary *p = c->params;
+  char kind = kind_of(c->kernel);
+  p->rank = in_range(r, 2, 5);
+  for (int i = 0; i < p->rank; i++) p->dims[i] = in_range(r, 1, 5);
+  if (rng_below(r, 3) == 0) p->dims[p->rank - 1] = in_range(r, 6, 40);
+  for (int i = 0; i < 2; i++) {
+    int32_t *stride = i == 0 ? p->a : p->b;
+    int32_t row = broadcast(r, p, stride);
+    c->in[i] = tensor_rows(r, a, stride[0] ? p->dims[0] : 1, row, kind);
+    c->in[i].plain = dense(p, stride);
+  }
+  c->n_in = 2;
+  c->reads = reads_binary;
+  c->out_rows = p->dims[0];
+  c->out_row = kind_size(kind);
+  for (int i = 1; i < p->rank; i++) c->out_row *= p->dims[i];
+  snprintf(c->text, sizeof c->text, "rank %d, %d rows of %d bytes, a %d b %d", (int)p->rank, (int)c->out_rows,
+           (int)c->out_row, (int)c->in[0].plain, (int)c->in[1].plain);
+}
+
+static void gen_binary(KernelCase *c, Rng *r, Arena *a) {
+  mf_binary *p = c->params;
+  binary_tensors(c, r, a);
+  limits_f32(r, &p->lo, &p->hi);
+}
+
+static void gen_add_s8(KernelCase *c, Rng *r, Arena *a) {
+  mf_add_s8 *p = c->params;
+  binary_tensors(c, r, a);
+  p->a_zero = code(r);
+  p->b_zero = code(r);
+  p->out_zero = code(r);
+  p->left_shift = 20;
+  p->a_mult = multiplier(r);
+  p->b_mult = rng_below(r, 2) ? multiplier(r) : -multiplier(r);
+  p->a_shift = in_range(r, -4, 0);
+  p->b_shift = in_range(r, -4, 0);
+  p->out_mult = multiplier(r);
+  p->out_shift = in_range(r, -22, -17);
+  limits_s8(r, &p->lo, &p->hi);
+}
+
+static void gen_mul_s8(KernelCase *c, Rng *r, Arena *a) {
+  mf_mul_s8 *p = c->params;
+  binary_tensors(c, r, a);
+  p->a_zero = code(r);
+  p->b_zero = code(r);
+  p->out_zero = code(r);
+  p->out_mult = multiplier(r);
+  p->out_shift = in_range(r, -12, -4);
+  limits_s8(r, &p->lo, &p->hi);
+}
+
+/* -- moving -- */
+
+static void gen_copy(KernelCase *c, Rng *r, Arena *a) {
+  mf_copy *p = c->params;
+  int order[MF_MAX_DIMS];
+  p->rank = in_range(r, 2, 5);
+  p->elem = 1 << rng_below(r, 4);
+  int32_t total = p->elem, back = 0, out = p->elem;
+  for (int i = 0; i < p->rank; i++) {
+    p->dims[i] = in_range(r, 1, 4);
+    order[i] = i;
+  }
+  for (int i = p->rank - 1; i > 0; i--) { /* the input's axes in another order */
+    int j = in_range(r, 0, i), t = order[i];
+    order[i] = order[j];
+    order[j] = t;
+  }
+  for (int i = p->rank - 1; i >= 0; i--) {
+    p->src[order[i]] = total;
+    total *= p->dims[order[i]] * in_range(r, 1, 2); /* and gaps: a slice with steps */
+  }
+  int32_t row = p->src[0];
+  bool ring = order[0] == 0;
+  for (int i = ring ? 1 : 0; i < p->rank; i++) { /* some axes backwards */
+    if (rng_below(r, 4)) continue;
+    back += (p->dims[i] - 1) * p->src[i];
+    p->src[i] = -p->src[i];
+  }
+  for (int i = p->rank - 1; i >= 0; i--) {
+    p->dst[i] = out;
+    out *= p->dims[i];
+  }
+  char *data = random_data(r, a, total + 64, 'b');
+  c->in[0] = (CaseTensor){ring ? p->dims[0] : 1, ring ? row : total, data + back, ring && back == 0, false};
+  c->n_in = 1;
+  c->out_rows = p->dims[0];
+  c->out_row = p->dst[0];
+  snprintf(c->text, sizeof c->text, "rank %d, %d-byte elements, %d rows, ring %d", (int)p->rank, (int)p->elem,
+           (int)c->out_rows, (int)ring);
+}
+
+static void gen_fill(KernelCase *c, Rng *r, Arena *a) {
+  mf_fill *p = c->params;
+  (void)a;
+  p->n = in_range(r, 1, 9);
+  p->elem = 1 << rng_below(r, 4);
+  p->value_lo = (int32_t)(rng_u64(r) & INT32_MAX);
+  p->value_hi = (int32_t)(rng_u64(r) & INT32_MAX);
+  c->out_rows = in_range(r, 1, 5);
+  c->out_row = p->n * p->elem;
+  snprintf(c->text, sizeof c->text, "%d rows of %d elements of %d bytes", (int)c->out_rows, (int)p->n,
+           (int)p->elem);
+}
+
+static void gen_gather(KernelCase *c, Rng *r, Arena *a) {
+  mf_gather *p = c->params;
+  p->outer = 1;
+  p->axis_len = in_range(r, 1, 6);
+  p->count = in_range(r, 1, 6);
+  p->block = in_range(r, 1, 9);
+  p->index_bytes = rng_below(r, 2) ? 4 : 8;
+  char *index = arena_array(a, (size_t)p->count, 8);
+  for (int32_t i = 0; i < p->count; i++) {
+    int32_t k = in_range(r, -p->axis_len, p->axis_len - 1);
+    if (p->index_bytes == 4)
+      ((int32_t *)(void *)index)[i] = k;
+    else
+      ((int64_t *)(void *)index)[i] = k;
+  }
+  c->in[0] =
+      (CaseTensor){1, p->axis_len * p->block, random_data(r, a, p->axis_len * p->block, 'b'), false, false};
+  c->in[1] = (CaseTensor){1, p->count * p->index_bytes, index, false, false};
+  c->n_in = 2;
+  c->out_rows = p->count;
+  c->out_row = p->block;
+  snprintf(c->text, sizeof c->text, "%d of %d blocks of %d bytes", (int)p->count, (int)p->axis_len,
+           (int)p->block);
+}
+
+static const struct {
+  const char *params;
+  void (*make)(KernelCase *c, Rng *r, Arena *a);
+} generators[] = {
+    {"mf_conv_f32", gen_conv_f32},
+    {"mf_conv_s8", gen_conv_s8},
+    {"mf_fc_f32", gen_fc_f32},
+    {"mf_fc_s8", gen_fc_s8},
+    {"mf_matmul_f32", gen_matmul_f32},
+    {"mf_pool_f32", gen_pool_f32},
+    {"mf_pool_s8", gen_pool_s8},
+    {"mf_mean", gen_mean},
+    {"mf_affine_f32", gen_affine_f32},
+    {"mf_binary", gen_binary},
+    {"mf_add_s8", gen_add_s8},
+    {"mf_mul_s8", gen_mul_s8},
+    {"mf_unary_f32", gen_unary_f32},
+    {"mf_lut_s8", gen_lut_s8},
+    {"mf_softmax_f32", gen_softmax_f32},
+    {"mf_softmax_s8", gen_softmax_s8},
+    {"mf_copy", gen_copy},
+    {"mf_fill", gen_fill},
+    {"mf_gather", gen_gather},
+    {"mf_cast", gen_cast},
+    {"mf_quant", gen_quant},
+    {"mf_dequant_axis", gen_dequant_axis},
+    {"mf_requant", gen_requant},
+};
+
+KernelCase kernel_case(const KernelDef *k, Rng *r, Arena *a) {
+  KernelCase c = {.kernel = k, .params = arena_alloc(a, k->params->size), .reads = reads_same};
+  size_t i = 0, n = sizeof generators / sizeof generators[0];
+  while (i < n && strcmp(generators[i].params, k->params->c_type) != 0) i++;
+  ck_assert_msg(i < n, "%s: no generator for %s in tests/kernels/kernel_cases.c", k->name, k->params->c_type);
+  generators[i].make(&c, r, a);
+  return c;
+}
+
+/* -- wider weights -- */
+
+/* Spread `outs` x `taps` x `run` elements of `size` bytes into strides w_out and w_tap, garbage elsewhere. */
+static void *spread(Rng *r, Arena *a, const void *w, int32_t size, const int32_t dims[3],
+                    const int32_t from[2], const int32_t to[2]) {
+  int32_t total = dims[0] * to[0] + dims[1] * to[1] + dims[2];
+  char *wide = random_data(r, a, total * size, 'b');
+  if (size == 4) fill_random(r, wide, (size_t)total * 4, 'f');
+  for (int32_t o = 0; o < dims[0]; o++) {
+    for (int32_t t = 0; t < dims[1]; t++) {
+      memcpy(wide + (o * to[0] + t * to[1]) * size, (const char *)w + (o * from[0] + t * from[1]) * size,
+             (size_t)(dims[2] * size));
+    }
+  }
+  return wide;
+}
+
+static void *spread_conv(Rng *r, Arena *a, const void *w, int32_t size, const mf_window *g, int32_t *w_tap,
+                         int32_t *w_out) {
+  const bool depthwise = *w_out == 0;
+  const int32_t dims[3] = {depthwise ? 1 : g->out_c, g->k_h * g->k_w, depthwise ? g->out_c : *w_tap};
+  const int32_t from[2] = {*w_out, *w_tap};
+  *w_tap += in_range(r, 1, 5);
+  *w_out = depthwise ? 0 : dims[1] * *w_tap + in_range(r, 0, 5);
+  const int32_t to[2] = {*w_out, *w_tap};
+  return spread(r, a, w, size, dims, from, to);
+}
+
+bool kernel_case_widen(const KernelCase *c, Rng *r, Arena *a, KernelCase *out) {
+  const char *type = c->kernel->params->c_type;
+  *out = *c;
+  out->params = arena_dup(a, c->params, c->kernel->params->size);
+  if (strcmp(type, "mf_conv_f32") == 0) {
+    mf_conv_f32 *p = out->params;
+    p->w = spread_conv(r, a, p->w, 4, &p->g, &p->w_tap, &p->w_out);
+  } else if (strcmp(type, "mf_conv_s8") == 0) {
+    mf_conv_s8 *p = out->params;
+    p->w = spread_conv(r, a, p->w, 1, &p->g, &p->w_tap, &p->w_out);
+  } else if (strcmp(type, "mf_fc_f32") == 0) {
+    mf_fc_f32 *p = out->params;
+    const int32_t dims[3] = {p->n, 1, p->k}, from[2] = {p->w_out, 0};
+    p->w_out += in_range(r, 1, 5);
+    p->w = spread(r, a, p->w, 4, dims, from, (const int32_t[2]){p->w_out, 0});
+  } else if (strcmp(type, "mf_fc_s8") == 0) {
+    mf_fc_s8 *p = out->params;
+    const int32_t dims[3] = {p->n, 1, p->k}, from[2] = {p->w_out, 0};
+    p->w_out += in_range(r, 1, 5);
+    p->w = spread(r, a, p->w, 1, dims, from, (const int32_t[2]){p->w_out, 0});
+  } else {
+    return false;
+  }
+  return true;
+}

@@ -1,0 +1,192 @@
+/* Properties of every kernel of kernels.def, over random cases: the output computed at once equals the output computed
+ * in row ranges, from and into rings of rows, with wider weights, and in place where the table allows it; no
+ * byte outside the rows asked for is written; the description of the params is complete.
+ *
+ * A kernel that is listed is tested with no further line, unless its params struct is new (then kernel_cases.c needs a
+ * generator, and says so).
+ */
+#include "tests/kernels/kernel_cases.h"
+#include "tests/support.h"
+
+#include <string.h>
+
+#include "ir/base/mem.h"
+
+enum { CASES = 60, GAP = 24, GUARD = 0x5a };
+
+typedef struct Fixture {
+  Arena *a;
+  Rng r;
+  KernelCase c;
+  void *scratch;
+  char *whole; /* the output computed at once, dense rows */
+} Fixture;
+
+static void views_of(const KernelCase *c, mf_view in[CALL_MAX_IN]) {
+  memset(in, 0, CALL_MAX_IN * sizeof *in);
+  for (int i = 0; i < c->n_in; i++) in[i] = (mf_view){c->in[i].data, c->in[i].row, 0};
+}
+
+static void run(const Fixture *f, const KernelCase *c, const mf_view *in, void *out, int32_t row,
+                int32_t ring, int32_t y0, int32_t y1) {
+  const mf_view view = {out, row, ring};
+  c->kernel->fn(c->params, in, &view, y0, y1, f->scratch);
+}
+
+static Fixture fixture(int kernel, uint64_t number) {
+  Fixture f = {.a = arena_new()};
+  rng_seed(&f.r, 1234 + (uint64_t)kernel, number);
+  f.c = kernel_case(&generic_kernels[kernel], &f.r, f.a);
+  size_t need = f.c.kernel->scratch ? f.c.kernel->scratch(f.c.params) : 0;
+  if (need > 0) f.scratch = arena_alloc(f.a, need);
+  mf_view in[CALL_MAX_IN];
+  views_of(&f.c, in);
+  f.whole = arena_alloc(f.a, (size_t)(f.c.out_rows * f.c.out_row));
+  run(&f, &f.c, in, f.whole, f.c.out_row, 0, 0, f.c.out_rows);
+  return f;
+}
+
+static void assert_bytes(const Fixture *f, const char *what, int32_t y, const char *got, const char *want,
+                         int32_t n) {
+  for (int32_t i = 0; i < n; i++) {
+    ck_assert_msg(got[i] == want[i], "%s (%s): %s: row %d byte %d is %d, want %d", f->c.kernel->name,
+                  f->c.text, what, (int)y, (int)i, got[i], want[i]);
+  }
+}
+
+static bool copies_rows(const KernelCase *c) { return strcmp(c->kernel->name, "copy") == 0; }
+
+START_TEST(params_are_described)
+{
+  const KernelDef *k = &generic_kernels[_i];
+  ck_assert_msg(params_complete(k->params),
+                "%s: the fields of %s in ir/kernels.c are not those of the struct", k->name,
+                k->params->c_type);
+  ck_assert_ptr_eq(kernel_find_generic(k->name), k);
+}
+END_TEST
+
+/* Ranges of rows, the last one first, into rows with gaps: nothing else is written. */
+START_TEST(row_ranges)
+{
+  for (uint64_t n = 0; n < CASES; n++) {
+    Fixture f = fixture(_i, n);
+    const KernelCase *c = &f.c;
+    int32_t row = copies_rows(c) ? c->out_row : c->out_row + GAP;
+    char *out = arena_alloc(f.a, (size_t)(row * c->out_rows + GAP));
+    memset(out, GUARD, (size_t)(row * c->out_rows + GAP));
+    mf_view in[CALL_MAX_IN];
+    views_of(c, in);
+    for (int32_t y1 = c->out_rows; y1 > 0;) {
+      int32_t y0 = (int32_t)rng_below(&f.r, (uint32_t)y1);
+      if (y1 < c->out_rows) {
+        for (int32_t i = 0; i < row * y1; i++) ck_assert_int_eq(out[i], GUARD);
+      }
+      run(&f, c, in, out, row, 0, y0, y1);
+      y1 = y0;
+    }
+    for (int32_t y = 0; y < c->out_rows; y++) {
+      assert_bytes(&f, "row ranges", y, out + y * row, f.whole + y * c->out_row, c->out_row);
+      for (int32_t i = c->out_row; i < row; i++) {
+        ck_assert_msg(out[y * row + i] == GUARD, "%s (%s): wrote behind row %d", c->kernel->name, c->text,
+                      (int)y);
+      }
+    }
+    for (int32_t i = 0; i < GAP; i++) ck_assert_int_eq(out[c->out_rows * row + i], GUARD);
+    arena_free(f.a);
+  }
+}
+END_TEST
+
+/* The rows that output row y reads, in a ring that holds just these (and garbage in other slots). */
+static mf_view ring_of(const Fixture *f, int i, int32_t y) {
+  const CaseTensor *t = &f->c.in[i];
+  int32_t lo, hi;
+  f->c.reads(&f->c, i, y, &lo, &hi);
+  if (!t->ring) return (mf_view){t->data, t->row, 0};
+  int32_t ring = hi > lo ? hi - lo : 1, row = copies_rows(&f->c) ? t->row : t->row + GAP;
+  char *slots = arena_alloc(f->a, (size_t)(ring * row));
+  memset(slots, GUARD, (size_t)(ring * row));
+  for (int32_t k = lo; k < hi; k++) memcpy(slots + k % ring * row, t->data + k * t->row, (size_t)t->row);
+  return (mf_view){slots, row, ring};
+}
+
+START_TEST(rings)
+{
+  for (uint64_t n = 0; n < CASES; n++) {
+    Fixture f = fixture(_i, n);
+    const KernelCase *c = &f.c;
+    int32_t ring = 1 + (int32_t)rng_below(&f.r, 3);
+    char *out = arena_alloc(f.a, (size_t)(ring * c->out_row));
+    for (int32_t y = 0; y < c->out_rows; y++) {
+      mf_view in[CALL_MAX_IN] = {{0}};
+      for (int i = 0; i < c->n_in; i++) in[i] = ring_of(&f, i, y);
+      memset(out, GUARD, (size_t)(ring * c->out_row));
+      run(&f, c, in, out, c->out_row, ring, y, y + 1);
+      for (int32_t s = 0; s < ring; s++) {
+        if (s == y % ring)
+          assert_bytes(&f, "ring", y, out + s * c->out_row, f.whole + y * c->out_row, c->out_row);
+        else
+          for (int32_t i = 0; i < c->out_row; i++) ck_assert_int_eq(out[s * c->out_row + i], GUARD);
+      }
+    }
+    arena_free(f.a);
+  }
+}
+END_TEST
+
+START_TEST(wider_weights)
+{
+  for (uint64_t n = 0; n < CASES; n++) {
+    Fixture f = fixture(_i, n);
+    KernelCase wide;
+    if (!kernel_case_widen(&f.c, &f.r, f.a, &wide)) {
+      arena_free(f.a);
+      return;
+    }
+    mf_view in[CALL_MAX_IN];
+    views_of(&wide, in);
+    char *out = arena_alloc(f.a, (size_t)(wide.out_rows * wide.out_row));
+    run(&f, &wide, in, out, wide.out_row, 0, 0, wide.out_rows);
+    assert_bytes(&f, "wider weights", 0, out, f.whole, wide.out_rows * wide.out_row);
+    arena_free(f.a);
+  }
+}
+END_TEST
+
+START_TEST(in_place)
+{
+  int tried = 0, allowed = generic_kernels[_i].in_place;
+  for (uint64_t n = 0; n < 4 * CASES; n++) {
+    Fixture f = fixture(_i, n);
+    const KernelCase *c = &f.c;
+    for (int i = 0; i < c->n_in; i++) {
+      if (!(allowed >> i & 1) || !c->in[i].plain) continue;
+      ck_assert_int_eq(c->in[i].row, c->out_row);
+      mf_view in[CALL_MAX_IN];
+      views_of(c, in);
+      char *both = arena_dup(f.a, c->in[i].data, (size_t)(c->out_rows * c->out_row));
+      in[i].base = both;
+      run(&f, c, in, both, c->out_row, 0, 0, c->out_rows);
+      assert_bytes(&f, "in place", 0, both, f.whole, c->out_rows * c->out_row);
+      tried |= 1 << i;
+    }
+    arena_free(f.a);
+  }
+  ck_assert_msg(tried == allowed, "%s: in place with inputs %d, tried %d", generic_kernels[_i].name, allowed,
+                tried);
+}
+END_TEST
+
+Suite *suite_kernels(void) {
+  Suite *s = suite_create("kernels");
+  TCase *t = tcase_create("every kernel");
+  tcase_set_timeout(t, 60);
+  tcase_add_loop_test(t, params_are_described, 0, n_generic_kernels);
+  tcase_add_loop_test(t, row_ranges, 0, n_generic_kernels);
+  tcase_add_loop_test(t, rings, 0, n_generic_kernels);
+  tcase_add_loop_test(t, wider_weights, 0, n_generic_kernels);
+  tcase_add_loop_test(t, in_place, 0, n_generic_kernels);
+  suite_add_tcase(s, t);
+  return s;
+}
