@@ -21,6 +21,7 @@ typedef struct SessionOptions {
   bool training; /* allocate gradients */
   bool keep;     /* keep every activation and gradient, run all nodes, fuse nothing (statistics, tests) */
   bool input_gradient; /* the input's gradient too */
+  bool portable;       /* the kernels that every machine has, not this processor's */
 } SessionOptions;
 
 /* g: symbolic or fixed batch; f32. A final Softmax is cut off: outputs are then logits

@@ -99,10 +99,12 @@ bool plan_fail(const OpPlan *p, Diag *d, const char *fmt, ...) __attribute__((fo
 int item_dims(const Session *s, ValId v, int64_t dims[MAX_RANK]);
 
 /* -- ops/act.c: fused activations -- */
+/* The activation's limits: lo .. hi; infinite where there is none. */
+void act_limits(Act a, float *lo, float *hi);
 void act_apply(Act a, float *y, int64_t n);
-/* The gradient before the activation: dy where the output y was not limited, else 0. ACT_NONE: returns dy itself;
- * otherwise fills and returns tmp [n]. */
-const float *act_mask(Act a, const float *y, const float *dy, int64_t n, float *tmp);
+/* The gradient before the node's activation: dy where the output y lies inside its limits, else 0. Without one returns
+ * dy itself; otherwise fills and returns tmp [n]. */
+const float *act_mask(const OpCall *c, const float *y, const float *dy, int64_t n, float *tmp);
 /* Floats of scratch that act_mask needs for n elements. */
 static inline int64_t act_scratch(Act a, int64_t n) { return a == ACT_NONE ? 0 : n; }
 

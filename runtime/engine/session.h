@@ -12,6 +12,7 @@
 #define RUNTIME_ENGINE_SESSION_H
 
 #include "runtime/engine/engine.h"
+#include "runtime/engine/simd/kernels.h"
 #include "runtime/engine/threads.h"
 
 enum { SHARDS = 8 };
@@ -63,6 +64,7 @@ struct Session {
   const Graph *g;    /* own or from */
   ValId *map;        /* from's ids to g's; NULL: the same */
   SessionOptions opt;
+  const EngineKernels *k;
   Threads *pool;
   bool pool_owned;
   SVal *vals;

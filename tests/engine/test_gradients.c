@@ -3,7 +3,7 @@
  * loss = sum of r * output with random r, in double; for each parameter and the input, and for several random
  * directions u of +-1: (loss(p + eps u) - loss(p - eps u)) / 2 eps against gradient . u. A direction in which an
  * output enters or leaves a limit between the two (or a maximum moves) is drawn again: there is no derivative there.
- * An operator without a case fails.
+ * An operator without a case fails. Each case runs with this processor's kernels and with the portable ones.
  */
 #include <cblas.h>
 #include <math.h>
@@ -38,6 +38,13 @@ static const Case cases[] = {
      false, 0, 0},
     {OP_conv, "1x1", "%1 = input : f32[N,3,3,4]\n%2" W("[3,1,1,4]") "%4 = Conv(%1, %2)\noutput %4", false, 0,
      0},
+    {OP_conv, "stride 3, wide kernel, 20 channels",
+     "%1 = input : f32[N,7,8,3]\n%2" W("[20,5,4,3]") "%3" W(
+         "[20]") "%4 = Conv(%1, %2, %3) {strides=[3,3], pads=[2,1,2,3]}\noutput %4",
+     false, 0, 0},
+    {OP_conv, "1x1, stride 2",
+     "%1 = input : f32[N,5,5,17]\n%2" W("[3,1,1,17]") "%4 = Conv(%1, %2) {strides=[2,2]}\noutput %4", false,
+     0, 0},
     {OP_conv, "dilated",
      "%1 = input : f32[N,6,6,1]\n%2" W(
          "[2,2,3,1]") "%4 = Conv(%1, %2) {dilations=[2,2], pads=[2,1,1,2]}\noutput %4",
@@ -254,10 +261,15 @@ static void check_directions(Check *c, float *p, const float *grad, int64_t n, c
   if (!agrees(c, p, grad, n, what, msg, sizeof msg)) ck_abort_msg("%s", msg);
 }
 
-static void check_open(Check *c, const Case *k) {
+static void check_open(Check *c, const Case *k, bool portable) {
   *c = (Check){.k = k, .g = net_parse(k->text, 11)};
   Diag *d = diag_new();
-  SessionOptions so = {.batch = BATCH, .threads = 2, .training = true, .keep = true, .input_gradient = true};
+  SessionOptions so = {.batch = BATCH,
+                       .threads = 2,
+                       .training = true,
+                       .keep = true,
+                       .input_gradient = true,
+                       .portable = portable};
   c->s = session_new(c->g, &so, d);
   if (!c->s) ck_abort_msg("%s (%s): %s", op_info(k->op)->name, k->name, diag_text(d));
   diag_free(d);
@@ -292,7 +304,7 @@ static float *copy(const float *p, int64_t n) {
 START_TEST(gradient)
 {
   Check c;
-  check_open(&c, &cases[_i]);
+  check_open(&c, &cases[_i % CASES], _i >= CASES);
   loss(&c, c.y[0]);
   session_backward(c.s, c.r, BATCH);
   const float *gx = session_gradient(c.s, c.g->inputs[0]);
@@ -335,7 +347,7 @@ END_TEST
 START_TEST(comparison_can_fail)
 {
   Check c;
-  check_open(&c, &cases[0]);
+  check_open(&c, &cases[0], false);
   loss(&c, c.y[0]);
   session_backward(c.s, c.r, BATCH);
   int64_t n = BATCH * c.item;
@@ -355,7 +367,7 @@ Suite *suite_gradients(void) {
   tcase_set_timeout(t, 120);
   tcase_add_test(t, every_operator_has_a_case);
   tcase_add_test(t, comparison_can_fail);
-  tcase_add_loop_test(t, gradient, 0, CASES);
+  tcase_add_loop_test(t, gradient, 0, 2 * CASES);
   suite_add_tcase(s, t);
   return s;
 }

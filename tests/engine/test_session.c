@@ -48,7 +48,7 @@ static void near(const float *got, const float *want, int64_t n, double tol, con
 }
 
 /* Every value of the session (all kept) against the evaluator's, for `n` examples. */
-static void compare_all(const Graph *g, int n) {
+static void compare_all(const Graph *g, int n, bool portable) {
   Diag *d = diag_new();
   Graph *b = graph_with_batch(g, n, d);
   Evaluator *e = b ? evaluator_new(b, d) : NULL;
@@ -57,7 +57,8 @@ static void compare_all(const Graph *g, int n) {
   float *x = mem_array((size_t)count, sizeof *x);
   scaled_grid(x, count, 4);
   evaluator_run(e, (const void *const[]){x});
-  Session *s = open_session(g, (SessionOptions){.batch = n + 3, .threads = 2, .keep = true});
+  Session *s =
+      open_session(g, (SessionOptions){.batch = n + 3, .threads = 2, .keep = true, .portable = portable});
   session_forward(s, x, n, false);
   ck_assert_uint_eq(g->n_nodes, b->n_nodes);
   for (uint32_t i = 0; i < g->n_nodes; i++) {
@@ -76,8 +77,10 @@ static void compare_all(const Graph *g, int n) {
 START_TEST(equals_the_kernels)
 {
   Graph *g = net_parse(NET("N"), 3);
-  compare_all(g, 1);
-  compare_all(g, 9);
+  for (int portable = 0; portable < 2; portable++) {
+    compare_all(g, 1, portable);
+    compare_all(g, 9, portable);
+  }
   graph_free(g);
 }
 END_TEST

@@ -5,34 +5,27 @@
  */
 #include "runtime/engine/op_call.h"
 
-static void limits(Act a, float *lo, float *hi) {
-  *lo = a == ACT_RELU_N1_TO_1 ? -1 : 0;
-  *hi = a == ACT_RELU6 ? 6 : 1;
+#include <math.h>
+
+void act_limits(Act a, float *lo, float *hi) {
+  *lo = a == ACT_NONE ? -INFINITY : a == ACT_RELU_N1_TO_1 ? -1 : 0;
+  *hi = a == ACT_RELU6 ? 6 : a == ACT_RELU_N1_TO_1 ? 1 : INFINITY;
 }
 
 void act_apply(Act a, float *y, int64_t n) {
   float lo, hi;
-  limits(a, &lo, &hi);
   if (a == ACT_NONE) return;
-  if (a == ACT_RELU) {
-    for (int64_t i = 0; i < n; i++) y[i] = y[i] > 0 ? y[i] : 0;
-    return;
-  }
+  act_limits(a, &lo, &hi);
   for (int64_t i = 0; i < n; i++) {
     float v = y[i] > lo ? y[i] : lo;
     y[i] = v < hi ? v : hi;
   }
 }
 
-const float *act_mask(Act a, const float *restrict y, const float *restrict dy, int64_t n,
-                      float *restrict tmp) {
+const float *act_mask(const OpCall *c, const float *y, const float *dy, int64_t n, float *tmp) {
   float lo, hi;
-  limits(a, &lo, &hi);
-  if (a == ACT_NONE) return dy;
-  if (a == ACT_RELU) {
-    for (int64_t i = 0; i < n; i++) tmp[i] = y[i] > 0 ? dy[i] : 0;
-    return tmp;
-  }
-  for (int64_t i = 0; i < n; i++) tmp[i] = ((y[i] > lo) & (y[i] < hi)) ? dy[i] : 0;
+  if (c->st->act == ACT_NONE) return dy;
+  act_limits(c->st->act, &lo, &hi);
+  c->s->k->mask(y, dy, lo, hi, n, false, tmp);
   return tmp;
 }

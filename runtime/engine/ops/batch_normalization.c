@@ -5,7 +5,8 @@
  * Phase 1 merges the shards in order, every shard for itself, and writes y = x * a + b. Running statistics move by
  * `bn_momentum` towards the batch's, the variance unbiased (as PyTorch).
  * Backward, phase 0: sums of dy and dy (x - mean); phase 1: dx = a dy + p x + q with p, q from those sums.
- * Items are [outer, C, inner]; inner == 1 (channels innermost) is the fast case.
+ * Items are [outer, C, inner]. With inner == 1 (channels innermost) the loops are the session's kernels, which take a
+ * fused activation's gradient from x * a + b again instead of reading y.
  */
 #include "runtime/engine/op_call.h"
 
@@ -39,65 +40,95 @@ bool plan_batch_normalization(OpPlan *p, Diag *d) {
   p->fwd_phases = p->bwd_phases = 2;
   p->state = S_ROWS * q.c;
   p->parts = 1 + 2 * q.c;
-  p->scratch = 2 * q.c + act_scratch(p->st->act, q.item);
+  p->scratch = 2 * q.c;
   return true;
 }
 
 static float *row(const OpCall *c, int which, const Geometry *q) { return shard_state(c) + which * q->c; }
 
-/* -- loops over an item -- */
+/* -- loops over an item whose channels are not innermost: the kernels on one channel at a time -- */
 
-static void item_sum(const Geometry *q, const float *restrict x, float *restrict sum) {
+static void item_sum(const OpCall *c, const Geometry *q, const float *x, float *sum) {
+  if (q->inner == 1) {
+    c->s->k->column_sums(x, q->outer, q->c, sum);
+    return;
+  }
   vec_zero(sum, q->c);
-  for (int64_t r = 0; r < q->outer; r++, x += q->c * q->inner)
-    for (int64_t k = 0; k < q->c; k++)
-      for (int64_t i = 0; i < q->inner; i++) sum[k] += x[k * q->inner + i];
+  for (int64_t r = 0; r < q->outer * q->c; r++, x += q->inner) {
+    float part;
+    c->s->k->column_sums(x, q->inner, 1, &part);
+    sum[r % q->c] += part;
+  }
 }
 
 /* Sum of (x - mean)^2. */
-static void item_squares(const Geometry *q, const float *restrict x, const float *restrict mean,
-                         float *restrict m2) {
+static void item_squares(const OpCall *c, const Geometry *q, const float *x, const float *mean, float *m2) {
+  if (q->inner == 1) {
+    c->s->k->column_squares(x, mean, q->outer, q->c, m2);
+    return;
+  }
   vec_zero(m2, q->c);
-  for (int64_t r = 0; r < q->outer; r++, x += q->c * q->inner)
-    for (int64_t k = 0; k < q->c; k++)
-      for (int64_t i = 0; i < q->inner; i++) {
-        float e = x[k * q->inner + i] - mean[k];
-        m2[k] += e * e;
-      }
+  for (int64_t r = 0; r < q->outer * q->c; r++, x += q->inner) {
+    float part;
+    c->s->k->column_squares(x, mean + r % q->c, q->inner, 1, &part);
+    m2[r % q->c] += part;
+  }
 }
 
-/* y = x * a + b. */
-static void item_affine(const Geometry *q, const float *restrict x, const float *restrict a,
-                        const float *restrict b, float *restrict y) {
-  for (int64_t r = 0; r < q->outer; r++, x += q->c * q->inner, y += q->c * q->inner)
-    for (int64_t k = 0; k < q->c; k++)
-      for (int64_t i = 0; i < q->inner; i++) y[k * q->inner + i] = x[k * q->inner + i] * a[k] + b[k];
+typedef struct Limits {
+  float lo, hi;
+} Limits;
+
+static Limits limits_of(const OpCall *c) {
+  Limits l;
+  act_limits(c->st->act, &l.lo, &l.hi);
+  return l;
 }
 
-/* s1 = sum dy; s2 = sum dy (x - mean). */
-static void item_products(const Geometry *q, const float *restrict dy, const float *restrict x,
-                          const float *restrict mean, float *restrict s1, float *restrict s2) {
+/* y = act(x * a + b). */
+static void item_affine(const OpCall *c, const Geometry *q, const float *x, float *y) {
+  const float *a = row(c, S_A, q), *b = row(c, S_B, q);
+  Limits l = limits_of(c);
+  if (q->inner == 1) {
+    c->s->k->affine(x, a, b, l.lo, l.hi, q->outer, q->c, y);
+    return;
+  }
+  for (int64_t r = 0; r < q->outer * q->c; r++, x += q->inner, y += q->inner)
+    c->s->k->affine(x, a + r % q->c, b + r % q->c, l.lo, l.hi, q->inner, 1, y);
+}
+
+/* With g the gradient before the activation: s1 = sum g; s2 = sum g (x - mean). */
+static void item_products(const OpCall *c, const Geometry *q, const float *dy, const float *x, float *s1,
+                          float *s2) {
+  const float *a = row(c, S_A, q), *b = row(c, S_B, q), *mean = row(c, S_MEAN, q);
+  Limits l = limits_of(c);
+  if (q->inner == 1) {
+    c->s->k->affine_sums(dy, x, a, b, mean, l.lo, l.hi, q->outer, q->c, s1, s2);
+    return;
+  }
   vec_zero(s1, q->c);
   vec_zero(s2, q->c);
-  for (int64_t r = 0; r < q->outer; r++, x += q->c * q->inner, dy += q->c * q->inner)
-    for (int64_t k = 0; k < q->c; k++)
-      for (int64_t i = 0; i < q->inner; i++) {
-        s1[k] += dy[k * q->inner + i];
-        s2[k] += dy[k * q->inner + i] * (x[k * q->inner + i] - mean[k]);
-      }
+  for (int64_t r = 0; r < q->outer * q->c; r++, x += q->inner, dy += q->inner) {
+    int64_t k = r % q->c;
+    float p1, p2;
+    c->s->k->affine_sums(dy, x, a + k, b + k, mean + k, l.lo, l.hi, q->inner, 1, &p1, &p2);
+    s1[k] += p1;
+    s2[k] += p2;
+  }
 }
 
-/* dx (+)= dy * a + x * p + q. */
-static void item_back(const Geometry *g, const float *restrict dy, const float *restrict x,
-                      const float *restrict a, const float *restrict p, const float *restrict q, bool add,
-                      float *restrict dx) {
-  int64_t line = g->c * g->inner;
-  for (int64_t r = 0; r < g->outer; r++, x += line, dy += line, dx += line)
-    for (int64_t k = 0; k < g->c; k++)
-      for (int64_t i = k * g->inner; i < (k + 1) * g->inner; i++) {
-        float v = dy[i] * a[k] + x[i] * p[k] + q[k];
-        dx[i] = add ? dx[i] + v : v;
-      }
+/* dx (+)= g * a + x * p + q. */
+static void item_back(const OpCall *c, const Geometry *q, const float *dy, const float *x, float *dx) {
+  const float *a = row(c, S_A, q), *b = row(c, S_B, q), *p1 = row(c, S_P, q), *p0 = row(c, S_Q, q);
+  Limits l = limits_of(c);
+  if (q->inner == 1) {
+    c->s->k->affine_back(dy, x, a, b, p1, p0, l.lo, l.hi, q->outer, q->c, in_add(c, 0), dx);
+    return;
+  }
+  for (int64_t r = 0; r < q->outer * q->c; r++, x += q->inner, dy += q->inner, dx += q->inner) {
+    int64_t k = r % q->c;
+    c->s->k->affine_back(dy, x, a + k, b + k, p1 + k, p0 + k, l.lo, l.hi, q->inner, 1, in_add(c, 0), dx);
+  }
 }
 
 /* -- forward -- */
@@ -119,9 +150,9 @@ static void statistics(const OpCall *c, const Geometry *q) {
   float *mean = c->scratch, *m2 = c->scratch + q->c, share = 1.0f / (float)(q->outer * q->inner);
   for (int64_t k = 0; c->first && k < 1 + 2 * q->c; k++) part[k] = 0;
   for (int64_t i = 0; i < items(c); i++, x += q->item) {
-    item_sum(q, x, mean);
+    item_sum(c, q, x, mean);
     for (int64_t k = 0; k < q->c; k++) mean[k] *= share;
-    item_squares(q, x, mean, m2);
+    item_squares(c, q, x, mean, m2);
     merge(part, q->c, (double)(q->outer * q->inner), mean, m2);
   }
 }
@@ -175,21 +206,18 @@ void fwd_batch_normalization(const OpCall *c) {
   if (c->first) settle(c, &q);
   const float *x = in_x(c, 0);
   float *y = out_x(c);
-  for (int64_t i = 0; i < items(c); i++, x += q.item, y += q.item) {
-    item_affine(&q, x, row(c, S_A, &q), row(c, S_B, &q), y);
-    act_apply(c->st->act, y, q.item);
-  }
+  for (int64_t i = 0; i < items(c); i++, x += q.item, y += q.item) item_affine(c, &q, x, y);
 }
 
 /* -- backward -- */
 
 static void gradient_sums(const OpCall *c, const Geometry *q) {
-  const float *x = in_x(c, 0), *y = out_x(c), *dy = out_dx(c);
+  const float *x = in_x(c, 0), *dy = out_dx(c);
   double *part = shard_parts(c, c->shard);
-  float *s1 = c->scratch, *s2 = c->scratch + q->c, *tmp = c->scratch + 2 * q->c;
+  float *s1 = c->scratch, *s2 = c->scratch + q->c;
   for (int64_t k = 0; c->first && k < 2 * q->c; k++) part[k] = 0;
-  for (int64_t i = 0; i < items(c); i++, x += q->item, y += q->item, dy += q->item) {
-    item_products(q, act_mask(c->st->act, y, dy, q->item, tmp), x, row(c, S_MEAN, q), s1, s2);
+  for (int64_t i = 0; i < items(c); i++, x += q->item, dy += q->item) {
+    item_products(c, q, dy, x, s1, s2);
     for (int64_t k = 0; k < q->c; k++) {
       part[k] += s1[k];
       part[q->c + k] += s2[k];
@@ -225,10 +253,8 @@ void bwd_batch_normalization(const OpCall *c) {
     return;
   }
   if (c->first) settle_back(c, &q);
-  const float *x = in_x(c, 0), *y = out_x(c), *dy = out_dx(c);
-  float *dx = in_dx(c, 0), *tmp = c->scratch;
+  const float *x = in_x(c, 0), *dy = out_dx(c);
+  float *dx = in_dx(c, 0);
   if (!dx) return;
-  for (int64_t i = 0; i < items(c); i++, x += q.item, y += q.item, dy += q.item, dx += q.item)
-    item_back(&q, act_mask(c->st->act, y, dy, q.item, tmp), x, row(c, S_A, &q), row(c, S_P, &q),
-              row(c, S_Q, &q), in_add(c, 0), dx);
+  for (int64_t i = 0; i < items(c); i++, x += q.item, dy += q.item, dx += q.item) item_back(c, &q, dy, x, dx);
 }

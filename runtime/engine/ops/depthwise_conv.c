@@ -132,7 +132,7 @@ void bwd_depthwise_conv(const OpCall *c) {
   if (dx && !in_add(c, 0)) vec_zero(dx, items(c) * in);
   if (dw && !in_add(c, 1)) vec_zero(dw, q.kh * q.kw * q.o);
   for (int64_t i = 0; i < items(c); i++) {
-    const float *dyi = act_mask(c->st->act, y + i * out, dy + i * out, out, c->scratch);
+    const float *dyi = act_mask(c, y + i * out, dy + i * out, out, c->scratch);
     if (db) rows_sum(dyi, q.oh * q.ow, q.o, db, in_add(c, 2) || i > 0);
     backward_image(&q, dyi, x + i * in, w, dx ? dx + i * in : NULL, dw);
   }

@@ -35,7 +35,7 @@ void fwd_fully_connected(const OpCall *c) {
 
 void bwd_fully_connected(const OpCall *c) {
   Sizes z = fc_sizes(c);
-  const float *dy = act_mask(c->st->act, out_x(c), out_dx(c), z.rows * z.o, c->scratch);
+  const float *dy = act_mask(c, out_x(c), out_dx(c), z.rows * z.o, c->scratch);
   float *dx = in_dx(c, 0), *dw = in_dx(c, 1), *db = in_dx(c, 2);
   if (dx) gemm_nn(z.rows, z.k, z.o, dy, z.o, in_x(c, 1), z.k, dx, z.k, in_add(c, 0));
   if (dw) gemm_tn(z.o, z.k, z.rows, dy, z.o, in_x(c, 0), z.k, dw, z.k, in_add(c, 1));

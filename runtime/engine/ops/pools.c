@@ -88,7 +88,7 @@ void bwd_max_pool(const OpCall *c) {
   if (!dx) return;
   if (!in_add(c, 0)) vec_zero(dx, items(c) * in);
   for (int64_t i = 0; i < items(c); i++, x += in, y += out, dy += out, dx += in) {
-    const float *g = act_mask(c->st->act, y, dy, out, c->scratch);
+    const float *g = act_mask(c, y, dy, out, c->scratch);
     for (int64_t oy = 0; oy < q.oh; oy++)
       for (int64_t ox = 0; ox < q.ow; ox++, g += q.c) max_back(&q, x, window_at(&q, oy, ox), g, dx);
   }
@@ -140,7 +140,7 @@ void bwd_average_pool(const OpCall *c) {
   if (!dx) return;
   if (!in_add(c, 0)) vec_zero(dx, items(c) * in);
   for (int64_t i = 0; i < items(c); i++, y += out, dy += out, dx += in) {
-    const float *g = act_mask(c->st->act, y, dy, out, c->scratch);
+    const float *g = act_mask(c, y, dy, out, c->scratch);
     for (int64_t oy = 0; oy < q.oh; oy++)
       for (int64_t ox = 0; ox < q.ow; ox++, g += q.c) {
         Window w = window_at(&q, oy, ox);

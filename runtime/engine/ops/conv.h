@@ -1,0 +1,24 @@
+/* Conv in the engine: what its two ways of computing share. */
+#ifndef RUNTIME_ENGINE_OPS_CONV_H
+#define RUNTIME_ENGINE_OPS_CONV_H
+
+#include "runtime/engine/op_call.h"
+
+typedef struct ConvGeometry {
+  int64_t h, w, c, oh, ow, o, kh, kw, sh, sw, top, left, dh, dw;
+  int64_t groups, cg, og, k; /* channels in and out of a group; taps of one output */
+} ConvGeometry;
+
+ConvGeometry conv_geometry(const Graph *g, const Node *n);
+
+/* ops/conv_gemm.c: any convolution, by im2col and matrix products. */
+int64_t conv_gemm_scratch(const ConvGeometry *q, Act act);
+void conv_gemm_forward(const OpCall *c, const ConvGeometry *q);
+void conv_gemm_backward(const OpCall *c, const ConvGeometry *q);
+
+/* ops/conv_direct.c: one group, no dilation, where the session has kernels for it. */
+int64_t conv_direct_scratch(const ConvGeometry *q, bool training);
+void conv_direct_forward(const OpCall *c, const ConvGeometry *q);
+void conv_direct_backward(const OpCall *c, const ConvGeometry *q);
+
+#endif

@@ -1,0 +1,65 @@
+/* The engine's hot loops, in versions: portable C everywhere, AVX2 and FMA where the processor has them.
+ *
+ *   runtime/engine/kernels.c           portable loops (compiled for the baseline), and the choice
+ *   runtime/engine/simd/kernels_v3.c   the same loops compiled for x86-64-v3, and convolutions without im2col
+ *
+ * A session chooses once; SessionOptions.portable forces the portable ones, so that tests compare the two. Results of
+ * the versions differ in rounding (FMA), so the version is part of what DESIGN.md calls the numeric ABI.
+ */
+#ifndef RUNTIME_ENGINE_SIMD_KERNELS_H
+#define RUNTIME_ENGINE_SIMD_KERNELS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { CONV_COLS = 16 }; /* output channels of a packed block */
+
+/* A convolution over a padded image [hp][wp][c], taps of a row side by side (no dilation along rows).
+ *
+ *   pixel (oy, ox) reads, for each ky, `run` floats at x[((oy * sh + ky * dh) * wp + ox * sw) * c]
+ */
+typedef struct ConvShape {
+  int64_t wp, c, oh, ow, o, kh, run; /* run = kw * c */
+  int64_t sh, sw, dh;
+} ConvShape;
+
+/* Rows of `n` pixels with `c` channels each; per-channel parameters are [c]. */
+typedef struct EngineKernels {
+  const char *name;
+
+  /* y (+)= conv, then bias and limits. w: packed [o blocks][kh * run][16]; bias: packed [o blocks][16] or NULL. */
+  void (*conv)(const ConvShape *q, const float *x, const float *w, const float *bias, float lo, float hi,
+               bool add, float *y);
+  /* acc [o blocks][kh * run][16] += sum over pixels of x tap * dy. dy: [oh * ow][16 * o blocks]. */
+  void (*conv_weights)(const ConvShape *q, const float *x, const float *dy, float *acc);
+  /* Both NULL where matrix products of im2col are to be used. */
+
+  /* sum[c] = column sums; m2[c] = sums of (x - mean)^2. */
+  void (*column_sums)(const float *x, int64_t n, int64_t c, float *sum);
+  void (*column_squares)(const float *x, const float *mean, int64_t n, int64_t c, float *m2);
+  /* y = x * a + b, limited to lo .. hi. */
+  void (*affine)(const float *x, const float *a, const float *b, float lo, float hi, int64_t n, int64_t c,
+                 float *y);
+  /* With g = dy where x * a + b lies inside lo .. hi and else 0: s1 = sum g, s2 = sum g (x - mean). */
+  void (*affine_sums)(const float *dy, const float *x, const float *a, const float *b, const float *mean,
+                      float lo, float hi, int64_t n, int64_t c, float *s1, float *s2);
+  /* dx (+)= g * a + x * p + q. */
+  void (*affine_back)(const float *dy, const float *x, const float *a, const float *b, const float *p,
+                      const float *q, float lo, float hi, int64_t n, int64_t c, bool add, float *dx);
+
+  /* y = a + b limited to lo .. hi, n floats. */
+  void (*add)(const float *a, const float *b, float lo, float hi, int64_t n, float *y);
+  /* dx (+)= dy where lo < y < hi, else 0. */
+  void (*mask)(const float *y, const float *dy, float lo, float hi, int64_t n, bool add, float *dx);
+} EngineKernels;
+
+extern const EngineKernels engine_kernels_portable;
+/* The best for this processor; the portable ones when asked. */
+const EngineKernels *engine_kernels(bool portable);
+/* simd/kernels_v3.c: NULL when it was compiled for a processor without AVX2 and FMA. */
+const EngineKernels *engine_kernels_v3(void);
+
+/* Floats of packed weights: blocks of 16 output channels. */
+static inline int64_t conv_blocks(int64_t o) { return (o + CONV_COLS - 1) / CONV_COLS; }
+
+#endif
