@@ -13,7 +13,7 @@
 
 bool lex_fail_at(Parser *p, const Loc *loc, const char *line, const char *text) {
   diag_error(p->d, loc, "%s", text);
-  diag_source(p->d, line, loc->col);
+  if (line[strspn(line, " \t\r\n")] != '\0') diag_source(p->d, line, loc->col); /* not the end of the text */
   return false;
 }
 
