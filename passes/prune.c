@@ -16,7 +16,8 @@
 PassFn pass_prune;
 
 void prune_options_default(PruneOptions *o) {
-  *o = (PruneOptions){.by = PRUNE_TAYLOR, .steps = 1, .min_share = 0.1, .images = 1024, .precision = DT_I8};
+  *o = (PruneOptions){
+      .by = PRUNE_TAYLOR, .steps = 1, .min_share = 0.1, .least = 4, .images = 1024, .precision = DT_I8};
 }
 
 static bool parse_by(const char *text, PruneBy *out, Diag *d) {
@@ -43,18 +44,20 @@ static bool number(const char *params, const char *key, double lo, double hi, do
 }
 
 static bool numbers(const char *params, PruneOptions *o, Diag *d) {
-  double steps = o->steps, images = o->images, uniform = 0, flash = 0, ram = 0, cycles = 0;
+  double steps = o->steps, images = o->images, least = o->least, uniform = 0, flash = 0, ram = 0, cycles = 0;
   TRY(number(params, "macs", 1e-9, 1e15, &o->limits.macs, d));
   TRY(number(params, "params", 1e-9, 1e15, &o->limits.params, d));
   TRY(number(params, "flash", 1, 1e15, &flash, d));
   TRY(number(params, "ram", 1, 1e15, &ram, d));
   TRY(number(params, "cycles", 1, 1e15, &cycles, d));
   TRY(number(params, "min", 0, 1, &o->min_share, d));
+  TRY(number(params, "least", 1, 1e6, &least, d));
   TRY(number(params, "steps", 1, 4096, &steps, d));
   TRY(number(params, "images", 1, 1e9, &images, d));
   TRY(number(params, "uniform", 0, 1, &uniform, d));
   o->limits.flash = (int64_t)flash, o->limits.ram = (int64_t)ram, o->limits.cycles = (int64_t)cycles;
-  o->steps = (uint32_t)steps, o->images = (uint32_t)images, o->uniform = uniform != 0;
+  o->steps = (uint32_t)steps, o->least = (uint32_t)least, o->images = (uint32_t)images,
+  o->uniform = uniform != 0;
   return true;
 }
 

@@ -21,7 +21,6 @@
 #include "passes/prune_size.h"
 
 #define NO_GROUP UINT32_MAX
-enum { LEAST_UNITS = 4 };
 
 typedef struct Removal {
   uint32_t group, n;
@@ -364,7 +363,7 @@ static void order_units(Planner *p, const PrunePlan *start) {
 static void set_floors(Planner *p) {
   for (uint32_t g = 0; g < p->c->n_groups; g++) {
     uint32_t n = p->c->groups[g].n, least = (uint32_t)ceil(p->o->min_share * n - 1e-9);
-    if (least < LEAST_UNITS) least = LEAST_UNITS;
+    if (least < p->o->least) least = p->o->least;
     p->floor[g] = least < n ? least : n;
   }
 }

@@ -59,6 +59,7 @@ static double now(void) {
   return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
+/* Keep the log of each step for the report; the steps themselves tell the host what they do. */
 static void record(void *ctx, const StepLog *log) {
   Run *r = ctx;
   if (r->steps.n == r->steps.cap) {
@@ -72,10 +73,6 @@ static void record(void *ctx, const StepLog *log) {
   *copy = *log;
   copy->kind = arena_strdup(r->a, log->kind);
   copy->slot = arena_strdup(r->a, log->slot);
-  if (log->hit)
-    cli_note(&r->o->common, "%-12s %-10s cached", log->slot, log->kind);
-  else
-    cli_note(&r->o->common, "%-12s %-10s %6.1f s  (%s)", log->slot, log->kind, log->seconds, log->why);
 }
 
 /* ---- Targets */
@@ -145,7 +142,7 @@ static bool add_targets(Run *r) {
 static const char *prune_params(Run *r) {
   const PruneFreedom *p = &r->dep->design->prune;
   StrBuf b = {0};
-  sb_printf(&b, "by=taylor,min=%.6g", 1 - p->max);
+  sb_printf(&b, "by=taylor,min=%.6g,least=%d", 1 - p->max, p->min_channels);
   for (int i = 0; i < p->keep.n; i++)
     sb_printf(&b, "%s%s", i ? ";" : ",keep=", ((const char *const *)p->keep.items)[i]);
   const char *text = arena_strdup(r->a, sb_str(&b));

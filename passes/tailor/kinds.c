@@ -295,13 +295,27 @@ static const char *const prepare_src[] = {
     COMMON, "passes/pipeline.c", "passes/fold.c", "passes/layout.c", "passes/dce.c", NULL};
 static const char *const importance_src[] = {
     COMMON, ENGINE, "passes/channels", "passes/prune.h", "passes/prune_score.c", NULL};
-static const char *const plan_src[] = {COMMON,          CHANNELS, "backend/", "passes/bnfuse.c",
-                                       "passes/fuse.c", NULL};
+static const char *const plan_src[] = {COMMON,
+                                       CHANNELS,
+                                       "backend/",
+                                       "passes/pipeline.c",
+                                       "passes/fold.c",
+                                       "passes/bnfuse.c",
+                                       "passes/fuse.c",
+                                       "passes/quant",
+                                       "frontend/cli/device.c",
+                                       NULL};
 static const char *const prune_src[] = {COMMON, CHANNELS, NULL};
 static const char *const retrain_src[] = {COMMON, ENGINE, CHANNELS, NULL};
-static const char *const finish_src[] = {
-    COMMON,          ENGINE,         "passes/pipeline.c",  "passes/fold.c", "passes/bnfuse.c",
-    "passes/fuse.c", "passes/quant", "passes/calibrate.c", "passes/input",  NULL};
+static const char *const finish_src[] = {COMMON,
+                                         ENGINE,
+                                         "passes/pipeline.c",
+                                         "passes/fold.c",
+                                         "passes/bnfuse.c",
+                                         "passes/fuse.c",
+                                         "passes/quant",
+                                         "passes/calibrate.c",
+                                         NULL};
 static const char *const score_src[] = {COMMON, ENGINE, NULL};
 
 const StepKind step_prepare = {.name = "prepare", .sources = prepare_src, .run = run_prepare};

@@ -1,0 +1,450 @@
+/* Calibrates the cost tables backend/targets/NAME/IDENT.c: what a kernel costs on a target, measured.
+ *
+ *   make bench-calibrate_costs                     all targets (some minutes)
+ *   build/release/bench/calibrate_costs cortex-m4  one
+ *
+ * For each kernel, models of two such layers in several shapes are emitted, built and run by the harness (two, since a
+ * compiler would specialise a kernel that is called once); their instructions
+ * are counted (SysTick under -icount, callgrind, a QEMU plugin) and fitted, by least squares of relative errors with
+ * coefficients >= 0, to the work of the call (backend/work.c). Code sizes are the linker's: a model's code less that
+ * of an empty model, of a call, and of what kernels share. Layers that need several kernels come after those kernels.
+ */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "backend/backend.h"
+#include "backend/costs.h"
+#include "ir/base/file.h"
+#include "ir/base/mem.h"
+#include "ir/base/rng.h"
+#include "ir/base/strbuf.h"
+
+enum { MAX_ROWS = 10, MAX_KERNELS = 64, SIZES = 5 };
+
+/* $a .. $e: the sizes; $f: outputs of a window of $d with padding $d/2, stride $e, over $a; $p: $d/2; "@": elements. */
+typedef struct Family {
+  const char *kernel, *text;
+  int sizes[MAX_ROWS][SIZES];
+} Family;
+
+#define X8     "%x = input : i8[1,$a,$a,$b] q(0.05, -3)\n"
+#define X32    "%x = input : f32[1,$a,$a,$b]\n"
+#define V8     "%x = input : i8[$a,$b] q(0.05, -3)\n"
+#define V32    "%x = input : f32[$a,$b]\n"
+#define WINDOW "{strides=[$e,$e], pads=[$p,$p,$p,$p], act=relu}"
+#define POOL   "{kernel=[$d,$d], strides=[$e,$e], pads=[$p,$p,$p,$p]}"
+#define WINDOWS                                                                                \
+  {                                                                                            \
+    {8, 4, 8, 3, 1}, {6, 16, 16, 3, 1}, {10, 3, 8, 3, 2}, {8, 16, 8, 1, 1}, {4, 32, 16, 1, 1}, \
+        {5, 8, 4, 5, 1}, {12, 8, 8, 3, 1}, {                                                   \
+      8, 32, 32, 1, 2                                                                          \
+    }                                                                                          \
+  }
+#define CHANNELS                                                                               \
+  {                                                                                            \
+    {8, 8, 0, 3, 1}, {6, 16, 0, 3, 1}, {10, 24, 0, 3, 2}, {7, 4, 0, 5, 1}, {5, 64, 0, 3, 1}, { \
+      12, 20, 0, 3, 1                                                                          \
+    }                                                                                          \
+  }
+#define POOLS                                                                                \
+  {                                                                                          \
+    {8, 8, 0, 3, 2}, {6, 16, 0, 3, 1}, {9, 4, 0, 5, 2}, {5, 64, 0, 5, 5}, { 8, 20, 0, 3, 2 } \
+  }
+#define DENSE                                                                     \
+  {                                                                               \
+    {1, 64, 10}, {1, 16, 32}, {1, 256, 8}, {1, 8, 4}, {4, 32, 12}, { 1, 640, 16 } \
+  }
+#define IMAGES                          \
+  {                                     \
+    {8, 8}, {4, 32}, {6, 16}, { 12, 3 } \
+  }
+#define VECTORS                            \
+  {                                        \
+    {1, 40}, {1, 300}, {8, 16}, { 20, 10 } \
+  }
+
+static const Family families[] = {
+    {"conv_s8",
+     X8 "%w = const : i8[$c,$d,$d,$b] q(0.01, 0) @\n%v = const : i32[$c] q(0.0005, 0) @\n"
+        "%y = Conv(%x, %w, %v) " WINDOW " : i8[1,$f,$f,$c] q(0.1, -128)\n",
+     WINDOWS},
+    {"depthwise_s8",
+     X8 "%w = const : i8[1,$d,$d,$b] q(0.01, 0) @\n%v = const : i32[$b] q(0.0005, 0) @\n"
+        "%y = DepthwiseConv(%x, %w, %v) " WINDOW " : i8[1,$f,$f,$b] q(0.1, -128)\n",
+     CHANNELS},
+    {"fc_s8",
+     V8 "%w = const : i8[$c,$b] q(0.01, 0) @\n%v = const : i32[$c] q(0.0005, 0) @\n"
+        "%y = FullyConnected(%x, %w, %v) : i8[$a,$c] q(0.1, 0)\n",
+     DENSE},
+    {"max_pool_s8", X8 "%y = MaxPool(%x) " POOL " : i8[1,$f,$f,$b] q(0.05, -3)\n", POOLS},
+    {"avg_pool_s8", X8 "%y = AveragePool(%x) " POOL " : i8[1,$f,$f,$b] q(0.05, -3)\n", POOLS},
+    {"mean_s8", X8 "%y = ReduceMean(%x) {axes=[1,2]} : i8[1,1,1,$b] q(0.03, 2)\n", IMAGES},
+    {"add_s8", X8 "%w = const : i8[1,$a,$a,$b] q(0.04, 0) @\n%y = Add(%x, %w) : i8[1,$a,$a,$b] q(0.07, 2)\n",
+     IMAGES},
+    {"mul_s8", X8 "%w = const : i8[1,$a,$a,$b] q(0.04, 0) @\n%y = Mul(%x, %w) : i8[1,$a,$a,$b] q(0.2, 2)\n",
+     IMAGES},
+    {"max_s8",
+     X8 "%w = const : i8[1,$a,$a,$b] q(0.05, -3) @\n%y = Max(%x, %w) : i8[1,$a,$a,$b] q(0.05, -3)\n", IMAGES},
+    {"min_s8",
+     X8 "%w = const : i8[1,$a,$a,$b] q(0.05, -3) @\n%y = Min(%x, %w) : i8[1,$a,$a,$b] q(0.05, -3)\n", IMAGES},
+    {"lut_s8", V8 "%y = Tanh(%x) : i8[$a,$b] q(0.0078125, 0)\n", VECTORS},
+    {"softmax_s8", V8 "%y = Softmax(%x) : i8[$a,$b] q(0.00390625, -128)\n", VECTORS},
+    {"requantize_s8", V8 "%y = Quantize(%x) : i8[$a,$b] q(0.1, 5)\n", VECTORS},
+    {"quantize_f32_s8", V32 "%y = Quantize(%x) : i8[$a,$b] q(0.01, 5)\n", VECTORS},
+    {"dequantize_s8", V8 "%y = Dequantize(%x) : f32[$a,$b]\n", VECTORS},
+    {"copy", X8 "%y = Transpose(%x) {perm=[0,3,1,2]}\n", IMAGES},
+    {"fill", X8 "%y = Pad(%x) {pads=[0,9,9,0,0,9,9,0]}\n", {{2, 8}, {1, 32}, {3, 16}, {2, 3}}},
+    {"conv_f32",
+     X32 "%w = const : f32[$c,$d,$d,$b] @\n%v = const : f32[$c] @\n"
+         "%y = Conv(%x, %w, %v) " WINDOW " : f32[1,$f,$f,$c]\n",
+     WINDOWS},
+    {"depthwise_f32",
+     X32 "%w = const : f32[1,$d,$d,$b] @\n%v = const : f32[$b] @\n"
+         "%y = DepthwiseConv(%x, %w, %v) " WINDOW " : f32[1,$f,$f,$b]\n",
+     CHANNELS},
+    {"fc_f32",
+     V32 "%w = const : f32[$c,$b] @\n%v = const : f32[$c] @\n"
+         "%y = FullyConnected(%x, %w, %v) : f32[$a,$c]\n",
+     DENSE},
+    {"matmul_f32", V32 "%w = input : f32[$b,$c]\n%y = MatMul(%x, %w) : f32[$a,$c]\n", DENSE},
+    {"max_pool_f32", X32 "%y = MaxPool(%x) " POOL " : f32[1,$f,$f,$b]\n", POOLS},
+    {"avg_pool_f32", X32 "%y = AveragePool(%x) " POOL " : f32[1,$f,$f,$b]\n", POOLS},
+    {"mean_f32", X32 "%y = ReduceMean(%x) {axes=[1,2]} : f32[1,1,1,$b]\n", IMAGES},
+    {"affine_f32",
+     X32 "%s = const : f32[$b] @\n%v = const : f32[$b] {$0.5}\n"
+         "%y = BatchNormalization(%x, %s, %s, %s, %v) : f32[1,$a,$a,$b]\n",
+     IMAGES},
+    {"add_f32", X32 "%w = const : f32[1,$a,$a,$b] @\n%y = Add(%x, %w)\n", IMAGES},
+    {"sub_f32", X32 "%w = const : f32[1,$a,$a,$b] @\n%y = Sub(%x, %w)\n", IMAGES},
+    {"mul_f32", X32 "%w = const : f32[1,$a,$a,$b] @\n%y = Mul(%x, %w)\n", IMAGES},
+    {"div_f32", X32 "%w = const : f32[1,$a,$a,$b] @\n%y = Div(%x, %w)\n", IMAGES},
+    {"max_f32", X32 "%w = const : f32[1,$a,$a,$b] @\n%y = Max(%x, %w)\n", IMAGES},
+    {"min_f32", X32 "%w = const : f32[1,$a,$a,$b] @\n%y = Min(%x, %w)\n", IMAGES},
+    {"relu_f32", V32 "%y = Relu(%x)\n", VECTORS},
+    {"clip_f32", V32 "%y = Clip(%x) {lo=-0.25, hi=0.5}\n", VECTORS},
+    {"leaky_relu_f32", V32 "%y = LeakyRelu(%x)\n", VECTORS},
+    {"sigmoid_f32", V32 "%y = Sigmoid(%x)\n", VECTORS},
+    {"tanh_f32", V32 "%y = Tanh(%x)\n", VECTORS},
+    {"softmax_f32", V32 "%y = Softmax(%x)\n", VECTORS},
+};
+enum { N_FAMILIES = (int)(sizeof families / sizeof *families) };
+
+/* -- models from templates -- */
+
+/* Elements for the constant whose type stands at the end of `out`: "... f32[2,3]" or "... i8[4] q(...)". */
+static void put_elements(StrBuf *out, Rng *r) {
+  const char *p = out->s + out->len, *type = NULL;
+  while (!type) type = strncmp(--p, "const : ", 8) == 0 ? p + 8 : NULL;
+  const char *dims = strchr(type, '[');
+  int64_t n = 1;
+  for (p = dims; *p != ']'; p += strcspn(p + 1, ",]") + 1) n *= strtoll(p + 1, NULL, 10);
+  bool floats = *type == 'f';
+  sb_putc(out, '{');
+  for (int64_t i = 0; i < n; i++) {
+    if (i) sb_putc(out, ',');
+    if (floats)
+      sb_float(out, rng_normal(r) * 0.5f);
+    else
+      sb_printf(out, "%d", (int)rng_below(r, 255) - 127);
+  }
+  sb_putc(out, '}');
+}
+
+/* The template with its sizes; values are named %x, or, in the second copy, %x2. */
+static void put_template(StrBuf *out, const char *text, const int *size, bool second, Rng *r) {
+  for (; *text; text++) {
+    if (*text == '@') {
+      put_elements(out, r);
+    } else if (*text == '%') {
+      sb_write(out, text++, 2);
+      if (second) sb_putc(out, '2');
+    } else if (*text != '$') {
+      sb_putc(out, *text);
+    } else if (*++text == 'p') {
+      sb_printf(out, "%d", size[3] / 2);
+    } else if (*text == 'f') {
+      sb_printf(out, "%d", (size[0] + size[3] / 2 * 2 - size[3]) / size[4] + 1);
+    } else if (*text == '0') { /* "{$0.5}": [$b] times 0.5 */
+      for (int i = 0; i < size[1]; i++) sb_puts(out, i ? ",0.5" : "0.5");
+      text += 2;
+    } else {
+      sb_printf(out, "%d", size[*text - 'a']);
+    }
+  }
+}
+
+/* One or, with other sizes beside, two copies of a template, each from its own input %x to its own output %y. */
+static Graph *make_graph(const char *text, const int *size, const int *second) {
+  StrBuf out = {0};
+  Rng r;
+  rng_seed(&r, 3, 0);
+  sb_puts(&out, "graph\n");
+  put_template(&out, text, size, false, &r);
+  if (second) put_template(&out, text, second, true, &r);
+  if (!strstr(text, "output")) sb_puts(&out, second ? "output %y, %y2\n" : "output %y\n");
+  Diag *d = diag_new();
+  Graph *g = graph_parse(sb_str(&out), "template", d);
+  if (!g || !graph_verify(g, d)) {
+    fprintf(stderr, "%s%s", sb_str(&out), diag_text(d));
+    exit(3);
+  }
+  diag_free(d);
+  sb_free(&out);
+  return g;
+}
+
+static Measured measure(const Graph *g, const Target *t) {
+  const char *base = getenv("TMPDIR");
+  StrBuf dir = {0};
+  sb_printf(&dir, "%s/mistify-calibrate-%s", base ? base : "/tmp", t->name);
+  const EmitOptions o = {.name = "m", .out_dir = sb_str(&dir)};
+  Measured m;
+  Diag *d = diag_new();
+  if (!emit_c(g, t, &o, d) || !harness_verify(sb_str(&dir), t, NULL, &m, d)) {
+    diag_print(d, stderr);
+    exit(1);
+  }
+  file_remove_tree(sb_str(&dir));
+  diag_free(d);
+  sb_free(&dir);
+  return m;
+}
+
+/* -- fitting -- */
+
+typedef struct Sample {
+  CallWork work;
+  double instructions;
+} Sample;
+
+/* Minimise sum ((x.work - instructions) / instructions)^2, x >= 0, coordinate by coordinate. */
+static void fit(const Sample *s, int n, double out[WORK_COUNT]) {
+  double x[WORK_COUNT] = {0}, error[MAX_ROWS];
+  for (int i = 0; i < n; i++) error[i] = 1;
+  for (int round = 0; round < 200000; round++) {
+    int f = round % WORK_COUNT;
+    double dot = 0, norm = 0;
+    for (int i = 0; i < n; i++) {
+      double w = s[i].work.v[f] / s[i].instructions;
+      dot += w * error[i];
+      norm += w * w;
+    }
+    if (norm == 0) continue;
+    double step = dot / norm;
+    if (x[f] + step < 0) step = -x[f];
+    x[f] += step;
+    for (int i = 0; i < n; i++) error[i] -= step * s[i].work.v[f] / s[i].instructions;
+  }
+  for (int f = 0; f < WORK_COUNT; f++) out[f] = x[f] < 1e-3 ? 0 : x[f];
+}
+
+static double predict(const double per[WORK_COUNT], const CallWork *w) {
+  double sum = 0;
+  for (int f = 0; f < WORK_COUNT; f++) sum += per[f] * w->v[f];
+  return sum;
+}
+
+typedef struct Table {
+  const Target *target;
+  KernelCost cost[MAX_KERNELS];
+  int n;
+  int32_t base_code, code_per_call, int8_shared, float_shared;
+  double base_instructions;
+  double worst; /* relative error of any fit */
+} Table;
+
+static const KernelCost *known(const Table *t, const char *kernel) {
+  for (int i = 0; i < t->n; i++)
+    if (strcmp(t->cost[i].kernel, kernel) == 0) return &t->cost[i];
+  return NULL;
+}
+
+/* Split a model's calls: work of `kernel`, and instructions and code of the others, which are known. */
+static void split(const Table *t, const Graph *g, const char *kernel, CallWork *work, double *others,
+                  int32_t *code, int *n_calls) {
+  Calls calls;
+  Diag *d = diag_new();
+  calls_init(&calls);
+  if (!graph_lower(g, &calls, d)) {
+    diag_print(d, stderr);
+    exit(3);
+  }
+  *work = (CallWork){{0}};
+  *others = 0;
+  *code = 0;
+  *n_calls = (int)calls.n;
+  for (uint32_t c = 0; c < calls.n; c++) {
+    CallWork w = call_work(g, &calls.v[c]);
+    const char *name = calls.v[c].kernel->name;
+    const KernelCost *k = known(t, name);
+    if (strcmp(name, kernel) == 0) {
+      for (int f = 0; f < WORK_COUNT; f++) work->v[f] += w.v[f];
+    } else if (k) {
+      *others += predict(k->per, &w);
+      *code += k->code;
+    } else {
+      fprintf(stderr, "calibrate_costs: %s needs %s, which comes later\n", kernel, name);
+      exit(3);
+    }
+  }
+  calls_free(&calls);
+  diag_free(d);
+}
+
+/* -- code sizes -- */
+
+static int64_t code_of(const Target *t, const char *text) {
+  static const int size[SIZES] = {8, 8, 8, 3, 1};
+  Graph *g = make_graph(text, size, NULL);
+  Measured m = measure(g, t);
+  graph_free(g);
+  return m.flash_code;
+}
+
+#define FC8(x, y, n) \
+  "%w" n " = const : i8[8,8] q(0.01, 0) @\n%" y " = FullyConnected(%" x ", %w" n ") : i8[1,8] q(0.1, 0)\n"
+#define FC32(x, y, n) "%w" n " = const : f32[8,8] @\n%" y " = FullyConnected(%" x ", %w" n ") : f32[1,8]\n"
+
+static int32_t positive(int64_t v) { return v > 0 ? (int32_t)v : 0; }
+
+static void measure_base(Table *t) {
+  static const int size[SIZES] = {0};
+  Graph *g = make_graph("%x = input : i8[4]\noutput %x\n", size, NULL);
+  Measured m = measure(g, t->target);
+  graph_free(g);
+  t->base_code = (int32_t)m.flash_code;
+  t->base_instructions = (double)m.instructions;
+  const Target *target = t->target;
+  int64_t two = code_of(target, "%a = input : i8[1,8] q(0.05, 0)\n" FC8("a", "b", "1")
+                                    FC8("b", "c", "2") "output %c\n");
+  int64_t four = code_of(target, "%a = input : i8[1,8] q(0.05, 0)\n" FC8("a", "b", "1") FC8("b", "c", "2")
+                                     FC8("c", "d", "3") FC8("d", "e", "4") "output %e\n");
+  t->code_per_call = positive((four - two) / 2);
+}
+
+/* What two kernels of a family share: the sum of their models' code less that of a model with both. */
+static int32_t shared(const Table *t, const char *one, const char *other, const char *both) {
+  int64_t sum = code_of(t->target, one) + code_of(t->target, other);
+  return positive(sum - code_of(t->target, both) - t->base_code);
+}
+
+static void measure_shared(Table *t) {
+#define IN8         "%a = input : i8[1,8] q(0.05, 0)\n"
+#define IN32        "%a = input : f32[1,8]\n"
+#define MUL8(x, y)  "%m = const : i8[1,8] q(0.04, 0) @\n%" y " = Mul(%" x ", %m) : i8[1,8] q(0.2, 2)\n"
+#define MUL32(x, y) "%m = const : f32[1,8] @\n%" y " = Mul(%" x ", %m)\n"
+  t->int8_shared = shared(t, IN8 FC8("a", "b", "1") "output %b\n", IN8 MUL8("a", "b") "output %b\n",
+                          IN8 FC8("a", "b", "1") MUL8("b", "c") "output %c\n");
+  t->float_shared = shared(t, IN32 FC32("a", "b", "1") "output %b\n", IN32 MUL32("a", "b") "output %b\n",
+                           IN32 FC32("a", "b", "1") MUL32("b", "c") "output %c\n");
+}
+
+/* -- one kernel -- */
+
+static void calibrate(Table *t, const Family *f) {
+  Sample s[MAX_ROWS];
+  int n = 0, rows = 0, n_calls;
+  while (rows < MAX_ROWS && f->sizes[rows][0]) rows++;
+  KernelCost cost = {.kernel = f->kernel, .set = "generic"};
+  int64_t code = 0;
+  for (; n < rows; n++) {
+    double others;
+    int32_t others_code;
+    Graph *g = make_graph(f->text, f->sizes[n], f->sizes[(n + 1) % rows]);
+    split(t, g, f->kernel, &s[n].work, &others, &others_code, &n_calls);
+    Measured m = measure(g, t->target);
+    s[n].instructions = (double)m.instructions - t->base_instructions - others;
+    code += m.flash_code - t->base_code - (int64_t)t->code_per_call * n_calls - others_code;
+    graph_free(g);
+  }
+  cost.code = positive(code / n - (strstr(f->kernel, "f32")   ? t->float_shared
+                                   : strstr(f->kernel, "_s8") ? t->int8_shared
+                                                              : 0));
+  fit(s, n, cost.per);
+  double worst = 0;
+  for (int i = 0; i < n; i++)
+    worst = fmax(worst, fabs(predict(cost.per, &s[i].work) / s[i].instructions - 1));
+  t->worst = fmax(t->worst, worst);
+  t->cost[t->n++] = cost;
+  printf("%-10s %-16s code %5d  fit within %4.1f %%:", t->target->name, f->kernel, (int)cost.code,
+         100 * worst);
+  for (int w = 0; w < WORK_COUNT; w++) printf(" %.3g", cost.per[w]);
+  printf("\n");
+}
+
+/* -- the table as C -- */
+
+static const char *ident_of(Arena *a, const char *name) {
+  char *s = arena_strdup(a, name);
+  for (char *p = s; *p; p++)
+    if (*p == '-') *p = '_';
+  return s;
+}
+
+static void print_table(const Table *t, const char *ident, StrBuf *b) {
+  const TargetCosts *old = t->target->costs;
+  sb_printf(b, "/* What kernels cost on %s: written by bench/calibrate_costs.c, not by hand. */\n",
+            t->target->name);
+  sb_puts(b, "#include \"backend/costs.h\"\n\n");
+  sb_printf(b, "extern const TargetCosts costs_%s;\n\n", ident);
+  sb_puts(b, "/* kernel, set, bytes of code, instructions per call, row, output, tap, MAC */\n");
+  sb_puts(b, "static const KernelCost kernels[] = {\n");
+  for (int i = 0; i < t->n; i++) {
+    const KernelCost *k = &t->cost[i];
+    sb_printf(b, "    {\"%s\", \"%s\", %d, {", k->kernel, k->set, (int)k->code);
+    for (int f = 0; f < WORK_COUNT; f++) sb_printf(b, "%s%.4g", f ? ", " : "", k->per[f]);
+    sb_puts(b, "}},\n");
+  }
+  sb_printf(b, "};\n\nconst TargetCosts costs_%s = {\n", ident);
+  sb_printf(b, "    .origin = \"%s %s\",\n", t->target->cc, t->target->cflags);
+  sb_printf(b, "    .pointer = %d,\n    .base_code = %d,\n    .code_per_call = %d,\n", (int)old->pointer,
+            (int)t->base_code, (int)t->code_per_call);
+  sb_printf(b, "    .int8_shared = %d,\n    .float_shared = %d,\n", (int)t->int8_shared,
+            (int)t->float_shared);
+  sb_printf(b, "    .base_instructions = %.0f,\n", t->base_instructions);
+  sb_puts(b, "    .kernels = kernels,\n    .n_kernels = sizeof kernels / sizeof *kernels,\n};\n");
+}
+
+static void write_table(const Table *t) {
+  Arena *a = arena_new();
+  Diag *d = diag_new();
+  const char *ident = ident_of(a, t->target->name);
+  const char *path = arena_printf(a, "backend/targets/%s/%s.c", t->target->name, ident);
+  StrBuf b = {0};
+  print_table(t, ident, &b);
+  if (!file_write(path, sb_str(&b), b.len, d))
+    diag_print(d, stderr);
+  else
+    printf("%s: worst fit %.1f %%\n", path, 100 * t->worst);
+  sb_free(&b);
+  diag_free(d);
+  arena_free(a);
+}
+
+static void calibrate_target(const Target *target) {
+  const char *missing;
+  if (!harness_available(target, &missing)) {
+    printf("%s: skipped, %s is not installed\n", target->name, missing);
+    return;
+  }
+  Table t = {.target = target};
+  measure_base(&t);
+  if (t.base_instructions < 0) {
+    printf("%s: skipped, there is no instruction counter\n", target->name);
+    return;
+  }
+  measure_shared(&t);
+  for (int i = 0; i < N_FAMILIES; i++) calibrate(&t, &families[i]);
+  write_table(&t);
+}
+
+int main(int argc, char **argv) {
+  setvbuf(stdout, NULL, _IOLBF, 0);
+  for (int i = 0; i < n_targets; i++) {
+    bool chosen = argc == 1;
+    for (int k = 1; k < argc; k++) chosen |= strcmp(argv[k], targets[i].name) == 0;
+    if (chosen) calibrate_target(&targets[i]);
+  }
+  return 0;
+}
