@@ -74,6 +74,11 @@ static inline DType ox_type(const OxCall *c, ValId v) { return graph_val(c->g, v
 /* True when an int64 constant holds the sentinel. */
 bool ox_has_batch(const Graph *g, ValId v);
 
+/* -- ops_math.c -- */
+/* Axes of a reduction of input 0: an attribute before opset `input_since`, input 1 from then on; none: all, or
+ * (*nothing), where the node says so, no reduction at all. */
+bool ox_reduce_axes(OxCall *c, int64_t input_since, reduce_mean_attrs *a, bool *nothing);
+
 /* -- ops_*.c -- */
 #define YES(name, import, kind) OxImport ox_import_##import;
 #define NO(name, advice)

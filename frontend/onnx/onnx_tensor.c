@@ -173,16 +173,20 @@ static bool read_dim(OxModel *m, WireBytes body, const char *name, Shape *s) {
   Loc loc = {.file = m->path, .name = name};
   WireField f;
   int64_t value = 0;
+  bool given = false;
   WireBytes param = {NULL, 0};
   while (wire_next(&m->w, &body, &f)) {
-    if (f.id == 1 && wire_is(&m->w, &f, WIRE_VARINT)) value = (int64_t)f.v;
+    if (f.id == 1 && wire_is(&m->w, &f, WIRE_VARINT)) {
+      value = (int64_t)f.v;
+      given = true;
+    }
     if (f.id == 2 && wire_is(&m->w, &f, WIRE_BYTES)) param = f.bytes;
   }
   FAIL_IF(s->rank == MAX_RANK, m->d, &loc, "input has more than %d dimensions", MAX_RANK);
   int axis = s->rank++;
   s->d[axis] = value;
   if (value > 0 && value <= INT32_MAX) return true;
-  FAIL_IF(value != 0, m->d, &loc, "input has dimension %" PRId64, value);
+  FAIL_IF(given, m->d, &loc, "input has dimension %" PRId64 "; want at least 1, or a symbolic batch", value);
   s->d[axis] = DIM_BATCH;
   if (axis == 0) return true;
   diag_error(m->d, &loc,

@@ -107,25 +107,30 @@ bool ox_import_softmax(OxCall *c) {
   return ox_done(c, ox_reshape(c, x, &s, NULL));
 }
 
-/* Axes are an attribute before opset 18, an input from then on; none: all (or, if it says so, nothing). */
-bool ox_import_reduce_mean(OxCall *c) {
-  ValId x = ox_in(c, 0);
-  TRY(x != NO_VAL);
+bool ox_reduce_axes(OxCall *c, int64_t input_since, reduce_mean_attrs *a, bool *nothing) {
   Ints axes = {0};
-  if (c->m->opset >= 18 && ox_has(c, 1))
+  *nothing = false;
+  if (c->m->opset >= input_since && ox_has(c, 1))
     TRY(ox_const_ints(c, 1, false, &axes));
   else
     ox_ints(c, "axes", &axes);
-  if (axes.n == 0 && ox_int(c, "noop_with_empty_axes", 0) != 0) return ox_done(c, x);
-  int32_t rank = ox_shape(c, x).rank, axis;
+  int32_t rank = ox_shape(c, c->in[0]).rank, axis;
   bool reduced[MAX_RANK] = {false};
   for (int32_t i = 0; i < axes.n; i++) {
     TRY(ox_axis(c, axes.v[i], rank, &axis));
     reduced[axis] = true;
   }
-  reduce_mean_attrs a = {.keepdims = ox_int(c, "keepdims", 1) != 0};
+  *a = (reduce_mean_attrs){.keepdims = ox_int(c, "keepdims", 1) != 0};
   for (int32_t i = 0; i < rank; i++)
-    if (axes.n == 0 || reduced[i]) a.axes.v[a.axes.n++] = i;
-  if (a.axes.n == 0) return ox_done(c, x);
-  return ox_done(c, ox_node(c, OP_reduce_mean, &a, &x, 1, NULL));
+    if (axes.n == 0 || reduced[i]) a->axes.v[a->axes.n++] = i;
+  *nothing = a->axes.n == 0 || (axes.n == 0 && ox_int(c, "noop_with_empty_axes", 0) != 0);
+  return !c->failed;
+}
+
+bool ox_import_reduce_mean(OxCall *c) {
+  ValId x = ox_in(c, 0);
+  reduce_mean_attrs a;
+  bool nothing;
+  TRY(x != NO_VAL && ox_reduce_axes(c, 18, &a, &nothing));
+  return ox_done(c, nothing ? x : ox_node(c, OP_reduce_mean, &a, &x, 1, NULL));
 }

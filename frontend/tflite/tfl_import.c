@@ -187,6 +187,28 @@ static bool collect(Tfl *m, TflNode *n, const FileOp *op) {
   return ok;
 }
 
+/* One report per operator that is not supported, at its first node. */
+static bool report_unsupported(Import *im, uint32_t at, const Loc *loc) {
+  const FileOp *op = &im->op[at];
+  Diag *d = im->m.d;
+  uint32_t more = 0;
+  bool full = diag_count(d) >= DIAG_MAX; /* the report is full: no need to search */
+  for (uint32_t i = 0; !full && i < im->ops.n; i++) {
+    const FileOp *other = &im->op[i];
+    bool same =
+        other->code == op->code && (!op->custom || (other->custom && strcmp(op->custom, other->custom) == 0));
+    if (i == at || !same || !op_needed(im, other)) continue;
+    if (i < at) return false;
+    more++;
+  }
+  char also[64] = "";
+  if (more) snprintf(also, sizeof also, ", here and at %u more node%s", more, more > 1 ? "s" : "");
+  diag_error(d, loc, "operator %s (code %" PRId32 ") is not supported%s", op->custom ? op->custom : loc->op,
+             op->code, also);
+  if (op->builtin && op->builtin->advice[0]) diag_hint(d, "%s", op->builtin->advice);
+  return false;
+}
+
 static bool import_operator(Import *im, uint32_t i) {
   Tfl *m = &im->m;
   const FileOp *op = &im->op[i];
@@ -194,12 +216,7 @@ static bool import_operator(Import *im, uint32_t i) {
   TflTensor *named = tfl_tensor(m, fb_vec_i32(&op->out, 0), &(Loc){.file = m->path});
   n.loc = (Loc){.file = m->path, .node = (int)i, .name = named ? named->name : "", .op = "unknown"};
   if (op->builtin) n.loc.op = op->builtin->name;
-  if (!op->builtin || !op->builtin->import) {
-    diag_error(m->d, &n.loc, "operator %s (code %" PRId32 ") is not supported",
-               op->custom ? op->custom : n.loc.op, op->code);
-    if (op->builtin && op->builtin->advice[0]) diag_hint(m->d, "%s", op->builtin->advice);
-    return false;
-  }
+  if (!op->builtin || !op->builtin->import) return report_unsupported(im, i, &n.loc);
   TRY(collect(m, &n, op));
   TRY(op->builtin->import(&n));
   return !m->fb.what || corrupt(im);
