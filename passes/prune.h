@@ -26,7 +26,8 @@ typedef struct PruneOptions {
   PruneLimits limits;
   PruneBy by;
   uint32_t steps;     /* every group keeps a multiple of this, or all */
-  double min_share;   /* every group keeps at least this share, and at least 4 units */
+  double min_share;   /* every group keeps at least this share */
+  uint32_t least;     /* and at least so many units */
   bool uniform;       /* the same share of every group (a control experiment) */
   uint32_t images;    /* Taylor: training images */
   DType precision;    /* in which CostModel counts: DT_I8 or DT_F32 */
