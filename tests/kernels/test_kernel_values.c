@@ -50,15 +50,15 @@ START_TEST(fixed_point_helpers)
 }
 END_TEST
 
-/* exp and 1 / (1 + x) to about 2^-26, over their whole ranges. */
+/* exp and 1 / (1 + x) to about 2^-21 (the polynomial has degree 4), over their whole ranges. */
 START_TEST(fixed_point_functions)
 {
   for (int64_t x = INT32_MIN; x <= 0; x += 99991) {
     double got = mf_exp_negative((int32_t)x, 5) / 2147483648.0, want = exp((double)x / 67108864.0);
-    ck_assert_msg(fabs(got - want) < 1e-8, "exp(%g) is %.12g, want %.12g", (double)x / 67108864.0, got, want);
+    ck_assert_msg(fabs(got - want) < 3e-7, "exp(%g) is %.12g, want %.12g", (double)x / 67108864.0, got, want);
     got = mf_exp_negative((int32_t)x, 4) / 2147483648.0;
     want = exp((double)x / 134217728.0);
-    ck_assert_msg(fabs(got - want) < 1e-8, "exp(%g) is %.12g, want %.12g", (double)x / 134217728.0, got,
+    ck_assert_msg(fabs(got - want) < 3e-7, "exp(%g) is %.12g, want %.12g", (double)x / 134217728.0, got,
                   want);
   }
   for (int64_t x = 0; x <= INT32_MAX; x += 99991) {
