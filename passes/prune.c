@@ -17,7 +17,7 @@ PassFn pass_prune;
 
 void prune_options_default(PruneOptions *o) {
   *o = (PruneOptions){
-      .by = PRUNE_TAYLOR, .steps = 1, .min_share = 0.1, .least = 4, .images = 1024, .precision = DT_I8};
+      .by = PRUNE_TAYLOR, .steps = 1, .min_share = 0.1, .least = 4, .images = 512, .precision = DT_I8};
 }
 
 static bool parse_by(const char *text, PruneBy *out, Diag *d) {

@@ -49,9 +49,8 @@ typedef struct PrunePlan {
 void prune_plan_free(PrunePlan *p);
 
 /* -- prune_score.c -- */
-/* Scores of the units [n_units] double, >= 0: Taylor importance (Molchanov et al. 2019, arXiv:1906.10771) on
- * ctx->data, L2 or L1 norms of the weights that make a unit (BatchNormalization counted in), or random numbers
- * of ctx->seed. NULL: reported. The caller drops the blob. */
+/* Scores of the units [n_units] double, >= 0: Taylor importance on ctx->data, L2 or L1 norms of the weights that
+ * make a unit (BatchNormalization counted in), or random numbers of ctx->seed. NULL: reported. The caller drops the blob. */
 Blob *prune_importance(const Channels *c, const PruneOptions *o, const PassCtx *ctx, Diag *d);
 
 /* -- prune_plan.c -- */

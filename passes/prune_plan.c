@@ -1,7 +1,7 @@
 /* Planning a pruning: greedy removal of what matters least for what it saves.
  *
- *   importance of a chunk (the next `steps` units of a group, least important first; each group's scores have
- *   norm 1) / saving of the chunk in the binding resource (the one that exceeds its limit most)
+ *   importance of a chunk (the next `steps` units of a group, least important first)
+ *   / saving of the chunk in the binding resource (the one that exceeds its limit most)
  *
  * Savings come from the estimates of prune_size.c. Flash, RAM and cycles are asked of the CostModel whenever the
  * estimate has moved by 5 %, and once it says that all limits hold; estimates are then corrected to what was
@@ -33,7 +33,7 @@ typedef struct Planner {
   Diag *d;
   Arena *arena;
   Sizer *sizer;
-  double *score;           /* [n_units], each group's norm 1 */
+  const double *score;     /* [n_units] */
   uint32_t *order;         /* [n_units], group after group: units in order of removal */
   uint32_t *gone;          /* [n_groups] units removed, from the front of the group's order */
   uint32_t *floor;         /* [n_groups] units that stay at least */
@@ -320,18 +320,6 @@ static bool plan_widths(Planner *p, bool *met) {
 
 /* ---- setting up */
 
-static void normalise_scores(Planner *p, const Blob *importance) {
-  const double *raw = blob_data(importance);
-  p->score = arena_array(p->arena, p->c->n_units, sizeof *p->score);
-  for (uint32_t g = 0; g < p->c->n_groups; g++) {
-    const ChanGroup *gr = &p->c->groups[g];
-    double sum = 0;
-    for (uint32_t u = gr->first; u < gr->first + gr->n; u++) sum += raw[u] * raw[u];
-    double k = sum > 0 ? 1 / sqrt(sum) : 0;
-    for (uint32_t u = gr->first; u < gr->first + gr->n; u++) p->score[u] = raw[u] * k;
-  }
-}
-
 typedef struct Ranked {
   uint32_t unit;
   bool stays; /* in the looser plan */
@@ -399,7 +387,7 @@ static bool planner_begin(Planner *p, const Blob *importance, const PrunePlan *s
   p->sizer = sizer_new(p->c, p->o->precision);
   p->gone = arena_array(p->arena, n, sizeof *p->gone);
   p->floor = arena_array(p->arena, n, sizeof *p->floor);
-  normalise_scores(p, importance);
+  p->score = blob_data(importance);
   order_units(p, start);
   set_floors(p);
   p->now = sizer_sizes(p->sizer);

@@ -1,12 +1,15 @@
 /* Importance of units: how much the loss would change if one went.
  *
- *   taylor  sum over training images of (sum over positions of activation * gradient)^2, first-order estimate
- *           of the squared change of the loss (Molchanov et al. 2019, arXiv:1906.10771), taken where a layer's
- *           output has passed its BatchNormalization, summed over all layers that make the unit
- *   l2, l1  norm of the weights that make the unit, times the BatchNormalization factor behind them
- *           (Li et al. 2017, arXiv:1608.08710)
+ *   taylor  root mean square over training images of (sum over positions of activation * gradient), a first-order
+ *           estimate of the change of the loss (Molchanov et al. 2019, arXiv:1906.10771), taken where a layer's
+ *           output has passed its BatchNormalization; comparable between layers as it stands
+ *   l2, l1  norm of a channel's weights times the BatchNormalization factor behind them (Li et al. 2017,
+ *           arXiv:1608.08710); sizes of weights mean nothing between layers, so each layer's norms have norm 1
  *   random  uniform in (0, 1): a control
  *
+ * A unit's score is the sum over the layers that make it: a channel of a residual trunk is worth what all its
+ * layers put into it. On ResNet-20 at 0.75 of its MACs, unretrained, this kept 85.7 % (statistics
+ * re-estimated; layers normalised 84.9 %, the same share everywhere 75.1 %, l2 65.3 %).
  * A unit that no layer makes (a channel of zero padding alone) has score 0.
  */
 #include "passes/prune.h"
@@ -50,7 +53,7 @@ static bool scores_taylor(const Channels *c, const PruneOptions *o, const PassCt
   for (uint32_t i = 0; ok && i < c->n_layers; i++) {
     for (uint32_t k = 0; k < c->layers[i].channels; k++) {
       uint32_t u = c->unit[at[i]][k];
-      if (u != CHAN_FIXED) score[u] += importance[at[i]][k];
+      if (u != CHAN_FIXED) score[u] += sqrt(importance[at[i]][k] / (double)o->images);
     }
   }
   arena_free(a);
@@ -89,14 +92,17 @@ static void scores_norm(const Channels *c, int p, double *score) {
     const Node *n = &g->nodes[c->layers[i].node];
     if (!val_is_const(g, n->in[1])) continue;
     ValId scored = scored_value(g, n, uses);
+    double *norm = arena_array(a, c->layers[i].channels, sizeof *norm), sum = 0;
     for (uint32_t k = 0; k < c->layers[i].channels; k++) {
+      double w = weight_power(g, n, k, p);
+      norm[k] = (p == 2 ? sqrt(w) : w) * bn_factor(g, n->out[0], scored, k);
+      sum += norm[k] * norm[k];
+    }
+    for (uint32_t k = 0; sum > 0 && k < c->layers[i].channels; k++) {
       uint32_t u = c->unit[n->out[0]][k];
-      if (u == CHAN_FIXED) continue;
-      double f = bn_factor(g, n->out[0], scored, k);
-      score[u] += weight_power(g, n, k, p) * (p == 2 ? f * f : f);
+      if (u != CHAN_FIXED) score[u] += norm[k] / sqrt(sum);
     }
   }
-  for (uint32_t u = 0; p == 2 && u < c->n_units; u++) score[u] = sqrt(score[u]);
   arena_free(a);
 }
 
