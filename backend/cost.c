@@ -32,6 +32,7 @@ static int64_t params_bytes(const ParamsDesc *desc, int32_t pointer) {
 }
 
 static bool is_float(const KernelDef *k) { return strstr(k->name, "f32") != NULL; }
+static bool is_int8(const KernelDef *k) { return !is_float(k) && strstr(k->name, "_s8"); }
 
 /* Constants of the calls (equal ones once) and params. */
 static int64_t constant_bytes(const Graph *g, const Calls *calls, const TargetCosts *t) {
@@ -48,28 +49,29 @@ static int64_t constant_bytes(const Graph *g, const Calls *calls, const TargetCo
 
 static int64_t code_bytes(const Calls *calls, const TargetCosts *t) {
   int64_t sum = t->base_code + (int64_t)t->code_per_call * calls->n;
-  bool floats = false;
+  bool floats = false, int8s = false;
   for (uint32_t c = 0; c < calls->n; c++) {
     const KernelDef *k = calls->v[c].kernel;
     bool seen = false;
     for (uint32_t b = 0; b < c && !seen; b++) seen = calls->v[b].kernel == k;
     if (!seen) sum += cost_of(t, k)->code;
     floats |= is_float(k);
+    int8s |= is_int8(k);
   }
-  return sum + (floats ? t->float_code : 0);
+  return sum + (floats ? t->float_shared : 0) + (int8s ? t->int8_shared : 0);
 }
 
 static double instructions(const Graph *g, const KernelCall *k, const TargetCosts *t) {
   CallWork w = call_work(g, k);
   const KernelCost *cost = cost_of(t, k->kernel);
   double sum = 0;
-  for (int f = 0; f < WORK_COUNT; f++) sum += w.v[f] * (double)cost->per[f];
+  for (int f = 0; f < WORK_COUNT; f++) sum += w.v[f] * cost->per[f];
   return sum;
 }
 
 static bool cost_bound(const Graph *g, const Target *t, Calls *calls, Arena *a, Cost *out, Diag *d) {
   MemoryPlan plan;
-  double cycles = 0;
+  double cycles = t->costs->base_instructions;
   TRY(graph_lower(g, calls, d));
   TRY(select_kernels(t, calls, d));
   TRY(plan_memory(g, calls, a, &plan, d));

@@ -30,15 +30,18 @@ typedef struct KernelCost {
   const char *kernel, *set;
   int32_t
       code; /* bytes of code and tables that the kernel adds to a program of its family (int8, or float32) */
-  float per[WORK_COUNT];
+  double per[WORK_COUNT];
 } KernelCost;
 
 typedef struct TargetCosts {
   const char *origin;    /* compiler and emulator that the figures come from */
   int32_t pointer;       /* bytes */
   int32_t base_code;     /* bytes of code of a model without layers */
-  int32_t float_code;    /* bytes that the first float kernel adds: the compiler's float routines */
   int32_t code_per_call; /* bytes of NAME_run per kernel call */
+  int32_t int8_shared,
+      float_shared; /* bytes that the first int8, the first float32 kernel brings for all: helpers, the
+                                      * compiler's run time */
+  double base_instructions; /* of an inference without layers */
   const KernelCost *kernels;
   int n_kernels;
 } TargetCosts;

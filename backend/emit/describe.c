@@ -10,7 +10,7 @@ void print_cmake(const Emit *e, StrBuf *out) {
   sb_printf(out, "add_library(%s STATIC model.c)\n", n);
   sb_printf(out, "target_include_directories(%s PUBLIC ${CMAKE_CURRENT_SOURCE_DIR})\n", n);
   sb_printf(out, "set_target_properties(%s PROPERTIES C_STANDARD 99)\n", n);
-  sb_printf(out, "target_compile_options(%s PRIVATE -O2 -ffp-contract=off)\n", n);
+  sb_printf(out, "target_compile_options(%s PRIVATE %s)\n", n, e->target->cflags);
   sb_printf(
       out, "find_library(%s_MATH m)\nif(%s_MATH)\n  target_link_libraries(%s PUBLIC ${%s_MATH})\nendif()\n\n",
       n, n, n, n);

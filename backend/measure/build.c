@@ -115,8 +115,6 @@ bool build_objects(Work *w) {
   const char *selftest = path_join(w->arena, w->dir, "selftest.c");
   TRY(compile(w, path_join(w->arena, w->dir, "model.c"), "model.o", NULL));
   TRY(compile(w, selftest, "selftest.o", NULL));
-  TRY(compile(w, selftest, "minimal.o", "-DSELFTEST_MINIMAL"));
-  TRY(compile(w, selftest, "empty.o", "-DSELFTEST_EMPTY"));
   if (!w->bare) return true;
   return compile(w, "start.c", "start.o", NULL) && compile(w, "bare.c", "bare.o", NULL);
 }
@@ -130,7 +128,7 @@ static bool link_program(Work *w, const char *main_object, const char *script, c
   args_add(&a, main_object);
   args_add(&a, "model.o");
   if (w->bare) {
-    args_words(&a, w->arena, "start.o bare.o -nostartfiles -L. -T");
+    args_words(&a, w->arena, "start.o bare.o --specs=nano.specs -nostartfiles -L. -T");
     args_add(&a, script);
     args_add(&a,
              "-Wl,--start-group,-lc,-lnosys,--end-group"); /* newlib; its system calls fail if ever made */
@@ -208,7 +206,9 @@ static bool read_sizes(Work *w, const char *program, Sizes *out) {
 
 bool build_measure(Work *w, int64_t arena, Measured *out) {
   Sizes with, without;
-  const char *script = w->bare ? "mps2.ld" : NULL;
+  const char *script = w->bare ? "mps2.ld" : NULL, *selftest = path_join(w->arena, w->dir, "selftest.c");
+  TRY(compile(w, selftest, "minimal.o", "-DSELFTEST_MINIMAL"));
+  TRY(compile(w, selftest, "empty.o", "-DSELFTEST_EMPTY"));
   TRY(link_program(w, "minimal.o", script, "minimal"));
   TRY(link_program(w, "empty.o", script, "empty"));
   TRY(read_sizes(w, "minimal", &with));
