@@ -18,7 +18,7 @@
 #include "ir/base/mem.h"
 #include "ir/eval.h"
 
-enum { FOLD_MAX_BYTES = 1 << 30 };
+enum { FOLD_MAX_BYTES = 1 << 28 };
 
 typedef struct OpRow {
   const char *name, *advice;
@@ -166,7 +166,8 @@ static ValId keep_const(OxModel *m, const char *name, DType t, const Shape *s, B
 
 static bool small_enough(const OxCall *c) {
   for (uint32_t v = 1; v < c->g->n_vals; v++)
-    OX_FAIL_IF(val_bytes(c->g, v) > FOLD_MAX_BYTES, c, "folding constants here would take more than 1 GB");
+    OX_FAIL_IF(val_bytes(c->g, v) > (size_t)FOLD_MAX_BYTES, c,
+               "folding constants here would take more than %d bytes", (int)FOLD_MAX_BYTES);
   return true;
 }
 
