@@ -1,0 +1,116 @@
+/* The cost model: work counted exactly, constants and RAM as emission has them, and estimates of code and instructions
+ * near what the linker and the emulator say, on nets that no table was calibrated with.
+ */
+#include <math.h>
+#include <stdlib.h>
+
+#include "backend/costs.h"
+#include "frontend/tflite/tflite.h"
+#include "tests/backend/emitted.h"
+#include "tests/support.h"
+
+Suite *suite_cost(void);
+
+static CallWork work_of(const char *text) {
+  Graph *g = graph_of(text);
+  Calls calls;
+  Diag *d = diag_new();
+  calls_init(&calls);
+  ck_assert_msg(graph_lower(g, &calls, d), "%s", diag_text(d));
+  ck_assert_uint_eq(calls.n, 1);
+  CallWork w = call_work(g, &calls.v[0]);
+  calls_free(&calls);
+  diag_free(d);
+  graph_free(g);
+  return w;
+}
+
+/* A 3x3 window over 4x4 with padding 1: of 4 * 3 taps along an axis, 2 fall outside. */
+START_TEST(border_taps_are_not_counted)
+{
+  CallWork w = work_of("%x = input : f32[1,4,4,2] %w = const : f32[5,3,3,2] @f32:90 "
+                       "%y = Conv(%x, %w) {pads=[1,1,1,1]} output %y");
+  ck_assert(w.v[WORK_call] == 1 && w.v[WORK_row] == 16 && w.v[WORK_out] == 80);
+  ck_assert_msg(w.v[WORK_mac] == 10 * 10 * 2 * 5, "got %g MACs", w.v[WORK_mac]);
+  w = work_of("%x = input : f32[1,4,4,2] %w = const : f32[5,3,3,2] @f32:90 %y = Conv(%x, %w) output %y");
+  ck_assert_msg(w.v[WORK_mac] == 4 * 9 * 2 * 5, "got %g MACs", w.v[WORK_mac]);
+  w = work_of("%x = input : f32[1,4,4,3] %y = MaxPool(%x) {kernel=[2,2], strides=[2,2]} output %y");
+  ck_assert(w.v[WORK_out] == 12 && w.v[WORK_mac] == 48);
+}
+END_TEST
+
+START_TEST(batches_count_each_item)
+{
+  static const char one[] = "%x = input : f32[1,3,3,2] %y = AveragePool(%x) {kernel=[2,2]} output %y";
+  static const char four[] = "%x = input : f32[4,3,3,2] %y = AveragePool(%x) {kernel=[2,2]} output %y";
+  CallWork a = work_of(one), b = work_of(four);
+  for (int f = 0; f < WORK_COUNT; f++) ck_assert(b.v[f] == 4 * a.v[f]);
+}
+END_TEST
+
+/* -- against the linker and the emulator -- */
+
+static void near(const char *what, const char *net, const char *target, int64_t estimate, int64_t got,
+                 double share, int64_t bytes) {
+  int64_t off = llabs(estimate - got), may = (int64_t)((double)got * share) + bytes;
+  ck_assert_msg(off <= may, "%s of %s on %s: estimated %lld, measured %lld", what, net, target,
+                (long long)estimate, (long long)got);
+}
+
+static void check(const Graph *g, const char *net, const char *target) {
+  const Target *t = target_find(target);
+  const char *dir = emit_to_tmp(g, target, net);
+  Diag *d = diag_new();
+  Measured m;
+  Cost c;
+  ck_assert_msg(backend_cost(g, t, &c, d), "%s", diag_text(d));
+  ck_assert_msg(harness_verify(dir, t, NULL, &m, d), "%s", diag_text(d));
+  near("constants", net, target, c.flash_weights, m.flash_weights, 0.005,
+       700); /* params may vanish by inlining */
+  near("flash", net, target, c.flash, m.flash, 0.05, 1024);
+  near("instructions", net, target, c.cycles, m.instructions, 0.25, 0);
+  ck_assert_int_eq(c.ram - t->costs->pointer, m.ram_arena);
+  diag_free(d);
+}
+
+static const char *const bare[] = {"cortex-m4", "cortex-m0"};
+
+START_TEST(small_nets)
+{
+  const char *target = bare[_i];
+  if (!have_target(__FILE__, target)) return;
+  Graph *g = graph_of(small_int8_net);
+  check(g, "small_int8", target);
+  graph_free(g);
+  g = graph_of(small_float_net);
+  check(g, "small_float", target);
+  graph_free(g);
+}
+END_TEST
+
+START_TEST(real_nets)
+{
+  static const char *const models[] = {"resnet8_int8", "kws_dscnn_int8", "ad01_int8", "hello_world_int8"};
+  const char *model = models[_i / 2], *target = bare[_i % 2];
+  char rel[200], path[700];
+  snprintf(rel, sizeof rel, "data/models/tflite/%s.tflite", model);
+  if (!test_shared_path(path, sizeof path, rel) || !have_target(__FILE__, target)) return;
+  Diag *d = diag_new();
+  Graph *g = tflite_import(path, d);
+  ck_assert_msg(g != NULL, "%s", diag_text(d));
+  check(g, model, target);
+  graph_free(g);
+  diag_free(d);
+}
+END_TEST
+
+Suite *suite_cost(void) {
+  Suite *s = suite_create("cost");
+  TCase *t = tcase_create("cost");
+  tcase_add_test(t, border_taps_are_not_counted);
+  tcase_add_test(t, batches_count_each_item);
+  tcase_add_loop_test(t, small_nets, 0, 2);
+  tcase_add_loop_test(t, real_nets, 0, 8);
+  suite_add_tcase(s, t);
+  return s;
+}
