@@ -298,7 +298,7 @@ static bool train_target(Run *r, int at) {
   w->o->start = "";
   for (int k = at - 1; k >= 0; k--) {
     const Work *p = &r->w[r->order[k]];
-    if (!p->pruned || p->o->why || !p->trained.bytes || !contains(r, &p->plan, &w->plan)) continue;
+    if (!p->pruned || !p->trained.bytes || !contains(r, &p->plan, &w->plan)) continue;
     from = &p->trained;
     from_plan = &p->plan;
     w->o->start = p->t->name;

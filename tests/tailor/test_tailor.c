@@ -1,0 +1,339 @@
+/* Tailoring on a small residual net and made data, with a device of the test's own: limits are met, targets share, a
+ * second run repeats nothing, and an edit of anything repeats exactly the kinds of steps that depend on it.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "ir/base/fingerprint.h"
+#include "ir/base/mem.h"
+#include "ir/base/rng.h"
+#include "passes/tailor/measure.h"
+#include "passes/tailor/tailor.h"
+#include "tests/passes/nets.h"
+#include "tests/support.h"
+
+Suite *suite_tailor(void);
+
+enum { TARGETS = 2, SIDE = 8, CLASSES = 5 };
+
+/* ---- Data: a coloured quarter tells the class */
+
+static void write_split(const char *dir, const char *name, int n, uint64_t seed, SplitSpec *out, Arena *a) {
+  Diag *d = diag_new();
+  Shape xs = shape_of(4, (int64_t)n, (int64_t)SIDE, (int64_t)SIDE, (int64_t)3), ys = shape_of(1, (int64_t)n);
+  Tensor x = tensor_new(DT_U8, &xs), y = tensor_new(DT_I64, &ys);
+  Rng rng;
+  rng_seed(&rng, seed, 0);
+  uint8_t *p = x.data;
+  for (int i = 0; i < n; i++) {
+    int64_t label = rng_below(&rng, CLASSES);
+    ((int64_t *)y.data)[i] = label;
+    for (int k = 0; k < SIDE * SIDE * 3; k++, p++) {
+      int row = k / (SIDE * 3), channel = k % 3;
+      bool lit = label < 3 ? channel == label : (row < SIDE / 2) == (label == 3);
+      *p = (uint8_t)((lit ? 150 : 50) + (int)rng_below(&rng, 60));
+    }
+  }
+  *out = (SplitSpec){.kind = "npy",
+                     .x = arena_printf(a, "%s/%s_x.npy", dir, name),
+                     .y = arena_printf(a, "%s/%s_y.npy", dir, name)};
+  ck_assert_msg(npy_write(out->x, &x, d) && npy_write(out->y, &y, d), "%s", diag_text(d));
+  tensor_free(&x);
+  tensor_free(&y);
+  diag_free(d);
+}
+
+/* ---- A device: sizes are counted, nothing is compiled */
+
+static bool fake_cost(const void *ctx, const Graph *g, DType precision, Cost *out, Diag *d) {
+  (void)ctx, (void)precision, (void)d;
+  *out = (Cost){.macs = graph_macs(g), .params = graph_params(g), .ram = 1000};
+  out->flash = out->flash_weights = out->params;
+  out->cycles = 2 * out->macs;
+  return true;
+}
+
+static bool fake_deploy(const StepCall *c, Artifact *out, int *n_out, Diag *d) {
+  Graph *g = artifact_graph(&c->in[0], d);
+  TRY(g);
+  StrBuf b = {0};
+  measure_put_int(&b, "flash", graph_params(g));
+  measure_put_int(&b, "ram", 1000);
+  out[0] = artifact_from_bytes(ART_FILES, "files", 5);
+  out[1] = measure_artifact(&b);
+  *n_out = 2;
+  graph_free(g);
+  return true;
+}
+
+static bool fake_proof(const StepCall *c, Artifact *out, int *n_out, Diag *d) {
+  const Split *test = NULL;
+  TRY(tailor_test_data(c->env, &test, d));
+  StrBuf b = {0};
+  measure_put_int(&b, "n", test->n);
+  measure_put_int(&b, "correct", test->n);
+  out[(*n_out)++] = measure_artifact(&b);
+  return true;
+}
+
+static const char *const backend_src[] = {"backend/", NULL};
+static const StepKind deploy = {.name = "deploy", .sources = backend_src, .names = true, .run = fake_deploy};
+static const StepKind proof = {.name = "proof", .sources = backend_src, .run = fake_proof};
+
+/* ---- A run */
+
+typedef struct Fixture {
+  Arena *a;
+  Diag *d;
+  Graph *model;
+  DataSpec spec;
+  Cache *cache;
+  SourcePrint *prints;
+  CostModel cost[TARGETS];
+  TailorTarget target[TARGETS];
+  Hash data_identity, test_identity;
+  uint64_t seed;
+  StrBuf ran; /* " slot:kind" of each step that was not in the cache */
+  int steps;
+} Fixture;
+
+static void record(void *ctx, const StepLog *log) {
+  Fixture *f = ctx;
+  f->steps++;
+  if (!log->hit) sb_printf(&f->ran, " %s:%s", log->slot, log->kind);
+}
+
+static void open_fixture(Fixture *f) {
+  *f = (Fixture){.a = arena_new(), .d = diag_new(), .seed = 1};
+  const char *dir = test_tmp_dir();
+  write_split(dir, "train", 256, 1, &f->spec.train, f->a);
+  write_split(dir, "val", 128, 2, &f->spec.val, f->a);
+  write_split(dir, "test", 128, 3, &f->spec.test, f->a);
+  f->spec.normalize = (Normalize){.n = 1, .scale = {1 / 128.0f}, .offset = {-1}};
+  f->spec.classes = CLASSES;
+  f->model = net_residual(1, 7);
+  f->cache = cache_open(arena_printf(f->a, "%s/cache", dir), NULL, f->d);
+  ck_assert_msg(f->cache != NULL, "%s", diag_text(f->d));
+  f->prints = arena_dup(f->a, source_prints, source_prints_count * sizeof *source_prints);
+  f->data_identity = hash_bytes("data", 4);
+  f->test_identity = hash_bytes("test", 4);
+  int64_t macs = graph_macs(f->model);
+  const char *names[TARGETS] = {"loose", "tight"};
+  for (int i = 0; i < TARGETS; i++) {
+    f->cost[i] = (CostModel){.cost = fake_cost, .key = hash_bytes(names[i], 5)};
+    f->target[i] = (TailorTarget){.name = names[i], .precision = DT_I8, .cost = &f->cost[i], .params = "p"};
+    f->target[i].limits.macs = macs * (i == 0 ? 6 : 3) / 10;
+    f->target[i].limits.flash = graph_params(f->model); /* never binding, but the linker is asked */
+  }
+}
+
+static void close_fixture(Fixture *f) {
+  cache_close(f->cache);
+  graph_free(f->model);
+  diag_free(f->d);
+  sb_free(&f->ran);
+  arena_free(f->a);
+}
+
+static void run(Fixture *f, TailorResult *res) {
+  TailorData data = {.spec = &f->spec};
+  StepEnv env = {.cache = f->cache,
+                 .prints = f->prints,
+                 .n_prints = source_prints_count,
+                 .abi = "test",
+                 .record = record,
+                 .record_ctx = f};
+  Host host = {.threads = 2};
+  TailorJob job = {.model = f->model,
+                   .data = &data,
+                   .data_identity = f->data_identity,
+                   .test_identity = f->test_identity,
+                   .may_prune = true,
+                   .may_retrain = true,
+                   .prune_params = "by=taylor,least=2,images=64",
+                   .finish_int8 = "bnfuse,fuse,fold,quantize{images=64}",
+                   .finish_float = "bnfuse,fuse,fold",
+                   .seed = f->seed,
+                   .targets = f->target,
+                   .n_targets = TARGETS,
+                   .deploy = &deploy,
+                   .proof = &proof,
+                   .env = &data,
+                   .steps = &env,
+                   .host = &host};
+  train_options_default(&job.retrain);
+  job.retrain.epochs = 0;
+  job.retrain.images = 512;
+  job.retrain.batch = 32;
+  job.retrain.lr = 0.05f;
+  sb_clear(&f->ran);
+  f->steps = 0;
+  bool ok = tailor_run(&job, res, f->d);
+  tailor_data_close(&data);
+  ck_assert_msg(ok, "%s", diag_text(f->d));
+}
+
+static void run_and_drop(Fixture *f) {
+  TailorResult res;
+  run(f, &res);
+  tailor_result_free(&res);
+}
+
+START_TEST(test_limits_and_sharing)
+{
+  Fixture f;
+  TailorResult res;
+  open_fixture(&f);
+  run(&f, &res);
+  for (int i = 0; i < TARGETS; i++) {
+    const TailorOutcome *o = &res.v[i];
+    ck_assert_msg(o->met && o->delivered, "%s: %s", o->target->name, o->why);
+    ck_assert_msg(o->cost.macs <= o->target->limits.macs, "%s: %lld MACs", o->target->name,
+                  (long long)o->cost.macs);
+    ck_assert_uint_eq(o->proof.tailored.n, 128);
+    ck_assert_msg(o->val_final > 0.5, "%s: accuracy %g on a task that is easy", o->target->name,
+                  o->val_final);
+  }
+  ck_assert_str_eq(res.v[0].start, "");
+  ck_assert_str_eq(res.v[1].start, "loose");
+  tailor_result_free(&res);
+  run_and_drop(&f);
+  ck_assert_msg(f.ran.len == 0 && f.steps > 10, "a second run repeated%s", sb_str(&f.ran));
+  close_fixture(&f);
+}
+END_TEST
+
+START_TEST(test_unreachable)
+{
+  Fixture f;
+  TailorResult res;
+  open_fixture(&f);
+  f.target[1].limits = (TailorLimits){.flash = 10};
+  run(&f, &res);
+  ck_assert(res.v[0].met && res.v[0].delivered);
+  ck_assert(!res.v[1].met && !res.v[1].delivered);
+  ck_assert_msg(strstr(res.v[1].why, "flash") && strstr(res.v[1].why, "smallest that can be had"), "%s",
+                res.v[1].why);
+  tailor_result_free(&res);
+
+  f.target[1].limits = (TailorLimits){.min_accuracy = 1.01};
+  run(&f, &res);
+  ck_assert(!res.v[1].met && res.v[1].delivered);
+  ck_assert_msg(strstr(res.v[1].why, "floor 101.00 %") != NULL, "%s", res.v[1].why);
+  tailor_result_free(&res);
+  close_fixture(&f);
+}
+END_TEST
+
+START_TEST(test_early_test_split)
+{
+  Fixture f;
+  open_fixture(&f);
+  TailorData data = {.spec = &f.spec};
+  const Split *test = NULL;
+  ck_assert(!tailor_test_data(&data, &test, f.d));
+  ck_assert_msg(strstr(diag_text(f.d), "before searching was over") != NULL, "%s", diag_text(f.d));
+  close_fixture(&f);
+}
+END_TEST
+
+/* ---- What an edit repeats */
+
+static void edit_source(Fixture *f, const char *path) {
+  for (size_t i = 0; i < source_prints_count; i++) {
+    if (strcmp(f->prints[i].path, path) != 0) continue;
+    f->prints[i].hash = "edited";
+    return;
+  }
+  ck_abort_msg("no source %s", path);
+}
+
+/* Is every step that ran of a kind in `want` (" plan finish "), and did each kind of it run? */
+static void expect(const Fixture *f, const char *edit, const char *want) {
+  const char *ran = sb_str(&f->ran);
+  for (const char *p = ran; (p = strchr(p, ':')) != NULL;) {
+    size_t n = strcspn(++p, " ");
+    char kind[40];
+    snprintf(kind, sizeof kind, " %.*s ", (int)n, p);
+    ck_assert_msg(strstr(want, kind) != NULL, "%s edited: ran%s; want only%s", edit, ran, want);
+  }
+  for (const char *p = want + strspn(want, " "); *p; p += strspn(p, " ")) {
+    size_t n = strcspn(p, " ");
+    char kind[40];
+    snprintf(kind, sizeof kind, ":%.*s", (int)n, p);
+    ck_assert_msg(strstr(ran, kind) != NULL, "%s edited: ran%s; want%s", edit, ran, want);
+    p += n;
+  }
+}
+
+START_TEST(test_source_edits)
+{
+  /* An edit that leaves results as they are stops there: what follows is found by content. */
+  static const struct {
+    const char *path, *want;
+  } cases[] = {{"passes/layout.c", " prepare "},
+               {"passes/prune_score.c", " importance "},
+               {"passes/prune_plan.c", " plan "},
+               {"passes/prune_apply.c", " prune retrain "},
+               {"passes/bnfuse.c", " plan finish "},
+               {"passes/calibrate.c", " finish "},
+               {"passes/fold.c", " prepare plan finish "},
+               {"backend/cost.c", " plan deploy proof "},
+               {"runtime/engine/train.c", " importance retrain finish score test "},
+               {"ir/graph.c", " prepare importance plan prune retrain finish score test "}};
+  Fixture f;
+  open_fixture(&f);
+  run_and_drop(&f);
+  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    memcpy(f.prints, source_prints, source_prints_count * sizeof *source_prints);
+    edit_source(&f, cases[i].path);
+    run_and_drop(&f);
+    expect(&f, cases[i].path, cases[i].want);
+  }
+  close_fixture(&f);
+}
+END_TEST
+
+START_TEST(test_other_edits)
+{
+  Fixture f;
+  open_fixture(&f);
+  run_and_drop(&f);
+
+  f.data_identity = hash_bytes("other", 5);
+  run_and_drop(&f);
+  expect(&f, "training data", " importance retrain finish score ");
+
+  f.test_identity = hash_bytes("other", 5);
+  run_and_drop(&f);
+  expect(&f, "test data", " test proof ");
+
+  f.cost[1].key = hash_bytes("board", 5);
+  run_and_drop(&f);
+  expect(&f, "board", " plan deploy proof ");
+  ck_assert_msg(strstr(sb_str(&f.ran), "loose:") == NULL, "another target's board: ran%s", sb_str(&f.ran));
+
+  f.target[1].limits.macs = f.target[1].limits.macs * 9 / 10;
+  run_and_drop(&f);
+  expect(&f, "limit", " plan prune retrain finish score deploy test proof ");
+  ck_assert_msg(strstr(sb_str(&f.ran), "loose:") == NULL, "another target's limit: ran%s", sb_str(&f.ran));
+
+  graph_free(f.model);
+  f.model = net_residual(1, 8);
+  run_and_drop(&f);
+  expect(&f, "model", " prepare importance plan prune retrain finish score deploy test proof ");
+  close_fixture(&f);
+}
+END_TEST
+
+Suite *suite_tailor(void) {
+  Suite *s = suite_create("tailor");
+  TCase *t = tcase_create("tailor");
+  tcase_add_test(t, test_limits_and_sharing);
+  tcase_add_test(t, test_unreachable);
+  tcase_add_test(t, test_early_test_split);
+  tcase_add_test(t, test_source_edits);
+  tcase_add_test(t, test_other_edits);
+  suite_add_tcase(s, t);
+  return s;
+}
