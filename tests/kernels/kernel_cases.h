@@ -6,6 +6,12 @@
 #include "ir/base/rng.h"
 #include "ir/lower.h"
 
+/* As ck_assert_msg, for loops: Check writes each of its assertions to a file, this one only a failure. */
+#define WANT(cond, ...)                     \
+  do {                                      \
+    if (!(cond)) ck_abort_msg(__VA_ARGS__); \
+  } while (0)
+
 typedef struct CaseTensor {
   int32_t rows, row; /* rows of `row` bytes each */
   char *data;        /* where the view's base points */

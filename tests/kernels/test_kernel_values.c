@@ -38,10 +38,10 @@ START_TEST(fixed_point_helpers)
   rng_seed(&r, 7, 0);
   for (int i = 0; i < 20000; i++) {
     int32_t a = any_int32(&r), b = any_int32(&r), e = (int32_t)rng_below(&r, 32);
-    ck_assert_msg(mf_mul_high(a, b) == mul_high_by_division(a, b), "mul_high(%d, %d) is %d, want %d", (int)a,
-                  (int)b, (int)mf_mul_high(a, b), (int)mul_high_by_division(a, b));
-    ck_assert_msg(mf_shift_round(a, e) == shift_by_rounding(a, e), "shift_round(%d, %d) is %d, want %d",
-                  (int)a, (int)e, (int)mf_shift_round(a, e), (int)shift_by_rounding(a, e));
+    WANT(mf_mul_high(a, b) == mul_high_by_division(a, b), "mul_high(%d, %d) is %d, want %d", (int)a, (int)b,
+         (int)mf_mul_high(a, b), (int)mul_high_by_division(a, b));
+    WANT(mf_shift_round(a, e) == shift_by_rounding(a, e), "shift_round(%d, %d) is %d, want %d", (int)a,
+         (int)e, (int)mf_shift_round(a, e), (int)shift_by_rounding(a, e));
   }
   ck_assert_int_eq(mf_shift_left_sat(3, 30), INT32_MAX);
   ck_assert_int_eq(mf_shift_left_sat(-3, 30), INT32_MIN);
@@ -55,16 +55,14 @@ START_TEST(fixed_point_functions)
 {
   for (int64_t x = INT32_MIN; x <= 0; x += 99991) {
     double got = mf_exp_negative((int32_t)x, 5) / 2147483648.0, want = exp((double)x / 67108864.0);
-    ck_assert_msg(fabs(got - want) < 3e-7, "exp(%g) is %.12g, want %.12g", (double)x / 67108864.0, got, want);
+    WANT(fabs(got - want) < 3e-7, "exp(%g) is %.12g, want %.12g", (double)x / 67108864.0, got, want);
     got = mf_exp_negative((int32_t)x, 4) / 2147483648.0;
     want = exp((double)x / 134217728.0);
-    ck_assert_msg(fabs(got - want) < 3e-7, "exp(%g) is %.12g, want %.12g", (double)x / 134217728.0, got,
-                  want);
+    WANT(fabs(got - want) < 3e-7, "exp(%g) is %.12g, want %.12g", (double)x / 134217728.0, got, want);
   }
   for (int64_t x = 0; x <= INT32_MAX; x += 99991) {
     double got = mf_reciprocal_q0((int32_t)x) / 2147483648.0, want = 1 / (1 + (double)x / 2147483648.0);
-    ck_assert_msg(fabs(got - want) < 2e-8, "1 / (1 + %g) is %.12g, want %.12g", (double)x / 2147483648.0, got,
-                  want);
+    WANT(fabs(got - want) < 2e-8, "1 / (1 + %g) is %.12g, want %.12g", (double)x / 2147483648.0, got, want);
   }
 }
 END_TEST
@@ -131,6 +129,21 @@ static double tap_f32(const KernelCase *c, int32_t x, int32_t ky, int32_t kx, in
   return (double)((const float *)(const void *)c->in[0].data)[x];
 }
 
+/* Largest element of the window of output (y, x, o); -inf when no tap lies in the image. */
+static double window_max(const KernelCase *c, const int32_t pos[3], TapFn *f) {
+  const mf_window *g = c->params;
+  double most = -INFINITY;
+  for (int32_t ky = 0; ky < g->k_h; ky++) {
+    for (int32_t kx = 0; kx < g->k_w; kx++) {
+      int32_t iy = at(pos[0], g->stride_h, g->pad_top, ky, g->dil_h, g->in_h);
+      int32_t ix = at(pos[1], g->stride_w, g->pad_left, kx, g->dil_w, g->in_w);
+      if (iy < 0 || ix < 0) continue;
+      most = fmax(most, f(c, (iy * g->in_w + ix) * g->in_c + pos[2], ky, kx, 0, pos[2]));
+    }
+  }
+  return most;
+}
+
 /* What output element (y, x, o) must be. */
 typedef double WantFn(const KernelCase *c, const int32_t pos[3]);
 
@@ -165,6 +178,16 @@ static double want_avg_pool_f32(const KernelCase *c, const int32_t pos[3]) {
   return fmin(fmax(sum / count, (double)p->lo), (double)p->hi);
 }
 
+static double want_max_pool_s8(const KernelCase *c, const int32_t pos[3]) {
+  const mf_pool_s8 *p = c->params;
+  return fmin(fmax(window_max(c, pos, tap_s8), p->lo), p->hi);
+}
+
+static double want_max_pool_f32(const KernelCase *c, const int32_t pos[3]) {
+  const mf_pool_f32 *p = c->params;
+  return fmin(fmax(window_max(c, pos, tap_f32), (double)p->lo), (double)p->hi);
+}
+
 static const struct {
   const char *kernel;
   WantFn *want;
@@ -173,6 +196,7 @@ static const struct {
     {"conv_s8", want_conv_s8, false},         {"depthwise_s8", want_conv_s8, false},
     {"conv_f32", want_conv_f32, true},        {"depthwise_f32", want_conv_f32, true},
     {"avg_pool_s8", want_avg_pool_s8, false}, {"avg_pool_f32", want_avg_pool_f32, true},
+    {"max_pool_s8", want_max_pool_s8, false}, {"max_pool_f32", want_max_pool_f32, true},
 };
 
 static char *run_whole(const KernelCase *c, Arena *a) {
@@ -185,8 +209,8 @@ static char *run_whole(const KernelCase *c, Arena *a) {
 static void assert_near(const KernelCase *c, int32_t i, bool f32, const char *out, double want) {
   double got = f32 ? (double)((const float *)(const void *)out)[i] : (double)((const int8_t *)out)[i];
   double slack = f32 ? 2e-5 * (1 + fabs(want)) : 0;
-  ck_assert_msg(fabs(got - want) <= slack, "%s (%s): element %d is %.9g, want %.9g", c->kernel->name, c->text,
-                (int)i, got, want);
+  WANT(fabs(got - want) <= slack, "%s (%s): element %d is %.9g, want %.9g", c->kernel->name, c->text, (int)i,
+       got, want);
 }
 
 START_TEST(windows_by_definition)
@@ -257,8 +281,8 @@ START_TEST(softmax_s8_near_real)
       double sum = 0;
       for (int32_t k = 0; k < p->n; k++) sum += exp((x[i / p->n * p->n + k] - x[i]) * step);
       double want = fmin(256 / sum - 128, 127);
-      ck_assert_msg(fabs(out[i] - want) <= 1.01, "softmax_s8 (%s): element %d is %d, want about %g", c.text,
-                    (int)i, out[i], want);
+      WANT(fabs(out[i] - want) <= 1.01, "softmax_s8 (%s): element %d is %d, want about %g", c.text, (int)i,
+           out[i], want);
     }
     arena_free(a);
   }
@@ -277,8 +301,8 @@ START_TEST(quantize_rounds_as_roundf)
     kernel_find_generic("quantize_f32_s8")->fn(&p, &in, &out, 0, 1, NULL);
     for (int i = 0; i < N; i++) {
       float want = isnan(x[i]) ? -128 : fminf(fmaxf(roundf(x[i]) + (float)p.zero, -128), 127);
-      ck_assert_msg(y[i] == (int)want, "%.9g with zero %d: got %d, want %d", (double)x[i], (int)p.zero, y[i],
-                    (int)want);
+      WANT(y[i] == (int)want, "%.9g with zero %d: got %d, want %d", (double)x[i], (int)p.zero, y[i],
+           (int)want);
     }
   }
 }
