@@ -6,8 +6,20 @@
 
 #include <stddef.h>
 
+static void loop_depthwise(const ConvShape *q, const float *x, const float *w, const float *bias, float lo,
+                           float hi, bool add, float *y) {
+  for (int64_t c0 = 0; c0 < q->c; c0 += RUN)
+    depthwise_range(q, x, w, bias, lo, hi, add, y, c0, c0 + RUN < q->c ? c0 + RUN : q->c);
+}
+
+static void loop_depthwise_weights(const ConvShape *q, const float *x, const float *dy, float *acc) {
+  depthwise_weights_range(q, x, dy, acc, 0, q->c);
+}
+
 const EngineKernels engine_kernels_portable = {
     .name = "portable",
+    .depthwise = loop_depthwise,
+    .depthwise_weights = loop_depthwise_weights,
     .column_sums = loop_column_sums,
     .column_squares = loop_column_squares,
     .affine = loop_affine,

@@ -91,6 +91,9 @@ struct Session {
 static inline int shard_count(int n) { return n < SHARDS ? n : SHARDS; }
 static inline int shard_begin(int n, int k) { return (int)((int64_t)n * k / shard_count(n)); }
 
+/* Most examples that a shard of up to n can have. */
+static inline int shard_most(int n) { return (n + SHARDS - 1) / SHARDS; }
+
 /* -- classify.c: facts of each value and node -- */
 bool session_classify(Session *s, Diag *d);
 /* -- schedule.c: plans of the operators, tasks, buffers -- */

@@ -65,6 +65,15 @@ static const Case cases[] = {
      "%1 = input : f32[N,4,5,3]\n%2" W("[1,3,3,3]") "%3" W(
          "[3]") "%4 = DepthwiseConv(%1, %2, %3) {pads=[1,1,1,1]}\noutput %4",
      false, 0, 0},
+    {OP_depthwise_conv, "3x3, 19 channels, stride 2, relu6",
+     "%1 = input : f32[N,6,7,19]\n%2" W("[1,3,3,19]") "%3" W(
+         "[19]") "%4 = DepthwiseConv(%1, %2, %3) {strides=[2,2], pads=[0,1,1,1], act=relu6}\noutput %4",
+     false, 2e-4f, 0.02f},
+    {OP_depthwise_conv, "3x3, 8 channels, after and before others",
+     "%1 = input : f32[N,4,4,8]\n%2" W(
+         "[1,3,3,8]") "%3 = DepthwiseConv(%1, %2) {pads=[1,1,1,1]}\n%4 = Add(%1, %3)\n%5 = DepthwiseConv(%4, "
+                      "%2) {pads=[1,1,1,1]}\n%6 = Add(%5, %4)\noutput %6",
+     false, 1e-3f, 0},
     {OP_depthwise_conv, "5x2, stride, multiplier 2, relu",
      "%1 = input : f32[N,7,5,2]\n%2" W("[1,5,2,4]") "%3" W(
          "[4]") "%4 = DepthwiseConv(%1, %2, %3) {strides=[2,1], pads=[2,0,2,1], act=relu}\noutput %4",

@@ -24,8 +24,9 @@ bool plan_conv(OpPlan *p, Diag *d) {
   if (p->s->vals[p->n->in[1]].batched || !p->s->vals[p->n->in[0]].batched)
     return plan_fail(p, d, "the engine wants a batched input and weights that are the same for all examples");
   ConvGeometry q = conv_geometry(p->s->g, p->n);
-  p->scratch =
-      direct(p->s, &q) ? conv_direct_scratch(&q, p->s->opt.training) : conv_gemm_scratch(&q, p->st->act);
+  p->scratch = direct(p->s, &q)
+                   ? conv_direct_scratch(&q, p->st->act, shard_most(p->s->opt.batch), p->s->opt.training)
+                   : conv_gemm_scratch(&q, p->st->act);
   return true;
 }
 

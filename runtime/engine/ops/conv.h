@@ -17,7 +17,8 @@ void conv_gemm_forward(const OpCall *c, const ConvGeometry *q);
 void conv_gemm_backward(const OpCall *c, const ConvGeometry *q);
 
 /* ops/conv_direct.c: one group, no dilation, where the session has kernels for it. */
-int64_t conv_direct_scratch(const ConvGeometry *q, bool training);
+/* images: most in a tile. */
+int64_t conv_direct_scratch(const ConvGeometry *q, Act act, int64_t images, bool training);
 void conv_direct_forward(const OpCall *c, const ConvGeometry *q);
 void conv_direct_backward(const OpCall *c, const ConvGeometry *q);
 

@@ -27,53 +27,53 @@ static int64_t block_count(const Block *b) {
   return n;
 }
 
-/* Strided place of the first element of inner run r. */
-static int64_t block_at(const Block *b, int64_t r) {
+/* The two innermost axes are walked by loops, the others by number. */
+typedef struct Plane {
+  int64_t rows, cols, row, col, planes;
+} Plane;
+
+static Plane plane_of(const Block *b) {
+  Plane p = {1, 1, 0, 1, 1};
+  if (b->rank > 0) p.cols = b->dims[b->rank - 1], p.col = b->stride[b->rank - 1];
+  if (b->rank > 1) p.rows = b->dims[b->rank - 2], p.row = b->stride[b->rank - 2];
+  for (int i = 0; i < b->rank - 2; i++) p.planes *= b->dims[i];
+  return p;
+}
+
+/* Strided place of plane number k. */
+static int64_t plane_at(const Block *b, int64_t k) {
   int64_t at = b->start;
-  for (int i = b->rank - 2; i >= 0; i--) {
-    at += r % b->dims[i] * b->stride[i];
-    r /= b->dims[i];
+  for (int i = b->rank - 3; i >= 0; i--) {
+    at += k % b->dims[i] * b->stride[i];
+    k /= b->dims[i];
   }
   return at;
 }
 
-typedef enum Move { READ, WRITE, ADD_READ, ADD_WRITE } Move;
-
-/* READ: dense = strided; WRITE: strided = dense; ADD_*: += instead. */
-static void block_move(const Block *b, Move how, float *restrict dense, float *restrict strided) {
-  int64_t n = b->rank ? b->dims[b->rank - 1] : 1, step = b->rank ? b->stride[b->rank - 1] : 1;
-  int64_t runs = n ? block_count(b) / n : 0;
-  for (int64_t r = 0; r < runs; r++, dense += n) {
-    float *restrict s = strided + block_at(b, r);
-    switch (how) {
-    case READ:
-      if (step == 1)
-        vec_copy(dense, s, n);
+/* dense (+)= strided */
+static void block_read(const Block *b, bool add, float *restrict dense, const float *restrict strided) {
+  Plane p = plane_of(b);
+  for (int64_t k = 0; k < p.planes; k++)
+    for (int64_t r = 0; r < p.rows; r++, dense += p.cols) {
+      const float *restrict s = strided + plane_at(b, k) + r * p.row;
+      if (p.col == 1)
+        vec_put(dense, s, p.cols, add);
       else
-        for (int64_t i = 0; i < n; i++) dense[i] = s[i * step];
-      break;
-    case WRITE:
-      if (step == 1)
-        vec_copy(s, dense, n);
-      else
-        for (int64_t i = 0; i < n; i++) s[i * step] = dense[i];
-      break;
-    case ADD_READ:
-      for (int64_t i = 0; i < n; i++) dense[i] += s[i * step];
-      break;
-    case ADD_WRITE:
-      for (int64_t i = 0; i < n; i++) s[i * step] += dense[i];
-      break;
+        for (int64_t i = 0; i < p.cols; i++) dense[i] = (add ? dense[i] : 0) + s[i * p.col];
     }
-  }
 }
 
-/* Sources are only read in these moves; block_move is one function for both directions. */
-static void block_read(const Block *b, bool add, float *dense, const float *strided) {
-  block_move(b, add ? ADD_READ : READ, dense, (float *)(uintptr_t)strided);
-}
-static void block_write(const Block *b, bool add, const float *dense, float *strided) {
-  block_move(b, add ? ADD_WRITE : WRITE, (float *)(uintptr_t)dense, strided);
+/* strided (+)= dense */
+static void block_write(const Block *b, bool add, const float *restrict dense, float *restrict strided) {
+  Plane p = plane_of(b);
+  for (int64_t k = 0; k < p.planes; k++)
+    for (int64_t r = 0; r < p.rows; r++, dense += p.cols) {
+      float *restrict s = strided + plane_at(b, k) + r * p.row;
+      if (p.col == 1)
+        vec_put(s, dense, p.cols, add);
+      else
+        for (int64_t i = 0; i < p.cols; i++) s[i * p.col] = (add ? s[i * p.col] : 0) + dense[i];
+    }
 }
 
 static int first_axis(const OpCall *c) { return out_val(c)->batched ? 1 : 0; }

@@ -34,6 +34,12 @@ typedef struct EngineKernels {
   void (*conv_weights)(const ConvShape *q, const float *x, const float *dy, float *acc);
   /* Both NULL where matrix products of im2col are to be used. */
 
+  /* y (+)= depthwise convolution, then limits: c == o, run = kw * c. w: [kh][kw][c]; bias: [c] or NULL. */
+  void (*depthwise)(const ConvShape *q, const float *x, const float *w, const float *bias, float lo, float hi,
+                    bool add, float *y);
+  /* acc [kh][kw][c] += sum over pixels of x tap * dy [oh * ow][c]. */
+  void (*depthwise_weights)(const ConvShape *q, const float *x, const float *dy, float *acc);
+
   /* sum[c] = column sums; m2[c] = sums of (x - mean)^2. */
   void (*column_sums)(const float *x, int64_t n, int64_t c, float *sum);
   void (*column_squares)(const float *x, const float *mean, int64_t n, int64_t c, float *m2);

@@ -175,10 +175,70 @@ static void conv_weights_v3(const ConvShape *q, const float *x, const float *dy,
   }
 }
 
+/* -- depthwise 3x3: 8 channels at a time, their nine weights (or sums) in registers -- */
+
+#define EACH_TAP(X) X(0, 0) X(0, 1) X(0, 2) X(1, 0) X(1, 1) X(1, 2) X(2, 0) X(2, 1) X(2, 2)
+
+static bool is_3x3(const ConvShape *q) { return q->kh == 3 && q->run == 3 * q->c && q->dh == 1; }
+
+#define DW_LOAD(a, b) __m256 w##a##b = _mm256_loadu_ps(w + (3 * a + b) * q->c);
+#define DW_TAP(a, b)  s = _mm256_fmadd_ps(_mm256_loadu_ps(p + a * line + b * q->c), w##a##b, s);
+
+static void depthwise_8(const ConvShape *q, const float *x, const float *w, const float *bias, float lo,
+                        float hi, bool add, float *y) {
+  __m256 start = bias ? _mm256_loadu_ps(bias) : _mm256_setzero_ps(), low = _mm256_set1_ps(lo),
+         high = _mm256_set1_ps(hi);
+  int64_t line = q->wp * q->c;
+  EACH_TAP(DW_LOAD)
+  for (int64_t oy = 0; oy < q->oh; oy++) {
+    const float *p = x + oy * q->sh * line;
+    for (int64_t ox = 0; ox < q->ow; ox++, p += q->sw * q->c, y += q->c) {
+      __m256 s = start;
+      EACH_TAP(DW_TAP)
+      s = _mm256_min_ps(_mm256_max_ps(s, low), high);
+      _mm256_storeu_ps(y, add ? _mm256_add_ps(_mm256_loadu_ps(y), s) : s);
+    }
+  }
+}
+
+static void depthwise_v3(const ConvShape *q, const float *x, const float *w, const float *bias, float lo,
+                         float hi, bool add, float *y) {
+  int64_t c = 0;
+  for (; is_3x3(q) && c + 8 <= q->c; c += 8)
+    depthwise_8(q, x + c, w + c, bias ? bias + c : NULL, lo, hi, add, y + c);
+  for (; c < q->c; c += RUN)
+    depthwise_range(q, x, w, bias, lo, hi, add, y, c, c + RUN < q->c ? c + RUN : q->c);
+}
+
+#define DW_SUM(a, b)  __m256 s##a##b = _mm256_loadu_ps(acc + (3 * a + b) * q->c);
+#define DW_ADD(a, b)  s##a##b = _mm256_fmadd_ps(_mm256_loadu_ps(p + a * line + b * q->c), g, s##a##b);
+#define DW_KEEP(a, b) _mm256_storeu_ps(acc + (3 * a + b) * q->c, s##a##b);
+
+static void depthwise_weights_8(const ConvShape *q, const float *x, const float *dy, float *acc) {
+  int64_t line = q->wp * q->c;
+  EACH_TAP(DW_SUM)
+  for (int64_t oy = 0; oy < q->oh; oy++) {
+    const float *p = x + oy * q->sh * line;
+    for (int64_t ox = 0; ox < q->ow; ox++, p += q->sw * q->c, dy += q->c) {
+      __m256 g = _mm256_loadu_ps(dy);
+      EACH_TAP(DW_ADD)
+    }
+  }
+  EACH_TAP(DW_KEEP)
+}
+
+static void depthwise_weights_v3(const ConvShape *q, const float *x, const float *dy, float *acc) {
+  int64_t c = 0;
+  for (; is_3x3(q) && c + 8 <= q->c; c += 8) depthwise_weights_8(q, x + c, dy + c, acc + c);
+  if (c < q->c) depthwise_weights_range(q, x, dy, acc, c, q->c);
+}
+
 static const EngineKernels v3 = {
     .name = "x86-64-v3",
     .conv = conv_v3,
     .conv_weights = conv_weights_v3,
+    .depthwise = depthwise_v3,
+    .depthwise_weights = depthwise_weights_v3,
     .column_sums = loop_column_sums,
     .column_squares = loop_column_squares,
     .affine = loop_affine,

@@ -155,4 +155,44 @@ static void loop_mask(const float *restrict y, const float *restrict dy, float l
     for (int64_t i = 0; i < n; i++) dx[i] = inside(y[i], dy[i], lo, hi);
 }
 
+/* -- depthwise convolution over a padded image, channels [c0, c1), at most RUN of them -- */
+
+static const float *pixel_at(const ConvShape *q, const float *x, int64_t oy, int64_t ox) {
+  return x + (oy * q->sh * q->wp + ox * q->sw) * q->c;
+}
+
+/* out[i] = bias + sum over taps, in tap order. x, w and bias begin at channel c0. */
+static void depthwise_sum(const ConvShape *q, const float *restrict x, const float *restrict w,
+                          const float *restrict bias, int64_t n, float *restrict out) {
+  for (int64_t i = 0; i < n; i++) out[i] = bias ? bias[i] : 0;
+  for (int64_t ky = 0; ky < q->kh; ky++)
+    for (int64_t t = 0; t < q->run; t += q->c) {
+      const float *restrict v = x + ky * q->dh * q->wp * q->c + t, *restrict f = w + ky * q->run + t;
+      for (int64_t i = 0; i < n; i++) out[i] = MULADD(v[i], f[i], out[i]);
+    }
+}
+
+static void depthwise_range(const ConvShape *q, const float *x, const float *w, const float *bias, float lo,
+                            float hi, bool add, float *y, int64_t c0, int64_t c1) {
+  float out[RUN];
+  for (int64_t oy = 0; oy < q->oh; oy++)
+    for (int64_t ox = 0; ox < q->ow; ox++) {
+      float *restrict dst = y + (oy * q->ow + ox) * q->c + c0;
+      depthwise_sum(q, pixel_at(q, x, oy, ox) + c0, w + c0, bias ? bias + c0 : bias, c1 - c0, out);
+      for (int64_t i = 0; i < c1 - c0; i++) dst[i] = (add ? dst[i] : 0) + limit(out[i], lo, hi);
+    }
+}
+
+static void depthwise_weights_range(const ConvShape *q, const float *x, const float *dy, float *acc,
+                                    int64_t c0, int64_t c1) {
+  for (int64_t oy = 0; oy < q->oh; oy++)
+    for (int64_t ky = 0; ky < q->kh; ky++)
+      for (int64_t t = 0; t < q->run; t += q->c) {
+        const float *v = pixel_at(q, x, oy, 0) + ky * q->dh * q->wp * q->c + t, *g = dy + oy * q->ow * q->c;
+        float *restrict sum = acc + ky * q->run + t;
+        for (int64_t ox = 0; ox < q->ow; ox++, v += q->sw * q->c, g += q->c)
+          for (int64_t i = c0; i < c1; i++) sum[i] = MULADD(v[i], g[i], sum[i]);
+      }
+}
+
 #endif
