@@ -50,7 +50,7 @@ static bool parse_options(const char *params, const PassCtx *ctx, DistillOptions
   double flip = ctx->data->spec.flip, crop = ctx->data->spec.crop, seed = (double)ctx->seed,
          warmup = (double)t->warmup, momentum = (double)t->momentum, bn = 4096;
   TRY(parse_amount(params, ctx->data, t, d));
-  TRY(number(params, "lr", 0, 100, &lr, d));
+  TRY(number(params, "lr", 1e-12, 100, &lr, d));
   TRY(number(params, "batch", 1, 65536, &batch, d));
   TRY(number(params, "temperature", 0.01, 1000, &temperature, d));
   TRY(number(params, "mix", 0, 1, &mix, d));

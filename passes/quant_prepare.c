@@ -1,8 +1,11 @@
-/* Before quantization: the input as the device delivers it, and BatchNormalization that nothing absorbed.
+/* Before quantization: the input as the device delivers it, and operators that have a better int8 form.
  *
  *   u8 input -> Dequantize -> ...     becomes   f32 input -> ...      (its codes are remembered)
  *   BatchNormalization [N,H,W,C]      becomes   DepthwiseConv 1x1, weights k = scale / sqrt(var + eps),
  *                                               bias - mean * k: per-channel int8 weights hold k exactly
+ *
+ *   AveragePool of the whole image    becomes   ReduceMean: its output has a scale of its own, where the pool's
+ *                                               has that of an input whose range is a few times as wide
  *
  * Bytes as codes: where the data are bytes and normalised by one scale and one offset, x = s * b + o, and o / s is
  * an integer, then the int8 input's code is the byte itself (int8) or the byte less 128 (uint8).
@@ -116,6 +119,31 @@ static bool bn_convert(Rewrite *r, const Node *n, Diag *d) {
   return y != NO_VAL;
 }
 
+/* ---- AveragePool */
+
+static bool pools_image(const Graph *g, const Node *n) {
+  if (n->op != OP_average_pool) return false;
+  const average_pool_attrs *a = CATTRS(n, average_pool);
+  const Shape *s = &graph_val(g, n->in[0])->shape;
+  for (int i = 0; i < 4; i++)
+    if (a->pads.v[i]) return false;
+  return a->kernel.v[0] == s->d[1] && a->kernel.v[1] == s->d[2] && a->act == ACT_NONE;
+}
+
+static bool pool_convert(Rewrite *r, const Node *n, Diag *d) {
+  reduce_mean_attrs a = {.axes = {2, {1, 2}}, .keepdims = 1};
+  ValId y = graph_node1(r->to, OP_reduce_mean, &a, rewrite_val(r, n->in[0]),
+                        graph_val(r->from, n->out[0])->name, &n->loc, d);
+  r->map[n->out[0]] = y;
+  return y != NO_VAL;
+}
+
+static bool prepare_node(Rewrite *r, const Node *n, Diag *d) {
+  if (bn_convertible(r->from, n)) return bn_convert(r, n, d);
+  if (pools_image(r->from, n)) return pool_convert(r, n, d);
+  return rewrite_copy(r, n, d);
+}
+
 Graph *quant_prepare(const Graph *g, const Dataset *given, Dataset *ds, InputCodes *codes, Diag *d) {
   *ds = *given;
   codes_of_data(ds, codes);
@@ -128,7 +156,7 @@ Graph *quant_prepare(const Graph *g, const Dataset *given, Dataset *ds, InputCod
     if (raw && n->op == OP_dequantize && n->in[0] == g->inputs[0])
       r.map[n->out[0]] = r.map[n->in[0]];
     else
-      ok = bn_convertible(g, n) ? bn_convert(&r, n, d) : rewrite_copy(&r, n, d);
+      ok = prepare_node(&r, n, d);
   }
   return rewrite_end(&r, ok, d);
 }

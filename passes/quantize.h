@@ -54,7 +54,7 @@ typedef struct InputCodes {
 } InputCodes;
 
 /* A float graph made ready: a raw input (u8 or i8 behind Dequantize, as `input_raw` leaves it) becomes f32, and
- * BatchNormalization that was not fused becomes a 1x1 DepthwiseConv. *ds gets ctx's dataset, with the
+ * BatchNormalization that was not fused becomes a 1x1 DepthwiseConv, an AveragePool of everything a ReduceMean. *ds gets ctx's dataset, with the
  * normalisation that gives the new input its real values. NULL: reported. */
 Graph *quant_prepare(const Graph *g, const Dataset *given, Dataset *ds, InputCodes *codes, Diag *d);
 

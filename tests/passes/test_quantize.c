@@ -9,6 +9,7 @@
 #include "ir/base/mem.h"
 #include "ir/base/rng.h"
 #include "ir/eval.h"
+#include "passes/input_raw.h"
 #include "passes/pass.h"
 #include "passes/quantize.h"
 #include "tests/passes/nets.h"
@@ -275,6 +276,119 @@ START_TEST(test_bytes_are_codes)
 }
 END_TEST
 
+/* A first layer of every kind behind affine operators: with bytes as input the same function, and again in int8. */
+typedef struct RawCase {
+  DType t;
+  Normalize nz;
+  int pad;        /* of the first layer */
+  bool depthwise; /* the first layer */
+  bool chain;     /* Mul, Sub and Div by constants before it */
+  OpKind second;  /* operator expected behind Dequantize */
+} RawCase;
+
+static Graph *raw_graph(const RawCase *k) {
+  Graph *g = graph_new("raw");
+  Diag *d = diag_new();
+  Rng rng;
+  rng_seed(&rng, 9, 9);
+  Shape s = shape_of(4, (int64_t)DIM_BATCH, (int64_t)6, (int64_t)5, (int64_t)3);
+  int64_t outs = 6;
+  Shape w = k->depthwise ? shape_of(4, (int64_t)1, (int64_t)3, (int64_t)3, outs)
+                         : shape_of(4, outs, (int64_t)3, (int64_t)3, (int64_t)3);
+  Shape one = shape_of(0), each = shape_of(1, (int64_t)3), fw = shape_of(2, (int64_t)4, outs);
+  float x[200];
+  for (int i = 0; i < 200; i++) x[i] = 0.3f * rng_normal(&rng);
+  const float two = 2, lift[3] = {0.1f, 0.2f, -0.3f};
+  ValId v = graph_input(g, "x", DT_F32, &s);
+  if (k->chain) {
+    v = graph_node2(g, OP_mul, NULL, graph_const_data(g, "two", DT_F32, &one, &two), v, "m", NULL, d);
+    v = graph_node2(g, OP_sub, NULL, v, graph_const_data(g, "lift", DT_F32, &each, lift), "s", NULL, d);
+    v = graph_node2(g, OP_div, NULL, v, graph_const_data(g, "two", DT_F32, &one, &two), "d", NULL, d);
+  }
+  int64_t p = k->pad;
+  conv_attrs c;
+  depthwise_conv_attrs dw;
+  op_attrs_default(OP_conv, &c);
+  op_attrs_default(OP_depthwise_conv, &dw);
+  c.pads = dw.pads = (Ints){4, {p, p, p, p}};
+  c.act = ACT_RELU;
+  v = graph_node2(g, k->depthwise ? OP_depthwise_conv : OP_conv, k->depthwise ? (void *)&dw : (void *)&c, v,
+                  graph_const_data(g, "w", DT_F32, &w, x), "y", NULL, d);
+  reduce_mean_attrs m = {.axes = {2, {1, 2}}, .keepdims = 0};
+  v = graph_node1(g, OP_reduce_mean, &m, v, "mean", NULL, d);
+  graph_output(g, graph_node2(g, OP_fully_connected, NULL, v, graph_const_data(g, "f", DT_F32, &fw, x + 170),
+                              "o", NULL, d));
+  ck_assert_msg(graph_verify(g, d), "%s", diag_text(d));
+  diag_free(d);
+  return g;
+}
+
+START_TEST(test_input_raw)
+{
+  static const Normalize imagenet = {3, {0.017f, 0.018f, 0.019f}, {-2.1f, -2.0f, -1.8f}},
+                         unit = {1, {1.0f / 255}, {0}}, centred = {1, {1.0f / 64}, {-2}},
+                         signed_ = {1, {0.25f}, {-10}};
+  const RawCase cases[] = {{DT_U8, imagenet, 0, false, false, OP_conv},
+                           {DT_U8, imagenet, 1, false, false, OP_depthwise_conv},
+                           {DT_U8, unit, 1, false, false, OP_conv},
+                           {DT_U8, centred, 1, false, false, OP_conv},
+                           {DT_U8, centred, 1, true, false, OP_depthwise_conv},
+                           {DT_U8, unit, 0, true, true, OP_depthwise_conv},
+                           {DT_U8, unit, 1, false, true, OP_depthwise_conv},
+                           {DT_I8, signed_, 1, false, false, OP_conv}};
+  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    Graph *g = raw_graph(&cases[i]);
+    Diag *d = diag_new();
+    Dataset ds = make_data(g, cases[i].t, i);
+    ds.spec.normalize = cases[i].nz;
+    PassCtx ctx = {.params = "", .data = &ds};
+    Graph *raw = pass_find("input_raw")->run(g, &ctx, d);
+    ck_assert_msg(raw != NULL && graph_verify(raw, d), "case %zu: %s", i, diag_text(d));
+    ck_assert_int_eq(raw->nodes[0].op, OP_dequantize);
+    ck_assert_msg(raw->nodes[1].op == cases[i].second, "case %zu: %s behind the input", i,
+                  op_info(raw->nodes[1].op)->name);
+
+    Tensor x = real_images(&ds, 8), bytes = {cases[i].t, x.shape, (void *)(uintptr_t)ds.train.x}, y, z;
+    ck_assert_msg(graph_eval(g, &x, 1, &y, d) && graph_eval(raw, &bytes, 1, &z, d), "case %zu: %s", i,
+                  diag_text(d));
+    for (int64_t k = 0; k < shape_count(&y.shape); k++) {
+      double a = (double)((float *)y.data)[k], b = (double)((float *)z.data)[k];
+      ck_assert_msg(fabs(a - b) < 2e-5 * (1 + fabs(a)), "case %zu, output %lld: %g, want %g", i, (long long)k,
+                    b, a);
+    }
+    tensor_free(&x), tensor_free(&y), tensor_free(&z);
+
+    /* int8: the codes are the bytes, less 128 where they are unsigned */
+    Graph *q = quantized(raw, &ds, "");
+    const Quant *in = &graph_val(q, q->inputs[0])->quant;
+    ck_assert(graph_val(q, q->inputs[0])->dtype == DT_I8 && in->scale[0] == 1);
+    Dataset fed = ds;
+    fed.spec.normalize = input_raw_normalize(q, cases[i].t);
+    Normalize again = input_raw_normalize(raw, cases[i].t);
+    ck_assert(fed.spec.normalize.offset[0] == again.offset[0]);
+    x = real_images(&fed, 8);
+    Tensor codes = encode(graph_val(q, q->inputs[0]), x.data, &x.shape);
+    for (int64_t k = 0; k < shape_count(&x.shape); k++) {
+      int byte =
+          cases[i].t == DT_U8 ? ((const uint8_t *)ds.train.x)[k] - 128 : ((const int8_t *)ds.train.x)[k];
+      ck_assert_int_eq(((int8_t *)codes.data)[k], byte);
+    }
+    Tensor want = real_images(&ds, 8);
+    ck_assert_msg(graph_eval(q, &codes, 1, &z, d) && graph_eval(g, &want, 1, &y, d), "%s", diag_text(d));
+    double power = 0, error = 0;
+    for (int64_t k = 0; k < shape_count(&y.shape); k++) {
+      double a = (double)((float *)y.data)[k], e = decode(&z, &graph_val(q, q->outputs[0])->quant, k) - a;
+      power += a * a, error += e * e;
+    }
+    ck_assert_msg(power > 400 * error, "case %zu: signal to noise %.1f dB", i, 10 * log10(power / error));
+    tensor_free(&x), tensor_free(&y), tensor_free(&z), tensor_free(&codes), tensor_free(&want);
+    graph_free(raw), graph_free(q), graph_free(g);
+    free_data(&ds);
+    diag_free(d);
+  }
+}
+END_TEST
+
 /* A graph whose convolution yields nothing but 0, and one with constant activations, are quantized all the same. */
 START_TEST(test_empty_ranges)
 {
@@ -361,6 +475,7 @@ Suite *suite_quantize(void) {
   tcase_add_test(t, test_options);
   tcase_add_test(t, test_weights_are_exact);
   tcase_add_test(t, test_bytes_are_codes);
+  tcase_add_test(t, test_input_raw);
   tcase_add_test(t, test_empty_ranges);
   tcase_add_test(t, test_refused);
   suite_add_tcase(s, t);

@@ -1,0 +1,13 @@
+/* The input as a device has it: bytes. */
+#ifndef PASSES_INPUT_RAW_H
+#define PASSES_INPUT_RAW_H
+
+#include "ir/graph.h"
+#include "runtime/data/dataset.h"
+
+/* What normalisation gives the real input of a graph that has been through `input_raw` (and perhaps `quantize`):
+ * x = byte + offset. `bytes`: element type of the data, DT_U8 or DT_I8. Use it in place of the design's own wherever
+ * such a graph is evaluated. */
+Normalize input_raw_normalize(const Graph *g, DType bytes);
+
+#endif
