@@ -12,13 +12,15 @@
 
 typedef struct TrainOpts {
   CommonOpts common;
-  const char *design, *out, *log;
+  const char *design, *out, *log, *model;
   int64_t epochs, seed, threads;
 } TrainOpts;
 
 static const Opt opts[] = {
     {"design.yaml", OPT_PARAM, offsetof(TrainOpts, design), true, NULL, "design with a `train` section"},
     {"-o", OPT_STRING, offsetof(TrainOpts, out), true, "OUT", "file to write: .onnx, .ir or .mistify"},
+    {"--model", OPT_STRING, offsetof(TrainOpts, model), false, "MODEL",
+     "start from this model instead of the design's: one with random weights, say"},
     {"--epochs", OPT_INT, offsetof(TrainOpts, epochs), false, "N", "instead of the design's"},
     {"--log", OPT_STRING, offsetof(TrainOpts, log), false, "FILE", "write a line of JSON per epoch"},
     {"--seed", OPT_INT, offsetof(TrainOpts, seed), false, "N", "of shuffling and augmentation (default 1)"},
@@ -93,8 +95,8 @@ static bool train(const TrainOpts *o, const Design *design, const Graph *g, cons
   return ok;
 }
 
-static Graph *load_prepared(const Design *design, Diag *d) {
-  Graph *g = cli_load(design->model, d), *p = NULL;
+static Graph *load_prepared(const TrainOpts *o, const Design *design, Diag *d) {
+  Graph *g = cli_load(o->model ? o->model : design->model, d), *p = NULL;
   PassCtx ctx = {.params = ""};
   if (g && design_check_model(design, g, d)) p = pipeline_run(g, "fold,layout,fold,dce", &ctx, NULL, d);
   graph_free(g);
@@ -103,7 +105,7 @@ static Graph *load_prepared(const Design *design, Diag *d) {
 
 static bool with_data(Arena *a, const TrainOpts *o, Trained *t, Diag *d) {
   const Design *design = design_load(a, o->design, d);
-  Graph *g = design ? load_prepared(design, d) : NULL;
+  Graph *g = design ? load_prepared(o, design, d) : NULL;
   Dataset ds;
   bool ok = g && dataset_open(&design->data, &ds, d);
   if (ok) {
