@@ -53,9 +53,9 @@ typedef struct InputCodes {
       i8; /* exact: quantization of the int8 input, whose code is the byte (DT_I8) or the byte - 128 (DT_U8) */
 } InputCodes;
 
-/* A float graph made ready: a raw input (u8 or i8 behind Dequantize, as `input_raw` leaves it) becomes f32, and
- * BatchNormalization that was not fused becomes a 1x1 DepthwiseConv, an AveragePool of everything a ReduceMean. *ds gets ctx's dataset, with the
- * normalisation that gives the new input its real values. NULL: reported. */
+/* A float graph made ready: a raw input (u8 or i8 behind Dequantize, as `input_raw` leaves it) becomes f32,
+ * BatchNormalization that was not fused a 1x1 DepthwiseConv, an AveragePool of everything a ReduceMean. *ds gets
+ * the given dataset, with the normalisation that gives the new input its real values. NULL: reported. */
 Graph *quant_prepare(const Graph *g, const Dataset *given, Dataset *ds, InputCodes *codes, Diag *d);
 
 #endif

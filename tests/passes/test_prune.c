@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "frontend/onnx/onnx.h"
 #include "ir/base/mem.h"
 #include "ir/base/rng.h"
 #include "ir/eval.h"
@@ -441,6 +442,37 @@ START_TEST(test_estimates)
 }
 END_TEST
 
+/* A real net with zero-padded shortcuts, as torch exports it. */
+START_TEST(test_resnet20)
+{
+  char path[4096];
+  if (!test_shared_path(path, sizeof path, "data/models/onnx/resnet20_cifar10j_dynbatch_bn.onnx")) return;
+  Diag *d = diag_new();
+  PassCtx ctx = {.params = ""};
+  Graph *file = onnx_import(path, d);
+  Graph *g = file ? pipeline_run(file, "fold,layout{input=nhwc},fold,dce", &ctx, NULL, d) : NULL;
+  ck_assert_msg(g != NULL, "%s", diag_text(d));
+  Planned t = planned(g, NULL);
+  t.o.limits.macs = 0.5;
+  t.o.steps = 4;
+  /* trunk: 16 units through all stages, 16 from the second on, 32 in the third; 9 blocks inside */
+  ck_assert_uint_eq(t.c.n_groups, 12);
+  ck_assert_uint_eq(t.c.n_units, 64 + 3 * 16 + 3 * 32 + 3 * 64);
+  PrunePlan p = plan(&t, NULL);
+  ck_assert_msg(p.met, "%s", p.missed);
+  Graph *small = apply(&t.c, &p), *zero = zeroed(&t.c, &p);
+  ck_assert(graph_macs(small) * 2 <= graph_macs(g) && graph_macs(small) * 100 > graph_macs(g) * 46);
+  double diff = difference(small, zero, 1);
+  ck_assert_msg(diff < 1e-5, "outputs differ by %g", diff);
+  prune_plan_free(&p);
+  graph_free(small);
+  graph_free(zero);
+  graph_free(file);
+  planned_free(&t);
+  diag_free(d);
+}
+END_TEST
+
 Suite *suite_prune(void) {
   Suite *s = suite_create("prune");
   TCase *t = tcase_create("prune");
@@ -454,6 +486,7 @@ Suite *suite_prune(void) {
   tcase_add_test(t, test_unreachable);
   tcase_add_test(t, test_wrong_parameters);
   tcase_add_test(t, test_estimates);
+  tcase_add_test(t, test_resnet20);
   suite_add_tcase(s, t);
   return s;
 }
