@@ -94,6 +94,9 @@ static bool check_only(const Run *r) {
   return true;
 }
 
+/* Does the device hand over stored bytes, so that normalisation goes into the model? */
+static bool takes_bytes(const Run *r) { return r->dep->design->input == INPUT_RAW; }
+
 static bool add_target(Run *r, const DeployTarget *t, int64_t macs) {
   Machine m;
   DeployBounds b;
@@ -110,17 +113,17 @@ static bool add_target(Run *r, const DeployTarget *t, int64_t macs) {
   int i = r->n++;
   r->costs[i] = device_cost_model(m.target, m.has_board ? &m.board : NULL);
   r->machines[i] = arena_strdup(r->a, board ? board : m.target->name);
-  r->targets[i] =
-      (TailorTarget){.name = t->name,
-                     .limits = {.flash = b.flash,
-                                .ram = b.ram,
-                                .macs = b.macs,
-                                .cycles = b.cycles,
-                                .min_accuracy = t->accuracy_min_loc.line ? t->accuracy_min : 0,
-                                .max_drop = t->accuracy_drop_loc.line ? t->accuracy_drop : 0},
-                     .precision = t->precision == PRECISION_INT8 ? DT_I8 : DT_F32,
-                     .cost = &r->costs[i],
-                     .params = arena_printf(r->a, "target=%s,name=%s", m.target->name, r->dep->design->name)};
+  r->targets[i] = (TailorTarget){.name = t->name,
+                                 .limits = {.flash = b.flash,
+                                            .ram = b.ram,
+                                            .macs = b.macs,
+                                            .cycles = b.cycles,
+                                            .min_accuracy = t->accuracy_min_loc.line ? t->accuracy_min : 0,
+                                            .max_drop = t->accuracy_drop_loc.line ? t->accuracy_drop : 0},
+                                 .precision = t->precision == PRECISION_INT8 ? DT_I8 : DT_F32,
+                                 .cost = &r->costs[i],
+                                 .params = arena_printf(r->a, "target=%s,name=%s,raw=%d", m.target->name,
+                                                        r->dep->design->name, takes_bytes(r))};
   return true;
 }
 
@@ -159,9 +162,11 @@ static bool tailor(Run *r, StepEnv *env, TailorResult *res) {
                    .may_prune = design->prune_loc.line > 0,
                    .may_retrain = design->retrain_loc.line > 0,
                    .prune_params = prune_params(r),
-                   .finish_int8 = arena_printf(r->a, "bnfuse,fuse,fold,quantize{images=%u}",
+                   .finish_int8 = arena_printf(r->a, "bnfuse,fuse,fold,%squantize{images=%u}",
+                                               takes_bytes(r) ? "input_raw," : "",
                                                design->data.calibration ? design->data.calibration : 512),
-                   .finish_float = "bnfuse,fuse,fold",
+                   .finish_float = takes_bytes(r) ? "bnfuse,fuse,fold,input_raw" : "bnfuse,fuse,fold",
+                   .raw_input = takes_bytes(r),
                    .seed = r->dep->seed,
                    .targets = r->targets,
                    .n_targets = r->n,

@@ -236,13 +236,16 @@ static bool prove(const StepCall *c, const Request *r, const Feeder *f, Arena *a
 static bool run_proof(const StepCall *c, Artifact *out, int *n_out, Diag *d) {
   Request r;
   const DeviceEnv *env = c->env;
-  Feeder f = {.nz = &env->data->spec->normalize};
+  Feeder f = {0};
+  Normalize nz;
   TRY(parse_request(c, &r, d) && tailor_test_data(env->data, &f.s, d));
   FAIL_IF(!f.s->y, d, NULL, "the test split has no labels");
   Arena *a = arena_new();
   Graph *g = artifact_graph(&c->in[0], d), *one = g ? graph_with_batch(g, 1, d) : NULL;
   char *tmp = one ? cli_temp_dir(a, d) : NULL;
   f.g = one;
+  f.nz = &nz;
+  if (one) nz = tailor_normalize(env->data, one, f.s->dtype, c->params);
   bool ok = tmp && input_map(&graph_val(one, one->inputs[0])->shape, &f.s->item, &f.map, d) &&
             prove(c, &r, &f, a, tmp, out, n_out, d);
   if (tmp) file_remove_tree(tmp);

@@ -17,7 +17,7 @@ typedef struct DeviceEnv {
   TailorData *data;
 } DeviceEnv;
 
-/* in: graph, target.  params: "target=cortex-m4,name=model".  out: the emitted folder (ART_FILES); a measure:
+/* in: graph, target.  params: "target=cortex-m4,name=model,raw=1" (raw: the graph takes bytes).  out: the emitted folder (ART_FILES); a measure:
  * flash ram stack instructions vectors vectors_equal second_ran (bytes; -1: not known) */
 extern const StepKind step_deploy;
 

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "passes/input_raw.h"
 #include "passes/prune.h"
 #include "passes/tailor/measure.h"
 
@@ -259,11 +260,18 @@ static bool run_retrain(const StepCall *c, Artifact *out, int *n_out, Diag *d) {
 
 /* ---- score, test */
 
-static bool accuracy_of(const StepCall *c, const Split *s, const Normalize *nz, Artifact *out, int *n_out,
-                        Diag *d) {
+Normalize tailor_normalize(const TailorData *t, const Graph *g, DType bytes, const char *params) {
+  char raw[4];
+  bool is_raw = pass_param(params, "raw", raw, sizeof raw) && raw[0] == '1';
+  return is_raw ? input_raw_normalize(g, bytes) : t->spec->normalize;
+}
+
+static bool accuracy_of(const StepCall *c, const Split *s, Artifact *out, int *n_out, Diag *d) {
   Graph *g = artifact_graph(&c->in[0], d);
+  TRY(g);
+  Normalize nz = tailor_normalize(env_of(c)->data, g, s->dtype, c->params);
   Accuracy acc;
-  bool ok = g && graph_accuracy(g, s, nz, c->host ? c->host->threads : 1, c->host, &acc, NULL, d);
+  bool ok = graph_accuracy(g, s, &nz, c->host ? c->host->threads : 1, c->host, &acc, NULL, d);
   graph_free(g);
   TRY(ok);
   StrBuf m = {0};
@@ -276,13 +284,13 @@ static bool accuracy_of(const StepCall *c, const Split *s, const Normalize *nz, 
 static bool run_score(const StepCall *c, Artifact *out, int *n_out, Diag *d) {
   const Dataset *ds = NULL;
   TRY(tailor_data(env_of(c)->data, &ds, d));
-  return accuracy_of(c, &ds->val, &ds->spec.normalize, out, n_out, d);
+  return accuracy_of(c, &ds->val, out, n_out, d);
 }
 
 static bool run_test(const StepCall *c, Artifact *out, int *n_out, Diag *d) {
   const Split *test = NULL;
   TRY(tailor_test_data(env_of(c)->data, &test, d));
-  return accuracy_of(c, test, &env_of(c)->data->spec->normalize, out, n_out, d);
+  return accuracy_of(c, test, out, n_out, d);
 }
 
 /* ---- The table */
@@ -314,16 +322,10 @@ static const char *const plan_src[] = {COMMON,
                                        NULL};
 static const char *const prune_src[] = {COMMON, CUT, NULL};
 static const char *const retrain_src[] = {COMMON, ENGINE, CUT, NULL};
-static const char *const finish_src[] = {COMMON,
-                                         ENGINE,
-                                         PIPELINE,
-                                         "passes/fold.c",
-                                         "passes/bnfuse.c",
-                                         "passes/fuse.c",
-                                         "passes/quant",
-                                         "passes/calibrate",
-                                         NULL};
-static const char *const score_src[] = {COMMON, ENGINE, NULL};
+static const char *const finish_src[] = {
+    COMMON,          ENGINE,         PIPELINE,           "passes/fold.c",    "passes/bnfuse.c",
+    "passes/fuse.c", "passes/quant", "passes/input_raw", "passes/calibrate", NULL};
+static const char *const score_src[] = {COMMON, ENGINE, "passes/input_raw", NULL};
 
 const StepKind step_prepare = {.name = "prepare", .sources = prepare_src, .run = run_prepare};
 const StepKind step_importance = {

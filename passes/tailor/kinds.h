@@ -50,6 +50,9 @@ extern const StepKind
 bool tailor_plan_all(const Graph *base, Artifact *out, Diag *d);
 /* Does plan `outer` of the base keep everything that `inner` keeps? */
 bool tailor_plan_contains(const Graph *base, const Artifact *outer, const Artifact *inner);
+/* How examples are fed to graph g: normalised as the data's specification says or, where params have "raw=1", as the
+ * bytes they are. */
+Normalize tailor_normalize(const TailorData *t, const Graph *g, DType bytes, const char *params);
 /* "n", "correct" of a measure as an accuracy with its standard error. */
 void tailor_accuracy(const Artifact *measure, Accuracy *out);
 

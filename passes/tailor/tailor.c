@@ -309,10 +309,10 @@ static bool train_target(Run *r, int at) {
 
 /* ---- 4: finish, score, deploy */
 
-static bool score(Run *r, const char *slot, const Artifact *g, double *out) {
+static bool score(Run *r, const char *slot, const Artifact *g, bool raw, double *out) {
   Artifact in[2] = {*g, r->data}, m = {0};
   static const char *const names[] = {"model", "data"};
-  TRY(step(r, &step_score, slot, in, 2, names, "", &r->env, &m, NULL));
+  TRY(step(r, &step_score, slot, in, 2, names, raw ? "raw=1" : "", &r->env, &m, NULL));
   *out = (double)measure_get_int(&m, "correct", 0) / (double)measure_get_int(&m, "n", 1);
   artifact_unref(&m);
   return true;
@@ -321,8 +321,8 @@ static bool score(Run *r, const char *slot, const Artifact *g, double *out) {
 static bool finish_and_score(Run *r, Work *w) {
   artifact_unref(&w->o->final);
   TRY(finish(r, w->t, w->pruned ? w->t->name : "original", &w->trained, &w->o->final));
-  TRY(score(r, w->pruned ? w->t->name : "original", &w->trained, &w->o->val_float));
-  return score(r, w->pruned ? w->t->name : "original", &w->o->final, &w->o->val_final);
+  TRY(score(r, w->pruned ? w->t->name : "original", &w->trained, false, &w->o->val_float));
+  return score(r, w->pruned ? w->t->name : "original", &w->o->final, r->job->raw_input, &w->o->val_final);
 }
 
 static bool read_measured(Run *r, Work *w, const Artifact *m) {
@@ -431,7 +431,7 @@ static bool start(Run *r) {
   graph_free(base);
   r->data = artifact_from_hash(ART_DATA, job->data_identity);
   r->test = artifact_from_hash(ART_DATA, job->test_identity);
-  return ok && score(r, "original", &r->base, &r->res->val_original);
+  return ok && score(r, "original", &r->base, false, &r->res->val_original);
 }
 
 static bool run_all(Run *r) {

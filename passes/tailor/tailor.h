@@ -55,6 +55,7 @@ typedef struct TailorJob {
   bool may_prune, may_retrain;
   const char *prune_params;               /* for the prune options, without limits: "min=0.1,keep=a;b" */
   const char *finish_int8, *finish_float; /* passes from the retrained graph to the deployed one */
+  bool raw_input; /* the passes above leave a graph that takes the data's bytes (passes/input_raw.h) */
   TrainOptions retrain;
   uint64_t seed;
 
