@@ -1,0 +1,466 @@
+/* Evaluation: each operator against small values computed by hand (each row says how), and properties of all of them:
+ * a batch computes what its items compute alone; every core operator of ops.def has a row.
+ *
+ * int8 rows: real values are scale * (code - zero); roundings that matter are spelled out beside the row.
+ */
+#include "ir/eval.h"
+#include "tests/ir/samples.h"
+#include "tests/support.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ir/base/mem.h"
+#include "ir/base/rng.h"
+#include "ir/base/strbuf.h"
+
+typedef struct EvalCase {
+  const char *graph; /* text form without the word graph */
+  const char *in[2]; /* elements of each input; NULL: none */
+  const char *want;  /* elements of the output */
+} EvalCase;
+
+static const EvalCase cases[] = {
+    /* windows 1 2 4 5 -> 1 + 4 + 12 + 20 = 37, then 47, 67, 77; bias 0.5 */
+    {"%x = input : f32[1,3,3,1] %w = const : f32[1,2,2,1] {1,2,3,4} %b = const : f32[1] {0.5}"
+     "%y = Conv(%x, %w, %b) : f32[1,2,2,1] output %y",
+     {"1,2,3,4,5,6,7,8,9"},
+     "37.5,47.5,67.5,77.5"},
+    /* the same with relu6, padding and stride 2: corners see 1*4, 3*3, 7*2, 9*1 */
+    {"%x = input : f32[1,3,3,1] %w = const : f32[1,2,2,1] {1,2,3,4}"
+     "%y = Conv(%x, %w) {pads=[1,1,1,1], strides=[2,2], act=relu6} : f32[1,2,2,1] output %y",
+     {"1,2,0.5,4,5,6,0.25,8,0.125"},
+     "4,6,6,6"},
+    /* two groups of two channels, 1x1: 1*1 + 2*2, 3*3 + 4*4 */
+    {"%x = input : f32[1,1,1,4] %w = const : f32[2,1,1,2] {1,2,3,4}"
+     "%y = Conv(%x, %w) {group=2} : f32[1,1,1,2] output %y",
+     {"1,2,3,4"},
+     "5,25"},
+    /* x - 1 = 0 .. 8; sums 27 37 57 67; times 0.5 * 1 / 1, halves up in the first rounding: 14 19 29 34; zero -3 */
+    {"%x = input : i8[1,3,3,1] q(0.5, 1) %w = const : i8[1,2,2,1] q(1, 0) {1,2,3,4}"
+     "%y = Conv(%x, %w) : i8[1,2,2,1] q(1, -3) output %y",
+     {"1,2,3,4,5,6,7,8,9"},
+     "11,16,26,31"},
+    /* a scale per channel: 10 * 0.5 and 10 * 0.25 + 4 * 0.25, -2.5 + 1 = -1.5 -> -2: -6 halved is -3,
+     * then the right shift rounds away from zero */
+    {"%x = input : i8[1,1,1,1] q(1, 0) %w = const : i8[2,1,1,1] q(axis=0, 0.5 0, 0.25 0) {1,-1}"
+     "%b = const : i32[2] {0,4} %y = Conv(%x, %w, %b) : i8[1,1,1,2] q(1, 0) output %y",
+     {"10"},
+     "5,-2"},
+    /* channel 0: 1+2+3+4 times 1 and 2, channel 1: 5+6+7+8 times 1 and -1 */
+    {"%x = input : f32[1,2,2,2] %w = const : f32[1,2,2,4] {1,2,1,-1,1,2,1,-1,1,2,1,-1,1,2,1,-1}"
+     "%y = DepthwiseConv(%x, %w) : f32[1,1,1,4] output %y",
+     {"1,5,2,6,3,7,4,8"},
+     "10,20,26,-26"},
+    /* the same in codes, out scale 2: 10 / 2, -26 / 2; act relu makes that the zero point 7 */
+    {"%x = input : i8[1,2,2,2] q(1, 0) %w = const : i8[1,2,2,2] q(axis=3, 1 0, 1 0) {1,-1,1,-1,1,-1,1,-1}"
+     "%y = DepthwiseConv(%x, %w) {act=relu} : i8[1,1,1,2] q(2, 7) output %y",
+     {"1,5,2,6,3,7,4,8"},
+     "12,7"},
+    {"%x = input : f32[N,3] %w = const : f32[2,3] {1,2,3,-1,0,1} %b = const : f32[2] {10,20}"
+     "%y = FullyConnected(%x, %w, %b) : f32[N,2] output %y",
+     {"1,2,3,4,5,6"},
+     "24,22,42,22"},
+    /* weights with zero point 1: (0, 1, 2); x - 2 = -1 0 1: sum 2, bias 3, times 0.5 = 2.5 -> 3 */
+    {"%x = input : i8[1,3] q(0.5, 2) %w = const : i8[1,3] q(1, 1) {1,2,3} %b = const : i32[1] {3}"
+     "%y = FullyConnected(%x, %w, %b) : i8[1,1] q(1, 0) output %y",
+     {"1,2,3"},
+     "3"},
+    /* [2,1,1,2] x [3,2,1]: outer axes broadcast both ways */
+    {"%x = input : f32[2,1,1,2] %y = input : f32[3,2,1] %z = MatMul(%x, %y) : f32[2,3,1,1] output %z",
+     {"1,2,3,4", "1,0,0,1,1,1"},
+     "1,2,3,3,4,7"},
+    {"%x = input : f32[2,2] %y = input : f32[2,2] %z = MatMul(%x, %y) : f32[2,2] output %z",
+     {"1,2,3,4", "0,1,1,0"},
+     "2,1,4,3"},
+    /* padding never wins */
+    {"%x = input : f32[1,2,2,1] %y = MaxPool(%x) {kernel=[2,2], pads=[1,1,0,0]} : f32[1,2,2,1] output %y",
+     {"-4,-3,-2,-1"},
+     "-4,-3,-2,-1"},
+    {"%x = input : i8[1,2,2,1] q(1, 10) %y = MaxPool(%x) {kernel=[2,2], act=relu} : i8[1,1,1,1] q(1, 10) "
+     "output %y",
+     {"-4,-3,-2,-1"},
+     "10"},
+    {"%x = input : f32[1,2,2,1] %y = AveragePool(%x) {kernel=[2,2], pads=[1,1,0,0]} : f32[1,2,2,1] output %y",
+     {"1,2,3,4"},
+     "1,1.5,2,2.5"},
+    {"%x = input : f32[1,2,2,1]"
+     "%y = AveragePool(%x) {kernel=[2,2], pads=[1,1,0,0], count_include_pad=1} : f32[1,2,2,1] output %y",
+     {"1,2,3,4"},
+     "0.25,0.75,1,2.5"},
+    /* 2.5 and -2.5, halves away from zero */
+    {"%x = input : i8[1,2,1,2] q(1, 0) %y = AveragePool(%x) {kernel=[2,1]} : i8[1,1,1,2] q(1, 0) output %y",
+     {"2,-2,3,-3"},
+     "3,-3"},
+    {"%x = input : f32[N,2,2,2] %y = ReduceMean(%x) {axes=[1,2], keepdims=0} : f32[N,2] output %y",
+     {"1,2,3,4,5,6,7,8"},
+     "4,5"},
+    {"%x = input : f32[2,2,2] %y = ReduceMean(%x) {axes=[0,2]} : f32[1,2,1] output %y",
+     {"1,2,3,4,5,6,7,8"},
+     "3.5,5.5"},
+    /* codes 1 .. 4 less zero 1: 0 .. 3, mean 1.5 times 0.5 / 0.25: 3 */
+    {"%x = input : i8[1,4] q(0.5, 1) %y = ReduceMean(%x) {axes=[1]} : i8[1,1] q(0.25, -2) output %y",
+     {"1,2,3,4"},
+     "1"},
+    /* (x - 1) / sqrt(3 + 1) * 4 + 5; second channel (x - 0) / sqrt(0 + 1) */
+    {"%x = input : f32[1,1,2,2] %s = const : f32[2] {4,1} %b = const : f32[2] {5,0} %m = const : f32[2] {1,0}"
+     "%v = const : f32[2] {3,0} %y = BatchNormalization(%x, %s, %b, %m, %v) {epsilon=1} : f32[1,1,2,2] "
+     "output %y",
+     {"1,2,3,4"},
+     "5,2,9,4"},
+    {"%x = input : f32[1,2,2] %s = const : f32[2] {4,1} %b = const : f32[2] {5,0} %m = const : f32[2] {1,0}"
+     "%v = const : f32[2] {3,0}"
+     "%y = BatchNormalization(%x, %s, %b, %m, %v) {epsilon=1, axis=1} : f32[1,2,2] output %y",
+     {"1,2,3,4"},
+     "5,7,3,4"},
+    {"%x = input : f32[2,1,2] %y = input : f32[3,1] %z = Add(%x, %y) {act=relu} : f32[2,3,2] output %z",
+     {"1,2,3,4", "10,20,-30"},
+     "11,12,21,22,0,0,13,14,23,24,0,0"},
+    /* 0.5 * (10 - 2) + 0.25 * (4 - 0) = 5 = 1 * (y - 1); 0.5 * -2 + 0.25 * 8 = 1 */
+    {"%x = input : i8[1,2] q(0.5, 2) %y = input : i8[1,2] q(0.25, 0) %z = Add(%x, %y) : i8[1,2] q(1, 1) "
+     "output %z",
+     {"10,0", "4,8"},
+     "6,2"},
+    {"%x = input : f32[2,2] %y = const : f32[2] {1,2} %z = Sub(%x, %y) : f32[2,2] output %z",
+     {"1,2,3,4"},
+     "0,0,2,2"},
+    {"%x = input : i8[1,2] q(0.5, 2) %y = input : i8[1,2] q(0.25, 0) %z = Sub(%x, %y) : i8[1,2] q(1, 1) "
+     "output %z",
+     {"10,0", "4,8"},
+     "4,-2"},
+    {"%x = input : f32[2,2] %y = const : f32[2,1] {2,-1} %z = Mul(%x, %y) : f32[2,2] output %z",
+     {"1,2,3,4"},
+     "2,4,-3,-4"},
+    /* 0.5 * (10 - 2) * 0.25 * 4 = 4; 127 saturates */
+    {"%x = input : i8[2] q(0.5, 2) %y = input : i8[2] q(0.25, 0) %z = Mul(%x, %y) : i8[2] q(1, 1) output %z",
+     {"10,127", "4,127"},
+     "5,127"},
+    {"%x = input : f32[2] %y = const : f32[1] {4} %z = Div(%x, %y) : f32[2] output %z",
+     {"1,-2"},
+     "0.25,-0.5"},
+    {"%x = input : i64[4] %y = const : i64[4] {2,2,-1,0} %z = Div(%x, %y) : i64[4] output %z",
+     {"7,-7,5,3"},
+     "3,-3,-5,0"},
+    {"%x = input : i32[2] %y = const : i32[2] {2147483647,3} %z = Add(%x, %y) : i32[2] output %z",
+     {"1,2"},
+     "-2147483648,5"},
+    {"%x = input : f32[3] %y = const : f32[] {0} %z = Max(%x, %y) : f32[3] output %z", {"-1,0,2"}, "0,0,2"},
+    {"%x = input : i8[3] q(1, 0) %y = const : i8[1] q(1, 0) {1} %z = Min(%x, %y) : i8[3] q(1, 0) output %z",
+     {"-1,1,2"},
+     "-1,1,1"},
+    {"%x = input : f32[3] %y = Relu(%x) : f32[3] output %y", {"-1,0,2"}, "0,0,2"},
+    {"%x = input : i8[3] q(0.5, -10) %y = Relu(%x) : i8[3] q(0.5, -10) output %y",
+     {"-20,-10,5"},
+     "-10,-10,5"},
+    /* another scale: (5 + 10) * 0.5 = 7.5 = 0.25 * 30 */
+    {"%x = input : i8[3] q(0.5, -10) %y = Relu(%x) : i8[3] q(0.25, -100) output %y",
+     {"-20,-10,5"},
+     "-100,-100,-70"},
+    {"%x = input : f32[3] %y = Clip(%x) {lo=-0.5, hi=6} : f32[3] output %y", {"-1,0,7"}, "-0.5,0,6"},
+    {"%x = input : i8[3] q(0.1, 0) %y = Clip(%x) {lo=0, hi=6} : i8[3] q(0.1, 0) output %y",
+     {"-1,59,127"},
+     "0,59,60"},
+    {"%x = input : f32[2] %y = LeakyRelu(%x) {alpha=0.5} : f32[2] output %y", {"-3,3"}, "-1.5,3"},
+    /* -3 * 0.5 = -1.5 -> -1: halves up in the first rounding */
+    {"%x = input : i8[3] q(1, 0) %y = LeakyRelu(%x) {alpha=0.5} : i8[3] q(1, 0) output %y",
+     {"-3,3,-128"},
+     "-1,3,-64"},
+    {"%x = input : f32[3] %y = Sigmoid(%x) : f32[3] output %y", {"0,1,-1"}, "0.5,0.7310586,0.2689414"},
+    /* at -8, 0, 1, -1, 7.94: 256 * sigmoid - 128 = -127.9, 0, 59.15, -59.15, 127.9 */
+    {"%x = input : i8[5] q(0.0625, 0) %y = Sigmoid(%x) : i8[5] q(0.00390625, -128) output %y",
+     {"-128,0,16,-16,127"},
+     "-128,0,59,-59,127"},
+    /* a scale of our own: sigmoid / 0.01 = 50, 73.1 */
+    {"%x = input : i8[2] q(0.0625, 0) %y = Sigmoid(%x) : i8[2] q(0.01, 0) output %y", {"0,16"}, "50,73"},
+    {"%x = input : f32[2] %y = Tanh(%x) : f32[2] output %y", {"0,1"}, "0,0.7615942"},
+    {"%x = input : i8[5] q(0.0625, 0) %y = Tanh(%x) : i8[5] q(0.0078125, 0) output %y",
+     {"-128,0,16,-16,127"},
+     "-128,0,97,-97,127"},
+    /* 1 : 2 */
+    {"%x = input : f32[1,2] %y = Softmax(%x) : f32[1,2] output %y", {"1,1.6931472"}, "0.33333334,0.6666667"},
+    {"%x = input : f32[1,2,2] %y = Softmax(%x) {axis=1} : f32[1,2,2] output %y",
+     {"0,0,0,0.6931472"},
+     "0.5,0.33333334,0.5,0.6666667"},
+    /* 256 / 3 - 128 = -42.67, 512 / 3 - 128 = 42.67 */
+    {"%x = input : i8[1,2] q(0.6931472, 0) %y = Softmax(%x) : i8[1,2] q(0.00390625, -128) output %y",
+     {"0,1"},
+     "-43,43"},
+    {"%x = input : f32[2,3] %a = Relu(%x) : f32[2,3] %y = Reshape(%a) {shape=[3,2]} : f32[3,2] output %y",
+     {"1,2,3,4,5,6"},
+     "1,2,3,4,5,6"},
+    {"%x = input : f32[2,3] %y = Reshape(%x) {shape=[6]} : f32[6] output %y", {"1,2,3,4,5,6"}, "1,2,3,4,5,6"},
+    {"%x = input : f32[2,3] %y = Transpose(%x) {perm=[1,0]} : f32[3,2] output %y",
+     {"1,2,3,4,5,6"},
+     "1,4,2,5,3,6"},
+    {"%x = input : i8[1,2,2,2] q(1, 0) %y = Transpose(%x) {perm=[0,3,1,2]} : i8[1,2,2,2] q(1, 0) output %y",
+     {"1,2,3,4,5,6,7,8"},
+     "1,3,5,7,2,4,6,8"},
+    {"%x = input : f32[2,1] %y = input : f32[2,2] %z = Concat(%x, %y) {axis=1} : f32[2,3] output %z",
+     {"1,2", "3,4,5,6"},
+     "1,3,4,2,5,6"},
+    {"%x = input : i64[1] %y = input : i64[2] %z = Concat(%x, %y) : i64[3] output %z", {"1", "2,3"}, "1,2,3"},
+    {"%x = input : f32[1,2] %y = Pad(%x) {pads=[1,0,0,2], value=9} : f32[2,4] output %y",
+     {"1,2"},
+     "9,9,9,9,1,2,9,9"},
+    /* the constant 1 in codes: 1 / 0.5 + 3 */
+    {"%x = input : i8[1,1,1,2] q(0.5, 3) %y = Pad(%x) {pads=[0,0,1,0,0,0,0,0], value=1} : i8[1,1,2,2] q(0.5, "
+     "3) output %y",
+     {"7,8"},
+     "5,5,7,8"},
+    {"%x = input : f32[2,4] %y = Slice(%x) {starts=[1,3], counts=[1,2], steps=[1,-2]} : f32[1,2] output %y",
+     {"1,2,3,4,5,6,7,8"},
+     "8,6"},
+    {"%x = input : i64[2,3] %i = const : i64[2] {2,-3} %y = Gather(%x, %i) {axis=1} : i64[2,2] output %y",
+     {"1,2,3,4,5,6"},
+     "3,1,6,4"},
+    {"%x = input : f32[3,2] %i = input : i32[2] %y = Gather(%x, %i) : f32[2,2] output %y",
+     {"1,2,3,4,5,6", "2,0"},
+     "5,6,1,2"},
+    {"%x = input : f32[5] %y = Cast(%x) {to=i8} : i8[5] output %y",
+     {"1.9,-1.9,300,-300,0"},
+     "1,-1,127,-128,0"},
+    {"%x = input : i64[3] %y = Cast(%x) : f32[3] output %y", {"1,-2,16777217"}, "1,-2,16777216"},
+    {"%x = input : f32[3] %y = Cast(%x) {to=bool} : bool[3] output %y", {"0,0.1,-3"}, "0,1,1"},
+    {"%x = input : i32[2] %y = Cast(%x) {to=u8} : u8[2] output %y", {"257,-1"}, "1,255"},
+    {"%x = input : f64[2] %y = Cast(%x) : f32[2] output %y", {"0.5,-2"}, "0.5,-2"},
+    /* 0.5 / 0.2 = 2.5 -> 3, -0.5 -> -3; zero 10 */
+    {"%x = input : f32[4] %y = Quantize(%x) : i8[4] q(0.2, 10) output %y", {"0.5,-0.5,100,0"}, "13,7,127,10"},
+    {"%x = input : f32[2] %y = Quantize(%x) {to=u8} : u8[2] q(0.5, 128) output %y", {"1,-100"}, "130,0"},
+    /* equal scales: the zero point moves, nothing rounds */
+    {"%x = input : u8[3] q(0.3, 128) %y = Quantize(%x) : i8[3] q(0.3, 0) output %y",
+     {"0,128,255"},
+     "-128,0,127"},
+    {"%x = input : i8[3] q(0.3, 0) %y = Quantize(%x) {to=u8} : u8[3] q(0.3, 128) output %y",
+     {"-128,0,127"},
+     "0,128,255"},
+    /* 0.5 * (7 - 1) = 3 = 0.25 * 12 */
+    {"%x = input : i8[1] q(0.5, 1) %y = Quantize(%x) : i8[1] q(0.25, -5) output %y", {"7"}, "7"},
+    {"%x = input : i8[2] q(0.5, 1) %y = Dequantize(%x) : f32[2] output %y", {"7,-1"}, "3,-1"},
+    {"%x = input : u8[2] q(0.5, 1) %y = Dequantize(%x) : f32[2] output %y", {"7,255"}, "3,127"},
+    {"%x = input : i8[2,2] q(axis=1, 0.5 1, 2 0) %y = Dequantize(%x) : f32[2,2] output %y",
+     {"3,4,5,6"},
+     "1,8,2,12"},
+    {"%x = input : i32[2] q(0.25, 0) %y = Dequantize(%x) : f32[2] output %y", {"4,100000"}, "1,25000"},
+    /* codes -2 .. 3 on a grid of 0.5 around zero 1: reals -1.5 .. 1 */
+    {"%x = input : f32[4] %y = FakeQuant(%x) {scale=0.5, zero=1, lo=-2, hi=3} : f32[4] output %y",
+     {"0.3,-9,9,0.2"},
+     "0.5,-1.5,1,0"},
+};
+enum { N_CASES = sizeof cases / sizeof cases[0] };
+
+static Graph *case_graph(const EvalCase *c) {
+  Diag *d = diag_new();
+  StrBuf text = {0};
+  sb_printf(&text, "graph\n%s", c->graph);
+  Graph *g = graph_parse(sb_str(&text), "case", d);
+  ck_assert_msg(g != NULL && graph_verify(g, d), "%s\n%s", c->graph, diag_text(d));
+  sb_free(&text);
+  diag_free(d);
+  return g;
+}
+
+static void set_element(Tensor *t, int64_t i, double v) {
+  switch (t->dtype) {
+  case DT_F32: ((float *)t->data)[i] = (float)v; break;
+  case DT_F64: ((double *)t->data)[i] = v; break;
+  case DT_I8: ((int8_t *)t->data)[i] = (int8_t)v; break;
+  case DT_I32: ((int32_t *)t->data)[i] = (int32_t)v; break;
+  case DT_I64: ((int64_t *)t->data)[i] = (int64_t)v; break;
+  default: ((uint8_t *)t->data)[i] = (uint8_t)v; break;
+  }
+}
+
+static double element(const Tensor *t, int64_t i) {
+  switch (t->dtype) {
+  case DT_F32: return (double)((const float *)t->data)[i];
+  case DT_I8: return ((const int8_t *)t->data)[i];
+  case DT_I32: return ((const int32_t *)t->data)[i];
+  case DT_I64: return (double)((const int64_t *)t->data)[i];
+  default: return ((const uint8_t *)t->data)[i];
+  }
+}
+
+static int read_numbers(const char *text, double *v, int most) {
+  int n = 0;
+  for (char *end; *text; text = *end ? end + 1 : end) {
+    ck_assert_int_lt(n, most);
+    v[n++] = strtod(text, &end);
+    ck_assert_ptr_ne(end, text);
+  }
+  return n;
+}
+
+/* The input's elements; a symbolic batch takes as many items as there are elements for. */
+static Tensor case_input(const Graph *g, uint32_t i, const char *text) {
+  double v[64];
+  int n = read_numbers(text, v, 64);
+  const Value *val = graph_val(g, g->inputs[i]);
+  Shape s = val->shape;
+  if (s.rank > 0 && s.d[0] == DIM_BATCH) s.d[0] = n / shape_count(&s);
+  ck_assert_int_eq(n, shape_count(&s));
+  Tensor t = tensor_new(val->dtype, &s);
+  for (int k = 0; k < n; k++) set_element(&t, k, v[k]);
+  return t;
+}
+
+START_TEST(operators_by_hand)
+{
+  const EvalCase *c = &cases[_i];
+  double want[64];
+  int n = read_numbers(c->want, want, 64);
+  Graph *g = case_graph(c);
+  Diag *d = diag_new();
+  Tensor in[2], out;
+  for (uint32_t i = 0; i < g->n_inputs; i++) in[i] = case_input(g, i, c->in[i]);
+  ck_assert_msg(graph_eval(g, in, g->n_inputs, &out, d), "%s\n%s", c->graph, diag_text(d));
+  ck_assert_int_eq(shape_count(&out.shape), n);
+  for (int i = 0; i < n; i++) {
+    double tol = out.dtype == DT_F32 ? 1e-6 * (fabs(want[i]) > 1 ? fabs(want[i]) : 1) : 0;
+    ck_assert_msg(fabs(element(&out, i) - want[i]) <= tol, "%s\nelement %d is %.9g, want %.9g", c->graph, i,
+                  element(&out, i), want[i]);
+  }
+  for (uint32_t i = 0; i < g->n_inputs; i++) tensor_free(&in[i]);
+  tensor_free(&out);
+  graph_free(g);
+  diag_free(d);
+}
+END_TEST
+
+START_TEST(every_core_operator_has_a_case)
+{
+  bool seen[OP_COUNT] = {false};
+  for (int i = 0; i < N_CASES; i++) {
+    Graph *g = case_graph(&cases[i]);
+    for (uint32_t k = 0; k < g->n_nodes; k++) seen[g->nodes[k].op] = true;
+    graph_free(g);
+  }
+  for (unsigned op = 0; op < OP_COUNT; op++) {
+    if (op_info((OpKind)op)->cls != CORE) continue;
+    ck_assert_msg(seen[op], "%s has no row in tests/ir/test_eval.c", op_info((OpKind)op)->name);
+  }
+}
+END_TEST
+
+static void fill_tensor(Tensor *t, Rng *r) {
+  for (int64_t i = 0; i < shape_count(&t->shape); i++) {
+    set_element(t, i, t->dtype == DT_F32 ? (double)rng_normal(r) : (double)(int)rng_below(r, 200) - 100);
+  }
+}
+
+/* Item `item` of a tensor with a batch, as a batch of 1. */
+static Tensor tensor_item(const Tensor *t, int64_t item) {
+  Shape s = t->shape;
+  s.d[0] = 1;
+  Tensor one = tensor_new(t->dtype, &s);
+  memcpy(one.data, (const char *)t->data + (size_t)item * tensor_bytes(&one), tensor_bytes(&one));
+  return one;
+}
+
+enum { BATCH = 3 };
+
+START_TEST(batches_are_their_items)
+{
+  Graph *g = sample_graph(&samples[_i]);
+  Diag *d = diag_new();
+  Tensor in[4], out, one_in[4], one_out;
+  bool symbolic = g->n_inputs > 0;
+  Rng r;
+  rng_seed(&r, 5, (uint64_t)_i);
+  for (uint32_t i = 0; i < g->n_inputs; i++) {
+    Shape s = graph_val(g, g->inputs[i])->shape;
+    symbolic &= s.rank > 0 && s.d[0] == DIM_BATCH;
+    if (s.rank > 0 && s.d[0] == DIM_BATCH) s.d[0] = BATCH;
+    in[i] = tensor_new(graph_val(g, g->inputs[i])->dtype, &s);
+    fill_tensor(&in[i], &r);
+  }
+  ck_assert_msg(graph_eval(g, in, g->n_inputs, &out, d), "%s\n%s", op_info(samples[_i].op)->name,
+                diag_text(d));
+  for (int64_t item = 0; symbolic && item < BATCH; item++) {
+    for (uint32_t i = 0; i < g->n_inputs; i++) one_in[i] = tensor_item(&in[i], item);
+    ck_assert_msg(graph_eval(g, one_in, g->n_inputs, &one_out, d), "%s", diag_text(d));
+    size_t n = tensor_bytes(&one_out);
+    ck_assert_uint_eq(n * BATCH, tensor_bytes(&out));
+    ck_assert_msg(memcmp((char *)out.data + (size_t)item * n, one_out.data, n) == 0,
+                  "%s %s {%s}: item %d of a batch differs from the item alone", op_info(samples[_i].op)->name,
+                  samples[_i].inputs, samples[_i].attrs, (int)item);
+    for (uint32_t i = 0; i < g->n_inputs; i++) tensor_free(&one_in[i]);
+    tensor_free(&one_out);
+  }
+  for (uint32_t i = 0; i < g->n_inputs; i++) tensor_free(&in[i]);
+  tensor_free(&out);
+  graph_free(g);
+  diag_free(d);
+}
+END_TEST
+
+/* Views share storage; outputs that are views of inputs or constants do not; all values can be read. */
+START_TEST(values_can_be_read)
+{
+  const EvalCase c = {"%x = input : f32[2,2] %k = const : f32[2] {7,8} %a = Relu(%x) : f32[2,2]"
+                      "%b = Reshape(%a) {shape=[4]} : f32[4] %y = Reshape(%x) {shape=[4]} : f32[4]"
+                      "%z = Reshape(%k) {shape=[1,2]} : f32[1,2] %s = Reshape(%y) {shape=[4,1]} : f32[4,1]"
+                      "%t = Relu(%s) : f32[4,1] output %b, %y, %z, %t, %x",
+                      {NULL},
+                      NULL};
+  Graph *g = case_graph(&c);
+  Diag *d = diag_new();
+  const float x[4] = {-1, 2, -3, 4};
+  const void *inputs[1] = {x};
+  Evaluator *e = evaluator_new(g, d);
+  ck_assert_ptr_nonnull(e);
+  evaluator_run(e, inputs);
+  const float *b = evaluator_value(e, g->outputs[0]), *y = evaluator_value(e, g->outputs[1]);
+  const float *z = evaluator_value(e, g->outputs[2]), *t = evaluator_value(e, g->outputs[3]);
+  ck_assert_ptr_eq(b, evaluator_value(e, graph_def(g, g->outputs[0])->in[0]));
+  ck_assert(b[0] == 0 && b[3] == 4);
+  ck_assert_ptr_ne(y, x);
+  ck_assert_mem_eq(y, x, sizeof x);
+  ck_assert(z[0] == 7 && z[1] == 8);
+  ck_assert_mem_eq(t, b, sizeof x);
+  ck_assert_ptr_eq(evaluator_value(e, g->outputs[4]), x);
+  evaluator_free(e);
+  graph_free(g);
+  diag_free(d);
+}
+END_TEST
+
+START_TEST(wrong_inputs_are_refused)
+{
+  const EvalCase c = {
+      "%x = input : f32[N,2] %z = input : f32[N,2] %y = Add(%x, %z) : f32[N,2] output %y", {NULL}, NULL};
+  Graph *g = case_graph(&c);
+  Shape two = shape_of(2, (int64_t)2, (int64_t)2), three = shape_of(2, (int64_t)3, (int64_t)2);
+  Tensor f2 = tensor_new(DT_F32, &two), f3 = tensor_new(DT_F32, &three), i2 = tensor_new(DT_I32, &two), out;
+  const struct {
+    Tensor in[2];
+    uint32_t n;
+    const char *say;
+  } rows[] = {{{f2}, 1, "1 inputs given, the model has 2"},
+              {{f2, f3}, 2, "batch 3"},
+              {{f2, i2}, 2, "input 1 is i32 [2,2], want f32 [N,2]"}};
+  for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    Diag *d = diag_new();
+    ck_assert(!graph_eval(g, rows[i].in, rows[i].n, &out, d));
+    ck_assert_msg(strstr(diag_text(d), rows[i].say) != NULL, "got \"%s\", want \"%s\"", diag_text(d),
+                  rows[i].say);
+    diag_free(d);
+  }
+  tensor_free(&f2);
+  tensor_free(&f3);
+  tensor_free(&i2);
+  graph_free(g);
+}
+END_TEST
+
+Suite *suite_eval(void) {
+  Suite *s = suite_create("eval");
+  TCase *t = tcase_create("eval");
+  tcase_add_loop_test(t, operators_by_hand, 0, N_CASES);
+  tcase_add_test(t, every_core_operator_has_a_case);
+  tcase_add_loop_test(t, batches_are_their_items, 0, n_samples);
+  tcase_add_test(t, values_can_be_read);
+  tcase_add_test(t, wrong_inputs_are_refused);
+  suite_add_tcase(s, t);
+  return s;
+}
