@@ -1,7 +1,8 @@
 /* mistify diff: where two computations of a model part. Two graphs, value by value where names agree; or the reference
  * evaluation and the C emitted for a target, after every layer (every value is made an output of the C).
  *
- * Values are compared as real numbers: quantized ones are dequantized. A value differs when the largest difference
+ * Names outlive a change of layout, so a value of rank 4 is also compared as NCHW against NHWC; where both readings
+ * have the shape, the nearer one counts. Values are compared as real numbers: quantized ones are dequantized. A value differs when the largest difference
  * exceeds the tolerance times the range of the first one's values; tolerance 0 asks for equal numbers.
  */
 #include <math.h>
@@ -38,6 +39,10 @@ typedef struct Side {
   const void *data;
 } Side;
 
+/* Axis of B for each axis of A: the same layout, A NCHW and B NHWC, the other way round. */
+enum { READINGS = 3 };
+static const int readings[READINGS][4] = {{0, 1, 2, 3}, {0, 3, 1, 2}, {0, 2, 3, 1}};
+
 typedef struct Compared {
   const char *name;
   const Loc *loc; /* of A's node; NULL: none */
@@ -65,27 +70,71 @@ static double distance(double x, double y) {
   return isnan(d) ? INFINITY : d;
 }
 
-static void compare(Report *r, const Loc *loc, const Side *a, const Side *b) {
-  Compared c = {
-      .name = a->value->name ? a->value->name : "(no name)", .loc = loc, .shape = a->shape, .first = -1};
-  int64_t n = shape_count(&a->shape);
+static bool reading_fits(const Shape *a, const Shape *b, int reading) {
+  if (reading == 0 || a->rank != 4 || b->rank != 4) return reading == 0 && shape_equal(a, b);
+  for (int k = 0; k < 4; k++) {
+    if (a->d[k] != b->d[readings[reading][k]]) return false;
+  }
+  return true;
+}
+
+/* Element of b for element i of a. */
+static int64_t index_in(const Shape *a, const Shape *b, int reading, int64_t i) {
+  if (reading == 0) return i;
+  int64_t j = 0;
+  for (int k = 3; k >= 0; k--) {
+    int axis = readings[reading][k];
+    j += i % a->d[k] * shape_count_range(b, axis + 1, 4);
+    i /= a->d[k];
+  }
+  return j;
+}
+
+static double largest_distance(const Side *a, const Side *b, int reading) {
+  double most = 0;
+  for (int64_t i = 0, n = shape_count(&a->shape); i < n; i++)
+    most = fmax(most, distance(real(a, i), real(b, index_in(&a->shape, &b->shape, reading, i))));
+  return most;
+}
+
+static double range_of(const Side *a) {
   double lo = INFINITY, hi = -INFINITY;
-  for (int64_t i = 0; i < n; i++) {
+  for (int64_t i = 0, n = shape_count(&a->shape); i < n; i++) {
     double x = real(a, i);
     if (isfinite(x)) lo = fmin(lo, x), hi = fmax(hi, x);
-    c.max = fmax(c.max, distance(x, real(b, i)));
   }
-  c.range = hi > lo ? hi - lo : 0;
-  for (int64_t i = 0; i < n && c.max > r->tolerance * c.range && c.first < 0; i++) {
-    c.x = real(a, i);
-    c.y = real(b, i);
-    if (distance(c.x, c.y) > r->tolerance * c.range) c.first = i;
-  }
-  r->differ += c.first >= 0;
+  return hi > lo ? hi - lo : 0;
+}
+
+static void add(Report *r, const Compared *c) {
   void *p = r->v;
   mem_grow(&p, &r->cap, r->n + 1, sizeof *r->v);
   r->v = p;
-  r->v[r->n++] = c;
+  r->v[r->n++] = *c;
+  r->differ += c->first >= 0;
+}
+
+/* Equal counts of elements; shapes that no reading fits are compared in order. */
+static void compare(Report *r, const Loc *loc, const Side *a, const Side *b) {
+  Compared c = {
+      .name = a->value->name ? a->value->name : "(no name)", .loc = loc, .shape = a->shape, .first = -1};
+  int best = 0;
+  bool any = false;
+  for (int k = 0; k < READINGS; k++) {
+    if (!reading_fits(&a->shape, &b->shape, k)) continue;
+    double most = largest_distance(a, b, k);
+    if (!any || most < c.max) c.max = most, best = k;
+    any = true;
+  }
+  if (!any) c.max = largest_distance(a, b, 0);
+  c.range = range_of(a);
+  double limit = r->tolerance * c.range;
+  for (int64_t i = 0, n = shape_count(&a->shape); i < n && c.max > limit && c.first < 0; i++) {
+    c.x = real(a, i);
+    c.y = real(b, index_in(&a->shape, &b->shape, best, i));
+    if (distance(c.x, c.y) > limit) c.first = i;
+  }
+  add(r, &c);
 }
 
 /* -- two graphs -- */
@@ -108,11 +157,18 @@ static Side side_of(const Graph *g, const Evaluator *e, ValId v) {
   return (Side){graph_val(g, v), graph_val(g, v)->shape, evaluator_value(e, v)};
 }
 
-/* B's computed value of that name and shape; NO_VAL: none. */
+static bool same_shape(const Shape *a, const Shape *b) {
+  for (int k = 0; k < READINGS; k++) {
+    if (reading_fits(a, b, k)) return true;
+  }
+  return false;
+}
+
+/* B's computed value of that name, and its shape in some layout; NO_VAL: none. */
 static ValId counterpart(const Graph *b, const Value *v) {
   for (ValId k = 1; v->name && k < b->n_vals; k++) {
     const Value *w = graph_val(b, k);
-    if (graph_def(b, k) && w->name && strcmp(w->name, v->name) == 0 && shape_equal(&w->shape, &v->shape))
+    if (graph_def(b, k) && w->name && strcmp(w->name, v->name) == 0 && same_shape(&v->shape, &w->shape))
       return k;
   }
   return NO_VAL;
@@ -277,10 +333,10 @@ static void print_text(const Report *r, bool all) {
   print_values(r, all);
   const Compared *first = NULL;
   for (size_t i = 0; i < r->n && !first; i++) first = r->v[i].first >= 0 ? &r->v[i] : NULL;
-  if (!first) {
+  if (!first && r->tolerance > 0)
     printf("%zu values compared: none differs by more than %g of its range\n", r->n, r->tolerance);
-    return;
-  }
+  if (!first && r->tolerance == 0) printf("%zu values compared: all are equal\n", r->n);
+  if (!first) return;
   char where[400] = "";
   if (first->loc) loc_format(first->loc, where, sizeof where);
   printf("\n%d of %zu values differ; the first is \"%s\" at %s: %.9g and %.9g\n", r->differ, r->n,

@@ -150,6 +150,16 @@ const Command cmd_boards = {
 
 /* -- passes -- */
 
+/* One parameter a line: "macs=F: ...; keep=A;B: ..." is split at semicolons before a blank. */
+static void print_params(const char *doc) {
+  while (*doc) {
+    const char *end = strstr(doc, "; ");
+    int len = end ? (int)(end - doc) : (int)strlen(doc);
+    printf("%-16s%.*s\n", "", len, doc);
+    doc += len + (end ? 2 : 0);
+  }
+}
+
 static int run_passes(void *opts_, Diag *d) {
   (void)d;
   const ListOpts *o = opts_;
@@ -170,12 +180,7 @@ static int run_passes(void *opts_, Diag *d) {
   }
   for (int i = 0; i < n_passes; i++) {
     printf("%-14s%s%s\n", passes[i].name, passes[i].doc, passes[i].needs_data ? " (needs --design)" : "");
-    for (const char *p = passes[i].params_doc; *p;) {
-      size_t len = strcspn(p, ";");
-      while (*p == ' ') p++, len--;
-      printf("%-16s%.*s\n", "", (int)len, p);
-      p += len + (p[len] == ';');
-    }
+    print_params(passes[i].params_doc);
   }
   return EXIT_DONE;
 }
