@@ -55,7 +55,8 @@ typedef struct Dataset {
  * file and overlapping records, or one image folder inside another). On failure *out is empty. */
 bool dataset_open(const DataSpec *spec, Dataset *out, Diag *d);
 void dataset_close(Dataset *ds);
-/* The test split, for a final result: searching code never calls this (tests/layers.sh checks who does). */
+/* The test split, for a final result alone: `mistify eval --split test` and the report of a finished tailoring call
+ * this, code that searches or trains never does. */
 bool dataset_open_test(const DataSpec *spec, Split *out, Diag *d);
 bool split_open(const SplitSpec *spec, Split *out, Diag *d);
 void split_close(Split *s);

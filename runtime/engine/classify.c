@@ -20,14 +20,16 @@ static bool learns(const Node *n, uint32_t k) {
   return n->op == OP_matmul;
 }
 
+/* The last output; what a Softmax over all of its elements reads, if there is one (maybe behind Reshapes). */
 static ValId find_logits(const Session *s) {
-  ValId v = s->g->outputs[s->g->n_outputs - 1];
-  const Node *n = graph_def(s->g, v);
-  if (!n || n->op != OP_softmax) return v;
-  const softmax_attrs *a = CATTRS(n, softmax);
-  const Shape *x = &s->g->vals[v].shape;
-  bool last = a->axis == -1 || a->axis == x->rank - 1;
-  return last && a->beta == 1 ? n->in[0] : v;
+  ValId v = s->g->outputs[s->g->n_outputs - 1], at = v;
+  const Node *n = graph_def(s->g, at);
+  while (n && n->op == OP_reshape) n = graph_def(s->g, at = n->in[0]);
+  if (!n || n->op != OP_softmax || CATTRS(n, softmax)->beta != 1) return v;
+  const Shape *x = &s->g->vals[n->in[0]].shape;
+  int axis = CATTRS(n, softmax)->axis;
+  if (axis < 0) axis += x->rank;
+  return axis > 0 && x->d[axis] == shape_count_range(x, 1, x->rank) ? n->in[0] : v;
 }
 
 static void mark_live(Session *s) {

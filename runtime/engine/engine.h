@@ -24,8 +24,8 @@ typedef struct SessionOptions {
   bool portable;       /* the kernels that every machine has, not this processor's */
 } SessionOptions;
 
-/* g: symbolic or fixed batch; f32. A final Softmax is cut off: outputs are then logits
- * (with opt->keep it is computed too). One input; the last output counts.
+/* g: symbolic or fixed batch; f32. A final Softmax over all outputs is cut off: they
+ * are then logits (with opt->keep it is computed too). One input; the last output counts.
  * NULL: reported (an operator that is not differentiable, with its location). g must outlive the session. */
 Session *session_new(const Graph *g, const SessionOptions *opt, Diag *d);
 void session_free(Session *s);
@@ -78,7 +78,7 @@ typedef struct TrainResult {
   double seconds, loss, train_accuracy;
   int64_t images;
 } TrainResult;
-/* Train a copy of g; teacher may be NULL. Returns the new graph (BatchNormalization running statistics
+/* Train a copy of g by SGD with Nesterov momentum; teacher may be NULL. Returns the new graph (BatchNormalization running statistics
  * included), NULL and a report otherwise. Final epoch, not best. */
 Graph *train_graph(const Graph *g, const Graph *teacher, const Dataset *ds, const TrainOptions *o,
                    const Host *host, TrainResult *res, Diag *d);

@@ -38,6 +38,7 @@ typedef struct Trainer {
   float *teacher_x; /* the teacher's input where its layout differs; NULL: the student's */
   float *dlogits;
   uint32_t *order;
+  int32_t *labels; /* of the batch */
   int64_t steps_per_epoch, steps, done;
   FILE *log;
   double start, loss; /* of this epoch: sum of batch means */
@@ -99,6 +100,7 @@ static bool trainer_open(Trainer *t, const Graph *g, const Graph *teacher, Diag 
   t->steps = t->o->images > 0 ? (t->o->images + batch - 1) / batch : t->steps_per_epoch * t->o->epochs;
   t->dlogits = mem_array((size_t)batch * (size_t)session_classes(t->student), sizeof(float));
   t->order = mem_array(s->n, sizeof *t->order);
+  t->labels = mem_array((size_t)batch, sizeof *t->labels);
   if (t->o->log_path) {
     t->log = fopen(t->o->log_path, "w");
     const Loc at = {.file = t->o->log_path};
@@ -114,6 +116,7 @@ static void trainer_close(Trainer *t) {
   session_free(t->student);
   mem_free(t->dlogits);
   mem_free(t->order);
+  mem_free(t->labels);
   if (t->log) fclose(t->log);
 }
 
@@ -145,23 +148,16 @@ static float train_batch(Trainer *t, const uint32_t *idx, int n, uint64_t epoch)
     soft = session_forward(t->teacher, tx, n, false);
   }
   const float *z = session_forward(s, x, n, true);
-  const int32_t *all = t->ds->train.y;
-  int32_t labels[1024];
-  float loss = 0;
-  for (int i = 0; i < n; i += 1024) { /* labels of up to 1024 examples at a time */
-    int m = n - i < 1024 ? n - i : 1024;
-    float share = (float)m / (float)n, *dz = t->dlogits + (int64_t)i * classes;
-    const float *zi = z + (int64_t)i * classes;
-    for (int k = 0; all && k < m; k++) {
-      labels[k] = all[idx[i + k]];
-      t->correct += argmax(zi + (int64_t)k * classes, classes) == labels[k];
+  const int32_t *labels = NULL;
+  if (t->ds->train.y) {
+    for (int i = 0; i < n; i++) {
+      t->labels[i] = t->ds->train.y[idx[i]];
+      t->correct += argmax(z + (int64_t)i * classes, classes) == t->labels[i];
     }
-    float part = soft ? loss_distill(zi, soft + (int64_t)i * classes, all ? labels : NULL, m, classes,
-                                     t->o->temperature, t->o->mix, dz)
-                      : loss_cross_entropy(zi, labels, m, classes, 0, dz);
-    loss += part * share;
-    for (int64_t k = 0; m < n && k < (int64_t)m * classes; k++) dz[k] *= share;
+    labels = t->labels;
   }
+  float loss = soft ? loss_distill(z, soft, labels, n, classes, t->o->temperature, t->o->mix, t->dlogits)
+                    : loss_cross_entropy(z, labels, n, classes, 0, t->dlogits);
   session_backward(s, t->dlogits, n);
   Sgd sgd = {rate(t), t->o->momentum, t->o->weight_decay, true};
   session_sgd(s, &sgd);
@@ -235,7 +231,14 @@ Graph *train_graph(const Graph *g, const Graph *teacher, const Dataset *ds, cons
   return out;
 }
 
+static bool has_bn(const Graph *g) {
+  for (uint32_t i = 0; i < g->n_nodes; i++)
+    if (g->nodes[i].op == OP_batch_normalization) return true;
+  return false;
+}
+
 Graph *reestimate_bn(const Graph *g, const Dataset *ds, uint32_t n, const Host *host, Diag *d) {
+  if (!has_bn(g)) return graph_clone(g);
   if (n > ds->train.n) n = ds->train.n;
   int batch = n < 128 ? (int)n : 128;
   SessionOptions so = {.batch = batch > 0 ? batch : 1,
@@ -244,13 +247,18 @@ Graph *reestimate_bn(const Graph *g, const Dataset *ds, uint32_t n, const Host *
   Feed f = {0};
   Graph *out = NULL;
   if (s && feed_new(&f, s, &ds->train, &ds->spec.normalize, d)) {
-    for (uint32_t i = 0; i < n; i += (uint32_t)batch) {
+    bool stopped = false;
+    for (uint32_t i = 0; i < n && !stopped; i += (uint32_t)batch) {
       int now_n = n - i < (uint32_t)batch ? (int)(n - i) : batch;
       session_bn_momentum(s, (float)now_n / (float)(i + (uint32_t)now_n)); /* the mean over all so far */
       feed_batch(&f, NULL, NULL, i, now_n, session_input(s));
       session_forward(s, session_input(s), now_n, true);
+      stopped = host && host->cancelled && host->cancelled(host->ctx);
     }
-    out = session_graph(s);
+    if (stopped)
+      diag_error(d, NULL, "re-estimating statistics was cancelled");
+    else
+      out = session_graph(s);
     feed_free(&f);
   }
   session_free(s);

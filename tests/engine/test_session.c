@@ -4,6 +4,7 @@
 #include <cblas.h>
 #include <math.h>
 #include <string.h>
+#include <time.h>
 
 #include "ir/base/mem.h"
 #include "ir/eval.h"
@@ -158,6 +159,24 @@ START_TEST(same_bytes_at_any_thread_count)
 }
 END_TEST
 
+/* A softmax behind a Reshape is cut off too; one over a part of the outputs is not. */
+START_TEST(softmax_is_cut_off)
+{
+  const float x[6] = {1, 2, 3, 4, 5, 6};
+  Graph *g =
+      net_parse("%1 = input : f32[N,1,3]\n%2 = Softmax(%1)\n%3 = Reshape(%2) {shape=[-1,3]}\noutput %3", 1);
+  Session *s = open_session(g, (SessionOptions){.batch = 2, .threads = 1});
+  near(session_forward(s, x, 2, false), x, 6, 0, "logits");
+  session_free(s);
+  graph_free(g);
+  g = net_parse("%1 = input : f32[N,3,2]\n%2 = Softmax(%1)\noutput %2", 1);
+  s = open_session(g, (SessionOptions){.batch = 2, .threads = 1});
+  near(session_forward(s, x, 1, false), (float[]){0.26894143f, 0.73105857f}, 2, 1e-6, "shares");
+  session_free(s);
+  graph_free(g);
+}
+END_TEST
+
 /* w after two steps, by hand: PyTorch's rule. */
 START_TEST(sgd_formula)
 {
@@ -250,6 +269,31 @@ START_TEST(placement_by_lifetime)
 }
 END_TEST
 
+/* Each unit runs once, whatever the threads; jobs follow each other at once and after the workers have gone to sleep. */
+static void count_unit(void *ctx, int unit, int thread) {
+  int *counts = ctx;
+  ck_assert_int_lt(thread, 4);
+  counts[unit]++;
+}
+
+START_TEST(threads_run_each_unit_once)
+{
+  for (int threads = 1; threads <= 4; threads++) {
+    Threads *p = threads_new(threads);
+    int counts[300] = {0};
+    for (int job = 0; job < 2000; job++) {
+      threads_run(p, count_unit, counts, job % 300);
+      if (job % 500 == 0) nanosleep(&(struct timespec){0, 3000000}, NULL);
+    }
+    int want[300] = {0};
+    for (int job = 0; job < 2000; job++)
+      for (int i = 0; i < job % 300; i++) want[i]++;
+    ck_assert_mem_eq(counts, want, sizeof counts);
+    threads_free(p);
+  }
+}
+END_TEST
+
 Suite *suite_session(void) {
   openblas_set_num_threads(1);
   Suite *s = suite_create("session");
@@ -260,9 +304,11 @@ Suite *suite_session(void) {
   tcase_add_test(t, memory_reuse_changes_nothing);
   tcase_add_test(t, same_bytes_at_any_thread_count);
   tcase_add_test(t, sgd_formula);
+  tcase_add_test(t, softmax_is_cut_off);
   tcase_add_test(t, batch_statistics_by_hand);
   tcase_add_test(t, what_is_refused);
   tcase_add_test(t, placement_by_lifetime);
+  tcase_add_test(t, threads_run_each_unit_once);
   suite_add_tcase(s, t);
   return s;
 }
