@@ -422,6 +422,48 @@ START_TEST(test_empty_ranges)
 }
 END_TEST
 
+/* Operators that want one scale for all inputs, scales that are fixed, and one operator without int8 form: Sigmoid is
+ * requantized for the Concat, Div is computed in float32. Calibrated by the generic kernels: the engine has no Max. */
+START_TEST(test_shared_scales)
+{
+  Graph *g = graph_new("shared");
+  Diag *d = diag_new();
+  Rng rng;
+  rng_seed(&rng, 2, 2);
+  Shape s = shape_of(4, (int64_t)DIM_BATCH, (int64_t)4, (int64_t)4, (int64_t)2),
+        ws = shape_of(4, (int64_t)6, (int64_t)1, (int64_t)1, (int64_t)2), one = shape_of(0),
+        is = shape_of(1, (int64_t)5);
+  float w[12];
+  for (int i = 0; i < 12; i++) w[i] = rng_normal(&rng);
+  const float low = 0.25f, by = 1.5f;
+  const int64_t index[5] = {11, 0, -3, 4, 4};
+  ValId a = graph_node2(g, OP_conv, NULL, graph_input(g, "x", DT_F32, &s),
+                        graph_const_data(g, "w", DT_F32, &ws, w), "a", NULL, d);
+  ValId sig = graph_node1(g, OP_sigmoid, NULL, a, "sig", NULL, d);
+  concat_attrs c = {.axis = 3};
+  gather_attrs ga = {.axis = 3};
+  ValId y = graph_node2(g, OP_concat, &c, a, sig, "cat", NULL, d);
+  y = graph_node2(g, OP_max, NULL, y, graph_const_data(g, "low", DT_F32, &one, &low), "max", NULL, d);
+  y = graph_node2(g, OP_gather, &ga, y, graph_const_data(g, "index", DT_I64, &is, index), "pick", NULL, d);
+  y = graph_node2(g, OP_div, NULL, y, graph_const_data(g, "by", DT_F32, &one, &by), "div", NULL, d);
+  graph_output(g, graph_node1(g, OP_relu, NULL, y, "o", NULL, d));
+  Dataset ds = make_data(g, DT_F32, 1);
+  Graph *q = quantized(g, &ds, "");
+  int quantizes = 0, dequantizes = 0;
+  for (NodeId i = 0; i < q->n_nodes; i++) {
+    quantizes += q->nodes[i].op == OP_quantize;
+    dequantizes += q->nodes[i].op == OP_dequantize;
+  }
+  ck_assert_msg(quantizes == 2 && dequantizes == 1, "%d Quantize, %d Dequantize", quantizes, dequantizes);
+  Quality k = compare(g, q, &ds);
+  ck_assert_msg(k.snr > 30 && k.steps < 3, "signal to noise %.1f dB, %.1f steps", k.snr, k.steps);
+  graph_free(q);
+  graph_free(g);
+  free_data(&ds);
+  diag_free(d);
+}
+END_TEST
+
 START_TEST(test_refused)
 {
   static const struct {
@@ -477,6 +519,7 @@ Suite *suite_quantize(void) {
   tcase_add_test(t, test_bytes_are_codes);
   tcase_add_test(t, test_input_raw);
   tcase_add_test(t, test_empty_ranges);
+  tcase_add_test(t, test_shared_scales);
   tcase_add_test(t, test_refused);
   suite_add_tcase(s, t);
   return s;
