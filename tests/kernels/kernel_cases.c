@@ -471,7 +471,7 @@ static void gen_mul_s8(KernelCase *c, Rng *r, Arena *a) {
 
 static void gen_copy(KernelCase *c, Rng *r, Arena *a) {
   mf_copy *p = c->params;
-  int order[MF_MAX_DIMS];
+  int order[MF_MAX_DIMS] = {0};
   p->rank = in_range(r, 2, 5);
   p->elem = 1 << rng_below(r, 4);
   int32_t total = p->elem, back = 0, out = p->elem;
