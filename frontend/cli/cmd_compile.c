@@ -148,10 +148,9 @@ extern const Command cmd_compile;
 const Command cmd_compile = {
     "compile",
     "Write a model as plain C for a target, as it is",
-    "Writes model.c, model.h, a self-test with reference vectors, CMakeLists.txt and model.json into DIR. "
-    "The model is\n"
-    "neither retrained nor quantized: a float model gives float C, an int8 model int8 C.\n"
-    "Exit status 2: written, but by the estimate it does not fit the board.",
+    "Writes model.c, model.h, a self-test with reference vectors, CMakeLists.txt and model.json\n"
+    "into DIR. The model is neither retrained nor quantized: a float model gives float C, an int8\n"
+    "model int8 C. Exit status 2: written, but by the estimate it does not fit the board.",
     "  mistify compile model.tflite --target cortex-m4 -o out\n"
     "  mistify compile model.onnx --board nucleo-l432kc --name digits -o out\n",
     opts,

@@ -233,13 +233,13 @@ static int run(void *opts_, Diag *d) {
 }
 
 extern const Command cmd_eval;
-const Command cmd_eval = {"eval",
-                          "Measure a model's accuracy on a split of its data",
-                          "Prints top-1 accuracy with its standard error. The test split is for final "
-                          "results: choose between models on val.\n"
-                          "MODEL need not be the design's own: it is fed with the design's data.",
-                          "  mistify eval small.onnx --design design.yaml --split val\n"
-                          "  mistify eval model.tflite --design design.yaml --target x86-64\n",
-                          opts,
-                          sizeof(EvalOpts),
-                          run};
+const Command cmd_eval = {
+    "eval",
+    "Measure a model's accuracy on a split of its data",
+    "Prints top-1 accuracy with its standard error. The test split is for final results:\n"
+    "choose between models on val. MODEL need not be the design's own: it is fed with its data.",
+    "  mistify eval small.onnx --design design.yaml --split val\n"
+    "  mistify eval model.tflite --design design.yaml --target x86-64\n",
+    opts,
+    sizeof(EvalOpts),
+    run};

@@ -168,15 +168,14 @@ static int run(void *opts_, Diag *d) {
 }
 
 extern const Command cmd_verify;
-const Command cmd_verify = {"verify",
-                            "Build emitted C with the target's compiler, run it, compare, measure",
-                            "Integers are to be equal, floats within 1e-5 of the output's range. Measured: "
-                            "flash and RAM that the model adds to\n"
-                            "a program, by the linker; stack; instructions of one inference. Exit status 2: "
-                            "a vector fails, or a board's\n"
-                            "memory is too small.",
-                            "  mistify verify out\n"
-                            "  mistify verify out --board nucleo-l432kc --json\n",
-                            opts,
-                            sizeof(VerifyOpts),
-                            run};
+const Command cmd_verify = {
+    "verify",
+    "Build emitted C with the target's compiler, run it, compare, measure",
+    "Integers are to be equal, floats within 1e-5 of the output's range. Measured: flash and RAM\n"
+    "that the model adds to a program, by the linker; stack; instructions of one inference.\n"
+    "Exit status 2: a vector fails, or a board's memory is too small.",
+    "  mistify verify out\n"
+    "  mistify verify out --board nucleo-l432kc --json\n",
+    opts,
+    sizeof(VerifyOpts),
+    run};
