@@ -280,14 +280,14 @@ START_TEST(threads_run_each_unit_once)
 {
   for (int threads = 1; threads <= 4; threads++) {
     Threads *p = threads_new(threads);
-    int counts[300] = {0};
-    for (int job = 0; job < 2000; job++) {
-      threads_run(p, count_unit, counts, job % 300);
-      if (job % 500 == 0) nanosleep(&(struct timespec){0, 3000000}, NULL);
+    int counts[40] = {0};
+    for (int job = 0; job < 300; job++) {
+      threads_run(p, count_unit, counts, job % 40);
+      if (job % 100 == 0) nanosleep(&(struct timespec){0, 3000000}, NULL);
     }
-    int want[300] = {0};
-    for (int job = 0; job < 2000; job++)
-      for (int i = 0; i < job % 300; i++) want[i]++;
+    int want[40] = {0};
+    for (int job = 0; job < 300; job++)
+      for (int i = 0; i < job % 40; i++) want[i]++;
     ck_assert_mem_eq(counts, want, sizeof counts);
     threads_free(p);
   }
