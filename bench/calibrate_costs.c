@@ -1,7 +1,8 @@
 /* Calibrates the cost tables backend/targets/NAME/IDENT.c: what a kernel costs on a target, measured.
  *
- *   make bench-calibrate_costs                     all targets (some minutes)
- *   build/release/bench/calibrate_costs cortex-m4  one
+ *   make bench-calibrate_costs                                all targets (some minutes)
+ *   build/release/bench/calibrate_costs cortex-m4             one target
+ *   build/release/bench/calibrate_costs cortex-m4 conv_s8     one kernel of it; the other rows stay
  *
  * For each kernel, models of two such layers in several shapes are emitted, built and run by the harness (two, since a
  * compiler would specialise a kernel that is called once); their instructions
@@ -340,13 +341,16 @@ static void calibrate(Table *t, const Family *f) {
     code += m.flash_code - t->base_code - (int64_t)t->code_per_call * n_calls - others_code;
     graph_free(g);
   }
-  cost.code = positive(code / n);
+  cost.code = (int32_t)(code / n);
   fit(s, n, cost.per);
   double worst = 0;
   for (int i = 0; i < n; i++)
     worst = fmax(worst, fabs(predict(cost.per, &s[i].work) / s[i].instructions - 1));
   t->worst = fmax(t->worst, worst);
-  t->cost[t->n++] = cost;
+  int row = 0;
+  while (row < t->n && strcmp(t->cost[row].kernel, f->kernel) != 0) row++;
+  t->cost[row] = cost;
+  if (row == t->n) t->n++;
   printf("%-10s %-16s code %5d  fit within %4.1f %%:", t->target->name, f->kernel, (int)cost.code,
          100 * worst);
   for (int w = 0; w < WORK_COUNT; w++) printf(" %.3g", cost.per[w]);
@@ -355,20 +359,23 @@ static void calibrate(Table *t, const Family *f) {
 
 /* -- what kernels of a family share -- */
 
-static const char int8_net[] =
-    "%x = input : i8[1,8,8,4] q(0.05, -3)\n%w1 = const : i8[8,3,3,4] q(0.01, 0) @\n"
-    "%c1 = Conv(%x, %w1) {pads=[1,1,1,1]} : i8[1,8,8,8] q(0.1, 0)\n%w2 = const : i8[1,3,3,8] q(0.02, 0) @\n"
-    "%c2 = DepthwiseConv(%c1, %w2) {pads=[1,1,1,1]} : i8[1,8,8,8] q(0.2, 4)\n"
-    "%s = Add(%c2, %c1) : i8[1,8,8,8] q(0.2, 0)\n"
-    "%a = AveragePool(%s) {kernel=[8,8]} : i8[1,1,1,8] q(0.2, 0)\n%r = Reshape(%a) {shape=[1,8]}\n"
-    "%w3 = const : i8[5,8] q(0.03, 0) @\n%f = FullyConnected(%r, %w3) : i8[1,5] q(0.4, 7)\n"
-    "%y = Softmax(%f) {axis=1} : i8[1,5] q(0.00390625, -128)\noutput %y\n";
+/* Twice with other sizes, so that no kernel is specialised. */
+static const int net_sizes[2][SIZES] = {{8, 4, 5}, {6, 3, 7}};
+
+static const char int8_net[] = X8
+    "%k = const : i8[8,3,3,$b] q(0.01, 0) @\n%c = Conv(%x, %k) {pads=[1,1,1,1]} : i8[1,$a,$a,8] q(0.1, 0)\n"
+    "%l = const : i8[1,3,3,8] q(0.02, 0) @\n"
+    "%d = DepthwiseConv(%c, %l) {pads=[1,1,1,1]} : i8[1,$a,$a,8] q(0.2, 4)\n"
+    "%s = Add(%d, %c) : i8[1,$a,$a,8] q(0.2, 0)\n"
+    "%a = AveragePool(%s) {kernel=[$a,$a]} : i8[1,1,1,8] q(0.2, 0)\n%r = Reshape(%a) {shape=[1,8]}\n"
+    "%m = const : i8[$c,8] q(0.03, 0) @\n%f = FullyConnected(%r, %m) : i8[1,$c] q(0.4, 7)\n"
+    "%y = Softmax(%f) {axis=1} : i8[1,$c] q(0.00390625, -128)\n";
 
 static const char float_net[] =
-    "%x = input : f32[1,8,8,4]\n%w1 = const : f32[8,3,3,4] @\n%c1 = Conv(%x, %w1) {pads=[1,1,1,1]}\n"
-    "%w2 = const : f32[1,3,3,8] @\n%c2 = DepthwiseConv(%c1, %w2) {pads=[1,1,1,1]}\n%s = Add(%c2, %c1)\n"
-    "%a = AveragePool(%s) {kernel=[8,8]}\n%r = Reshape(%a) {shape=[1,8]}\n%w3 = const : f32[5,8] @\n"
-    "%f = FullyConnected(%r, %w3)\n%y = Softmax(%f) {axis=1}\noutput %y\n";
+    X32 "%k = const : f32[8,3,3,$b] @\n%c = Conv(%x, %k) {pads=[1,1,1,1]}\n"
+        "%l = const : f32[1,3,3,8] @\n%d = DepthwiseConv(%c, %l) {pads=[1,1,1,1]}\n%s = Add(%d, %c)\n"
+        "%a = AveragePool(%s) {kernel=[$a,$a]}\n%r = Reshape(%a) {shape=[1,8]}\n%m = const : f32[$c,8] @\n"
+        "%f = FullyConnected(%r, %m)\n%y = Softmax(%f) {axis=1}\n";
 
 /* "f32", or "_s8" without it: as backend/cost.c. */
 static bool in_family(const KernelCost *k, const char *family) {
@@ -379,21 +386,21 @@ static bool in_family(const KernelCost *k, const char *family) {
 /* The mean overlap of the net's kernels, each measured with helpers and run time of its own: it is taken from every
  * kernel of the family, and counted once. */
 static int32_t take_shared(Table *t, const char *net, const char *family) {
-  static const int size[SIZES] = {0};
-  Graph *g = make_graph(net, size, NULL);
+  Graph *g = make_graph(net, net_sizes[0], net_sizes[1]);
   Diag *d = diag_new();
   Calls calls;
   calls_init(&calls);
   if (!graph_lower(g, &calls, d)) exit(3);
-  int64_t sum = 0;
-  for (uint32_t c = 0; c < calls.n; c++) {
+  int64_t sum = 0, kernels = calls.n / 2;
+  for (uint32_t c = 0; c < kernels; c++) {
     const KernelCost *k = known(t, calls.v[c].kernel->name);
     sum += k ? k->code : 0;
   }
-  int64_t all = code_of(t->target, net) - t->base_code - (int64_t)t->code_per_call * calls.n;
-  int32_t overlap = positive((sum - all) / ((int64_t)calls.n - 1));
+  int64_t all = measure(g, t->target).flash_code - t->base_code - (int64_t)t->code_per_call * calls.n;
+  int32_t overlap = positive((sum - all) / (kernels - 1));
   for (int i = 0; i < t->n; i++)
-    if (in_family(&t->cost[i], family)) t->cost[i].code = positive((int64_t)t->cost[i].code - overlap);
+    if (in_family(&t->cost[i], family))
+      t->cost[i].code -= overlap; /* below 0: it shares less than others do */
   calls_free(&calls);
   diag_free(d);
   graph_free(g);
@@ -449,30 +456,61 @@ static void write_table(const Table *t) {
   arena_free(a);
 }
 
-static void calibrate_target(const Target *target) {
+/* The rows of the present table, with what they share. */
+static void take_table(Table *t) {
+  const TargetCosts *old = t->target->costs;
+  t->base_code = old->base_code;
+  t->code_per_call = old->code_per_call;
+  t->base_instructions = old->base_instructions;
+  for (int i = 0; i < old->n_kernels; i++) {
+    KernelCost k = old->kernels[i];
+    k.code += in_family(&k, "f32") ? old->float_shared : in_family(&k, "_s8") ? old->int8_shared : 0;
+    t->cost[t->n++] = k;
+  }
+}
+
+static bool named(char **names, int n, const char *name) {
+  for (int i = 0; i < n; i++)
+    if (strcmp(names[i], name) == 0) return true;
+  return false;
+}
+
+static void calibrate_target(const Target *target, char **kernels, int n_kernels) {
   const char *missing;
   if (!harness_available(target, &missing)) {
     printf("%s: skipped, %s is not installed\n", target->name, missing);
     return;
   }
   Table t = {.target = target};
-  measure_base(&t);
+  if (n_kernels)
+    take_table(&t);
+  else
+    measure_base(&t);
   if (t.base_instructions < 0) {
     printf("%s: skipped, there is no instruction counter\n", target->name);
     return;
   }
-  for (int i = 0; i < N_FAMILIES; i++) calibrate(&t, &families[i]);
+  for (int i = 0; i < N_FAMILIES; i++)
+    if (!n_kernels || named(kernels, n_kernels, families[i].kernel)) calibrate(&t, &families[i]);
   t.int8_shared = take_shared(&t, int8_net, "_s8");
   t.float_shared = take_shared(&t, float_net, "f32");
   write_table(&t);
 }
 
+/* Arguments: targets first, then kernels. */
 int main(int argc, char **argv) {
   setvbuf(stdout, NULL, _IOLBF, 0);
-  for (int i = 0; i < n_targets; i++) {
-    bool chosen = argc == 1;
-    for (int k = 1; k < argc; k++) chosen |= strcmp(argv[k], targets[i].name) == 0;
-    if (chosen) calibrate_target(&targets[i]);
+  int first_kernel = 1;
+  while (first_kernel < argc && target_find(argv[first_kernel])) first_kernel++;
+  for (int i = first_kernel; i < argc; i++) {
+    bool known_name = false;
+    for (int k = 0; k < N_FAMILIES; k++) known_name |= strcmp(argv[i], families[k].kernel) == 0;
+    if (known_name) continue;
+    fprintf(stderr, "calibrate_costs: \"%s\" is no target and no kernel that is calibrated\n", argv[i]);
+    return 1;
   }
+  for (int i = 0; i < n_targets; i++)
+    if (first_kernel == 1 || named(argv + 1, first_kernel - 1, targets[i].name))
+      calibrate_target(&targets[i], argv + first_kernel, argc - first_kernel);
   return 0;
 }

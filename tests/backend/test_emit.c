@@ -163,6 +163,16 @@ START_TEST(static_arena_on_request)
 }
 END_TEST
 
+START_TEST(cmake_builds_and_tests)
+{
+  if (!have_tool(__FILE__, "cmake")) return;
+  Graph *g = graph_of(small_float_net);
+  const char *dir = emit_to_tmp(g, "x86-64", "cmake");
+  must_run("cd '%s' && mkdir b && cd b && cmake .. && cmake --build . && ctest", dir);
+  graph_free(g);
+}
+END_TEST
+
 /* -- vectors -- */
 
 START_TEST(given_vectors_are_used)
@@ -321,6 +331,7 @@ Suite *suite_emit(void) {
   tcase_add_test(t, two_models_in_one_program);
   tcase_add_loop_test(t, no_allocation_no_writable_data, 0, 2);
   tcase_add_test(t, static_arena_on_request);
+  tcase_add_test(t, cmake_builds_and_tests);
   tcase_add_test(t, given_vectors_are_used);
   tcase_add_test(t, selftest_notices_a_difference);
   tcase_add_test(t, same_bytes_every_time);
