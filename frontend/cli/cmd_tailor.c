@@ -142,12 +142,11 @@ static bool add_targets(Run *r) {
 
 /* ---- The job */
 
-static const char *prune_params(Run *r) {
+static const char *keep_layers(Run *r) {
   const PruneFreedom *p = &r->dep->design->prune;
   StrBuf b = {0};
-  sb_printf(&b, "by=taylor,min=%.6g,least=%d", 1 - p->max, p->min_channels);
   for (int i = 0; i < p->keep.n; i++)
-    sb_printf(&b, "%s%s", i ? ";" : ",keep=", ((const char *const *)p->keep.items)[i]);
+    sb_printf(&b, "%s%s", i ? ";" : "", ((const char *const *)p->keep.items)[i]);
   const char *text = arena_strdup(r->a, sb_str(&b));
   sb_free(&b);
   return text;
@@ -161,7 +160,9 @@ static bool tailor(Run *r, StepEnv *env, TailorResult *res) {
                    .data = &r->data,
                    .may_prune = design->prune_loc.line > 0,
                    .may_retrain = design->retrain_loc.line > 0,
-                   .prune_params = prune_params(r),
+                   .prune_params = arena_printf(r->a, "by=taylor,min=%.6g,least=%d", 1 - design->prune.max,
+                                                design->prune.min_channels),
+                   .keep = keep_layers(r),
                    .finish_int8 = arena_printf(r->a, "bnfuse,fuse,fold,%squantize{images=%u}",
                                                takes_bytes(r) ? "input_raw," : "",
                                                design->data.calibration ? design->data.calibration : 512),

@@ -134,10 +134,10 @@ static bool run_plan(const StepCall *c, Artifact *out, int *n_out, Diag *d) {
   return ok;
 }
 
-bool tailor_plan_all(const Graph *base, Artifact *out, Diag *d) {
+bool tailor_plan_all(const Graph *base, const char *keep, Artifact *out, Diag *d) {
   Channels ch = {0};
   PrunePlan all = {0};
-  bool ok = channels_find(base, NULL, &ch, d);
+  bool ok = channels_find(base, keep, &ch, d);
   if (ok) {
     StrBuf text = {0};
     prune_plan_all(&ch, &all);
@@ -150,12 +150,12 @@ bool tailor_plan_all(const Graph *base, Artifact *out, Diag *d) {
   return ok;
 }
 
-bool tailor_plan_contains(const Graph *base, const Artifact *outer, const Artifact *inner) {
+bool tailor_plan_contains(const Graph *base, const char *keep, const Artifact *outer, const Artifact *inner) {
   Arena *a = arena_new();
   Diag *quiet = diag_new();
   Channels ch = {0};
   PrunePlan loose = {0}, tight = {0}, rel = {0};
-  bool yes = channels_find(base, NULL, &ch, quiet) &&
+  bool yes = channels_find(base, keep, &ch, quiet) &&
              prune_plan_parse(plan_text(a, outer), &ch, &loose, quiet) &&
              prune_plan_parse(plan_text(a, inner), &ch, &tight, quiet) &&
              prune_plan_relative(&loose, &tight, &rel, quiet);
@@ -178,17 +178,19 @@ void tailor_accuracy(const Artifact *measure, Accuracy *out) {
 
 /* The start graph, made from the base by `have`, cut down to `want` (plans of the base; have NULL: start is the base). */
 static Graph *cut(const Graph *base, const Graph *start, const Artifact *have, const Artifact *want,
-                  Diag *d) {
+                  const char *params, Diag *d) {
   Arena *a = arena_new();
+  char keep[2048] = "";
+  pass_param(params, "keep", keep, sizeof keep);
   Channels all = {0}, of_start = {0};
   PrunePlan loose = {0}, tight = {0}, rel = {0};
-  bool ok = channels_find(base, NULL, &all, d) && prune_plan_parse(plan_text(a, want), &all, &tight, d);
+  bool ok = channels_find(base, keep, &all, d) && prune_plan_parse(plan_text(a, want), &all, &tight, d);
   if (ok && have) {
     ok = prune_plan_parse(plan_text(a, have), &all, &loose, d);
   } else if (ok) {
     prune_plan_all(&all, &loose);
   }
-  ok = ok && prune_plan_relative(&loose, &tight, &rel, d) && channels_find(start, NULL, &of_start, d);
+  ok = ok && prune_plan_relative(&loose, &tight, &rel, d) && channels_find(start, keep, &of_start, d);
   Graph *out = ok ? prune_apply(&of_start, &rel, d) : NULL;
   prune_plan_free(&loose);
   prune_plan_free(&tight);
@@ -201,7 +203,7 @@ static Graph *cut(const Graph *base, const Graph *start, const Artifact *have, c
 
 static bool run_prune(const StepCall *c, Artifact *out, int *n_out, Diag *d) {
   Graph *base = artifact_graph(&c->in[0], d);
-  Graph *small = base ? cut(base, base, NULL, &c->in[1], d) : NULL;
+  Graph *small = base ? cut(base, base, NULL, &c->in[1], c->params, d) : NULL;
   graph_free(base);
   return put_graph(small, out, n_out);
 }
@@ -244,7 +246,7 @@ static bool run_retrain(const StepCall *c, Artifact *out, int *n_out, Diag *d) {
         *done = NULL;
   TrainResult res = {0};
   bool ok = start && teacher && parse_train(c, &o, d) && tailor_data(env_of(c)->data, &ds, d);
-  if (ok) small = cut(teacher, start, &c->in[1], &c->in[2], d);
+  if (ok) small = cut(teacher, start, &c->in[1], &c->in[2], c->params, d);
   if (small) done = train_graph(small, teacher, ds, &o, c->host, &res, d);
   graph_free(start);
   graph_free(teacher);

@@ -46,10 +46,12 @@ extern const StepKind
 extern const StepKind
     step_test; /* graph, test data                                                   measure */
 
+/* Plans speak of the channel groups of a graph, and those depend on the layers that stay whole: `keep` ("a;b", "" for
+ * none) is the same wherever a plan of that graph is used; steps take it as keep=... */
 /* The plan that keeps every channel of a graph. */
-bool tailor_plan_all(const Graph *base, Artifact *out, Diag *d);
+bool tailor_plan_all(const Graph *base, const char *keep, Artifact *out, Diag *d);
 /* Does plan `outer` of the base keep everything that `inner` keeps? */
-bool tailor_plan_contains(const Graph *base, const Artifact *outer, const Artifact *inner);
+bool tailor_plan_contains(const Graph *base, const char *keep, const Artifact *outer, const Artifact *inner);
 /* How examples are fed to graph g: normalised as the data's specification says or, where params have "raw=1", as the
  * bytes they are. */
 Normalize tailor_normalize(const TailorData *t, const Graph *g, DType bytes, const char *params);

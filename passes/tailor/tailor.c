@@ -20,7 +20,7 @@
 #include "passes/pass.h"
 #include "passes/tailor/measure.h"
 
-enum { SIZE_TRIES = 4, MAX_OUT = STEP_MAX_OUT };
+enum { SIZE_TRIES = 4, MAX_OUT = STEP_MAX_OUT, PARAMS_MAX = 2560 };
 static const double NEST_SHARE = 0.95;
 
 /* One target on its way. */
@@ -45,6 +45,12 @@ typedef struct Run {
 
 static void drop(Artifact *out, int from, int n) {
   for (int i = from; i < n; i++) artifact_unref(&out[i]);
+}
+
+/* ",keep=a;b" behind the parameters in buf, where layers stay whole. */
+static void add_keep(const Run *r, char *buf, size_t n) {
+  size_t k = strlen(buf);
+  if (r->job->keep[0]) snprintf(buf + k, n - k, "%skeep=%s", k ? "," : "", r->job->keep);
 }
 
 /* Run a step; keeps out[0] in *first and out[1] in *second (NULL: dropped). */
@@ -108,8 +114,9 @@ static bool plan_once(Run *r, Work *w, const TailorLimits *l, const Artifact *ou
                       Artifact *measure) {
   Artifact in[4] = {r->base, r->importance, artifact_from_hash(ART_DATA, w->t->cost->key)};
   static const char *const names[] = {"model", "importance", "board", "looser plan"};
-  char params[512];
+  char params[PARAMS_MAX];
   limit_params(r, w->t, l, params, sizeof params);
+  add_keep(r, params, sizeof params);
   TailorStepEnv env = r->env;
   env.cost = w->t->cost;
   if (outer) in[3] = *outer;
@@ -119,7 +126,9 @@ static bool plan_once(Run *r, Work *w, const TailorLimits *l, const Artifact *ou
 /* Link a pruned, untrained model: by how much is each limit exceeded? */
 static bool measure_plan(Run *r, Work *w, const Artifact *plan, int64_t *flash, int64_t *ram) {
   Artifact in[2] = {r->base, *plan}, small = {0}, final = {0}, files = {0}, m = {0};
-  bool ok = step(r, &step_prune, w->t->name, in, 2, NULL, "", &r->env, &small, NULL) &&
+  char keep[PARAMS_MAX] = "";
+  add_keep(r, keep, sizeof keep);
+  bool ok = step(r, &step_prune, w->t->name, in, 2, NULL, keep, &r->env, &small, NULL) &&
             finish(r, w->t, w->t->name, &small, &final) && deploy(r, w->t, &final, &files, &m);
   if (ok) {
     *flash = measure_get_int(&m, "flash", 0);
@@ -207,8 +216,10 @@ static bool needs_importance(Run *r) {
   if (r->importance.bytes) return true;
   Artifact in[2] = {r->base, r->data};
   static const char *const names[] = {"model", "data"};
-  return step(r, &step_importance, "shared", in, 2, names, r->job->prune_params, &r->env, &r->importance,
-              NULL);
+  char params[PARAMS_MAX];
+  snprintf(params, sizeof params, "%s", r->job->prune_params);
+  add_keep(r, params, sizeof params);
+  return step(r, &step_importance, "shared", in, 2, names, params, &r->env, &r->importance, NULL);
 }
 
 static bool plan_all(Run *r) {
@@ -266,7 +277,7 @@ static bool nest(Run *r, Work *w, const Work *before) {
 static bool contains(Run *r, const Artifact *outer, const Artifact *inner) {
   Diag *quiet = diag_new();
   Graph *base = artifact_graph(&r->base, quiet);
-  bool yes = base && tailor_plan_contains(base, outer, inner);
+  bool yes = base && tailor_plan_contains(base, r->job->keep, outer, inner);
   graph_free(base);
   diag_free(quiet);
   return yes;
@@ -278,8 +289,9 @@ static bool retrain(Run *r, int at, int64_t images, const Artifact *from, const 
   static const char *const names[] = {"start", "start's plan", "plan", "teacher", "data"};
   TrainOptions o = r->job->retrain;
   if (images) o.images = images;
-  char params[320];
+  char params[PARAMS_MAX];
   tailor_train_params(&o, params, sizeof params);
+  add_keep(r, params, sizeof params);
   artifact_unref(&w->trained);
   return step(r, &step_retrain, w->t->name, in, 5, names, params, &r->env, &w->trained, NULL);
 }
@@ -292,7 +304,9 @@ static bool train_target(Run *r, int at) {
   }
   if (!r->job->may_retrain) {
     Artifact in[2] = {r->base, w->plan};
-    return step(r, &step_prune, w->t->name, in, 2, NULL, "", &r->env, &w->trained, NULL);
+    char keep[PARAMS_MAX] = "";
+    add_keep(r, keep, sizeof keep);
+    return step(r, &step_prune, w->t->name, in, 2, NULL, keep, &r->env, &w->trained, NULL);
   }
   const Artifact *from = &r->base, *from_plan = &r->all;
   w->o->start = "";
@@ -427,7 +441,7 @@ static bool start(Run *r) {
   TRY(base);
   r->res->macs = graph_macs(base);
   r->res->params = graph_params(base);
-  ok = tailor_plan_all(base, &r->all, r->d);
+  ok = tailor_plan_all(base, r->job->keep, &r->all, r->d);
   graph_free(base);
   r->data = artifact_from_hash(ART_DATA, job->data_identity);
   r->test = artifact_from_hash(ART_DATA, job->test_identity);

@@ -53,7 +53,8 @@ typedef struct TailorJob {
   Hash data_identity, test_identity; /* runtime/data/identity.h */
   /* The designer's freedom. */
   bool may_prune, may_retrain;
-  const char *prune_params;               /* for the prune options, without limits: "min=0.1,keep=a;b" */
+  const char *prune_params;               /* options of prune, without limits and keep: "by=taylor,min=0.1" */
+  const char *keep;                       /* layers that stay whole, "a;b"; "": none */
   const char *finish_int8, *finish_float; /* passes from the retrained graph to the deployed one */
   bool raw_input; /* the passes above leave a graph that takes the data's bytes (passes/input_raw.h) */
   TrainOptions retrain;

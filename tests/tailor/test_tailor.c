@@ -7,6 +7,7 @@
 #include "ir/base/fingerprint.h"
 #include "ir/base/mem.h"
 #include "ir/base/rng.h"
+#include "passes/channels.h"
 #include "passes/tailor/measure.h"
 #include "passes/tailor/tailor.h"
 #include "tests/passes/nets.h"
@@ -93,6 +94,7 @@ typedef struct Fixture {
   TailorTarget target[TARGETS];
   Hash data_identity, test_identity;
   uint64_t seed;
+  const char *keep;
   StrBuf ran; /* " slot:kind" of each step that was not in the cache */
   int steps;
 } Fixture;
@@ -151,6 +153,7 @@ static void run(Fixture *f, TailorResult *res) {
                    .may_prune = true,
                    .may_retrain = true,
                    .prune_params = "by=taylor,least=2,images=64",
+                   .keep = f->keep ? f->keep : "",
                    .finish_int8 = "bnfuse,fuse,fold,quantize{images=64}",
                    .finish_float = "bnfuse,fuse,fold",
                    .seed = f->seed,
@@ -199,6 +202,28 @@ START_TEST(test_limits_and_sharing)
   tailor_result_free(&res);
   run_and_drop(&f);
   ck_assert_msg(f.ran.len == 0 && f.steps > 10, "a second run repeated%s", sb_str(&f.ran));
+  close_fixture(&f);
+}
+END_TEST
+
+/* Layers that stay whole do, through plans, pruning, warm starts. */
+START_TEST(test_keep)
+{
+  Fixture f;
+  TailorResult res;
+  open_fixture(&f);
+  NodeId first = net_find(f.model, OP_conv, 0);
+  f.keep = node_label(f.model, &f.model->nodes[first]);
+  run(&f, &res);
+  for (int i = 0; i < TARGETS; i++) {
+    ck_assert_msg(res.v[i].met, "%s: %s", res.v[i].target->name, res.v[i].why);
+    Graph *g = artifact_graph(&res.v[i].final, f.d);
+    ck_assert_msg(g != NULL, "%s", diag_text(f.d));
+    const Node *conv = &g->nodes[net_find(g, OP_conv, 0)];
+    ck_assert_int_eq(graph_val(g, conv->in[1])->shape.d[0], 8);
+    graph_free(g);
+  }
+  tailor_result_free(&res);
   close_fixture(&f);
 }
 END_TEST
@@ -330,6 +355,7 @@ Suite *suite_tailor(void) {
   Suite *s = suite_create("tailor");
   TCase *t = tcase_create("tailor");
   tcase_add_test(t, test_limits_and_sharing);
+  tcase_add_test(t, test_keep);
   tcase_add_test(t, test_unreachable);
   tcase_add_test(t, test_early_test_split);
   tcase_add_test(t, test_source_edits);
