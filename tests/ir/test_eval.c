@@ -242,6 +242,12 @@ static const EvalCase cases[] = {
      {"3,4,5,6"},
      "1,8,2,12"},
     {"%x = input : i32[2] q(0.25, 0) %y = Dequantize(%x) : f32[2] output %y", {"4,100000"}, "1,25000"},
+    /* empty pieces make no call */
+    {"%x = input : i64[3] %e = Slice(%x) {starts=[0], counts=[0], steps=[1]} : i64[0]"
+     "%y = Concat(%e, %x, %e) : i64[3] output %y",
+     {"4,5,6"},
+     "4,5,6"},
+    {"%x = input : f32[] %y = Mul(%x, %x) : f32[] output %y", {"3"}, "9"},
     /* codes -2 .. 3 on a grid of 0.5 around zero 1: reals -1.5 .. 1 */
     {"%x = input : f32[4] %y = FakeQuant(%x) {scale=0.5, zero=1, lo=-2, hi=3} : f32[4] output %y",
      {"0.3,-9,9,0.2"},
