@@ -13,7 +13,7 @@
 
 #include <string.h>
 
-enum { ALIGN = 16, TILE_FLOATS = 65536 };
+enum { ALIGN = 16, TILE_FLOATS = 32768 };
 
 #define NODIFF_ROW(ident) {NULL, NULL, NULL},
 #define DIFF_ROW(ident)   {plan_##ident, fwd_##ident, bwd_##ident},

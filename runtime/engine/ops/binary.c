@@ -121,16 +121,26 @@ static void forward(const OpCall *c, RunFn *run) {
   }
 }
 
+/* Gradient of operand k of an Add of equal shapes: dy inside the limits. */
+static void add_back(const OpCall *c, uint32_t k, int64_t n) {
+  float lo, hi, *d = in_dx(c, k);
+  act_limits(c->st->act, &lo, &hi);
+  if (c->st->act == ACT_NONE)
+    vec_put(d, out_dx(c), n, in_add(c, k));
+  else if (k == 1 && in_dx(c, 0) && !in_add(c, 0) && d != in_dx(c, 0))
+    vec_put(d, in_dx(c, 0), n, in_add(c, k));
+  else
+    c->s->k->mask(out_x(c), out_dx(c), lo, hi, n, in_add(c, k), d);
+}
+
 static void backward(const OpCall *c, BackFn *const back[2]) {
   Walk w = walk_of(c->s, c->n);
   int64_t out = w.outer * w.inner;
-  float lo, hi;
-  act_limits(c->st->act, &lo, &hi);
   for (uint32_t k = 0; k < 2; k++) {
     float *d = in_dx(c, k);
     if (!d) continue;
     if (add_alike(c, &w)) {
-      c->s->k->mask(out_x(c), out_dx(c), lo, hi, items(c) * out, in_add(c, k), d);
+      add_back(c, k, items(c) * out);
       continue;
     }
     const float *y = out_x(c), *dy = out_dx(c);
