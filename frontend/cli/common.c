@@ -49,11 +49,16 @@ static void on_interrupt(int sig) {
   signal(sig, SIG_DFL);
 }
 
-void cli_catch_interrupt(void) {
-  struct sigaction a = {.sa_handler = on_interrupt, .sa_flags = SA_RESTART};
+/* Who started us with the signal ignored (a job in the background) wants it to stay so. */
+static void catch_unless_ignored(int sig) {
+  struct sigaction a = {.sa_handler = on_interrupt, .sa_flags = SA_RESTART}, before;
   sigemptyset(&a.sa_mask);
-  sigaction(SIGINT, &a, NULL);
-  sigaction(SIGTERM, &a, NULL);
+  if (sigaction(sig, NULL, &before) == 0 && before.sa_handler != SIG_IGN) sigaction(sig, &a, NULL);
+}
+
+void cli_catch_interrupt(void) {
+  catch_unless_ignored(SIGINT);
+  catch_unless_ignored(SIGTERM);
 }
 
 bool cli_interrupted(void) { return interrupted != 0; }

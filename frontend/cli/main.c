@@ -154,7 +154,13 @@ int main(int argc, char **argv) {
   Diag *d = diag_new();
   int status = dispatch(argc, argv, d);
   status = close_output(status);
-  diag_print(d, stderr);
+  /* What else went wrong then is a consequence. */
+  if (cli_interrupted()) {
+    fputs("mistify: interrupted\n", stderr);
+    status = EXIT_INTERRUPTED;
+  } else {
+    diag_print(d, stderr);
+  }
   diag_free(d);
-  return cli_interrupted() ? EXIT_INTERRUPTED : status;
+  return status;
 }

@@ -630,6 +630,25 @@ START_TEST(training_again_gives_the_same_bytes)
 }
 END_TEST
 
+/* Stopped in the middle: status 130, one line, no file. */
+START_TEST(interruption_leaves_nothing)
+{
+  Arena *a = arena_new();
+  char *out;
+  write_design(a, "");
+  mistify(&out, "train $T/design.yaml -o $T/stopped.onnx --epochs 100000 --log $T/stop.log --quiet & P=$!\n"
+                "while kill -0 $P && [ ! -s $T/stop.log ]; do sleep 0.1; done\n"
+                "kill -TERM $P; wait $P; echo status $?");
+  ck_assert_str_eq(out, "mistify: interrupted\nstatus 130\n");
+  free(out);
+  out = NULL;
+  ck_assert_int_eq(test_run_command(arena_printf(a, "ls %s | grep stopped", test_tmp_dir()), &out), 1);
+  ck_assert_str_eq(out, "");
+  free(out);
+  arena_free(a);
+}
+END_TEST
+
 START_TEST(cache_of_steps)
 {
   Arena *a = arena_new();
@@ -667,6 +686,7 @@ Suite *suite_cli(void) {
   tcase_add_test(t, diff_finds_the_first_difference);
   tcase_add_test(t, train_eval_quantize);
   tcase_add_test(t, training_again_gives_the_same_bytes);
+  tcase_add_test(t, interruption_leaves_nothing);
   tcase_add_test(t, cache_of_steps);
   suite_add_tcase(s, t);
   return s;
