@@ -44,6 +44,8 @@ EMBED   := $(filter runtime/kernels/% runtime/device/%,$(ALL_SRC)) $(wildcard ba
            frontend/cli/*.html) $(if $(wildcard backend/harness),$(shell find backend/harness -type f ! -name '*.md'))
 EMBED   := $(sort $(EMBED))
 TEST_C  := $(if $(wildcard tests),$(shell find tests -name '*.c' ! -path 'tests/data/*' ! -path 'tests/fuzz/*' | sort))
+CONF_C  := $(filter tests/conformance/%,$(filter-out tests/conformance/test_%,$(TEST_C)))
+TEST_C  := $(filter-out tests/conformance/onnx_conformance.c,$(TEST_C))
 SUITES  := $(foreach f,$(TEST_C),$(if $(filter test_%,$(notdir $f)),$f))
 TOOL_C  := $(wildcard examples/*/*.c)
 MAINS   := $(if $(TOOL_C),$(shell grep -lE '^int main\b' $(TOOL_C)))
@@ -131,6 +133,10 @@ $(OUT)/gen/suites.c: scripts/suites.sh $(OUT)/gen/suites.stamp
 $(OUT)/check-mistify: $(call obj,$(TEST_C)) $(OUT)/obj/gen/suites.o $(LIB)
 	$(call say,LD,$@)$(link) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(TEST_LIBS) $(LIBS)
 
+# Folders of ONNX's own tests of operators, by the engine and by emitted C.
+$(OUT)/onnx-conformance: $(call obj,$(CONF_C)) $(LIB)
+	$(call say,LD,$@)$(link) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+
 # An example's program: the file with its main, and all files beside it that have none.
 $(foreach m,$(MAINS),$(eval $(OUT)/$(m:.c=): $(call obj,$m $(filter-out $(MAINS),$(wildcard $(dir $m)*.c))) $(LIB)))
 $(TOOLS):
@@ -142,7 +148,7 @@ test demo:
 	@scripts/install-deps $@
 	@$(MAKE) --no-print-directory run-$(@:test=tests)
 
-run-tests: all $(OUT)/check-mistify $(TOOLS)
+run-tests: all $(OUT)/check-mistify $(OUT)/onnx-conformance $(TOOLS)
 	@tests/layers.sh
 	@$(OUT)/check-mistify
 
@@ -184,4 +190,4 @@ install: all
 clean:
 	rm -rf $(OUT)
 
--include $(patsubst %.o,%.d,$(LIB_OBJ) $(call obj,$(MAIN_C) $(TEST_C) $(TOOL_C)))
+-include $(patsubst %.o,%.d,$(LIB_OBJ) $(call obj,$(MAIN_C) $(TEST_C) $(CONF_C) $(TOOL_C)))

@@ -216,8 +216,10 @@ static void print_init(const Emit *e, StrBuf *out) {
 static void print_accessor(const Emit *e, bool input, StrBuf *out) {
   uint32_t n = input ? e->g->n_inputs : e->g->n_outputs;
   const ValId *ids = input ? e->g->inputs : e->g->outputs;
-  sb_printf(out, "%svoid *%s_%s(const %s_context *ctx, int i) {\n  switch (i) {\n", input ? "" : "const ",
-            e->opt->name, input ? "input" : "output", e->opt->name);
+  bool in_arena = false;
+  for (uint32_t i = 0; i < n; i++) in_arena = in_arena || input || e->out_const[i] < 0;
+  sb_printf(out, "%svoid *%s_%s(const %s_context *ctx, int i) {\n%s  switch (i) {\n", input ? "" : "const ",
+            e->opt->name, input ? "input" : "output", e->opt->name, in_arena ? "" : "  (void)ctx;\n");
   for (uint32_t i = 0; i < n; i++) {
     if (!input && e->out_const[i] >= 0)
       sb_printf(out, "  case %u: return c%d;\n", i, e->out_const[i]);

@@ -24,6 +24,7 @@ static void print_sizes(const Emit *e, const char *name, const ValId *ids, uint3
               : v->dtype == DT_U8 || v->dtype == DT_BOOL ? 'u'
                                                          : 'i');
   }
+  if (n == 0) sb_puts(out, "    {0, 0, 'i'},\n"); /* C has no empty array */
   sb_puts(out, "};\n");
 }
 

@@ -22,7 +22,9 @@ static union {
 int main(void) {
   model_context ctx;
   if (model_init(&ctx, memory.bytes, sizeof memory.bytes)) return 1;
+#if MODEL_INPUTS > 0
   *(volatile unsigned char *)model_input(&ctx, 0) = 1;
+#endif
   model_run(&ctx);
   return *(const volatile unsigned char *)model_output(&ctx, 0);
 }

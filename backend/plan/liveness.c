@@ -105,9 +105,11 @@ void liveness_find(const Graph *g, const Calls *calls, Arena *a, Liveness *out) 
   find_spans(&f);
   assign_storage(&f, out);
   for (ValId v = 1; v < g->n_vals; v++) {
-    const Span *s = &f.span[v];
+    Span *s = &f.span[v];
     if (s->first == NEVER) continue;
-    ASSERT(s->storage >= 0); /* a value that nobody writes is read: the calls are wrong */
+    if (s->storage < 0 && val_bytes(g, v) == 0)
+      s->storage = new_storage(out); /* an empty one needs no call */
+    ASSERT(s->storage >= 0);         /* a value that nobody writes is read: the calls are wrong */
     add_item(out, v, (int64_t)val_bytes(g, v), s->first, s->last, s->storage);
   }
   add_scratch(calls, out);

@@ -106,6 +106,21 @@ START_TEST(two_models_in_one_program)
 }
 END_TEST
 
+/* A model that folding made a constant has no input; it is emitted all the same. */
+START_TEST(no_input)
+{
+  Graph *g =
+      graph_of("%a = const : f32[3] {1, 2, 3}\n%b = const : f32[3] {4, 5, 6}\n%y = Add(%a, %b) : f32[3]\n"
+               "output %y, %a\n");
+  const char *dir = emit_to_tmp(g, "x86-64", "constant");
+  must_run("cd '%s' && gcc " STRICT
+           " -c model.c && for form in MINIMAL EMPTY REAL; do gcc -std=c99 -Wall -Wextra "
+           "-Wpedantic -Werror -DSELFTEST_$form selftest.c model.o -o selftest; done && ./selftest",
+           dir);
+  graph_free(g);
+}
+END_TEST
+
 /* -- what the object holds -- */
 
 /* Symbols that the model may need from outside, with or without a prefix of the compiler's run time. */
@@ -329,6 +344,7 @@ Suite *suite_emit(void) {
   tcase_add_loop_test(t, every_operator, 0, n_samples);
   tcase_add_test(t, net_with_everything);
   tcase_add_test(t, two_models_in_one_program);
+  tcase_add_test(t, no_input);
   tcase_add_loop_test(t, no_allocation_no_writable_data, 0, 2);
   tcase_add_test(t, static_arena_on_request);
   tcase_add_test(t, cmake_builds_and_tests);
