@@ -158,8 +158,13 @@ golden-update: all $(OUT)/check-mistify
 run-demo: all $(TOOLS)
 	@MISTIFY=$(OUT)/mistify TOOLS=$(OUT)/examples/01-label-reader examples/01-label-reader/demo.sh
 
+# Random graphs by the thousand: what the tests make a few hundred of.
+$(OUT)/bench/random-graphs: $(call obj,$(filter-out $(SUITES),$(filter tests/random/%,$(TEST_C))) tests/ir/samples.c \
+  tests/support.c)
+$(OUT)/bench/random-graphs: LIBS += $(TEST_LIBS)
+
 $(OUT)/bench/%: $(OUT)/obj/bench/%.o $(LIB)
-	@mkdir -p $(@D) && $(link) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+	@mkdir -p $(@D) && $(link) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(LIB) $(LIBS)
 
 bench-%: all
 	@mkdir -p bench/results

@@ -121,17 +121,37 @@ Graph *bind_batch(const Graph *g, Diag *d) {
   return graph_clone(g);
 }
 
-bool emit_c(const Graph *g, const Target *t, const EmitOptions *o, Diag *d) {
+static bool emit_begin(Emit *e, const Graph *g, const Target *t, const EmitOptions *o, Diag *d) {
   TRY(check_name(o->name, d));
   Graph *bound = bind_batch(g, d);
   if (!bound) return false;
-  Emit e = {.g = bound, .target = t, .opt = o, .arena = arena_new(), .diag = d};
-  e.upper = in_capitals(e.arena, o->name);
-  calls_init(&e.calls);
+  *e = (Emit){.g = bound, .bound = bound, .target = t, .opt = o, .arena = arena_new(), .diag = d};
+  e->upper = in_capitals(e->arena, o->name);
+  calls_init(&e->calls);
+  return true;
+}
+
+static void emit_end(Emit *e) {
+  calls_free(&e->calls);
+  pool_free(&e->pool);
+  arena_free(e->arena);
+  graph_free(e->bound);
+}
+
+bool emit_c(const Graph *g, const Target *t, const EmitOptions *o, Diag *d) {
+  Emit e;
+  TRY(emit_begin(&e, g, t, o, d));
   bool ok = emit_bound(&e);
-  calls_free(&e.calls);
-  pool_free(&e.pool);
-  arena_free(e.arena);
-  graph_free(bound);
+  emit_end(&e);
+  return ok;
+}
+
+bool emit_text(const Graph *g, const Target *t, const EmitOptions *o, StrBuf *model_h, StrBuf *model_c,
+               Diag *d) {
+  Emit e;
+  TRY(emit_begin(&e, g, t, o, d));
+  bool ok = prepare(&e) && print_model_c(&e, model_c);
+  if (ok) print_model_h(&e, model_h);
+  emit_end(&e);
   return ok;
 }

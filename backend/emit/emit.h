@@ -52,6 +52,7 @@ typedef struct CallNames {
 
 typedef struct Emit {
   const Graph *g;
+  Graph *bound; /* the same, for who frees it */
   const Target *target;
   const EmitOptions *opt;
   const char *upper; /* the name in capitals: macros */
@@ -69,6 +70,13 @@ Graph *bind_batch(const Graph *g, Diag *d);
 
 /* Text for a comment: nothing in it ends the comment or starts another one. */
 void print_comment_text(StrBuf *out, const char *s);
+
+/* model.h and model.c as emit_c would write them, appended; nothing else is made (o->out_dir is not used). */
+bool emit_text(const Graph *g, const Target *t, const EmitOptions *o, StrBuf *model_h, StrBuf *model_c,
+               Diag *d);
+
+/* What stands in model.c between the kernels and all that is the model's own. */
+#define LAYERS_COMMENT "\n/* -- constants (c0, c1, ...) and layers -- */\n"
 
 bool print_model_c(const Emit *e, StrBuf *out);
 void print_model_h(const Emit *e, StrBuf *out);

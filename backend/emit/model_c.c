@@ -120,7 +120,7 @@ static void print_params(const Emit *e, uint32_t call, StrBuf *out) {
 /* Constants appear right before the first layer that uses them. */
 static void print_layers(const Emit *e, StrBuf *out) {
   int next = 0;
-  sb_puts(out, "\n/* -- constants (c0, c1, ...) and layers -- */\n");
+  sb_puts(out, LAYERS_COMMENT);
   for (uint32_t c = 0; c < e->calls.n; c++) {
     sb_putc(out, '\n');
     for (; next < e->pool.n && e->pool.v[next].layer <= (int)c; next++)
