@@ -96,6 +96,9 @@ bool graph_lower(const Graph *g, Calls *out, Diag *d);
 /* The value whose bytes v shares through T_VIEW operators (v itself when none). */
 ValId value_root(const Graph *g, ValId v);
 
+/* The value of a float that is only stored (dtype_kind 's'), from its bits; and its bits, rounded to nearest. */
+float lower_stored_float(DType t, int64_t code);
+int64_t lower_store_float(DType t, float v);
 /* Q31 multiplier and shift of a positive real factor, as TFLite's QuantizeMultiplier. */
 void quantize_multiplier(double real, int32_t *mult, int32_t *shift);
 /* Integer limits of a fused activation on an output quantized so (TFLite CalculateActivationRangeQuantized). */

@@ -2,7 +2,8 @@
  *
  * They are read from the text directly, without tokens: there may be millions. Memory is taken only when the text is
  * long enough to hold that many elements, so a false shape costs nothing. Integers must fit their type; floats are
- * rounded by strtof and strtod (the printer's shortest form reads back the same), NaN is given by its bits.
+ * rounded by strtof and strtod (the printer's shortest form reads back the same), NaN and floats that are only stored
+ * (f16, bf16, float8, float4) are given by their bits.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -12,12 +13,28 @@
 #include "ir/base/mem.h"
 #include "ir/parse.h"
 
-static bool elem_int(const char *s, char **end, int64_t least, int64_t most, int64_t *out) {
+/* Decimal within the type's range. */
+static bool elem_int(const char *s, char **end, DType t, int64_t *out) {
+  const int bits = dtype_bits(t);
   if (*s != '-' && (*s < '0' || *s > '9')) return false;
   errno = 0;
-  long long v = strtoll(s, end, 10);
-  *out = v;
-  return errno == 0 && v >= least && v <= most;
+  if (dtype_kind(t) == 'u') {
+    unsigned long long v = strtoull(s, end, 10);
+    *out = (int64_t)v;
+    return errno == 0 && *s != '-' && (bits == 64 || v >> bits == 0);
+  }
+  const int64_t most = (int64_t)(((uint64_t)1 << (bits - 1)) - 1);
+  *out = strtoll(s, end, 10);
+  return errno == 0 && *out >= -most - 1 && *out <= most;
+}
+
+/* 0x and the bits. */
+static bool elem_bits(const char *s, char **end, DType t, int64_t *out) {
+  if (s[0] != '0' || s[1] != 'x') return false;
+  errno = 0;
+  unsigned long long v = strtoull(s, end, 16);
+  *out = (int64_t)v;
+  return errno == 0 && v >> dtype_bits(t) == 0;
 }
 
 /* Floats: decimal, inf, -inf, or the bits as 0x... */
@@ -46,34 +63,11 @@ static bool elem_float(const char *s, char **end, DType t, void *out) {
 
 static bool parse_elem(const char *s, char **end, DType t, void *data, int64_t i) {
   int64_t v;
-  switch (t) {
-  case DT_F32: return elem_float(s, end, t, (float *)data + i);
-  case DT_F64: return elem_float(s, end, t, (double *)data + i);
-  case DT_I8:
-    TRY(elem_int(s, end, INT8_MIN, INT8_MAX, &v));
-    ((int8_t *)data)[i] = (int8_t)v;
-    return true;
-  case DT_U8:
-    TRY(elem_int(s, end, 0, UINT8_MAX, &v));
-    ((uint8_t *)data)[i] = (uint8_t)v;
-    return true;
-  case DT_BOOL:
-    TRY(elem_int(s, end, 0, 1, &v));
-    ((uint8_t *)data)[i] = (uint8_t)v;
-    return true;
-  case DT_I16:
-    TRY(elem_int(s, end, INT16_MIN, INT16_MAX, &v));
-    ((int16_t *)data)[i] = (int16_t)v;
-    return true;
-  case DT_I32:
-    TRY(elem_int(s, end, INT32_MIN, INT32_MAX, &v));
-    ((int32_t *)data)[i] = (int32_t)v;
-    return true;
-  case DT_I64: return elem_int(s, end, INT64_MIN, INT64_MAX, (int64_t *)data + i);
-  case DT_NONE:
-  case DT_COUNT: break;
-  }
-  return false;
+  if (t == DT_F32) return elem_float(s, end, t, (float *)data + i);
+  if (t == DT_F64) return elem_float(s, end, t, (double *)data + i);
+  TRY(dtype_kind(t) == 's' ? elem_bits(s, end, t, &v) : elem_int(s, end, t, &v));
+  dtype_set(t, data, i, v);
+  return true;
 }
 
 /* n elements and the commas between; p->p is behind the "{" and afterwards behind the last element. */

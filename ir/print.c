@@ -103,19 +103,18 @@ static void print_f64(StrBuf *b, double v) {
   sb_puts(b, text);
 }
 
+/* Floats that are only stored: their bits. */
 static void print_elem(StrBuf *b, DType t, const void *data, int64_t i) {
-  switch (t) {
-  case DT_F32: print_f32(b, ((const float *)data)[i]); break;
-  case DT_F64: print_f64(b, ((const double *)data)[i]); break;
-  case DT_I8: sb_printf(b, "%d", ((const int8_t *)data)[i]); break;
-  case DT_U8:
-  case DT_BOOL: sb_printf(b, "%d", ((const uint8_t *)data)[i]); break;
-  case DT_I16: sb_printf(b, "%d", ((const int16_t *)data)[i]); break;
-  case DT_I32: sb_printf(b, "%" PRId32, ((const int32_t *)data)[i]); break;
-  case DT_I64: sb_printf(b, "%" PRId64, ((const int64_t *)data)[i]); break;
-  case DT_NONE:
-  case DT_COUNT: ASSERT(t != t); break;
-  }
+  if (t == DT_F32)
+    print_f32(b, ((const float *)data)[i]);
+  else if (t == DT_F64)
+    print_f64(b, ((const double *)data)[i]);
+  else if (dtype_kind(t) == 's')
+    sb_printf(b, "0x%0*" PRIx64, (dtype_bits(t) + 3) / 4, (uint64_t)dtype_get(t, data, i));
+  else if (dtype_kind(t) == 'u')
+    sb_printf(b, "%" PRIu64, (uint64_t)dtype_get(t, data, i));
+  else
+    sb_printf(b, "%" PRId64, dtype_get(t, data, i));
 }
 
 /* 16 elements a line, so that a caret below one stays readable. */

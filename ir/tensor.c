@@ -22,7 +22,8 @@ static const struct {
   const char *descr;
   DType dtype;
 } descrs[] = {{"<f4", DT_F32}, {"|i1", DT_I8},  {"|u1", DT_U8},   {"<i2", DT_I16}, {"<i4", DT_I32},
-              {"<i8", DT_I64}, {"<f8", DT_F64}, {"|b1", DT_BOOL}, {"<i1", DT_I8},  {"<u1", DT_U8}};
+              {"<i8", DT_I64}, {"<f8", DT_F64}, {"|b1", DT_BOOL}, {"<i1", DT_I8},  {"<u1", DT_U8},
+              {"<u2", DT_U16}, {"<u4", DT_U32}, {"<u8", DT_U64},  {"<f2", DT_F16}};
 
 enum { N_DESCRS = (int)(sizeof descrs / sizeof descrs[0]) };
 
@@ -127,7 +128,8 @@ static bool find_descr(const Scan *s, const char *descr, DType *out) {
     }
   }
   FAIL_IF(descr[0] == '>', s->d, s->loc, "elements are big-endian ('%s'), want little-endian", descr);
-  return diag_error(s->d, s->loc, "elements are '%s', want f4, f8, i1, i2, i4, i8, u1 or b1", descr);
+  return diag_error(s->d, s->loc, "elements are '%s', want f2, f4, f8, i1, i2, i4, i8, u1, u2, u4, u8 or b1",
+                    descr);
 }
 
 static bool scan_header(Scan *s, DType *t, Shape *shape) {
@@ -207,8 +209,8 @@ bool npy_read(const char *path, Tensor *out, Diag *d) {
 static const char *descr_of(DType t) {
   int i = 0;
   while (i < N_DESCRS && descrs[i].dtype != t) i++;
-  ASSERT(i < N_DESCRS); /* every dtype but none has a .npy form */
-  return descrs[i].descr;
+  if (i < N_DESCRS) return descrs[i].descr;
+  return dtype_size(t) == 2 ? "|V2" : "|V1"; /* no type of NumPy's: opaque bytes, as ml_dtypes writes them */
 }
 
 void npy_format(const Tensor *t, StrBuf *out) {

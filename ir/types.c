@@ -15,8 +15,10 @@
 static const struct {
   const char *name;
   size_t size;
+  char kind;
+  int bits;
 } dtypes[] = {
-#define X(id, name, size) {name, size},
+#define X(id, name, size, kind, bits) {name, size, kind, bits},
     DTYPES(X)
 #undef X
 };
@@ -31,6 +33,35 @@ const char *dtype_name(DType t) {
 size_t dtype_size(DType t) {
   ASSERT(t < DT_COUNT);
   return dtypes[t].size;
+}
+
+char dtype_kind(DType t) {
+  ASSERT(t < DT_COUNT);
+  return dtypes[t].kind;
+}
+
+int dtype_bits(DType t) {
+  ASSERT(t < DT_COUNT);
+  return dtypes[t].bits;
+}
+
+int64_t dtype_get(DType t, const void *data, int64_t i) {
+  const bool is_signed = dtype_kind(t) == 'i';
+  switch (dtype_size(t)) {
+  case 1: return is_signed ? ((const int8_t *)data)[i] : ((const uint8_t *)data)[i];
+  case 2: return is_signed ? ((const int16_t *)data)[i] : ((const uint16_t *)data)[i];
+  case 4: return is_signed ? ((const int32_t *)data)[i] : (int64_t)((const uint32_t *)data)[i];
+  default: ASSERT(dtype_size(t) == 8); return ((const int64_t *)data)[i];
+  }
+}
+
+void dtype_set(DType t, void *data, int64_t i, int64_t v) {
+  switch (dtype_size(t)) {
+  case 1: ((uint8_t *)data)[i] = (uint8_t)v; break;
+  case 2: ((uint16_t *)data)[i] = (uint16_t)v; break;
+  case 4: ((uint32_t *)data)[i] = (uint32_t)v; break;
+  default: ((int64_t *)data)[i] = v; break;
+  }
 }
 
 bool dtype_parse(const char *name, DType *out) {

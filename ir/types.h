@@ -6,24 +6,47 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* X(enumerator, name in the text form, bytes of one element) */
-#define DTYPES(X)       \
-  X(DT_NONE, "none", 0) \
-  X(DT_F32, "f32", 4)   \
-  X(DT_I8, "i8", 1)     \
-  X(DT_U8, "u8", 1)     \
-  X(DT_I16, "i16", 2)   \
-  X(DT_I32, "i32", 4)   \
-  X(DT_I64, "i64", 8)   \
-  X(DT_BOOL, "bool", 1) \
-  X(DT_F64, "f64", 8)
+/* X(enumerator, name in the text form, bytes of one element, kind, bits of information)
+ * Kinds: 'f' float that is computed on; 's' storage float (Cast, Quantize, Dequantize and what moves elements);
+ * 'i', 'u' integers. Integers and floats below a byte take one byte each, integers extended to it. */
+#define DTYPES(X)                         \
+  X(DT_NONE, "none", 0, '-', 0)           \
+  X(DT_F32, "f32", 4, 'f', 32)            \
+  X(DT_I8, "i8", 1, 'i', 8)               \
+  X(DT_U8, "u8", 1, 'u', 8)               \
+  X(DT_I16, "i16", 2, 'i', 16)            \
+  X(DT_I32, "i32", 4, 'i', 32)            \
+  X(DT_I64, "i64", 8, 'i', 64)            \
+  X(DT_BOOL, "bool", 1, 'u', 1)           \
+  X(DT_F64, "f64", 8, 'f', 64)            \
+  X(DT_U16, "u16", 2, 'u', 16)            \
+  X(DT_U32, "u32", 4, 'u', 32)            \
+  X(DT_U64, "u64", 8, 'u', 64)            \
+  X(DT_F16, "f16", 2, 's', 16)            \
+  X(DT_BF16, "bf16", 2, 's', 16)          \
+  X(DT_F8E4M3, "f8e4m3fn", 1, 's', 8)     \
+  X(DT_F8E4M3UZ, "f8e4m3fnuz", 1, 's', 8) \
+  X(DT_F8E5M2, "f8e5m2", 1, 's', 8)       \
+  X(DT_F8E5M2UZ, "f8e5m2fnuz", 1, 's', 8) \
+  X(DT_F8E8M0, "f8e8m0", 1, 's', 8)       \
+  X(DT_F4E2M1, "f4e2m1", 1, 's', 4)       \
+  X(DT_I4, "i4", 1, 'i', 4)               \
+  X(DT_U4, "u4", 1, 'u', 4)               \
+  X(DT_I2, "i2", 1, 'i', 2)               \
+  X(DT_U2, "u2", 1, 'u', 2)
 
-#define X(id, name, size) id,
+#define X(id, name, size, kind, bits) id,
 typedef enum DType { DTYPES(X) DT_COUNT } DType;
 #undef X
 
 const char *dtype_name(DType t);
 size_t dtype_size(DType t);
+char dtype_kind(DType t); /* 'f', 's', 'i', 'u' */
+int dtype_bits(DType t);  /* of information: 1 for bool, 4 for i4 */
+static inline bool dtype_is_int(DType t) { return dtype_kind(t) == 'i' || dtype_kind(t) == 'u'; }
+/* The bits of element i, integers sign- or zero-extended; u64 as its two's complement. And back: the low bits. */
+int64_t dtype_get(DType t, const void *data, int64_t i);
+void dtype_set(DType t, void *data, int64_t i, int64_t v);
 bool dtype_parse(const char *name, DType *out);
 
 enum {

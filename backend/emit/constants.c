@@ -57,16 +57,16 @@ void pool_free(ConstPool *p) {
   *p = (ConstPool){0};
 }
 
+/* Floats that C has no type for are kept as their bits. */
 const char *c_type_of(DType t) {
-  switch (t) {
-  case DT_F32: return "float";
-  case DT_I8: return "int8_t";
-  case DT_U8:
-  case DT_BOOL: return "uint8_t";
-  case DT_I16: return "int16_t";
-  case DT_I32: return "int32_t";
-  case DT_I64: return "int64_t";
-  default: ASSERT(t == DT_F64); return "double";
+  if (t == DT_F32) return "float";
+  if (t == DT_F64) return "double";
+  const bool is_signed = dtype_kind(t) == 'i';
+  switch (dtype_size(t)) {
+  case 1: return is_signed ? "int8_t" : "uint8_t";
+  case 2: return is_signed ? "int16_t" : "uint16_t";
+  case 4: return is_signed ? "int32_t" : "uint32_t";
+  default: ASSERT(dtype_size(t) == 8); return is_signed ? "int64_t" : "uint64_t";
   }
 }
 
@@ -99,19 +99,16 @@ static void print_double(StrBuf *out, double v) {
 }
 
 static void print_element(StrBuf *out, DType t, const void *data, int64_t i) {
-  switch (t) {
-  case DT_F32: print_float(out, ((const float *)data)[i]); break;
-  case DT_I8: print_int(out, ((const int8_t *)data)[i]); break;
-  case DT_U8:
-  case DT_BOOL: print_int(out, ((const uint8_t *)data)[i]); break;
-  case DT_I16: print_int(out, ((const int16_t *)data)[i]); break;
-  case DT_I32: print_int(out, ((const int32_t *)data)[i]); break;
-  case DT_I64: print_int(out, ((const int64_t *)data)[i]); break;
-  default:
-    ASSERT(t == DT_F64);
+  if (t == DT_F32)
+    print_float(out, ((const float *)data)[i]);
+  else if (t == DT_F64)
     print_double(out, ((const double *)data)[i]);
-    break;
-  }
+  else if (t == DT_U64)
+    sb_printf(out, "%lluULL", (unsigned long long)(uint64_t)dtype_get(t, data, i));
+  else if (t == DT_U32)
+    sb_printf(out, "%luU", (unsigned long)(uint32_t)dtype_get(t, data, i));
+  else
+    print_int(out, dtype_get(t, data, i));
 }
 
 void pool_print(const PoolConst *c, int index, StrBuf *out) {

@@ -20,9 +20,9 @@ static void print_sizes(const Emit *e, const char *name, const ValId *ids, uint3
   for (uint32_t i = 0; i < n; i++) {
     const Value *v = graph_val(e->g, ids[i]);
     sb_printf(out, "    {%lld, %zu, '%c'},\n", (long long)val_bytes(e->g, ids[i]), dtype_size(v->dtype),
-              v->dtype == DT_F32 || v->dtype == DT_F64   ? 'f'
-              : v->dtype == DT_U8 || v->dtype == DT_BOOL ? 'u'
-                                                         : 'i');
+              v->dtype == DT_F32 || v->dtype == DT_F64 ? 'f'
+              : dtype_kind(v->dtype) == 'i'            ? 'i'
+                                                       : 'u');
   }
   if (n == 0) sb_puts(out, "    {0, 0, 'i'},\n"); /* C has no empty array */
   sb_puts(out, "};\n");

@@ -5,6 +5,7 @@
 
 #include "ir/base/file.h"
 #include "ir/eval.h"
+#include "ir/lower.h"
 
 void cli_free_tensors(Tensor *t, size_t n) {
   for (size_t i = 0; i < n; i++) tensor_free(&t[i]);
@@ -98,16 +99,11 @@ bool cli_read_inputs(const Graph *g, const char *model, const ArgList *files, co
 }
 
 static double number(const void *data, DType t, int64_t i) {
-  switch (t) {
-  case DT_F32: return (double)((const float *)data)[i];
-  case DT_I8: return ((const int8_t *)data)[i];
-  case DT_U8:
-  case DT_BOOL: return ((const uint8_t *)data)[i];
-  case DT_I16: return ((const int16_t *)data)[i];
-  case DT_I32: return ((const int32_t *)data)[i];
-  case DT_I64: return (double)((const int64_t *)data)[i];
-  default: ASSERT(t == DT_F64); return ((const double *)data)[i];
-  }
+  if (t == DT_F32) return (double)((const float *)data)[i];
+  if (t == DT_F64) return ((const double *)data)[i];
+  if (dtype_kind(t) == 's') return (double)lower_stored_float(t, dtype_get(t, data, i));
+  if (t == DT_U64) return (double)(uint64_t)dtype_get(t, data, i);
+  return (double)dtype_get(t, data, i);
 }
 
 double cli_real(const void *data, DType t, const Shape *s, const Quant *q, int64_t i) {

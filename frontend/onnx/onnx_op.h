@@ -74,6 +74,12 @@ static inline DType ox_type(const OxCall *c, ValId v) { return graph_val(c->g, v
 /* True when an int64 constant holds the sentinel. */
 bool ox_has_batch(const Graph *g, ValId v);
 
+/* -- ops_cast.c -- */
+/* x as elements of type `to`; x itself where it has that type (or is NO_VAL). */
+ValId ox_cast(OxCall *c, ValId x, DType to, const char *suffix);
+/* The type that arithmetic on t is done in: f32, f64, i32, i64, u64; t itself where there is none (bool, float8, ...). */
+DType ox_work_type(DType t);
+
 /* -- ops_math.c -- */
 /* Axes of a reduction of input 0: an attribute before opset `input_since`, input 1 from then on; none: all, or
  * (*nothing), where the node says so, no reduction at all. */

@@ -4,7 +4,8 @@
  *                double_data 10, uint64_data 11, external_data 13, data_location 14
  *   ValueInfoProto: type 2 > tensor_type 1 > elem_type 1, shape 2 > dim 1 > dim_value 1, dim_param 2
  *
- * Raw data are little-endian and stay in the file (a view); typed fields are decoded into a new blob.
+ * Raw data are little-endian and stay in the file (a view); typed fields are decoded into a new blob. Elements of 4 and
+ * 2 bits are packed, low bits first, in raw data and in int32_data (a byte an entry); they are unpacked, one a byte.
  */
 #include <inttypes.h>
 #include <string.h>
@@ -16,11 +17,33 @@ static const struct {
   const char *name;
   DType dtype;
 } types[] = {
-    {"undefined", DT_NONE}, {"float32", DT_F32}, {"uint8", DT_U8},       {"int8", DT_I8},
-    {"uint16", DT_NONE},    {"int16", DT_I16},   {"int32", DT_I32},      {"int64", DT_I64},
-    {"string", DT_NONE},    {"bool", DT_BOOL},   {"float16", DT_NONE},   {"float64", DT_F64},
-    {"uint32", DT_NONE},    {"uint64", DT_NONE}, {"complex64", DT_NONE}, {"complex128", DT_NONE},
-    {"bfloat16", DT_NONE},
+    {"undefined", DT_NONE},
+    {"float32", DT_F32},
+    {"uint8", DT_U8},
+    {"int8", DT_I8},
+    {"uint16", DT_U16},
+    {"int16", DT_I16},
+    {"int32", DT_I32},
+    {"int64", DT_I64},
+    {"string", DT_NONE},
+    {"bool", DT_BOOL},
+    {"float16", DT_F16},
+    {"float64", DT_F64},
+    {"uint32", DT_U32},
+    {"uint64", DT_U64},
+    {"complex64", DT_NONE},
+    {"complex128", DT_NONE},
+    {"bfloat16", DT_BF16},
+    {"float8e4m3fn", DT_F8E4M3},
+    {"float8e4m3fnuz", DT_F8E4M3UZ},
+    {"float8e5m2", DT_F8E5M2},
+    {"float8e5m2fnuz", DT_F8E5M2UZ},
+    {"uint4", DT_U4},
+    {"int4", DT_I4},
+    {"float4e2m1", DT_F4E2M1},
+    {"float8e8m0", DT_F8E8M0},
+    {"uint2", DT_U2},
+    {"int2", DT_I2},
 };
 enum { N_TYPES = sizeof types / sizeof types[0] };
 
@@ -77,7 +100,7 @@ static bool check_proto(OxModel *m, Proto *p, const char *name, const Loc *loc) 
   if (ox_dtype(p->type) == DT_NONE || p->text) {
     diag_error(m->d, loc, "constant \"%s\" has elements of %s (type %" PRId64 "), which are not supported",
                name, ox_type_name(p->type), p->type);
-    diag_hint(m->d, "supported are float32, float64, int8, uint8, int16, int32, int64 and bool");
+    diag_hint(m->d, "supported are floats of 4 to 64 bits, integers of 2 to 64 bits, and bool");
     return false;
   }
   FAIL_IF(p->n_dims > MAX_RANK, m->d, loc, "constant \"%s\" has %u dimensions; supported are at most %d",
@@ -112,13 +135,31 @@ static void add_element(void *ctx, uint64_t v) {
 /* The field that holds elements of type t, and the kind of one element in it. */
 static uint32_t typed_field(DType t, WireKind *kind) {
   *kind = t == DT_F32 ? WIRE_32 : t == DT_F64 ? WIRE_64 : WIRE_VARINT;
+  if (t == DT_U32 || t == DT_U64) return 11;
   return t == DT_F32 ? 4 : t == DT_F64 ? 10 : t == DT_I64 ? 7 : 5;
+}
+
+/* Elements in one packed byte. */
+static size_t per_byte(DType t) { return t == DT_BOOL || dtype_bits(t) >= 8 ? 1 : 8 / (size_t)dtype_bits(t); }
+
+/* `count` elements of 2 or 4 bits, one a byte; integers extended to it. */
+static Blob *unpack(DType t, const uint8_t *packed, size_t count) {
+  const size_t bits = (size_t)dtype_bits(t), n = per_byte(t);
+  const uint8_t mask = (uint8_t)((1u << bits) - 1),
+                sign = dtype_kind(t) == 'i' ? (uint8_t)(1u << (bits - 1)) : 0;
+  uint8_t *to = mem_alloc_aligned(count + 1, 64);
+  for (size_t i = 0; i < count; i++) {
+    const uint8_t v = packed[i / n] >> i % n * bits & mask;
+    to[i] = (uint8_t)((v ^ sign) - sign);
+  }
+  return blob_adopt(to, count);
 }
 
 static ValId typed_const(OxModel *m, Graph *g, WireBytes body, const Proto *p, const char *name,
                          const Loc *loc) {
   DType t = ox_dtype(p->type);
-  size_t count = (size_t)shape_count(&p->shape), bytes = count * dtype_size(t);
+  const size_t all = (size_t)shape_count(&p->shape), count = (all + per_byte(t) - 1) / per_byte(t);
+  const size_t bytes = count * dtype_size(t);
   WireKind kind;
   uint32_t id = typed_field(t, &kind);
   /* An element takes a byte at least: a short file cannot claim much memory. */
@@ -131,6 +172,11 @@ static ValId typed_const(OxModel *m, Graph *g, WireBytes body, const Proto *p, c
   while (wire_next(&m->w, &body, &f))
     if (f.id == id) wire_repeated(&m->w, &f, kind, add_element, &c);
   Blob *blob = blob_adopt(c.to, bytes);
+  if (c.n == count && !m->w.what && per_byte(t) > 1) {
+    Blob *packed = blob;
+    blob = unpack(t, blob_raw(packed), all);
+    blob_unref(packed);
+  }
   if (c.n == count && !m->w.what) return graph_const(g, name, t, &p->shape, blob);
   blob_unref(blob);
   if (m->w.what)
@@ -150,11 +196,13 @@ ValId ox_tensor(OxModel *m, Graph *g, WireBytes body, const char *name, const Lo
   if (!check_proto(m, &p, name, loc)) return NO_VAL;
   if (!p.raw.p || (p.raw.n == 0 && p.typed)) return typed_const(m, g, body, &p, name, loc);
   DType t = ox_dtype(p.type);
-  size_t want = (size_t)shape_count(&p.shape) * dtype_size(t);
+  const size_t count = (size_t)shape_count(&p.shape), packed = per_byte(t);
+  const size_t want = (count + packed - 1) / packed * dtype_size(t);
   if (p.raw.n != want) {
     diag_error(m->d, loc, "constant \"%s\" has %zu bytes of data; its shape wants %zu", name, p.raw.n, want);
     return NO_VAL;
   }
+  if (packed > 1) return graph_const(g, name, t, &p.shape, unpack(t, p.raw.p, count));
   return graph_const(g, name, t, &p.shape, blob_view(m->bytes, p.raw.p, p.raw.n));
 }
 
@@ -185,8 +233,8 @@ static bool read_dim(OxModel *m, WireBytes body, const char *name, Shape *s) {
   FAIL_IF(s->rank == MAX_RANK, m->d, &loc, "input has more than %d dimensions", MAX_RANK);
   int axis = s->rank++;
   s->d[axis] = value;
-  if (value > 0 && value <= INT32_MAX) return true;
-  FAIL_IF(given, m->d, &loc, "input has dimension %" PRId64 "; want at least 1, or a symbolic batch", value);
+  if (given && value >= 0 && value <= INT32_MAX) return true;
+  FAIL_IF(given, m->d, &loc, "input has dimension %" PRId64 "; want at least 0, or a symbolic batch", value);
   s->d[axis] = DIM_BATCH;
   if (axis == 0) return true;
   diag_error(m->d, &loc,

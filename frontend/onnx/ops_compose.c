@@ -110,15 +110,6 @@ bool ox_import_reduce_sum(OxCall *c) {
   return ox_done(c, pair_node(c, OP_mul, mean, number(c, (float)count), NULL));
 }
 
-/* The type of another value. */
-bool ox_import_cast_like(OxCall *c) {
-  ValId x = ox_in(c, 0), like = ox_in(c, 1);
-  TRY(x != NO_VAL && like != NO_VAL);
-  DType t = ox_type(c, like);
-  if (t == ox_type(c, x)) return ox_done(c, x);
-  return ox_done(c, ox_node(c, OP_cast, &(cast_attrs){.to = (int32_t)t}, &x, 1, NULL));
-}
-
 /* -- blocks of space as channels -- */
 
 /* x [N,C,H,W] and the side of a block. */

@@ -1,4 +1,4 @@
-/* ONNX operators that make constants: Constant, Shape, Size, ConstantOfShape, Range; and Cast and Expand.
+/* ONNX operators that make constants: Constant, Shape, Size, ConstantOfShape, Range; and Expand.
  *
  * Shape gives OX_BATCH in the place of a symbolic batch; see onnx_op.h for where it may go from there.
  * Source: ONNX operator schemas, opsets 7 to 22.
@@ -160,19 +160,6 @@ bool ox_import_range(OxCall *c) {
 }
 
 /* -- elements -- */
-
-bool ox_import_cast(OxCall *c) {
-  ValId x = ox_in(c, 0);
-  TRY(x != NO_VAL);
-  int64_t type = ox_int(c, "to", 0);
-  DType t = ox_dtype(type);
-  OX_FAIL_IF(t == DT_NONE, c, "casts to %s (type %" PRId64 "), which is not supported", ox_type_name(type),
-             type);
-  if (t == ox_type(c, x)) return ox_done(c, x);
-  OX_FAIL_IF(ox_has_batch(c->g, x), c, "input 0 depends on the symbolic batch; a cast to %s would lose it",
-             dtype_name(t));
-  return ox_unary(c, OP_cast, &(cast_attrs){.to = (int32_t)t});
-}
 
 /* Ones where x is to be repeated: x * ones is x, exactly. */
 static ValId ones(OxCall *c, DType t, const Shape *s) {

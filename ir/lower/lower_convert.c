@@ -4,37 +4,35 @@
  * so that only the zero point moves. Dequantize takes one scale, or one per slice of an axis.
  */
 #include "ir/lower/lower_util.h"
+#include "runtime/kernels/element.h"
 
-static bool cast_type(DType t, int32_t *out) {
-  switch (t) {
-  case DT_F32: *out = MF_F32; return true;
-  case DT_F64: *out = MF_F64; return true;
-  case DT_I8: *out = MF_I8; return true;
-  case DT_U8: *out = MF_U8; return true;
-  case DT_I16: *out = MF_I16; return true;
-  case DT_I32: *out = MF_I32; return true;
-  case DT_I64: *out = MF_I64; return true;
-  case DT_BOOL: *out = MF_BOOL; return true;
-  default: return false;
-  }
+static const int32_t cast_types[DT_COUNT] = {
+    [DT_F32] = MF_F32,         [DT_F64] = MF_F64,     [DT_I8] = MF_I8,           [DT_U8] = MF_U8,
+    [DT_I16] = MF_I16,         [DT_U16] = MF_U16,     [DT_I32] = MF_I32,         [DT_U32] = MF_U32,
+    [DT_I64] = MF_I64,         [DT_U64] = MF_U64,     [DT_BOOL] = MF_BOOL,       [DT_I4] = MF_I4,
+    [DT_U4] = MF_U4,           [DT_I2] = MF_I2,       [DT_U2] = MF_U2,           [DT_F16] = MF_F16,
+    [DT_BF16] = MF_BF16,       [DT_F8E4M3] = MF_E4M3, [DT_F8E4M3UZ] = MF_E4M3UZ, [DT_F8E5M2] = MF_E5M2,
+    [DT_F8E5M2UZ] = MF_E5M2UZ, [DT_F8E8M0] = MF_E8M0, [DT_F4E2M1] = MF_E2M1};
+
+float lower_stored_float(DType t, int64_t code) {
+  ASSERT(dtype_kind(t) == 's');
+  return mf_small_decode((uint32_t)code, cast_types[t]);
 }
 
-static bool f64_partner(DType t) {
-  return t == DT_F64 || t == DT_F32 || t == DT_I32 || t == DT_I64 || t == DT_BOOL;
+int64_t lower_store_float(DType t, float v) {
+  ASSERT(dtype_kind(t) == 's');
+  return mf_small_encode(v, cast_types[t], 1, 0);
 }
 
 bool lower_cast(const Graph *g, const Node *n, Calls *out, Diag *d) {
   const DType from = op_in(g, n, 0)->dtype, to = op_out(g, n, 0)->dtype;
-  const bool f64 = from == DT_F64 || to == DT_F64;
+  const cast_attrs *a = CATTRS(n, cast);
+  const bool f64 = from == DT_F64 || to == DT_F64, small = dtype_kind(from) == 's' || dtype_kind(to) == 's';
   Rows r = rows_of(&op_out(g, n, 0)->shape);
-  mf_cast c = {.n = r.n};
-  if (!cast_type(from, &c.from) || !cast_type(to, &c.to) ||
-      (f64 && !(f64_partner(from) && f64_partner(to)))) {
-    return op_fail(n, d, "from %s to %s is not supported", dtype_name(from), dtype_name(to));
-  }
+  (void)d;
   if (shape_count(&op_out(g, n, 0)->shape) == 0) return true;
-  KernelCall *k = call_rows(g, n, out, f64 ? "cast_f64" : "cast", r);
-  *(mf_cast *)k->params = c;
+  KernelCall *k = call_rows(g, n, out, f64 ? "cast_f64" : small ? "cast_small" : "cast", r);
+  *(mf_cast *)k->params = (mf_cast){r.n, cast_types[from], cast_types[to], !a->overflow, a->round};
   return true;
 }
 

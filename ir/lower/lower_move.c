@@ -60,7 +60,7 @@ static bool pad_bits(const Node *n, const Value *v, float real, uint64_t *bits, 
     memcpy(bits, &real, sizeof real);
     return true;
   }
-  int64_t code = (int64_t)real;
+  int64_t code = dtype_is_int(v->dtype) ? (int64_t)real : 0;
   if (v->quant.n > 1) return op_fail(n, d, "input is quantized per axis, want one scale");
   if (v->quant.n == 1) {
     TRY(v->dtype == DT_I8 || v->dtype == DT_U8 || v->dtype == DT_I16 ||
@@ -73,6 +73,7 @@ static bool pad_bits(const Node *n, const Value *v, float real, uint64_t *bits, 
     memcpy(bits, &wide, sizeof wide);
     return true;
   }
+  if (dtype_kind(v->dtype) == 's') code = lower_store_float(v->dtype, real);
   *bits = (uint64_t)code;
   return true;
 }
@@ -81,7 +82,7 @@ static bool pad_fill(const Graph *g, const Node *n, Calls *out, Diag *d) {
   const Value *y = op_out(g, n, 0);
   const Rows r = rows_of(&y->shape);
   uint64_t bits;
-  if (!isfinite(CATTRS(n, pad)->value) && y->dtype != DT_F32 && y->dtype != DT_F64 && y->quant.n == 0) {
+  if (!isfinite(CATTRS(n, pad)->value) && dtype_is_int(y->dtype) && y->quant.n == 0) {
     return op_fail(n, d, "value is not finite, but the tensor is %s", dtype_name(y->dtype));
   }
   TRY(pad_bits(n, y, CATTRS(n, pad)->value, &bits, d));

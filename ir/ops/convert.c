@@ -12,7 +12,11 @@
 static bool is_code(DType t) { return t == DT_I8 || t == DT_U8 || t == DT_I16; }
 
 bool infer_cast(Graph *g, Node *n, Diag *d) {
-  int32_t to = CATTRS(n, cast)->to;
+  const cast_attrs *a = CATTRS(n, cast);
+  const int32_t to = a->to;
+  if (a->overflow < 0 || a->overflow > 1 || a->round < 0 || a->round > 2)
+    return op_fail(n, d, "overflow is %d, round %d; want 0 or 1, and 0 to 2", (int)a->overflow,
+                   (int)a->round);
   if (to <= DT_NONE || to >= DT_COUNT) return op_fail(n, d, "to is %d, which is no element type", (int)to);
   return op_set(g, n, (DType)to, &op_in(g, n, 0)->shape, d);
 }

@@ -214,10 +214,35 @@ typedef struct mf_lut_s8 {
   const int8_t *table; /* [256] */
 } mf_lut_s8;
 
-/* Cast: n elements a row, from one element type to another. */
-enum { MF_F32, MF_F64, MF_I8, MF_U8, MF_I16, MF_I32, MF_I64, MF_BOOL };
+/* Cast: n elements a row, from one element type to another (runtime/kernels/element.h says what each is). saturate,
+ * round: of float8 and E8M0. */
+enum {
+  MF_F32,
+  MF_F64,
+  MF_I8,
+  MF_U8,
+  MF_I16,
+  MF_I32,
+  MF_I64,
+  MF_BOOL,
+  MF_U16,
+  MF_U32,
+  MF_U64,
+  MF_I4,
+  MF_U4,
+  MF_I2,
+  MF_U2,
+  MF_F16, /* from here on small floats */
+  MF_BF16,
+  MF_E4M3,
+  MF_E4M3UZ,
+  MF_E5M2,
+  MF_E5M2UZ,
+  MF_E8M0,
+  MF_E2M1
+};
 typedef struct mf_cast {
-  int32_t n, from, to;
+  int32_t n, from, to, saturate, round;
 } mf_cast;
 
 /* Quantize, Dequantize, requantize, FakeQuant. */

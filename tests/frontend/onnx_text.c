@@ -16,8 +16,8 @@ typedef struct Numbers {
 } Numbers;
 
 static int type_number(const char *t) {
-  static const char *const names[] = {"none", "f32", "u8",  "i8",   "u16", "i16",
-                                      "i32",  "i64", "str", "bool", "f16", "f64"};
+  static const char *const names[] = {"none", "f32", "u8",  "i8",  "u16", "i16", "i32",  "i64", "str",
+                                      "bool", "f16", "f64", "u32", "u64", "c64", "c128", "bf16"};
   for (int i = 0; i < (int)(sizeof names / sizeof names[0]); i++)
     if (strcmp(names[i], t) == 0) return i;
   ck_abort_msg("onnx_text: no type \"%s\"", t);
@@ -69,7 +69,7 @@ static void tensor_data(StrBuf *m, int type, int64_t count, const Numbers *value
       sb_free(&one);
     }
   }
-  uint32_t id = !typed ? 9 : t == DT_F64 ? 10 : t == DT_I64 ? 7 : 5;
+  uint32_t id = !typed ? 9 : t == DT_F64 ? 10 : t == DT_I64 ? 7 : t == DT_U32 || t == DT_U64 ? 11 : 5;
   if (data.len || (!typed && t != DT_F32)) pb_bytes(m, id, data.s ? data.s : "", data.len);
   if (!data.len && !typed && t == DT_F32) pb_bytes(m, 9, "", 0);
   sb_free(&data);

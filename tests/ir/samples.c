@@ -47,6 +47,16 @@ const Sample samples[] = {
     {OP_slice, "f32[N,6,5]", "starts=0,5,1 counts=-1,3,2 steps=1,-2,2"},
     {OP_gather, "f32[N,6] =i64[2,2]:0,5,-1,2", "axis=1"},
     {OP_cast, "f32[N,3]", "to=i32"},
+    {OP_cast, "u64[N,3]", "to=f16"},
+    {OP_cast, "f16[N,3]", "to=f8e4m3fn overflow=1"},
+    {OP_cast, "f64[N,3]", "to=f8e8m0 round=2"},
+    {OP_cast, "u16[4]", "to=u2"},
+    {OP_concat, "f16[2] =f16[3]:15360,1,31744", "axis=0"},
+    {OP_concat, "=f8e5m2[2]:60,124 f8e5m2[1]", "axis=0"},
+    {OP_concat, "=f4e2m1[2]:1,15 f4e2m1[1]", "axis=0"},
+    {OP_concat, "=i4[3]:-8,0,7 i4[1]", "axis=0"},
+    {OP_concat, "=u32[2]:4294967295,7 u32[1]", "axis=0"},
+    {OP_concat, "=u64[2]:-1,7 u64[1]", "axis=0"},
     {OP_quantize, "f32[N,3]", "to=i8"},
     {OP_dequantize, "i8[N,3]", ""},
     {OP_fake_quant, "f32[N,3]", "scale=0.05 zero=3 lo=-127 hi=100"},
@@ -55,7 +65,7 @@ const int n_samples = (int)(sizeof samples / sizeof samples[0]);
 
 /* "f32[N,3]" -> type and shape; returns what follows. */
 static const char *read_type(const char *s, DType *t, Shape *shape) {
-  char name[8] = "";
+  char name[16] = "";
   size_t n = strcspn(s, "[");
   ck_assert_uint_lt(n, sizeof name);
   memcpy(name, s, n);

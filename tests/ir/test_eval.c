@@ -4,6 +4,7 @@
  * int8 rows: real values are scale * (code - zero); roundings that matter are spelled out beside the row.
  */
 #include "ir/eval.h"
+#include "tests/ir/eval_rows.h"
 #include "tests/ir/samples.h"
 #include "tests/support.h"
 
@@ -14,12 +15,6 @@
 #include "ir/base/mem.h"
 #include "ir/base/rng.h"
 #include "ir/base/strbuf.h"
-
-typedef struct EvalCase {
-  const char *graph; /* text form without the word graph */
-  const char *in[2]; /* elements of each input; NULL: none */
-  const char *want;  /* elements of the output */
-} EvalCase;
 
 static const EvalCase cases[] = {
     /* windows 1 2 4 5 -> 1 + 4 + 12 + 20 = 37, then 47, 67, 77; bias 0.5 */
@@ -255,6 +250,26 @@ static const EvalCase cases[] = {
 };
 enum { N_CASES = sizeof cases / sizeof cases[0] };
 
+/* The rows of other files: one line each. */
+static const EvalRows *const more[] = {&eval_rows_cast};
+enum { N_MORE = sizeof more / sizeof more[0] };
+
+static const EvalCase *case_at(int i) {
+  if (i < N_CASES) return &cases[i];
+  i -= N_CASES;
+  for (int k = 0; k < N_MORE; k++) {
+    if (i < more[k]->n) return &more[k]->v[i];
+    i -= more[k]->n;
+  }
+  return NULL;
+}
+
+static int count_cases(void) {
+  int n = N_CASES;
+  for (int k = 0; k < N_MORE; k++) n += more[k]->n;
+  return n;
+}
+
 static Graph *case_graph(const EvalCase *c) {
   Diag *d = diag_new();
   StrBuf text = {0};
@@ -270,20 +285,17 @@ static void set_element(Tensor *t, int64_t i, double v) {
   switch (t->dtype) {
   case DT_F32: ((float *)t->data)[i] = (float)v; break;
   case DT_F64: ((double *)t->data)[i] = v; break;
-  case DT_I8: ((int8_t *)t->data)[i] = (int8_t)v; break;
-  case DT_I32: ((int32_t *)t->data)[i] = (int32_t)v; break;
-  case DT_I64: ((int64_t *)t->data)[i] = (int64_t)v; break;
-  default: ((uint8_t *)t->data)[i] = (uint8_t)v; break;
+  case DT_U64: ((uint64_t *)t->data)[i] = (uint64_t)v; break;
+  default: dtype_set(t->dtype, t->data, i, (int64_t)v); break; /* stored floats: their bits */
   }
 }
 
 static double element(const Tensor *t, int64_t i) {
   switch (t->dtype) {
   case DT_F32: return (double)((const float *)t->data)[i];
-  case DT_I8: return ((const int8_t *)t->data)[i];
-  case DT_I32: return ((const int32_t *)t->data)[i];
-  case DT_I64: return (double)((const int64_t *)t->data)[i];
-  default: return ((const uint8_t *)t->data)[i];
+  case DT_F64: return ((const double *)t->data)[i];
+  case DT_U64: return (double)((const uint64_t *)t->data)[i];
+  default: return (double)dtype_get(t->dtype, t->data, i);
   }
 }
 
@@ -312,19 +324,20 @@ static Tensor case_input(const Graph *g, uint32_t i, const char *text) {
 
 START_TEST(operators_by_hand)
 {
-  const EvalCase *c = &cases[_i];
+  const EvalCase *c = case_at(_i);
   double want[64];
   int n = read_numbers(c->want, want, 64);
   Graph *g = case_graph(c);
   Diag *d = diag_new();
-  Tensor in[2], out;
+  Tensor in[3], out;
   for (uint32_t i = 0; i < g->n_inputs; i++) in[i] = case_input(g, i, c->in[i]);
   ck_assert_msg(graph_eval(g, in, g->n_inputs, &out, d), "%s\n%s", c->graph, diag_text(d));
   ck_assert_int_eq(shape_count(&out.shape), n);
   for (int i = 0; i < n; i++) {
     double tol = out.dtype == DT_F32 ? 1e-6 * (fabs(want[i]) > 1 ? fabs(want[i]) : 1) : 0;
-    ck_assert_msg(fabs(element(&out, i) - want[i]) <= tol, "%s\nelement %d is %.9g, want %.9g", c->graph, i,
-                  element(&out, i), want[i]);
+    const double got = element(&out, i);
+    ck_assert_msg(got == want[i] || (isnan(got) && isnan(want[i])) || fabs(got - want[i]) <= tol,
+                  "%s\nelement %d is %.9g, want %.9g", c->graph, i, got, want[i]);
   }
   for (uint32_t i = 0; i < g->n_inputs; i++) tensor_free(&in[i]);
   tensor_free(&out);
@@ -336,14 +349,15 @@ END_TEST
 START_TEST(every_core_operator_has_a_case)
 {
   bool seen[OP_COUNT] = {false};
-  for (int i = 0; i < N_CASES; i++) {
-    Graph *g = case_graph(&cases[i]);
+  for (int i = 0; i < count_cases(); i++) {
+    Graph *g = case_graph(case_at(i));
     for (uint32_t k = 0; k < g->n_nodes; k++) seen[g->nodes[k].op] = true;
     graph_free(g);
   }
   for (unsigned op = 0; op < OP_COUNT; op++) {
     if (op_info((OpKind)op)->cls != CORE) continue;
-    ck_assert_msg(seen[op], "%s has no row in tests/ir/test_eval.c", op_info((OpKind)op)->name);
+    ck_assert_msg(seen[op], "%s has no row in tests/ir/test_eval.c or eval_rows_*.c",
+                  op_info((OpKind)op)->name);
   }
 }
 END_TEST
@@ -462,7 +476,7 @@ END_TEST
 Suite *suite_eval(void) {
   Suite *s = suite_create("eval");
   TCase *t = tcase_create("eval");
-  tcase_add_loop_test(t, operators_by_hand, 0, N_CASES);
+  tcase_add_loop_test(t, operators_by_hand, 0, count_cases());
   tcase_add_test(t, every_core_operator_has_a_case);
   tcase_add_loop_test(t, batches_are_their_items, 0, n_samples);
   tcase_add_test(t, values_can_be_read);

@@ -331,19 +331,43 @@ static void gen_softmax_s8(KernelCase *c, Rng *r, Arena *a) {
   unary_tensors(c, r, a, p->n, 'b', 'b');
 }
 
+/* Elements as bytes, floats of 32 and 64 bits as numbers. */
+static char cast_kind(int32_t type) { return type == MF_F32 ? 'f' : type == MF_F64 ? 'd' : 'b'; }
+
+static int32_t cast_units(int32_t type) {
+  switch (type) {
+  case MF_I16:
+  case MF_U16:
+  case MF_F16:
+  case MF_BF16: return 2;
+  case MF_I32:
+  case MF_U32: return 4;
+  case MF_I64:
+  case MF_U64: return 8;
+  default: return 1;
+  }
+}
+
 static void gen_cast(KernelCase *c, Rng *r, Arena *a) {
-  static const int32_t narrow[] = {MF_F32, MF_I8, MF_U8, MF_I16, MF_I32, MF_I64, MF_BOOL};
-  static const int32_t wide[] = {MF_F64, MF_F32, MF_I32, MF_I64, MF_BOOL};
-  static const char kind[] = {[MF_F32] = 'f', [MF_F64] = 'd', [MF_I8] = 'b',  [MF_U8] = 'b',
-                              [MF_I16] = 'b', [MF_I32] = 'i', [MF_I64] = 'l', [MF_BOOL] = 'b'};
   mf_cast *p = c->params;
-  bool f64 = ends(c->kernel->name, "f64");
-  p->from = f64 ? wide[rng_below(r, 5)] : narrow[rng_below(r, 7)];
-  p->to = f64 ? wide[p->from == MF_F64 ? rng_below(r, 5) : 0] : narrow[rng_below(r, 7)];
+  const bool f64 = ends(c->kernel->name, "f64"), small = ends(c->kernel->name, "small");
+  do {
+    p->from = in_range(r, 0, small || f64 ? MF_E2M1 : MF_U2);
+    p->to = in_range(r, 0, small || f64 ? MF_E2M1 : MF_U2);
+    if (small && rng_below(r, 2))
+      p->from = in_range(r, MF_F16, MF_E2M1);
+    else if (small)
+      p->to = in_range(r, MF_F16, MF_E2M1);
+    if (f64 && rng_below(r, 2))
+      p->from = MF_F64;
+    else if (f64)
+      p->to = MF_F64;
+  } while (!f64 && (p->from == MF_F64 || p->to == MF_F64));
+  p->saturate = in_range(r, 0, 1);
+  p->round = in_range(r, 0, 2);
   p->n = in_range(r, 1, 20);
-  int32_t from = p->from == MF_I16 ? 2 : 1, to = p->to == MF_I16 ? 2 : 1; /* int16 as two bytes */
-  unary_tensors(c, r, a, p->n * from, kind[p->from], kind[p->to]);
-  c->out_row = p->n * to * kind_size(kind[p->to]);
+  unary_tensors(c, r, a, p->n * cast_units(p->from), cast_kind(p->from), cast_kind(p->to));
+  c->out_row = p->n * cast_units(p->to) * kind_size(cast_kind(p->to));
   snprintf(c->text, sizeof c->text, "from %d to %d, %d a row", (int)p->from, (int)p->to, (int)p->n);
 }
 
