@@ -250,7 +250,6 @@ static const struct {
     {"%x = input : f32[2] %y = Quantize(%x) {to=i16} : i16[2] q(1, 0) output %y",
      "from f32 to i16 is not supported"},
     {"%x = input : i16[2] q(1, 0) %y = Dequantize(%x) : f32[2] output %y", "from i16 is not supported"},
-    {"%x = input : f64[2] %y = Cast(%x) {to=i8} : i8[2] output %y", "from f64 to i8 is not supported"},
     {"%x = input : f32[1,2,1] %s = input : f32[1] %y = BatchNormalization(%x, %s, %s, %s, %s) {axis=2} : "
      "f32[1,2,1]"
      "output %y",
