@@ -74,6 +74,8 @@ static const FieldDesc fields_mul_s8[] = {
 static const FieldDesc fields_unary_f32[] = {I32(mf_unary_f32, n), F32(mf_unary_f32, p),
                                              F32(mf_unary_f32, q)};
 static const FieldDesc fields_lut_s8[] = {I32(mf_lut_s8, n), P_I8(mf_lut_s8, table)};
+static const FieldDesc fields_lut_axis_s8[] = {I32(mf_lut_axis_s8, n), I32(mf_lut_axis_s8, c),
+                                               P_I8(mf_lut_axis_s8, table)};
 static const FieldDesc fields_cast[] = {I32(mf_cast, n), I32(mf_cast, from), I32(mf_cast, to),
                                         I32(mf_cast, saturate), I32(mf_cast, round)};
 static const FieldDesc fields_quant[] = {I32(mf_quant, n), F32(mf_quant, scale), I32(mf_quant, zero),
@@ -113,6 +115,7 @@ PARAMS(add_s8);
 PARAMS(mul_s8);
 PARAMS(unary_f32);
 PARAMS(lut_s8);
+PARAMS(lut_axis_s8);
 PARAMS(cast);
 PARAMS(quant);
 PARAMS(requant);

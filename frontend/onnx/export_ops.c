@@ -385,3 +385,4 @@ static bool refuse(Export *x, const Node *n) {
 static bool xp_quantize(Export *x, const Node *n) { return refuse(x, n); }
 static bool xp_dequantize(Export *x, const Node *n) { return refuse(x, n); }
 static bool xp_fake_quant(Export *x, const Node *n) { return refuse(x, n); }
+static bool xp_lookup(Export *x, const Node *n) { return refuse(x, n); }

@@ -30,6 +30,9 @@ enum { QUANT_MIN, QUANT_MAX, QUANT_SCALE, QUANT_ZERO, QUANT_DETAILS_TYPE, QUANT_
 enum { OPERATOR_CODE, OPERATOR_INPUTS, OPERATOR_OUTPUTS, OPERATOR_OPTIONS_TYPE, OPERATOR_OPTIONS };
 enum { BUFFER_DATA, BUFFER_OFFSET, BUFFER_SIZE };
 
+/* Element types of the file that become others: UINT8 and INT4 are made INT8, FLOAT16 is read by DEQUANTIZE alone. */
+enum { TFL_FLOAT16 = 1, TFL_UINT8 = 3, TFL_INT4 = 17 };
+
 typedef enum TflState { TFL_UNREAD, TFL_READ, TFL_BROKEN } TflState;
 
 typedef struct TflTensor {
@@ -37,6 +40,7 @@ typedef struct TflTensor {
   bool needed;   /* something that reaches an output reads it */
   bool produced; /* an operator writes it */
   const char *name;
+  uint8_t stored; /* element type in the file; below what it becomes */
   DType dtype;
   Shape shape;
   Quant quant;         /* in the graph's arena */
@@ -79,6 +83,8 @@ TflTensor *tfl_in_tensor(const TflNode *n, uint32_t i);
 TflTensor *tfl_out_tensor(const TflNode *n, uint32_t i);
 /* Input i as float32 or per-tensor quantized int8 data; NO_VAL: reported. */
 ValId tfl_data(TflNode *n, uint32_t i);
+/* Input i, to be moved: any element type, with output 0's quantization; NO_VAL: reported. */
+ValId tfl_moved(TflNode *n, uint32_t i);
 /* Input i as constant weights beside data x: the same arithmetic, no mix of float and integer. */
 ValId tfl_weights(TflNode *n, uint32_t i, ValId x);
 /* Input i as constant bias: float32, or int32 beside int8 data. *v is NO_VAL where there is none. */
@@ -91,10 +97,19 @@ bool tfl_act(TflNode *n, uint32_t id, int32_t *out); /* an Act */
 bool tfl_same_quant(TflNode *n, const TflTensor *a, const TflTensor *b);
 /* Axis that may count from the end, checked. */
 bool tfl_axis(TflNode *n, int64_t axis, int32_t rank, int32_t *out);
+/* The int8 constant that is input i as a float32 constant. */
+ValId tfl_dequantized(TflNode *n, uint32_t i);
+/* Input i in output 0's quantization, requantized where it has another one; NO_VAL: reported. */
+ValId tfl_rescaled(TflNode *n, uint32_t i);
 /* v becomes output i: dtype and shape must be the file's; the file's quantization is set. */
 bool tfl_bind(TflNode *n, uint32_t i, ValId v);
 /* Append `op` on the inputs and bind its output to output 0. */
 bool tfl_emit(TflNode *n, OpKind op, const void *attrs, const ValId *in, uint32_t n_in);
+/* Append `op` on x; NO_VAL: reported. */
+ValId tfl_node1(TflNode *n, OpKind op, const void *attrs, ValId x);
+ValId tfl_node2(TflNode *n, OpKind op, const void *attrs, ValId x, ValId y);
+/* A constant of one f32 element. */
+ValId tfl_scalar(TflNode *n, float v);
 /* Shape of output 0 as Reshape wants it, and the Reshape itself (the value as it is where nothing changes). */
 ValId tfl_reshape(TflNode *n, ValId x, const Shape *to);
 

@@ -150,6 +150,20 @@ static void mark_needed(Import *im, const FbVec *outputs) {
   }
 }
 
+/* UINT8 at the model's boundary: inside, codes are INT8 and 128 lower. From U8: sets the input's quantization; to a
+ * type: the Quantize that shifts. */
+static bool shift_bytes(Tfl *m, const TflTensor *t, DType to, ValId *v) {
+  Loc loc = {.file = m->path, .name = t->name};
+  FAIL_IF(t->quant.n != 1, m->d, &loc, "UINT8 tensor \"%s\" has %" PRId32 " scales; want one", t->name,
+          t->quant.n);
+  int32_t zero = t->quant.zero[0] + (to == DT_U8 ? 128 : 0);
+  if (graph_def(m->g, *v) || graph_val(m->g, *v)->dtype != to)
+    *v = graph_node1(m->g, OP_quantize, &(quantize_attrs){.to = (int32_t)to}, *v, t->name, &loc, m->d);
+  if (*v == NO_VAL) return false;
+  graph_set_quant(m->g, *v, 1, 0, t->quant.scale, &zero);
+  return true;
+}
+
 static bool import_inputs(Import *im) {
   Tfl *m = &im->m;
   FbVec inputs = fb_vec(&im->subgraph, SUBGRAPH_INPUTS, 4);
@@ -165,8 +179,12 @@ static bool import_inputs(Import *im) {
       ok = diag_error(m->d, &loc, "input \"%s\" is listed twice, or an operator writes it", t->name);
       continue;
     }
-    t->val = graph_input(m->g, t->name, t->dtype, &t->shape);
-    if (t->quant.n) graph_set_quant(m->g, t->val, t->quant.n, t->quant.axis, t->quant.scale, t->quant.zero);
+    t->data = NULL; /* what the caller gives counts */
+    t->val = graph_input(m->g, t->name, t->stored == TFL_UINT8 ? DT_U8 : t->dtype, &t->shape);
+    if (t->stored == TFL_UINT8)
+      ok = shift_bytes(m, t, DT_U8, &t->val) && shift_bytes(m, t, DT_I8, &t->val) && ok;
+    else if (t->quant.n)
+      graph_set_quant(m->g, t->val, t->quant.n, t->quant.axis, t->quant.scale, t->quant.zero);
   }
   return ok;
 }
@@ -241,6 +259,8 @@ static bool import_outputs(Import *im, const FbVec *outputs) {
   for (uint32_t i = 0; i < outputs->n; i++) {
     ValId v = tfl_value(m, fb_vec_i32(outputs, i), &loc);
     TRY(v != NO_VAL);
+    const TflTensor *t = &m->tensors[fb_vec_i32(outputs, i)];
+    if (t->stored == TFL_UINT8) TRY(shift_bytes(m, t, DT_U8, &v));
     graph_output(m->g, v);
   }
   return true;

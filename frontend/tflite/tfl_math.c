@@ -2,10 +2,20 @@
 #include "frontend/tflite/tfl.h"
 
 #include <inttypes.h>
+#include <math.h>
+
+#include "ir/base/mem.h"
+
+/* Input i as tfl_data, or plain int32 or int64. */
+static ValId number(TflNode *n, uint32_t i) {
+  const TflTensor *t = tfl_has(n, i) ? tfl_in_tensor(n, i) : NULL;
+  if (t && (t->dtype == DT_I32 || t->dtype == DT_I64)) return tfl_value(n->m, n->in[i], &n->loc);
+  return tfl_data(n, i);
+}
 
 static bool two_inputs(TflNode *n, ValId in[2]) {
   for (uint32_t i = 0; i < 2; i++) {
-    in[i] = tfl_data(n, i);
+    in[i] = number(n, i);
     TRY(in[i] != NO_VAL);
   }
   DType a = graph_val(n->m->g, in[0])->dtype, b = graph_val(n->m->g, in[1])->dtype;
@@ -40,7 +50,7 @@ bool tfl_import_div(TflNode *n) {
   int32_t act;
   TRY(two_inputs(n, in) && tfl_act(n, 0, &act));
   FAIL_IF(act != ACT_NONE, n->m->d, &n->loc, "has a fused activation; want an operator of its own");
-  FAIL_IF(graph_val(n->m->g, in[0])->dtype != DT_F32, n->m->d, &n->loc,
+  FAIL_IF(graph_val(n->m->g, in[0])->dtype == DT_I8, n->m->d, &n->loc,
           "divides int8 tensors; supported is float32: multiply by the reciprocal instead");
   return tfl_emit(n, OP_div, NULL, in, 2);
 }
@@ -101,13 +111,95 @@ bool tfl_import_quantize(TflNode *n) {
   return unary(n, OP_quantize, &(quantize_attrs){.to = DT_I8});
 }
 
+/* IEEE half to float, exactly. */
+static float half_to_float(uint32_t h) {
+  float sign = h >> 15 ? -1.0f : 1.0f;
+  int exponent = (int)(h >> 10 & 31), mantissa = (int)(h & 1023);
+  if (exponent == 31) return mantissa ? NAN : sign * INFINITY;
+  return sign * (exponent ? ldexpf((float)(mantissa + 1024), exponent - 25) : ldexpf((float)mantissa, -24));
+}
+
+/* float16 weights: a float32 constant. */
+static bool dequantize_half(TflNode *n) {
+  const TflTensor *in = tfl_in_tensor(n, 0);
+  size_t count = (size_t)shape_count(&in->shape);
+  float *w = mem_array(count, sizeof *w);
+  for (size_t i = 0; i < count; i++)
+    w[i] = half_to_float((uint32_t)in->data[2 * i] | (uint32_t)in->data[2 * i + 1] << 8);
+  ValId v = graph_const_data(n->m->g, in->name, DT_F32, &in->shape, w);
+  mem_free(w);
+  return tfl_bind(n, 0, v);
+}
+
 /* Constants may be quantized along an axis. */
 bool tfl_import_dequantize(TflNode *n) {
   FAIL_IF(!tfl_has(n, 0), n->m->d, &n->loc, "input 0 is left out; the operator needs it");
   const TflTensor *in = tfl_in_tensor(n, 0);
+  if (in->stored == TFL_FLOAT16) return dequantize_half(n);
   FAIL_IF(in->dtype != DT_I8 || in->quant.n == 0, n->m->d, &n->loc,
           "reads \"%s\" of %s elements with %" PRId32 " scales; supported is quantized i8", in->name,
           dtype_name(in->dtype), in->quant.n);
   ValId x = tfl_value(n->m, n->in[0], &n->loc);
   return x != NO_VAL && tfl_emit(n, OP_dequantize, NULL, &x, 1);
+}
+
+bool tfl_import_cast(TflNode *n) {
+  FAIL_IF(!tfl_has(n, 0), n->m->d, &n->loc, "input 0 is left out; the operator needs it");
+  ValId x = tfl_value(n->m, n->in[0], &n->loc);
+  return x != NO_VAL &&
+         tfl_emit(n, OP_cast, &(cast_attrs){.to = (int32_t)tfl_out_tensor(n, 0)->dtype}, &x, 1);
+}
+
+bool tfl_import_relu_0_to_1(TflNode *n) { return unary(n, OP_clip, &(clip_attrs){.lo = 0, .hi = 1}); }
+
+/* f32 alone, as in the reference. */
+bool tfl_import_add_n(TflNode *n) {
+  ValId sum = tfl_data(n, 0);
+  TRY(sum != NO_VAL);
+  FAIL_IF(graph_val(n->m->g, sum)->dtype != DT_F32, n->m->d, &n->loc, "adds int8 tensors; use ADD");
+  for (uint32_t i = 1; i < n->n_in; i++) {
+    sum = tfl_node2(n, OP_add, NULL, sum, tfl_data(n, i));
+    TRY(sum != NO_VAL);
+  }
+  return tfl_bind(n, 0, sum);
+}
+
+bool tfl_import_square(TflNode *n) {
+  ValId x = number(n, 0);
+  TRY(x != NO_VAL);
+  FAIL_IF(graph_val(n->m->g, x)->dtype == DT_I8, n->m->d, &n->loc, "squares int8 tensors; use MUL");
+  return tfl_bind(n, 0, tfl_node2(n, OP_mul, NULL, x, x));
+}
+
+bool tfl_import_squared_difference(TflNode *n) {
+  ValId in[2];
+  TRY(two_inputs(n, in));
+  FAIL_IF(graph_val(n->m->g, in[0])->dtype == DT_I8, n->m->d, &n->loc,
+          "is not supported on int8; use SUB and MUL");
+  ValId x = tfl_node2(n, OP_sub, NULL, in[0], in[1]);
+  return tfl_bind(n, 0, tfl_node2(n, OP_mul, NULL, x, x));
+}
+
+/* The two innermost axes exchanged where `flip`. */
+static ValId adjoint(TflNode *n, ValId x, bool flip) {
+  int32_t rank = graph_val(n->m->g, x)->shape.rank;
+  if (!flip) return x;
+  transpose_attrs a = {.perm = {.n = rank}};
+  for (int32_t i = 0; i < rank; i++) a.perm.v[i] = i < rank - 2 ? i : 2 * rank - 3 - i;
+  return tfl_node1(n, OP_transpose, &a, x);
+}
+
+bool tfl_import_batch_matmul(TflNode *n) {
+  enum { ADJ_X = 0, ADJ_Y = 1 };
+  ValId in[2];
+  TRY(two_inputs(n, in));
+  for (int i = 0; i < 2; i++) {
+    const Value *v = graph_val(n->m->g, in[i]);
+    FAIL_IF(v->dtype != DT_F32 || v->shape.rank < 2, n->m->d, &n->loc,
+            "multiplies %s tensors of %" PRId32 " dimensions; supported are f32 of at least 2",
+            dtype_name(v->dtype), v->shape.rank);
+    in[i] = adjoint(n, in[i], fb_u8(&n->options, i == 0 ? ADJ_X : ADJ_Y, 0) != 0);
+    TRY(in[i] != NO_VAL);
+  }
+  return tfl_emit(n, OP_matmul, NULL, in, 2);
 }

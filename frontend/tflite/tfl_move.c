@@ -5,8 +5,7 @@
 
 #include <inttypes.h>
 
-/* Input i, to be moved: any element type that values may have. */
-static ValId moved(TflNode *n, uint32_t i) {
+ValId tfl_moved(TflNode *n, uint32_t i) {
   if (!tfl_has(n, i)) {
     diag_error(n->m->d, &n->loc, "input %u is left out; the operator needs it", i);
     return NO_VAL;
@@ -16,7 +15,7 @@ static ValId moved(TflNode *n, uint32_t i) {
 }
 
 bool tfl_import_reshape(TflNode *n) {
-  ValId x = moved(n, 0);
+  ValId x = tfl_moved(n, 0);
   TRY(x != NO_VAL);
   reshape_attrs a = {0};
   const Shape *to = &tfl_out_tensor(n, 0)->shape;
@@ -26,7 +25,7 @@ bool tfl_import_reshape(TflNode *n) {
 }
 
 bool tfl_import_transpose(TflNode *n) {
-  ValId x = moved(n, 0);
+  ValId x = tfl_moved(n, 0);
   transpose_attrs a = {0};
   TRY(x != NO_VAL && tfl_ints(n, 1, &a.perm));
   int32_t rank = graph_val(n->m->g, x)->shape.rank, axis;
@@ -43,7 +42,7 @@ bool tfl_import_concatenation(TflNode *n) {
   enum { AXIS = 0, ACT = 1 };
   ValId in[TFL_MAX_IN];
   for (uint32_t i = 0; i < n->n_in; i++) {
-    in[i] = moved(n, i);
+    in[i] = tfl_rescaled(n, i);
     TRY(in[i] != NO_VAL);
   }
   int32_t act;
@@ -73,7 +72,7 @@ static bool pad_value(TflNode *n, float *value) {
 
 /* Input 1 is [rank][2]: before and after each axis. */
 bool tfl_import_pad(TflNode *n) {
-  ValId x = moved(n, 0);
+  ValId x = tfl_moved(n, 0);
   Ints pairs;
   pad_attrs a = {0};
   TRY(x != NO_VAL && tfl_ints(n, 1, &pairs) && pad_value(n, &a.value));
@@ -93,7 +92,7 @@ bool tfl_import_pad(TflNode *n) {
 
 bool tfl_import_gather(TflNode *n) {
   enum { AXIS = 0, BATCH_DIMS = 1 };
-  ValId in[2] = {moved(n, 0), NO_VAL};
+  ValId in[2] = {tfl_moved(n, 0), NO_VAL};
   TRY(in[0] != NO_VAL);
   FAIL_IF(!tfl_has(n, 1), n->m->d, &n->loc, "input 1 is left out; the operator needs it");
   FAIL_IF(fb_i32(&n->options, BATCH_DIMS, 0) != 0, n->m->d, &n->loc,
@@ -114,7 +113,7 @@ static void slice_list(slice_attrs *a, int64_t start, int64_t count, int64_t ste
 }
 
 bool tfl_import_slice(TflNode *n) {
-  ValId x = moved(n, 0);
+  ValId x = tfl_moved(n, 0);
   Ints begin, size;
   TRY(x != NO_VAL && tfl_ints(n, 1, &begin) && tfl_ints(n, 2, &size));
   Shape s = graph_val(n->m->g, x)->shape;
@@ -147,7 +146,7 @@ static void stride_axis(int64_t len, int64_t start, int64_t end, int64_t step, b
 
 bool tfl_import_strided_slice(TflNode *n) {
   enum { BEGIN_MASK, END_MASK, ELLIPSIS_MASK, NEW_AXIS_MASK, SHRINK_MASK, OFFSET };
-  ValId x = moved(n, 0);
+  ValId x = tfl_moved(n, 0);
   Ints begin, end, step;
   TRY(x != NO_VAL && tfl_ints(n, 1, &begin) && tfl_ints(n, 2, &end) && tfl_ints(n, 3, &step));
   Shape s = graph_val(n->m->g, x)->shape;
@@ -186,7 +185,7 @@ bool tfl_import_split(TflNode *n) {
   int32_t axis;
   TRY(tfl_ints(n, 0, &axes));
   FAIL_IF(axes.n != 1, n->m->d, &n->loc, "has %" PRId32 " axes; want 1", axes.n);
-  ValId x = moved(n, 1);
+  ValId x = tfl_moved(n, 1);
   TRY(x != NO_VAL);
   Shape s = graph_val(n->m->g, x)->shape;
   TRY(tfl_axis(n, axes.v[0], s.rank, &axis));

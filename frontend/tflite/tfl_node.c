@@ -4,6 +4,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "ir/base/mem.h"
+
 bool tfl_has(const TflNode *n, uint32_t i) { return i < n->n_in && n->in[i] >= 0; }
 
 static TflTensor *tensor_of(const TflNode *n, int32_t index) {
@@ -31,6 +33,7 @@ static bool want_input(const TflNode *n, uint32_t i) {
 ValId tfl_data(TflNode *n, uint32_t i) {
   if (!want_input(n, i)) return NO_VAL;
   const TflTensor *t = tfl_in_tensor(n, i);
+  if (t->stored == TFL_FLOAT16) return tfl_value(n->m, n->in[i], &n->loc); /* reports */
   if (t->dtype != DT_F32 && t->dtype != DT_I8) {
     diag_error(n->m->d, &n->loc, "computes on %s elements (\"%s\"); supported are f32 and i8",
                dtype_name(t->dtype), t->name);
@@ -44,16 +47,43 @@ ValId tfl_data(TflNode *n, uint32_t i) {
   return tfl_value(n->m, n->in[i], &n->loc);
 }
 
+/* Hybrid models (float activations, int8 weights) are computed in float32: TensorFlow Lite Micro refuses them
+ * (tensorflow/lite/micro/kernels/conv.cc), and TensorFlow Lite's own hybrid kernels requantize activations at run time,
+ * which only loses accuracy. */
+ValId tfl_dequantized(TflNode *n, uint32_t i) {
+  const TflTensor *t = tfl_in_tensor(n, i);
+  ValId codes = tfl_value(n->m, n->in[i], &n->loc);
+  if (codes == NO_VAL) return NO_VAL;
+  const int8_t *q = val_data(n->m->g, codes);
+  int64_t count = shape_count(&t->shape), inner = 1;
+  if (t->quant.n > 1) inner = shape_count_range(&t->shape, t->quant.axis + 1, t->shape.rank);
+  float *w = mem_array((size_t)count, sizeof *w);
+  for (int64_t k = 0; k < count; k++) {
+    int64_t s = t->quant.n > 1 ? k / inner % t->quant.n : 0;
+    w[k] = t->quant.scale[s] * (float)(q[k] - t->quant.zero[s]);
+  }
+  ValId v = graph_const_data(n->m->g, t->name, DT_F32, &t->shape, w);
+  mem_free(w);
+  return v;
+}
+
+ValId tfl_rescaled(TflNode *n, uint32_t i) {
+  if (!want_input(n, i)) return NO_VAL;
+  const TflTensor *x = tfl_in_tensor(n, i), *y = tfl_out_tensor(n, 0);
+  bool codes = x->dtype == DT_I8 && y->dtype == DT_I8 && x->quant.n == 1 && y->quant.n == 1;
+  if (!codes || quant_equal(&x->quant, &y->quant)) return tfl_moved(n, i);
+  ValId v = tfl_value(n->m, n->in[i], &n->loc);
+  if (v == NO_VAL) return NO_VAL;
+  v = tfl_node1(n, OP_quantize, &(quantize_attrs){.to = DT_I8}, v);
+  if (v != NO_VAL) graph_set_quant(n->m->g, v, 1, 0, y->quant.scale, y->quant.zero);
+  return v;
+}
+
 ValId tfl_weights(TflNode *n, uint32_t i, ValId x) {
   if (!want_input(n, i)) return NO_VAL;
   const TflTensor *t = tfl_in_tensor(n, i);
   DType xt = graph_val(n->m->g, x)->dtype;
-  if (xt == DT_F32 && t->dtype == DT_I8) {
-    diag_error(n->m->d, &n->loc, "is hybrid: float activations with int8 weights (\"%s\")", t->name);
-    diag_hint(n->m->d,
-              "convert the model to float32, or to full integer quantization with a representative dataset");
-    return NO_VAL;
-  }
+  if (xt == DT_F32 && t->dtype == DT_I8 && t->data && t->quant.n) return tfl_dequantized(n, i);
   if (t->dtype != xt) {
     diag_error(n->m->d, &n->loc, "has %s weights (\"%s\") for %s data", dtype_name(t->dtype), t->name,
                dtype_name(xt));
@@ -114,7 +144,7 @@ bool tfl_act(TflNode *n, uint32_t id, int32_t *out) {
 }
 
 bool tfl_same_quant(TflNode *n, const TflTensor *a, const TflTensor *b) {
-  if (a->dtype != DT_I8 || quant_equal(&a->quant, &b->quant)) return true;
+  if ((a->dtype != DT_I8 && a->dtype != DT_I16) || quant_equal(&a->quant, &b->quant)) return true;
   diag_error(n->m->d, &n->loc,
              "would change the quantization from \"%s\" to \"%s\", though it only moves elements", a->name,
              b->name);
@@ -153,8 +183,21 @@ bool tfl_emit(TflNode *n, OpKind op, const void *attrs, const ValId *in, uint32_
   return tfl_bind(n, 0, graph_node(n->m->g, op, attrs, in, n_in, name, &n->loc, n->m->d));
 }
 
+ValId tfl_node1(TflNode *n, OpKind op, const void *attrs, ValId x) {
+  return graph_node1(n->m->g, op, attrs, x, tfl_out_tensor(n, 0)->name, &n->loc, n->m->d);
+}
+
+ValId tfl_node2(TflNode *n, OpKind op, const void *attrs, ValId x, ValId y) {
+  if (x == NO_VAL || y == NO_VAL) return NO_VAL;
+  return graph_node2(n->m->g, op, attrs, x, y, tfl_out_tensor(n, 0)->name, &n->loc, n->m->d);
+}
+
+ValId tfl_scalar(TflNode *n, float v) {
+  return graph_const_data(n->m->g, NULL, DT_F32, &(Shape){.rank = 0}, &v);
+}
+
 ValId tfl_reshape(TflNode *n, ValId x, const Shape *to) {
-  if (shape_equal(&graph_val(n->m->g, x)->shape, to)) return x;
+  if (x == NO_VAL || shape_equal(&graph_val(n->m->g, x)->shape, to)) return x;
   reshape_attrs a;
   op_attrs_default(OP_reshape, &a);
   a.shape.n = to->rank;

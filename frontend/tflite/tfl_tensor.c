@@ -9,15 +9,17 @@
 #include <math.h>
 #include <string.h>
 
+#include "ir/base/mem.h"
+
 static const struct {
   const char *name;
   DType dtype; /* DT_NONE: not supported */
 } types[] = {
-    {"FLOAT32", DT_F32},    {"FLOAT16", DT_NONE},  {"INT32", DT_I32},    {"UINT8", DT_NONE},
-    {"INT64", DT_I64},      {"STRING", DT_NONE},   {"BOOL", DT_NONE},    {"INT16", DT_NONE},
+    {"FLOAT32", DT_F32},    {"FLOAT16", DT_I16},   {"INT32", DT_I32},    {"UINT8", DT_I8},
+    {"INT64", DT_I64},      {"STRING", DT_NONE},   {"BOOL", DT_BOOL},    {"INT16", DT_I16},
     {"COMPLEX64", DT_NONE}, {"INT8", DT_I8},       {"FLOAT64", DT_NONE}, {"COMPLEX128", DT_NONE},
     {"UINT64", DT_NONE},    {"RESOURCE", DT_NONE}, {"VARIANT", DT_NONE}, {"UINT32", DT_NONE},
-    {"UINT16", DT_NONE},    {"INT4", DT_NONE},
+    {"UINT16", DT_NONE},    {"INT4", DT_I8},
 };
 
 const char *tfl_type_name(uint8_t type) {
@@ -41,14 +43,13 @@ static const char *read_name(Tfl *m, const FbTable *t) {
 static bool read_type(Tfl *m, const FbTable *t, TflTensor *out, const Loc *loc) {
   uint8_t type = fb_u8(t, TENSOR_TYPE, 0);
   out->dtype = type < sizeof types / sizeof types[0] ? types[type].dtype : DT_NONE;
+  out->stored = type;
   if (out->dtype != DT_NONE) return true;
-  diag_error(m->d, loc,
-             "tensor \"%s\" has elements of %s (type %u); supported are FLOAT32, INT8, INT32, INT64",
-             out->name, tfl_type_name(type), type);
-  if (type == 1) diag_hint(m->d, "convert the model without float16 weights");
-  if (type == 3) diag_hint(m->d, "convert with inference_input_type and inference_output_type int8");
-  if (type == 7) diag_hint(m->d, "convert with 8-bit activations");
-  return false;
+  return diag_error(
+      m->d, loc,
+      "tensor \"%s\" has elements of %s (type %u); supported are FLOAT32, FLOAT16 and INT4 weights, "
+      "INT8, UINT8, INT16, INT32, INT64, BOOL",
+      out->name, tfl_type_name(type), type);
 }
 
 static bool read_shape(Tfl *m, const FbTable *t, TflTensor *out, const Loc *loc) {
@@ -79,7 +80,10 @@ static bool quant_fits(const FbVec *scale, const FbVec *zero, int32_t axis, cons
 static bool read_quant(Tfl *m, const FbTable *t, TflTensor *out, const Loc *loc) {
   FbTable q = fb_table(t, TENSOR_QUANT);
   FbVec scale = fb_vec(&q, QUANT_SCALE, 4), zero = fb_vec(&q, QUANT_ZERO, 8);
-  if (scale.n == 0 || (out->dtype != DT_I8 && out->dtype != DT_I32)) return true;
+  if (scale.n == 0 || out->dtype == DT_F32 || out->dtype == DT_BOOL || out->stored == TFL_FLOAT16)
+    return true;
+  int64_t lo = out->stored == TFL_UINT8 ? 0 : out->dtype == DT_I8 ? -128 : 0;
+  int64_t hi = out->stored == TFL_UINT8 ? 255 : out->dtype == DT_I8 ? 127 : 0;
   FAIL_IF(fb_u8(&q, QUANT_DETAILS_TYPE, 0) != 0, m->d, loc,
           "tensor \"%s\" has a quantization of a kind that is not supported; want scales and zero points",
           out->name);
@@ -94,11 +98,10 @@ static bool read_quant(Tfl *m, const FbTable *t, TflTensor *out, const Loc *loc)
   for (uint32_t i = 0; i < scale.n; i++) {
     scales[i] = fb_vec_f32(&scale, i);
     int64_t z = zero.n == 0 ? 0 : fb_vec_i64(&zero, zero.n == 1 ? 0 : i);
-    bool bad =
-        !isfinite(scales[i]) || !(scales[i] > 0) || (out->dtype == DT_I8 ? z < -128 || z > 127 : z != 0);
+    bool bad = !isfinite(scales[i]) || !(scales[i] > 0) || z < lo || z > hi;
     FAIL_IF(bad, m->d, loc, "tensor \"%s\" has scale %g and zero point %" PRId64 " for %s elements",
-            out->name, (double)scales[i], z, out->dtype == DT_I8 ? "INT8" : "INT32");
-    zeros[i] = (int32_t)z;
+            out->name, (double)scales[i], z, tfl_type_name(out->stored));
+    zeros[i] = (int32_t)z - (out->stored == TFL_UINT8 ? 128 : 0);
   }
   out->quant = (Quant){.n = (int32_t)scale.n, .axis = axis, .scale = scales, .zero = zeros};
   return true;
@@ -124,6 +127,7 @@ static bool read_data(Tfl *m, const FbTable *t, TflTensor *out, const Loc *loc) 
   FAIL_IF(fb_table(t, TENSOR_SPARSITY).at != 0, m->d, loc,
           "tensor \"%s\" is stored sparsely; want dense weights", out->name);
   uint64_t want = (uint64_t)shape_count(&out->shape) * dtype_size(out->dtype);
+  if (out->stored == TFL_INT4) want = (want + 1) / 2;
   FAIL_IF(n != want, m->d, loc, "tensor \"%s\" has %" PRIu64 " bytes of data; its shape wants %" PRIu64,
           out->name, n, want);
   out->data = m->fb.p + at;
@@ -137,6 +141,10 @@ static bool read_tensor(Tfl *m, int32_t index, TflTensor *out, const Loc *loc) {
   TRY(read_shape(m, &t, out, loc));
   TRY(read_quant(m, &t, out, loc));
   TRY(read_data(m, &t, out, loc));
+  FAIL_IF(out->stored == TFL_UINT8 && out->quant.n == 0, m->d, loc,
+          "tensor \"%s\" has elements of UINT8 without a scale; want quantized ones", out->name);
+  FAIL_IF((out->stored == TFL_INT4 || out->stored == TFL_FLOAT16) && !out->data, m->d, loc,
+          "tensor \"%s\" of %s is computed; supported are constants", out->name, tfl_type_name(out->stored));
   FAIL_IF(fb_u8(&t, TENSOR_VARIABLE, 0), m->d, loc,
           "tensor \"%s\" is a variable that lives from one run to the next, which is not supported",
           out->name);
@@ -155,6 +163,26 @@ TflTensor *tfl_tensor(Tfl *m, int32_t index, const Loc *loc) {
   return t->state == TFL_READ ? t : NULL;
 }
 
+/* Constant bytes stay in the file, but for UINT8 (made INT8: the zero point went down by 128, too) and INT4 (two to
+ * a byte, the lower half first). */
+static ValId constant(Tfl *m, const TflTensor *t) {
+  size_t count = (size_t)shape_count(&t->shape), bytes = count * dtype_size(t->dtype);
+  if (t->stored != TFL_UINT8 && t->stored != TFL_INT4)
+    return graph_const(m->g, t->name, t->dtype, &t->shape, blob_view(m->bytes, t->data, bytes));
+  int8_t *codes = mem_array(count, sizeof *codes);
+  for (size_t i = 0; i < count; i++) {
+    if (t->stored == TFL_UINT8) {
+      codes[i] = (int8_t)((int)t->data[i] - 128);
+      continue;
+    }
+    int half = t->data[i / 2] >> (i % 2 ? 4 : 0) & 15;
+    codes[i] = (int8_t)(half > 7 ? half - 16 : half);
+  }
+  ValId v = graph_const_data(m->g, t->name, t->dtype, &t->shape, codes);
+  mem_free(codes);
+  return v;
+}
+
 ValId tfl_value(Tfl *m, int32_t index, const Loc *loc) {
   TflTensor *t = tfl_tensor(m, index, loc);
   if (!t) return NO_VAL;
@@ -171,8 +199,11 @@ ValId tfl_value(Tfl *m, int32_t index, const Loc *loc) {
     t->state = TFL_BROKEN;
     return NO_VAL;
   }
-  size_t bytes = (size_t)shape_count(&t->shape) * dtype_size(t->dtype);
-  t->val = graph_const(m->g, t->name, t->dtype, &t->shape, blob_view(m->bytes, t->data, bytes));
+  if (t->stored == TFL_FLOAT16) {
+    diag_error(m->d, loc, "reads \"%s\" of FLOAT16 elements; only DEQUANTIZE may", t->name);
+    return NO_VAL;
+  }
+  t->val = constant(m, t);
   if (t->quant.n) graph_set_quant(m->g, t->val, t->quant.n, t->quant.axis, t->quant.scale, t->quant.zero);
   return t->val;
 }

@@ -214,6 +214,12 @@ typedef struct mf_lut_s8 {
   const int8_t *table; /* [256] */
 } mf_lut_s8;
 
+/* The same with a table for each of the c innermost indices: y[i] = table[(i % c) * 256 + x[i] + 128]. */
+typedef struct mf_lut_axis_s8 {
+  int32_t n, c;
+  const int8_t *table; /* [c][256] */
+} mf_lut_axis_s8;
+
 /* Cast: n elements a row, from one element type to another (runtime/kernels/element.h says what each is). saturate,
  * round: of float8 and E8M0. */
 enum {

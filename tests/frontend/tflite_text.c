@@ -215,6 +215,12 @@ static uint8_t type_code(const char *t) {
   return 0;
 }
 
+static size_t element_size(const char *type) {
+  if (strcmp(type, "i64") == 0) return 8;
+  if (strcmp(type, "i32") == 0) return 4;
+  return strcmp(type, "i16") == 0 || strcmp(type, "f16") == 0 ? 2 : 1;
+}
+
 static int64_t tensor_count(const TextTensor *t) {
   int64_t n = 1;
   for (int i = 0; i < t->n_dims; i++) n *= t->dims[i];
@@ -261,7 +267,7 @@ static void write_buffer(StrBuf *f, size_t at, const TextTensor *t) {
     if (strcmp(t->type, "f32") == 0)
       put(&data, bits, 4);
     else
-      put(&data, (uint64_t)(int64_t)v, strcmp(t->type, "i64") == 0 ? 8 : strcmp(t->type, "i32") == 0 ? 4 : 1);
+      put(&data, (uint64_t)(int64_t)v, element_size(t->type));
   }
   vector(f, field(b, 0), data.s, data.len, 1);
   sb_free(&data);

@@ -14,5 +14,6 @@ typedef struct EvalRows {
 } EvalRows;
 
 extern const EvalRows eval_rows_cast;
+extern const EvalRows eval_rows_tflite;
 
 #endif

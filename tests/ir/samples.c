@@ -38,6 +38,8 @@ const Sample samples[] = {
     {OP_leaky_relu, "f32[N,5]", "alpha=0.30000001"},
     {OP_sigmoid, "f32[]", ""},
     {OP_tanh, "i8[N,5]", ""},
+    {OP_lookup, "i8[N,5] =i8[256]", ""},
+    {OP_lookup, "i8[N,3,2] =i8[2,256]", ""},
     {OP_softmax, "f32[N,10]", "axis=1 beta=0.5"},
     {OP_reshape, "f32[N,2,6]", "shape=-1,3,4"},
     {OP_reshape, "i8[2,6]", "shape=3,4"},

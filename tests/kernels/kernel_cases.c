@@ -314,6 +314,14 @@ static void gen_lut_s8(KernelCase *c, Rng *r, Arena *a) {
   unary_tensors(c, r, a, p->n, 'b', 'b');
 }
 
+static void gen_lut_axis_s8(KernelCase *c, Rng *r, Arena *a) {
+  mf_lut_axis_s8 *p = c->params;
+  p->c = in_range(r, 1, 5);
+  p->n = p->c * in_range(r, 1, 6);
+  p->table = random_data(r, a, 256 * p->c, 'b');
+  unary_tensors(c, r, a, p->n, 'b', 'b');
+}
+
 static void gen_softmax_f32(KernelCase *c, Rng *r, Arena *a) {
   mf_softmax_f32 *p = c->params;
   p->n = in_range(r, 1, 12);
@@ -588,6 +596,7 @@ static const struct {
     {"mf_mul_s8", gen_mul_s8},
     {"mf_unary_f32", gen_unary_f32},
     {"mf_lut_s8", gen_lut_s8},
+    {"mf_lut_axis_s8", gen_lut_axis_s8},
     {"mf_softmax_f32", gen_softmax_f32},
     {"mf_softmax_s8", gen_softmax_s8},
     {"mf_copy", gen_copy},
