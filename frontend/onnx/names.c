@@ -32,6 +32,8 @@ uint32_t *names_at(Names *t, const char *key) {
   return &s->value;
 }
 
+uint32_t names_get(const Names *t, const char *key) { return t->n ? find(t, key)->value : 0; }
+
 void names_free(Names *t) {
   mem_free(t->slots);
   *t = (Names){0};

@@ -17,6 +17,8 @@ typedef struct Names {
 
 /* The number stored under `key`, 0 where it is new (then the caller sets it). Valid until the next call. */
 uint32_t *names_at(Names *t, const char *key);
+/* The same without adding: 0 where it is not there. */
+uint32_t names_get(const Names *t, const char *key);
 void names_free(Names *t);
 
 #endif

@@ -66,6 +66,11 @@ static bool report_cycle(const OxModel *m, const Frame *stack, uint32_t depth, u
       depth - from + 1, other.node, other.name, other.op);
 }
 
+/* The node of this body that computes the value; -1: none. */
+static int64_t producer_of(const OxModel *m, uint32_t id) {
+  return m->values[id].body == m->body ? m->values[id].producer : -1;
+}
+
 /* Depth-first with an explicit stack; nodes are left after their producers. Where the file's order is a
  * topological one, this is that order. */
 static bool order_nodes(OxModel *m, uint32_t *order) {
@@ -81,13 +86,13 @@ static bool order_nodes(OxModel *m, uint32_t *order) {
       Frame *f = &stack[depth - 1];
       const OxNode *node = &m->nodes[f->node];
       state[f->node] = OPEN;
-      if (f->next == node->n_in) {
+      if (f->next == node->n_deps) {
         state[f->node] = DONE;
         order[n++] = f->node;
         depth--;
         continue;
       }
-      int64_t producer = m->values[node->in[f->next++]].producer;
+      int64_t producer = producer_of(m, node->in[f->next++]);
       if (producer < 0 || state[producer] == DONE) continue;
       if (state[producer] == OPEN)
         ok = report_cycle(m, stack, depth, (uint32_t)producer);
@@ -111,7 +116,7 @@ static void mark_needed(OxModel *m, const uint32_t *order) {
   for (uint32_t i = m->n_nodes; i-- > 0;) {
     const OxNode *n = &m->nodes[order[i]];
     if (!node_needed(m, n)) continue;
-    for (uint32_t k = 0; k < n->n_in; k++) m->values[n->in[k]].needed = true;
+    for (uint32_t k = 0; k < n->n_deps; k++) m->values[n->in[k]].needed = true;
   }
 }
 
@@ -141,7 +146,7 @@ static bool import_inputs(OxModel *m) {
 }
 
 /* The value, made from its initializer at first use. NO_VAL: broken (reported now or before). */
-static ValId use_value(OxModel *m, uint32_t id, const Loc *loc) {
+ValId ox_use(OxModel *m, uint32_t id, const Loc *loc) {
   OxValue *v = &m->values[id];
   if (v->state == OX_READY) return v->val;
   if (v->state == OX_BROKEN) return NO_VAL;
@@ -159,11 +164,6 @@ static ValId use_value(OxModel *m, uint32_t id, const Loc *loc) {
 
 /* -- folding -- */
 
-/* An output of the small graph as a constant of the model's graph. */
-static ValId keep_const(OxModel *m, const char *name, DType t, const Shape *s, Blob *blob) {
-  return graph_const(m->g, name, t, s, blob);
-}
-
 static bool small_enough(const OxCall *c) {
   for (uint32_t v = 1; v < c->g->n_vals; v++)
     OX_FAIL_IF(val_bytes(c->g, v) > (size_t)FOLD_MAX_BYTES, c,
@@ -171,31 +171,54 @@ static bool small_enough(const OxCall *c) {
   return true;
 }
 
-/* Evaluate the small graph; its values out[k] become constants of the model's graph, in out[k]. */
-static bool fold_outputs(OxModel *m, OxCall *c, ValId *out, Diag *d) {
-  Graph *s = c->g;
-  uint32_t n_out = c->node->n_out, n = 0;
-  TRY(small_enough(c));
-  for (uint32_t k = 0; k < n_out; k++)
-    if (c->out[k] != NO_VAL && !val_is_const(s, c->out[k])) graph_output(s, c->out[k]);
-  Tensor *results = mem_array((size_t)n_out + 1, sizeof *results);
-  bool ok = s->n_outputs == 0 || graph_eval(s, NULL, 0, results, d);
-  for (uint32_t k = 0; ok && k < n_out; k++) {
-    if (c->out[k] == NO_VAL) continue;
-    const Value *v = graph_val(s, c->out[k]);
-    const char *name = ox_out_name(c, k);
-    if (v->blob) {
-      out[k] = keep_const(m, name, v->dtype, &v->shape, blob_ref(v->blob));
-    } else {
-      Tensor *t = &results[n++];
-      out[k] = keep_const(m, name, t->dtype, &t->shape, blob_adopt(t->data, tensor_bytes(t)));
+/* Does the small graph read or give much? Then it is evaluated when somebody reads what it gives. */
+static bool is_large(const OxCall *f) {
+  for (uint32_t v = 1; v < f->g->n_vals; v++)
+    if (val_bytes(f->g, v) > (size_t)OX_LATER_BYTES) return true;
+  return false;
+}
+
+/* Its outputs' bytes, now or later. */
+static bool evaluate(OxCall *f, Blob **blobs) {
+  Graph *s = f->g;
+  if (is_large(f)) {
+    bool all = true;
+    for (uint32_t k = 0; k < s->n_outputs; k++) {
+      blobs[k] = ox_later(s, k, f->m->d);
+      all = all && blobs[k];
     }
+    return all;
   }
+  Tensor *results = mem_array((size_t)s->n_outputs + 1, sizeof *results);
+  bool ok = s->n_outputs == 0 || graph_eval(s, NULL, 0, results, f->m->d);
+  for (uint32_t k = 0; ok && k < s->n_outputs; k++)
+    blobs[k] = blob_adopt(results[k].data, tensor_bytes(&results[k]));
   mem_free(results);
   return ok;
 }
 
-static bool fold_node(OxModel *m, OxCall *c, const OpRow *row) {
+/* What the small graph of f computes, as constants of the model's graph: out[k]. */
+static bool fold_outputs(OxModel *m, OxCall *f, ValId *out) {
+  Graph *s = f->g;
+  uint32_t n_out = f->node->n_out, n = 0;
+  TRY(small_enough(f));
+  for (uint32_t k = 0; k < n_out; k++)
+    if (f->out[k] != NO_VAL && !val_is_const(s, f->out[k])) graph_output(s, f->out[k]);
+  Blob **blobs = mem_array((size_t)n_out + 1, sizeof *blobs);
+  bool ok = evaluate(f, blobs);
+  for (uint32_t k = 0; k < n_out; k++) {
+    if (!ok) blob_unref(blobs[k]);
+    if (!ok || f->out[k] == NO_VAL) continue;
+    const Value *v = graph_val(s, f->out[k]);
+    Blob *b = v->blob ? blob_ref(v->blob) : blobs[n++];
+    out[k] = graph_const(m->g, ox_out_name(f, k), v->dtype, &v->shape, b);
+  }
+  mem_free(blobs);
+  return ok;
+}
+
+bool ox_fold(OxCall *c, OxBuild *build, void *ctx) {
+  OxModel *m = c->m;
   OxCall f = *c;
   f.g = graph_new("fold");
   f.in = arena_array(m->arena, f.n_in, sizeof *f.in);
@@ -205,9 +228,16 @@ static bool fold_node(OxModel *m, OxCall *c, const OpRow *row) {
     const Value *v = graph_val(m->g, c->in[i]);
     f.in[i] = graph_const(f.g, v->name, v->dtype, &v->shape, blob_ref(v->blob));
   }
-  bool ok = row->import(&f) && !f.failed && fold_outputs(m, &f, c->out, m->d);
+  bool ok = build(&f, ctx) && !f.failed && fold_outputs(m, &f, c->out);
   graph_free(f.g);
   return ok;
+}
+
+static bool build_row(OxCall *f, void *import) { return (*(OxImport *const *)import)(f); }
+
+static bool fold_node(OxCall *c, const OpRow *row) {
+  OxImport *import = row->import;
+  return ox_fold(c, build_row, &import);
 }
 
 /* -- nodes -- */
@@ -245,7 +275,9 @@ static bool check_batch(OxCall *c, const OpRow *row, bool all_const) {
   bool reshape = row->import == ox_import_reshape;
   for (uint32_t i = 0; i < c->n_in; i++) {
     if (c->in[i] == NO_VAL || !ox_has_batch(c->g, c->in[i])) continue;
-    if (row->kind == OX_SHAPE || (row->kind == OX_MOVE && all_const) || (reshape && i == 1)) continue;
+    if (row->kind == OX_SHAPE || row->kind == OX_BODY || (row->kind == OX_MOVE && all_const) ||
+        (reshape && i == 1))
+      continue;
     ox_fail(c, "input %u (\"%s\") depends on the symbolic batch, and is used for more than a shape", i,
             c->m->values[c->node->in[i]].name);
     diag_hint(c->m->d, "export the model with a fixed batch of 1");
@@ -258,20 +290,22 @@ static bool call_import(OxModel *m, OxCall *c, const OpRow *row) {
   bool all_const = c->n_in > 0, ok = true;
   for (uint32_t i = 0; i < c->n_in; i++) {
     uint32_t id = c->node->in[i];
-    if (id == 0) continue;
-    c->in[i] = use_value(m, id, &c->loc);
+    if (id == 0 || m->values[id].state == OX_ABSENT) continue;
+    c->in[i] = ox_use(m, id, &c->loc);
     ok = ok && c->in[i] != NO_VAL;
     all_const = all_const && ok && val_is_const(m->g, c->in[i]);
   }
   TRY(ok && check_batch(c, row, all_const));
-  if (all_const && row->kind != OX_SHAPE) return fold_node(m, c, row);
+  if (all_const && row->kind != OX_SHAPE && row->kind != OX_BODY) return fold_node(c, row);
   return row->import(c) && !c->failed;
 }
 
 static bool import_node(OxModel *m, const uint32_t *order, uint32_t at) {
   uint32_t k = order[at];
   const OxNode *n = &m->nodes[k];
-  const OpRow *row = find_row(n);
+  const OxFunction *function = ox_function(m, n);
+  static const OpRow call = {"", "", ox_import_function, OX_BODY};
+  const OpRow *row = function ? &call : find_row(n);
   OxCall c = {.m = m, .g = m->g, .node = n, .loc = node_loc(m, k), .n_in = n->n_in};
   c.in = arena_array(m->arena, n->n_in, sizeof *c.in);
   c.out = arena_array(m->arena, n->n_out, sizeof *c.out);
@@ -288,7 +322,10 @@ static bool import_node(OxModel *m, const uint32_t *order, uint32_t at) {
   return ok;
 }
 
-static bool import_nodes(OxModel *m, const uint32_t *order) {
+bool ox_import_nodes(OxModel *m) {
+  uint32_t *order = arena_array(m->arena, m->n_nodes, sizeof *order);
+  TRY(order_nodes(m, order));
+  mark_needed(m, order);
   bool ok = true;
   for (uint32_t i = 0; i < m->n_nodes; i++) {
     if (!node_needed(m, &m->nodes[order[i]])) continue;
@@ -321,7 +358,7 @@ static bool import_outputs(OxModel *m) {
   for (uint32_t i = 0; i < m->n_outputs; i++) {
     const char *name = m->values[m->outputs[i]].name;
     Loc loc = {.file = m->path, .name = name};
-    ValId v = use_value(m, m->outputs[i], &loc);
+    ValId v = ox_use(m, m->outputs[i], &loc);
     if (v != NO_VAL && ox_has_batch(m->g, v)) {
       diag_error(m->d, &loc, "output is a shape that depends on the symbolic batch");
       v = NO_VAL;
@@ -346,11 +383,8 @@ static Graph *compact(const Graph *g, Diag *d) {
 
 static bool import_graph(OxModel *m) {
   TRY(ox_read(m));
-  uint32_t *order = arena_array(m->arena, m->n_nodes, sizeof *order);
-  TRY(order_nodes(m, order));
-  mark_needed(m, order);
   bool ok = import_inputs(m);
-  ok = !m->w.what && import_nodes(m, order) && ok;
+  ok = !m->w.what && ox_import_nodes(m) && ok;
   return ok && import_outputs(m);
 }
 

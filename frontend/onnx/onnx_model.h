@@ -2,6 +2,10 @@
  *
  *   file -> Wire -> OxModel: nodes[], values[] (0: no value)  -> onnx_import.c walks the nodes
  *
+ * Branches, loops' bodies and local functions are read when the import comes to them (onnx_body.c): nodes, names, inputs
+ * and outputs of the OxModel are those of the body it is in; values are shared. Depth and size of all that is
+ * expanded are limited.
+ *
  * Reading checks structure alone (lengths, kinds of fields, one producer per value); what an operator may look
  * like is its import function's business. Numbers of protobuf fields are those of onnx.proto (IR version 3 on).
  */
@@ -44,28 +48,47 @@ typedef struct OxAttr {
   int type; /* an OxAttrType, or a later one */
   float f;
   int64_t i;
-  WireBytes s, t; /* string; tensor */
-  WireBytes body; /* the whole attribute: lists are read from here when asked for */
+  WireBytes s, t;  /* string; tensor */
+  WireBytes g;     /* graph; p NULL: none */
+  const char *ref; /* NULL, or the function's attribute that it stands for */
+  WireBytes body;  /* the whole attribute: lists are read from here when asked for */
 } OxAttr;
 
 typedef struct OxNode {
-  const char *name, *op, *domain;
-  uint32_t *in, *out; /* values; 0: left out */
-  uint32_t n_in, n_out, n_attrs;
+  const char *name, *op, *domain, *overload;
+  uint32_t *in,
+      *out; /* values; 0: left out. Behind the inputs stand the values that its graphs use from around them */
+  uint32_t n_in, n_deps, n_out, n_attrs;
   OxAttr *attrs;
 } OxNode;
 
-typedef enum OxState { OX_WAITING, OX_READY, OX_BROKEN } OxState;
+/* OX_ABSENT: an input of a function that its call leaves out. */
+typedef enum OxState { OX_WAITING, OX_READY, OX_BROKEN, OX_ABSENT } OxState;
 
 typedef struct OxValue {
   const char *name;
-  int64_t producer; /* node; -1: none */
-  WireBytes init;   /* the initializer; p NULL: none */
-  WireBytes info;   /* as a graph input: its ValueInfoProto */
+  int64_t producer; /* node, of the body in which the value is defined; -1: none */
+  uint32_t body;
+  WireBytes init; /* the initializer; p NULL: none */
+  WireBytes info; /* as a graph input: its ValueInfoProto */
   bool is_input, needed;
   OxState state;
   ValId val; /* in the graph, once READY */
 } OxValue;
+
+/* A FunctionProto of the model. */
+typedef struct OxFunction {
+  const char *domain, *name, *overload;
+  WireBytes body;
+} OxFunction;
+
+/* A file with weights beside the model. */
+typedef struct OxFile {
+  const char *location;
+  Blob *bytes;
+} OxFile;
+
+enum { OX_MAX_DEPTH = 24, OX_MAX_EXPANDED = 200000 };
 
 typedef struct OxModel {
   Wire w;
@@ -85,12 +108,43 @@ typedef struct OxModel {
   uint32_t n_inputs, n_outputs;
   size_t cap_inputs, cap_outputs;
   Names names; /* values by name */
+  OxFunction *functions;
+  size_t n_functions, cap_functions;
+  OxFile *files;
+  size_t n_files, cap_files;
+  /* of the body that the import is in */
+  uint32_t body;               /* its number; 0: the model's graph */
+  const struct OxModel *outer; /* whose names it sees; NULL: none */
+  const OxNode *call;          /* of the innermost function */
+  const OxAttr *defaults;      /* its attributes' */
+  uint32_t n_defaults;
+  int depth;
+  /* of all */
+  uint32_t n_bodies, n_expanded;
 } OxModel;
 
 /* -- onnx_model.c -- */
 /* Read m->bytes; m->bytes, path, arena, d are set. false: reported. */
 bool ox_read(OxModel *m);
 void ox_free(OxModel *m); /* arrays; not the arena, the graph, the bytes */
+/* Read a GraphProto, a FunctionProto into m, which is in a new body. false: reported. */
+bool ox_read_graph(OxModel *m, WireBytes body);
+bool ox_read_function(OxModel *m, const OxFunction *f);
+/* Go into a new body, of which *saved is what is around it; `lexical`: it sees the names there. And back. */
+void ox_enter(OxModel *m, OxModel *saved, bool lexical);
+void ox_leave(OxModel *m, const OxModel *saved);
+
+/* -- onnx_external.c -- */
+/* Weights in another file: `info` is the TensorProto. The bytes and the blob that keeps them; *open: the length was not
+ * said, and the bytes go to the file's end. false: reported. */
+bool ox_external(OxModel *m, WireBytes info, const char *name, const Loc *loc, WireBytes *bytes, Blob **keep,
+                 bool *open);
+
+/* -- onnx_import.c -- */
+/* Import the nodes of the body that m is in, as far as its outputs need them. false: reported. */
+bool ox_import_nodes(OxModel *m);
+/* The value in the graph. NO_VAL: broken (reported). */
+ValId ox_use(OxModel *m, uint32_t id, const Loc *loc);
 /* Report what the wire reader found; returns false. */
 bool ox_corrupt(OxModel *m);
 

@@ -183,7 +183,24 @@ static ValId new_const(OxCall *c, ValId like, const Shape *s, float *data) {
   return graph_const(c->g, name, DT_F32, s, blob_adopt(data, (size_t)shape_count(s) * sizeof *data));
 }
 
+/* The same for weights that are too large to be copied now. */
+static ValId transpose_later(OxCall *c, ValId x, const char *perm) {
+  const Value *v = graph_val(c->g, x);
+  OxCall f = *c;
+  f.g = graph_new("weights");
+  ValId y = ox_transpose(&f, graph_const(f.g, v->name, v->dtype, &v->shape, blob_ref(v->blob)), perm, NULL),
+        out = NO_VAL;
+  if (y != NO_VAL) {
+    graph_output(f.g, y);
+    Blob *b = ox_later(f.g, 0, c->m->d);
+    if (b) out = graph_const(c->g, v->name, v->dtype, &graph_val(f.g, y)->shape, b);
+  }
+  graph_free(f.g);
+  return out;
+}
+
 ValId ox_const_transpose(OxCall *c, ValId x, const char *perm) {
+  if (val_bytes(c->g, x) > OX_LATER_BYTES) return transpose_later(c, x, perm);
   const float *from = const_f32(c, x);
   Shape s = ox_shape(c, x), to = {.rank = s.rank};
   int64_t stride[MAX_RANK], step[MAX_RANK], at[MAX_RANK] = {0}, k = 1;

@@ -16,7 +16,7 @@
 
 #define OX_BATCH (INT64_MIN + 7)
 
-typedef enum OxKind { OX_DATA, OX_MOVE, OX_SHAPE } OxKind;
+typedef enum OxKind { OX_DATA, OX_MOVE, OX_SHAPE, OX_BODY } OxKind;
 
 typedef struct OxCall {
   OxModel *m;
@@ -79,6 +79,23 @@ bool ox_has_batch(const Graph *g, ValId v);
 ValId ox_cast(OxCall *c, ValId x, DType to, const char *suffix);
 /* The type that arithmetic on t is done in: f32, f64, i32, i64, u64; t itself where there is none (bool, float8, ...). */
 DType ox_work_type(DType t);
+
+/* -- onnx_import.c -- */
+/* Build by `build` into a small graph whose inputs are c's, all of them constants, and evaluate it: c->out become
+ * constants of the model's graph. */
+typedef bool OxBuild(OxCall *c, void *ctx);
+bool ox_fold(OxCall *c, OxBuild *build, void *ctx);
+
+/* -- onnx_later.c -- */
+/* Output k of a graph without inputs, as bytes that are computed when they are first read. NULL: reported. */
+Blob *ox_later(const Graph *g, uint32_t k, Diag *d);
+/* Constants above this size are neither copied nor computed at import. */
+enum { OX_LATER_BYTES = 1 << 16 };
+
+/* -- onnx_body.c -- */
+/* The local function that the node calls; NULL: none. */
+const OxFunction *ox_function(const OxModel *m, const OxNode *n);
+OxImport ox_import_function;
 
 /* -- ops_math.c -- */
 /* Axes of a reduction of input 0: an attribute before opset `input_since`, input 1 from then on; none: all, or

@@ -92,11 +92,6 @@ static void read_proto(OxModel *m, WireBytes body, Proto *p) {
 }
 
 static bool check_proto(OxModel *m, Proto *p, const char *name, const Loc *loc) {
-  if (p->external) {
-    diag_error(m->d, loc, "constant \"%s\" is kept in another file, which is not supported", name);
-    diag_hint(m->d, "save the model with its weights inside (onnx.save with save_as_external_data=False)");
-    return false;
-  }
   if (ox_dtype(p->type) == DT_NONE || p->text) {
     diag_error(m->d, loc, "constant \"%s\" has elements of %s (type %" PRId64 "), which are not supported",
                name, ox_type_name(p->type), p->type);
@@ -194,16 +189,20 @@ ValId ox_tensor(OxModel *m, Graph *g, WireBytes body, const char *name, const Lo
     return NO_VAL;
   }
   if (!check_proto(m, &p, name, loc)) return NO_VAL;
+  Blob *keep = m->bytes;
+  bool open = false;
+  if (p.external && !ox_external(m, body, name, loc, &p.raw, &keep, &open)) return NO_VAL;
   if (!p.raw.p || (p.raw.n == 0 && p.typed)) return typed_const(m, g, body, &p, name, loc);
   DType t = ox_dtype(p.type);
   const size_t count = (size_t)shape_count(&p.shape), packed = per_byte(t);
   const size_t want = (count + packed - 1) / packed * dtype_size(t);
+  if (open && p.raw.n > want) p.raw.n = want;
   if (p.raw.n != want) {
     diag_error(m->d, loc, "constant \"%s\" has %zu bytes of data; its shape wants %zu", name, p.raw.n, want);
     return NO_VAL;
   }
   if (packed > 1) return graph_const(g, name, t, &p.shape, unpack(t, p.raw.p, count));
-  return graph_const(g, name, t, &p.shape, blob_view(m->bytes, p.raw.p, p.raw.n));
+  return graph_const(g, name, t, &p.shape, blob_view(keep, p.raw.p, p.raw.n));
 }
 
 /* -- graph inputs -- */

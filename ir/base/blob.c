@@ -24,6 +24,9 @@ struct Blob {
   unsigned char *owned; /* freed with the blob */
   void *map;            /* unmapped with the blob */
   Blob *parent;
+  BlobMake *make; /* of the bytes, into `aligned`; NULL: they are there */
+  void (*drop)(void *ctx);
+  void *ctx;
   pthread_mutex_t lock; /* guards the three below */
   unsigned char *aligned;
   bool hashed;
@@ -58,6 +61,14 @@ Blob *blob_view(Blob *parent, const void *bytes, size_t n) {
   return b;
 }
 
+Blob *blob_later(size_t n, BlobMake *make_bytes, void *ctx, void (*drop)(void *ctx)) {
+  Blob *b = make(NULL, n);
+  b->make = make_bytes;
+  b->drop = drop;
+  b->ctx = ctx;
+  return b;
+}
+
 Blob *blob_map(const char *path) {
   int fd = open(path, O_RDONLY | O_CLOEXEC);
   if (fd < 0) return NULL;
@@ -88,6 +99,7 @@ void blob_unref(Blob *b) {
   mem_free(b->owned);
   mem_free(b->aligned);
   blob_unref(b->parent);
+  if (b->drop) b->drop(b->ctx);
   pthread_mutex_destroy(&b->lock);
   mem_free(b);
 }
@@ -96,27 +108,39 @@ void blob_unref(Blob *b) {
 static Blob *mutable_blob(const Blob *b) { return (Blob *)(uintptr_t)b; }
 
 const void *blob_data(const Blob *b) {
-  if ((uintptr_t)b->bytes % ALIGN == 0) return b->bytes;
+  if (!b->make && (uintptr_t)b->bytes % ALIGN == 0) return b->bytes;
   Blob *m = mutable_blob(b);
   pthread_mutex_lock(&m->lock);
   if (!m->aligned) {
     unsigned char *copy = mem_alloc_aligned(b->size, ALIGN);
-    if (b->size) memcpy(copy, b->bytes, b->size);
+    if (b->make)
+      b->make(b->ctx, copy, b->size);
+    else if (b->size)
+      memcpy(copy, b->bytes, b->size);
     m->aligned = copy;
   }
   pthread_mutex_unlock(&m->lock);
   return m->aligned;
 }
 
-const void *blob_raw(const Blob *b) { return b->bytes; }
+const void *blob_raw(const Blob *b) { return b->make ? blob_data(b) : b->bytes; }
+
+bool blob_is_view_of(const Blob *b, const Blob *parent) {
+  Blob *m = mutable_blob(b);
+  pthread_mutex_lock(&m->lock);
+  bool copied = m->aligned != NULL;
+  pthread_mutex_unlock(&m->lock);
+  return b->parent == parent && !copied;
+}
 
 size_t blob_size(const Blob *b) { return b->size; }
 
 Hash blob_hash(const Blob *b) {
   Blob *m = mutable_blob(b);
+  const void *bytes = blob_raw(b);
   pthread_mutex_lock(&m->lock);
   if (!m->hashed) {
-    m->hash = hash_bytes(b->bytes, b->size);
+    m->hash = hash_bytes(bytes, b->size);
     m->hashed = true;
   }
   Hash h = m->hash;

@@ -67,7 +67,7 @@ static const Bad bad[] = {
      1},
     {"external data",
      "input x f32 1,4\ninit w f32 1,4 external\noutput y\nnode Add a x,w -> y\n",
-     {"constant \"w\" is kept in another file", "hint: "},
+     {"constant \"w\" is kept in the file \"weights.bin\", which cannot be used: No such file", "hint: "},
      1},
     {"complex numbers",
      "input x f32 1,4\ninit w c64 1,4\noutput y\nnode Add a x,w -> y\n",
