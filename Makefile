@@ -4,6 +4,7 @@
 #   make test         install what is missing (Debian, Ubuntu), build, check the layers, run every test
 #   make demo         install what is missing, build, run the shipped example from model to firmware
 #   make lint         format, include layers, banned calls, sizes, headers, clang's warnings: scripts/lint.sh
+#   make fuzz         fuzz every reader of files with clang's libFuzzer, FUZZ_SECONDS=60 each; FUZZ='onnx ir': these alone
 #   make bench-NAME   run bench/NAME.c or bench/NAME.sh, which writes bench/results/NAME.json
 #   make golden-update  run the tests with MISTIFY_GOLDEN_UPDATE=1: golden tests rewrite their expected output
 #   make format      format all C files, or FILES='a.c b.h'
@@ -21,8 +22,8 @@ VERSION := 0.1.0
 ifeq ($(origin CC),default)
 CC := gcc
 endif
-ifeq ($(filter $(BUILD),release debug asan tsan),)
-$(error BUILD=$(BUILD): want release, debug, asan or tsan)
+ifeq ($(filter $(BUILD),release debug asan tsan fuzz),)
+$(error BUILD=$(BUILD): want release, debug, asan, tsan or fuzz)
 endif
 ifeq ($(MAKELEVEL),0)
 MAKEFLAGS += -j$(shell nproc 2>/dev/null || echo 2)
@@ -43,7 +44,7 @@ MAIN_C  := $(wildcard frontend/cli/main.c)
 EMBED   := $(filter runtime/kernels/% runtime/device/%,$(ALL_SRC)) $(wildcard backend/boards/*.yaml \
            frontend/cli/*.html) $(if $(wildcard backend/harness),$(shell find backend/harness -type f ! -name '*.md'))
 EMBED   := $(sort $(EMBED))
-TEST_C  := $(if $(wildcard tests),$(shell find tests -name '*.c' ! -path 'tests/data/*' ! -path 'tests/fuzz/*' | sort))
+TEST_C  := $(if $(wildcard tests),$(shell find tests -name '*.c' ! -path 'tests/data/*' ! -path tests/fuzz/main.c | sort))
 CONF_C  := $(filter tests/conformance/%,$(filter-out tests/conformance/test_%,$(TEST_C)))
 TEST_C  := $(filter-out tests/conformance/onnx_conformance.c,$(TEST_C))
 SUITES  := $(foreach f,$(TEST_C),$(if $(filter test_%,$(notdir $f)),$f))
@@ -60,6 +61,7 @@ OPT_release := -O2 -g
 OPT_debug   := -O0 -g3
 OPT_asan    := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 OPT_tsan    := -O1 -g -fsanitize=thread
+OPT_fuzz    := -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
 HOT_release := -O3
 HOT_asan    := -O2
 HOT_tsan    := -O2
@@ -82,14 +84,14 @@ link    = $(CC) $(OPT_$(BUILD)) -pthread -Wl,--as-needed
 # Parse-time stamps: rewritten only when their text changes, so changed flags or file lists rebuild what they touch.
 stamp = $(shell mkdir -p $(dir $(1)); f='$(subst ','\'',$(2))'; \
         [ -f $(1) ] && [ "$$f" = "$$(cat $(1))" ] || printf '%s\n' "$$f" > $(1))
-ifneq ($(filter-out help clean format flags lint test demo,$(or $(MAKECMDGOALS),all)),)
+ifneq ($(filter-out help clean format flags lint test demo fuzz,$(or $(MAKECMDGOALS),all)),)
 $(call stamp,$(OUT)/gen/flags.stamp,$(compile) $(HOT) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) $(LIBS) $(TEST_CFLAGS) $(TEST_LIBS))
 $(call stamp,$(OUT)/gen/sources.stamp,$(ALL_SRC))
 $(call stamp,$(OUT)/gen/embed.stamp,$(EMBED))
 $(call stamp,$(OUT)/gen/suites.stamp,$(TEST_C))
 endif
 
-.PHONY: all help test run-tests demo run-demo lint format flags golden-update install clean
+.PHONY: all help test fuzz run-fuzz run-tests demo run-demo lint format flags golden-update install clean
 .DELETE_ON_ERROR:
 
 all: $(LIB) $(BIN)
@@ -157,6 +159,21 @@ golden-update: all $(OUT)/check-mistify
 
 run-demo: all $(TOOLS)
 	@MISTIFY=$(OUT)/mistify TOOLS=$(OUT)/examples/01-label-reader examples/01-label-reader/demo.sh
+
+# ---- Fuzzing: one program for each row of tests/fuzz/targets.def
+FUZZ_SECONDS ?= 60
+FUZZ         ?= $(shell sed -n 's/^FUZZ.\([a-z_]*\),.*/\1/p' tests/fuzz/targets.def)
+
+fuzz:
+	@scripts/install-deps fuzz
+	@$(MAKE) --no-print-directory BUILD=fuzz CC=clang run-fuzz
+
+$(OUT)/fuzz/%: tests/fuzz/main.c $(OUT)/obj/tests/fuzz/targets.o $(LIB)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(compile) -MF $@.d -DFUZZ_TARGET=fuzz_$* $(CFLAGS) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LIBS)
+
+run-fuzz: $(FUZZ:%=$(OUT)/fuzz/%)
+	@scripts/fuzz.sh $(OUT) $(FUZZ_SECONDS) $(FUZZ)
 
 # Random graphs by the thousand: what the tests make a few hundred of.
 $(OUT)/bench/random-graphs: $(call obj,$(filter-out $(SUITES),$(filter tests/random/%,$(TEST_C))) tests/ir/samples.c \

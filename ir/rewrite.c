@@ -140,8 +140,8 @@ static bool reshape_keeps_batch(const Graph *g, const Node *n, int64_t b, reshap
 
 /* Copy a node into a graph whose batch is symbolic where it was b. */
 static bool copy_unbound(Rewrite *r, const Node *n, int64_t b, Diag *d) {
-  const Value *x = &r->to->vals[rewrite_val(r, n->in[0])];
-  bool batched = !shape_is_static(&x->shape);
+  const ValId x = rewrite_val(r, n->in[0]); /* may copy a constant: moves r->to->vals */
+  const bool batched = !shape_is_static(&r->to->vals[x].shape);
   if (batched && n->op == OP_reshape) {
     reshape_attrs a = *CATTRS(n, reshape);
     reshape_keeps_batch(r->from, n, b, &a); /* else inference refuses */

@@ -88,6 +88,19 @@ bool value_verify(const Value *v, const Loc *loc, Diag *d) {
   return check_type(v, loc, d) && check_quant(v, loc, d);
 }
 
+/* Types below a byte lie in one byte each: whether all of them hold what the type can. Other bytes would be one value
+ * here and another one there. */
+static bool narrow_fits(const Value *v) {
+  const int bits = dtype_bits(v->dtype);
+  const int64_t lo = dtype_kind(v->dtype) == 'i' ? -((int64_t)1 << (bits - 1)) : 0,
+                hi = lo + ((int64_t)1 << bits) - 1;
+  for (size_t i = 0; i < blob_size(v->blob); i++) {
+    int64_t x = dtype_get(v->dtype, blob_raw(v->blob), (int64_t)i);
+    if (x < lo || x > hi) return false;
+  }
+  return true;
+}
+
 static bool check_const(const Check *c, const Value *v, const Loc *loc) {
   if (v->blob == NULL) return true;
   FAIL_IF(v->def != NO_NODE, c->d, loc, "a constant is computed by a node");
@@ -95,6 +108,8 @@ static bool check_const(const Check *c, const Value *v, const Loc *loc) {
   size_t want = (size_t)shape_count(&v->shape) * dtype_size(v->dtype);
   FAIL_IF(blob_size(v->blob) != want, c->d, loc, "a constant of %zu bytes, want %zu", blob_size(v->blob),
           want);
+  FAIL_IF(dtype_bits(v->dtype) < 8 && !narrow_fits(v), c->d, loc,
+          "a constant of %s holds a byte that is none", dtype_name(v->dtype));
   return true;
 }
 

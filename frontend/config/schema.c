@@ -76,7 +76,7 @@ static bool unknown_key(const Binder *b, const Schema *s, const Yaml *m) {
 }
 
 static void format_bound(CfgType type, double v, char *buf, size_t n) {
-  if (type == CFG_BYTES) {
+  if (type == CFG_BYTES && isfinite(v)) {
     unit_format_bytes((int64_t)v, buf, n);
   } else if (type == CFG_SHARE) {
     snprintf(buf, n, "%.6g%%", v * 100);

@@ -53,6 +53,14 @@ bool lower_concat(const Graph *g, const Node *n, Calls *out, Diag *d) {
   return true;
 }
 
+/* Toward zero, within the type's range; of bool all but 0 is 1. */
+static int64_t nearest_int(DType t, float real) {
+  const int bits = dtype_bits(t), high = dtype_kind(t) == 'i' ? bits - 1 : bits < 63 ? bits : 63;
+  const int64_t hi = (int64_t)(((uint64_t)1 << high) - 1), lo = dtype_kind(t) == 'i' ? -hi - 1 : 0;
+  if (t == DT_BOOL) return real < 0 || real > 0;
+  return real >= (float)hi ? hi : real <= (float)lo ? lo : (int64_t)real;
+}
+
 /* The bits of Pad's constant as an element of v: a real value, or its code where v is quantized. */
 static bool pad_bits(const Node *n, const Value *v, float real, uint64_t *bits, Diag *d) {
   *bits = 0;
@@ -60,7 +68,7 @@ static bool pad_bits(const Node *n, const Value *v, float real, uint64_t *bits, 
     memcpy(bits, &real, sizeof real);
     return true;
   }
-  int64_t code = dtype_is_int(v->dtype) ? (int64_t)real : 0;
+  int64_t code = dtype_is_int(v->dtype) ? nearest_int(v->dtype, real) : 0;
   if (v->quant.n > 1) return op_fail(n, d, "input is quantized per axis, want one scale");
   if (v->quant.n == 1) {
     TRY(v->dtype == DT_I8 || v->dtype == DT_U8 || v->dtype == DT_I16 ||

@@ -14,8 +14,6 @@
 
 enum { MAX_ELEMENTS = 2000, MAX_NODES = 12, TRIES = 10 };
 
-static const char any_types[] = "f32 i8 u8 i16 i32 i64 bool f64 f32 i8"; /* the common ones twice */
-
 static const GenRow rows[] = {
 #define G(ident, fn, types, attrs) {OP_##ident, fn, types, attrs},
 #include "tests/random/generators.def"
@@ -72,22 +70,21 @@ static void quantize(Gen *r, ValId v) {
   if (is_code(x->dtype)) graph_set_quant(r->g, v, 1, 0, &scale, &zero);
 }
 
-/* Elements of any type in the ranges that make sense: floats about 1, indices small, flags 0 or 1. */
+/* Elements of any type in the ranges that make sense: floats about 1, floats that are only stored any bits, wide
+ * integers small, narrow ones any. */
 static void fill(Rng *rng, DType t, void *data, int64_t n) {
+  const int bits = dtype_bits(t);
+  const bool narrow = bits <= 8 || dtype_kind(t) == 's';
   for (int64_t i = 0; i < n; i++) {
-    float f = rng_normal(rng);
-    double wide = (double)f;
-    int64_t k = (int64_t)rng_below(rng, 41) - 20;
-    uint32_t bits = (uint32_t)rng_u64(rng);
-    void *at = (char *)data + (size_t)i * dtype_size(t);
-    switch (t) {
-    case DT_F32: memcpy(at, &f, sizeof f); break;
-    case DT_F64: memcpy(at, &wide, sizeof wide); break;
-    case DT_BOOL: *(unsigned char *)at = bits & 1; break;
-    case DT_I8:
-    case DT_U8: *(unsigned char *)at = (unsigned char)bits; break;
-    default: memcpy(at, &k, dtype_size(t)); break; /* little-endian */
-    }
+    const float f = rng_normal(rng);
+    int64_t any = (int64_t)(rng_u64(rng) >> (64 - bits)), small = (int64_t)rng_below(rng, 41);
+    if (dtype_kind(t) == 'i') any -= (int64_t)1 << (bits - 1 < 62 ? bits - 1 : 62), small -= 20;
+    if (t == DT_F32)
+      ((float *)data)[i] = f;
+    else if (t == DT_F64)
+      ((double *)data)[i] = (double)f;
+    else
+      dtype_set(t, data, i, narrow ? any : small);
   }
 }
 
@@ -312,18 +309,28 @@ static bool node_works(Gen *r) {
   return ok;
 }
 
+/* One of "f32 i8"; of "any": f32 and i8 as often as all others together. */
+static DType draw_type(Gen *r, const char *types) {
+  if (r->train) return DT_F32;
+  if (strcmp(types, "any") == 0)
+    return gen_chance(r, 50) ? (gen_chance(r, 50) ? DT_F32 : DT_I8)
+                             : (DType)gen_int(r, DT_NONE + 1, DT_COUNT - 1);
+  int count = 1;
+  for (const char *p = types; *p; p++) count += *p == ' ';
+  const char *pick = types;
+  for (int k = gen_int(r, 0, count - 1); k > 0; k--) pick = strchr(pick, ' ') + 1;
+  char name[16];
+  DType t;
+  snprintf(name, sizeof name, "%.*s", (int)strcspn(pick, " "), pick);
+  ASSERT(dtype_parse(name, &t)); /* else the row in generators.def is wrong */
+  return t;
+}
+
 static bool make_node(Gen *r, OpKind op) {
   const GenRow *row = gen_row(op);
   const Mark m = mark(r);
   Draft t = {.op = op_info(op), .attrs = mem_zalloc(op_info(op)->attrs_size + 1)};
-  const char *types = strcmp(row->types, "any") == 0 ? any_types : row->types;
-  int count = 1;
-  for (const char *p = types; *p; p++) count += *p == ' ';
-  const char *pick = types;
-  for (int k = r->train ? 0 : gen_int(r, 0, count - 1); k > 0; k--) pick = strchr(pick, ' ') + 1;
-  char name[16];
-  snprintf(name, sizeof name, "%.*s", (int)strcspn(pick, " "), pick);
-  ASSERT(dtype_parse(name, &t.type));
+  t.type = draw_type(r, row->types);
   op_attrs_default(op, t.attrs);
   if (t.type == DT_F32 || t.type == DT_I8) draw_acts(r, &t);
   draw_attrs(r, &t, row->attrs, false);
