@@ -46,6 +46,12 @@ static CallWork work_conv_s8(const Graph *g, const KernelCall *k) {
   return conv_work(&p->g, p->groups, p->g.dil_w == 1 && p->w_tap == p->g.in_c && p->groups == 1);
 }
 
+static CallWork work_conv_s8_even(const Graph *g, const KernelCall *k) {
+  (void)g;
+  const mf_conv_s8_even *p = k->params;
+  return conv_work(&p->g, p->groups, false);
+}
+
 static CallWork work_conv_f32(const Graph *g, const KernelCall *k) {
   (void)g;
   const mf_conv_f32 *p = k->params;
@@ -98,6 +104,12 @@ static CallWork work_fc_f32(const Graph *g, const KernelCall *k) {
 static CallWork work_matmul_f32(const Graph *g, const KernelCall *k) {
   (void)g;
   const mf_matmul_f32 *p = k->params;
+  return dense(k->rows, (double)k->rows * p->n, p->k);
+}
+
+static CallWork work_matmul_s8_even(const Graph *g, const KernelCall *k) {
+  (void)g;
+  const mf_matmul_s8_even *p = k->params;
   return dense(k->rows, (double)k->rows * p->n, p->k);
 }
 
@@ -170,6 +182,8 @@ static const struct {
     {NULL, "mf_fc_s8", work_fc_s8},
     {NULL, "mf_fc_f32", work_fc_f32},
     {NULL, "mf_matmul_f32", work_matmul_f32},
+    {NULL, "mf_conv_s8_even", work_conv_s8_even},
+    {NULL, "mf_matmul_s8_even", work_matmul_s8_even},
     {NULL, "mf_mean", work_mean},
     {NULL, "mf_copy", work_copy},
     {NULL, "mf_binary", work_binary},

@@ -32,6 +32,12 @@ static const FieldDesc fields_conv_s8[] = {
     I32(mf_conv_s8, in_zero), I32(mf_conv_s8, out_zero), I32(mf_conv_s8, lo),     I32(mf_conv_s8, hi),
     P_I8(mf_conv_s8, w),      P_I32(mf_conv_s8, bias),   P_I32(mf_conv_s8, mult), P_I8(mf_conv_s8, shift),
 };
+static const FieldDesc fields_conv_s8_even[] = {
+    WINDOW(mf_conv_s8_even),      I32(mf_conv_s8_even, groups),   I32(mf_conv_s8_even, w_tap),
+    I32(mf_conv_s8_even, w_out),  I32(mf_conv_s8_even, in_zero),  I32(mf_conv_s8_even, out_zero),
+    I32(mf_conv_s8_even, lo),     I32(mf_conv_s8_even, hi),       P_I8(mf_conv_s8_even, w),
+    P_I32(mf_conv_s8_even, bias), P_I32(mf_conv_s8_even, w_zero), P_F32(mf_conv_s8_even, scale),
+};
 static const FieldDesc fields_fc_f32[] = {
     I32(mf_fc_f32, k),  I32(mf_fc_f32, n),   I32(mf_fc_f32, w_out),  F32(mf_fc_f32, lo),
     F32(mf_fc_f32, hi), P_F32(mf_fc_f32, w), P_F32(mf_fc_f32, bias),
@@ -41,6 +47,11 @@ static const FieldDesc fields_fc_s8[] = {
     I32(mf_fc_s8, w_zero),      I32(mf_fc_s8, out_zero), I32(mf_fc_s8, lo),     I32(mf_fc_s8, hi),
     I32(mf_fc_s8, per_channel), P_I8(mf_fc_s8, w),       P_I32(mf_fc_s8, bias), P_I32(mf_fc_s8, mult),
     P_I8(mf_fc_s8, shift),
+};
+static const FieldDesc fields_matmul_s8_even[] = {
+    I32(mf_matmul_s8_even, k),      I32(mf_matmul_s8_even, n),        I32(mf_matmul_s8_even, a_zero),
+    I32(mf_matmul_s8_even, b_zero), I32(mf_matmul_s8_even, out_zero), I32(mf_matmul_s8_even, lo),
+    I32(mf_matmul_s8_even, hi),     F32(mf_matmul_s8_even, scale),
 };
 static const FieldDesc fields_matmul_f32[] = {I32(mf_matmul_f32, k), I32(mf_matmul_f32, n)};
 static const FieldDesc fields_pool_f32[] = {WINDOW(mf_pool_f32), I32(mf_pool_f32, count_include_pad),
@@ -101,9 +112,11 @@ static const FieldDesc fields_affine_f32[] = {I32(mf_affine_f32, n), I32(mf_affi
                                         (int)(sizeof fields_##s / sizeof fields_##s[0])}
 PARAMS(conv_f32);
 PARAMS(conv_s8);
+PARAMS(conv_s8_even);
 PARAMS(fc_f32);
 PARAMS(fc_s8);
 PARAMS(matmul_f32);
+PARAMS(matmul_s8_even);
 PARAMS(pool_f32);
 PARAMS(pool_s8);
 PARAMS(mean);

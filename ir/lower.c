@@ -93,6 +93,13 @@ void quantize_multiplier(double real, int32_t *mult, int32_t *shift) {
   *shift = exponent;
 }
 
+void quantize_multiplier_once(double real, int32_t *mult, int32_t *shift) {
+  quantize_multiplier(real, mult, shift);
+  if (*shift >= 0) return;
+  *mult = (int32_t)round(ldexp(real, 31));
+  *shift = 0;
+}
+
 int32_t quantize_limit(float real, float scale, int32_t zero, int32_t lo, int32_t hi) {
   float code = roundf(real / scale) + (float)zero;
   if (!(code > (float)lo)) return lo;

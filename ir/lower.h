@@ -101,6 +101,8 @@ float lower_stored_float(DType t, int64_t code);
 int64_t lower_store_float(DType t, float v);
 /* Q31 multiplier and shift of a positive real factor, as TFLite's QuantizeMultiplier. */
 void quantize_multiplier(double real, int32_t *mult, int32_t *shift);
+/* The same with no right shift, so that requantization rounds once; factors of less than 1 lose precision (2^-31 of 1). */
+void quantize_multiplier_once(double real, int32_t *mult, int32_t *shift);
 /* Integer limits of a fused activation on an output quantized so (TFLite CalculateActivationRangeQuantized). */
 void act_range_s8(Act act, float scale, int32_t zero, int32_t *lo, int32_t *hi);
 void act_range_f32(Act act, float *lo, float *hi);

@@ -41,6 +41,10 @@ typedef struct AttrDesc {
 
 enum { T_NONE = 0, T_ELEMENTWISE = 1, T_VIEW = 2, T_MOVE = 4, T_COMMUTES = 8, T_PARAMS = 16 };
 
+/* Attribute `rounding` of int8 operators: of TFLite's reference kernels (twice), of ONNX, none (the sums), or TFLite's
+ * arithmetic with one rounding, which is nearer to ONNX's real numbers at no cost. */
+enum { ROUND_TFLITE, ROUND_ONNX, ROUND_SUMS, ROUND_ONCE };
+
 typedef enum OpClass { CORE, COMPOSITE } OpClass;
 typedef enum OpDiff { NODIFF, DIFF } OpDiff;
 

@@ -24,6 +24,13 @@ enum { EXIT_DONE = 0, EXIT_USER = 1, EXIT_LIMITS = 2, EXIT_OURS = 3, EXIT_INTERR
 /* A model of any kind that we read: ONNX, TFLite, text (.ir), our binary file; told apart by content, then by
  * extension; verified. NULL: reported. */
 Graph *cli_load(const char *path, Diag *d);
+/* The same with the value of --rounding: "onnx", or "tflite" (NULL), of what an ONNX model's int8 operators keep. */
+Graph *cli_load_rounding(const char *path, const char *rounding, Diag *d);
+#define ROUNDING_OPT(type)                                                                          \
+  {                                                                                                 \
+    "--rounding", OPT_STRING, offsetof(type, rounding), false, "R",                                 \
+        "of int8 operators read from ONNX: tflite (default), or onnx: float scales, halves to even" \
+  }
 /* The graph as it is deployed: PREPARE_PASSES. NULL: reported. */
 Graph *cli_prepare(const Graph *g, Diag *d);
 /* The same graph with a symbolic batch bound to 1 (a copy where it is not symbolic). NULL: reported. */

@@ -10,7 +10,7 @@
 
 typedef struct CompileOpts {
   CommonOpts common;
-  const char *model, *target, *board, *name, *out;
+  const char *model, *target, *board, *name, *out, *rounding;
   bool force;
 } CompileOpts;
 
@@ -25,6 +25,7 @@ static const Opt opts[] = {{"MODEL", OPT_PARAM, offsetof(CompileOpts, model), tr
                             "prefix of the C functions (default: from the file's name)"},
                            {"--force", OPT_FLAG, offsetof(CompileOpts, force), false, NULL,
                             "write into a folder that holds other files"},
+                           ROUNDING_OPT(CompileOpts),
                            {0}};
 
 static bool is_empty_dir(const char *dir) {
@@ -105,7 +106,7 @@ static void print_json(const CompileOpts *o, const Machine *m, const Fit *f) {
 }
 
 static bool emit(Arena *a, const CompileOpts *o, const Machine *m, Fit *f, Diag *d) {
-  Graph *g = cli_load(o->model, d);
+  Graph *g = cli_load_rounding(o->model, o->rounding, d);
   if (!g) return false;
   Graph *p = cli_prepare(g, d);
   graph_free(g);

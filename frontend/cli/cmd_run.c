@@ -10,7 +10,7 @@
 
 typedef struct RunOpts {
   CommonOpts common;
-  const char *model, *target;
+  const char *model, *target, *rounding;
   ArgList in, out;
 } RunOpts;
 
@@ -19,6 +19,7 @@ static const Opt opts[] = {
     {"-i", OPT_LIST, offsetof(RunOpts, in), true, "IN.npy", "inputs, in the model's order"},
     {"-o", OPT_LIST, offsetof(RunOpts, out), true, "OUT.npy", "outputs, in the model's order"},
     {"--target", OPT_STRING, offsetof(RunOpts, target), false, "T", "run the C emitted for this target"},
+    ROUNDING_OPT(RunOpts),
     {0}};
 
 static bool check_outputs(const RunOpts *o, const Graph *g, Diag *d) {
@@ -91,7 +92,7 @@ static int run(void *opts_, Diag *d) {
   const RunOpts *o = opts_;
   const Target *t = NULL;
   if (o->target && !(t = cli_target(o->target, d))) return EXIT_USER;
-  Graph *g = cli_load(o->model, d);
+  Graph *g = cli_load_rounding(o->model, o->rounding, d);
   if (!g) return EXIT_USER;
   bool ok = run_graph(o, g, t, d);
   graph_free(g);

@@ -25,13 +25,13 @@ static Graph *load_text(const char *path, Diag *d) {
 }
 
 /* The reader is chosen by what the bytes are, so that a wrong extension does no harm. */
-static Graph *load_bytes(Blob *bytes, const char *path, Diag *d) {
+static Graph *load_bytes(Blob *bytes, const char *path, const OnnxOptions *onnx, Diag *d) {
   const char *p = blob_raw(bytes);
   size_t n = blob_size(bytes);
   if (n >= 8 && memcmp(p, "MISTIFY1", 8) == 0) return graph_deserialize(bytes, path, d);
   if (n >= 8 && memcmp(p + 4, "TFL3", 4) == 0) return tflite_import_bytes(bytes, path, d);
   if (ext_is(path, ".ir")) return load_text(path, d);
-  if (ext_is(path, ".onnx")) return onnx_import_bytes(bytes, path, d);
+  if (ext_is(path, ".onnx")) return onnx_import_with(bytes, path, onnx, d);
   if (ext_is(path, ".tflite")) {
     diag_error(d, NULL, "%s: no TensorFlow Lite model: the identifier TFL3 is missing%s", path,
                n < 8 ? " (the file is nearly empty)" : "");
@@ -44,7 +44,20 @@ static Graph *load_bytes(Blob *bytes, const char *path, Diag *d) {
   return NULL;
 }
 
-Graph *cli_load(const char *path, Diag *d) {
+static bool read_rounding(const char *name, OnnxOptions *o, Diag *d) {
+  *o = (OnnxOptions){.rounding = ONNX_ROUND_AUTO};
+  if (!name) return true;
+  o->rounding = strcmp(name, "onnx") == 0 ? ONNX_ROUND_ONNX : ONNX_ROUND_TFLITE;
+  if (o->rounding == ONNX_ROUND_ONNX || strcmp(name, "tflite") == 0) return true;
+  diag_error(d, NULL, "--rounding %s: want tflite or onnx", name);
+  return false;
+}
+
+Graph *cli_load(const char *path, Diag *d) { return cli_load_rounding(path, NULL, d); }
+
+Graph *cli_load_rounding(const char *path, const char *rounding, Diag *d) {
+  OnnxOptions onnx;
+  if (!read_rounding(rounding, &onnx, d)) return NULL;
   if (file_is_dir(path)) {
     diag_error(d, NULL, "%s: is a folder; want a model file", path);
     return NULL;
@@ -58,7 +71,7 @@ Graph *cli_load(const char *path, Diag *d) {
   if (blob_size(bytes) == 0) {
     diag_error(d, NULL, "%s: the file is empty", path);
   } else {
-    g = load_bytes(bytes, path, d);
+    g = load_bytes(bytes, path, &onnx, d);
   }
   blob_unref(bytes);
   if (g && !graph_verify(g, d)) {

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "frontend/onnx/onnx_op.h"
+#include "frontend/onnx/qdq.h"
 #include "ir/base/file.h"
 #include "ir/base/mem.h"
 #include "ir/eval.h"
@@ -22,23 +23,27 @@ enum { FOLD_MAX_BYTES = 1 << 28 };
 
 typedef struct OpRow {
   const char *name, *advice;
-  OxImport *import; /* NULL: not supported */
+  const char *domain; /* "": the standard one */
+  OxImport *import;   /* NULL: not supported */
   OxKind kind;
 } OpRow;
 
 static const OpRow rows[] = {
-#define YES(name, import, kind) {#name, "", ox_import_##import, OX_##kind},
-#define NO(name, advice)        {#name, advice, NULL, OX_DATA},
+#define YES(name, import, kind) {#name, "", "", ox_import_##import, OX_##kind},
+#define MS(name, import, kind)  {#name, "", "com.microsoft", ox_import_##import, OX_##kind},
+#define NO(name, advice)        {#name, advice, "", NULL, OX_DATA},
 #include "frontend/onnx/ops.def"
 #undef YES
+#undef MS
 #undef NO
 };
 
 static bool standard_domain(const OxNode *n) { return !n->domain[0] || strcmp(n->domain, "ai.onnx") == 0; }
 
 static const OpRow *find_row(const OxNode *n) {
-  for (size_t i = 0; standard_domain(n) && i < sizeof rows / sizeof rows[0]; i++)
-    if (strcmp(rows[i].name, n->op) == 0) return &rows[i];
+  const char *domain = standard_domain(n) ? "" : n->domain;
+  for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+    if (strcmp(rows[i].name, n->op) == 0 && strcmp(rows[i].domain, domain) == 0) return &rows[i];
   return NULL;
 }
 
@@ -286,17 +291,21 @@ static bool check_batch(OxCall *c, const OpRow *row, bool all_const) {
   return true;
 }
 
+static bool takes_codes(const OpRow *row) { return row->kind != OX_DATA; }
+
 static bool call_import(OxModel *m, OxCall *c, const OpRow *row) {
   bool all_const = c->n_in > 0, ok = true;
   for (uint32_t i = 0; i < c->n_in; i++) {
     uint32_t id = c->node->in[i];
     if (id == 0 || m->values[id].state == OX_ABSENT) continue;
     c->in[i] = ox_use(m, id, &c->loc);
+    if (c->in[i] != NO_VAL && !takes_codes(row)) c->in[i] = ox_constant(c, c->in[i]);
     ok = ok && c->in[i] != NO_VAL;
     all_const = all_const && ok && val_is_const(m->g, c->in[i]);
   }
   TRY(ok && check_batch(c, row, all_const));
-  if (all_const && row->kind != OX_SHAPE && row->kind != OX_BODY) return fold_node(c, row);
+  if (all_const && row->kind != OX_SHAPE && row->kind != OX_BODY && row->kind != OX_CODES)
+    return fold_node(c, row);
   return row->import(c) && !c->failed;
 }
 
@@ -304,7 +313,7 @@ static bool import_node(OxModel *m, const uint32_t *order, uint32_t at) {
   uint32_t k = order[at];
   const OxNode *n = &m->nodes[k];
   const OxFunction *function = ox_function(m, n);
-  static const OpRow call = {"", "", ox_import_function, OX_BODY};
+  static const OpRow call = {"", "", "", ox_import_function, OX_BODY};
   const OpRow *row = function ? &call : find_row(n);
   OxCall c = {.m = m, .g = m->g, .node = n, .loc = node_loc(m, k), .n_in = n->n_in};
   c.in = arena_array(m->arena, n->n_in, sizeof *c.in);
@@ -388,9 +397,22 @@ static bool import_graph(OxModel *m) {
   return ok && import_outputs(m);
 }
 
-Graph *onnx_import_bytes(Blob *bytes, const char *path, Diag *d) {
+/* What the outputs need, with int8 operators in the place of float ones between Dequantize and Quantize. */
+static Graph *finish(const OxModel *m) {
+  Graph *g = compact(m->g, m->d);
+  Graph *q = g ? qdq_rewrite(g, m->rounding, m->d) : NULL;
+  graph_free(g);
+  g = q ? compact(q, m->d) : NULL;
+  graph_free(q);
+  return g;
+}
+
+Graph *onnx_import_with(Blob *bytes, const char *path, const OnnxOptions *o, Diag *d) {
   OxModel m = {.bytes = bytes, .path = path, .arena = arena_new(), .g = graph_new(path_base(path)), .d = d};
-  Graph *g = import_graph(&m) ? compact(m.g, d) : NULL;
+  m.rounding = o->rounding == ONNX_ROUND_ONNX     ? ROUND_ONNX
+               : o->rounding == ONNX_ROUND_TFLITE ? ROUND_TFLITE
+                                                  : ROUND_ONCE;
+  Graph *g = import_graph(&m) ? finish(&m) : NULL;
   if (g && !graph_verify(g, d)) {
     graph_free(g);
     g = NULL;
@@ -399,6 +421,10 @@ Graph *onnx_import_bytes(Blob *bytes, const char *path, Diag *d) {
   graph_free(m.g);
   arena_free(m.arena);
   return g;
+}
+
+Graph *onnx_import_bytes(Blob *bytes, const char *path, Diag *d) {
+  return onnx_import_with(bytes, path, &(OnnxOptions){0}, d);
 }
 
 Graph *onnx_import(const char *path, Diag *d) {

@@ -98,6 +98,7 @@ typedef struct OxModel {
   Graph *g;
   Diag *d;
   int64_t ir_version, opset;
+  int32_t rounding; /* ROUND_TFLITE, ROUND_ONNX or ROUND_ONCE: of what becomes int8 */
   const char *name;
   OxNode *nodes;
   uint32_t n_nodes;

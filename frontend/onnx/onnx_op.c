@@ -200,6 +200,7 @@ static ValId transpose_later(OxCall *c, ValId x, const char *perm) {
 }
 
 ValId ox_const_transpose(OxCall *c, ValId x, const char *perm) {
+  if (!val_is_const(c->g, x)) return ox_transpose(c, x, perm, "weights");
   if (val_bytes(c->g, x) > OX_LATER_BYTES) return transpose_later(c, x, perm);
   const float *from = const_f32(c, x);
   Shape s = ox_shape(c, x), to = {.rank = s.rank};

@@ -16,7 +16,7 @@
 
 #define OX_BATCH (INT64_MIN + 7)
 
-typedef enum OxKind { OX_DATA, OX_MOVE, OX_SHAPE, OX_BODY } OxKind;
+typedef enum OxKind { OX_DATA, OX_MOVE, OX_SHAPE, OX_BODY, OX_WEIGHTS, OX_CODES } OxKind;
 
 typedef struct OxCall {
   OxModel *m;
@@ -66,7 +66,7 @@ bool ox_done(OxCall *c, ValId v);
 ValId ox_reshape(OxCall *c, ValId x, const Shape *to, const char *suffix);
 /* Transpose; perm as digits: "0231". */
 ValId ox_transpose(OxCall *c, ValId x, const char *perm, const char *suffix);
-/* A float32 constant in another order of axes, or its product with a factor, as a new constant. */
+/* A float32 (or dequantized) constant in another order of axes, or its product with a factor, as a new constant. */
 ValId ox_const_transpose(OxCall *c, ValId x, const char *perm);
 ValId ox_const_scale(OxCall *c, ValId x, float factor);
 static inline Shape ox_shape(const OxCall *c, ValId v) { return graph_val(c->g, v)->shape; }
@@ -97,6 +97,14 @@ enum { OX_LATER_BYTES = 1 << 16 };
 const OxFunction *ox_function(const OxModel *m, const OxNode *n);
 OxImport ox_import_function;
 
+/* -- codes.c -- */
+/* Is v a constant of codes behind Dequantize, and nothing but moves of elements in between and after? */
+bool ox_is_dequantized(const Graph *g, ValId v);
+/* Such a value as a float32 constant; any other one as it is. NO_VAL: reported. */
+ValId ox_constant(OxCall *c, ValId v);
+/* Is v a float32 constant, or a dequantized one? */
+bool ox_is_weights(const OxCall *c, ValId v);
+
 /* -- ops_math.c -- */
 /* Axes of a reduction of input 0: an attribute before opset `input_since`, input 1 from then on; none: all, or
  * (*nothing), where the node says so, no reduction at all. */
@@ -104,9 +112,11 @@ bool ox_reduce_axes(OxCall *c, int64_t input_since, reduce_mean_attrs *a, bool *
 
 /* -- ops_*.c -- */
 #define YES(name, import, kind) OxImport ox_import_##import;
+#define MS(name, import, kind)  OxImport ox_import_##import;
 #define NO(name, advice)
 #include "frontend/onnx/ops.def"
 #undef YES
+#undef MS
 #undef NO
 
 #endif

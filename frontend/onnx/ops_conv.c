@@ -121,7 +121,7 @@ static bool conv_weights(OxCall *c, int spatial, ValId *w) {
   *w = ox_in(c, 1);
   TRY(*w != NO_VAL);
   Shape s = ox_shape(c, *w);
-  if (!val_is_const(c->g, *w) || ox_type(c, *w) != DT_F32) {
+  if (!ox_is_weights(c, *w)) {
     ox_fail(c, "weights are %s of %s; want a float32 constant",
             val_is_const(c->g, *w) ? "a constant" : "computed", dtype_name(ox_type(c, *w)));
     if (ox_type(c, *w) == DT_F32)
@@ -133,6 +133,7 @@ static bool conv_weights(OxCall *c, int spatial, ValId *w) {
   if (spatial == 1) { /* a view under another shape */
     Shape four = {4, {s.d[0], s.d[1], 1, s.d[2]}};
     const Value *v = graph_val(c->g, *w);
+    if (!v->blob) return (*w = ox_reshape(c, *w, &four, "weights")) != NO_VAL;
     *w = graph_const(c->g, v->name, DT_F32, &four, blob_ref(v->blob));
   }
   return true;
@@ -185,7 +186,7 @@ bool ox_import_conv(OxCall *c) {
              "has %" PRId64 " groups of %" PRId64 " input channels; the input has %" PRId64, group, ws.d[1],
              s.d[1]);
   ValId bias = ox_has(c, 2) ? c->in[2] : NO_VAL;
-  OX_FAIL_IF(bias != NO_VAL && !val_is_const(c->g, bias), c, "bias is computed; want a constant");
+  OX_FAIL_IF(bias != NO_VAL && !ox_is_weights(c, bias), c, "bias is computed; want a constant");
   return from_nhwc(c, conv_node(c, x, w, bias, &win, group, s.d[1]), spatial);
 }
 

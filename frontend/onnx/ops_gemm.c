@@ -12,7 +12,7 @@
 #include "ir/base/mem.h"
 
 static bool is_const_f32(const OxCall *c, ValId v, int rank) {
-  return val_is_const(c->g, v) && ox_type(c, v) == DT_F32 && ox_shape(c, v).rank == rank;
+  return ox_is_weights(c, v) && ox_shape(c, v).rank == rank;
 }
 
 /* x * factor; x itself where the factor is 1. */
@@ -31,8 +31,13 @@ static ValId fully_connected(OxCall *c, ValId x, ValId w, ValId bias, const char
 
 /* Gemm's C as bias [O] of FullyConnected: a constant that is the same in every row. NO_VAL: it is none. */
 static ValId row_bias(OxCall *c, ValId v, int64_t outs, float beta) {
-  if (!val_is_const(c->g, v) || ox_type(c, v) != DT_F32) return NO_VAL;
+  if (!ox_is_weights(c, v)) return NO_VAL;
   Shape s = ox_shape(c, v), row = {1, {outs}};
+  if (!val_is_const(c->g, v)) { /* dequantized: as it is where it fits */
+    if (beta == 1.0f && shape_equal(&s, &row)) return v;
+    v = ox_constant(c, v);
+    if (v == NO_VAL) return NO_VAL;
+  }
   int64_t count = shape_count(&s);
   if (s.rank == 2 && s.d[0] != 1) return NO_VAL;
   if (s.rank > 2 || (count != outs && count != 1)) return NO_VAL;
@@ -61,6 +66,7 @@ static bool read_gemm(OxCall *c, Gemm *p) {
   p->beta = ox_float(c, "beta", 1.0f);
   p->bias = ox_has(c, 2) ? c->in[2] : NO_VAL;
   p->const_b = is_const_f32(c, p->b, 2);
+  if (p->const_b && p->alpha != 1.0f) p->b = ox_constant(c, p->b);
   bool trans_b = ox_int(c, "transB", 0) != 0;
   if (ox_int(c, "transA", 0) != 0) p->a = ox_transpose(c, p->a, "10", "a");
   if (p->const_b) {

@@ -6,12 +6,16 @@
 #include "ir/lower/lower_util.h"
 
 /* Multipliers of all output channels, in the calls' arena. */
-static void channel_multipliers(const Value *x, const Value *w, const Value *y, int64_t outs, int32_t *mult,
-                                int8_t *shift) {
+static void channel_multipliers(const Value *x, const Value *w, const Value *y, int64_t outs, bool once,
+                                int32_t *mult, int8_t *shift) {
   for (int64_t o = 0; o < outs; o++) {
     double sw = (double)w->quant.scale[w->quant.n > 1 ? o : 0];
     int32_t s;
-    quantize_multiplier((double)scale_of(x) * sw / (double)scale_of(y), &mult[o], &s);
+    const double real = (double)scale_of(x) * sw / (double)scale_of(y);
+    if (once)
+      quantize_multiplier_once(real, &mult[o], &s);
+    else
+      quantize_multiplier(real, &mult[o], &s);
     shift[o] = (int8_t)s;
   }
 }
@@ -39,6 +43,7 @@ typedef struct ConvCall {
   mf_window window;
   int32_t groups, w_tap, w_out;
   Act act;
+  bool once; /* ROUND_ONCE */
 } ConvCall;
 
 static void conv_f32(const Graph *g, const Node *n, const ConvCall *c, KernelCall *k) {
@@ -65,15 +70,27 @@ static void conv_s8(const Graph *g, const Node *n, const ConvCall *c, KernelCall
   int64_t outs = c->window.out_c;
   int32_t *mult = arena_array(a, (size_t)outs, sizeof *mult);
   int8_t *shift = arena_array(a, (size_t)outs, sizeof *shift);
-  channel_multipliers(x, w, y, outs, mult, shift);
+  channel_multipliers(x, w, y, outs, c->once, mult, shift);
   call_const(k, "w", val_data(g, n->in[1]), shape_count(&w->shape), n->in[1]);
   if (op_in_opt(g, n, 2)) call_const(k, "bias", val_data(g, n->in[2]), outs, n->in[2]);
   call_const(k, "mult", mult, outs, NO_VAL);
   call_const(k, "shift", shift, outs, NO_VAL);
 }
 
-static bool lower_any_conv(const Graph *g, const Node *n, const ConvCall *c, Calls *out, Diag *d) {
+static bool lower_any_conv(const Graph *g, const Node *n, const ConvCall *c, int32_t rounding, Calls *out,
+                           Diag *d) {
   bool s8 = op_in(g, n, 0)->dtype == DT_I8;
+  if (rounding == ROUND_ONNX || rounding == ROUND_SUMS) {
+    const EvenConv even = {c->window,
+                           c->groups,
+                           c->w_tap,
+                           n->op == OP_depthwise_conv ? 1 : c->w_out,
+                           c->act,
+                           rounding,
+                           rows_of(&op_in(g, n, 0)->shape),
+                           rows_of(&op_out(g, n, 0)->shape)};
+    return lower_conv_even(g, n, &even, out, d);
+  }
   TRY(want_const(g, n, 1, d));
   if (op_in_opt(g, n, 2)) TRY(want_const(g, n, 2, d));
   if (s8) TRY(want_quant(g, n, 2, d));
@@ -102,8 +119,9 @@ bool lower_conv(const Graph *g, const Node *n, Calls *out, Diag *d) {
                       .groups = a->group,
                       .w_tap = (int32_t)w->d[3],
                       .w_out = (int32_t)(w->d[1] * w->d[2] * w->d[3]),
-                      .act = (Act)a->act};
-  return lower_any_conv(g, n, &c, out, d);
+                      .act = (Act)a->act,
+                      .once = a->rounding == ROUND_ONCE};
+  return lower_any_conv(g, n, &c, a->rounding, out, d);
 }
 
 bool lower_depthwise_conv(const Graph *g, const Node *n, Calls *out, Diag *d) {
@@ -114,6 +132,7 @@ bool lower_depthwise_conv(const Graph *g, const Node *n, Calls *out, Diag *d) {
                       .window = conv_window(x, w, y, &a->strides, &a->pads, &a->dilations),
                       .groups = (int32_t)x->d[3],
                       .w_tap = (int32_t)w->d[3],
-                      .act = (Act)a->act};
-  return lower_any_conv(g, n, &c, out, d);
+                      .act = (Act)a->act,
+                      .once = a->rounding == ROUND_ONCE};
+  return lower_any_conv(g, n, &c, a->rounding, out, d);
 }

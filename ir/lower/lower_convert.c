@@ -37,7 +37,9 @@ bool lower_cast(const Graph *g, const Node *n, Calls *out, Diag *d) {
 }
 
 /* -1, or the kernel of the conversion. */
-static const char *quantize_kernel(DType from, DType to) {
+static const char *quantize_kernel(DType from, DType to, bool even) {
+  if (from == DT_F32 && even)
+    return to == DT_I8 ? "quantize_even_f32_s8" : to == DT_U8 ? "quantize_even_f32_u8" : NULL;
   if (from == DT_F32) return to == DT_I8 ? "quantize_f32_s8" : to == DT_U8 ? "quantize_f32_u8" : NULL;
   if (from == DT_I8) return to == DT_I8 ? "requantize_s8" : to == DT_U8 ? "requantize_s8_u8" : NULL;
   return from == DT_U8 && to == DT_I8 ? "requantize_u8_s8" : NULL;
@@ -45,7 +47,7 @@ static const char *quantize_kernel(DType from, DType to) {
 
 bool lower_quantize(const Graph *g, const Node *n, Calls *out, Diag *d) {
   const Value *x = op_in(g, n, 0), *y = op_out(g, n, 0);
-  const char *kernel = quantize_kernel(x->dtype, y->dtype);
+  const char *kernel = quantize_kernel(x->dtype, y->dtype, CATTRS(n, quantize)->rounding == ROUND_ONNX);
   const bool real = x->dtype == DT_F32;
   if (kernel == NULL) {
     return op_fail(n, d, "from %s to %s is not supported", dtype_name(x->dtype), dtype_name(y->dtype));

@@ -35,7 +35,10 @@ static void fc_s8(const Graph *g, const Node *n, KernelCall *k, Arena *a) {
     const float sw = w->quant.scale[i], product = scale_of(x) * sw;
     double real = count > 1 ? (double)scale_of(x) * (double)sw : (double)product;
     int32_t s;
-    quantize_multiplier(real / (double)scale_of(y), &mult[i], &s);
+    if (CATTRS(n, fully_connected)->rounding == ROUND_ONCE)
+      quantize_multiplier_once(real / (double)scale_of(y), &mult[i], &s);
+    else
+      quantize_multiplier(real / (double)scale_of(y), &mult[i], &s);
     shift[i] = (int8_t)s;
   }
   call_const(k, "w", val_data(g, n->in[1]), shape_count(&w->shape), n->in[1]);
@@ -44,9 +47,28 @@ static void fc_s8(const Graph *g, const Node *n, KernelCall *k, Arena *a) {
   call_const(k, "shift", shift, count, NO_VAL);
 }
 
+/* A window of one over an image of one column, whose lines are the vectors. */
+static bool fc_even(const Graph *g, const Node *n, Calls *out, Diag *d) {
+  const fully_connected_attrs *a = CATTRS(n, fully_connected);
+  const Shape *x = &op_in(g, n, 0)->shape, *y = &op_out(g, n, 0)->shape, *w = &op_in(g, n, 1)->shape;
+  const Rows in = rows_before(x, x->rank - 1), to = rows_before(y, y->rank - 1);
+  const int32_t k = (int32_t)w->d[1], outs = (int32_t)w->d[0];
+  const EvenConv c = {.window = {in.rows, 1, k, in.rows, 1, outs, 1, 1, 1, 1, 0, 0, 1, 1},
+                      .groups = 1,
+                      .w_tap = k,
+                      .w_out = k,
+                      .act = (Act)a->act,
+                      .rounding = a->rounding,
+                      .in = in,
+                      .out = to};
+  return lower_conv_even(g, n, &c, out, d);
+}
+
 bool lower_fully_connected(const Graph *g, const Node *n, Calls *out, Diag *d) {
   const Shape *x = &op_in(g, n, 0)->shape, *y = &op_out(g, n, 0)->shape;
   bool s8 = op_in(g, n, 0)->dtype == DT_I8;
+  const int32_t rounding = CATTRS(n, fully_connected)->rounding;
+  if (rounding == ROUND_ONNX || rounding == ROUND_SUMS) return fc_even(g, n, out, d);
   TRY(want_const(g, n, 1, d));
   if (op_in_opt(g, n, 2)) TRY(want_const(g, n, 2, d));
   if (s8) TRY(want_quant(g, n, 2, d));
@@ -84,16 +106,36 @@ static bool outer_plain(const Shape *s, const Shape *out) {
   return have == 1 || have == shape_count_range(out, 0, out->rank - 2);
 }
 
+static void matmul_params(const Graph *g, const Node *n, int32_t depth, int32_t cols, void *params) {
+  const Value *a = op_in(g, n, 0), *b = op_in(g, n, 1), *y = op_out(g, n, 0);
+  if (a->dtype == DT_F32) {
+    *(mf_matmul_f32 *)params = (mf_matmul_f32){depth, cols};
+    return;
+  }
+  mf_matmul_s8_even *p = params;
+  *p = (mf_matmul_s8_even){
+      .k = depth, .n = cols, .a_zero = zero_of(a), .b_zero = zero_of(b), .lo = -128, .hi = 127};
+  if (CATTRS(n, matmul)->rounding == ROUND_SUMS) return;
+  const float product = scale_of(a) * scale_of(b);
+  p->out_zero = zero_of(y);
+  p->scale = product / scale_of(y);
+}
+
 static void matmul_call(const Graph *g, const Node *n, int64_t item, int64_t batch, Calls *out) {
   const Shape *a = &op_in(g, n, 0)->shape, *b = &op_in(g, n, 1)->shape, *y = &op_out(g, n, 0)->shape;
   const int64_t rows = y->d[y->rank - 2], cols = y->d[y->rank - 1], depth = a->d[a->rank - 1];
-  const int64_t a_size = rows * depth * 4, b_size = depth * cols * 4, y_size = rows * cols * 4;
+  const int64_t e = (int64_t)dtype_size(op_in(g, n, 0)->dtype),
+                e_out = (int64_t)dtype_size(op_out(g, n, 0)->dtype);
+  const int64_t a_size = rows * depth * e, b_size = depth * cols * e, y_size = rows * cols * e_out;
+  const char *kernel = op_in(g, n, 0)->dtype == DT_F32 ? "matmul_f32"
+                       : e_out == 4                    ? "matmul_s8_sums"
+                                                       : "matmul_s8_even";
   bool a_one = shape_count_range(a, 0, a->rank - 2) == 1, b_one = shape_count_range(b, 0, b->rank - 2) == 1;
-  KernelCall *k = calls_add(out, "matmul_f32", node_id(g, n));
-  *(mf_matmul_f32 *)k->params = (mf_matmul_f32){(int32_t)depth, (int32_t)cols};
-  k->in[0] = (CallView){n->in[0], outer_index(a, y, item) * a_size, depth * 4, a_one ? 0 : a_size};
-  k->in[1] = (CallView){n->in[1], outer_index(b, y, item) * b_size, cols * 4, b_one ? 0 : b_size};
-  k->out = (CallView){n->out[0], item * y_size, cols * 4, y_size};
+  KernelCall *k = calls_add(out, kernel, node_id(g, n));
+  matmul_params(g, n, (int32_t)depth, (int32_t)cols, k->params);
+  k->in[0] = (CallView){n->in[0], outer_index(a, y, item) * a_size, depth * e, a_one ? 0 : a_size};
+  k->in[1] = (CallView){n->in[1], outer_index(b, y, item) * b_size, cols * e, b_one ? 0 : b_size};
+  k->out = (CallView){n->out[0], item * y_size, cols * e_out, y_size};
   k->n_in = 2;
   k->rows = (int32_t)rows;
   k->batch = (int32_t)batch;
@@ -103,7 +145,8 @@ static void matmul_call(const Graph *g, const Node *n, int64_t item, int64_t bat
 bool lower_matmul(const Graph *g, const Node *n, Calls *out, Diag *d) {
   const Shape *a = &op_in(g, n, 0)->shape, *b = &op_in(g, n, 1)->shape, *y = &op_out(g, n, 0)->shape;
   int64_t outer = shape_count_range(y, 0, y->rank - 2);
-  (void)d;
+  if (op_in(g, n, 0)->dtype == DT_I8)
+    TRY(CATTRS(n, matmul)->rounding == ROUND_SUMS ? want_quant_inputs(g, n, 2, d) : want_quant(g, n, 2, d));
   if (shape_count(y) == 0) return true;
   if (outer_plain(a, y) && outer_plain(b, y)) {
     matmul_call(g, n, 0, outer, out);

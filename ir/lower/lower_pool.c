@@ -108,10 +108,14 @@ static void mean_split(const Shape *x, const Ints *axes, int first, MeanAxes *ke
   }
 }
 
-static void mean_multiplier(const Value *x, const Value *y, mf_mean *p) {
+static void mean_multiplier(const Value *x, const Value *y, bool once, mf_mean *p) {
   int log2 = 0;
   p->in_zero = zero_of(x);
   p->out_zero = zero_of(y);
+  if (once) {
+    quantize_multiplier_once((double)scale_of(x) / (double)scale_of(y) / p->count, &p->mult, &p->shift);
+    return;
+  }
   quantize_multiplier((double)scale_of(x) / (double)scale_of(y), &p->mult, &p->shift);
   while (p->count >> (log2 + 1)) log2++;
   if (log2 > 31 + p->shift) log2 = 31 + p->shift;
@@ -152,6 +156,6 @@ bool lower_reduce_mean(const Graph *g, const Node *n, Calls *out, Diag *d) {
   k->in[0] = (CallView){n->in[0], 0, kept.stride[0] * elem, shape_count(&x->shape) / k->batch * elem};
   k->out = (CallView){n->out[0], 0, row, row * k->rows};
   k->n_in = 1;
-  if (s8) mean_multiplier(x, y, p);
+  if (s8) mean_multiplier(x, y, CATTRS(n, reduce_mean)->rounding == ROUND_ONCE, p);
   return true;
 }

@@ -39,8 +39,8 @@ static bool quant_sane(const Quant *q) {
   return q->n > 0;
 }
 
-bool want_quant(const Graph *g, const Node *n, uint32_t count, Diag *d) {
-  for (uint32_t i = 0; i <= count; i++) {
+static bool want_quants(const Graph *g, const Node *n, uint32_t count, bool output, Diag *d) {
+  for (uint32_t i = 0; i < count + output; i++) {
     const Value *v = i < count ? op_in(g, n, i) : op_out(g, n, 0);
     const char *what = i < count ? "input" : "output";
     if (!quant_sane(&v->quant)) {
@@ -49,6 +49,14 @@ bool want_quant(const Graph *g, const Node *n, uint32_t count, Diag *d) {
     }
   }
   return true;
+}
+
+bool want_quant(const Graph *g, const Node *n, uint32_t count, Diag *d) {
+  return want_quants(g, n, count, true, d);
+}
+
+bool want_quant_inputs(const Graph *g, const Node *n, uint32_t count, Diag *d) {
+  return want_quants(g, n, count, false, d);
 }
 
 bool want_const(const Graph *g, const Node *n, uint32_t i, Diag *d) {

@@ -23,6 +23,7 @@ static inline NodeId node_id(const Graph *g, const Node *n) { return (NodeId)(n 
 
 /* Report unless every tensor among `count` first inputs and the output is quantized per tensor with a sane scale. */
 bool want_quant(const Graph *g, const Node *n, uint32_t count, Diag *d);
+bool want_quant_inputs(const Graph *g, const Node *n, uint32_t count, Diag *d); /* the inputs alone */
 static inline float scale_of(const Value *v) { return v->quant.scale[0]; }
 static inline int32_t zero_of(const Value *v) { return v->quant.zero[0]; }
 
@@ -44,6 +45,17 @@ typedef struct Block {
 void dense_strides(const Shape *s, int64_t elem, int64_t stride[MAX_RANK]);
 /* Append the copy (none when the block is empty): axis 0 of rank >= 3 becomes the batch, the next one the rows. */
 bool lower_block(const Graph *g, const Node *n, const Block *b, Calls *out, Diag *d);
+
+/* -- lower_even.c: ONNX's rounding, or none -- */
+/* A convolution, or a FullyConnected as one of a window of one, with the strides of its weights (mf_conv_s8_even). */
+typedef struct EvenConv {
+  mf_window window;
+  int32_t groups, w_tap, w_out;
+  Act act;
+  int32_t rounding; /* ROUND_ONNX or ROUND_SUMS */
+  Rows in, out;
+} EvenConv;
+bool lower_conv_even(const Graph *g, const Node *n, const EvenConv *c, Calls *out, Diag *d);
 
 /* Merge axes i, i+1 of dims[first .. *rank-1] wherever all `count` stride lists run on; axes of extent 1 vanish. */
 void merge_axes(int first, int *rank, int64_t *dims, int64_t *const *strides, int count);

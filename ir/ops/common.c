@@ -148,17 +148,27 @@ bool op_weights_dtype(const Graph *g, const Node *n, int64_t outs, Diag *d) {
                                 (long long)got, (long long)outs);
 }
 
-bool op_weights_quant(const Graph *g, const Node *n, int axis, bool symmetric, Diag *d) {
+bool op_weights_quant(const Graph *g, const Node *n, int axis, bool tensor, bool channel, Diag *d) {
   const Quant *x = &op_in(g, n, 0)->quant, *w = &op_in(g, n, 1)->quant, *y = &op_out(g, n, 0)->quant;
   if (x->n > 1 || y->n > 1) return op_fail(n, d, "activations are quantized per axis, want one scale");
   if (w->n > 1 && w->axis != axis) {
     return op_fail(n, d, "weights are quantized along axis %d, want axis %d (output channels)", (int)w->axis,
                    axis);
   }
-  for (int i = 0; i < w->n && (symmetric || w->n > 1); i++) {
+  for (int i = 0; i < w->n && (w->n > 1 ? channel : tensor); i++) {
     if (w->zero[i] != 0) {
       return op_fail(n, d, "weight zero point %d is %d, want 0 (symmetric weights)", i, (int)w->zero[i]);
     }
   }
   return true;
+}
+
+bool op_rounding(const Node *n, DType t, int32_t rounding, int32_t act, DType *out, Diag *d) {
+  if (rounding < ROUND_TFLITE || rounding > ROUND_ONCE)
+    return op_fail(n, d, "rounding is %d, want 0 to 3", (int)rounding);
+  if (rounding != ROUND_TFLITE && t != DT_I8)
+    return op_fail(n, d, "rounding is %d, which wants i8, not %s", (int)rounding, dtype_name(t));
+  if (rounding == ROUND_SUMS && act != ACT_NONE) return op_fail(n, d, "sums have no fused activation");
+  *out = rounding == ROUND_SUMS ? DT_I32 : t;
+  return op_want_act(n, act, t, d);
 }

@@ -3,7 +3,8 @@
  *   x [N,H,W,C] f32 | i8     Conv w [O,Kh,Kw,C/group]   DepthwiseConv w [1,Kh,Kw,O], O a multiple of C
  *   bias [O] f32 | i32       y [N,H',W',O] as x         H' = floor((H + pads - ((Kh-1)*dilation + 1)) / stride) + 1
  *
- * int8: weights symmetric, per tensor or per output channel; bias in units of scale_x * scale_w. Semantics:
+ * int8: weights symmetric, per tensor or per output channel (with ONNX's rounding: any zero points); bias in units of
+ * scale_x * scale_w. Without rounding y is the int32 sums. Semantics:
  * ONNX Conv (opset 11) with channels last; TFLite CONV_2D, DEPTHWISE_CONV_2D with explicit padding.
  */
 #include "ir/ops/ops.h"
@@ -25,16 +26,25 @@ bool op_window_size(const Node *n, const OpWindow *w, const Shape *in, Shape *ou
   return true;
 }
 
-static bool infer_any_conv(Graph *g, const Node *n, const OpWindow *win, int64_t outs, int32_t act,
-                           int w_axis, Diag *d) {
+/* What Conv and DepthwiseConv have in common. */
+typedef struct AnyConv {
+  OpWindow window;
+  int64_t outs;
+  int32_t act, rounding;
+  int w_axis; /* of the weights' output channels */
+} AnyConv;
+
+static bool infer_any_conv(Graph *g, const Node *n, const AnyConv *c, Diag *d) {
   const Value *x = op_in(g, n, 0);
   Shape out = x->shape;
-  TRY(op_weights_dtype(g, n, outs, d));
-  TRY(op_want_act(n, act, x->dtype, d));
-  TRY(op_window_size(n, win, &x->shape, &out, d));
-  out.d[3] = outs;
-  TRY(op_set(g, n, x->dtype, &out, d));
-  return op_weights_quant(g, n, w_axis, true, d);
+  DType t;
+  TRY(op_weights_dtype(g, n, c->outs, d));
+  TRY(op_rounding(n, x->dtype, c->rounding, c->act, &t, d));
+  TRY(op_window_size(n, &c->window, &x->shape, &out, d));
+  out.d[3] = c->outs;
+  TRY(op_set(g, n, t, &out, d));
+  const bool symmetric = c->rounding == ROUND_TFLITE || c->rounding == ROUND_ONCE;
+  return op_weights_quant(g, n, c->w_axis, symmetric, symmetric, d);
 }
 
 bool infer_conv(Graph *g, Node *n, Diag *d) {
@@ -50,8 +60,9 @@ bool infer_conv(Graph *g, Node *n, Diag *d) {
     return op_fail(n, d, "weights take %lld channels per group, but the input has %lld in %d group(s)",
                    (long long)w->d[3], (long long)x->d[3], (int)a->group);
   }
-  const OpWindow win = {{w->d[1], w->d[2]}, &a->strides, &a->pads, &a->dilations};
-  return infer_any_conv(g, n, &win, w->d[0], a->act, 0, d);
+  const AnyConv c = {
+      {{w->d[1], w->d[2]}, &a->strides, &a->pads, &a->dilations}, w->d[0], a->act, a->rounding, 0};
+  return infer_any_conv(g, n, &c, d);
 }
 
 bool infer_depthwise_conv(Graph *g, Node *n, Diag *d) {
@@ -64,6 +75,7 @@ bool infer_depthwise_conv(Graph *g, Node *n, Diag *d) {
     return op_fail(n, d, "%lld output channels are no multiple of %lld input channels", (long long)w->d[3],
                    (long long)x->d[3]);
   }
-  const OpWindow win = {{w->d[1], w->d[2]}, &a->strides, &a->pads, &a->dilations};
-  return infer_any_conv(g, n, &win, w->d[3], a->act, 3, d);
+  const AnyConv c = {
+      {{w->d[1], w->d[2]}, &a->strides, &a->pads, &a->dilations}, w->d[3], a->act, a->rounding, 3};
+  return infer_any_conv(g, n, &c, d);
 }

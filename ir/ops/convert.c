@@ -28,6 +28,10 @@ bool infer_quantize(Graph *g, Node *n, Diag *d) {
   if (x->dtype != DT_F32 && !is_code(x->dtype)) {
     return op_fail(n, d, "input is %s, want f32, i8, u8 or i16", dtype_name(x->dtype));
   }
+  int32_t rounding = CATTRS(n, quantize)->rounding;
+  if (rounding != ROUND_TFLITE && (rounding != ROUND_ONNX || x->dtype != DT_F32)) {
+    return op_fail(n, d, "rounding is %d of %s, want 0, or 1 of f32", (int)rounding, dtype_name(x->dtype));
+  }
   return op_set(g, n, (DType)to, &x->shape, d);
 }
 

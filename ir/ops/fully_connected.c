@@ -1,7 +1,7 @@
 /* FullyConnected and MatMul: products with a matrix.
  *
  *   FullyConnected   x [...,K] f32 | i8, w [O,K], bias [O] f32 | i32 -> y [...,O]   (TFLite FULLY_CONNECTED)
- *   MatMul           x [...,M,K] f32, y [...,K,P] f32 -> [...,M,P], outer axes broadcast (ONNX MatMul, rank >= 2)
+ *   MatMul           x [...,M,K] f32 | i8, y [...,K,P] as x -> [...,M,P], outer axes broadcast (ONNX MatMul, rank >= 2)
  *
  * int8 FullyConnected: weights per tensor (any zero point) or per output channel (zero points 0). The contracted
  * axis is never the symbolic batch.
@@ -19,16 +19,25 @@ bool infer_fully_connected(Graph *g, Node *n, Diag *d) {
     return op_fail(n, d, "input has %lld features, weights want %lld", (long long)k, (long long)w->d[1]);
   }
   TRY(op_weights_dtype(g, n, w->d[0], d));
-  TRY(op_want_act(n, CATTRS(n, fully_connected)->act, x->dtype, d));
+  DType t;
+  int32_t rounding = CATTRS(n, fully_connected)->rounding;
+  TRY(op_rounding(n, x->dtype, rounding, CATTRS(n, fully_connected)->act, &t, d));
   Shape out = x->shape;
   out.d[out.rank - 1] = w->d[0];
-  TRY(op_set(g, n, x->dtype, &out, d));
-  return op_weights_quant(g, n, 0, false, d);
+  TRY(op_set(g, n, t, &out, d));
+  return op_weights_quant(g, n, 0, false, rounding == ROUND_TFLITE || rounding == ROUND_ONCE, d);
 }
 
 bool infer_matmul(Graph *g, Node *n, Diag *d) {
-  TRY(op_want_dtype(g, n, 0, DT_F32, d));
-  TRY(op_want_dtype(g, n, 1, DT_F32, d));
+  DType t;
+  int32_t rounding = CATTRS(n, matmul)->rounding;
+  TRY(op_want_real(g, n, 0, d));
+  TRY(op_want_dtype(g, n, 1, op_in(g, n, 0)->dtype, d));
+  TRY(op_rounding(n, op_in(g, n, 0)->dtype, rounding, ACT_NONE, &t, d));
+  if (t == DT_I8 && rounding != ROUND_ONNX)
+    return op_fail(n, d, "int8 wants ONNX's rounding (1), or none (2)");
+  if (op_in(g, n, 0)->quant.n > 1 || op_in(g, n, 1)->quant.n > 1)
+    return op_fail(n, d, "a factor is quantized per axis, want one scale");
   const Shape *x = &op_in(g, n, 0)->shape, *y = &op_in(g, n, 1)->shape;
   if (x->rank < 2 || y->rank < 2) return op_fail(n, d, "inputs want at least 2 dimensions");
   int64_t kx = x->d[x->rank - 1], ky = y->d[y->rank - 2];
@@ -43,5 +52,5 @@ bool infer_matmul(Graph *g, Node *n, Diag *d) {
   TRY(op_broadcast(n, &ox, &oy, &out, d));
   out.d[out.rank++] = x->d[x->rank - 2];
   out.d[out.rank++] = y->d[y->rank - 1];
-  return op_set(g, n, DT_F32, &out, d);
+  return op_set(g, n, t, &out, d);
 }

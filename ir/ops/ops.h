@@ -54,8 +54,10 @@ bool op_broadcast(const Node *n, const Shape *a, const Shape *b, Shape *out, Dia
 /* Conv, DepthwiseConv, FullyConnected: x f32 or i8, weights alike, bias [outs] f32 or i32. */
 bool op_weights_dtype(const Graph *g, const Node *n, int64_t outs, Diag *d);
 /* Their quantization, as far as it is set: activations per tensor, weights per tensor or along `axis`, with zero
- * points 0 (`symmetric`: also per tensor). */
-bool op_weights_quant(const Graph *g, const Node *n, int axis, bool symmetric, Diag *d);
+ * points 0 per channel (`channel`) and per tensor (`tensor`). */
+bool op_weights_quant(const Graph *g, const Node *n, int axis, bool tensor, bool channel, Diag *d);
+/* Attributes rounding and act of an operator on elements of t: *out is the output's type. */
+bool op_rounding(const Node *n, DType t, int32_t rounding, int32_t act, DType *out, Diag *d);
 
 /* -- ir/ops/conv.c -- */
 

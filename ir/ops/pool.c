@@ -58,6 +58,9 @@ bool infer_reduce_mean(Graph *g, Node *n, Diag *d) {
   if (a->keepdims != 0 && a->keepdims != 1) {
     return op_fail(n, d, "keepdims is %d, want 0 or 1", (int)a->keepdims);
   }
+  if (a->rounding != ROUND_TFLITE && (a->rounding != ROUND_ONCE || x->dtype != DT_I8)) {
+    return op_fail(n, d, "rounding is %d of %s, want 0, or 3 of i8", (int)a->rounding, dtype_name(x->dtype));
+  }
   for (int i = 0; i < a->axes.n; i++) {
     int64_t axis = a->axes.v[i];
     if (axis < 0 || axis >= x->shape.rank || (i > 0 && axis <= a->axes.v[i - 1])) {

@@ -97,6 +97,18 @@ typedef struct mf_conv_s8 {
   const int8_t *shift;
 } mf_conv_s8;
 
+/* Conv, DepthwiseConv and FullyConnected, int8, with ONNX's rounding or without any: acc = bias + sum (x - in_zero) *
+ * (w - w_zero[o]); y = clamp(out_zero + round(acc * scale[o]), lo, hi), halves to even, or acc itself as int32. Element
+ * (o, tap, i) of the weights lies at w[o * w_out + tap * w_tap + i]. */
+typedef struct mf_conv_s8_even {
+  mf_window g;
+  int32_t groups, w_tap, w_out;
+  int32_t in_zero, out_zero, lo, hi;
+  const int8_t *w;
+  const int32_t *bias, *w_zero; /* may be NULL */
+  const float *scale;           /* NULL for sums */
+} mf_conv_s8_even;
+
 /* FullyConnected: x [rows][k], w [n][k], y [rows][n]; a row is one vector. */
 typedef struct mf_fc_f32 {
   int32_t k, n, w_out;
@@ -117,6 +129,12 @@ typedef struct mf_fc_s8 {
 typedef struct mf_matmul_f32 {
   int32_t k, n;
 } mf_matmul_f32;
+
+/* The same of int8 with ONNX's rounding: y = clamp(out_zero + round(acc * scale), lo, hi), or the sum itself. */
+typedef struct mf_matmul_s8_even {
+  int32_t k, n, a_zero, b_zero, out_zero, lo, hi;
+  float scale;
+} mf_matmul_s8_even;
 
 /* Pools; out_c == in_c. */
 typedef struct mf_pool_f32 {

@@ -1,6 +1,8 @@
-/* ONNX import against ONNX Runtime: the real models of ../shared, within 1e-4 of the output's range. */
+/* ONNX import against ONNX Runtime: the real models of ../shared, within 1e-4 of the output's range; quantized ones
+ * within two steps of their last codes. */
 #include "tests/support.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -22,7 +24,83 @@ static bool required(const char *name) {
   return strncmp(name, "mlperf_", 7) == 0 || strncmp(name, "resnet", 6) == 0;
 }
 
+/* -- quantized models: the outputs of two computations that round at every layer -- */
+
+/* The output's elements stand for codes of the last quantized value: how many are more than two steps away, and is the
+ * largest one the same? Softmax of codes is compared in logarithms, whose step is that of the codes. */
+typedef struct Steps {
+  int elements, far, tops;
+} Steps;
+
+static void count_steps(const Tensor *got, const Tensor *want, double step, Steps *sum) {
+  const float *a = got->data, *b = want->data;
+  int64_t n = shape_count(&want->shape), top[2] = {0, 0};
+  ck_assert(shape_equal(&got->shape, &want->shape));
+  for (int64_t i = 0; i < n; i++) {
+    double logs = fabs(log((double)a[i]) - log((double)b[i]));
+    sum->far += logs > 2.05 * step && b[i] > 1e-30f;
+    sum->far += fabs((double)a[i] - (double)b[i]) > 2.0 / 256;
+    if (a[i] > a[top[0]]) top[0] = i;
+    if (b[i] > b[top[1]]) top[1] = i;
+  }
+  sum->elements += (int)n;
+  sum->tops += top[0] != top[1];
+}
+
+static double last_step(const Graph *g) {
+  double step = 0;
+  for (uint32_t k = 0; k < g->n_nodes; k++) {
+    const Value *v = graph_val(g, g->nodes[k].out[0]);
+    if (v->dtype == DT_I8) step = (double)v->quant.scale[0];
+  }
+  return step;
+}
+
+static Tensor read_golden(const char *name, int set, bool is_input) {
+  char path[2200];
+  Tensor t = {0};
+  Diag *d = diag_new();
+  golden_path(path, sizeof path, name, set, 0, is_input);
+  if (file_exists(path)) ck_assert_msg(npy_read(path, &t, d), "%s", diag_text(d));
+  diag_free(d);
+  return t;
+}
+
+static void check_quantized(const char *name, OnnxRounding rounding) {
+  char path[2200];
+  Diag *d = diag_new();
+  snprintf(path, sizeof path, "%s/%s.onnx", model_dir, name);
+  Blob *b = blob_map(path);
+  Graph *g = onnx_import_with(b, path, &(OnnxOptions){rounding}, d);
+  ck_assert_msg(g != NULL, "%s: not imported:\n%s", name, diag_text(d));
+  for (uint32_t k = 0; k < g->n_nodes; k++) { /* no product is left in float32 */
+    const Node *n = &g->nodes[k];
+    if (node_macs(g, n) > 0) ck_assert_int_eq(graph_val(g, n->in[0])->dtype, DT_I8);
+  }
+  Steps sum = {0};
+  int sets = 0;
+  for (Tensor in; (in = read_golden(name, sets, true)).data; sets++) {
+    Tensor out, want = read_golden(name, sets, false);
+    oracle_eval(name, g, &in, 1, &out);
+    count_steps(&out, &want, last_step(g), &sum);
+    oracle_free(&in, 1);
+    oracle_free(&out, 1);
+    oracle_free(&want, 1);
+  }
+  ck_assert_int_ge(sets, 4);
+  ck_assert_msg(sum.tops == 0 && sum.far * 100 <= sum.elements, "%s: %d of %d elements differ, %d top-1",
+                name, sum.far, sum.elements, sum.tops);
+  graph_free(g);
+  blob_unref(b);
+  diag_free(d);
+}
+
 static void check_model(const char *name) {
+  if (strstr(name, "_qdq")) {
+    check_quantized(name, ONNX_ROUND_AUTO);
+    check_quantized(name, ONNX_ROUND_ONNX);
+    return;
+  }
   char path[2200];
   Diag *d = diag_new();
   snprintf(path, sizeof path, "%s/%s.onnx", model_dir, name);

@@ -175,6 +175,34 @@ static void gen_conv_s8(KernelCase *c, Rng *r, Arena *a) {
   window_tensors(c, &p->g, r, a, 'b');
 }
 
+/* As conv_s8, with weights of a zero point; one in three is laid out as a depthwise convolution. */
+static void gen_conv_s8_even(KernelCase *c, Rng *r, Arena *a) {
+  mf_conv_s8_even *p = c->params;
+  const bool sums = ends(c->kernel->name, "_sums"), depthwise = rng_below(r, 3) == 0;
+  p->g = window(r, true);
+  conv_channels(c->kernel, r, &p->g, &p->groups, &p->w_tap, &p->w_out);
+  if (depthwise) {
+    p->groups = p->g.in_c;
+    p->w_tap = p->g.out_c = p->g.in_c * in_range(r, 1, 2);
+    p->w_out = 1;
+  }
+  p->in_zero = code(r);
+  p->out_zero = code(r);
+  limits_s8(r, &p->lo, &p->hi);
+  p->w = random_data(r, a, p->g.out_c * p->g.k_h * p->g.k_w * (p->g.in_c / p->groups), 'b');
+  p->bias = rng_below(r, 4) ? random_data(r, a, p->g.out_c, 'i') : NULL;
+  int32_t *zero = arena_array(a, (size_t)p->g.out_c, sizeof *zero);
+  float *scale = arena_array(a, (size_t)p->g.out_c, sizeof *scale);
+  for (int32_t o = 0; o < p->g.out_c; o++) {
+    zero[o] = code(r);
+    scale[o] = rng_below(r, 4) ? 0.0007f * (float)in_range(r, 1, 40) : 0.5f; /* halves, too */
+  }
+  p->w_zero = rng_below(r, 2) ? zero : NULL;
+  p->scale = sums ? NULL : scale;
+  window_tensors(c, &p->g, r, a, 'b');
+  if (sums) c->out_row *= 4;
+}
+
 static void gen_pool_f32(KernelCase *c, Rng *r, Arena *a) {
   mf_pool_f32 *p = c->params;
   p->g = window(r, false);
@@ -233,6 +261,23 @@ static void gen_fc_s8(KernelCase *c, Rng *r, Arena *a) {
 static void reads_matmul(const KernelCase *c, int i, int32_t y, int32_t *lo, int32_t *hi) {
   *lo = i == 0 ? y : 0;
   *hi = i == 0 ? y + 1 : c->in[1].rows;
+}
+
+static void gen_matmul_s8_even(KernelCase *c, Rng *r, Arena *a) {
+  mf_matmul_s8_even *p = c->params;
+  p->k = in_range(r, 1, 12);
+  p->n = in_range(r, 1, 12);
+  p->a_zero = code(r);
+  p->b_zero = code(r);
+  p->out_zero = code(r);
+  limits_s8(r, &p->lo, &p->hi);
+  p->scale = rng_below(r, 3) ? 0.0007f * (float)in_range(r, 1, 40) : 0.5f;
+  vector_tensors(c, r, a, p->k, p->n, 'b');
+  c->in[1] = tensor_rows(r, a, p->k, p->n, 'b');
+  c->in[0].plain = c->in[1].plain = false;
+  c->n_in = 2;
+  c->reads = reads_matmul;
+  if (ends(c->kernel->name, "_sums")) c->out_row *= 4;
 }
 
 static void gen_matmul_f32(KernelCase *c, Rng *r, Arena *a) {
@@ -589,6 +634,8 @@ static const struct {
     {"mf_matmul_f32", gen_matmul_f32},
     {"mf_pool_f32", gen_pool_f32},
     {"mf_pool_s8", gen_pool_s8},
+    {"mf_conv_s8_even", gen_conv_s8_even},
+    {"mf_matmul_s8_even", gen_matmul_s8_even},
     {"mf_mean", gen_mean},
     {"mf_affine_f32", gen_affine_f32},
     {"mf_binary", gen_binary},
