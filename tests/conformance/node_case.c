@@ -193,9 +193,10 @@ static Blob *with_constants(const NodeCase *c, uint32_t bound) {
 }
 
 static Graph *import_bound(const NodeCase *c, uint32_t bound, Diag *d) {
-  if (!bound) return onnx_import_bytes(c->model, c->name, d);
+  static const OnnxOptions exact = {.rounding = ONNX_ROUND_ONNX};
+  if (!bound) return onnx_import_with(c->model, c->name, &exact, d);
   Blob *bytes = with_constants(c, bound);
-  Graph *g = onnx_import_bytes(bytes, c->name, d);
+  Graph *g = onnx_import_with(bytes, c->name, &exact, d);
   blob_unref(bytes);
   return g;
 }
