@@ -400,7 +400,8 @@ static bool import_graph(OxModel *m) {
 /* What the outputs need, with int8 operators in the place of float ones between Dequantize and Quantize. */
 static Graph *finish(const OxModel *m) {
   Graph *g = compact(m->g, m->d);
-  Graph *q = g ? qdq_rewrite(g, m->rounding, m->d) : NULL;
+  if (!g || !qdq_has_codes(g)) return g;
+  Graph *q = qdq_rewrite(g, m->rounding, m->d);
   graph_free(g);
   g = q ? compact(q, m->d) : NULL;
   graph_free(q);

@@ -240,7 +240,7 @@ static bool emit_output(Qdq *q, ValId old) {
   return true;
 }
 
-static bool has_codes(const Graph *g) {
+bool qdq_has_codes(const Graph *g) {
   for (NodeId k = 0; k < g->n_nodes; k++)
     if (g->nodes[k].op == OP_dequantize || g->nodes[k].op == OP_quantize) return true;
   return false;
@@ -261,7 +261,6 @@ static bool rewrite(Qdq *q) {
 }
 
 Graph *qdq_rewrite(const Graph *g, int32_t rounding, Diag *d) {
-  if (!has_codes(g)) return graph_clone(g);
   Qdq q = {.g = g, .to = graph_new(g->name), .rounding = rounding, .d = d};
   q.code = mem_array(g->n_vals, sizeof *q.code);
   q.real = mem_array(g->n_vals, sizeof *q.real);

@@ -6,6 +6,7 @@
 
 /* The imported graph with true int8 operators in the place of Dequantize -> operator -> Quantize. rounding:
  * ROUND_TFLITE, ROUND_ONNX or ROUND_ONCE. NULL: reported. */
+bool qdq_has_codes(const Graph *g); /* is there anything to do? */
 Graph *qdq_rewrite(const Graph *g, int32_t rounding, Diag *d);
 
 /* -- inside -- */
