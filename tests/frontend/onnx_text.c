@@ -75,6 +75,21 @@ static void tensor_data(StrBuf *m, int type, int64_t count, const Numbers *value
   sb_free(&data);
 }
 
+/* "FILE:OFFSET:LENGTH", parts of it may be left out. */
+static void external(StrBuf *m, const char *parts) {
+  static const char *const keys[] = {"location", "offset", "length"};
+  for (int i = 0; i < 3; i++) {
+    size_t n = strcspn(parts, ":");
+    StrBuf entry = {0};
+    pb_str(&entry, 1, keys[i]);
+    pb_bytes(&entry, 2, parts, n);
+    if (n) pb_message(m, 13, &entry);
+    sb_free(&entry);
+    parts += n + (parts[n] == ':');
+  }
+  pb_int(m, 14, 1);
+}
+
 static void tensor(StrBuf *m, const char *name, const char *type, const char *dims, const char *values,
                    const char *how) {
   Numbers d = numbers(dims), v = numbers(values);
@@ -85,12 +100,8 @@ static void tensor(StrBuf *m, const char *name, const char *type, const char *di
   }
   pb_int(m, 2, type_number(type));
   if (*name) pb_str(m, 8, name);
-  if (strcmp(how, "external") == 0) {
-    StrBuf entry = {0};
-    pb_str(&entry, 1, "location");
-    pb_str(&entry, 2, "weights.bin");
-    pb_message(m, 13, &entry);
-    pb_int(m, 14, 1);
+  if (strncmp(how, "external", 8) == 0) {
+    external(m, how[8] ? how + 9 : "weights.bin");
     return;
   }
   tensor_data(m, type_number(type), strstr(how, "short") ? count - 1 : count, &v,
@@ -115,8 +126,20 @@ static void value_info(StrBuf *to, uint32_t id, const char *name, const char *ty
   pb_message(to, id, &info);
 }
 
-/* NAME=VALUE as an AttributeProto. */
-static void attribute(StrBuf *node, char *text) {
+enum { MAX_GRAPHS = 8 };
+
+typedef struct File {
+  StrBuf graph, functions;
+  StrBuf named[MAX_GRAPHS]; /* graphs for attributes */
+  char name[MAX_GRAPHS][32];
+  int n_named;
+  StrBuf around; /* the graph, while something inside of it is written */
+  bool in_function;
+  int64_t opset, ir;
+} File;
+
+/* NAME=VALUE as an AttributeProto, in field `id`. */
+static void attribute(const File *f, StrBuf *node, uint32_t id, char *text) {
   StrBuf a = {0}, t = {0};
   char *value = strchr(text, '='), *colon, *second;
   ck_assert_msg(value != NULL, "onnx_text: no attribute: \"%s\"", text);
@@ -125,6 +148,14 @@ static void attribute(StrBuf *node, char *text) {
   if (*value == '"') {
     pb_bytes(&a, 4, value + 1, strlen(value) - 2);
     pb_int(&a, 20, OX_ATTR_STRING);
+  } else if (*value == '$') {
+    pb_str(&a, 21, value + 1);
+  } else if (*value == '&') {
+    int k = 0;
+    while (k < f->n_named && strcmp(f->name[k], value + 1) != 0) k++;
+    ck_assert_msg(k < f->n_named, "onnx_text: no graph %s", value);
+    pb_bytes(&a, 6, f->named[k].s, f->named[k].len);
+    pb_int(&a, 20, OX_ATTR_GRAPH);
   } else if (*value == '[') {
     value[strlen(value) - 1] = 0;
     bool floats = strchr(value, '.') != NULL;
@@ -148,7 +179,7 @@ static void attribute(StrBuf *node, char *text) {
     pb_int(&a, 3, atoll(value));
     pb_int(&a, 20, OX_ATTR_INT);
   }
-  pb_message(node, 5, &a);
+  pb_message(node, id, &a);
 }
 
 /* "a,,b" as strings in field `id`; empty ones count. */
@@ -160,7 +191,7 @@ static void name_list(StrBuf *node, uint32_t id, const char *list) {
   }
 }
 
-static void node(StrBuf *graph, char *words[], int n) {
+static void node(File *f, char *words[], int n) {
   StrBuf m = {0};
   ck_assert_msg(n >= 6 && strcmp(words[4], "->") == 0, "onnx_text: node %s", words[1]);
   char *domain = strchr(words[1], '@');
@@ -169,15 +200,38 @@ static void node(StrBuf *graph, char *words[], int n) {
   name_list(&m, 2, words[5]);
   pb_str(&m, 3, words[2]);
   pb_str(&m, 4, words[1]);
-  for (int i = 6; i < n; i++) attribute(&m, words[i]);
+  for (int i = 6; i < n; i++) attribute(f, &m, 5, words[i]);
   if (domain) pb_str(&m, 7, domain);
-  pb_message(graph, 1, &m);
+  pb_message(&f->graph, f->in_function ? 7 : 1, &m);
 }
 
-typedef struct File {
-  StrBuf graph;
-  int64_t opset, ir;
-} File;
+static void begin(File *f) {
+  f->around = f->graph;
+  f->graph = (StrBuf){0};
+}
+
+static void begin_function(File *f, char *words[], int n) {
+  StrBuf opset = {0};
+  begin(f);
+  ck_assert(n >= 6);
+  f->in_function = true;
+  pb_str(&f->graph, 1, words[2]);
+  name_list(&f->graph, 4, words[3]);
+  name_list(&f->graph, 5, words[5]);
+  for (int i = 6; i < n; i++) pb_str(&f->graph, 6, words[i]);
+  pb_int(&opset, 2, 13);
+  pb_message(&f->graph, 9, &opset);
+  pb_str(&f->graph, 10, words[1]);
+}
+
+static void end(File *f) {
+  if (f->in_function)
+    pb_message(&f->functions, 25, &f->graph);
+  else
+    f->named[f->n_named - 1] = f->graph;
+  f->graph = f->around;
+  f->in_function = false;
+}
 
 static void statement(File *f, char *line) {
   char *words[32];
@@ -205,7 +259,17 @@ static void statement(File *f, char *line) {
     tensor(&m, words[1], words[2], words[3], values ? words[5] : "", how);
     pb_message(&f->graph, 5, &m);
   } else if (strcmp(w, "node") == 0) {
-    node(&f->graph, words, n);
+    node(f, words, n);
+  } else if (strcmp(w, "begin") == 0) {
+    ck_assert(f->n_named < MAX_GRAPHS);
+    snprintf(f->name[f->n_named++], sizeof f->name[0], "%s", words[1]);
+    begin(f);
+  } else if (strcmp(w, "function") == 0) {
+    begin_function(f, words, n);
+  } else if (strcmp(w, "default") == 0) {
+    attribute(f, &f->graph, 11, words[1]);
+  } else if (strcmp(w, "end") == 0) {
+    end(f);
   } else {
     ck_abort_msg("onnx_text: \"%s\"", w);
   }
@@ -225,6 +289,9 @@ Blob *onnx_text(const char *text) {
   }
   pb_int(&model, 1, f.ir);
   pb_message(&model, 7, &f.graph);
+  sb_write(&model, sb_str(&f.functions), f.functions.len);
+  sb_free(&f.functions);
+  for (int i = 0; i < f.n_named; i++) sb_free(&f.named[i]);
   pb_int(&opset, 2, f.opset);
   pb_message(&model, 8, &opset);
   Blob *b = blob_new(model.s, model.len);
