@@ -7,6 +7,7 @@
 #   make fuzz         fuzz every reader of files with clang's libFuzzer, FUZZ_SECONDS=60 each; FUZZ='onnx ir': these alone
 #   make bench-NAME   run bench/NAME.c or bench/NAME.sh, which writes bench/results/NAME.json
 #   make golden-update  run the tests with MISTIFY_GOLDEN_UPDATE=1: golden tests rewrite their expected output
+#   make docs        docs/operators.md from the tables; figures anew where the shared folder is (MISTIFY_SHARED, ../shared)
 #   make format      format all C files, or FILES='a.c b.h'
 #   make install, clean, help
 #
@@ -91,7 +92,7 @@ $(call stamp,$(OUT)/gen/embed.stamp,$(EMBED))
 $(call stamp,$(OUT)/gen/suites.stamp,$(TEST_C))
 endif
 
-.PHONY: all help test fuzz run-fuzz run-tests demo run-demo lint format flags golden-update install clean
+.PHONY: all docs help test fuzz run-fuzz run-tests demo run-demo lint format flags golden-update install clean
 .DELETE_ON_ERROR:
 
 all: $(LIB) $(BIN)
@@ -188,6 +189,15 @@ bench-%: all
 	@if [ -f bench/$*.c ]; then $(MAKE) --no-print-directory $(OUT)/bench/$* && $(OUT)/bench/$*; \
 	  elif [ -f bench/$*.sh ]; then MISTIFY=$(OUT)/mistify bench/$*.sh; \
 	  else echo "bench-$*: no bench/$*.c and no bench/$*.sh" >&2; exit 1; fi
+
+# ---- The reference of operators, with the figures of ONNX's own tests
+NODE_TESTS := $(or $(MISTIFY_SHARED),../shared)/data/onnx_node_tests/public.tar.xz
+docs: all $(OUT)/onnx-conformance
+	@mkdir -p docs
+	@if [ -f $(NODE_TESTS) ]; then \
+	  $(OUT)/onnx-conformance $(NODE_TESTS) --emit --tsv docs/conformance.tsv | tail -1; \
+	else echo 'docs: no $(NODE_TESTS): figures stay'; fi
+	@$(OUT)/mistify ops --markdown --conformance docs/conformance.tsv > docs/operators.md
 
 # ---- Source care, installation
 lint:

@@ -50,7 +50,7 @@ static const char *kind_name(AttrKind k) {
 }
 
 static void print_op(StrBuf *out, const OpInfo *info) {
-  sb_printf(out, "\n## %s\n\n%s.\n\nInputs: ", info->name, info->doc);
+  sb_printf(out, "\n### %s\n\n%s.\n\nInputs: ", info->name, info->doc);
   print_arity(out, info);
   sb_printf(out, ". Outputs: %d. %s. %s.", info->outs, info->cls == CORE ? "Core" : "Composite",
             info->diff == DIFF ? "Differentiable" : "Not differentiable");
@@ -72,7 +72,7 @@ static void print_op(StrBuf *out, const OpInfo *info) {
 }
 
 void ops_print_markdown(StrBuf *out) {
-  sb_puts(out, "# Operators\n\nMade from `ir/ops.def` by `mistify ops --markdown`. Images are [N,H,W,C].\n\n"
+  sb_puts(out, "## Operators of the graph\n\nModels are made of these after import. Images are [N,H,W,C].\n\n"
                "| operator | inputs | meaning |\n|---|---|---|\n");
   for (unsigned op = 0; op < OP_COUNT; op++) {
     const OpInfo *info = op_info((OpKind)op);

@@ -31,6 +31,10 @@ Graph *cli_load_rounding(const char *path, const char *rounding, Diag *d);
     "--rounding", OPT_STRING, offsetof(type, rounding), false, "R",                                 \
         "of int8 operators read from ONNX: tflite (default), or onnx: float scales, halves to even" \
   }
+
+/* What can be read of a model that cannot be imported (ONNX): a graph of the layers up to those that are unsupported.
+ * NULL where there is none. */
+Graph *cli_load_part(const char *path, Diag *d);
 /* The graph as it is deployed: PREPARE_PASSES. NULL: reported. */
 Graph *cli_prepare(const Graph *g, Diag *d);
 /* The same graph with a symbolic batch bound to 1 (a copy where it is not symbolic). NULL: reported. */

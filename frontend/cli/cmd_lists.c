@@ -3,11 +3,14 @@
 #include <string.h>
 
 #include "frontend/cli/cli.h"
+#include "frontend/cli/ops_doc.h"
+#include "ir/base/file.h"
 #include "passes/pass.h"
 
 typedef struct ListOpts {
   CommonOpts common;
   bool markdown;
+  const char *conformance;
 } ListOpts;
 
 static const Opt no_opts[] = {{0}};
@@ -197,7 +200,9 @@ const Command cmd_passes = {"passes",
 /* -- ops -- */
 
 static const Opt ops_opts[] = {{"--markdown", OPT_FLAG, offsetof(ListOpts, markdown), false, NULL,
-                                "print the reference of all operators, with attributes"},
+                                "print the reference of all operators, imported and our own"},
+                               {"--conformance", OPT_STRING, offsetof(ListOpts, conformance), false, "FILE",
+                                "with --markdown: figures of onnx-conformance --tsv"},
                                {0}};
 
 static void ops_json(void) {
@@ -237,16 +242,25 @@ static void ops_text(void) {
   arena_free(a);
 }
 
+static int ops_markdown(const char *conformance, Diag *d) {
+  Arena *a = arena_new();
+  const char *figures = conformance ? file_read(a, conformance, NULL, d) : "";
+  StrBuf b = {0};
+  if (figures) {
+    ops_doc(figures, &b);
+    fputs(sb_str(&b), stdout);
+  }
+  sb_free(&b);
+  arena_free(a);
+  return figures ? EXIT_DONE : EXIT_USER;
+}
+
 static int run_ops(void *opts_, Diag *d) {
-  (void)d;
   const ListOpts *o = opts_;
   if (o->common.json) {
     ops_json();
   } else if (o->markdown) {
-    StrBuf b = {0};
-    ops_print_markdown(&b);
-    fputs(sb_str(&b), stdout);
-    sb_free(&b);
+    return ops_markdown(o->conformance, d);
   } else {
     ops_text();
   }
@@ -258,7 +272,7 @@ const Command cmd_ops = {
     "ops",
     "List the operators of the intermediate representation",
     "Models are made of these after import. \"trains\": the tensor engine has its gradient.",
-    "  mistify ops --markdown > operators.md\n",
+    "  mistify ops --markdown --conformance docs/conformance.tsv > docs/operators.md\n",
     ops_opts,
     sizeof(ListOpts),
     run_ops};

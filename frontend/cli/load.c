@@ -81,6 +81,13 @@ Graph *cli_load_rounding(const char *path, const char *rounding, Diag *d) {
   return g;
 }
 
+Graph *cli_load_part(const char *path, Diag *d) {
+  Blob *bytes = ext_is(path, ".onnx") ? blob_map(path) : NULL;
+  Graph *g = bytes && blob_size(bytes) > 0 ? onnx_import_part(bytes, path, d) : NULL;
+  blob_unref(bytes);
+  return g;
+}
+
 Graph *cli_prepare(const Graph *g, Diag *d) {
   PassCtx ctx = {.params = ""};
   return pipeline_run(g, PREPARE_PASSES, &ctx, NULL, d);

@@ -19,6 +19,10 @@ typedef struct OnnxOptions {
 } OnnxOptions;
 Graph *onnx_import_with(Blob *bytes, const char *path, const OnnxOptions *o, Diag *d);
 
+/* Of a model that cannot be imported, what can: the nodes that do not depend on those at fault, with all values that
+ * nothing reads as outputs. The faults are reported. NULL: nothing. */
+Graph *onnx_import_part(Blob *bytes, const char *path, Diag *d);
+
 /* Export a float graph (opset 13); atomic. Transposes are added where ONNX wants NCHW. */
 bool onnx_export(const Graph *g, const char *path, Diag *d);
 

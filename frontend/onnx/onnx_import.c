@@ -428,6 +428,26 @@ Graph *onnx_import_bytes(Blob *bytes, const char *path, Diag *d) {
   return onnx_import_with(bytes, path, &(OnnxOptions){0}, d);
 }
 
+/* Values that nothing reads become outputs. */
+static void loose_ends(Graph *g, Arena *a) {
+  const uint32_t *uses = graph_uses(g, a);
+  for (ValId v = 1; v < g->n_vals; v++)
+    if (uses[v] == 0 && graph_def(g, v)) graph_output(g, v);
+}
+
+Graph *onnx_import_part(Blob *bytes, const char *path, Diag *d) {
+  OxModel m = {.bytes = bytes, .path = path, .arena = arena_new(), .g = graph_new(path_base(path)), .d = d};
+  Diag *ignored = diag_new();
+  import_graph(&m);
+  loose_ends(m.g, m.arena);
+  Graph *g = m.g->n_nodes ? compact(m.g, ignored) : NULL;
+  diag_free(ignored);
+  ox_free(&m);
+  graph_free(m.g);
+  arena_free(m.arena);
+  return g;
+}
+
 Graph *onnx_import(const char *path, Diag *d) {
   Blob *bytes = blob_map(path);
   if (!bytes) {

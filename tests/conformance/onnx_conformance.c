@@ -20,6 +20,7 @@ static const char usage[] =
     "  --emit          also through emitted C, compiled by the host's compiler ($CC, or cc)\n"
     "  --list          every test that did not pass, and why; with -v the inputs that were bound, too\n"
     "  --json FILE     all results\n"
+    "  --tsv FILE      figures by operator (docs/conformance.tsv)\n"
     "  --only PATTERN  tests whose name has this in it, or matches it (*, ?)\n"
     "  -j N            processes; as many as there are processors unless given\n"
     "\n"
@@ -28,7 +29,7 @@ static const char usage[] =
 typedef struct Options {
   Conformance c;
   bool list, verbose, bad;
-  const char *json;
+  const char *json, *tsv;
   const char **dirs;
   int n_dirs;
 } Options;
@@ -51,6 +52,8 @@ static void parse(int argc, char **argv, Options *o) {
       o->verbose = true;
     else if (strcmp(a, "--json") == 0)
       o->json = value_of(argc, argv, &i, o);
+    else if (strcmp(a, "--tsv") == 0)
+      o->tsv = value_of(argc, argv, &i, o);
     else if (strcmp(a, "--only") == 0)
       o->c.only = value_of(argc, argv, &i, o);
     else if (strcmp(a, "-j") == 0)
@@ -69,7 +72,7 @@ static bool run(Options *o, Diag *d) {
   if (o->list) report_list(c, o->verbose, stdout);
   if (o->list) putchar('\n');
   report_table(c, stdout);
-  return !o->json || report_json(c, o->json, d);
+  return (!o->json || report_json(c, o->json, d)) && (!o->tsv || report_tsv(c, o->tsv, d));
 }
 
 static bool all_passed(const Conformance *c) {

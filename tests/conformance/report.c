@@ -155,3 +155,20 @@ bool report_json(const Conformance *c, const char *path, Diag *d) {
   sb_free(&text);
   return ok;
 }
+
+static void tsv_line(StrBuf *to, const char *name, Totals engine, Totals emitted) {
+  sb_printf(to, "%s\t%d\t%d\t%d\n", name, engine.n, engine.of[PASSED], emitted.of[PASSED]);
+}
+
+bool report_tsv(const Conformance *c, const char *path, Diag *d) {
+  int n;
+  const char **ops = distinct(c, false, &n);
+  StrBuf text = {0};
+  for (int i = 0; i < n; i++)
+    tsv_line(&text, ops[i], operator_totals(c, false, ops[i]), operator_totals(c, true, ops[i]));
+  tsv_line(&text, "all", conformance_totals(c, false, NULL), conformance_totals(c, true, NULL));
+  bool ok = file_write(path, text.s, text.len, d);
+  sb_free(&text);
+  mem_free(ops);
+  return ok;
+}

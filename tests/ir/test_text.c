@@ -193,7 +193,7 @@ START_TEST(operator_documentation_has_every_row)
   for (unsigned op = 0; op < OP_COUNT; op++) {
     const OpInfo *info = op_info((OpKind)op);
     char head[64];
-    snprintf(head, sizeof head, "\n## %s\n", info->name);
+    snprintf(head, sizeof head, "\n### %s\n", info->name);
     const char *at = strstr(sb_str(&text), head);
     ck_assert_msg(at != NULL, "%s is missing", info->name);
     for (int i = 0; i < info->n_attrs; i++) {
