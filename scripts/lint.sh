@@ -1,6 +1,6 @@
 #!/bin/bash
 # What the build can check about the source beyond compiling it.  Prints each finding; exit status 1 if there is one.
-# `scripts/lint.sh NAME...` runs only the checks named: format layers calls size headers clang scripts
+# `scripts/lint.sh NAME...` runs only the checks named: format layers calls size headers clang scripts docs
 set -u
 cd "$(dirname "$0")/.."
 export LC_ALL=C
@@ -102,7 +102,15 @@ check_scripts() {
   [ -z "$out" ] || report "$(sed 's/$/  (a path of one machine)/' <<< "$out")"
 }
 
-for check in ${@:-format layers calls size headers clang scripts}; do
+# docs/operators.md is what the tables say (its figures: `make docs`).  Needs the command: `make` first.
+check_docs() {
+  local bin=${MISTIFY:-build/release/mistify}
+  [ -x "$bin" ] || { echo "lint: docs/operators.md NOT checked: there is no $bin"; return; }
+  "$bin" ops --markdown --conformance docs/conformance.tsv | cmp -s - docs/operators.md ||
+    report "docs/operators.md is not what the tables say (make docs mends it)"
+}
+
+for check in ${@:-format layers calls size headers clang scripts docs}; do
   check_$check
 done
 [ $found = 0 ] && echo "lint: ${#sources[@]} files, nothing found"

@@ -1,7 +1,7 @@
 /* `mistify inspect` for people: one screen for a model of any length.
  *
  *   inputs, outputs
- *   layers: those with the most MACs, parameters and bytes; runs of others as one row each
+ *   layers: those with the most MACs and parameters; runs of others as one row each
  *   sums, RAM with the layer at its peak, estimates by target, boards: fits or not
  */
 #include <stdio.h>
@@ -30,20 +30,14 @@ static void print_values(Arena *a, const Graph *g, const char *what, const ValId
 
 /* -- which layers get a row of their own -- */
 
-/* The largest share that the layer has of all parameters, MACs, and (half as much) of the largest value. */
+/* The share that the layer has of all parameters or MACs, whichever is larger. */
 static double *weigh(const Graph *g) {
   double *w = mem_array((size_t)g->n_nodes + 1, sizeof *w), macs = (double)graph_macs(g) + 1,
-         params = (double)graph_params(g) + 1, largest = 1;
-  for (uint32_t i = 0; i < g->n_nodes; i++) {
-    double bytes = (double)val_bytes(g, g->nodes[i].out[0]);
-    if (bytes > largest) largest = bytes;
-  }
+         params = (double)graph_params(g) + 1;
   for (uint32_t i = 0; i < g->n_nodes; i++) {
     const Node *n = &g->nodes[i];
-    double share[3] = {(double)node_macs(g, n) / macs, (double)inspect_params(g, n) / params,
-                       0.5 * (double)val_bytes(g, n->out[0]) / largest / g->n_nodes};
-    for (int k = 0; k < 3; k++)
-      if (share[k] > w[i]) w[i] = share[k];
+    double a = (double)node_macs(g, n) / macs, b = (double)inspect_params(g, n) / params;
+    w[i] = a > b ? a : b;
     if (i == 0 || i == g->n_nodes - 1) w[i] = 2;
   }
   return w;
@@ -60,7 +54,7 @@ static int count_rows(const bool *own, uint32_t n) {
   return rows;
 }
 
-/* The layer without a row that should have one next: heavy, and amid a long run of such, so that a net of many equal
+/* The layer without a row that should have one next: no lighter than a fraction of the mean, and amid a long run of such, so that a net of many equal
  * blocks is shown all along. n: none. */
 static uint32_t next_choice(const double *w, const bool *own, uint32_t n) {
   uint32_t best = n;
@@ -69,6 +63,7 @@ static uint32_t next_choice(const double *w, const bool *own, uint32_t n) {
     uint32_t end = run_end(own, n, i);
     for (uint32_t k = i; k < end; k++) {
       double middle = (double)(k - i < end - 1 - k ? k - i : end - 1 - k);
+      if (w[k] * n < 0.3) continue;
       double score = w[k] >= 2 ? 1e9 : w[k] * ((double)(end - i) + middle);
       if (score <= most) continue;
       most = score;

@@ -1,15 +1,26 @@
-/* The conformance tests of onnx/onnx (../shared) by the engine and by emitted C: as many pass as are known to. What does
- * not pass must have a reason.
+/* The conformance tests of onnx/onnx (../shared) by the engine and by emitted C: as many pass as docs/conformance.tsv
+ * says (`make docs` writes it). What does not pass must have a reason.
  */
 #include "tests/support.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "tests/conformance/conformance.h"
 
 Suite *suite_conformance(void);
 
-enum { TESTS = 653, ENGINE_PASSES = 169, EMITTED_PASSES = 169 };
+enum { TESTS = 653 };
+
+/* The line "all": tests, passed by the engine, passed by emitted C. */
+static void read_known(int *engine, int *emitted) {
+  int tests = 0;
+  char *text = test_read_file("docs/conformance.tsv", NULL);
+  const char *all = text ? strstr(text, "\nall\t") : NULL;
+  ck_assert_msg(all && sscanf(all, "\nall\t%d\t%d\t%d", &tests, engine, emitted) == 3,
+                "docs/conformance.tsv has no line \"all\"");
+  free(text);
+}
 
 static void check_reasons(const Conformance *c) {
   for (int k = 0; k < c->n; k++) {
@@ -36,8 +47,10 @@ START_TEST(as_many_pass_as_are_known_to)
            emitted.of[PASSED]);
     ck_assert_int_eq(c.n, TESTS);
     check_reasons(&c);
-    ck_assert_int_ge(engine.of[PASSED], ENGINE_PASSES);
-    ck_assert_int_ge(emitted.of[PASSED], EMITTED_PASSES);
+    int engine_known = 0, emitted_known = 0;
+    read_known(&engine_known, &emitted_known);
+    ck_assert_int_ge(engine.of[PASSED], engine_known);
+    ck_assert_int_ge(emitted.of[PASSED], emitted_known);
   }
   conformance_free(&c);
   diag_free(d);
