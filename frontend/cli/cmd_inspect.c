@@ -105,6 +105,14 @@ const char *inspect_name(const Graph *g, const Node *n) {
   return name ? name : "";
 }
 
+/* The part as it would be deployed, where it can be prepared; no estimate, which would be too low. */
+static void show_part(Inspected *x, bool raw) {
+  Diag *d = diag_new();
+  Graph *prepared = raw ? NULL : cli_prepare(x->file, d);
+  x->shown = prepared ? prepared : graph_clone(x->file);
+  diag_free(d);
+}
+
 /* The model, or (a part) what can be read of one that cannot be imported; d then says why not. */
 static bool load(Inspected *x, Diag *d) {
   x->file = cli_load(x->path, d);
@@ -158,7 +166,7 @@ static int run(void *opts_, Diag *d) {
     sb_free(&text);
   } else if (ok) {
     if (x.part)
-      x.shown = graph_clone(x.file);
+      show_part(&x, o->raw);
     else
       analyse(&x, m.target, o->raw);
     find_boards(&x, &m);

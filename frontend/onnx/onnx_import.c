@@ -272,7 +272,12 @@ static void report_unsupported(OxModel *m, const uint32_t *order, uint32_t at, c
     return;
   }
   diag_error(m->d, &loc, "operator %s (opset %" PRId64 ") is not supported%s", n->op, m->opset, also);
-  if (row && row->advice[0]) diag_hint(m->d, "%s", row->advice);
+  if (row && row->advice[0])
+    diag_hint(m->d, "%s", row->advice);
+  else
+    diag_hint(
+        m->d,
+        "build it from other operators (mistify ops --markdown lists them), or end the model before it");
 }
 
 /* The sentinel of the batch may go into operators that move it, while everything is constant, and into Reshape. */

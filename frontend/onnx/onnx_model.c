@@ -28,11 +28,12 @@ bool ox_corrupt(OxModel *m) {
   return false;
 }
 
+static char printable(char c) { return (unsigned char)c < 32 || c == 127 ? '?' : c; }
+
 /* A string of the file, 0-ended, without control characters. */
 static const char *text(OxModel *m, WireBytes s) {
   char *copy = arena_strndup(m->arena, s.n ? (const char *)s.p : "", s.n);
-  for (char *c = copy; *c; c++)
-    if ((unsigned char)*c < 32 || *c == 127) *c = '?';
+  for (char *c = copy; *c; c++) *c = printable(*c);
   return copy;
 }
 
@@ -129,7 +130,15 @@ typedef struct Uses {
 
 static void add_use(OxModel *m, Uses *u, WireBytes s) {
   if (s.n == 0) return;
-  const char *name = text(m, s);
+  char copy[200];
+  const char *name = copy;
+  if (s.n < sizeof copy) { /* looked up many times in a loop: the arena would keep each */
+    memcpy(copy, s.p, s.n);
+    copy[s.n] = 0;
+    for (char *c = copy; *c; c++) *c = printable(*c);
+  } else {
+    name = text(m, s);
+  }
   uint32_t v = 0;
   for (const OxModel *at = m; at && !v; at = at->outer) v = names_get(&at->names, name);
   if (!v) return; /* its own */
@@ -140,8 +149,15 @@ static void add_use(OxModel *m, Uses *u, WireBytes s) {
 static WireBytes bytes_field(OxModel *m, WireBytes body, uint32_t id);
 static bool graph_uses_of(OxModel *m, WireBytes graph, int depth, Uses *u);
 
+static bool count_expanded(OxModel *m) {
+  FAIL_IF(m->depth > 0 && ++m->n_expanded > OX_MAX_EXPANDED, m->d, &(Loc){.file = m->path},
+          "has functions and loops that expand to more than %d nodes", OX_MAX_EXPANDED);
+  return true;
+}
+
 static bool node_uses(OxModel *m, WireBytes node, int depth, Uses *u) {
   WireField f;
+  TRY(count_expanded(m));
   while (wire_next(&m->w, &node, &f)) {
     if (f.kind != WIRE_BYTES) continue;
     if (f.id == 1) add_use(m, u, f.bytes);
@@ -230,8 +246,7 @@ static bool read_node(OxModel *m, WireBytes body) {
   n.n_attrs = attr;
   if (m->w.what) return false;
   TRY(add_uses(m, &n));
-  FAIL_IF(m->depth > 0 && ++m->n_expanded > OX_MAX_EXPANDED, m->d, &(Loc){.file = m->path},
-          "has functions and loops that expand to more than %d nodes", OX_MAX_EXPANDED);
+  TRY(count_expanded(m));
   GROW(m->nodes, m->n_nodes, m->cap_nodes);
   m->nodes[m->n_nodes++] = n;
   return true;
@@ -344,6 +359,11 @@ static bool check_model(OxModel *m, WireBytes graph) {
     diag_hint(m->d, "convert it with onnx.version_converter, or export it again");
     return false;
   }
+  if (m->opset > OX_NEWEST_OPSET)
+    diag_warn(m->d, &loc,
+              "has opset %" PRId64 "; known are those up to %d: an operator that has changed since would be "
+              "read as it was",
+              m->opset, OX_NEWEST_OPSET);
   return true;
 }
 

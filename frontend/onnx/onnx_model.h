@@ -88,6 +88,7 @@ typedef struct OxFile {
   Blob *bytes;
 } OxFile;
 
+enum { OX_NEWEST_OPSET = 28 };
 enum { OX_MAX_DEPTH = 24, OX_MAX_EXPANDED = 200000 };
 
 typedef struct OxModel {

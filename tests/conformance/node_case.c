@@ -11,6 +11,7 @@
 #include "frontend/onnx/writer.h"
 #include "ir/base/file.h"
 #include "ir/eval.h"
+#include "runtime/kernels/element.h"
 
 /* -- messages of the wire format -- */
 
@@ -281,7 +282,12 @@ static bool close_enough(double a, double b) {
   return a == b || (isnan(a) && isnan(b)) || fabs(a - b) <= 1e-3 * fabs(b) + 1e-7;
 }
 
+/* Has the type a real value, and no kernel type of its own? Codes below 32 bits decode into float32. */
+static bool is_real(DType t) { return t == DT_F32 || t == DT_F64 || t == DT_F16 || t == DT_BF16; }
+
 static double real_at(const Tensor *t, int64_t i) {
+  if (t->dtype == DT_F16 || t->dtype == DT_BF16)
+    return (double)mf_small_load(t->data, (int32_t)i, t->dtype == DT_F16 ? MF_F16 : MF_BF16);
   return t->dtype == DT_F64 ? ((const double *)t->data)[i] : (double)((const float *)t->data)[i];
 }
 
@@ -290,7 +296,7 @@ static bool compare_elements(const Tensor *got, const Tensor *want, uint32_t k, 
   size_t size = dtype_size(want->dtype);
   for (int64_t i = 0; i < shape_count(&want->shape); i++) {
     if (memcmp(a + (size_t)i * size, b + (size_t)i * size, size) == 0) continue;
-    if (want->dtype == DT_F32 || want->dtype == DT_F64) {
+    if (is_real(want->dtype)) {
       double x = real_at(got, i), y = real_at(want, i);
       if (close_enough(x, y)) continue;
       snprintf(why, CASE_WHY, "output %u: element %lld is %.9g, want %.9g", k, (long long)i, x, y);

@@ -3,6 +3,9 @@
 
 #include <string.h>
 
+#include "frontend/onnx/onnx.h"
+#include "ir/base/mem.h"
+#include "ir/base/rng.h"
 #include "tests/frontend/onnx_text.h"
 #include "tests/frontend/oracle.h"
 
@@ -226,10 +229,35 @@ START_TEST(refusals)
 }
 END_TEST
 
+/* Any bytes may change: no crash, no endless work; what is imported after all is a valid graph. */
+START_TEST(damage)
+{
+  Blob *whole = onnx_text(good[_i].text);
+  const size_t n = blob_size(whole);
+  Rng r;
+  rng_seed(&r, 3, (uint64_t)_i);
+  for (int round = 0; round < 400; round++) {
+    unsigned char *bytes = mem_alloc(n);
+    memcpy(bytes, blob_raw(whole), n);
+    for (uint32_t k = rng_below(&r, 3) + 1; k > 0; k--)
+      bytes[rng_below(&r, (uint32_t)n)] = (unsigned char)rng_u64(&r);
+    Blob *b = blob_adopt(bytes, n);
+    Diag *d = diag_new();
+    Graph *g = onnx_import_bytes(b, "damaged.onnx", d);
+    ck_assert_msg(g != NULL || diag_count(d) > 0, "%s: refused without a message", good[_i].name);
+    graph_free(g);
+    diag_free(d);
+    blob_unref(b);
+  }
+  blob_unref(whole);
+}
+END_TEST
+
 Suite *suite_onnx_bodies(void) {
   Suite *s = suite_create("onnx_bodies");
   TCase *t = tcase_create("bodies");
   tcase_add_loop_test(t, values, 0, (int)(sizeof good / sizeof good[0]));
+  tcase_add_loop_test(t, damage, 0, (int)(sizeof good / sizeof good[0]));
   tcase_add_loop_test(t, refusals, 0, (int)(sizeof refused / sizeof refused[0]));
   suite_add_tcase(s, t);
   return s;
