@@ -1,9 +1,10 @@
-/* Graphs inside of an ONNX graph, imported in the place of their node: local functions, If, Loop.
+/* Graphs inside of an ONNX graph, imported in the place of their node: local functions, If, Loop, Scan.
  *
  *   function   its nodes, inputs and attributes bound to the call's (ONNX IR, "Functions")
  *   If         the branch that a constant condition takes (If-1..25)
  *   Loop       as many copies of the body as a constant count says, or until its condition folds to false (Loop-1..25);
  *              scan outputs are stacked along a new axis 0
+ *   Scan       a copy of the body for each element along an axis (Scan-9..25)
  *
  * What a graph uses from around it are values already imported, since such names count as inputs of its node.
  * Recursion here is at most OX_MAX_DEPTH deep and makes at most OX_MAX_EXPANDED nodes, whatever the file says.
@@ -185,33 +186,51 @@ static bool next_condition(OxCall *c, const OxLoop *l, ValId v, bool *go) {
   return true;
 }
 
-static bool loop_body(OxCall *c, OxLoop *l, bool *go) {
+/* One copy of the body: its inputs and outputs. */
+typedef struct OxTurn {
+  ValId *in, *out;
+  uint32_t n_in, n_out;
+} OxTurn;
+
+static OxTurn new_turn(OxCall *c, uint32_t n_in, uint32_t n_out) {
+  Arena *a = c->m->arena;
+  return (OxTurn){arena_array(a, n_in, sizeof(ValId)), arena_array(a, n_out, sizeof(ValId)), n_in, n_out};
+}
+
+static bool turn_body(OxCall *c, const OxLoop *l, const OxTurn *t) {
   OxModel *m = c->m;
   TRY(read_body(c, l->body));
-  const uint32_t n = l->n_carried;
-  OX_FAIL_IF(m->n_inputs != n + 2 || m->n_outputs != c->node->n_out + 1, c,
-             "has %u carried values and %u outputs; its body has %u inputs and %u outputs; want %u and %u", n,
-             c->node->n_out, m->n_inputs, m->n_outputs, n + 2, c->node->n_out + 1);
-  bind(m, m->inputs[0], loop_const(c, DT_I64, l->done));
-  bind(m, m->inputs[1], loop_const(c, DT_BOOL, 1));
-  for (uint32_t i = 0; i < n; i++) bind(m, m->inputs[2 + i], l->carried[i]);
-  ValId *out = arena_array(m->arena, m->n_outputs, sizeof *out);
-  TRY(import_body(c, out) && next_condition(c, l, out[0], go));
-  memcpy(l->carried, out + 1, n * sizeof *out);
+  OX_FAIL_IF(m->n_inputs != t->n_in || m->n_outputs != t->n_out, c,
+             "has %u carried values and %u outputs; its body has %u inputs and %u outputs; want %u and %u",
+             l->n_carried, c->node->n_out, m->n_inputs, m->n_outputs, t->n_in, t->n_out);
+  for (uint32_t i = 0; i < t->n_in; i++) bind(m, m->inputs[i], t->in[i]);
+  return import_body(c, t->out);
+}
+
+/* Import a copy of the body; out[from ..] are what is carried on, and scan outputs, which are kept. */
+static bool take_turn(OxCall *c, OxLoop *l, const OxTurn *t, uint32_t from) {
+  OxModel saved;
+  ox_enter(c->m, &saved, true);
+  bool ok = turn_body(c, l, t);
+  ox_leave(c->m, &saved);
+  TRY(ok);
+  const ValId *out = t->out + from;
+  if (l->n_carried) memcpy(l->carried, out, l->n_carried * sizeof *out);
   void *scans = l->scans;
   mem_grow(&scans, &l->cap_scans, (size_t)(l->done + 1) * l->n_scans + 1, sizeof *l->scans);
   l->scans = scans;
-  memcpy(l->scans + (size_t)l->done * l->n_scans, out + 1 + n, l->n_scans * sizeof *out);
+  if (l->n_scans)
+    memcpy(l->scans + (size_t)l->done * l->n_scans, out + l->n_carried, l->n_scans * sizeof *out);
   return true;
 }
 
 static bool iterate(OxCall *c, OxLoop *l, bool go) {
   for (l->done = 0; go && l->done < l->count; l->done++) {
-    OxModel saved;
-    ox_enter(c->m, &saved, true);
-    bool ok = loop_body(c, l, &go);
-    ox_leave(c->m, &saved);
-    TRY(ok);
+    OxTurn t = new_turn(c, l->n_carried + 2, c->node->n_out + 1);
+    t.in[0] = loop_const(c, DT_I64, l->done);
+    t.in[1] = loop_const(c, DT_BOOL, 1);
+    for (uint32_t i = 0; i < l->n_carried; i++) t.in[2 + i] = l->carried[i];
+    TRY(take_turn(c, l, &t, 1) && next_condition(c, l, t.out[0], &go));
   }
   OX_FAIL_IF(go && !l->counted, c, "does not end within %d iterations", LOOP_MAX);
   return true;
@@ -269,7 +288,7 @@ static ValId scan_output(OxCall *c, const OxLoop *l, uint32_t k) {
 
 static bool loop_outputs(OxCall *c, const OxLoop *l) {
   const bool *wanted = wanted_outputs(c);
-  memcpy(c->out, l->carried, l->n_carried * sizeof *c->out);
+  if (l->n_carried) memcpy(c->out, l->carried, l->n_carried * sizeof *c->out);
   for (uint32_t k = 0; k < l->n_scans; k++) {
     if (!wanted[l->n_carried + k]) continue;
     OX_FAIL_IF(l->done == 0, c, "runs no iteration: the shape of output %u is not known", l->n_carried + k);
@@ -292,6 +311,132 @@ bool ox_import_loop(OxCall *c) {
   l.carried = arena_array(c->m->arena, l.n_carried, sizeof *l.carried);
   if (l.n_carried) memcpy(l.carried, c->in + 2, l.n_carried * sizeof *l.carried);
   bool ok = iterate(c, &l, go) && loop_outputs(c, &l);
+  mem_free(l.scans);
+  return ok;
+}
+
+/* -- Scan -- */
+
+typedef struct OxScan {
+  uint32_t n;      /* scan inputs, the last ones of the node */
+  Ints axes, back; /* of each; back: 1 where it is read from its end */
+  Ints out_back;   /* of each scan output */
+} OxScan;
+
+/* Element `at` of a scan input along an axis, that axis gone. */
+typedef struct Element {
+  int32_t axis;
+  int64_t at;
+} Element;
+
+static bool build_element(OxCall *f, void *ctx) {
+  const Element *e = ctx;
+  Shape s = ox_shape(f, f->in[0]), to = {.rank = s.rank - 1};
+  slice_attrs a = {.starts = {.n = s.rank}, .counts = {.n = s.rank}, .steps = {.n = s.rank}};
+  for (int32_t i = 0; i < s.rank; i++) {
+    a.starts.v[i] = i == e->axis ? e->at : 0;
+    a.counts.v[i] = i == e->axis ? 1 : s.d[i] == DIM_BATCH ? -1 : s.d[i];
+    a.steps.v[i] = 1;
+    if (i != e->axis) to.d[i - (i > e->axis)] = s.d[i];
+  }
+  ValId v = ox_node(f, OP_slice, &a, f->in, 1, "element");
+  f->out[0] = ox_reshape(f, v, &to, "element");
+  return f->out[0] != NO_VAL;
+}
+
+static ValId element(OxCall *c, ValId x, Element *e) {
+  OxNode node = {.name = c->node->name, .op = c->node->op, .n_out = 1, .out = c->node->out};
+  ValId out = NO_VAL;
+  OxCall part = *c;
+  part.node = &node;
+  part.n_in = 1;
+  part.in = &x;
+  part.out = &out;
+  bool ok = val_is_const(c->g, x) ? ox_fold(&part, build_element, e) : build_element(&part, e);
+  return ok ? out : NO_VAL;
+}
+
+static bool flags(OxCall *c, const char *name, Ints *out, uint32_t n) {
+  if (!ox_ints(c, name, out)) *out = (Ints){.n = (int32_t)n};
+  OX_FAIL_IF(c->failed || out->n != (int32_t)n, c, "attribute \"%s\" has %d entries; want %u", name,
+             (int)out->n, n);
+  return true;
+}
+
+static bool read_scan(OxCall *c, OxScan *s, OxLoop *l) {
+  int64_t n = ox_int(c, "num_scan_inputs", 0);
+  Ints out_axes;
+  OX_FAIL_IF(c->m->opset < 9, c, "has the form of opset %" PRId64 "; supported are 9 and later", c->m->opset);
+  OX_FAIL_IF(n < 1 || n > c->n_in || n > MAX_RANK, c, "has %" PRId64 " scan inputs of %u inputs", n, c->n_in);
+  s->n = (uint32_t)n;
+  l->n_carried = c->n_in - s->n;
+  OX_FAIL_IF(c->node->n_out < l->n_carried, c, "has %u outputs; want at least the %u that it carries",
+             c->node->n_out, l->n_carried);
+  l->n_scans = c->node->n_out - l->n_carried;
+  TRY(flags(c, "scan_input_axes", &s->axes, s->n) && flags(c, "scan_input_directions", &s->back, s->n) &&
+      flags(c, "scan_output_directions", &s->out_back, l->n_scans) &&
+      flags(c, "scan_output_axes", &out_axes, l->n_scans));
+  for (uint32_t i = 0; i < l->n_scans; i++)
+    OX_FAIL_IF(out_axes.v[i] != 0, c, "stacks an output along axis %" PRId64 "; supported is 0",
+               out_axes.v[i]);
+  return true;
+}
+
+/* The axes, and the number of iterations: their extent, which all have in common. */
+static bool scan_count(OxCall *c, OxScan *s, OxLoop *l) {
+  for (uint32_t i = 0; i < s->n; i++) {
+    ValId x = ox_in(c, l->n_carried + i);
+    TRY(x != NO_VAL);
+    Shape shape = ox_shape(c, x);
+    int32_t axis;
+    TRY(ox_axis(c, s->axes.v[i], shape.rank, &axis));
+    s->axes.v[i] = axis;
+    OX_FAIL_IF(shape.d[axis] == DIM_BATCH || shape.d[axis] > LOOP_MAX, c,
+               "goes over an axis of symbolic or large extent; supported are at most %d", LOOP_MAX);
+    OX_FAIL_IF(i > 0 && shape.d[axis] != l->count, c,
+               "goes over axes of %" PRId64 " and %" PRId64 " elements", l->count, shape.d[axis]);
+    l->count = shape.d[axis];
+  }
+  return true;
+}
+
+static bool scan_turns(OxCall *c, const OxScan *s, OxLoop *l) {
+  for (l->done = 0; l->done < l->count; l->done++) {
+    OxTurn t = new_turn(c, c->n_in, c->node->n_out);
+    for (uint32_t i = 0; i < l->n_carried; i++) t.in[i] = l->carried[i];
+    for (uint32_t i = 0; i < s->n; i++) {
+      Element e = {(int32_t)s->axes.v[i], s->back.v[i] ? l->count - 1 - l->done : l->done};
+      ValId v = element(c, c->in[l->n_carried + i], &e);
+      TRY(v != NO_VAL);
+      t.in[l->n_carried + i] = v;
+    }
+    TRY(take_turn(c, l, &t, 0));
+  }
+  return true;
+}
+
+/* Outputs that are stacked from their end. */
+static void turn_round(const OxScan *s, OxLoop *l) {
+  for (uint32_t k = 0; k < l->n_scans; k++)
+    for (int64_t i = 0; s->out_back.v[k] && i < l->done / 2; i++) {
+      ValId *a = &l->scans[(size_t)i * l->n_scans + k],
+            *b = &l->scans[(size_t)(l->done - 1 - i) * l->n_scans + k], v = *a;
+      *a = *b;
+      *b = v;
+    }
+}
+
+bool ox_import_scan(OxCall *c) {
+  OxLoop l = {.count = 0};
+  OxScan s;
+  TRY(check_depth(c) && read_scan(c, &s, &l) && scan_count(c, &s, &l));
+  l.body = ox_attr(c, "body", OX_ATTR_GRAPH);
+  OX_FAIL_IF(!l.body, c, "has no body");
+  l.carried = arena_array(c->m->arena, l.n_carried, sizeof *l.carried);
+  if (l.n_carried) memcpy(l.carried, c->in, l.n_carried * sizeof *l.carried);
+  bool ok = scan_turns(c, &s, &l);
+  if (ok) turn_round(&s, &l);
+  ok = ok && loop_outputs(c, &l);
   mem_free(l.scans);
   return ok;
 }

@@ -122,6 +122,7 @@ static void run_test(const Conformance *c, int k, const char *dir) {
   TestResult *r = &c->results[k];
   NodeCase test;
   case_read(&test, c->dirs[k], c->sets[k]);
+  if (c->tflite_rounding) test.rounding = ONNX_ROUND_TFLITE;
   snprintf(r->op, sizeof r->op, "%s", test.op);
   snprintf(r->kind, sizeof r->kind, "%s", test.kind);
   Diag *d = diag_new();

@@ -29,7 +29,7 @@ typedef struct TestResult {
 
 typedef struct Conformance {
   /* asked for; zero-initialise the rest */
-  bool emit;
+  bool emit, tflite_rounding;
   int jobs;             /* 0: as many as there are processors */
   const char *only;     /* part of a name, or a pattern with * and ?; NULL: all */
   int every;            /* emit only each n-th test; 0 and 1: all */

@@ -167,7 +167,7 @@ static void read_tensors(NodeCase *c, const char *dir, int set) {
 }
 
 void case_read(NodeCase *c, const char *dir, int set) {
-  *c = (NodeCase){.arena = arena_new(), .op = "", .kind = ""};
+  *c = (NodeCase){.arena = arena_new(), .op = "", .kind = "", .rounding = ONNX_ROUND_ONNX};
   c->name = arena_strdup(c->arena, path_base(dir));
   c->model = blob_map(arena_printf(c->arena, "%s/model.onnx", dir));
   if (!c->model) {
@@ -226,7 +226,7 @@ static Blob *with_constants(const NodeCase *c, uint32_t bound) {
 }
 
 static Graph *import_bound(const NodeCase *c, uint32_t bound, Diag *d) {
-  static const OnnxOptions exact = {.rounding = ONNX_ROUND_ONNX};
+  const OnnxOptions exact = {.rounding = c->rounding};
   if (!bound) return onnx_import_with(c->model, c->name, &exact, d);
   Blob *bytes = with_constants(c, bound);
   Graph *g = onnx_import_with(bytes, c->name, &exact, d);

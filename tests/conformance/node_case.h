@@ -8,7 +8,7 @@
 #ifndef TESTS_CONFORMANCE_NODE_CASE_H
 #define TESTS_CONFORMANCE_NODE_CASE_H
 
-#include "frontend/onnx/wire.h"
+#include "frontend/onnx/onnx.h"
 #include "ir/graph.h"
 #include "ir/tensor.h"
 
@@ -24,6 +24,7 @@ typedef struct NodeCase {
   const char *in_name[CASE_MAX_IO], *out_name[CASE_MAX_IO];
   Blob *in_file[CASE_MAX_IO];
   uint32_t n_in, n_out;
+  OnnxRounding rounding;     /* of int8 operators: case_read sets ONNX's */
   char unreadable[CASE_WHY]; /* "", or why a tensor of it cannot be read */
 } NodeCase;
 

@@ -22,6 +22,7 @@ static const char usage[] =
     "  --json FILE     all results\n"
     "  --tsv FILE      figures by operator (docs/conformance.tsv)\n"
     "  --only PATTERN  tests whose name has this in it, or matches it (*, ?)\n"
+    "  --rounding R    of int8 operators: onnx (unless given), or tflite\n"
     "  -j N            processes; as many as there are processors unless given\n"
     "\n"
     "Exit status: 0 where every test passed, 2 where some did not, 1 where nothing could be run.\n";
@@ -41,6 +42,11 @@ static const char *value_of(int argc, char **argv, int *i, Options *o) {
   return "";
 }
 
+static void read_rounding(const char *name, Options *o) {
+  o->c.tflite_rounding = strcmp(name, "tflite") == 0;
+  o->bad = o->bad || (!o->c.tflite_rounding && strcmp(name, "onnx") != 0);
+}
+
 static void parse(int argc, char **argv, Options *o) {
   for (int i = 1; i < argc && !o->bad; i++) {
     const char *a = argv[i];
@@ -56,6 +62,8 @@ static void parse(int argc, char **argv, Options *o) {
       o->tsv = value_of(argc, argv, &i, o);
     else if (strcmp(a, "--only") == 0)
       o->c.only = value_of(argc, argv, &i, o);
+    else if (strcmp(a, "--rounding") == 0)
+      read_rounding(value_of(argc, argv, &i, o), o);
     else if (strcmp(a, "-j") == 0)
       o->c.jobs = (int)strtol(value_of(argc, argv, &i, o), NULL, 10);
     else if (*a != '-')

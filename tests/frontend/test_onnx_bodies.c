@@ -122,6 +122,25 @@ static const Good good[] = {
      6,
      {1, 2, 3, 2, 4, 6},
      -1},
+    {"Scan: sums so far",
+     "begin body\ninput s f32 -\ninput e f32 -\nnode Add a s,e -> t\noutput t\noutput t\nend\n" X
+     "init z f32 - = 10\noutput y\nnode Scan c z,x -> last,y body=&body num_scan_inputs=1\n",
+     3,
+     {11, 13, 16},
+     -1},
+    {"Scan from the end, with a constant beside",
+     "begin body\ninput e f32 -\ninput f f32 -\nnode Mul a e,f -> t\noutput t\nend\n" X
+     "init z f32 3 = 10,20,30\noutput y\n"
+     "node Scan c x,z -> y body=&body num_scan_inputs=2 scan_input_directions=[1,0]\n",
+     3,
+     {30, 40, 30},
+     -1},
+    {"Scan stacked from the end",
+     "begin body\ninput e f32 -\nnode Neg a e -> t\noutput t\nend\n" X
+     "output y\nnode Scan c x -> y body=&body num_scan_inputs=1 scan_output_directions=[1]\n",
+     3,
+     {-3, -2, -1},
+     -1},
     {"scan outputs that are constant",
      "begin body\ninput i i64 -\ninput c bool -\nnode Identity k c -> c2\nnode Cast f i -> r to=1\noutput "
      "c2\noutput r\nend\n" X
