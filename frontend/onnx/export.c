@@ -1,6 +1,6 @@
-/* ONNX export: a float graph as a file of opset 13, IR version 8.
+/* ONNX export: a graph as a file of opset 13, IR version 8; int8 operators between DequantizeLinear and QuantizeLinear.
  *
- *   names of all values (interface first) -> each node by export_ops.c -> inputs, outputs, initializers -> file_write
+ *   qdq_expand -> names of all values (interface first) -> each node by export_ops.c -> inputs, outputs, initializers -> file_write
  *
  * Values exist in plain or image form (export.h). Source: onnx.proto of ONNX 1.17, operator schemas of opset 13.
  */
@@ -10,6 +10,7 @@
 
 #include "frontend/onnx/onnx.h"
 #include "frontend/onnx/onnx_model.h"
+#include "frontend/onnx/qdq.h"
 #include "ir/base/file.h"
 #include "ir/base/mem.h"
 
@@ -104,6 +105,8 @@ int xp_onnx_type(DType t) {
   case DT_I32: return OX_INT32;
   case DT_I64: return OX_INT64;
   case DT_BOOL: return OX_BOOL;
+  case DT_I8: return OX_INT8;
+  case DT_U8: return OX_UINT8;
   default: return 0;
   }
 }
@@ -120,6 +123,27 @@ const char *xp_const(Export *x, const char *name, DType t, const Shape *s, const
 
 const char *xp_const_ints(Export *x, const char *name, const Ints *v) {
   return xp_const(x, name, DT_I64, &(Shape){1, {v->n}}, v->v);
+}
+
+void xp_quant_inputs(Export *x, XpNode *n, DType t, const Quant *q, const char *base) {
+  Shape s = {.rank = q->n > 1, .d = {q->n}};
+  int32_t *wide = arena_array(x->arena, (size_t)q->n, sizeof *wide);
+  int8_t *narrow = arena_array(x->arena, (size_t)q->n, sizeof *narrow);
+  for (int32_t i = 0; i < q->n; i++) {
+    wide[i] = q->zero[i];
+    narrow[i] = (int8_t)(uint8_t)q->zero[i];
+  }
+  xp_in(n, xp_const(x, xp_fresh(x, base, "scale"), DT_F32, &s, q->scale));
+  xp_in(n, xp_const(x, xp_fresh(x, base, "zero"), t, &s,
+                    t == DT_I32 ? (const void *)wide : (const void *)narrow));
+  if (q->n > 1) xp_int(n, "axis", q->axis);
+}
+
+void xp_dequantize_node(Export *x, const char *codes, DType t, const Quant *q, const char *out) {
+  XpNode n = {0};
+  xp_in(&n, codes);
+  xp_quant_inputs(x, &n, t, q, out);
+  xp_end(x, &n, "DequantizeLinear", out);
 }
 
 const char *xp_const_float(Export *x, const char *name, float v) {
@@ -193,8 +217,23 @@ static void *permute(const Graph *g, ValId v, const char *perm, Shape *to) {
   return bytes;
 }
 
+/* Codes in another order of axes, and the real numbers behind them: no Transpose stands between them and their reader. */
+static const char *dequantized(Export *x, ValId codes, const char *perm, const char *name) {
+  Quant q = graph_val(x->g, codes)->quant;
+  int32_t axis = 0;
+  for (int32_t i = 0; perm[i]; i++)
+    if (perm[i] - '0' == q.axis) axis = i;
+  q.axis = axis;
+  const char *c = xp_transposed(x, codes, perm, "codes");
+  xp_dequantize_node(x, c, graph_val(x->g, codes)->dtype, &q, name);
+  return name;
+}
+
 const char *xp_transposed(Export *x, ValId v, const char *perm, const char *suffix) {
   const char *name = xp_fresh(x, x->name[v], suffix);
+  const Node *def = graph_def(x->g, v);
+  if (def && def->op == OP_dequantize && val_is_const(x->g, def->in[0]))
+    return dequantized(x, def->in[0], perm, name);
   if (!val_is_const(x->g, v)) {
     xp_transpose_node(x, xp_plain(x, v), perm, name);
     return name;
@@ -227,11 +266,8 @@ static bool alias_transpose(Export *x, const Node *n) {
 static bool check_value(Export *x, ValId v) {
   const Value *val = graph_val(x->g, v);
   Loc loc = {.file = x->g->name, .name = val->name};
-  if (xp_onnx_type(val->dtype) != 0 && val->quant.n == 0) return true;
-  diag_error(x->d, &loc, "has %s elements%s; only float graphs are exported", dtype_name(val->dtype),
-             val->quant.n ? ", quantized" : "");
-  diag_hint(x->d, "export the model before quantize");
-  return false;
+  return xp_onnx_type(val->dtype) != 0 ||
+         diag_error(x->d, &loc, "has %s elements, which are not exported", dtype_name(val->dtype));
 }
 
 static bool export_nodes(Export *x) {
@@ -284,7 +320,7 @@ static void export_outputs(Export *x, StrBuf *infos) {
 }
 
 static void write_model(Export *x, const StrBuf *infos, StrBuf *out) {
-  StrBuf graph = {0}, opset = {0};
+  StrBuf graph = {0}, opset = {0}, property = {0};
   sb_write(&graph, x->nodes.s, x->nodes.len);
   pb_str(&graph, 2, x->g->name && *x->g->name ? x->g->name : "model");
   if (x->initializers.len) sb_write(&graph, x->initializers.s, x->initializers.len);
@@ -295,6 +331,10 @@ static void write_model(Export *x, const StrBuf *infos, StrBuf *out) {
   pb_str(&opset, 1, "");
   pb_int(&opset, 2, XP_OPSET);
   pb_message(out, 8, &opset);
+  if (x->rounding < 0) return;
+  pb_str(&property, 1, OX_ROUNDING_KEY);
+  pb_str(&property, 2, ox_rounding_name(x->rounding));
+  pb_message(out, 14, &property);
 }
 
 static bool export_graph(Export *x, StrBuf *out) {
@@ -311,8 +351,8 @@ static bool export_graph(Export *x, StrBuf *out) {
   return ok;
 }
 
-bool onnx_export(const Graph *g, const char *path, Diag *d) {
-  Export x = {.g = g, .d = d, .arena = arena_new()};
+static bool export_to(const Graph *g, int rounding, const char *path, Diag *d) {
+  Export x = {.g = g, .d = d, .rounding = rounding, .arena = arena_new()};
   x.name = arena_array(x.arena, g->n_vals, sizeof *x.name);
   x.image_name = arena_array(x.arena, g->n_vals, sizeof *x.image_name);
   x.plain = arena_array(x.arena, g->n_vals, sizeof *x.plain);
@@ -324,5 +364,12 @@ bool onnx_export(const Graph *g, const char *path, Diag *d) {
   sb_free(&x.initializers);
   names_free(&x.names);
   arena_free(x.arena);
+  return ok;
+}
+
+bool onnx_export(const Graph *g, const char *path, Diag *d) {
+  Graph *q = qdq_expand(g, d);
+  bool ok = q && export_to(q, qdq_rounding(g), path, d);
+  graph_free(q);
   return ok;
 }

@@ -17,6 +17,7 @@
 typedef struct Export {
   const Graph *g;
   Diag *d;
+  int rounding; /* of its int8 operators (ROUND_...); -1: none */
   Arena *arena;
   Names names;
   StrBuf nodes, initializers; /* fields of the GraphProto */
@@ -45,6 +46,10 @@ int xp_onnx_type(DType t);
 const char *xp_const(Export *x, const char *name, DType t, const Shape *s, const void *data);
 const char *xp_const_ints(Export *x, const char *name, const Ints *v);
 const char *xp_const_float(Export *x, const char *name, float v);
+
+/* Scale and zero point (of type t) as further inputs of a QuantizeLinear or DequantizeLinear, and its axis. */
+void xp_quant_inputs(Export *x, XpNode *n, DType t, const Quant *q, const char *base);
+void xp_dequantize_node(Export *x, const char *codes, DType t, const Quant *q, const char *out);
 
 /* The name of value v in plain form, or as an image (rank 4), made now if need be. */
 const char *xp_plain(Export *x, ValId v);

@@ -374,15 +374,32 @@ static bool xp_cast(Export *x, const Node *n) {
   return true;
 }
 
-/* -- not float -- */
+/* -- codes: what qdq_expand leaves of them -- */
+
+static bool xp_quantize(Export *x, const Node *n) {
+  const Value *y = graph_val(x->g, n->out[0]);
+  XpNode m = {0};
+  const char *out;
+  FAIL_IF(y->quant.n != 1, x->d, &n->loc, "Quantize per axis cannot be exported");
+  unary_in(x, n, &m, &out);
+  xp_quant_inputs(x, &m, y->dtype, &y->quant, out);
+  xp_end(x, &m, "QuantizeLinear", out);
+  return true;
+}
+
+static bool xp_dequantize(Export *x, const Node *n) {
+  const Value *c = graph_val(x->g, n->in[0]);
+  bool image = x->image[n->in[0]] && c->quant.n == 1;
+  const char *codes = image ? xp_image(x, n->in[0]) : xp_plain(x, n->in[0]);
+  xp_dequantize_node(x, codes, c->dtype, &c->quant, xp_out(x, n->out[0], image));
+  return true;
+}
 
 static bool refuse(Export *x, const Node *n) {
-  diag_error(x->d, &n->loc, "%s cannot be exported; only float graphs are", op_info(n->op)->name);
+  diag_error(x->d, &n->loc, "%s cannot be exported", op_info(n->op)->name);
   diag_hint(x->d, "export the model before quantize");
   return false;
 }
 
-static bool xp_quantize(Export *x, const Node *n) { return refuse(x, n); }
-static bool xp_dequantize(Export *x, const Node *n) { return refuse(x, n); }
 static bool xp_fake_quant(Export *x, const Node *n) { return refuse(x, n); }
 static bool xp_lookup(Export *x, const Node *n) { return refuse(x, n); }

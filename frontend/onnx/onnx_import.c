@@ -397,6 +397,7 @@ static Graph *compact(const Graph *g, Diag *d) {
 
 static bool import_graph(OxModel *m) {
   TRY(ox_read(m));
+  if (m->rounding < 0) m->rounding = ROUND_ONCE;
   bool ok = import_inputs(m);
   ok = !m->w.what && ox_import_nodes(m) && ok;
   return ok && import_outputs(m);
@@ -417,7 +418,7 @@ Graph *onnx_import_with(Blob *bytes, const char *path, const OnnxOptions *o, Dia
   OxModel m = {.bytes = bytes, .path = path, .arena = arena_new(), .g = graph_new(path_base(path)), .d = d};
   m.rounding = o->rounding == ONNX_ROUND_ONNX     ? ROUND_ONNX
                : o->rounding == ONNX_ROUND_TFLITE ? ROUND_TFLITE
-                                                  : ROUND_ONCE;
+                                                  : -1;
   Graph *g = import_graph(&m) ? finish(&m) : NULL;
   if (g && !graph_verify(g, d)) {
     graph_free(g);

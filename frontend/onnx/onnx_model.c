@@ -349,6 +349,23 @@ static void read_opset(OxModel *m, WireBytes body) {
   if (domain.n == 0 || wire_str_is(domain, "ai.onnx")) m->opset = version;
 }
 
+static const char *const rounding_names[] = {"tflite", "onnx", "", "once"}; /* ROUND_... */
+
+const char *ox_rounding_name(int rounding) { return rounding_names[rounding]; }
+
+/* Our own files say how they round, unless the caller does. */
+static void read_property(OxModel *m, WireBytes body) {
+  WireField f;
+  WireBytes key = {NULL, 0}, value = {NULL, 0};
+  while (wire_next(&m->w, &body, &f)) {
+    if (f.id == 1 && wire_is(&m->w, &f, WIRE_BYTES)) key = f.bytes;
+    if (f.id == 2 && wire_is(&m->w, &f, WIRE_BYTES)) value = f.bytes;
+  }
+  if (m->rounding >= 0 || !wire_str_is(key, OX_ROUNDING_KEY)) return;
+  for (int i = 0; i < (int)(sizeof rounding_names / sizeof rounding_names[0]); i++)
+    if (i != ROUND_SUMS && wire_str_is(value, rounding_names[i])) m->rounding = i;
+}
+
 static bool check_model(OxModel *m, WireBytes graph) {
   Loc loc = {.file = m->path};
   FAIL_IF(!graph.p, m->d, &loc, "is no ONNX model: it has no graph");
@@ -456,6 +473,7 @@ static bool read_model(OxModel *m) {
     if (f.id == 1 && wire_is(&m->w, &f, WIRE_VARINT)) m->ir_version = (int64_t)f.v;
     if (f.id == 7 && wire_is(&m->w, &f, WIRE_BYTES)) graph = f.bytes;
     if (f.id == 8 && wire_is(&m->w, &f, WIRE_BYTES)) read_opset(m, f.bytes);
+    if (f.id == 14 && wire_is(&m->w, &f, WIRE_BYTES)) read_property(m, f.bytes);
     if (f.id == 25 && wire_is(&m->w, &f, WIRE_BYTES)) read_signature(m, f.bytes);
   }
   if (m->w.what) return ox_corrupt(m);

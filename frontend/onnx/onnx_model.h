@@ -99,7 +99,7 @@ typedef struct OxModel {
   Graph *g;
   Diag *d;
   int64_t ir_version, opset;
-  int32_t rounding; /* ROUND_TFLITE, ROUND_ONNX or ROUND_ONCE: of what becomes int8 */
+  int32_t rounding; /* of what becomes int8: ROUND_TFLITE, ROUND_ONNX or ROUND_ONCE; -1: as the file says */
   const char *name;
   OxNode *nodes;
   uint32_t n_nodes;
@@ -149,6 +149,10 @@ bool ox_import_nodes(OxModel *m);
 ValId ox_use(OxModel *m, uint32_t id, const Loc *loc);
 /* Report what the wire reader found; returns false. */
 bool ox_corrupt(OxModel *m);
+
+/* In our own files: a property of the model that says how its int8 operators round. */
+#define OX_ROUNDING_KEY "mistify.rounding"
+const char *ox_rounding_name(int rounding);
 
 /* -- onnx_tensor.c -- */
 DType ox_dtype(int64_t type); /* DT_NONE: not supported */

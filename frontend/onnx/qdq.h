@@ -9,6 +9,12 @@
 bool qdq_has_codes(const Graph *g); /* is there anything to do? */
 Graph *qdq_rewrite(const Graph *g, int32_t rounding, Diag *d);
 
+/* The inverse, for export: int8 operators as float32 ones between Dequantize and Quantize (qdq_expand.c). NULL: reported. */
+Graph *qdq_expand(const Graph *g, Diag *d);
+/* What all int8 operators of a graph that have a choice of rounding keep: ROUND_TFLITE, ROUND_ONNX or ROUND_ONCE. -1: there is
+ * none. */
+int qdq_rounding(const Graph *g);
+
 /* -- inside -- */
 
 typedef struct Affine8 {

@@ -64,6 +64,23 @@ static ValId move(Qdq *q, const Node *n) {
   return put(q, n, n->op, n->attrs, in, n->n_in);
 }
 
+/* A table of 256 codes gathered at codes + 128, as the exporter writes Lookup. */
+static ValId lookup(Qdq *q, const Node *n) {
+  ValId table = plain_code(q, n->in[0], &n->loc);
+  const Node *add = graph_def(q->g, n->in[1]);
+  if (table == NO_VAL || !val_is_const(q->to, table) || !add || add->op != OP_add) return NO_VAL;
+  const Shape *s = &graph_val(q->to, table)->shape;
+  const Value *shift = graph_val(q->g, add->in[1]);
+  const Node *cast = graph_def(q->g, add->in[0]);
+  if (s->rank != 1 || s->d[0] != 256 || !shift->blob || shift->dtype != DT_I32 ||
+      shape_count(&shift->shape) != 1)
+    return NO_VAL;
+  if (!cast || cast->op != OP_cast || *(const int32_t *)val_data(q->g, add->in[1]) != 128) return NO_VAL;
+  if (graph_val(q->g, cast->in[0])->dtype != DT_I8) return NO_VAL;
+  ValId in[2] = {plain_code(q, cast->in[0], &n->loc), table};
+  return in[0] == NO_VAL ? NO_VAL : put_as(q, n, OP_lookup, NULL, in, 2, qdq_affine(q, table));
+}
+
 static ValId concat(Qdq *q, const Node *n) {
   ValId *in = arena_array(q->to->arena, n->n_in, sizeof *in);
   bool same = true, all = true;
@@ -222,7 +239,8 @@ static ValId average_pool(Qdq *q, const Node *n) {
   if (x == NO_VAL || !q->known[n->out[0]]) return NO_VAL;
   Affine8 from = qdq_affine(q, x), to = q->want[n->out[0]];
   bool padded = a->pads.v[0] || a->pads.v[1] || a->pads.v[2] || a->pads.v[3];
-  if (!padded && a->kernel.v[0] == s->d[1] && a->kernel.v[1] == s->d[2]) {
+  bool same = affine8_equal(from, to) && !(padded && a->count_include_pad);
+  if (!same && !padded && a->kernel.v[0] == s->d[1] && a->kernel.v[1] == s->d[2]) {
     reduce_mean_attrs mean = {.axes = {2, {1, 2}}, .keepdims = 1, .rounding = q->rounding};
     return put_as(q, n, OP_reduce_mean, &mean, &x, 1, to);
   }
@@ -243,6 +261,19 @@ static ValId softmax(Qdq *q, const Node *n) {
   return qdq_requantize(q, y, q->want[n->out[0]], name_of(q, n), &n->loc);
 }
 
+/* Codes are compared, so that both operands have the output's scale. */
+static ValId choice(Qdq *q, const Node *n) {
+  if (!q->known[n->out[0]]) return NO_VAL;
+  ValId in[2];
+  for (int i = 0; i < 2; i++) {
+    in[i] = operand(q, n->in[i], &n->loc);
+    if (in[i] == NO_VAL) return NO_VAL;
+    in[i] = qdq_requantize(q, in[i], q->want[n->out[0]], name_of(q, n), &n->loc);
+    if (in[i] == NO_VAL) return NO_VAL;
+  }
+  return put(q, n, n->op, n->attrs, in, 2);
+}
+
 static ValId table(Qdq *q, const Node *n) {
   ValId x = plain_code(q, n->in[0], &n->loc);
   if (x == NO_VAL || !q->known[n->out[0]]) return NO_VAL;
@@ -261,12 +292,16 @@ ValId qdq_operator(Qdq *q, const Node *n) {
   case OP_matmul: return matmul(q, n);
   default: break;
   }
+  ValId y = n->op == OP_gather ? lookup(q, n) : NO_VAL;
+  if (y != NO_VAL) return y;
   if (op_info(n->op)->traits & (T_VIEW | T_MOVE)) return move(q, n);
   if (q->rounding == ROUND_ONNX) return NO_VAL;
   switch (n->op) {
   case OP_add:
   case OP_sub:
   case OP_mul: return binary(q, n);
+  case OP_max:
+  case OP_min: return choice(q, n);
   case OP_reduce_mean: return mean(q, n);
   case OP_average_pool: return average_pool(q, n);
   case OP_softmax: return softmax(q, n);

@@ -200,26 +200,6 @@ START_TEST(odd_interfaces_come_back)
 }
 END_TEST
 
-START_TEST(quantized_graphs_are_refused)
-{
-  Graph *g = graph_new("q.ir");
-  Diag *d = diag_new();
-  float scale = 0.5f;
-  int32_t zero = 0;
-  ValId x = graph_input(g, "x", DT_F32, &(Shape){2, {1, 3}});
-  ValId q = graph_node1(g, OP_quantize, NULL, x, "q", NULL, d);
-  graph_set_quant(g, q, 1, 0, &scale, &zero);
-  graph_output(g, q);
-  char path[1200];
-  snprintf(path, sizeof path, "%s/quantized.onnx", test_tmp_dir());
-  ck_assert(!onnx_export(g, path, d));
-  ck_assert_msg(strstr(diag_text(d), "only float graphs are exported"), "%s", diag_text(d));
-  ck_assert(!file_exists(path));
-  diag_free(d);
-  graph_free(g);
-}
-END_TEST
-
 START_TEST(unwritable_places_are_reported)
 {
   Graph *g = import("tests/data/onnx", "relu");
@@ -258,7 +238,6 @@ Suite *suite_export(void) {
   tcase_add_test(t, chains_are_written_without_transposes);
   tcase_add_test(t, fused_activations_are_written_out);
   tcase_add_test(t, odd_interfaces_come_back);
-  tcase_add_test(t, quantized_graphs_are_refused);
   tcase_add_test(t, unwritable_places_are_reported);
   tcase_add_test(t, real_models_come_back);
   suite_add_tcase(s, t);

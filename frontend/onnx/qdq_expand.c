@@ -1,0 +1,204 @@
+/* The inverse of qdq.c, for export: int8 operators as float32 ones between Dequantize and Quantize.
+ *
+ *   Conv (int8) with codes x, w, bias    becomes   Dequantize of each -> Conv -> (Relu or Clip) -> Quantize
+ *
+ * A fused activation stays with its operator, which the exporter takes apart. A Quantize between codes is a Dequantize and
+ * a Quantize. A FullyConnected of more than two axes is one of two between Reshapes, since ONNX's Gemm has no others.
+ * Read back with the same rounding the graph computes the same bytes.
+ */
+#include "frontend/onnx/qdq.h"
+
+#include "ir/base/mem.h"
+
+typedef struct Expand {
+  const Graph *g;
+  Graph *to;
+  ValId *as_is, *real; /* of each old value: itself, and as float32 */
+  Diag *d;
+} Expand;
+
+static bool refuse(const Expand *x, const Node *n, const char *why, const char *hint) {
+  diag_error(x->d, &n->loc, "%s cannot be exported: %s", op_info(n->op)->name, why);
+  diag_hint(x->d, "%s", hint);
+  return false;
+}
+
+static bool is_codes(const Value *v) {
+  return v->quant.n > 0 && (v->dtype == DT_I8 || v->dtype == DT_U8 || v->dtype == DT_I32);
+}
+
+static ValId copy(Expand *x, ValId v) {
+  if (v == NO_VAL || x->as_is[v] != NO_VAL) return v == NO_VAL ? NO_VAL : x->as_is[v];
+  const Value *c = graph_val(x->g, v);
+  ASSERT(c->blob != NULL);
+  x->as_is[v] = graph_const(x->to, c->name, c->dtype, &c->shape, blob_ref(c->blob));
+  graph_set_quant(x->to, x->as_is[v], c->quant.n, c->quant.axis, c->quant.scale, c->quant.zero);
+  return x->as_is[v];
+}
+
+static ValId real(Expand *x, ValId v, const Loc *loc) {
+  if (v == NO_VAL || !is_codes(graph_val(x->g, v))) return copy(x, v);
+  const char *name = graph_val(x->g, v)->name;
+  if (name) name = arena_printf(x->to->arena, "%s:real", name);
+  if (x->real[v] == NO_VAL) x->real[v] = graph_node1(x->to, OP_dequantize, NULL, copy(x, v), name, loc, x->d);
+  return x->real[v];
+}
+
+static bool has_weights(OpKind op) {
+  return op == OP_conv || op == OP_depthwise_conv || op == OP_fully_connected;
+}
+
+/* An int32 bias as real numbers: its units are the input's scale times the weights', whatever it says itself. */
+static ValId real_bias(Expand *x, const Node *n) {
+  const Value *b = graph_val(x->g, n->in[2]), *w = graph_val(x->g, n->in[1]);
+  const Quant *q = &w->quant;
+  float *scale = mem_array((size_t)q->n, sizeof *scale);
+  int32_t *zero = mem_array((size_t)q->n, sizeof *zero);
+  for (int32_t i = 0; i < q->n; i++) scale[i] = graph_val(x->g, n->in[0])->quant.scale[0] * q->scale[i];
+  ValId c = graph_const(x->to, b->name, DT_I32, &b->shape, blob_ref(b->blob));
+  graph_set_quant(x->to, c, q->n, 0, scale, zero);
+  mem_free(scale);
+  mem_free(zero);
+  return graph_node1(x->to, OP_dequantize, NULL, c, NULL, &n->loc, x->d);
+}
+
+/* y, a float32 value, as what old value v is: codes in v's quantization. */
+static bool finish(Expand *x, const Node *n, ValId y) {
+  const Value *old = graph_val(x->g, n->out[0]);
+  if (y == NO_VAL) return false;
+  if (is_codes(old)) {
+    quantize_attrs a = {.to = (int32_t)old->dtype};
+    if (!graph_val(x->to, y)->name && old->name)
+      graph_val(x->to, y)->name = arena_printf(x->to->arena, "%s:float", old->name);
+    if (n->op == OP_quantize) a.rounding = CATTRS(n, quantize)->rounding;
+    y = graph_node1(x->to, OP_quantize, &a, y, old->name, &n->loc, x->d);
+    if (y == NO_VAL) return false;
+    graph_set_quant(x->to, y, old->quant.n, old->quant.axis, old->quant.scale, old->quant.zero);
+  } else {
+    graph_val(x->to, y)->name = old->name ? arena_strdup(x->to->arena, old->name) : NULL;
+  }
+  x->as_is[n->out[0]] = y;
+  return true;
+}
+
+static ValId reshape_to(Expand *x, ValId v, const Shape *s, const Loc *loc) {
+  reshape_attrs a = {.shape = {.n = s->rank}};
+  for (int32_t i = 0; i < s->rank; i++) a.shape.v[i] = s->d[i];
+  return v == NO_VAL ? NO_VAL : graph_node1(x->to, OP_reshape, &a, v, NULL, loc, x->d);
+}
+
+static ValId fully_connected(Expand *x, const Node *n, ValId *in, const void *attrs) {
+  const Shape *s = &graph_val(x->g, n->in[0])->shape, *y = &graph_val(x->g, n->out[0])->shape;
+  if (s->rank == 2) return graph_node(x->to, n->op, attrs, in, n->n_in, NULL, &n->loc, x->d);
+  bool batch = s->rank > 0 && s->d[0] == DIM_BATCH;
+  Shape flat = {2, {batch ? DIM_BATCH : shape_count_range(s, 0, s->rank - 1), s->d[s->rank - 1]}};
+  if (batch && shape_count_range(s, 1, s->rank - 1) != 1) {
+    refuse(x, n, "it has a symbolic batch and more than two axes", "bind the batch first");
+    return NO_VAL;
+  }
+  in[0] = reshape_to(x, in[0], &flat, &n->loc);
+  if (in[0] == NO_VAL) return NO_VAL;
+  return reshape_to(x, graph_node(x->to, n->op, attrs, in, n->n_in, NULL, &n->loc, x->d), y, &n->loc);
+}
+
+/* The table's real numbers, gathered at the codes + 128. */
+static ValId lookup(Expand *x, const Node *n) {
+  const Value *t = graph_val(x->g, n->in[1]);
+  const Quant *q = &graph_val(x->g, n->out[0])->quant;
+  const int32_t first = 128;
+  if (t->shape.rank != 1 || !t->blob) {
+    refuse(x, n, "it has a table for each channel", "export the model before quantize");
+    return NO_VAL;
+  }
+  ValId table = graph_const(x->to, t->name, DT_I8, &t->shape, blob_ref(t->blob));
+  graph_set_quant(x->to, table, q->n, q->axis, q->scale, q->zero);
+  ValId index =
+      graph_node1(x->to, OP_cast, &(cast_attrs){.to = DT_I32}, copy(x, n->in[0]), NULL, &n->loc, x->d);
+  if (index == NO_VAL) return NO_VAL;
+  ValId shift = graph_const_data(x->to, NULL, DT_I32, &(Shape){.rank = 0}, &first);
+  index = graph_node2(x->to, OP_add, NULL, index, shift, NULL, &n->loc, x->d);
+  if (index == NO_VAL) return NO_VAL;
+  table = graph_node1(x->to, OP_dequantize, NULL, table, NULL, &n->loc, x->d);
+  return graph_node2(x->to, OP_gather, NULL, table, index, NULL, &n->loc, x->d);
+}
+
+/* The operator's attributes without its rounding of codes. false: it has no float form. */
+static bool float_attrs(Expand *x, const Node *n, void *attrs) {
+  int32_t *rounding = NULL;
+  switch (n->op) {
+  case OP_conv: rounding = &((conv_attrs *)attrs)->rounding; break;
+  case OP_depthwise_conv: rounding = &((depthwise_conv_attrs *)attrs)->rounding; break;
+  case OP_fully_connected: rounding = &((fully_connected_attrs *)attrs)->rounding; break;
+  case OP_matmul: rounding = &((matmul_attrs *)attrs)->rounding; break;
+  case OP_reduce_mean: rounding = &((reduce_mean_attrs *)attrs)->rounding; break;
+  case OP_softmax:
+    if (((softmax_attrs *)attrs)->beta != 1)
+      return refuse(x, n, "int8 with a factor before exp", "export the model before quantize");
+    break;
+  default: break;
+  }
+  if (rounding && *rounding == ROUND_SUMS)
+    return refuse(x, n, "it gives int32 sums", "export the model that it was made from");
+  if (rounding) *rounding = ROUND_TFLITE;
+  return true;
+}
+
+static bool expand_node(Expand *x, const Node *n) {
+  bool codes = is_codes(graph_val(x->g, n->out[0]));
+  for (uint32_t i = 0; i < n->n_in; i++)
+    codes = codes || (n->in[i] != NO_VAL && is_codes(graph_val(x->g, n->in[i])));
+  codes = codes && n->op != OP_dequantize && n->op != OP_cast;
+  if (n->op == OP_lookup) return finish(x, n, lookup(x, n));
+  void *attrs = arena_dup(x->to->arena, n->attrs, op_info(n->op)->attrs_size);
+  ValId *in = arena_array(x->to->arena, n->n_in, sizeof *in);
+  if (codes) TRY(float_attrs(x, n, attrs));
+  for (uint32_t i = 0; i < n->n_in; i++) {
+    bool bias = codes && i == 2 && has_weights(n->op) && val_is_const(x->g, n->in[2]);
+    in[i] = bias ? real_bias(x, n) : codes ? real(x, n->in[i], &n->loc) : copy(x, n->in[i]);
+  }
+  if (codes && n->op == OP_quantize) return finish(x, n, in[0]);
+  if (codes && n->op == OP_fully_connected) return finish(x, n, fully_connected(x, n, in, attrs));
+  ValId y = graph_node(x->to, n->op, attrs, in, n->n_in, NULL, &n->loc, x->d);
+  if (codes) return finish(x, n, y);
+  if (y == NO_VAL) return false;
+  const Node *made = graph_def(x->to, y);
+  for (uint32_t i = 0; i < n->n_out; i++) {
+    const Value *old = graph_val(x->g, n->out[i]);
+    graph_val(x->to, made->out[i])->name = old->name ? arena_strdup(x->to->arena, old->name) : NULL;
+    x->as_is[n->out[i]] = made->out[i];
+    graph_set_quant(x->to, made->out[i], old->quant.n, old->quant.axis, old->quant.scale, old->quant.zero);
+  }
+  return true;
+}
+
+int qdq_rounding(const Graph *g) {
+  for (NodeId k = 0; k < g->n_nodes; k++) {
+    const Node *n = &g->nodes[k];
+    if (graph_val(g, n->out[0])->dtype != DT_I8) continue;
+    if (n->op == OP_conv) return CATTRS(n, conv)->rounding;
+    if (n->op == OP_depthwise_conv) return CATTRS(n, depthwise_conv)->rounding;
+    if (n->op == OP_fully_connected) return CATTRS(n, fully_connected)->rounding;
+    if (n->op == OP_reduce_mean) return CATTRS(n, reduce_mean)->rounding;
+  }
+  return -1;
+}
+
+Graph *qdq_expand(const Graph *g, Diag *d) {
+  Expand x = {.g = g, .to = graph_new(g->name), .d = d};
+  x.as_is = mem_array(g->n_vals, sizeof *x.as_is);
+  x.real = mem_array(g->n_vals, sizeof *x.real);
+  bool ok = true;
+  for (uint32_t i = 0; i < g->n_inputs; i++) {
+    const Value *v = graph_val(g, g->inputs[i]);
+    ValId in = graph_input(x.to, v->name, v->dtype, &v->shape);
+    graph_set_quant(x.to, in, v->quant.n, v->quant.axis, v->quant.scale, v->quant.zero);
+    x.as_is[g->inputs[i]] = in;
+  }
+  for (NodeId k = 0; ok && k < g->n_nodes; k++) ok = expand_node(&x, &g->nodes[k]);
+  for (uint32_t i = 0; ok && i < g->n_outputs; i++) graph_output(x.to, copy(&x, g->outputs[i]));
+  mem_free(x.as_is);
+  mem_free(x.real);
+  if (ok) return x.to;
+  graph_free(x.to);
+  return NULL;
+}

@@ -1,0 +1,167 @@
+/* ONNX export of int8 graphs in Quantize/Dequantize form: what is written reads back as int8 operators again, with the same
+ * bytes: single operators, the quantizer's graphs, TFLite's models, and an ONNX model with ONNX's rounding.
+ */
+#include "tests/support.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "frontend/onnx/onnx.h"
+#include "frontend/tflite/tflite.h"
+#include "ir/base/rng.h"
+#include "ir/base/strbuf.h"
+#include "passes/quantize.h"
+#include "tests/frontend/oracle.h"
+#include "tests/ir/samples.h"
+#include "tests/passes/nets.h"
+
+static void random_bytes(const Graph *g, uint64_t seed, Tensor *in) {
+  Rng r;
+  rng_seed(&r, seed, 0);
+  for (uint32_t i = 0; i < g->n_inputs; i++) {
+    const Value *v = graph_val(g, g->inputs[i]);
+    Shape s = v->shape;
+    if (s.rank > 0 && s.d[0] == DIM_BATCH) s.d[0] = 2;
+    in[i] = tensor_new(v->dtype, &s);
+    for (int64_t k = 0; k < shape_count(&s); k++) {
+      if (v->dtype == DT_F32)
+        ((float *)in[i].data)[k] = rng_uniform(&r) * 4 - 2;
+      else
+        ((uint8_t *)in[i].data)[k] = (uint8_t)rng_below(&r, 256);
+    }
+  }
+}
+
+static void same_bytes(const char *what, const Graph *a, const Graph *b) {
+  Tensor in[8], x[8], y[8];
+  ck_assert(a->n_inputs <= 8 && a->n_outputs <= 8 && a->n_inputs == b->n_inputs &&
+            a->n_outputs == b->n_outputs);
+  for (uint64_t seed = 1; seed < 4; seed++) {
+    random_bytes(a, seed, in);
+    oracle_eval(what, a, in, a->n_inputs, x);
+    oracle_eval(what, b, in, b->n_inputs, y);
+    for (uint32_t i = 0; i < a->n_outputs; i++) oracle_compare(what, &y[i], &x[i], 0, 0);
+    oracle_free(in, a->n_inputs);
+    oracle_free(x, a->n_outputs);
+    oracle_free(y, a->n_outputs);
+  }
+}
+
+static uint32_t count_ops(const Graph *g, OpKind op) {
+  uint32_t n = 0;
+  for (uint32_t k = 0; k < g->n_nodes; k++) n += g->nodes[k].op == op;
+  return n;
+}
+
+/* Out and in again; false: refused with the text `why`. */
+static bool check(const char *what, const Graph *g, const char *why) {
+  char path[1200];
+  Diag *d = diag_new();
+  snprintf(path, sizeof path, "%s/export_int8.onnx", test_tmp_dir());
+  bool ok = onnx_export(g, path, d);
+  ck_assert_msg(ok || (why && strstr(diag_text(d), why)), "%s: not exported:\n%s", what, diag_text(d));
+  if (ok) {
+    Graph *back = onnx_import(path, d);
+    ck_assert_msg(back != NULL, "%s: not read back:\n%s", what, diag_text(d));
+    same_bytes(what, g, back);
+    ck_assert_msg(count_ops(back, OP_dequantize) <= count_ops(g, OP_dequantize) &&
+                      count_ops(back, OP_conv) == count_ops(g, OP_conv),
+                  "%s: is not int8 again", what);
+    graph_free(back);
+  }
+  diag_free(d);
+  return ok;
+}
+
+START_TEST(each_int8_operator)
+{
+  int checked = 0;
+  for (int i = 0; i < n_samples; i++) {
+    Graph *g = sample_graph(&samples[i]);
+    bool codes = false, others = false;
+    for (ValId v = 1; v < g->n_vals; v++) {
+      DType t = g->vals[v].dtype;
+      codes = codes || (t == DT_I8 && g->vals[v].quant.n > 0);
+      others = others || (t != DT_I8 && t != DT_I32 && t != DT_F32);
+    }
+    const char *sums = strstr(samples[i].attrs, "rounding=2") ? "it gives int32 sums" : NULL;
+    const char *why = samples[i].op == OP_lookup ? "it has a table for each channel" : sums;
+    if (codes && !others) checked += check(op_info(samples[i].op)->name, g, why);
+    graph_free(g);
+  }
+  ck_assert_int_ge(checked, 12);
+}
+END_TEST
+
+static Graph *nominal(Graph *g) {
+  Diag *d = diag_new();
+  Graph *q = quantize_nominal(g, d);
+  ck_assert_msg(q != NULL, "%s", diag_text(d));
+  diag_free(d);
+  graph_free(g);
+  return q;
+}
+
+START_TEST(graphs_of_the_quantizer)
+{
+  char what[60];
+  for (uint64_t seed = 1; seed <= 20; seed++) {
+    Graph *g = nominal(net_random_plain(seed));
+    snprintf(what, sizeof what, "random net %d", (int)seed);
+    check(what, g, NULL);
+    graph_free(g);
+  }
+  Graph *g = nominal(net_residual(2, 5));
+  check("residual net", g, NULL);
+  graph_free(g);
+}
+END_TEST
+
+START_TEST(models_of_tflite)
+{
+  char dir[1024], path[2200];
+  if (!test_shared_path(dir, sizeof dir, "data/models/tflite")) return;
+  Arena *a = arena_new();
+  for (char **name = oracle_list(a, dir, "_int8.tflite"); *name; name++) {
+    Diag *d = diag_new();
+    snprintf(path, sizeof path, "%s/%s_int8.tflite", dir, *name);
+    Graph *g = tflite_import(path, d);
+    ck_assert_msg(g != NULL, "%s", diag_text(d));
+    check(*name, g, NULL);
+    graph_free(g);
+    diag_free(d);
+  }
+  arena_free(a);
+}
+END_TEST
+
+/* The file says how it rounds. */
+START_TEST(rounding_is_kept)
+{
+  static const OnnxRounding kinds[] = {ONNX_ROUND_AUTO, ONNX_ROUND_TFLITE, ONNX_ROUND_ONNX};
+  char path[1024];
+  if (!test_shared_path(path, sizeof path, "data/models/onnx/kaijiang_kws_int8_qdq.onnx")) return;
+  Diag *d = diag_new();
+  Blob *b = blob_map(path);
+  for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+    Graph *g = onnx_import_with(b, path, &(OnnxOptions){kinds[i]}, d);
+    ck_assert_msg(g != NULL, "%s", diag_text(d));
+    check("keyword spotting", g, NULL);
+    graph_free(g);
+  }
+  blob_unref(b);
+  diag_free(d);
+}
+END_TEST
+
+Suite *suite_export_int8(void);
+Suite *suite_export_int8(void) {
+  Suite *s = suite_create("export_int8");
+  TCase *t = tcase_create("round trip");
+  tcase_add_test(t, each_int8_operator);
+  tcase_add_test(t, graphs_of_the_quantizer);
+  tcase_add_test(t, models_of_tflite);
+  tcase_add_test(t, rounding_is_kept);
+  suite_add_tcase(s, t);
+  return s;
+}
