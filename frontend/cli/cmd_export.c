@@ -25,13 +25,13 @@ static int run(void *opts_, Diag *d) {
 }
 
 extern const Command cmd_export;
-const Command cmd_export = {
-    "export",
-    "Write a model as ONNX, or in one of mistify's own forms",
-    "The form is the one that the extension of OUT names. int8 operators become ONNX's between DequantizeLinear\n"
-    "and QuantizeLinear; read back, the file computes the same bytes.",
-    "  mistify export trained.mistify -o trained.onnx\n"
-    "  mistify export model.onnx -o model.ir\n",
-    opts,
-    sizeof(ExportOpts),
-    run};
+const Command cmd_export = {"export",
+                            "Write a model as ONNX, or in one of mistify's own forms",
+                            "The form is the one that the extension of OUT names. int8 operators become "
+                            "ONNX's between DequantizeLinear\n"
+                            "and QuantizeLinear; read back, the file computes the same bytes.",
+                            "  mistify export trained.mistify -o trained.onnx\n"
+                            "  mistify export model.onnx -o model.ir\n",
+                            opts,
+                            sizeof(ExportOpts),
+                            run};
