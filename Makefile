@@ -180,6 +180,7 @@ run-fuzz: $(FUZZ:%=$(OUT)/fuzz/%)
 $(OUT)/bench/random-graphs: $(call obj,$(filter-out $(SUITES),$(filter tests/random/%,$(TEST_C))) tests/ir/samples.c \
   tests/support.c)
 $(OUT)/bench/random-graphs: LIBS += $(TEST_LIBS)
+$(OUT)/obj/bench/random-graphs.o: HOT_FLAGS = $(TEST_CFLAGS)
 
 $(OUT)/bench/%: $(OUT)/obj/bench/%.o $(LIB)
 	@mkdir -p $(@D) && $(link) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(LIB) $(LIBS)

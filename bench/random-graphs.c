@@ -4,6 +4,7 @@
  *
  * Prints how often each operator was made and why drafts were refused, then what failed. Exit status 1 if anything did.
  */
+#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -61,13 +62,17 @@ static bool write_results(const RandomReport *r, uint64_t seed) {
   return ok;
 }
 
-int main(int argc, char **argv) {
+static int given;
+static char **words;
+static bool all_well;
+
+static bool run(int argc, char **argv) {
   int n = argc > 1 ? (int)strtol(argv[1], NULL, 10) : 5000;
   uint64_t seed = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
   const char *flags = argc > 3 ? argv[3] : "-O1", *missing = random_missing();
   char dir[] = "/tmp/random-graphs.XXXXXX";
   static RandomReport r;
-  if (n < 1 || !mkdtemp(dir)) return 1;
+  if (n < 1 || !mkdtemp(dir)) return false;
   if (missing) printf("no generator: %s\n", missing);
   for (int at = 0; at < n; at += 500) {
     random_run(seed + (uint64_t)at, n - at < 500 ? n - at : 500, dir, flags, &r);
@@ -80,5 +85,25 @@ int main(int argc, char **argv) {
   bool ok = write_results(&r, seed) && r.failed == 0 && !missing;
   file_remove_tree(dir);
   random_report_free(&r);
-  return ok ? 0 : 1;
+  return ok;
+}
+
+/* The table of samples (tests/ir/samples.c) uses Check's assertions, which want a runner around them. */
+START_TEST(random_graphs)
+{ all_well = run(given, words); }
+END_TEST
+
+int main(int argc, char **argv) {
+  given = argc;
+  words = argv;
+  Suite *s = suite_create("random-graphs");
+  TCase *t = tcase_create("random-graphs");
+  tcase_set_timeout(t, 0);
+  tcase_add_test(t, random_graphs);
+  suite_add_tcase(s, t);
+  SRunner *r = srunner_create(s);
+  srunner_set_fork_status(r, CK_NOFORK);
+  srunner_run_all(r, CK_SILENT);
+  srunner_free(r);
+  return all_well ? 0 : 1;
 }

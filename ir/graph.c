@@ -200,7 +200,9 @@ uint32_t *graph_uses(const Graph *g, Arena *a) {
   return uses;
 }
 
+/* Saturates, so that the sum over any number of nodes is defined. */
 int64_t node_macs(const Graph *g, const Node *n) {
+  const int64_t most = (int64_t)1 << 50;
   if (n->op != OP_conv && n->op != OP_depthwise_conv && n->op != OP_fully_connected && n->op != OP_matmul)
     return 0;
   const Shape *w = &g->vals[n->in[1]].shape, *x = &g->vals[n->in[0]].shape;
@@ -211,7 +213,7 @@ int64_t node_macs(const Graph *g, const Node *n) {
   case OP_fully_connected: each = w->d[1]; break;
   default: each = x->d[x->rank - 1]; break;
   }
-  return outs * each;
+  return each > 0 && outs > most / each ? most : outs * each;
 }
 
 int64_t graph_macs(const Graph *g) {

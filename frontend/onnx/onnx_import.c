@@ -19,7 +19,9 @@
 #include "ir/base/mem.h"
 #include "ir/eval.h"
 
-enum { FOLD_MAX_BYTES = 1 << 28 };
+/* What folding may cost in all, beside 8 bytes and 64 multiplications for each byte of the file: an import takes no more
+ * time and memory than the file is worth. */
+enum { FOLD_MAX_BYTES = 1 << 28, FOLD_MAX_WORK = 1 << 29 };
 
 typedef struct OpRow {
   const char *name, *advice;
@@ -169,10 +171,53 @@ ValId ox_use(OxModel *m, uint32_t id, const Loc *loc) {
 
 /* -- folding -- */
 
+/* Elements of all outputs, each times its window: what graph_macs does not count. */
+static int64_t window_work(const Graph *g, const Node *n) {
+  int64_t work = 0;
+  for (uint32_t k = 0; k < n->n_out; k++) work += shape_count(&graph_val(g, n->out[k])->shape);
+  const OpInfo *op = op_info(n->op);
+  for (int i = 0; i < op->n_attrs; i++) {
+    const Ints *kernel = (const void *)((const char *)n->attrs + op->attrs[i].offset);
+    for (int32_t k = 0; strcmp(op->attrs[i].name, "kernel") == 0 && k < kernel->n; k++)
+      if (work > FOLD_MAX_WORK || kernel->v[k] > FOLD_MAX_WORK)
+        work = INT64_MAX >> 16;
+      else
+        work *= kernel->v[k];
+  }
+  return work;
+}
+
+/* Bytes of constants that the import itself has written (ConstantOfShape): outputs larger than all that it read. */
+static int64_t made_without_nodes(const OxCall *c) {
+  int64_t read = 0, made = 0;
+  for (uint32_t i = 0; i < c->n_in; i++)
+    if (c->in[i] != NO_VAL) read += (int64_t)val_bytes(c->g, c->in[i]);
+  for (uint32_t k = 0; k < c->node->n_out; k++)
+    if (c->out[k] != NO_VAL && val_is_const(c->g, c->out[k])) made += (int64_t)val_bytes(c->g, c->out[k]);
+  return made > read + OX_LATER_BYTES ? made : 0;
+}
+
+/* Within what is left of the budget, which it takes from. */
 static bool small_enough(const OxCall *c) {
-  for (uint32_t v = 1; v < c->g->n_vals; v++)
-    OX_FAIL_IF(val_bytes(c->g, v) > (size_t)FOLD_MAX_BYTES, c,
-               "folding constants here would take more than %d bytes", (int)FOLD_MAX_BYTES);
+  OxModel *m = c->m;
+  const int64_t file = (int64_t)blob_size(m->bytes);
+  m->made += made_without_nodes(c);
+  OX_FAIL_IF(m->made > FOLD_MAX_BYTES + 8 * file, c,
+             "folding constants here and before would take more than %d bytes", (int)FOLD_MAX_BYTES);
+  for (uint32_t k = 0; k < c->g->n_nodes; k++) {
+    const Node *n = &c->g->nodes[k];
+    for (uint32_t i = 0; i < n->n_out; i++) {
+      const int64_t bytes = (int64_t)val_bytes(c->g, n->out[i]);
+      OX_FAIL_IF(bytes > FOLD_MAX_BYTES + 8 * file - m->made, c,
+                 "folding constants here and before would take more than %d bytes", (int)FOLD_MAX_BYTES);
+      m->made += bytes;
+    }
+    const int64_t work = window_work(c->g, n) + node_macs(c->g, n);
+    OX_FAIL_IF(work > FOLD_MAX_WORK + 64 * file - m->work, c,
+               "folding constants here and before would take more than %d multiplications",
+               (int)FOLD_MAX_WORK);
+    m->work += work;
+  }
   return true;
 }
 

@@ -462,6 +462,8 @@ void ox_leave(OxModel *m, const OxModel *saved) {
   m->cap_files = inner.cap_files;
   m->n_bodies = inner.n_bodies;
   m->n_expanded = inner.n_expanded;
+  m->made = inner.made;
+  m->work = inner.work;
 }
 
 /* -- the whole file -- */

@@ -123,6 +123,7 @@ typedef struct OxModel {
   int depth;
   /* of all */
   uint32_t n_bodies, n_expanded;
+  int64_t made, work; /* bytes and multiplications that folding constants has cost, or will */
 } OxModel;
 
 /* -- onnx_model.c -- */

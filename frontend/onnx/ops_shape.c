@@ -11,7 +11,7 @@
 
 #include "ir/base/mem.h"
 
-enum { MADE_MAX_BYTES = 1 << 28 }; /* of a constant that the file describes in a few bytes */
+enum { MADE_MAX_BYTES = 1 << 26 }; /* of a constant that the file describes in a few bytes */
 
 static ValId const_ints(OxCall *c, const int64_t *v, int64_t n) {
   return graph_const_data(c->g, ox_out_name(c, 0), DT_I64, &(Shape){1, {n}}, v);

@@ -144,6 +144,17 @@ static const Bad bad[] = {
      "input x f32 1,4\ninit p i64 4 = 0,1,0,1\noutput y\nnode Pad p x,p -> y mode=\"reflect\"\n",
      {"has a mode other than \"constant\"", "hint: "},
      1},
+    {"constants that are too many together",
+     "input x f32 1,4\ninit a f32 1 = 1\ninit s i64 2 = 4096,4000\noutput y\nnode Expand e1 a,s -> b\n"
+     "node Add e2 b,b -> c\nnode Add e3 c,b -> d\nnode Add e4 d,c -> e\nnode Add e5 e,d -> f\n"
+     "node Add e6 f,x -> y\n",
+     {"folding constants here and before would take more than"},
+     1},
+    {"constants that take long to compute",
+     "input x f32 1,4\ninit a f32 1 = 1\ninit s i64 2 = 2000,2000\noutput y\nnode Expand e1 a,s -> b\n"
+     "node MatMul e2 b,b -> c\nnode ReduceMean e3 c -> d axes=[0,1]\nnode Add e6 d,x -> y\n",
+     {"multiplications"},
+     1},
     {"a huge constant",
      "input x f32 1,4\ninit s i64 3 = 65536,65536,65536\noutput y\nnode ConstantOfShape c s -> k\n"
      "node Add a x,k -> y\n",
