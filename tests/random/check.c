@@ -76,7 +76,8 @@ static double largest(const float *x, int64_t n) {
   double most = 0;
   for (int64_t i = 0; i < n; i++) {
     double v = fabs((double)x[i]);
-    if (!(v <= most)) most = v; /* NaN, too */
+    if (isnan(v)) return v;
+    if (v > most) most = v;
   }
   return most;
 }
