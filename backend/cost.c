@@ -13,7 +13,7 @@
 #include "backend/costs.h"
 #include "backend/emit/emit.h"
 
-static const KernelCost unknown = {"", "", 400, {100, 20, 20, 20, 10}};
+static const KernelCost unknown = {"", "", {400, 200}, {100, 20, 20, 20, 10}};
 
 static const KernelCost *cost_of(const TargetCosts *t, const KernelDef *k) {
   for (int i = 0; i < t->n_kernels; i++)
@@ -47,14 +47,19 @@ static int64_t constant_bytes(const Graph *g, const Calls *calls, const TargetCo
   return params;
 }
 
+static int calls_of(const Calls *calls, const KernelDef *k, uint32_t end) {
+  int n = 0;
+  for (uint32_t c = 0; c < end; c++) n += calls->v[c].kernel == k;
+  return n;
+}
+
 static int64_t code_bytes(const Calls *calls, const TargetCosts *t) {
   int64_t sum = t->base_code + (int64_t)t->code_per_call * calls->n;
   bool floats = false, int8s = false;
   for (uint32_t c = 0; c < calls->n; c++) {
     const KernelDef *k = calls->v[c].kernel;
-    bool seen = false;
-    for (uint32_t b = 0; b < c && !seen; b++) seen = calls->v[b].kernel == k;
-    if (!seen) sum += cost_of(t, k)->code;
+    const CodeCost *code = &cost_of(t, k)->code;
+    if (calls_of(calls, k, c) == 0) sum += calls_of(calls, k, calls->n) > 1 ? code->many : code->once;
     floats |= is_float(k);
     int8s |= is_int8(k);
   }

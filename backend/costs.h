@@ -2,6 +2,7 @@
  * bench/calibrate_costs.c from emulator counts and the linker's sizes; never by hand.
  *
  *   instructions of a call = per_call * calls + per_row * rows + per_out * outs + per_tap * taps + per_mac * macs
+ *                            + per_rest * rest
  *
  * The features are exact counts of what a kernel's loops do (call_work): border taps that fall outside the image are
  * not counted, runs of contiguous taps count as one.
@@ -13,8 +14,9 @@
 
 #include "ir/lower.h"
 
-/* rows: pixels, or lines of a strided loop. outs: elements written. taps: inner loops entered. macs: innermost steps. */
-#define WORK_FEATURES(X) X(call) X(row) X(out) X(tap) X(mac)
+/* rows: pixels, or lines of a strided loop. outs: elements written. taps: inner loops entered. macs: innermost steps.
+ * rest: those of the macs that are left over when an inner loop is cut into blocks, as vectors are. */
+#define WORK_FEATURES(X) X(call) X(row) X(out) X(tap) X(mac) X(rest)
 enum {
 #define X(name) WORK_##name,
   WORK_FEATURES(X)
@@ -26,10 +28,14 @@ typedef struct CallWork {
   double v[WORK_COUNT];
 } CallWork;
 
+/* Bytes of code. A kernel that is called once is smaller: the compiler makes the call's shapes part of the code. */
+typedef struct CodeCost {
+  int32_t many, once;
+} CodeCost;
+
 typedef struct KernelCost {
   const char *kernel, *set;
-  int32_t
-      code; /* bytes of code and tables that the kernel adds to a program of its family (int8, or float32) */
+  CodeCost code; /* with tables: what the kernel adds to a program of its family (int8, or float32) */
   double per[WORK_COUNT];
 } KernelCost;
 
@@ -38,9 +44,8 @@ typedef struct TargetCosts {
   int32_t pointer;       /* bytes */
   int32_t base_code;     /* bytes of code of a model without layers */
   int32_t code_per_call; /* bytes of NAME_run per kernel call */
-  int32_t int8_shared,
-      float_shared; /* bytes that the first int8, the first float32 kernel brings for all: helpers, the
-                                      * compiler's run time */
+  /* What the first int8, the first float32 kernel brings for all: helpers, the compiler's run time. */
+  int32_t int8_shared, float_shared;
   double base_instructions; /* of an inference without layers */
   const KernelCost *kernels;
   int n_kernels;

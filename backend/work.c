@@ -8,42 +8,52 @@
 
 #include <string.h>
 
-enum { BLOCK = 16 }; /* channels that depthwise and pool kernels take at once */
+enum {
+  BLOCK = 16,
+  BLOCK_F32 = 8
+}; /* channels that depthwise and pool kernels take at once; elements of a vector */
 
-/* Sum over output positions of the taps inside 0 .. in-1. */
-static int64_t taps_inside(int32_t out, int32_t stride, int32_t pad, int32_t k, int32_t dil, int32_t in) {
-  int64_t sum = 0;
-  for (int32_t y = 0; y < out; y++)
-    for (int32_t t = 0; t < k; t++) {
-      int32_t at = y * stride - pad + t * dil;
-      sum += at >= 0 && at < in;
-    }
-  return sum;
+/* Taps of output position y that lie inside 0 .. in-1. */
+static int32_t taps_at(int32_t y, int32_t stride, int32_t pad, int32_t k, int32_t dil, int32_t in) {
+  int32_t n = 0;
+  for (int32_t t = 0; t < k; t++) {
+    int32_t at = y * stride - pad + t * dil;
+    n += at >= 0 && at < in;
+  }
+  return n;
 }
 
 typedef struct Window {
   double rows, cols; /* taps inside, summed over output lines and over output columns */
+  double col_rest;   /* columns: what runs of `run` elements a tap leave over from blocks */
   double pixels, out_c;
 } Window;
 
-static Window window_of(const mf_window *g) {
+static Window window_of(const mf_window *g, int32_t run, int32_t block) {
   Window w = {.pixels = (double)g->out_h * g->out_w, .out_c = g->out_c};
-  w.rows = (double)taps_inside(g->out_h, g->stride_h, g->pad_top, g->k_h, g->dil_h, g->in_h);
-  w.cols = (double)taps_inside(g->out_w, g->stride_w, g->pad_left, g->k_w, g->dil_w, g->in_w);
+  for (int32_t y = 0; y < g->out_h; y++)
+    w.rows += taps_at(y, g->stride_h, g->pad_top, g->k_h, g->dil_h, g->in_h);
+  for (int32_t x = 0; x < g->out_w; x++) {
+    int32_t n = taps_at(x, g->stride_w, g->pad_left, g->k_w, g->dil_w, g->in_w);
+    w.cols += n;
+    w.col_rest += n * run % block;
+  }
   return w;
 }
 
-static CallWork conv_work(const mf_window *g, int32_t groups, bool runs) {
-  Window w = window_of(g);
-  double inner = runs ? w.rows * g->out_w : w.rows * w.cols; /* dot products per output channel */
-  return (CallWork){
-      {1, w.pixels, w.pixels * w.out_c, inner * w.out_c, w.rows * w.cols * w.out_c * (g->in_c / groups)}};
+/* `runs`: the taps of a line are one inner loop; otherwise each tap is. */
+static CallWork conv_work(const mf_window *g, int32_t groups, bool runs, int32_t block) {
+  int32_t channels = g->in_c / groups;
+  Window w = window_of(g, channels, block);
+  double loops = (runs ? w.rows * g->out_w : w.rows * w.cols) * w.out_c;
+  double rest = (runs ? w.rows * w.col_rest : w.rows * w.cols * (channels % block)) * w.out_c;
+  return (CallWork){{1, w.pixels, w.pixels * w.out_c, loops, w.rows * w.cols * w.out_c * channels, rest}};
 }
 
 static CallWork work_conv_s8(const Graph *g, const KernelCall *k) {
   (void)g;
   const mf_conv_s8 *p = k->params;
-  return conv_work(&p->g, p->groups, p->g.dil_w == 1 && p->w_tap == p->g.in_c && p->groups == 1);
+  return conv_work(&p->g, p->groups, p->g.dil_w == 1 && p->w_tap == p->g.in_c && p->groups == 1, BLOCK);
 }
 
 static CallWork work_conv_s8_even(const Graph *g, const KernelCall *k) {
@@ -55,14 +65,14 @@ static CallWork work_conv_s8_even(const Graph *g, const KernelCall *k) {
 static CallWork work_conv_f32(const Graph *g, const KernelCall *k) {
   (void)g;
   const mf_conv_f32 *p = k->params;
-  return conv_work(&p->g, p->groups, false);
+  return conv_work(&p->g, p->groups, false, BLOCK_F32);
 }
 
 static CallWork channelwise(const mf_window *g) {
-  Window w = window_of(g);
-  double blocks = (g->out_c + BLOCK - 1) / BLOCK;
+  Window w = window_of(g, 1, BLOCK);
+  double blocks = (g->out_c + BLOCK - 1) / BLOCK, taps = w.rows * w.cols;
   return (CallWork){
-      {1, w.pixels * blocks, w.pixels * w.out_c, w.rows * w.cols * blocks, w.rows * w.cols * w.out_c}};
+      {1, w.pixels * blocks, w.pixels * w.out_c, taps * blocks, taps * w.out_c, taps * (g->out_c % BLOCK)}};
 }
 
 static CallWork work_depthwise_s8(const Graph *g, const KernelCall *k) {
@@ -85,26 +95,26 @@ static CallWork work_pool_s8(const Graph *g, const KernelCall *k) {
   return channelwise(&((const mf_pool_s8 *)k->params)->g);
 }
 
-static CallWork dense(double rows, double outs, double k) {
-  return (CallWork){{1, rows, outs, outs, outs * k}};
+static CallWork dense(double rows, double outs, int32_t k, int32_t block) {
+  return (CallWork){{1, rows, outs, outs, outs * k, outs * (k % block)}};
 }
 
 static CallWork work_fc_s8(const Graph *g, const KernelCall *k) {
   (void)g;
   const mf_fc_s8 *p = k->params;
-  return dense(k->rows, (double)k->rows * p->n, p->k);
+  return dense(k->rows, (double)k->rows * p->n, p->k, BLOCK);
 }
 
 static CallWork work_fc_f32(const Graph *g, const KernelCall *k) {
   (void)g;
   const mf_fc_f32 *p = k->params;
-  return dense(k->rows, (double)k->rows * p->n, p->k);
+  return dense(k->rows, (double)k->rows * p->n, p->k, BLOCK_F32);
 }
 
 static CallWork work_matmul_f32(const Graph *g, const KernelCall *k) {
   (void)g;
   const mf_matmul_f32 *p = k->params;
-  return dense(k->rows, (double)k->rows * p->n, p->k);
+  return dense(k->rows, (double)k->rows * p->n, p->k, BLOCK_F32);
 }
 
 static CallWork work_matmul_s8_even(const Graph *g, const KernelCall *k) {
@@ -123,13 +133,14 @@ static CallWork work_mean(const Graph *g, const KernelCall *k) {
   (void)g;
   const mf_mean *p = k->params;
   double outs = product(p->dims, p->rank);
-  return (CallWork){{1, p->dims[0], outs, 0, outs * p->count}};
+  return (CallWork){{1, p->dims[0], outs, 0, outs * p->count, 0}};
 }
 
 /* Lines of the innermost axis are the rows. */
 static CallWork lines(const int32_t *dims, int rank) {
   double outs = product(dims, rank);
-  return (CallWork){{1, rank ? outs / dims[rank - 1] : 1, outs, 0, 0}};
+  int32_t line = rank ? dims[rank - 1] : 1;
+  return (CallWork){{1, outs / line, outs, 0, 0, outs / line * (line % BLOCK)}};
 }
 
 static CallWork work_copy(const Graph *g, const KernelCall *k) {
@@ -160,13 +171,14 @@ static CallWork work_gather(const Graph *g, const KernelCall *k) {
   (void)g;
   const mf_gather *p = k->params;
   double blocks = (double)p->outer * p->count;
-  return (CallWork){{1, blocks, blocks * p->block, 0, 0}};
+  return (CallWork){{1, blocks, blocks * p->block, 0, 0, 0}};
 }
 
 /* All else writes its output element by element. */
 static CallWork work_elements(const Graph *g, const KernelCall *k) {
   double outs = (double)shape_count(&graph_val(g, k->out.val)->shape) / (k->batch > 0 ? k->batch : 1);
-  return (CallWork){{1, k->rows, outs, 0, 0}};
+  double line = outs / (k->rows > 0 ? k->rows : 1);
+  return (CallWork){{1, k->rows, outs, 0, 0, k->rows * (double)((int64_t)line % BLOCK)}};
 }
 
 static const struct {

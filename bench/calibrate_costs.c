@@ -5,10 +5,11 @@
  *   build/release/bench/calibrate_costs cortex-m4 conv_s8     one kernel of it; the other rows stay
  *
  * For each kernel, models of two such layers in several shapes are emitted, built and run by the harness (two, since a
- * compiler would specialise a kernel that is called once); their instructions
- * are counted (SysTick under -icount, callgrind, a QEMU plugin) and fitted, by least squares of relative errors with
- * coefficients >= 0, to the work of the call (backend/work.c). Code sizes are the linker's: a model's code less that
- * of an empty model, of a call, and of what kernels share (measured on a net of several). Layers that need several kernels come after those kernels.
+ * compiler specialises a kernel that is called once); their instructions are counted (SysTick under -icount, callgrind, a
+ * QEMU plugin) and fitted, by least squares of relative errors with coefficients >= 0, to the work of the call
+ * (backend/work.c). Code sizes are the linker's: what the layers add to a program that has an anchor (below), less the
+ * code of a call; for kernels called once from models of one layer. Layers that need several kernels come after those
+ * kernels.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -26,7 +27,7 @@ enum { MAX_ROWS = 10, MAX_KERNELS = 64, SIZES = 5 };
 /* $a .. $e: the sizes; $f: outputs of a window of $d with padding $d/2, stride $e, over $a; $p: $d/2; "@": elements. */
 typedef struct Family {
   const char *kernel, *text;
-  int sizes[MAX_ROWS][SIZES];
+  const int (*sizes)[SIZES];
 } Family;
 
 #define X8     "%x = input : i8[1,$a,$a,$b] q(0.05, -3)\n"
@@ -35,99 +36,93 @@ typedef struct Family {
 #define V32    "%x = input : f32[$a,$b]\n"
 #define WINDOW "{strides=[$e,$e], pads=[$p,$p,$p,$p], act=relu}"
 #define POOL   "{kernel=[$d,$d], strides=[$e,$e], pads=[$p,$p,$p,$p]}"
-#define WINDOWS                                                                                \
-  {                                                                                            \
-    {8, 4, 8, 3, 1}, {6, 16, 16, 3, 1}, {10, 3, 8, 3, 2}, {8, 16, 8, 1, 1}, {4, 32, 16, 1, 1}, \
-        {5, 8, 4, 5, 1}, {12, 8, 8, 3, 1}, {                                                   \
-      8, 32, 32, 1, 2                                                                          \
-    }                                                                                          \
-  }
-#define CHANNELS                                                                               \
-  {                                                                                            \
-    {8, 8, 0, 3, 1}, {6, 16, 0, 3, 1}, {10, 24, 0, 3, 2}, {7, 4, 0, 5, 1}, {5, 64, 0, 3, 1}, { \
-      12, 20, 0, 3, 1                                                                          \
-    }                                                                                          \
-  }
-#define POOLS                                                                                \
-  {                                                                                          \
-    {8, 8, 0, 3, 2}, {6, 16, 0, 3, 1}, {9, 4, 0, 5, 2}, {5, 64, 0, 5, 5}, { 8, 20, 0, 3, 2 } \
-  }
-#define DENSE                                                                     \
-  {                                                                               \
-    {1, 64, 10}, {1, 16, 32}, {1, 256, 8}, {1, 8, 4}, {4, 32, 12}, { 1, 640, 16 } \
-  }
-#define IMAGES                          \
-  {                                     \
-    {8, 8}, {4, 32}, {6, 16}, { 12, 3 } \
-  }
-#define VECTORS                            \
-  {                                        \
-    {1, 40}, {1, 300}, {8, 16}, { 20, 10 } \
-  }
+/* Sizes that a fit is made from, ended by zeros: more rows than features. */
+static const int windows[][SIZES] = {{8, 4, 8, 3, 1},
+                                     {10, 3, 8, 3, 2},
+                                     {6, 16, 16, 3, 1},
+                                     {8, 16, 16, 1, 1},
+                                     {4, 32, 32, 1, 1},
+                                     {5, 8, 4, 5, 1},
+                                     {8, 32, 24, 3, 1},
+                                     {4, 64, 32, 3, 1},
+                                     {12, 8, 8, 3, 1},
+                                     {7, 12, 20, 1, 1},
+                                     {0}};
+static const int channels[][SIZES] = {{8, 8, 0, 3, 1},  {6, 16, 0, 3, 1}, {10, 24, 0, 3, 2},
+                                      {7, 4, 0, 5, 1},  {5, 64, 0, 3, 1}, {12, 20, 0, 3, 1},
+                                      {9, 40, 0, 3, 2}, {6, 12, 0, 1, 1}, {0}};
+static const int pools[][SIZES] = {{8, 8, 0, 3, 2},  {6, 16, 0, 3, 1}, {9, 4, 0, 5, 2},  {5, 64, 0, 5, 5},
+                                   {8, 20, 0, 3, 2}, {7, 40, 0, 3, 1}, {6, 12, 0, 1, 1}, {0}};
+static const int dense[][SIZES] = {{1, 64, 10},  {1, 16, 32}, {1, 256, 8}, {1, 8, 4}, {4, 32, 12},
+                                   {1, 640, 16}, {3, 20, 9},  {2, 100, 6}, {0}};
+static const int images[][SIZES] = {{8, 8},  {4, 32},  {6, 16},  {12, 3}, {5, 7},
+                                    {3, 48}, {10, 20}, {2, 128}, {0}};
+static const int corners[][SIZES] = {{2, 8}, {1, 32}, {3, 16}, {2, 3}, {4, 24}, {0}};
+static const int vectors[][SIZES] = {{1, 40}, {1, 300}, {8, 16}, {20, 10}, {3, 100}, {16, 7}, {0}};
 
 static const Family families[] = {
     {"conv_s8",
      X8 "%w = const : i8[$c,$d,$d,$b] q(0.01, 0) @\n%v = const : i32[$c] q(0.0005, 0) @\n"
         "%y = Conv(%x, %w, %v) " WINDOW " : i8[1,$f,$f,$c] q(0.1, -128)\n",
-     WINDOWS},
+     windows},
     {"depthwise_s8",
      X8 "%w = const : i8[1,$d,$d,$b] q(0.01, 0) @\n%v = const : i32[$b] q(0.0005, 0) @\n"
         "%y = DepthwiseConv(%x, %w, %v) " WINDOW " : i8[1,$f,$f,$b] q(0.1, -128)\n",
-     CHANNELS},
+     channels},
     {"fc_s8",
      V8 "%w = const : i8[$c,$b] q(0.01, 0) @\n%v = const : i32[$c] q(0.0005, 0) @\n"
         "%y = FullyConnected(%x, %w, %v) : i8[$a,$c] q(0.1, 0)\n",
-     DENSE},
-    {"max_pool_s8", X8 "%y = MaxPool(%x) " POOL " : i8[1,$f,$f,$b] q(0.05, -3)\n", POOLS},
-    {"avg_pool_s8", X8 "%y = AveragePool(%x) " POOL " : i8[1,$f,$f,$b] q(0.05, -3)\n", POOLS},
-    {"mean_s8", X8 "%y = ReduceMean(%x) {axes=[1,2]} : i8[1,1,1,$b] q(0.03, 2)\n", IMAGES},
+     dense},
+    {"max_pool_s8", X8 "%y = MaxPool(%x) " POOL " : i8[1,$f,$f,$b] q(0.05, -3)\n", pools},
+    {"avg_pool_s8", X8 "%y = AveragePool(%x) " POOL " : i8[1,$f,$f,$b] q(0.05, -3)\n", pools},
+    {"mean_s8", X8 "%y = ReduceMean(%x) {axes=[1,2]} : i8[1,1,1,$b] q(0.03, 2)\n", images},
     {"add_s8", X8 "%w = const : i8[1,$a,$a,$b] q(0.04, 0) @\n%y = Add(%x, %w) : i8[1,$a,$a,$b] q(0.07, 2)\n",
-     IMAGES},
+     images},
     {"mul_s8", X8 "%w = const : i8[1,$a,$a,$b] q(0.04, 0) @\n%y = Mul(%x, %w) : i8[1,$a,$a,$b] q(0.2, 2)\n",
-     IMAGES},
+     images},
     {"max_s8",
-     X8 "%w = const : i8[1,$a,$a,$b] q(0.05, -3) @\n%y = Max(%x, %w) : i8[1,$a,$a,$b] q(0.05, -3)\n", IMAGES},
+     X8 "%w = const : i8[1,$a,$a,$b] q(0.05, -3) @\n%y = Max(%x, %w) : i8[1,$a,$a,$b] q(0.05, -3)\n", images},
     {"min_s8",
-     X8 "%w = const : i8[1,$a,$a,$b] q(0.05, -3) @\n%y = Min(%x, %w) : i8[1,$a,$a,$b] q(0.05, -3)\n", IMAGES},
-    {"lut_s8", V8 "%y = Tanh(%x) : i8[$a,$b] q(0.0078125, 0)\n", VECTORS},
-    {"softmax_s8", V8 "%y = Softmax(%x) : i8[$a,$b] q(0.00390625, -128)\n", VECTORS},
-    {"requantize_s8", V8 "%y = Quantize(%x) : i8[$a,$b] q(0.1, 5)\n", VECTORS},
-    {"quantize_f32_s8", V32 "%y = Quantize(%x) : i8[$a,$b] q(0.01, 5)\n", VECTORS},
-    {"dequantize_s8", V8 "%y = Dequantize(%x) : f32[$a,$b]\n", VECTORS},
-    {"copy", X8 "%y = Transpose(%x) {perm=[0,3,1,2]}\n", IMAGES},
-    {"fill", X8 "%y = Pad(%x) {pads=[0,9,9,0,0,9,9,0]}\n", {{2, 8}, {1, 32}, {3, 16}, {2, 3}}},
+     X8 "%w = const : i8[1,$a,$a,$b] q(0.05, -3) @\n%y = Min(%x, %w) : i8[1,$a,$a,$b] q(0.05, -3)\n", images},
+    {"lut_s8", V8 "%y = Tanh(%x) : i8[$a,$b] q(0.0078125, 0)\n", vectors},
+    {"softmax_s8", V8 "%y = Softmax(%x) : i8[$a,$b] q(0.00390625, -128)\n", vectors},
+    {"requantize_s8", V8 "%y = Quantize(%x) : i8[$a,$b] q(0.1, 5)\n", vectors},
+    {"quantize_f32_s8", V32 "%y = Quantize(%x) : i8[$a,$b] q(0.01, 5)\n", vectors},
+    {"dequantize_s8", V8 "%y = Dequantize(%x) : f32[$a,$b]\n", vectors},
+    {"copy", X8 "%y = Transpose(%x) {perm=[0,3,1,2]}\n", images},
+    {"fill", X8 "%y = Pad(%x) {pads=[0,9,9,0,0,9,9,0]}\n", corners},
     {"conv_f32",
      X32 "%w = const : f32[$c,$d,$d,$b] @\n%v = const : f32[$c] @\n"
          "%y = Conv(%x, %w, %v) " WINDOW " : f32[1,$f,$f,$c]\n",
-     WINDOWS},
+     windows},
     {"depthwise_f32",
      X32 "%w = const : f32[1,$d,$d,$b] @\n%v = const : f32[$b] @\n"
          "%y = DepthwiseConv(%x, %w, %v) " WINDOW " : f32[1,$f,$f,$b]\n",
-     CHANNELS},
+     channels},
     {"fc_f32",
      V32 "%w = const : f32[$c,$b] @\n%v = const : f32[$c] @\n"
          "%y = FullyConnected(%x, %w, %v) : f32[$a,$c]\n",
-     DENSE},
-    {"matmul_f32", V32 "%w = input : f32[$b,$c]\n%y = MatMul(%x, %w) : f32[$a,$c]\n", DENSE},
-    {"max_pool_f32", X32 "%y = MaxPool(%x) " POOL " : f32[1,$f,$f,$b]\n", POOLS},
-    {"avg_pool_f32", X32 "%y = AveragePool(%x) " POOL " : f32[1,$f,$f,$b]\n", POOLS},
-    {"mean_f32", X32 "%y = ReduceMean(%x) {axes=[1,2]} : f32[1,1,1,$b]\n", IMAGES},
+     dense},
+    {"matmul_f32", V32 "%w = input : f32[$b,$c]\n%y = MatMul(%x, %w) : f32[$a,$c]\n", dense},
+    {"max_pool_f32", X32 "%y = MaxPool(%x) " POOL " : f32[1,$f,$f,$b]\n", pools},
+    {"avg_pool_f32", X32 "%y = AveragePool(%x) " POOL " : f32[1,$f,$f,$b]\n", pools},
+    {"mean_f32", X32 "%y = ReduceMean(%x) {axes=[1,2]} : f32[1,1,1,$b]\n", images},
     {"affine_f32",
      X32 "%s = const : f32[$b] @\n%v = const : f32[$b] {$0.5}\n"
          "%y = BatchNormalization(%x, %s, %s, %s, %v) : f32[1,$a,$a,$b]\n",
-     IMAGES},
-    {"add_f32", X32 "%w = const : f32[1,$a,$a,$b] @\n%y = Add(%x, %w)\n", IMAGES},
-    {"sub_f32", X32 "%w = const : f32[1,$a,$a,$b] @\n%y = Sub(%x, %w)\n", IMAGES},
-    {"mul_f32", X32 "%w = const : f32[1,$a,$a,$b] @\n%y = Mul(%x, %w)\n", IMAGES},
-    {"div_f32", X32 "%w = const : f32[1,$a,$a,$b] @\n%y = Div(%x, %w)\n", IMAGES},
-    {"max_f32", X32 "%w = const : f32[1,$a,$a,$b] @\n%y = Max(%x, %w)\n", IMAGES},
-    {"min_f32", X32 "%w = const : f32[1,$a,$a,$b] @\n%y = Min(%x, %w)\n", IMAGES},
-    {"relu_f32", V32 "%y = Relu(%x)\n", VECTORS},
-    {"clip_f32", V32 "%y = Clip(%x) {lo=-0.25, hi=0.5}\n", VECTORS},
-    {"leaky_relu_f32", V32 "%y = LeakyRelu(%x)\n", VECTORS},
-    {"sigmoid_f32", V32 "%y = Sigmoid(%x)\n", VECTORS},
-    {"tanh_f32", V32 "%y = Tanh(%x)\n", VECTORS},
-    {"softmax_f32", V32 "%y = Softmax(%x)\n", VECTORS},
+     images},
+    {"add_f32", X32 "%w = const : f32[1,$a,$a,$b] @\n%y = Add(%x, %w)\n", images},
+    {"sub_f32", X32 "%w = const : f32[1,$a,$a,$b] @\n%y = Sub(%x, %w)\n", images},
+    {"mul_f32", X32 "%w = const : f32[1,$a,$a,$b] @\n%y = Mul(%x, %w)\n", images},
+    {"div_f32", X32 "%w = const : f32[1,$a,$a,$b] @\n%y = Div(%x, %w)\n", images},
+    {"max_f32", X32 "%w = const : f32[1,$a,$a,$b] @\n%y = Max(%x, %w)\n", images},
+    {"min_f32", X32 "%w = const : f32[1,$a,$a,$b] @\n%y = Min(%x, %w)\n", images},
+    {"relu_f32", V32 "%y = Relu(%x)\n", vectors},
+    {"clip_f32", V32 "%y = Clip(%x) {lo=-0.25, hi=0.5}\n", vectors},
+    {"leaky_relu_f32", V32 "%y = LeakyRelu(%x)\n", vectors},
+    {"sigmoid_f32", V32 "%y = Sigmoid(%x)\n", vectors},
+    {"tanh_f32", V32 "%y = Tanh(%x)\n", vectors},
+    {"softmax_f32", V32 "%y = Softmax(%x)\n", vectors},
 };
 enum { N_FAMILIES = (int)(sizeof families / sizeof *families) };
 
@@ -175,15 +170,18 @@ static void put_template(StrBuf *out, const char *text, const int *size, bool se
   }
 }
 
-/* One or, with other sizes beside, two copies of a template, each from its own input %x to its own output %y. */
-static Graph *make_graph(const char *text, const int *size, const int *second) {
+/* One or, with other sizes beside, two copies of a template, each from its own input %x to its own output %y; and, where
+ * given, an anchor beside them (below). */
+static Graph *make_graph(const char *text, const int *size, const int *second, const char *anchor) {
   StrBuf out = {0};
   Rng r;
   rng_seed(&r, 3, 0);
   sb_puts(&out, "graph\n");
   put_template(&out, text, size, false, &r);
   if (second) put_template(&out, text, second, true, &r);
-  if (!strstr(text, "output")) sb_puts(&out, second ? "output %y, %y2\n" : "output %y\n");
+  if (anchor) put_template(&out, anchor, size, false, &r);
+  if (!strstr(text, "output"))
+    sb_printf(&out, "output %%y%s%s\n", second ? ", %y2" : "", anchor ? ", %z" : "");
   Diag *d = diag_new();
   Graph *g = graph_parse(sb_str(&out), "template", d);
   if (!g || !graph_verify(g, d)) {
@@ -246,14 +244,56 @@ static double predict(const double per[WORK_COUNT], const CallWork *w) {
   return sum;
 }
 
+/* What kernels of a family share (helpers, division, the compiler's run time) is measured by an anchor, a net of two
+ * layers that brings most of it: a kernel's code is what its layer adds to a program that has the anchor. The first
+ * anchor serves all kernels but its own two, which have the others. */
+typedef enum Kind { INT8, FLOAT, OTHER } Kind;
+enum { N_ANCHORS = 3 };
+typedef struct Anchor {
+  const char *text[2]; /* by Kind */
+  Measured alone[2];
+} Anchor;
+
+#define IMAGE8  "%p = input : i8[1,4,4,8] q(0.05, 0)\n"
+#define IMAGE32 "%p = input : f32[1,4,4,8]\n"
+#define POOLED8 \
+  "%u = AveragePool(%p) {kernel=[4,4]} : i8[1,1,1,8] q(0.05, 0)\n%h = Reshape(%u) {shape=[1,8]}\n"
+#define POOLED32   "%u = AveragePool(%p) {kernel=[4,4]}\n%h = Reshape(%u) {shape=[1,8]}\n"
+#define DENSE8(x)  "%q = const : i8[8,8] q(0.01, 0) @\n%z = FullyConnected(%" x ", %q) : i8[1,8] q(0.1, 0)\n"
+#define DENSE32(x) "%q = const : f32[8,8] @\n%z = FullyConnected(%" x ", %q) {act=relu6}\n"
+
+static const Anchor new_anchors[N_ANCHORS] = {
+    {.text = {IMAGE8 POOLED8 DENSE8("h"), IMAGE32 POOLED32 DENSE32("h")}},
+    {.text = {IMAGE8 "%q = const : i8[8,3,3,8] q(0.01, 0) @\n"
+                     "%c = Conv(%p, %q) : i8[1,2,2,8] q(0.1, 0)\n"
+                     "%z = AveragePool(%c) {kernel=[2,2]} : i8[1,1,1,8] q(0.1, 0)\n",
+              IMAGE32 "%q = const : f32[8,3,3,8] @\n%c = Conv(%p, %q) {act=relu6}\n"
+                      "%z = AveragePool(%c) {kernel=[2,2]}\n"}},
+    {.text = {"%p = input : i8[1,8] q(0.05, 0)\n%u = Softmax(%p) : i8[1,8] q(0.00390625, -128)\n" DENSE8("u"),
+              "%p = input : f32[1,8]\n%u = Softmax(%p)\n" DENSE32("u")}},
+};
+
+/* By name, as backend/cost.c. */
+static Kind kind_of(const char *kernel) {
+  return strstr(kernel, "f32") ? FLOAT : strstr(kernel, "_s8") ? INT8 : OTHER;
+}
+
 typedef struct Table {
   const Target *target;
   KernelCost cost[MAX_KERNELS];
   int n;
-  int32_t base_code, code_per_call, int8_shared, float_shared;
+  int32_t base_code, code_per_call;
+  int32_t int8_shared, float_shared;
   double base_instructions;
+  Anchor anchors[N_ANCHORS];
   double worst; /* relative error of any fit */
 } Table;
+
+/* NULL: the kernel has none. */
+static const Anchor *anchor_of(const Table *t, const char *kernel) {
+  if (kind_of(kernel) == OTHER) return NULL;
+  return &t->anchors[strncmp(kernel, "fc_", 3) == 0 ? 1 : strncmp(kernel, "avg_pool_", 9) == 0 ? 2 : 0];
+}
 
 static const KernelCost *known(const Table *t, const char *kernel) {
   for (int i = 0; i < t->n; i++)
@@ -283,7 +323,7 @@ static void split(const Table *t, const Graph *g, const char *kernel, CallWork *
       for (int f = 0; f < WORK_COUNT; f++) work->v[f] += w.v[f];
     } else if (k) {
       *others += predict(k->per, &w);
-      *code += k->code;
+      *code += calls.n > 2 ? k->code.many : k->code.once;
     } else {
       fprintf(stderr, "calibrate_costs: %s needs %s, which comes later\n", kernel, name);
       exit(3);
@@ -295,12 +335,12 @@ static void split(const Table *t, const Graph *g, const char *kernel, CallWork *
 
 /* -- code sizes -- */
 
-static int64_t code_of(const Target *t, const char *text) {
+static Measured measure_text(const Target *t, const char *text) {
   static const int size[SIZES] = {8, 8, 8, 3, 1};
-  Graph *g = make_graph(text, size, NULL);
+  Graph *g = make_graph(text, size, NULL, NULL);
   Measured m = measure(g, t);
   graph_free(g);
-  return m.flash_code;
+  return m;
 }
 
 #define FC8(x, y, n) \
@@ -309,102 +349,95 @@ static int64_t code_of(const Target *t, const char *text) {
 static int32_t positive(int64_t v) { return v > 0 ? (int32_t)v : 0; }
 
 static void measure_base(Table *t) {
-  static const int size[SIZES] = {0};
-  Graph *g = make_graph("%x = input : i8[4]\noutput %x\n", size, NULL);
-  Measured m = measure(g, t->target);
-  graph_free(g);
+  const Target *target = t->target;
+  Measured m = measure_text(target, "%x = input : i8[4]\noutput %x\n");
   t->base_code = (int32_t)m.flash_code;
   t->base_instructions = (double)m.instructions;
-  const Target *target = t->target;
-  int64_t two = code_of(target, "%a = input : i8[1,8] q(0.05, 0)\n" FC8("a", "b", "1")
-                                    FC8("b", "c", "2") "output %c\n");
-  int64_t four = code_of(target, "%a = input : i8[1,8] q(0.05, 0)\n" FC8("a", "b", "1") FC8("b", "c", "2")
-                                     FC8("c", "d", "3") FC8("d", "e", "4") "output %e\n");
-  t->code_per_call = positive((four - two) / 2);
+  m = measure_text(target,
+                   "%a = input : i8[1,8] q(0.05, 0)\n" FC8("a", "b", "1") FC8("b", "c", "2") "output %c\n");
+  int64_t two = m.flash_code;
+  m = measure_text(target, "%a = input : i8[1,8] q(0.05, 0)\n" FC8("a", "b", "1") FC8("b", "c", "2")
+                               FC8("c", "d", "3") FC8("d", "e", "4") "output %e\n");
+  t->code_per_call = positive((m.flash_code - two) / 2);
+}
+
+static void measure_anchors(Table *t) {
+  for (int i = 0; i < N_ANCHORS; i++) {
+    t->anchors[i] = new_anchors[i];
+    for (int k = INT8; k <= FLOAT; k++) {
+      char text[500];
+      snprintf(text, sizeof text, "%soutput %%z\n", new_anchors[i].text[k]);
+      t->anchors[i].alone[k] = measure_text(t->target, text);
+    }
+  }
 }
 
 /* -- one kernel -- */
 
+typedef struct Added {
+  int64_t code;
+  double instructions;
+  CallWork work;
+} Added;
+
+/* What one layer, or two, add to the anchor, or, without it, to a model without layers. */
+static Added measure_added(const Table *t, const Family *f, int first, int second, const Anchor *anchor) {
+  const Kind kind = kind_of(f->kernel);
+  const int *other = second < 0 ? NULL : f->sizes[second];
+  double others;
+  int32_t others_code;
+  int n_calls;
+  Added a;
+  Graph *g = make_graph(f->text, f->sizes[first], other, NULL);
+  split(t, g, f->kernel, &a.work, &others, &others_code, &n_calls);
+  if (anchor) {
+    graph_free(g);
+    g = make_graph(f->text, f->sizes[first], other, anchor->text[kind]);
+  }
+  Measured m = measure(g, t->target);
+  graph_free(g);
+  const int64_t base_code = anchor ? anchor->alone[kind].flash_code : t->base_code;
+  a.code = m.flash_code - base_code - (int64_t)t->code_per_call * n_calls - others_code;
+  a.instructions = (double)m.instructions - t->base_instructions - others;
+  return a;
+}
+
 static void calibrate(Table *t, const Family *f) {
+  enum { CODE_SHAPES = 3 };
   Sample s[MAX_ROWS];
-  int n = 0, rows = 0, n_calls;
+  int rows = 0;
   while (rows < MAX_ROWS && f->sizes[rows][0]) rows++;
   KernelCost cost = {.kernel = f->kernel, .set = "generic"};
-  int64_t code = 0;
-  for (; n < rows; n++) {
-    double others;
-    int32_t others_code;
-    Graph *g = make_graph(f->text, f->sizes[n], f->sizes[(n + 1) % rows]);
-    split(t, g, f->kernel, &s[n].work, &others, &others_code, &n_calls);
-    Measured m = measure(g, t->target);
-    s[n].instructions = (double)m.instructions - t->base_instructions - others;
-    code += m.flash_code - t->base_code - (int64_t)t->code_per_call * n_calls - others_code;
-    graph_free(g);
+  const Anchor *anchor = anchor_of(t, f->kernel);
+  int64_t many = 0, once = 0;
+  for (int n = 0; n < rows; n++) { /* an anchor's instructions change with what is inlined beside it */
+    Added a = measure_added(t, f, n, (n + 1) % rows, NULL);
+    s[n] = (Sample){a.work, a.instructions};
   }
-  cost.code = (int32_t)(code / n);
-  fit(s, n, cost.per);
+  for (int n = 0; n < CODE_SHAPES; n++) {
+    many += measure_added(t, f, n, n + 1, anchor).code;
+    once += measure_added(t, f, n, -1, anchor).code;
+  }
+  cost.code = (CodeCost){(int32_t)(many / CODE_SHAPES), (int32_t)(once / CODE_SHAPES)};
+  fit(s, rows, cost.per);
   double worst = 0;
-  for (int i = 0; i < n; i++)
+  for (int i = 0; i < rows; i++)
     worst = fmax(worst, fabs(predict(cost.per, &s[i].work) / s[i].instructions - 1));
   t->worst = fmax(t->worst, worst);
   int row = 0;
   while (row < t->n && strcmp(t->cost[row].kernel, f->kernel) != 0) row++;
   t->cost[row] = cost;
   if (row == t->n) t->n++;
-  printf("%-10s %-16s code %5d  fit within %4.1f %%:", t->target->name, f->kernel, (int)cost.code,
-         100 * worst);
+  printf("%-10s %-16s code %5d, once %5d  fit within %4.1f %%:", t->target->name, f->kernel,
+         (int)cost.code.many, (int)cost.code.once, 100 * worst);
   for (int w = 0; w < WORK_COUNT; w++) printf(" %.3g", cost.per[w]);
   printf("\n");
 }
 
-/* -- what kernels of a family share -- */
-
-/* Twice with other sizes, so that no kernel is specialised. */
-static const int net_sizes[2][SIZES] = {{8, 4, 5}, {6, 3, 7}};
-
-static const char int8_net[] = X8
-    "%k = const : i8[8,3,3,$b] q(0.01, 0) @\n%c = Conv(%x, %k) {pads=[1,1,1,1]} : i8[1,$a,$a,8] q(0.1, 0)\n"
-    "%l = const : i8[1,3,3,8] q(0.02, 0) @\n"
-    "%d = DepthwiseConv(%c, %l) {pads=[1,1,1,1]} : i8[1,$a,$a,8] q(0.2, 4)\n"
-    "%s = Add(%d, %c) : i8[1,$a,$a,8] q(0.2, 0)\n"
-    "%a = AveragePool(%s) {kernel=[$a,$a]} : i8[1,1,1,8] q(0.2, 0)\n%r = Reshape(%a) {shape=[1,8]}\n"
-    "%m = const : i8[$c,8] q(0.03, 0) @\n%f = FullyConnected(%r, %m) : i8[1,$c] q(0.4, 7)\n"
-    "%y = Softmax(%f) {axis=1} : i8[1,$c] q(0.00390625, -128)\n";
-
-static const char float_net[] =
-    X32 "%k = const : f32[8,3,3,$b] @\n%c = Conv(%x, %k) {pads=[1,1,1,1]}\n"
-        "%l = const : f32[1,3,3,8] @\n%d = DepthwiseConv(%c, %l) {pads=[1,1,1,1]}\n%s = Add(%d, %c)\n"
-        "%a = AveragePool(%s) {kernel=[$a,$a]}\n%r = Reshape(%a) {shape=[1,8]}\n%m = const : f32[$c,8] @\n"
-        "%f = FullyConnected(%r, %m)\n%y = Softmax(%f) {axis=1}\n";
-
-/* "f32", or "_s8" without it: as backend/cost.c. */
-static bool in_family(const KernelCost *k, const char *family) {
-  const char *f32 = strstr(k->kernel, "f32");
-  return strcmp(family, "f32") == 0 ? f32 != NULL : !f32 && strstr(k->kernel, family);
-}
-
-/* The mean overlap of the net's kernels, each measured with helpers and run time of its own: it is taken from every
- * kernel of the family, and counted once. */
-static int32_t take_shared(Table *t, const char *net, const char *family) {
-  Graph *g = make_graph(net, net_sizes[0], net_sizes[1]);
-  Diag *d = diag_new();
-  Calls calls;
-  calls_init(&calls);
-  if (!graph_lower(g, &calls, d)) exit(3);
-  int64_t sum = 0, kernels = calls.n / 2;
-  for (uint32_t c = 0; c < kernels; c++) {
-    const KernelCost *k = known(t, calls.v[c].kernel->name);
-    sum += k ? k->code : 0;
-  }
-  int64_t all = measure(g, t->target).flash_code - t->base_code - (int64_t)t->code_per_call * calls.n;
-  int32_t overlap = positive((sum - all) / (kernels - 1));
-  for (int i = 0; i < t->n; i++)
-    if (in_family(&t->cost[i], family))
-      t->cost[i].code -= overlap; /* below 0: it shares less than others do */
-  calls_free(&calls);
-  diag_free(d);
-  graph_free(g);
-  return overlap;
+/* The first anchor's code beyond its kernels' own: what the first kernel of a family brings for all. */
+static int32_t shared_code(const Table *t, Kind kind, const char *fc, const char *pool) {
+  return positive(t->anchors[0].alone[kind].flash_code - t->base_code - 2 * t->code_per_call -
+                  known(t, fc)->code.once - known(t, pool)->code.once);
 }
 
 /* -- the table as C -- */
@@ -422,11 +455,13 @@ static void print_table(const Table *t, const char *ident, StrBuf *b) {
             t->target->name);
   sb_puts(b, "#include \"backend/costs.h\"\n\n");
   sb_printf(b, "extern const TargetCosts costs_%s;\n\n", ident);
-  sb_puts(b, "/* kernel, set, bytes of code, instructions per call, row, output, tap, MAC */\n");
+  sb_puts(b, "/* kernel, set, bytes of code where called several times and once, instructions per call, row, "
+             "output, "
+             "tap, MAC, rest */\n");
   sb_puts(b, "static const KernelCost kernels[] = {\n");
   for (int i = 0; i < t->n; i++) {
     const KernelCost *k = &t->cost[i];
-    sb_printf(b, "    {\"%s\", \"%s\", %d, {", k->kernel, k->set, (int)k->code);
+    sb_printf(b, "    {\"%s\", \"%s\", {%d, %d}, {", k->kernel, k->set, (int)k->code.many, (int)k->code.once);
     for (int f = 0; f < WORK_COUNT; f++) sb_printf(b, "%s%.4g", f ? ", " : "", k->per[f]);
     sb_puts(b, "}},\n");
   }
@@ -456,17 +491,12 @@ static void write_table(const Table *t) {
   arena_free(a);
 }
 
-/* The rows of the present table, with what they share. */
 static void take_table(Table *t) {
   const TargetCosts *old = t->target->costs;
   t->base_code = old->base_code;
   t->code_per_call = old->code_per_call;
   t->base_instructions = old->base_instructions;
-  for (int i = 0; i < old->n_kernels; i++) {
-    KernelCost k = old->kernels[i];
-    k.code += in_family(&k, "f32") ? old->float_shared : in_family(&k, "_s8") ? old->int8_shared : 0;
-    t->cost[t->n++] = k;
-  }
+  for (int i = 0; i < old->n_kernels; i++) t->cost[t->n++] = old->kernels[i];
 }
 
 static bool named(char **names, int n, const char *name) {
@@ -490,10 +520,11 @@ static void calibrate_target(const Target *target, char **kernels, int n_kernels
     printf("%s: skipped, there is no instruction counter\n", target->name);
     return;
   }
+  measure_anchors(&t);
   for (int i = 0; i < N_FAMILIES; i++)
     if (!n_kernels || named(kernels, n_kernels, families[i].kernel)) calibrate(&t, &families[i]);
-  t.int8_shared = take_shared(&t, int8_net, "_s8");
-  t.float_shared = take_shared(&t, float_net, "f32");
+  t.int8_shared = shared_code(&t, INT8, "fc_s8", "avg_pool_s8");
+  t.float_shared = shared_code(&t, FLOAT, "fc_f32", "avg_pool_f32");
   write_table(&t);
 }
 

@@ -57,7 +57,9 @@ static void near(const char *what, const char *net, const char *target, int64_t 
                 (long long)estimate, (long long)got);
 }
 
-static void check(const Graph *g, const char *net, const char *target) {
+/* Where each kernel is called once the compiler inlines all of them, and what they then share is not foreseen: `inlined`
+ * bytes are allowed on top. */
+static void check(const Graph *g, const char *net, const char *target, int64_t inlined) {
   const Target *t = target_find(target);
   const char *dir = emit_to_tmp(g, target, net);
   Diag *d = diag_new();
@@ -67,7 +69,7 @@ static void check(const Graph *g, const char *net, const char *target) {
   ck_assert_msg(harness_verify(dir, t, NULL, &m, d), "%s", diag_text(d));
   near("constants", net, target, c.flash_weights, m.flash_weights, 0.005,
        700); /* params may vanish by inlining */
-  near("flash", net, target, c.flash, m.flash, 0.05, 1024);
+  near("flash", net, target, c.flash, m.flash, 0.05, 1024 + inlined);
   near("instructions", net, target, c.cycles, m.instructions, 0.25, 0);
   ck_assert_int_eq(c.ram - t->costs->pointer, m.ram_arena);
   diag_free(d);
@@ -80,10 +82,10 @@ START_TEST(small_nets)
   const char *target = bare[_i];
   if (!have_target(__FILE__, target)) return;
   Graph *g = graph_of(small_int8_net);
-  check(g, "small_int8", target);
+  check(g, "small_int8", target, 512);
   graph_free(g);
   g = graph_of(small_float_net);
-  check(g, "small_float", target);
+  check(g, "small_float", target, 512);
   graph_free(g);
 }
 END_TEST
@@ -98,7 +100,7 @@ START_TEST(real_nets)
   Diag *d = diag_new();
   Graph *g = tflite_import(path, d);
   ck_assert_msg(g != NULL, "%s", diag_text(d));
-  check(g, model, target);
+  check(g, model, target, 0);
   graph_free(g);
   diag_free(d);
 }
