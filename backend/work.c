@@ -59,7 +59,7 @@ static CallWork work_conv_s8(const Graph *g, const KernelCall *k) {
 static CallWork work_conv_s8_even(const Graph *g, const KernelCall *k) {
   (void)g;
   const mf_conv_s8_even *p = k->params;
-  return conv_work(&p->g, p->groups, false);
+  return conv_work(&p->g, p->groups, false, BLOCK);
 }
 
 static CallWork work_conv_f32(const Graph *g, const KernelCall *k) {
@@ -120,7 +120,7 @@ static CallWork work_matmul_f32(const Graph *g, const KernelCall *k) {
 static CallWork work_matmul_s8_even(const Graph *g, const KernelCall *k) {
   (void)g;
   const mf_matmul_s8_even *p = k->params;
-  return dense(k->rows, (double)k->rows * p->n, p->k);
+  return dense(k->rows, (double)k->rows * p->n, p->k, BLOCK);
 }
 
 static double product(const int32_t *v, int n) {
