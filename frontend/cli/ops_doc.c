@@ -1,7 +1,8 @@
 /* docs/operators.md: what is imported from ONNX and TensorFlow Lite, and what the graph is made of. All of it comes from
  * the tables (frontend/onnx/ops.def, frontend/tflite/builtins.def, ir/ops.def) and from docs/conformance.tsv:
  *
- *   operator TAB tests TAB passed by the engine TAB passed by emitted C        the last line: "all"
+ *   operator TAB tests TAB passed by the engine TAB passed by emitted C
+ *   (TYPE) ...  tests of element types that are counted apart        all ...  the last line
  */
 #include <stdlib.h>
 #include <string.h>
@@ -94,6 +95,11 @@ static void print_onnx(Arena *a, const char *text, StrBuf *out) {
   if (all)
     sb_printf(out, "Conformance: engine %ld of %ld, emitted C %ld of %ld.\n\n", all->engine, all->tests,
               all->emitted, all->tests);
+  for (int i = 0; i < n; i++)
+    if (f[i].name[0] == '(')
+      sb_printf(out, "- %s: %ld tests; engine %ld, emitted C %ld\n", f[i].name, f[i].tests, f[i].engine,
+                f[i].emitted);
+  sb_putc(out, '\n');
   sb_puts(out,
           "| operator | imported | tests | engine | emitted C | instead |\n|---|---|---:|---:|---:|---|\n");
   for (size_t i = 0; i < count; i++) {
@@ -105,7 +111,7 @@ static void print_onnx(Arena *a, const char *text, StrBuf *out) {
   sb_puts(out, "\nOther operators that have tests, and are not imported:");
   const char *sep = " ";
   for (int i = 0; i < n; i++) {
-    bool known = strcmp(f[i].name, "all") == 0;
+    bool known = strcmp(f[i].name, "all") == 0 || f[i].name[0] == '(';
     for (size_t k = 0; k < count; k++) known = known || strcmp(onnx[k].name, f[i].name) == 0;
     if (known) continue;
     sb_printf(out, "%s%s (%ld of %ld pass)", sep, f[i].name, f[i].engine, f[i].tests);

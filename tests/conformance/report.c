@@ -71,7 +71,7 @@ void report_table(const Conformance *c, FILE *to) {
   const char **kinds = distinct(c, true, &n);
   fputc('\n', to);
   for (int i = 0; i < n; i++)
-    print_row(c, *kinds[i] ? kinds[i] : "(types of every day)", conformance_totals(c, false, kinds[i]),
+    print_row(c, *kinds[i] ? kinds[i] : "(usual types)", conformance_totals(c, false, kinds[i]),
               conformance_totals(c, true, kinds[i]), to);
   mem_free(kinds);
   print_row(c, "all", conformance_totals(c, false, NULL), conformance_totals(c, true, NULL), to);
@@ -166,6 +166,13 @@ bool report_tsv(const Conformance *c, const char *path, Diag *d) {
   StrBuf text = {0};
   for (int i = 0; i < n; i++)
     tsv_line(&text, ops[i], operator_totals(c, false, ops[i]), operator_totals(c, true, ops[i]));
+  mem_free(ops);
+  ops = distinct(c, true, &n);
+  for (int i = 0; i < n; i++) {
+    char name[64];
+    snprintf(name, sizeof name, "(%s)", *ops[i] ? ops[i] : "usual types");
+    tsv_line(&text, name, conformance_totals(c, false, ops[i]), conformance_totals(c, true, ops[i]));
+  }
   tsv_line(&text, "all", conformance_totals(c, false, NULL), conformance_totals(c, true, NULL));
   bool ok = file_write(path, text.s, text.len, d);
   sb_free(&text);
