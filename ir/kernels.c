@@ -71,6 +71,13 @@ static const FieldDesc fields_gather[] = {I32(mf_gather, outer), I32(mf_gather, 
                                           I32(mf_gather, index_bytes)};
 static const FieldDesc fields_binary[] = {I32(mf_binary, rank), DIMS(mf_binary, dims), DIMS(mf_binary, a),
                                           DIMS(mf_binary, b),   F32(mf_binary, lo),    F32(mf_binary, hi)};
+static const FieldDesc fields_compare[] = {I32(mf_compare, rank), DIMS(mf_compare, dims), DIMS(mf_compare, a),
+                                           DIMS(mf_compare, b)};
+static const FieldDesc fields_where[] = {I32(mf_where, rank), DIMS(mf_where, dims), DIMS(mf_where, a),
+                                         DIMS(mf_where, b),   DIMS(mf_where, c),    I32(mf_where, elem)};
+static const FieldDesc fields_arg[] = {I32(mf_arg, n), I32(mf_arg, inner), I32(mf_arg, last)};
+static const FieldDesc fields_cum[] = {I32(mf_cum, n), I32(mf_cum, inner), I32(mf_cum, exclusive),
+                                       I32(mf_cum, reverse)};
 static const FieldDesc fields_add_s8[] = {
     I32(mf_add_s8, rank),     DIMS(mf_add_s8, dims),     DIMS(mf_add_s8, a),       DIMS(mf_add_s8, b),
     I32(mf_add_s8, a_zero),   I32(mf_add_s8, b_zero),    I32(mf_add_s8, out_zero), I32(mf_add_s8, left_shift),
@@ -124,6 +131,10 @@ PARAMS(copy);
 PARAMS(fill);
 PARAMS(gather);
 PARAMS(binary);
+PARAMS(compare);
+PARAMS(where);
+PARAMS(arg);
+PARAMS(cum);
 PARAMS(add_s8);
 PARAMS(mul_s8);
 PARAMS(unary_f32);

@@ -8,7 +8,7 @@
  *   - file-level definitions begin in column 0; braces and parentheses outside comments and strings balance
  *   - a header's include guard ends in _H; other #if blocks stand between definitions
  *   - a function-like macro may make definitions: "ROW(add_f32, a + b)"; it then defines every name that begins with
- *     an argument ("add_f32__generic")
+ *     its first argument ("add_f32__generic")
  */
 #include "backend/emit/emit.h"
 
@@ -192,15 +192,11 @@ static bool is_macro(const Shaker *s, Name name) {
   return false;
 }
 
-/* Every identifier among the arguments of the macro call whose '(' is at p. */
-static void add_argument_defs(Chunk *c, const char *p) {
-  const char *end = skip_brackets(p);
+/* The first argument of the macro call whose '(' is at p. */
+static void add_argument_def(Chunk *c, const char *p) {
+  const Name name = ident_at(skip_space(p + 1));
   c->maker = true;
-  while (p < end) {
-    Name name = ident_at(p);
-    if (name.n && !isdigit((unsigned char)*p)) add_def(c, name);
-    p += name.n ? name.n : 1;
-  }
+  if (name.n) add_def(c, name);
 }
 
 /* The declaration or definition at p: adds what it defines, returns its end. */
@@ -208,7 +204,7 @@ static const char *scan_definition(const Shaker *s, Chunk *c, const char *p) {
   bool named = false;
   Name last = {p, 0}, first = ident_at(p);
   if (first.n && p[first.n] == '(' && is_macro(s, first)) {
-    add_argument_defs(c, p + first.n);
+    add_argument_def(c, p + first.n);
     const char *e = skip_brackets(p + first.n), *q = skip_space(e);
     return *q == ';' ? q + 1 : e;
   }
@@ -313,7 +309,7 @@ static bool defines(const Chunk *c, Name name) {
   for (int i = 0; i < c->n_defs; i++) {
     if (same_name(c->defs[i], name)) return true;
     Name d = c->defs[i];
-    if (c->maker && d.n < name.n && memcmp(d.s, name.s, d.n) == 0) return true;
+    if (c->maker && d.n + 1 < name.n && memcmp(d.s, name.s, d.n) == 0 && name.s[d.n] == '_') return true;
   }
   return false;
 }

@@ -78,6 +78,12 @@ void xp_float(XpNode *n, const char *name, float v) {
   attr(n, name, OX_ATTR_FLOAT, &value);
 }
 
+void xp_string(XpNode *n, const char *name, const char *v) {
+  StrBuf value = {0};
+  pb_str(&value, 4, v);
+  attr(n, name, OX_ATTR_STRING, &value);
+}
+
 void xp_ints(XpNode *n, const char *name, const Ints *v) {
   StrBuf value = {0};
   for (int32_t i = 0; i < v->n; i++) pb_int(&value, 8, v->v[i]);

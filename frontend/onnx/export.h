@@ -37,6 +37,7 @@ const char *xp_fresh(Export *x, const char *base, const char *suffix);
 void xp_in(XpNode *n, const char *name); /* "": left out */
 void xp_int(XpNode *n, const char *name, int64_t v);
 void xp_float(XpNode *n, const char *name, float v);
+void xp_string(XpNode *n, const char *name, const char *v);
 void xp_ints(XpNode *n, const char *name, const Ints *v);
 void xp_end(Export *x, XpNode *n, const char *op, const char *out);
 void xp_transpose_node(Export *x, const char *from, const char *perm, const char *to);

@@ -374,6 +374,155 @@ static bool xp_cast(Export *x, const Node *n) {
   return true;
 }
 
+/* -- functions of one element, pairs, reductions: ONNX's own -- */
+
+static bool xp_abs(Export *x, const Node *n) { return unary(x, n, "Abs"); }
+static bool xp_sign(Export *x, const Node *n) { return unary(x, n, "Sign"); }
+static bool xp_sqrt(Export *x, const Node *n) { return unary(x, n, "Sqrt"); }
+static bool xp_exp(Export *x, const Node *n) { return unary(x, n, "Exp"); }
+static bool xp_log(Export *x, const Node *n) { return unary(x, n, "Log"); }
+static bool xp_floor(Export *x, const Node *n) { return unary(x, n, "Floor"); }
+static bool xp_ceil(Export *x, const Node *n) { return unary(x, n, "Ceil"); }
+static bool xp_round(Export *x, const Node *n) { return unary(x, n, "Round"); }
+static bool xp_sin(Export *x, const Node *n) { return unary(x, n, "Sin"); }
+static bool xp_cos(Export *x, const Node *n) { return unary(x, n, "Cos"); }
+static bool xp_tan(Export *x, const Node *n) { return unary(x, n, "Tan"); }
+static bool xp_asin(Export *x, const Node *n) { return unary(x, n, "Asin"); }
+static bool xp_acos(Export *x, const Node *n) { return unary(x, n, "Acos"); }
+static bool xp_atan(Export *x, const Node *n) { return unary(x, n, "Atan"); }
+static bool xp_sinh(Export *x, const Node *n) { return unary(x, n, "Sinh"); }
+static bool xp_cosh(Export *x, const Node *n) { return unary(x, n, "Cosh"); }
+static bool xp_asinh(Export *x, const Node *n) { return unary(x, n, "Asinh"); }
+static bool xp_acosh(Export *x, const Node *n) { return unary(x, n, "Acosh"); }
+static bool xp_atanh(Export *x, const Node *n) { return unary(x, n, "Atanh"); }
+static bool xp_erf(Export *x, const Node *n) { return unary(x, n, "Erf"); }
+static bool xp_softplus(Export *x, const Node *n) { return unary(x, n, "Softplus"); }
+
+static bool xp_elu(Export *x, const Node *n) {
+  XpNode m = {0};
+  const char *out;
+  unary_in(x, n, &m, &out);
+  xp_float(&m, "alpha", CATTRS(n, elu)->alpha);
+  xp_end(x, &m, "Elu", out);
+  return true;
+}
+
+static bool xp_pow(Export *x, const Node *n) { return binary(x, n, "Pow", ACT_NONE); }
+static bool xp_equal(Export *x, const Node *n) { return binary(x, n, "Equal", ACT_NONE); }
+static bool xp_less(Export *x, const Node *n) { return binary(x, n, "Less", ACT_NONE); }
+static bool xp_less_or_equal(Export *x, const Node *n) { return binary(x, n, "LessOrEqual", ACT_NONE); }
+
+/* All inputs plain, no attribute. */
+static XpNode plain_node(Export *x, const Node *n) {
+  XpNode m = {0};
+  for (uint32_t i = 0; i < n->n_in; i++) xp_in(&m, xp_plain(x, n->in[i]));
+  return m;
+}
+
+static bool plain_end(Export *x, const Node *n, XpNode *m, const char *op) {
+  xp_end(x, m, op, xp_out(x, n->out[0], false));
+  return true;
+}
+
+static bool xp_mod(Export *x, const Node *n) {
+  XpNode m = plain_node(x, n);
+  xp_int(&m, "fmod", CATTRS(n, mod)->fmod);
+  return plain_end(x, n, &m, "Mod");
+}
+
+/* And, Or, Xor of bool; the bits of integers need opset 18. */
+static bool logic(Export *x, const Node *n, const char *op) {
+  FAIL_IF(graph_val(x->g, n->in[0])->dtype != DT_BOOL, x->d, &n->loc,
+          "%s of integers cannot be expressed in ONNX before opset 18", op_info(n->op)->name);
+  XpNode m = plain_node(x, n);
+  return plain_end(x, n, &m, op);
+}
+
+static bool xp_bitwise_and(Export *x, const Node *n) { return logic(x, n, "And"); }
+static bool xp_bitwise_or(Export *x, const Node *n) { return logic(x, n, "Or"); }
+static bool xp_bitwise_xor(Export *x, const Node *n) { return logic(x, n, "Xor"); }
+
+static bool xp_bit_shift(Export *x, const Node *n) {
+  XpNode m = plain_node(x, n);
+  xp_string(&m, "direction", CATTRS(n, bit_shift)->right ? "RIGHT" : "LEFT");
+  return plain_end(x, n, &m, "BitShift");
+}
+
+static bool xp_where(Export *x, const Node *n) {
+  XpNode m = plain_node(x, n);
+  return plain_end(x, n, &m, "Where");
+}
+
+/* Axes as an attribute, as in opset 13; ReduceSum's are an input there. No axes: the element alone. */
+static bool reduction(Export *x, const Node *n, const char *op, const Ints *axes, int32_t keepdims) {
+  FAIL_IF(axes->n == 0, x->d, &n->loc, "%s over no axes cannot be expressed in ONNX", op);
+  XpNode m = plain_node(x, n);
+  const char *out = xp_out(x, n->out[0], false);
+  if (n->op == OP_reduce_sum)
+    xp_in(&m, xp_const_ints(x, xp_fresh(x, out, "axes"), axes));
+  else
+    xp_ints(&m, "axes", axes);
+  xp_int(&m, "keepdims", keepdims);
+  xp_end(x, &m, op, out);
+  return true;
+}
+
+static bool xp_reduce_sum(Export *x, const Node *n) {
+  return reduction(x, n, "ReduceSum", &CATTRS(n, reduce_sum)->axes, CATTRS(n, reduce_sum)->keepdims);
+}
+
+static bool xp_reduce_prod(Export *x, const Node *n) {
+  return reduction(x, n, "ReduceProd", &CATTRS(n, reduce_prod)->axes, CATTRS(n, reduce_prod)->keepdims);
+}
+
+static bool xp_reduce_max(Export *x, const Node *n) {
+  return reduction(x, n, "ReduceMax", &CATTRS(n, reduce_max)->axes, CATTRS(n, reduce_max)->keepdims);
+}
+
+static bool xp_reduce_min(Export *x, const Node *n) {
+  return reduction(x, n, "ReduceMin", &CATTRS(n, reduce_min)->axes, CATTRS(n, reduce_min)->keepdims);
+}
+
+static bool xp_reduce_sum_square(Export *x, const Node *n) {
+  return reduction(x, n, "ReduceSumSquare", &CATTRS(n, reduce_sum_square)->axes,
+                   CATTRS(n, reduce_sum_square)->keepdims);
+}
+
+static bool xp_reduce_log_sum_exp(Export *x, const Node *n) {
+  return reduction(x, n, "ReduceLogSumExp", &CATTRS(n, reduce_log_sum_exp)->axes,
+                   CATTRS(n, reduce_log_sum_exp)->keepdims);
+}
+
+static bool xp_arg_max(Export *x, const Node *n) {
+  const arg_max_attrs *a = CATTRS(n, arg_max);
+  XpNode m = plain_node(x, n);
+  xp_int(&m, "axis", a->axis);
+  xp_int(&m, "keepdims", a->keepdims);
+  xp_int(&m, "select_last_index", a->last);
+  return plain_end(x, n, &m, "ArgMax");
+}
+
+static bool xp_arg_min(Export *x, const Node *n) {
+  const arg_min_attrs *a = CATTRS(n, arg_min);
+  XpNode m = plain_node(x, n);
+  xp_int(&m, "axis", a->axis);
+  xp_int(&m, "keepdims", a->keepdims);
+  xp_int(&m, "select_last_index", a->last);
+  return plain_end(x, n, &m, "ArgMin");
+}
+
+static bool xp_cum_sum(Export *x, const Node *n) {
+  const cum_sum_attrs *a = CATTRS(n, cum_sum);
+  const int64_t axis = a->axis;
+  XpNode m = plain_node(x, n);
+  const char *out = xp_out(x, n->out[0], false);
+  xp_in(&m, xp_const(x, xp_fresh(x, out, "axis"), DT_I64, &(Shape){.rank = 0}, &axis));
+  xp_int(&m, "exclusive", a->exclusive);
+  xp_int(&m, "reverse", a->reverse);
+  xp_end(x, &m, "CumSum", out);
+  return true;
+}
+
 /* -- codes: what qdq_expand leaves of them -- */
 
 static bool xp_quantize(Export *x, const Node *n) {

@@ -13,6 +13,7 @@
 #define FRONTEND_ONNX_ONNX_OP_H
 
 #include "frontend/onnx/onnx_model.h"
+#include "ir/compose/compose.h"
 
 #define OX_BATCH (INT64_MIN + 7)
 
@@ -105,7 +106,16 @@ ValId ox_constant(OxCall *c, ValId v);
 /* Is v a float32 constant, or a dequantized one? */
 bool ox_is_weights(const OxCall *c, ValId v);
 
-/* -- ops_math.c -- */
+/* -- ops_element.c -- */
+/* Compositions under the name of output 0. */
+Compose ox_compose(OxCall *c);
+/* v is output 0, in type t and under its name; false when it is NO_VAL. */
+bool ox_end(OxCall *c, ValId v, DType t);
+/* Input i in its work type; *t: its own type. NO_VAL: reported. The second: floats alone. */
+ValId ox_work(OxCall *c, uint32_t i, DType *t);
+ValId ox_work_float(OxCall *c, uint32_t i, DType *t);
+
+/* -- ops_reduce.c -- */
 /* Axes of a reduction of input 0: an attribute before opset `input_since`, input 1 from then on; none: all, or
  * (*nothing), where the node says so, no reduction at all. */
 bool ox_reduce_axes(OxCall *c, int64_t input_since, reduce_mean_attrs *a, bool *nothing);

@@ -1,4 +1,4 @@
-/* Lowering of Add, Sub, Mul, Div, Max, Min with broadcasting.
+/* Lowering of Add, Sub, Mul, Div, Max, Min, Pow, Mod, bits, comparisons and Where with broadcasting.
  *
  * The output's axes are those of the kernel: rank 3 and more: axis 0 is the batch, axis 1 the rows; rank 2: axis 0 the
  * rows. An input's stride along a broadcast axis is 0. Inner axes merge where both inputs run on.
@@ -12,16 +12,6 @@
 
 #include "ir/base/strbuf.h"
 #include "ir/lower/lower_util.h"
-
-/* Strides (elements) of s along the axes of `out`; 0 where it is broadcast. */
-static void broadcast_strides(const Shape *s, const Shape *out, int64_t stride[MAX_RANK]) {
-  int64_t own[MAX_RANK];
-  dense_strides(s, 1, own);
-  for (int i = 0; i < out->rank; i++) {
-    int j = i - (out->rank - s->rank);
-    stride[i] = j < 0 || s->d[j] == 1 ? 0 : own[j];
-  }
-}
 
 /* Axes of a call: an outer loop, rows, and what the kernel walks inside a row. */
 typedef struct BinaryAxes {
@@ -58,13 +48,13 @@ static bool binary_axes(const Graph *g, const Node *n, BinaryAxes *x, Diag *d) {
 static KernelCall *binary_call(const Graph *g, const Node *n, const char *kernel, Calls *out, bool *empty,
                                Diag *d) {
   const Value *y = op_out(g, n, 0);
-  int64_t elem = (int64_t)dtype_size(y->dtype);
+  const int64_t elem = (int64_t)dtype_size(op_in(g, n, 0)->dtype);
   BinaryAxes x;
   *empty = shape_count(&y->shape) == 0;
   if (*empty || !binary_axes(g, n, &x, d)) return NULL;
   KernelCall *k = calls_add(out, kernel, node_id(g, n));
   mf_binary *p = k->params;
-  int64_t row = elem;
+  int64_t row = (int64_t)dtype_size(y->dtype);
   p->rank = x.rank;
   for (int i = 0; i < x.rank; i++) {
     p->dims[i] = (int32_t)x.dims[i];
@@ -84,12 +74,14 @@ static KernelCall *binary_call(const Graph *g, const Node *n, const char *kernel
 _Static_assert(offsetof(mf_add_s8, b) == offsetof(mf_binary, b), "mf_add_s8 begins as mf_binary does");
 _Static_assert(offsetof(mf_mul_s8, b) == offsetof(mf_binary, b), "mf_mul_s8 begins as mf_binary does");
 
-/* f32, i32, i64 (and i8 where codes are compared): kernel "NAME_DTYPE". */
-static bool lower_plain(const Graph *g, const Node *n, const char *name, Act act, Calls *out, Diag *d) {
+_Static_assert(offsetof(mf_compare, b) == offsetof(mf_binary, b), "mf_compare begins as mf_binary does");
+
+/* f32, f64, i32, i64, u64 (and i8 where codes are compared): kernel "NAME_DTYPE". `bits`: u64 computes as i64. */
+static bool lower_plain(const Graph *g, const Node *n, const char *name, bool bits, Act act, Calls *out,
+                        Diag *d) {
   const DType t = op_out(g, n, 0)->dtype;
-  const char *suffix = t == DT_F32 ? "f32" : t == DT_I32 ? "i32" : t == DT_I64 ? "i64" : "s8";
   bool empty;
-  char *kernel = arena_printf(out->arena, "%s_%s", name, suffix);
+  char *kernel = arena_printf(out->arena, "%s_%s", name, kernel_suffix(bits && t == DT_U64 ? DT_I64 : t));
   if (act != ACT_NONE && t != DT_F32)
     return op_fail(n, d, "a fused activation wants f32 or i8, not %s", dtype_name(t));
   KernelCall *k = binary_call(g, n, kernel, out, &empty, d);
@@ -150,28 +142,81 @@ static bool is_s8(const Graph *g, const Node *n) { return op_in(g, n, 0)->dtype 
 
 bool lower_add(const Graph *g, const Node *n, Calls *out, Diag *d) {
   Act act = (Act)CATTRS(n, add)->act;
-  return is_s8(g, n) ? lower_add_s8(g, n, false, act, out, d) : lower_plain(g, n, "add", act, out, d);
+  return is_s8(g, n) ? lower_add_s8(g, n, false, act, out, d) : lower_plain(g, n, "add", true, act, out, d);
 }
 
 bool lower_sub(const Graph *g, const Node *n, Calls *out, Diag *d) {
   Act act = (Act)CATTRS(n, sub)->act;
-  return is_s8(g, n) ? lower_add_s8(g, n, true, act, out, d) : lower_plain(g, n, "sub", act, out, d);
+  return is_s8(g, n) ? lower_add_s8(g, n, true, act, out, d) : lower_plain(g, n, "sub", true, act, out, d);
 }
 
 bool lower_mul(const Graph *g, const Node *n, Calls *out, Diag *d) {
   Act act = (Act)CATTRS(n, mul)->act;
-  return is_s8(g, n) ? lower_mul_s8(g, n, act, out, d) : lower_plain(g, n, "mul", act, out, d);
+  return is_s8(g, n) ? lower_mul_s8(g, n, act, out, d) : lower_plain(g, n, "mul", true, act, out, d);
 }
 
 bool lower_div(const Graph *g, const Node *n, Calls *out, Diag *d) {
   if (is_s8(g, n)) return op_fail(n, d, "int8 is not supported; compute it in float32");
-  return lower_plain(g, n, "div", ACT_NONE, out, d);
+  return lower_plain(g, n, "div", false, ACT_NONE, out, d);
 }
 
 bool lower_max(const Graph *g, const Node *n, Calls *out, Diag *d) {
-  return lower_plain(g, n, "max", ACT_NONE, out, d);
+  return lower_plain(g, n, "max", false, ACT_NONE, out, d);
 }
 
 bool lower_min(const Graph *g, const Node *n, Calls *out, Diag *d) {
-  return lower_plain(g, n, "min", ACT_NONE, out, d);
+  return lower_plain(g, n, "min", false, ACT_NONE, out, d);
+}
+
+bool lower_pow(const Graph *g, const Node *n, Calls *out, Diag *d) {
+  return lower_plain(g, n, "pow", false, ACT_NONE, out, d);
+}
+
+bool lower_mod(const Graph *g, const Node *n, Calls *out, Diag *d) {
+  const bool dividend = CATTRS(n, mod)->fmod && op_in(g, n, 0)->dtype != DT_U64;
+  return lower_plain(g, n, dividend ? "rem" : "mod", false, ACT_NONE, out, d);
+}
+
+bool lower_bit_shift(const Graph *g, const Node *n, Calls *out, Diag *d) {
+  return lower_plain(g, n, CATTRS(n, bit_shift)->right ? "shr" : "shl", false, ACT_NONE, out, d);
+}
+
+/* By the width alone. */
+static bool lower_bits(const Graph *g, const Node *n, const char *name, Calls *out, Diag *d) {
+  bool empty;
+  const int bits = 8 * (int)dtype_size(op_in(g, n, 0)->dtype);
+  return binary_call(g, n, arena_printf(out->arena, "%s_i%d", name, bits), out, &empty, d) != NULL || empty;
+}
+
+bool lower_bitwise_and(const Graph *g, const Node *n, Calls *out, Diag *d) {
+  return lower_bits(g, n, "and", out, d);
+}
+
+bool lower_bitwise_or(const Graph *g, const Node *n, Calls *out, Diag *d) {
+  return lower_bits(g, n, "or", out, d);
+}
+
+bool lower_bitwise_xor(const Graph *g, const Node *n, Calls *out, Diag *d) {
+  return lower_bits(g, n, "xor", out, d);
+}
+
+static bool lower_comparison(const Graph *g, const Node *n, const char *name, Calls *out, Diag *d) {
+  const DType t = op_in(g, n, 0)->dtype;
+  /* Equality of bits: signs do not matter. */
+  const bool equal = n->op == OP_equal;
+  const char *suffix = t == DT_BOOL ? "u8" : equal && t == DT_U64 ? "i64" : dtype_name(t);
+  bool empty;
+  return binary_call(g, n, arena_printf(out->arena, "%s_%s", name, suffix), out, &empty, d) != NULL || empty;
+}
+
+bool lower_equal(const Graph *g, const Node *n, Calls *out, Diag *d) {
+  return lower_comparison(g, n, "equal", out, d);
+}
+
+bool lower_less(const Graph *g, const Node *n, Calls *out, Diag *d) {
+  return lower_comparison(g, n, "less", out, d);
+}
+
+bool lower_less_or_equal(const Graph *g, const Node *n, Calls *out, Diag *d) {
+  return lower_comparison(g, n, "less_equal", out, d);
 }

@@ -1,8 +1,4 @@
-/* Lowering of MaxPool, AveragePool (rows are lines, the batch a loop outside) and ReduceMean (any axes).
- *
- * ReduceMean's axes are simplified first: neighbours that are both kept or both reduced merge. int8: 1 / count goes into
- * the multiplier as in TFLite's QuantizedMeanOrSum.
- */
+/* Lowering of MaxPool and AveragePool: rows are lines, the batch a loop outside. */
 #include "ir/lower/lower_util.h"
 
 static mf_window pool_window(const Shape *x, const Shape *y, const Ints *kernel, const Ints *strides,
@@ -77,85 +73,4 @@ bool lower_average_pool(const Graph *g, const Node *n, Calls *out, Diag *d) {
     return op_fail(n, d, "int8 with count_include_pad has no reference; compute it in float32");
   }
   return lower_any_pool(g, n, &c, out, d);
-}
-
-/* The axes of a ReduceMean from `first` on, kept or reduced, merged. Strides in elements. */
-typedef struct MeanAxes {
-  int rank;
-  int64_t dims[MAX_RANK], stride[MAX_RANK];
-} MeanAxes;
-
-static void mean_axis(MeanAxes *m, int64_t dim, int64_t stride, bool joins) {
-  if (joins) {
-    m->dims[m->rank - 1] *= dim;
-    m->stride[m->rank - 1] = stride;
-  } else {
-    m->dims[m->rank] = dim;
-    m->stride[m->rank++] = stride;
-  }
-}
-
-static void mean_split(const Shape *x, const Ints *axes, int first, MeanAxes *kept, MeanAxes *reduced) {
-  int64_t stride[MAX_RANK];
-  int last = 0; /* 1: the last axis was kept, 2: reduced */
-  dense_strides(x, 1, stride);
-  *kept = *reduced = (MeanAxes){0};
-  for (int i = first; i < x->rank; i++) {
-    bool is_reduced = false;
-    for (int k = 0; k < axes->n; k++) is_reduced |= axes->v[k] == i;
-    mean_axis(is_reduced ? reduced : kept, x->d[i], stride[i], last == (is_reduced ? 2 : 1));
-    last = is_reduced ? 2 : 1;
-  }
-}
-
-static void mean_multiplier(const Value *x, const Value *y, bool once, mf_mean *p) {
-  int log2 = 0;
-  p->in_zero = zero_of(x);
-  p->out_zero = zero_of(y);
-  if (once) {
-    quantize_multiplier_once((double)scale_of(x) / (double)scale_of(y) / p->count, &p->mult, &p->shift);
-    return;
-  }
-  quantize_multiplier((double)scale_of(x) / (double)scale_of(y), &p->mult, &p->shift);
-  while (p->count >> (log2 + 1)) log2++;
-  if (log2 > 31 + p->shift) log2 = 31 + p->shift;
-  p->mult = (int32_t)(((int64_t)p->mult << log2) / p->count);
-  p->shift -= log2;
-}
-
-bool lower_reduce_mean(const Graph *g, const Node *n, Calls *out, Diag *d) {
-  const Value *x = op_in(g, n, 0), *y = op_out(g, n, 0);
-  const Ints *axes = &CATTRS(n, reduce_mean)->axes;
-  bool s8 = x->dtype == DT_I8, batched = x->shape.rank >= 3 && axes->v[0] != 0;
-  int32_t elem = (int32_t)dtype_size(x->dtype);
-  MeanAxes kept, reduced;
-  if (s8) TRY(want_quant(g, n, 1, d));
-  if (shape_count(&y->shape) == 0) return true;
-  mean_split(&x->shape, axes, batched ? 1 : 0, &kept, &reduced);
-  if (kept.rank < 2) { /* one row in front */
-    kept = (MeanAxes){kept.rank + 1, {1, kept.dims[0]}, {0, kept.stride[0]}};
-  }
-  KernelCall *k = calls_add(out, s8 ? "mean_s8" : "mean_f32", node_id(g, n));
-  mf_mean *p = k->params;
-  p->rank = kept.rank;
-  p->rrank = reduced.rank;
-  p->count = 1;
-  int64_t row = elem;
-  for (int i = 0; i < kept.rank; i++) {
-    p->dims[i] = (int32_t)kept.dims[i];
-    p->src[i] = (int32_t)kept.stride[i];
-    if (i > 0) row *= kept.dims[i];
-  }
-  for (int i = 0; i < reduced.rank; i++) {
-    p->rdims[i] = (int32_t)reduced.dims[i];
-    p->rsrc[i] = (int32_t)reduced.stride[i];
-    p->count *= p->rdims[i];
-  }
-  k->rows = p->dims[0];
-  k->batch = batched ? (int32_t)x->shape.d[0] : 1;
-  k->in[0] = (CallView){n->in[0], 0, kept.stride[0] * elem, shape_count(&x->shape) / k->batch * elem};
-  k->out = (CallView){n->out[0], 0, row, row * k->rows};
-  k->n_in = 1;
-  if (s8) mean_multiplier(x, y, CATTRS(n, reduce_mean)->rounding == ROUND_ONCE, p);
-  return true;
 }

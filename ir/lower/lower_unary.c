@@ -11,14 +11,6 @@
 #include "ir/lower/lower_util.h"
 #include "runtime/kernels/requantize.h"
 
-static bool lower_unary_f32(const Graph *g, const Node *n, const char *kernel, float p, float q, Calls *out) {
-  Rows r = rows_of(&op_out(g, n, 0)->shape);
-  if (shape_count(&op_out(g, n, 0)->shape) == 0) return true;
-  KernelCall *k = call_rows(g, n, out, kernel, r);
-  *(mf_unary_f32 *)k->params = (mf_unary_f32){r.n, p, q};
-  return true;
-}
-
 /* Requantization to the output's quantization, limited to real_lo .. real_hi. */
 static bool lower_limit_s8(const Graph *g, const Node *n, float real_lo, float real_hi, Calls *out, Diag *d) {
   const Value *x = op_in(g, n, 0), *y = op_out(g, n, 0);
@@ -38,13 +30,13 @@ static bool lower_limit_s8(const Graph *g, const Node *n, float real_lo, float r
 
 bool lower_relu(const Graph *g, const Node *n, Calls *out, Diag *d) {
   if (op_in(g, n, 0)->dtype == DT_I8) return lower_limit_s8(g, n, 0, INFINITY, out, d);
-  return lower_unary_f32(g, n, "relu_f32", 0, 0, out);
+  return lower_unary_plain(g, n, "relu", 0, 0, out);
 }
 
 bool lower_clip(const Graph *g, const Node *n, Calls *out, Diag *d) {
   const clip_attrs *a = CATTRS(n, clip);
   if (op_in(g, n, 0)->dtype == DT_I8) return lower_limit_s8(g, n, a->lo, a->hi, out, d);
-  return lower_unary_f32(g, n, "clip_f32", a->lo, a->hi, out);
+  return lower_unary_plain(g, n, "clip", a->lo, a->hi, out);
 }
 
 /* -- tables -- */
@@ -122,17 +114,17 @@ static int32_t tanh_code(const Node *n, const Value *x, const Value *y, int32_t 
 
 bool lower_leaky_relu(const Graph *g, const Node *n, Calls *out, Diag *d) {
   if (op_in(g, n, 0)->dtype == DT_I8) return lower_table(g, n, leaky_relu_code, out, d);
-  return lower_unary_f32(g, n, "leaky_relu_f32", CATTRS(n, leaky_relu)->alpha, 0, out);
+  return lower_unary_plain(g, n, "leaky_relu", CATTRS(n, leaky_relu)->alpha, 0, out);
 }
 
 bool lower_sigmoid(const Graph *g, const Node *n, Calls *out, Diag *d) {
   if (op_in(g, n, 0)->dtype == DT_I8) return lower_table(g, n, sigmoid_code, out, d);
-  return lower_unary_f32(g, n, "sigmoid_f32", 0, 0, out);
+  return lower_unary_plain(g, n, "sigmoid", 0, 0, out);
 }
 
 bool lower_tanh(const Graph *g, const Node *n, Calls *out, Diag *d) {
   if (op_in(g, n, 0)->dtype == DT_I8) return lower_table(g, n, tanh_code, out, d);
-  return lower_unary_f32(g, n, "tanh_f32", 0, 0, out);
+  return lower_unary_plain(g, n, "tanh", 0, 0, out);
 }
 
 /* -- Softmax -- */

@@ -32,6 +32,17 @@ KernelCall *call_rows(const Graph *g, const Node *n, Calls *out, const char *ker
   return k;
 }
 
+const char *kernel_suffix(DType t) { return t == DT_I8 ? "s8" : dtype_name(t); }
+
+bool lower_unary_plain(const Graph *g, const Node *n, const char *name, float p, float q, Calls *out) {
+  const Value *y = op_out(g, n, 0);
+  Rows r = rows_of(&y->shape);
+  if (shape_count(&y->shape) == 0) return true;
+  KernelCall *k = call_rows(g, n, out, arena_printf(out->arena, "%s_%s", name, kernel_suffix(y->dtype)), r);
+  *(mf_unary_f32 *)k->params = (mf_unary_f32){r.n, p, q};
+  return true;
+}
+
 static bool quant_sane(const Quant *q) {
   for (int i = 0; i < q->n; i++) {
     if (!(q->scale[i] > 0) || isinf(q->scale[i])) return false;
@@ -71,6 +82,15 @@ void dense_strides(const Shape *s, int64_t elem, int64_t stride[MAX_RANK]) {
   for (int i = s->rank - 1; i >= 0; i--) {
     stride[i] = step;
     step *= s->d[i];
+  }
+}
+
+void broadcast_strides(const Shape *s, const Shape *out, int64_t stride[MAX_RANK]) {
+  int64_t own[MAX_RANK];
+  dense_strides(s, 1, own);
+  for (int i = 0; i < out->rank; i++) {
+    int j = i - (out->rank - s->rank);
+    stride[i] = j < 0 || s->d[j] == 1 ? 0 : own[j];
   }
 }
 

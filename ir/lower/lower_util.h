@@ -16,6 +16,10 @@ Rows rows_before(const Shape *s, int axis);
 
 /* A call of a one-input kernel over rows of equal cut; in and out may differ in element size. */
 KernelCall *call_rows(const Graph *g, const Node *n, Calls *out, const char *kernel, Rows r);
+/* The same for functions of one element with attributes p and q: kernel "NAME_DTYPE". */
+bool lower_unary_plain(const Graph *g, const Node *n, const char *name, float p, float q, Calls *out);
+/* The ending of kernels' names on plain elements of that type: "f32", "s8", ... */
+const char *kernel_suffix(DType t);
 /* The view of value v cut into rows. */
 CallView view_rows(const Graph *g, ValId v, Rows r);
 
@@ -56,6 +60,8 @@ typedef struct EvenConv {
   Rows in, out;
 } EvenConv;
 bool lower_conv_even(const Graph *g, const Node *n, const EvenConv *c, Calls *out, Diag *d);
+/* Strides (elements) of s along the axes of `out`; 0 where it is broadcast. */
+void broadcast_strides(const Shape *s, const Shape *out, int64_t stride[MAX_RANK]);
 
 /* Merge axes i, i+1 of dims[first .. *rank-1] wherever all `count` stride lists run on; axes of extent 1 vanish. */
 void merge_axes(int first, int *rank, int64_t *dims, int64_t *const *strides, int count);

@@ -1,6 +1,6 @@
 /* Add, Sub, Mul, Div, Max, Min: elementwise with NumPy broadcasting.
  *
- *   x, y of one element type: f32, i32, i64; also i8 (quantized) for all but Div. The symbolic batch broadcasts with
+ *   x, y of one element type: f32, f64, i32, i64, u64; also i8 (quantized) for all but Div. The symbolic batch broadcasts with
  *   itself and with 1. int8 Add, Sub and Mul rescale, so that each tensor has its own quantization; Max and Min
  *   compare codes, so that all three share one (TFLite MAXIMUM, MINIMUM).
  */
@@ -9,8 +9,9 @@
 static bool infer_binary(Graph *g, const Node *n, int32_t act, bool int8, Diag *d) {
   const Value *x = op_in(g, n, 0), *y = op_in(g, n, 1);
   DType t = x->dtype;
-  if (t != DT_F32 && t != DT_I32 && t != DT_I64 && !(t == DT_I8 && int8)) {
-    return op_fail(n, d, "input 0 is %s, want f32, %si32 or i64", dtype_name(t), int8 ? "i8, " : "");
+  if (t != DT_F32 && t != DT_F64 && t != DT_I32 && t != DT_I64 && t != DT_U64 && !(t == DT_I8 && int8)) {
+    return op_fail(n, d, "input 0 is %s, want f32, %sf64, i32, i64 or u64", dtype_name(t),
+                   int8 ? "i8, " : "");
   }
   TRY(op_want_dtype(g, n, 1, t, d));
   TRY(op_want_act(n, act, t, d));

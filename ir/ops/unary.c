@@ -1,4 +1,5 @@
-/* Relu, Clip, LeakyRelu, Sigmoid, Tanh: elementwise functions of one f32 or i8 tensor.
+/* Relu, Clip, LeakyRelu, Sigmoid, Tanh: elementwise functions of one f32, f64 or i8 tensor; Relu of i32
+ * and i64 too.
  *
  * Relu and Clip hand the input's quantization on where the output has none of its own (their range is a part of the
  * input's); the others have their own (TFLite: Sigmoid 1/256 and -128, Tanh 1/128 and 0).
@@ -9,12 +10,16 @@
 
 static bool infer_unary(Graph *g, const Node *n, Diag *d) {
   const Value *x = op_in(g, n, 0);
-  TRY(op_want_real(g, n, 0, d));
+  if (x->dtype != DT_F64) TRY(op_want_real(g, n, 0, d));
   if (x->quant.n > 1) return op_fail(n, d, "input is quantized per axis, want one scale");
   return op_set(g, n, x->dtype, &x->shape, d);
 }
 
-bool infer_relu(Graph *g, Node *n, Diag *d) { return infer_unary(g, n, d) && op_hand_on_quant(g, n, -1, d); }
+bool infer_relu(Graph *g, Node *n, Diag *d) {
+  const Value *x = op_in(g, n, 0);
+  if (x->dtype == DT_I32 || x->dtype == DT_I64) return op_set(g, n, x->dtype, &x->shape, d);
+  return infer_unary(g, n, d) && op_hand_on_quant(g, n, -1, d);
+}
 
 bool infer_clip(Graph *g, Node *n, Diag *d) {
   const clip_attrs *a = CATTRS(n, clip);

@@ -166,9 +166,9 @@ MF_HELPER int32_t mf_offset(const int32_t *index, const int32_t *stride, int32_t
   return sum;
 }
 
-/* ReduceMean. Output: dims[0] rows (a row is dense), in each the axes dims[1 .. rank-1]; every output element is
- * the mean over the axes rdims[0 .. rrank-1] of the input. Strides of the input in elements; its views' row is not
- * used. int8: y = clamp(out_zero + requantize(sum - count * in_zero, mult, shift)), 1/count in the multiplier. */
+/* Reductions. Output: dims[0] rows (a row is dense), in each the axes dims[1 .. rank-1]; every output element
+ * comes from the axes rdims[0 .. rrank-1] of the input. Strides of the input in elements; its views' row is not
+ * used. ReduceMean, int8: y = clamp(out_zero + requantize(sum - count * in_zero, mult, shift)), 1/count in the multiplier. */
 typedef struct mf_mean {
   int32_t rank, rrank;
   int32_t dims[MF_MAX_DIMS], src[MF_MAX_DIMS], rdims[MF_MAX_DIMS], rsrc[MF_MAX_DIMS];
@@ -204,6 +204,19 @@ typedef struct mf_binary {
   int32_t dims[MF_MAX_DIMS], a[MF_MAX_DIMS], b[MF_MAX_DIMS];
   float lo, hi; /* f32 kernels: limits of the fused activation */
 } mf_binary;
+
+/* Comparisons: as mf_binary, to one byte an element. */
+typedef struct mf_compare {
+  int32_t rank;
+  int32_t dims[MF_MAX_DIMS], a[MF_MAX_DIMS], b[MF_MAX_DIMS];
+} mf_compare;
+
+/* Where: as mf_binary, with strides of the condition too (in[0]: condition, in[1], in[2]: a, b). */
+typedef struct mf_where {
+  int32_t rank;
+  int32_t dims[MF_MAX_DIMS], a[MF_MAX_DIMS], b[MF_MAX_DIMS], c[MF_MAX_DIMS];
+  int32_t elem; /* bytes of one element: 1, 2, 4, 8 */
+} mf_where;
 
 /* int8 Add and Sub (TFLite: both inputs brought to one scale after `left_shift`, multiplied, summed, rounded). */
 typedef struct mf_add_s8 {
@@ -296,6 +309,15 @@ typedef struct mf_softmax_f32 {
 typedef struct mf_softmax_s8 {
   int32_t n, mult, shift, diff_min;
 } mf_softmax_s8;
+
+/* ArgMax, ArgMin, CumSum: a row holds [n][inner] elements and works along n; outputs [inner] and [n][inner]. */
+typedef struct mf_arg {
+  int32_t n, inner, last; /* last: 1: of equal elements the last one */
+} mf_arg;
+
+typedef struct mf_cum {
+  int32_t n, inner, exclusive, reverse;
+} mf_cum;
 
 /* BatchNormalization, unfused: y = x * scale[c] + offset[c]; rows of n elements, channels innermost
  * repeated every `c`: element i has channel (i / inner) % c. */

@@ -22,14 +22,16 @@ static int32_t code(Rng *r) {
 }
 
 void fill_random(Rng *r, void *p, size_t n, char kind) {
-  for (size_t i = 0; kind == 'b' && i < n; i++) ((int8_t *)p)[i] = (int8_t)code(r);
+  for (size_t i = 0; (kind == 'b' || kind == 'h') && i < n; i++) ((int8_t *)p)[i] = (int8_t)code(r);
   for (size_t i = 0; kind == 'f' && i < n / 4; i++) ((float *)p)[i] = rng_below(r, 8) ? rng_normal(r) : 0;
   for (size_t i = 0; kind == 'd' && i < n / 8; i++) ((double *)p)[i] = (double)rng_normal(r) * 1000;
   for (size_t i = 0; kind == 'i' && i < n / 4; i++) ((int32_t *)p)[i] = in_range(r, -5000, 5000);
   for (size_t i = 0; kind == 'l' && i < n / 8; i++) ((int64_t *)p)[i] = in_range(r, -5000, 5000);
 }
 
-static int32_t kind_size(char kind) { return kind == 'b' ? 1 : kind == 'd' || kind == 'l' ? 8 : 4; }
+static int32_t kind_size(char kind) {
+  return kind == 'b' ? 1 : kind == 'h' ? 2 : kind == 'd' || kind == 'l' ? 8 : 4;
+}
 
 static bool ends(const char *s, const char *tail) {
   size_t n = strlen(s), t = strlen(tail);
@@ -38,7 +40,13 @@ static bool ends(const char *s, const char *tail) {
 
 /* Element kind of a kernel's tensors, by its name. */
 static char kind_of(const KernelDef *k) {
-  return ends(k->name, "_f32") ? 'f' : ends(k->name, "_i32") ? 'i' : ends(k->name, "_i64") ? 'l' : 'b';
+  static const struct {
+    const char *ending;
+    char kind;
+  } kinds[] = {{"_f32", 'f'}, {"_f64", 'd'}, {"_i16", 'h'}, {"_i32", 'i'}, {"_i64", 'l'}, {"_u64", 'l'}};
+  for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+    if (ends(k->name, kinds[i].ending)) return kinds[i].kind;
+  return 'b';
 }
 
 static void *random_data(Rng *r, Arena *a, int32_t count, char kind) {
@@ -349,7 +357,7 @@ static void gen_unary_f32(KernelCase *c, Rng *r, Arena *a) {
   p->n = in_range(r, 1, 30);
   p->p = -0.5f;
   p->q = 0.75f;
-  unary_tensors(c, r, a, p->n, 'f', 'f');
+  unary_tensors(c, r, a, p->n, kind_of(c->kernel), kind_of(c->kernel));
 }
 
 static void gen_lut_s8(KernelCase *c, Rng *r, Arena *a) {
@@ -517,6 +525,59 @@ static void gen_binary(KernelCase *c, Rng *r, Arena *a) {
   limits_f32(r, &p->lo, &p->hi);
 }
 
+static void gen_compare(KernelCase *c, Rng *r, Arena *a) {
+  binary_tensors(c, r, a);
+  c->out_row /= kind_size(kind_of(c->kernel));
+}
+
+static void reads_where(const KernelCase *c, int i, int32_t y, int32_t *lo, int32_t *hi) {
+  const mf_where *p = c->params;
+  *lo = (i == 0 ? p->c[0] : i == 1 ? p->a[0] : p->b[0]) ? y : 0;
+  *hi = *lo + 1;
+}
+
+static void gen_where(KernelCase *c, Rng *r, Arena *a) {
+  static const char kinds[] = {'b', 'h', 'f', 'd'};
+  mf_where *p = c->params;
+  mf_binary own = {0};
+  const char kind = kinds[rng_below(r, 4)];
+  own.rank = p->rank = in_range(r, 2, 5);
+  p->elem = kind_size(kind);
+  for (int i = 0; i < p->rank; i++) own.dims[i] = p->dims[i] = in_range(r, 1, 5);
+  int32_t *const strides[3] = {p->c, p->a, p->b};
+  for (int i = 0; i < 3; i++) {
+    int32_t row = broadcast(r, &own, strides[i]);
+    c->in[i] = tensor_rows(r, a, strides[i][0] ? p->dims[0] : 1, row, i == 0 ? 'b' : kind);
+    c->in[i].plain = false;
+  }
+  for (int32_t i = 0; i < c->in[0].rows * c->in[0].row; i++) c->in[0].data[i] &= 1;
+  c->n_in = 3;
+  c->reads = reads_where;
+  c->out_rows = p->dims[0];
+  c->out_row = p->elem;
+  for (int i = 1; i < p->rank; i++) c->out_row *= p->dims[i];
+  snprintf(c->text, sizeof c->text, "rank %d, %d-byte elements", (int)p->rank, (int)p->elem);
+}
+
+static void gen_arg(KernelCase *c, Rng *r, Arena *a) {
+  mf_arg *p = c->params;
+  p->n = in_range(r, 1, 12);
+  p->inner = in_range(r, 1, 4);
+  p->last = in_range(r, 0, 1);
+  unary_tensors(c, r, a, p->n * p->inner, kind_of(c->kernel), kind_of(c->kernel));
+  c->in[0].plain = false;
+  c->out_row = p->inner * 8;
+}
+
+static void gen_cum(KernelCase *c, Rng *r, Arena *a) {
+  mf_cum *p = c->params;
+  p->n = in_range(r, 1, 12);
+  p->inner = in_range(r, 1, 4);
+  p->exclusive = in_range(r, 0, 1);
+  p->reverse = in_range(r, 0, 1);
+  unary_tensors(c, r, a, p->n * p->inner, kind_of(c->kernel), kind_of(c->kernel));
+}
+
 static void gen_add_s8(KernelCase *c, Rng *r, Arena *a) {
   mf_add_s8 *p = c->params;
   binary_tensors(c, r, a);
@@ -639,6 +700,10 @@ static const struct {
     {"mf_mean", gen_mean},
     {"mf_affine_f32", gen_affine_f32},
     {"mf_binary", gen_binary},
+    {"mf_compare", gen_compare},
+    {"mf_where", gen_where},
+    {"mf_arg", gen_arg},
+    {"mf_cum", gen_cum},
     {"mf_add_s8", gen_add_s8},
     {"mf_mul_s8", gen_mul_s8},
     {"mf_unary_f32", gen_unary_f32},

@@ -419,7 +419,7 @@ Graph *random_graph(uint64_t seed, RandomKind kind, RandomCounts *counts) {
   OpKind first = (OpKind)(seed % OP_COUNT);
   if (usable(&r, first)) add_node(&r, first, counts);
   int nodes = gen_int(&r, 1, MAX_NODES);
-  for (int tries = 0; tries < 4 * nodes && (int)r.g->n_nodes < nodes; tries++) {
+  for (int tries = 0; (tries < 4 * nodes || r.g->n_nodes == 0) && (int)r.g->n_nodes < nodes; tries++) {
     OpKind op = (OpKind)rng_below(&r.rng, OP_COUNT);
     r.frozen = r.g->n_inputs >= 4;
     if (usable(&r, op)) add_node(&r, op, counts);

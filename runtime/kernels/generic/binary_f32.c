@@ -1,4 +1,5 @@
-/* Add, Sub, Mul, Div, Max, Min, float32, with broadcasting, limited to lo .. hi: one body, one expression each.
+/* Add, Sub, Mul, Div, Max, Min, float32, with broadcasting, limited to lo .. hi: one body, one expression each. Max
+ * and Min are NaN where an input is.
  *
  * A row is one index of the first axis. The output may be exactly the memory of an input that is not broadcast.
  */
@@ -15,8 +16,8 @@ MF_INLINE float binary_f32_add(float a, float b) { return a + b; }
 MF_INLINE float binary_f32_sub(float a, float b) { return a - b; }
 MF_INLINE float binary_f32_mul(float a, float b) { return a * b; }
 MF_INLINE float binary_f32_div(float a, float b) { return a / b; }
-MF_INLINE float binary_f32_max(float a, float b) { return a > b ? a : b; }
-MF_INLINE float binary_f32_min(float a, float b) { return a < b ? a : b; }
+MF_INLINE float binary_f32_max(float a, float b) { return a > b || a != a ? a : b; }
+MF_INLINE float binary_f32_min(float a, float b) { return a < b || a != a ? a : b; }
 
 MF_INLINE float binary_f32_limit(float v, float lo, float hi) { return v < lo ? lo : v > hi ? hi : v; }
 

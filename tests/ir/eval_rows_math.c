@@ -1,0 +1,96 @@
+/* Functions, comparisons, bits and reductions by hand. */
+#include "tests/ir/eval_rows.h"
+
+#include <stddef.h>
+
+#define UNARY(type, n, op) "%x = input : " type "[" n "] %y = " op "(%x) : " type "[" n "] output %y"
+#define PAIR(type, n, op, attrs)                                                                         \
+  "%x = input : " type "[" n "] %z = input : " type "[" n "] %y = " op "(%x, %z)" attrs " : " type "[" n \
+  "] output %y"
+#define COMPARE(type, n, op) \
+  "%x = input : " type "[" n "] %z = input : " type "[" n "] %y = " op "(%x, %z) : bool[" n "] output %y"
+
+static const EvalCase rows[] = {
+    {UNARY("f32", "3", "Abs"), {"-1.5,0,inf"}, "1.5,0,inf"},
+    {UNARY("i32", "3", "Abs"), {"-7,7,-2147483648"}, "7,7,-2147483648"},
+    {UNARY("f64", "4", "Sign"), {"-1.5,0,3,nan"}, "-1,0,1,0"},
+    {UNARY("u64", "2", "Sign"), {"0,9"}, "0,1"},
+    {UNARY("f32", "3", "Sqrt"), {"4,0,-1"}, "2,0,nan"},
+    {UNARY("f32", "3", "Exp"), {"0,1,-inf"}, "1,2.7182818,0"},
+    {UNARY("f64", "3", "Log"), {"1,0,2.718281828459045"}, "0,-inf,1"},
+    {UNARY("f32", "3", "Floor"), {"-1.5,1.5,2"}, "-2,1,2"},
+    {UNARY("f32", "3", "Ceil"), {"-1.5,1.5,2"}, "-1,2,2"},
+    {UNARY("f32", "6", "Round"), {"0.5,1.5,2.5,-0.5,-1.5,2.6"}, "0,2,2,0,-2,3"},
+    {UNARY("f32", "2", "Sin"), {"0,1.5707964"}, "0,1"},
+    {UNARY("f32", "2", "Cos"), {"0,3.1415927"}, "1,-1"},
+    {UNARY("f32", "2", "Tan"), {"0,0.78539819"}, "0,1"},
+    {UNARY("f32", "2", "Asin"), {"1,2"}, "1.5707964,nan"},
+    {UNARY("f32", "2", "Acos"), {"1,-1"}, "0,3.1415927"},
+    {UNARY("f32", "2", "Atan"), {"1,inf"}, "0.78539819,1.5707964"},
+    {UNARY("f32", "1", "Sinh"), {"1"}, "1.1752012"},
+    {UNARY("f32", "1", "Cosh"), {"1"}, "1.5430806"},
+    {UNARY("f32", "1", "Asinh"), {"1"}, "0.88137359"},
+    {UNARY("f32", "1", "Acosh"), {"2"}, "1.3169579"},
+    {UNARY("f32", "2", "Atanh"), {"0.5,1"}, "0.54930614,inf"},
+    {UNARY("f32", "2", "Erf"), {"0.5,-inf"}, "0.52049988,-1"},
+    {UNARY("f32", "3", "Softplus"), {"0,100,-100"}, "0.69314718,100,3.7835059e-44"},
+    {"%x = input : f32[3] %y = Elu(%x) {alpha=2} : f32[3] output %y", {"-1,0,3"}, "-1.2642411,0,3"},
+    {"%x = input : f64[3] %y = Clip(%x) {lo=-1, hi=2} : f64[3] output %y", {"-5,1.5,1e300"}, "-1,1.5,2"},
+    {UNARY("i64", "2", "Relu"), {"-9,9"}, "0,9"},
+    {PAIR("f32", "4", "Pow", ""), {"2,-8,9,0", "3,2,0.5,0"}, "8,64,3,1"},
+    {PAIR("i32", "6", "Pow", ""), {"2,-3,7,1,-1,2", "10,3,0,-5,-3,-1"}, "1024,-27,1,1,-1,0"},
+    {PAIR("i32", "5", "Mod", ""), {"-4,7,4,-7,5", "3,-3,2,-7,0"}, "2,-2,0,0,0"},
+    {PAIR("i64", "4", "Mod", " {fmod=1}"), {"-4,7,4,-7", "3,-3,2,2"}, "-1,1,0,-1"},
+    {PAIR("f32", "3", "Mod", " {fmod=1}"), {"-4.5,7,5", "3,-3,0"}, "-1.5,1,nan"},
+    {PAIR("f64", "2", "Mod", ""), {"-4.5,7", "3,-3"}, "1.5,-2"},
+    {PAIR("u64", "2", "Mod", ""), {"9223372036854777856,7", "2048,4"}, "0,3"},
+    {PAIR("bool", "4", "BitwiseAnd", ""), {"0,0,1,1", "0,1,0,1"}, "0,0,0,1"},
+    {PAIR("u16", "2", "BitwiseOr", ""), {"65280,5", "255,2"}, "65535,7"},
+    {PAIR("i32", "2", "BitwiseXor", ""), {"-1,12", "1,10"}, "-2,6"},
+    {PAIR("u64", "3", "BitShift", ""), {"1,3,1", "63,1,64"}, "9223372036854775808,6,0"},
+    {PAIR("u64", "2", "BitShift", " {right=1}"), {"9223372036854775808,7", "63,1"}, "1,3"},
+    {PAIR("u64", "2", "Div", ""), {"18446744073709549568,7", "2,0"}, "9223372036854774784,0"},
+    {PAIR("u64", "2", "Max", ""), {"18446744073709549568,1", "2,3"}, "18446744073709549568,3"},
+    {PAIR("f32", "3", "Max", ""), {"nan,1,2", "1,nan,3"}, "nan,nan,3"},
+    {PAIR("f64", "3", "Min", ""), {"nan,1,2", "1,nan,3"}, "nan,nan,2"},
+    {COMPARE("f32", "4", "Equal"), {"1,0,nan,inf", "1,-0,nan,inf"}, "1,1,0,1"},
+    {COMPARE("bool", "2", "Equal"), {"1,0", "1,1"}, "1,0"},
+    {COMPARE("u64", "2", "Less"), {"1,9223372036854775808", "9223372036854775808,1"}, "1,0"},
+    {COMPARE("f32", "4", "LessOrEqual"), {"1,2,3,nan", "2,2,2,2"}, "1,1,0,0"},
+    {"%c = input : bool[2,1] %a = input : f32[3] %b = const : f32[] {9}"
+     "%y = Where(%c, %a, %b) : f32[2,3] output %y",
+     {"1,0", "1,2,3"},
+     "1,2,3,9,9,9"},
+    {"%c = input : bool[3] %a = input : i64[1] %b = input : i64[2,1]"
+     "%y = Where(%c, %a, %b) : i64[2,3] output %y",
+     {"0,1,0", "7", "4,5"},
+     "4,7,4,5,7,5"},
+    {"%x = input : f32[2,3] %y = ReduceSum(%x) {axes=[1], keepdims=0} : f32[2] output %y",
+     {"1,2,3,4,5,6"},
+     "6,15"},
+    {"%x = input : i32[2,3] %y = ReduceSum(%x) {axes=[0]} : i32[1,3] output %y", {"1,2,3,4,5,6"}, "5,7,9"},
+    {"%x = input : f32[2,0] %y = ReduceSum(%x) {axes=[1]} : f32[2,1] output %y", {""}, "0,0"},
+    {"%x = input : f64[2,2] %y = ReduceProd(%x) {axes=[0,1]} : f64[1,1] output %y", {"1,2,3,4"}, "24"},
+    {"%x = input : f32[2,0] %y = ReduceProd(%x) {axes=[1]} : f32[2,1] output %y", {""}, "1,1"},
+    {"%x = input : f32[2,3] %y = ReduceMax(%x) {axes=[1]} : f32[2,1] output %y", {"1,9,3,4,nan,6"}, "9,nan"},
+    {"%x = input : i64[0] %y = ReduceMax(%x) {axes=[0]} : i64[1] output %y", {""}, "-9223372036854775808"},
+    {"%x = input : f32[2,3] %y = ReduceMin(%x) {axes=[1]} : f32[2,1] output %y", {"1,9,3,4,5,6"}, "1,4"},
+    {"%x = input : f32[0] %y = ReduceMin(%x) {axes=[0], keepdims=0} : f32[] output %y", {""}, "inf"},
+    {"%x = input : f32[3] %y = ReduceSumSquare(%x) {axes=[0]} : f32[1] output %y", {"1,2,3"}, "14"},
+    {"%x = input : f32[3] %y = ReduceSumSquare(%x) : f32[3] output %y", {"1,2,3"}, "1,4,9"},
+    {"%x = input : f32[2,2] %y = ReduceLogSumExp(%x) {axes=[1]} : f32[2,1] output %y",
+     {"1000,1000,-inf,-inf"},
+     "1000.6931,-inf"},
+    {"%x = input : f32[2,3] %y = ArgMax(%x) {axis=1} : i64[2,1] output %y", {"1,3,3,nan,5,nan"}, "1,0"},
+    {"%x = input : i32[2,3] %y = ArgMax(%x) {axis=1, last=1} : i64[2,1] output %y", {"1,3,3,7,5,7"}, "2,2"},
+    {"%x = input : i8[2,2,2] q(1, 0) %y = ArgMin(%x) {axis=1, keepdims=0} : i64[2,2] output %y",
+     {"1,2,0,3,5,5,5,-5"},
+     "1,0,0,1"},
+    {"%x = input : f32[2,3] %y = CumSum(%x) {axis=1} : f32[2,3] output %y", {"1,2,3,4,5,6"}, "1,3,6,4,9,15"},
+    {"%x = input : i32[2,3] %y = CumSum(%x) {axis=1, exclusive=1, reverse=1} : i32[2,3] output %y",
+     {"1,2,3,4,5,6"},
+     "5,3,0,11,6,0"},
+    {"%x = input : f32[2,2] %y = CumSum(%x) : f32[2,2] output %y", {"1,2,3,4"}, "1,2,4,6"},
+};
+
+const EvalRows eval_rows_math = {rows, (int)(sizeof rows / sizeof rows[0])};
