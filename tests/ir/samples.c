@@ -104,7 +104,7 @@ const Sample samples[] = {
     {OP_reduce_prod, "f64[N,3,2]", "axes=2"},
     {OP_reduce_max, "f32[N,3,2]", "axes=1"},
     {OP_reduce_min, "u64[N,3,2]", "axes=1,2"},
-    {OP_reduce_sum_square, "f32[N,3]", ""},
+    {OP_reduce_sum_square, "f32[N,3]", "axes=1"},
     {OP_reduce_log_sum_exp, "f32[N,3,2]", "axes=1"},
     {OP_arg_max, "f32[N,3,2]", "axis=1"},
     {OP_arg_max, "i8[N,7]", "axis=1 keepdims=0 last=1"},
