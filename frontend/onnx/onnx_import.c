@@ -325,6 +325,62 @@ static void report_unsupported(OxModel *m, const uint32_t *order, uint32_t at, c
         "build it from other operators (mistify ops --markdown lists them), or end the model before it");
 }
 
+/* Operators whose first form was theirs in opset 6 still; the others changed on the way. */
+static bool same_before_6(const char *op) {
+  static const char *const same[] = {"And",
+                                     "ArgMax",
+                                     "ArgMin",
+                                     "AveragePool",
+                                     "Constant",
+                                     "Conv",
+                                     "Equal",
+                                     "Flatten",
+                                     "Gather",
+                                     "GlobalAveragePool",
+                                     "GlobalMaxPool",
+                                     "Greater",
+                                     "Identity",
+                                     "LRN",
+                                     "Less",
+                                     "LogSoftmax",
+                                     "LpNormalization",
+                                     "MatMul",
+                                     "MaxPool",
+                                     "Not",
+                                     "Or",
+                                     "Pow",
+                                     "ReduceL1",
+                                     "ReduceL2",
+                                     "ReduceLogSum",
+                                     "ReduceLogSumExp",
+                                     "ReduceMax",
+                                     "ReduceMean",
+                                     "ReduceMin",
+                                     "ReduceProd",
+                                     "ReduceSum",
+                                     "ReduceSumSquare",
+                                     "Shape",
+                                     "Size",
+                                     "Slice",
+                                     "Softmax",
+                                     "Softplus",
+                                     "Softsign",
+                                     "Squeeze",
+                                     "Transpose",
+                                     "Unsqueeze",
+                                     "Xor"};
+  for (size_t i = 0; i < sizeof same / sizeof same[0]; i++)
+    if (strcmp(same[i], op) == 0) return true;
+  return false;
+}
+
+static bool opset_fits(const OxCall *c) {
+  if (c->m->opset >= 6 || same_before_6(c->node->op)) return true;
+  ox_fail(c, "has opset %" PRId64 "; supported are 6 and later", c->m->opset);
+  diag_hint(c->m->d, "convert the model with onnx.version_converter, or export it again");
+  return false;
+}
+
 /* The sentinel of the batch may go into operators that move it, while everything is constant, and into Reshape. */
 static bool check_batch(OxCall *c, const OpRow *row, bool all_const) {
   bool reshape = row->import == ox_import_reshape;
@@ -368,7 +424,8 @@ static bool import_node(OxModel *m, const uint32_t *order, uint32_t at) {
   OxCall c = {.m = m, .g = m->g, .node = n, .loc = node_loc(m, k), .n_in = n->n_in};
   c.in = arena_array(m->arena, n->n_in, sizeof *c.in);
   c.out = arena_array(m->arena, n->n_out, sizeof *c.out);
-  bool known = row && row->import, ok = known && call_import(m, &c, row);
+  bool known = row && row->import;
+  bool ok = known && (function || opset_fits(&c)) && call_import(m, &c, row);
   if (!known) report_unsupported(m, order, at, row);
   for (uint32_t i = 0; i < n->n_out; i++) {
     OxValue *v = &m->values[n->out[i]];

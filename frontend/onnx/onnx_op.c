@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "ir/base/mem.h"
+#include "ir/lower.h"
 
 /* -- attributes -- */
 
@@ -73,6 +74,10 @@ ValId ox_in(OxCall *c, uint32_t i) {
   return NO_VAL;
 }
 
+bool ox_has_output(const OxCall *c, uint32_t i) {
+  return i < c->node->n_out && c->node->out[i] != 0 && c->m->values[c->node->out[i]].needed;
+}
+
 const char *ox_out_name(const OxCall *c, uint32_t i) {
   return i < c->node->n_out ? c->m->values[c->node->out[i]].name : "";
 }
@@ -116,16 +121,13 @@ bool ox_const_number(OxCall *c, uint32_t i, double *out) {
   OX_FAIL_IF(!val->blob || shape_count(&val->shape) != 1, c, "input %u (\"%s\") is not one constant number",
              i, c->m->values[c->node->in[i]].name);
   const void *p = val_data(c->g, v);
-  switch (val->dtype) {
-  case DT_F32: *out = (double)*(const float *)p; return true;
-  case DT_F64: *out = *(const double *)p; return true;
-  case DT_I32: *out = *(const int32_t *)p; return true;
-  case DT_I64: *out = (double)*(const int64_t *)p; return true;
-  case DT_I8: *out = *(const int8_t *)p; return true;
-  case DT_U8:
-  case DT_BOOL: *out = *(const uint8_t *)p; return true;
-  default: return ox_fail(c, "input %u is a number of %s, which is not supported", i, dtype_name(val->dtype));
-  }
+  const DType t = val->dtype;
+  *out = t == DT_F32            ? (double)*(const float *)p
+         : t == DT_F64          ? *(const double *)p
+         : dtype_kind(t) == 's' ? (double)lower_stored_float(t, dtype_get(t, p, 0))
+         : t == DT_U64          ? (double)*(const uint64_t *)p
+                                : (double)dtype_get(t, p, 0);
+  return true;
 }
 
 bool ox_axis(OxCall *c, int64_t axis, int32_t rank, int32_t *out) {

@@ -48,6 +48,8 @@ bool ox_ints(OxCall *c, const char *name, Ints *out);
 bool ox_has(const OxCall *c, uint32_t i);
 /* Input i, or a report and NO_VAL where it is left out. */
 ValId ox_in(OxCall *c, uint32_t i);
+/* Does somebody want output i? */
+bool ox_has_output(const OxCall *c, uint32_t i);
 /* Name of output i, "" where it is not wanted. */
 const char *ox_out_name(const OxCall *c, uint32_t i);
 /* Input i as a short constant list of integers. The sentinel is refused unless `batch`. */
@@ -114,11 +116,6 @@ bool ox_end(OxCall *c, ValId v, DType t);
 /* Input i in its work type; *t: its own type. NO_VAL: reported. The second: floats alone. */
 ValId ox_work(OxCall *c, uint32_t i, DType *t);
 ValId ox_work_float(OxCall *c, uint32_t i, DType *t);
-
-/* -- ops_reduce.c -- */
-/* Axes of a reduction of input 0: an attribute before opset `input_since`, input 1 from then on; none: all, or
- * (*nothing), where the node says so, no reduction at all. */
-bool ox_reduce_axes(OxCall *c, int64_t input_since, reduce_mean_attrs *a, bool *nothing);
 
 /* -- ops_*.c -- */
 #define YES(name, import, kind) OxImport ox_import_##import;

@@ -37,17 +37,29 @@ ValId ox_work_float(OxCall *c, uint32_t i, DType *t) {
 
 /* -- pairs -- */
 
-/* Before opset 7 the second operand could be lined up with another axis than the last. */
-static bool no_axis(OxCall *c) {
-  OX_FAIL_IF(c->m->opset < 7 && ox_attr(c, "axis", OX_ATTR_INT), c,
-             "broadcasts along an axis of its own (opset %" PRId64 "); want opset 7 or later", c->m->opset);
-  return true;
+/* Input i of a pair in the type that `work` gives. Before opset 7 the second one may be lined up with another axis
+ * than the last (attributes broadcast and axis): it then gets axes of extent 1 behind its own. */
+static ValId operand(OxCall *c, uint32_t i, bool work, DType *t) {
+  const Compose k = ox_compose(c);
+  ValId x = work ? ox_work(c, i, t) : ox_in(c, i);
+  if (i == 0 || x == NO_VAL || c->m->opset >= 7 || !ox_has(c, 0) || !ox_attr(c, "axis", OX_ATTR_INT))
+    return x;
+  const Shape a = ox_shape(c, c->in[0]);
+  Shape s = ox_shape(c, x);
+  int32_t axis;
+  if (!ox_axis(c, ox_int(c, "axis", 0), a.rank, &axis)) return NO_VAL;
+  if (axis + s.rank > a.rank) {
+    ox_fail(c, "lines its input of %" PRId32 " dimensions up with axis %" PRId32 " of %" PRId32, s.rank, axis,
+            a.rank);
+    return NO_VAL;
+  }
+  for (; s.rank < a.rank - axis; s.rank++) s.d[s.rank] = 1;
+  return compose_reshape(&k, x, &s);
 }
 
 static bool binary(OxCall *c, OpKind op) {
   DType t;
-  TRY(no_axis(c));
-  ValId in[2] = {ox_work(c, 0, &t), ox_work(c, 1, NULL)};
+  ValId in[2] = {operand(c, 0, true, &t), operand(c, 1, true, NULL)};
   return ox_end(c, ox_node(c, op, NULL, in, 2, "wide"), t);
 }
 
@@ -93,8 +105,7 @@ bool ox_import_pow(OxCall *c) {
   const Compose k = ox_compose(c);
   DType t;
   double power = 0;
-  TRY(no_axis(c));
-  ValId x = ox_work(c, 0, &t), p = ox_work(c, 1, NULL);
+  ValId x = operand(c, 0, true, &t), p = operand(c, 1, true, NULL);
   TRY(x != NO_VAL && p != NO_VAL);
   DType base = ox_type(c, x);
   const bool whole = dtype_is_int(base), scalar = val_is_const(c->g, p) &&
@@ -115,11 +126,10 @@ bool ox_import_pow(OxCall *c) {
 /* bool is compared as int32 where there is an order or no kernel of its own. */
 static bool compare(OxCall *c, OpKind op, bool swap) {
   ValId in[2];
-  TRY(no_axis(c));
   for (uint32_t i = 0; i < 2; i++) {
     ValId x = ox_in(c, i);
     TRY(x != NO_VAL);
-    in[swap ? 1 - i : i] = ox_type(c, x) == DT_BOOL && op == OP_equal ? x : ox_work(c, i, NULL);
+    in[swap ? 1 - i : i] = operand(c, i, ox_type(c, x) != DT_BOOL || op != OP_equal, NULL);
   }
   return ox_done(c, ox_node(c, op, NULL, in, 2, NULL));
 }
@@ -133,8 +143,7 @@ bool ox_import_greater_or_equal(OxCall *c) { return compare(c, OP_less_or_equal,
 /* -- logic and bits -- */
 
 static bool bits(OxCall *c, OpKind op) {
-  TRY(no_axis(c));
-  ValId in[2] = {ox_in(c, 0), ox_in(c, 1)};
+  ValId in[2] = {operand(c, 0, false, NULL), operand(c, 1, false, NULL)};
   return ox_done(c, ox_node(c, op, NULL, in, 2, NULL));
 }
 

@@ -1,9 +1,9 @@
-/* ONNX products with a matrix, and BatchNormalization: Gemm, MatMul.
+/* ONNX products with a matrix: Gemm, MatMul.
  *
  *   x [..,K] with constant w [K,O]  -> FullyConnected with w^T [O,K] (alpha, beta, transB folded into constants)
  *   anything else                   -> MatMul with Transposes and factors around
  *
- * Source: ONNX Gemm-7,-9,-11,-13, MatMul-1,-9,-13, BatchNormalization-7..15.
+ * Source: ONNX Gemm-7,-9,-11,-13, MatMul-1,-9,-13.
  */
 #include "frontend/onnx/onnx_op.h"
 
@@ -122,22 +122,4 @@ bool ox_import_matmul(OxCall *c) {
   if (column && z != NO_VAL) z = drop_axis(c, z, ox_shape(c, z).rank - 1);
   if (row && z != NO_VAL) z = drop_axis(c, z, ox_shape(c, z).rank - (column ? 1 : 2));
   return ox_done(c, z);
-}
-
-bool ox_import_batch_normalization(OxCall *c) {
-  ValId in[5];
-  for (uint32_t i = 0; i < 5; i++) {
-    in[i] = ox_in(c, i);
-    TRY(in[i] != NO_VAL);
-    OX_FAIL_IF(i > 0 && !val_is_const(c->g, in[i]), c, "parameter %u is computed; want a constant", i);
-  }
-  if (ox_int(c, "training_mode", 0) != 0 || (c->m->opset < 7 && ox_int(c, "is_test", 0) == 0)) {
-    ox_fail(c, "is in training mode");
-    diag_hint(c->m->d, "export the model for inference (model.eval())");
-    return false;
-  }
-  OX_FAIL_IF(ox_int(c, "spatial", 1) != 1, c, "has a mean per element (spatial=0), which is not supported");
-  OX_FAIL_IF(ox_shape(c, in[0]).rank < 2, c, "input has no channel axis; want [N,C,...]");
-  batch_normalization_attrs a = {.axis = 1, .epsilon = ox_float(c, "epsilon", 1e-5f)};
-  return ox_done(c, ox_node(c, OP_batch_normalization, &a, in, 5, NULL));
 }

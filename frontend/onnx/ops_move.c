@@ -176,6 +176,12 @@ bool ox_import_dropout(OxCall *c) {
     diag_hint(c->m->d, "export the model for inference (model.eval())");
     return false;
   }
+  if (ox_has(c, 0) && ox_has_output(c, 1)) { /* the mask: all true; before opset 10 in the type of x */
+    const Compose k = ox_compose(c);
+    ValId any = compose_cast(&k, c->in[0], DT_BOOL);
+    any = compose_with(&k, OP_bitwise_or, any, 1);
+    c->out[1] = compose_cast(&k, any, c->m->opset < 10 ? ox_type(c, c->in[0]) : DT_BOOL);
+  }
   return ox_done(c, ox_in(c, 0));
 }
 

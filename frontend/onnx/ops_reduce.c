@@ -7,10 +7,11 @@
 
 #include <inttypes.h>
 
-bool ox_reduce_axes(OxCall *c, int64_t input_since, reduce_mean_attrs *a, bool *nothing) {
+/* none: all axes, or (*nothing), where the node says so, no reduction at all. */
+static bool reduce_axes(OxCall *c, reduce_mean_attrs *a, bool *nothing) {
   Ints axes = {0};
   *nothing = false;
-  if (c->m->opset >= input_since && ox_has(c, 1))
+  if (ox_has(c, 1))
     TRY(ox_const_ints(c, 1, false, &axes));
   else
     ox_ints(c, "axes", &axes);
@@ -38,12 +39,12 @@ typedef struct Reduction {
   int64_t count;
 } Reduction;
 
-static bool begin(OxCall *c, int64_t input_since, Reduction *r) {
+static bool begin(OxCall *c, Reduction *r) {
   r->k = ox_compose(c);
   TRY(ox_has(c, 0) || ox_in(c, 0) != NO_VAL);
   r->t = ox_type(c, c->in[0]);
   r->x = r->t == DT_BOOL ? compose_cast(&r->k, c->in[0], DT_I32) : ox_work(c, 0, NULL);
-  TRY(r->x != NO_VAL && ox_reduce_axes(c, input_since, &r->a, &r->nothing));
+  TRY(r->x != NO_VAL && reduce_axes(c, &r->a, &r->nothing));
   const Shape s = ox_shape(c, r->x);
   r->count = 1;
   for (int32_t i = 0; i < r->a.axes.n; i++) {
@@ -56,22 +57,22 @@ static bool begin(OxCall *c, int64_t input_since, Reduction *r) {
 
 static ValId reduce(Reduction *r, OpKind op, ValId x) { return compose_1(&r->k, op, &r->a, x); }
 
-static bool plain(OxCall *c, int64_t input_since, OpKind op) {
+static bool plain(OxCall *c, OpKind op) {
   Reduction r;
-  TRY(begin(c, input_since, &r));
+  TRY(begin(c, &r));
   return ox_end(c, r.nothing && op != OP_reduce_sum_square ? r.x : reduce(&r, op, r.x), r.t);
 }
 
-bool ox_import_reduce_sum(OxCall *c) { return plain(c, 13, OP_reduce_sum); }
-bool ox_import_reduce_prod(OxCall *c) { return plain(c, 18, OP_reduce_prod); }
-bool ox_import_reduce_max(OxCall *c) { return plain(c, 18, OP_reduce_max); }
-bool ox_import_reduce_min(OxCall *c) { return plain(c, 18, OP_reduce_min); }
-bool ox_import_reduce_sum_square(OxCall *c) { return plain(c, 18, OP_reduce_sum_square); }
+bool ox_import_reduce_sum(OxCall *c) { return plain(c, OP_reduce_sum); }
+bool ox_import_reduce_prod(OxCall *c) { return plain(c, OP_reduce_prod); }
+bool ox_import_reduce_max(OxCall *c) { return plain(c, OP_reduce_max); }
+bool ox_import_reduce_min(OxCall *c) { return plain(c, OP_reduce_min); }
+bool ox_import_reduce_sum_square(OxCall *c) { return plain(c, OP_reduce_sum_square); }
 
 /* float32 has an operator of its own; others divide the sum, integers toward zero. */
 bool ox_import_reduce_mean(OxCall *c) {
   Reduction r;
-  TRY(begin(c, 18, &r));
+  TRY(begin(c, &r));
   if (r.nothing) return ox_end(c, r.x, r.t);
   const DType t = ox_type(c, r.x);
   if (t == DT_F32 && r.count > 0) return ox_end(c, reduce(&r, OP_reduce_mean, r.x), r.t);
@@ -81,14 +82,14 @@ bool ox_import_reduce_mean(OxCall *c) {
 
 bool ox_import_reduce_l1(OxCall *c) {
   Reduction r;
-  TRY(begin(c, 18, &r));
+  TRY(begin(c, &r));
   ValId x = ox_type(c, r.x) == DT_U64 ? r.x : compose_1(&r.k, OP_abs, NULL, r.x);
   return ox_end(c, r.nothing ? x : reduce(&r, OP_reduce_sum, x), r.t);
 }
 
 /* Functions of the real sum: integers go by float64 and are truncated. */
 static bool of_floats(OxCall *c, Reduction *r) {
-  TRY(begin(c, 18, r));
+  TRY(begin(c, r));
   if (dtype_is_int(ox_type(c, r->x))) r->x = compose_cast(&r->k, r->x, DT_F64);
   return r->x != NO_VAL;
 }

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "ir/base/mem.h"
+#include "ir/lower.h"
 
 enum { MADE_MAX_BYTES = 1 << 26 }; /* of a constant that the file describes in a few bytes */
 
@@ -135,26 +136,24 @@ bool ox_import_constant_of_shape(OxCall *c) {
 bool ox_import_range(OxCall *c) {
   double start, limit, delta;
   TRY(ox_const_number(c, 0, &start) && ox_const_number(c, 1, &limit) && ox_const_number(c, 2, &delta));
-  DType t = ox_type(c, c->in[0]);
-  OX_FAIL_IF(t != DT_I64 && t != DT_I32 && t != DT_F32, c, "has elements of %s; want int32, int64 or float32",
-             dtype_name(t));
-  OX_FAIL_IF(t != DT_F32 && (fabs(start) > 0x1p62 || fabs(limit) > 0x1p62), c,
+  const DType t = ox_type(c, c->in[0]);
+  OX_FAIL_IF(dtype_bits(t) < 16, c, "has elements of %s; want numbers of 16 bits and more", dtype_name(t));
+  OX_FAIL_IF(dtype_is_int(t) && (fabs(start) > 0x1p62 || fabs(limit) > 0x1p62), c,
              "makes numbers of more than 62 bits");
   double steps = delta == 0 ? -1 : ceil((limit - start) / delta);
   OX_FAIL_IF(delta == 0 || !(steps < MADE_MAX_BYTES / 8), c, "makes %g elements in steps of %g", steps,
              delta);
   Shape s = {1, {steps > 0 ? (int64_t)steps : 0}};
-  size_t size = dtype_size(t), bytes = (size_t)s.d[0] * size;
+  const size_t bytes = (size_t)s.d[0] * dtype_size(t);
   uint8_t *to = mem_alloc_aligned(bytes, 64);
   for (int64_t i = 0; i < s.d[0]; i++) {
-    double v = start + (double)i * delta;
-    int64_t whole = t == DT_F32 ? 0 : (int64_t)v;
-    int32_t narrow = (int32_t)whole;
-    float real = (float)v;
-    const void *from = t == DT_F32   ? (const void *)&real
-                       : t == DT_I32 ? (const void *)&narrow
-                                     : (const void *)&whole;
-    memcpy(to + (size_t)i * size, from, size);
+    const double v = start + (double)i * delta;
+    if (t == DT_F64)
+      ((double *)(void *)to)[i] = v;
+    else if (t == DT_F32)
+      ((float *)(void *)to)[i] = (float)v;
+    else
+      dtype_set(t, to, i, dtype_is_int(t) ? (int64_t)v : lower_store_float(t, (float)v));
   }
   return ox_done(c, graph_const(c->g, ox_out_name(c, 0), t, &s, blob_adopt(to, bytes)));
 }

@@ -9,14 +9,18 @@
 
 #include "runtime/kernels/kernel.h"
 
-#define REDUCE(name, type, sum, start, step)                                                            \
-  MF_INLINE sum name##_step(sum y, type x) { return step; }                                             \
+#define REDUCE(name, type, sum, start, next)                                                            \
+  MF_INLINE sum name##_step(sum y, type x) { return next; }                                             \
   MF_INLINE type name##_one(const mf_mean *p, const type *x) {                                          \
-    int32_t index[MF_MAX_DIMS] = {0};                                                                   \
+    const int32_t last = p->rrank - 1, n = last < 0 ? 1 : p->rdims[last],                               \
+                  step = last < 0 ? 0 : p->rsrc[last];                                                  \
+    int32_t index[MF_MAX_DIMS] = {0}, i;                                                                \
     sum y = start;                                                                                      \
     if (p->count == 0) return (type)y;                                                                  \
-    do y = name##_step(y, x[mf_offset(index, p->rsrc, 0, p->rrank - 1)]);                               \
-    while (mf_next(index, p->rdims, 0, p->rrank - 1));                                                  \
+    do {                                                                                                \
+      const type *line = x + mf_offset(index, p->rsrc, 0, last - 1);                                    \
+      for (i = 0; i < n; i++) y = name##_step(y, line[i * step]);                                       \
+    } while (mf_next(index, p->rdims, 0, last - 1));                                                    \
     return (type)y;                                                                                     \
   }                                                                                                     \
   MF_KERNEL mf_kernel_fn name##__generic;                                                               \

@@ -10,12 +10,35 @@ typedef uint16_t MF_ALIAS where_u16;
 typedef uint32_t MF_ALIAS where_u32;
 typedef uint64_t MF_ALIAS where_u64;
 
-static void where_move(void *y, const void *x, int32_t i, int32_t elem) {
-  switch (elem) {
-  case 1: ((uint8_t *)y)[0] = ((const uint8_t *)x)[i]; break;
-  case 2: ((where_u16 *)y)[0] = ((const where_u16 *)x)[i]; break;
-  case 4: ((where_u32 *)y)[0] = ((const where_u32 *)x)[i]; break;
-  default: ((where_u64 *)y)[0] = ((const where_u64 *)x)[i]; break;
+/* n elements; strides in elements. */
+static void where_line(const mf_where *p, const uint8_t *c, const void *a, const void *b, void *y) {
+  const int32_t last = p->rank - 1, n = p->dims[last], sc = p->c[last], sa = p->a[last], sb = p->b[last];
+  int32_t i;
+  switch (p->elem) {
+  case 1:
+    for (i = 0; i < n; i++) {
+      const uint8_t *from = c[i * sc] ? (const uint8_t *)a + i * sa : (const uint8_t *)b + i * sb;
+      ((uint8_t *)y)[i] = *from;
+    }
+    break;
+  case 2:
+    for (i = 0; i < n; i++) {
+      const where_u16 *from = c[i * sc] ? (const where_u16 *)a + i * sa : (const where_u16 *)b + i * sb;
+      ((where_u16 *)y)[i] = *from;
+    }
+    break;
+  case 4:
+    for (i = 0; i < n; i++) {
+      const where_u32 *from = c[i * sc] ? (const where_u32 *)a + i * sa : (const where_u32 *)b + i * sb;
+      ((where_u32 *)y)[i] = *from;
+    }
+    break;
+  default:
+    for (i = 0; i < n; i++) {
+      const where_u64 *from = c[i * sc] ? (const where_u64 *)a + i * sa : (const where_u64 *)b + i * sb;
+      ((where_u64 *)y)[i] = *from;
+    }
+    break;
   }
 }
 
@@ -27,14 +50,14 @@ MF_KERNEL void where__generic(const void *params, const mf_view *in, const mf_vi
   (void)scratch;
   for (r = y0; r < y1; r++) {
     const uint8_t *c = (const uint8_t *)mf_row(&in[0], p->c[0] ? r : 0);
-    const void *a = mf_row(&in[1], p->a[0] ? r : 0), *b = mf_row(&in[2], p->b[0] ? r : 0);
+    const char *a = (const char *)mf_row(&in[1], p->a[0] ? r : 0);
+    const char *b = (const char *)mf_row(&in[2], p->b[0] ? r : 0);
     char *y = (char *)mf_row(out, r);
     do {
-      if (c[mf_offset(index, p->c, 1, last)])
-        where_move(y, a, mf_offset(index, p->a, 1, last), p->elem);
-      else
-        where_move(y, b, mf_offset(index, p->b, 1, last), p->elem);
-      y += p->elem;
-    } while (mf_next(index, p->dims, 1, last));
+      where_line(p, c + mf_offset(index, p->c, 1, last - 1),
+                 a + mf_offset(index, p->a, 1, last - 1) * p->elem,
+                 b + mf_offset(index, p->b, 1, last - 1) * p->elem, y);
+      y += p->dims[last] * p->elem;
+    } while (mf_next(index, p->dims, 1, last - 1));
   }
 }
