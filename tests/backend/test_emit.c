@@ -305,6 +305,14 @@ START_TEST(only_kernels_in_use)
   ck_assert_ptr_null(strstr(sb_str(&out), "add_f32__generic"));
   ck_assert_ptr_null(strstr(sb_str(&out), "mf_conv_s8"));
   ck_assert_ptr_null(strstr(sb_str(&out), "#include \""));
+  /* A macro's rows are definitions of their own, found by their first argument alone. */
+  static const char *const rows[] = {"runtime/kernels/generic/reduce.c"}, *const row[] = {"sum_f32__generic"};
+  StrBuf made = {0};
+  ck_assert_msg(shake_kernels(rows, 1, row, 1, &made, d), "%s", diag_text(d));
+  ck_assert_ptr_nonnull(strstr(sb_str(&made), "\nREDUCE(sum_f32,"));
+  ck_assert_ptr_null(strstr(sb_str(&made), "REDUCE(sum_square_f32,"));
+  ck_assert_ptr_null(strstr(sb_str(&made), "REDUCE(prod_f32,"));
+  sb_free(&made);
   static const char *const no_root[] = {"mul_f99__generic"}, *const no_file[] = {
                                                                  "runtime/kernels/generic/none.c"};
   ck_assert(!shake_kernels(file, 1, no_root, 1, &out, d));
