@@ -1,197 +1,175 @@
-/* ONNX operators on codes: QuantizeLinear, DequantizeLinear, QLinearConv, QLinearMatMul.
+/* ONNX QuantizeLinear, DequantizeLinear and DynamicQuantizeLinear.
  *
- *   x f32 -> Quantize    one constant scale, to int8 or uint8
- *   x     -> Dequantize  constant scales, one or one per slice of an axis, of int8, uint8 and (from constants) int32
+ *   one constant scale, int8 or uint8     -> Quantize, Dequantize (which qdq.c makes int8 operators with)
+ *   constant scales along an axis         -> Dequantize per axis
+ *   anything else: other types, blocks, computed scales
+ *        DequantizeLinear  (Cast(x) - Cast(zero)) * scale
+ *        QuantizeLinear    Cast(Clip(Round(x / scale) + zero)); to float8 and float4: Cast(x / scale)
  *
- * A QLinear operator is its float form between Dequantize and Quantize: qdq.c makes one int8 operator of the three.
- * A code tensor carries its quantization on the value. Where a value is read under another one than it has, a Cast to its
- * own type gives it a second identity. Source: ONNX QuantizeLinear-10..25, DequantizeLinear-10..25, QLinearConv-10,
- * QLinearMatMul-10, -21.
+ * A blocked axis of nb blocks is two axes, [nb, block], on the way. Source: ONNX QuantizeLinear-10 to -25,
+ * DequantizeLinear-10 to -25, DynamicQuantizeLinear-11.
  */
-#include "frontend/onnx/onnx_op.h"
+#include "frontend/onnx/affines.h"
 
 #include <inttypes.h>
-#include <math.h>
+#include <string.h>
 
-/* Scales and zero points of a QuantizeLinear or a DequantizeLinear, or of one tensor of a QLinear operator. */
-typedef struct Affines {
-  int32_t n, axis;
-  float *scale;
-  int32_t *zero;
-} Affines;
+/* How scale and zero point line up with x. */
+typedef struct Spread {
+  Shape x, wide, scale; /* x; x with its blocked axis as two; scale and zero point to be broadcast to that */
+} Spread;
 
-static bool code_range(DType t, int32_t *lo, int32_t *hi) {
-  *lo = t == DT_U8 ? 0 : -128;
-  *hi = t == DT_U8 ? 255 : 127;
-  return t == DT_I8 || t == DT_U8;
-}
-
-/* Zero point k of constant z (NO_VAL: 0). */
-static int32_t zero_at(const OxCall *c, ValId z, int64_t k) {
-  if (z == NO_VAL) return 0;
-  const void *p = val_data(c->g, z);
-  switch (ox_type(c, z)) {
-  case DT_I8: return ((const int8_t *)p)[k];
-  case DT_U8: return ((const uint8_t *)p)[k];
-  default: return ((const int32_t *)p)[k];
+static bool spread(OxCall *c, ValId x, ValId scale, int64_t axis, int64_t block, Spread *s) {
+  Shape xs = ox_shape(c, x), ss = ox_shape(c, scale);
+  *s = (Spread){.x = xs, .wide = xs, .scale = {.rank = 0}};
+  if (block == 0) {
+    if (shape_count(&ss) == 1 && ss.rank <= 1) return true;
+    int32_t at;
+    TRY(ox_axis(c, axis, xs.rank, &at));
+    OX_FAIL_IF(ss.rank != 1 || ss.d[0] != xs.d[at], c, "has %" PRId64 " scales along axis %" PRId32 " of %" PRId64,
+               shape_count(&ss), at, xs.d[at]);
+    s->scale.rank = xs.rank - at;
+    for (int32_t i = 0; i < s->scale.rank; i++) s->scale.d[i] = i == 0 ? ss.d[0] : 1;
+    return true;
   }
-}
-
-/* Constants scale and zero as quantization of a tensor of type t and shape s along `axis`. false: they are no such thing
- * (nothing is reported). */
-static bool read_affines(OxCall *c, ValId scale, ValId zero, DType t, const Shape *s, int32_t axis,
-                         Affines *a) {
-  if (!val_is_const(c->g, scale) || ox_type(c, scale) != DT_F32) return false;
-  if (zero != NO_VAL && (!val_is_const(c->g, zero) || ox_type(c, zero) != t)) return false;
-  if (t != DT_I8 && t != DT_U8 && t != DT_I32) return false;
-  Shape ss = ox_shape(c, scale);
-  int64_t n = shape_count(&ss);
-  if (zero != NO_VAL && shape_count(&graph_val(c->g, zero)->shape) != n) return false;
-  if (n < 1 || ss.rank > 1 || (n > 1 && (axis < 0 || axis >= s->rank || s->d[axis] != n))) return false;
-  *a = (Affines){.n = (int32_t)n, .axis = n > 1 ? axis : 0};
-  a->scale = arena_array(c->m->arena, (size_t)n, sizeof *a->scale);
-  a->zero = arena_array(c->m->arena, (size_t)n, sizeof *a->zero);
-  const float *p = val_data(c->g, scale);
-  for (int64_t k = 0; k < n; k++) {
-    if (!(p[k] > 0) || isinf(p[k])) return false;
-    a->scale[k] = p[k];
-    a->zero[k] = zero_at(c, zero, k);
+  int32_t at;
+  TRY(ox_axis(c, axis, xs.rank, &at));
+  OX_FAIL_IF(ss.rank != xs.rank || xs.rank == MAX_RANK || xs.d[at] != ss.d[at] * block, c,
+             "has blocks of %" PRId64 " that do not cut axis %" PRId32 " evenly by its scales", block, at);
+  s->wide.rank = s->scale.rank = 0;
+  for (int32_t i = 0; i < xs.rank; i++) {
+    s->wide.d[s->wide.rank++] = i == at ? ss.d[i] : xs.d[i];
+    s->scale.d[s->scale.rank++] = ss.d[i];
+    if (i != at) continue;
+    s->wide.d[s->wide.rank++] = block;
+    s->scale.d[s->scale.rank++] = 1;
   }
   return true;
 }
 
-/* A graph input that no node reads yet. */
-static bool is_fresh_input(const Graph *g, ValId v) {
-  bool input = false;
-  for (uint32_t i = 0; i < g->n_inputs; i++) input = input || g->inputs[i] == v;
-  for (uint32_t k = 0; input && k < g->n_nodes; k++)
-    for (uint32_t i = 0; i < g->nodes[k].n_in; i++) input = input && g->nodes[k].in[i] != v;
-  return input;
+static ValId two(OxCall *c, OpKind op, ValId x, ValId y, const char *suffix) {
+  ValId in[2] = {x, y};
+  return x == NO_VAL || y == NO_VAL ? NO_VAL : ox_node(c, op, NULL, in, 2, suffix);
 }
 
-/* Value x, of codes, under quantization a: x itself where it has it or can take it. */
-static ValId with_quant(OxCall *c, ValId x, const Affines *a) {
-  const Value *v = graph_val(c->g, x);
-  Quant want = {a->n, a->axis, a->scale, a->zero};
-  if (quant_equal(&v->quant, &want)) return x;
-  if (v->blob)
-    x = graph_const(c->g, v->name, v->dtype, &v->shape, blob_ref(v->blob));
-  else if (v->quant.n > 0 || !is_fresh_input(c->g, x))
-    x = ox_node(c, OP_cast, &(cast_attrs){.to = (int32_t)v->dtype}, &x, 1, "codes");
-  if (x != NO_VAL) graph_set_quant(c->g, x, a->n, a->axis, a->scale, a->zero);
-  return x;
+/* As float32, in the shape that broadcasts to x. */
+static ValId parameter(OxCall *c, ValId v, const Spread *s, const char *suffix) {
+  return ox_reshape(c, ox_cast(c, v, DT_F32, suffix), &s->scale, suffix);
 }
 
-static ValId dequantize(OxCall *c, ValId x, const Affines *a, const char *suffix) {
-  x = with_quant(c, x, a);
-  return ox_node(c, OP_dequantize, NULL, &x, 1, suffix);
+static bool finish(OxCall *c, ValId y, DType t, const Spread *s, const cast_attrs *how) {
+  y = ox_reshape(c, y, &s->x, "whole");
+  if (y == NO_VAL) return false;
+  if (ox_type(c, y) == t) return ox_done(c, y);
+  cast_attrs a = *how;
+  a.to = (int32_t)t;
+  return ox_done(c, ox_node(c, OP_cast, &a, &y, 1, NULL));
 }
 
-static ValId quantize(OxCall *c, ValId x, DType to, const Affines *a, const char *suffix) {
-  quantize_attrs q = {.to = (int32_t)to,
-                      .rounding = c->m->rounding == ROUND_ONNX ? ROUND_ONNX : ROUND_TFLITE};
-  ValId y = ox_node(c, OP_quantize, &q, &x, 1, suffix);
-  if (y != NO_VAL) graph_set_quant(c->g, y, a->n, a->axis, a->scale, a->zero);
-  return y;
-}
-
-static ValId optional(const OxCall *c, uint32_t i) { return ox_has(c, i) ? c->in[i] : NO_VAL; }
-
-static bool unsupported(OxCall *c, const char *what) {
-  ox_fail(c, "%s", what);
-  diag_hint(c->m->d, "supported are constant scales above 0: one of the tensor, or one per slice of an axis");
-  return false;
-}
-
-bool ox_import_quantize_linear(OxCall *c) {
-  ValId x = ox_in(c, 0), scale = ox_in(c, 1), zero = optional(c, 2);
-  Affines a;
-  int32_t lo, hi;
-  TRY(x != NO_VAL && scale != NO_VAL);
-  DType t = zero != NO_VAL ? ox_type(c, zero) : ox_dtype(ox_int(c, "output_dtype", OX_UINT8));
-  if (ox_int(c, "output_dtype", 0) == 0 && zero == NO_VAL) t = DT_U8;
-  Shape s = ox_shape(c, x);
-  if (ox_type(c, x) != DT_F32 || !code_range(t, &lo, &hi) || !read_affines(c, scale, zero, t, &s, -1, &a))
-    return unsupported(c, "quantizes to a type or in a way that is not supported");
-  return ox_done(c, quantize(c, x, t, &a, NULL));
+static bool dequantize_any(OxCall *c, ValId x, ValId scale, ValId zero, DType to) {
+  Spread s;
+  TRY(spread(c, x, scale, ox_int(c, "axis", 1), ox_int(c, "block_size", 0), &s));
+  ValId y = ox_reshape(c, ox_cast(c, x, DT_F32, "x"), &s.wide, "blocks");
+  if (zero != NO_VAL) y = two(c, OP_sub, y, parameter(c, zero, &s, "zero"), "shifted");
+  return finish(c, two(c, OP_mul, y, parameter(c, scale, &s, "scale"), "real"), to, &s, &(cast_attrs){0});
 }
 
 bool ox_import_dequantize_linear(OxCall *c) {
-  ValId x = ox_in(c, 0), scale = ox_in(c, 1), zero = optional(c, 2);
-  Affines a;
+  ValId x = ox_in(c, 0), scale = ox_in(c, 1), zero = ox_optional(c, 2);
+  OxAffines a;
   TRY(x != NO_VAL && scale != NO_VAL);
   Shape s = ox_shape(c, x);
-  int64_t axis = ox_int(c, "axis", 1);
+  int64_t axis = ox_int(c, "axis", 1), to = ox_int(c, "output_dtype", 0);
+  DType t = to == 0 ? ox_type(c, scale) : ox_dtype(to);
   if (axis < 0) axis += s.rank;
-  if (ox_int(c, "block_size", 0) != 0 ||
-      !read_affines(c, scale, zero, ox_type(c, x), &s, axis < s.rank ? (int32_t)axis : -1, &a))
-    return unsupported(c, "dequantizes from a type or in a way that is not supported");
-  return ox_done(c, dequantize(c, x, &a, NULL));
+  if (t == DT_F32 && ox_int(c, "block_size", 0) == 0 &&
+      ox_affines(c, scale, zero, ox_type(c, x), &s, axis < s.rank ? (int32_t)axis : -1, &a))
+    return ox_done(c, ox_dequantize(c, x, &a, NULL));
+  return dequantize_any(c, x, scale, zero, t);
 }
 
-/* -- QLinear operators -- */
+/* Type of the codes: the zero point's, or as an attribute says. */
+static DType code_type(OxCall *c, ValId zero) {
+  int64_t t = ox_int(c, "output_dtype", 0);
+  return zero != NO_VAL ? ox_type(c, zero) : t != 0 ? ox_dtype(t) : DT_U8;
+}
 
-/* Inputs i, i + 1, i + 2 (codes, scale, zero point) as a real value; axis: of a scale per slice, -1: one scale alone. */
-static ValId real_input(OxCall *c, uint32_t i, int32_t axis, Affines *a, const char *suffix) {
-  ValId x = ox_in(c, i), scale = ox_in(c, i + 1), zero = optional(c, i + 2);
-  if (x == NO_VAL || scale == NO_VAL) return NO_VAL;
+static bool quantize_any(OxCall *c, ValId x, ValId scale, ValId zero, DType to) {
+  Spread s;
+  TRY(spread(c, x, scale, ox_int(c, "axis", 1), ox_int(c, "block_size", 0), &s));
+  ValId y = ox_reshape(c, ox_cast(c, x, DT_F32, "x"), &s.wide, "blocks");
+  y = two(c, OP_div, y, parameter(c, scale, &s, "scale"), "steps");
+  if (y == NO_VAL) return false;
+  if (dtype_kind(to) == 's' || to == DT_F32)
+    return finish(c, y, to, &s, &(cast_attrs){.overflow = ox_int(c, "saturate", 1) == 0});
+  OX_FAIL_IF(!dtype_is_int(to) || dtype_bits(to) > 16, c, "quantizes to %s, which is not supported", dtype_name(to));
+  y = ox_node(c, OP_round, NULL, &y, 1, "rounded");
+  if (zero != NO_VAL) y = two(c, OP_add, y, parameter(c, zero, &s, "zero"), "shifted");
+  int bits = dtype_bits(to);
+  bool is_signed = dtype_kind(to) == 'i';
+  clip_attrs a = {.lo = is_signed ? -(float)(1 << (bits - 1)) : 0,
+                  .hi = (float)((1 << (is_signed ? bits - 1 : bits)) - 1)};
+  y = y == NO_VAL ? NO_VAL : ox_node(c, OP_clip, &a, &y, 1, "codes");
+  return finish(c, y, to, &s, &(cast_attrs){0});
+}
+
+/* A constant scale is above 0, everywhere. */
+static bool check_scale(OxCall *c, ValId scale) {
+  if (!val_is_const(c->g, scale) || ox_type(c, scale) != DT_F32) return true;
+  const float *p = val_data(c->g, scale);
+  for (int64_t k = 0; k < shape_count(&graph_val(c->g, scale)->shape); k++)
+    if (!(p[k] > 0)) return ox_fail_affines(c, "has a scale that is not above 0");
+  return true;
+}
+
+bool ox_import_quantize_linear(OxCall *c) {
+  ValId x = ox_in(c, 0), scale = ox_in(c, 1), zero = ox_optional(c, 2);
+  OxAffines a;
+  TRY(x != NO_VAL && scale != NO_VAL && check_scale(c, scale));
+  DType t = code_type(c, zero);
   Shape s = ox_shape(c, x);
-  if (read_affines(c, scale, zero, ox_type(c, x), &s, axis, a)) return dequantize(c, x, a, suffix);
-  unsupported(c, "has a scale or zero point that is not supported");
-  return NO_VAL;
+  if (ox_type(c, x) == DT_F32 && ox_is_code8(t) && ox_int(c, "block_size", 0) == 0 &&
+      ox_affines(c, scale, zero, t, &s, -1, &a))
+    return ox_done(c, ox_quantize(c, x, t, &a, NULL));
+  return quantize_any(c, x, scale, zero, t);
 }
 
-/* Output codes with scale and zero point from inputs i, i + 1; its type is the zero point's. */
-static bool code_output(OxCall *c, ValId y, uint32_t i) {
-  ValId scale = ox_in(c, i), zero = optional(c, i + 1);
-  Affines a;
-  int32_t lo, hi;
-  TRY(y != NO_VAL && scale != NO_VAL);
-  DType t = zero == NO_VAL ? DT_U8 : ox_type(c, zero);
-  Shape s = ox_shape(c, y);
-  if (!code_range(t, &lo, &hi) || !read_affines(c, scale, zero, t, &s, -1, &a))
-    return unsupported(c, "has an output scale or zero point that is not supported");
-  return ox_done(c, quantize(c, y, t, &a, NULL));
+/* -- DynamicQuantizeLinear: one scale for what x holds now -- */
+
+static ValId number(OxCall *c, float v) {
+  return graph_const_data(c->g, NULL, DT_F32, &(Shape){.rank = 0}, &v);
 }
 
-/* The float operator in the middle, on inputs of its own. */
-static ValId middle(OxCall *c, OxImport *import, ValId *in, uint32_t n_in) {
-  OxCall f = *c;
-  ValId out[1] = {NO_VAL};
-  f.in = in;
-  f.n_in = n_in;
-  f.out = out;
-  bool ok = import(&f);
-  c->failed = c->failed || f.failed;
-  return ok ? out[0] : NO_VAL;
+/* Largest or smallest element, 0 among them; a scalar. */
+static ValId extreme(OxCall *c, ValId x, bool largest) {
+  int32_t rank = ox_shape(c, x).rank;
+  reduce_max_attrs hi = {.keepdims = 0};
+  reduce_min_attrs lo = {.keepdims = 0};
+  for (int32_t i = 0; i < rank; i++) hi.axes.v[hi.axes.n++] = lo.axes.v[lo.axes.n++] = i;
+  ValId y = largest ? ox_node(c, OP_reduce_max, &hi, &x, 1, "most") : ox_node(c, OP_reduce_min, &lo, &x, 1, "least");
+  return two(c, largest ? OP_max : OP_min, y, number(c, 0), largest ? "max" : "min");
 }
 
-/* A bias of int32 codes in units of the input's scale times the weights'. */
-static ValId int32_bias(OxCall *c, uint32_t i, const Affines *x, const Affines *w) {
-  if (!ox_has(c, i)) return NO_VAL;
-  Affines b = {.n = w->n};
-  b.scale = arena_array(c->m->arena, (size_t)w->n, sizeof *b.scale);
-  b.zero = arena_array(c->m->arena, (size_t)w->n, sizeof *b.zero);
-  for (int32_t k = 0; k < w->n; k++) b.scale[k] = x->scale[0] * w->scale[k];
-  return dequantize(c, c->in[i], &b, "bias");
+static bool want_output(OxCall *c, uint32_t i, ValId v) {
+  if (i < c->node->n_out) c->out[i] = v;
+  return v != NO_VAL;
 }
 
-bool ox_import_qlinear_conv(OxCall *c) {
-  Affines x, w;
-  ValId in[3] = {real_input(c, 0, -1, &x, "x"), NO_VAL, NO_VAL};
-  TRY(in[0] != NO_VAL);
-  in[1] = real_input(c, 3, 0, &w, "w");
-  TRY(in[1] != NO_VAL);
-  in[2] = int32_bias(c, 8, &x, &w);
-  TRY(in[2] != NO_VAL || !ox_has(c, 8));
-  return code_output(c, middle(c, ox_import_conv, in, 3), 6);
-}
-
-bool ox_import_qlinear_matmul(OxCall *c) {
-  Affines a, b;
-  ValId in[2] = {real_input(c, 0, -1, &a, "a"), NO_VAL};
-  TRY(in[0] != NO_VAL && ox_has(c, 3));
-  in[1] = real_input(c, 3, ox_shape(c, c->in[3]).rank - 1, &b, "b");
-  TRY(in[1] != NO_VAL);
-  return code_output(c, middle(c, ox_import_matmul, in, 2), 6);
+bool ox_import_dynamic_quantize_linear(OxCall *c) {
+  ValId x = ox_in(c, 0);
+  TRY(x != NO_VAL);
+  OX_FAIL_IF(ox_type(c, x) != DT_F32, c, "has elements of %s; want float32", dtype_name(ox_type(c, x)));
+  ValId lo = extreme(c, x, false), hi = extreme(c, x, true);
+  ValId scale = two(c, OP_div, two(c, OP_sub, hi, lo, "range"), number(c, 255), "scale");
+  ValId zero = two(c, OP_div, two(c, OP_sub, number(c, 0), lo, "minus"), scale, "zero");
+  if (zero == NO_VAL) return false;
+  const clip_attrs codes = {.lo = 0, .hi = 255};
+  zero = ox_node(c, OP_clip, &codes, &zero, 1, "zero_limited");
+  zero = zero == NO_VAL ? NO_VAL : ox_node(c, OP_round, NULL, &zero, 1, "zero_rounded");
+  ValId y = two(c, OP_div, x, scale, "steps");
+  y = y == NO_VAL ? NO_VAL : ox_node(c, OP_round, NULL, &y, 1, "rounded");
+  y = two(c, OP_add, y, zero, "shifted");
+  y = y == NO_VAL ? NO_VAL : ox_node(c, OP_clip, &codes, &y, 1, "limited");
+  return want_output(c, 0, ox_cast(c, y, DT_U8, "codes")) && want_output(c, 1, scale) &&
+         want_output(c, 2, ox_cast(c, zero, DT_U8, "zero_point"));
 }
