@@ -103,7 +103,8 @@ bool ox_import_qlinear_softmax(OxCall *c) { return unary(c, ox_import_softmax); 
 
 /* Output scale and zero point come first, then three inputs each. */
 bool ox_import_qlinear_concat(OxCall *c) {
-  OX_FAIL_IF(c->n_in < 5 || (c->n_in - 2) % 3 != 0, c, "has %u inputs; want two, and three for each part", c->n_in);
+  OX_FAIL_IF(c->n_in < 5 || (c->n_in - 2) % 3 != 0, c, "has %u inputs; want two, and three for each part",
+             c->n_in);
   uint32_t n = (c->n_in - 2) / 3;
   ValId *in = arena_array(c->m->arena, n, sizeof *in);
   for (uint32_t i = 0; i < n; i++) {
@@ -147,7 +148,8 @@ static ValId factor(OxCall *c, uint32_t i, uint32_t zero_at, int32_t axis, ValId
   ValId scale = graph_const_data(c->g, NULL, DT_F32, &flat, ones);
   if (ox_is_code8(ox_type(c, x)) && zs.rank <= 1 && ox_affines(c, scale, zero, ox_type(c, x), &s, axis, &a))
     return ox_dequantize(c, x, &a, suffix);
-  ox_fail(c, "input %u has elements of %s, or a zero point that is not supported", i, dtype_name(ox_type(c, x)));
+  ox_fail(c, "input %u has elements of %s, or a zero point that is not supported", i,
+          dtype_name(ox_type(c, x)));
   return NO_VAL;
 }
 

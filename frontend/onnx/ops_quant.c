@@ -26,8 +26,8 @@ static bool spread(OxCall *c, ValId x, ValId scale, int64_t axis, int64_t block,
     if (shape_count(&ss) == 1 && ss.rank <= 1) return true;
     int32_t at;
     TRY(ox_axis(c, axis, xs.rank, &at));
-    OX_FAIL_IF(ss.rank != 1 || ss.d[0] != xs.d[at], c, "has %" PRId64 " scales along axis %" PRId32 " of %" PRId64,
-               shape_count(&ss), at, xs.d[at]);
+    OX_FAIL_IF(ss.rank != 1 || ss.d[0] != xs.d[at], c,
+               "has %" PRId64 " scales along axis %" PRId32 " of %" PRId64, shape_count(&ss), at, xs.d[at]);
     s->scale.rank = xs.rank - at;
     for (int32_t i = 0; i < s->scale.rank; i++) s->scale.d[i] = i == 0 ? ss.d[0] : 1;
     return true;
@@ -102,7 +102,8 @@ static bool quantize_any(OxCall *c, ValId x, ValId scale, ValId zero, DType to) 
   if (y == NO_VAL) return false;
   if (dtype_kind(to) == 's' || to == DT_F32)
     return finish(c, y, to, &s, &(cast_attrs){.overflow = ox_int(c, "saturate", 1) == 0});
-  OX_FAIL_IF(!dtype_is_int(to) || dtype_bits(to) > 16, c, "quantizes to %s, which is not supported", dtype_name(to));
+  OX_FAIL_IF(!dtype_is_int(to) || dtype_bits(to) > 16, c, "quantizes to %s, which is not supported",
+             dtype_name(to));
   y = ox_node(c, OP_round, NULL, &y, 1, "rounded");
   if (zero != NO_VAL) y = two(c, OP_add, y, parameter(c, zero, &s, "zero"), "shifted");
   int bits = dtype_bits(to);
@@ -146,7 +147,8 @@ static ValId extreme(OxCall *c, ValId x, bool largest) {
   reduce_max_attrs hi = {.keepdims = 0};
   reduce_min_attrs lo = {.keepdims = 0};
   for (int32_t i = 0; i < rank; i++) hi.axes.v[hi.axes.n++] = lo.axes.v[lo.axes.n++] = i;
-  ValId y = largest ? ox_node(c, OP_reduce_max, &hi, &x, 1, "most") : ox_node(c, OP_reduce_min, &lo, &x, 1, "least");
+  ValId y = largest ? ox_node(c, OP_reduce_max, &hi, &x, 1, "most")
+                    : ox_node(c, OP_reduce_min, &lo, &x, 1, "least");
   return two(c, largest ? OP_max : OP_min, y, number(c, 0), largest ? "max" : "min");
 }
 

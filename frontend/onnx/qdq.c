@@ -42,33 +42,40 @@ static bool is_quantize(const Graph *g, const Node *n) {
 
 /* -- backward -- */
 
+/* What one reader makes of a value: codes in a quantization, int32 numbers, or something else. */
 typedef struct Wish {
-  bool seen, clash;
+  enum { WISH_NONE, WISH_REAL, WISH_CODES, WISH_SUMS } kind;
+  Affine8 a;
 } Wish;
 
-static void propose(Qdq *q, Wish *w, ValId v, bool known, Affine8 a) {
+static void propose(Wish *w, ValId v, Wish wish) {
   if (v == NO_VAL) return;
-  if (!known || (w[v].seen && !affine8_equal(q->want[v], a))) w[v].clash = true;
-  w[v].seen = true;
-  q->want[v] = a;
-  q->known[v] = !w[v].clash;
+  bool first = w[v].kind == WISH_NONE, same = w[v].kind == wish.kind && affine8_equal(w[v].a, wish.a);
+  w[v] = first || same ? wish : (Wish){.kind = WISH_REAL};
+}
+
+static Wish wish_of(const Qdq *q, const Wish *w, const Node *n, uint32_t input) {
+  const ValId y = n->out[0];
+  const Wish real = {.kind = WISH_REAL};
+  if (is_quantize(q->g, n)) return (Wish){WISH_CODES, as_i8(graph_val(q->g, y))};
+  if (n->op == OP_cast && graph_val(q->g, y)->dtype == DT_I32) return (Wish){.kind = WISH_SUMS};
+  if (!qdq_commutes(n) || (input > 0 && n->op != OP_concat)) return real;
+  bool moves = (op_info(n->op)->traits & (T_VIEW | T_MOVE)) != 0 && n->op != OP_pad;
+  return w[y].kind == WISH_CODES || (w[y].kind == WISH_SUMS && moves) ? w[y] : real;
 }
 
 static void find_wishes(Qdq *q) {
   const Graph *g = q->g;
-  const Affine8 none = {0};
   Wish *w = mem_array(g->n_vals, sizeof *w);
-  for (uint32_t i = 0; i < g->n_outputs; i++) propose(q, w, g->outputs[i], false, none);
+  for (uint32_t i = 0; i < g->n_outputs; i++) propose(w, g->outputs[i], (Wish){.kind = WISH_REAL});
   for (NodeId k = g->n_nodes; k-- > 0;) {
     const Node *n = &g->nodes[k];
-    ValId y = n->out[0];
-    bool through = qdq_commutes(n) && q->known[y];
-    for (uint32_t i = 0; i < n->n_in; i++) {
-      if (is_quantize(g, n))
-        propose(q, w, n->in[i], true, as_i8(graph_val(g, y)));
-      else
-        propose(q, w, n->in[i], through && (i == 0 || n->op == OP_concat), through ? q->want[y] : none);
-    }
+    for (uint32_t i = 0; i < n->n_in; i++) propose(w, n->in[i], wish_of(q, w, n, i));
+  }
+  for (ValId v = 1; v < g->n_vals; v++) {
+    q->known[v] = w[v].kind == WISH_CODES;
+    q->sums[v] = w[v].kind == WISH_SUMS;
+    q->want[v] = w[v].a;
   }
   mem_free(w);
 }
@@ -148,6 +155,9 @@ ValId qdq_real(Qdq *q, ValId v, const Loc *loc) {
     graph_set_quant(q->to, q->real[v], x->quant.n, x->quant.axis, x->quant.scale, x->quant.zero);
   } else if (q->code[v] == NO_VAL) {
     diag_error(q->d, loc, "reads a value that was not computed"); /* after another report alone */
+  } else if (x->dtype == DT_F32 && graph_val(q->to, q->code[v])->dtype == DT_I32 &&
+             graph_val(q->to, q->code[v])->quant.n == 0) {
+    q->real[v] = graph_node1(q->to, OP_cast, NULL, q->code[v], x->name, loc, q->d);
   } else if (x->dtype == DT_F32) {
     q->real[v] = put_dequantize(q, q->code[v], x->name, loc);
   } else if (x->dtype == DT_U8) {
@@ -212,7 +222,17 @@ static bool quantize_node(Qdq *q, const Node *n) {
   return code != NO_VAL;
 }
 
+/* int32 sums are what a Cast of them gives. */
+static bool is_sums(const Qdq *q, const Node *n) {
+  ValId v = n->op == OP_cast ? q->code[n->in[0]] : NO_VAL;
+  return v != NO_VAL && q->sums[n->in[0]] && graph_val(q->to, v)->dtype == DT_I32;
+}
+
 static bool emit_node(Qdq *q, const Node *n) {
+  if (is_sums(q, n)) {
+    q->real[n->out[0]] = q->code[n->in[0]];
+    return true;
+  }
   if (is_quantize(q->g, n)) return quantize_node(q, n);
   ValId code = n->op == OP_dequantize ? qdq_code(q, n->in[0], &n->loc) : qdq_operator(q, n);
   if (code == NO_VAL) return real_node(q, n);
@@ -266,11 +286,13 @@ Graph *qdq_rewrite(const Graph *g, int32_t rounding, Diag *d) {
   q.real = mem_array(g->n_vals, sizeof *q.real);
   q.want = mem_array(g->n_vals, sizeof *q.want);
   q.known = mem_array(g->n_vals, sizeof *q.known);
+  q.sums = mem_array(g->n_vals, sizeof *q.sums);
   bool ok = rewrite(&q);
   mem_free(q.code);
   mem_free(q.real);
   mem_free(q.want);
   mem_free(q.known);
+  mem_free(q.sums);
   if (ok) return q.to;
   graph_free(q.to);
   return NULL;

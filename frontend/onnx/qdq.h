@@ -26,14 +26,15 @@ typedef struct Affine8 {
  *   code[v]  i8 value whose real meaning v has (v float32, or codes of 8 bits; constants also i32)
  *   real[v]  v itself, of v's own type
  * Either may be missing, and is made from the other one when asked for. want[v]: what all readers of a float32 value
- * quantize it to, sooner or later; known[v]: there is such a thing. */
+ * quantize it to, sooner or later; known[v]: there is such a thing. sums[v]: all readers cast it to int32; its code then
+ * is the int32 value itself. */
 typedef struct Qdq {
   const Graph *g;
   Graph *to;
   int32_t rounding;
   ValId *code, *real;
   Affine8 *want;
-  bool *known;
+  bool *known, *sums;
   Diag *d;
 } Qdq;
 

@@ -56,6 +56,8 @@ static ValId move(Qdq *q, const Node *n) {
   if (in[0] == NO_VAL || n->n_in > 2) return NO_VAL;
   if (n->n_in == 2) in[1] = qdq_real(q, n->in[1], &n->loc);
   if (val_is_const(q->to, in[0]) && (n->n_in == 1 || val_is_const(q->to, in[1]))) return qdq_fold(q, n, in);
+  if (graph_val(q->to, in[0])->dtype == DT_I32 && graph_val(q->to, in[0])->quant.n == 0) /* sums */
+    return put(q, n, n->op, n->attrs, in, n->n_in);
   if (plain_code(q, n->in[0], &n->loc) == NO_VAL) return NO_VAL;
   if (n->op == OP_pad && CATTRS(n, pad)->value != 0 &&
       !on_grid(qdq_affine(q, in[0]), CATTRS(n, pad)->value) &&
@@ -124,7 +126,7 @@ static ValId max_pool(Qdq *q, const Node *n) {
 
 typedef struct Layer {
   ValId in[3];
-  Affine8 x, y;
+  Affine8 x;
   int64_t outs;
   bool zeros; /* a weight zero point that TFLite's form has no place for */
 } Layer;
@@ -182,22 +184,34 @@ static int32_t *rounding_of(OpKind op, void *attrs) {
                                    : &((fully_connected_attrs *)attrs)->rounding;
 }
 
+/* Are the real numbers that the codes stand for integers? */
+static bool unit_scales(const Qdq *q, ValId v) {
+  const Quant *z = &graph_val(q->to, v)->quant;
+  for (int32_t i = 0; i < z->n; i++)
+    if (z->scale[i] != 1) return false;
+  return true;
+}
+
 static ValId layer(Qdq *q, const Node *n) {
   Layer l = {.in = {plain_code(q, n->in[0], &n->loc)}};
-  if (l.in[0] == NO_VAL || !q->known[n->out[0]]) return NO_VAL;
+  ValId y = n->out[0];
+  if (l.in[0] == NO_VAL || (!q->known[y] && !q->sums[y])) return NO_VAL;
   l.x = qdq_affine(q, l.in[0]);
-  l.y = q->want[n->out[0]];
   if (!layer_weights(q, n, &l) || !layer_bias(q, n, &l)) return NO_VAL;
+  if (q->sums[y] && (!unit_scales(q, l.in[0]) || !unit_scales(q, l.in[1]))) return NO_VAL;
   void *attrs = arena_dup(q->to->arena, n->attrs, op_info(n->op)->attrs_size);
-  *rounding_of(n->op, attrs) = l.zeros ? ROUND_ONNX : q->rounding;
-  return put_as(q, n, n->op, attrs, l.in, n->n_in, l.y);
+  *rounding_of(n->op, attrs) = q->sums[y] ? ROUND_SUMS : l.zeros ? ROUND_ONNX : q->rounding;
+  if (q->sums[y]) return put(q, n, n->op, attrs, l.in, n->n_in);
+  return put_as(q, n, n->op, attrs, l.in, n->n_in, q->want[y]);
 }
 
 static ValId matmul(Qdq *q, const Node *n) {
-  ValId in[2] = {plain_code(q, n->in[0], &n->loc), plain_code(q, n->in[1], &n->loc)};
-  if (in[0] == NO_VAL || in[1] == NO_VAL || !q->known[n->out[0]]) return NO_VAL;
-  matmul_attrs a = {.rounding = ROUND_ONNX};
-  return put_as(q, n, OP_matmul, &a, in, 2, q->want[n->out[0]]);
+  ValId in[2] = {plain_code(q, n->in[0], &n->loc), plain_code(q, n->in[1], &n->loc)}, y = n->out[0];
+  if (in[0] == NO_VAL || in[1] == NO_VAL || (!q->known[y] && !q->sums[y])) return NO_VAL;
+  if (q->sums[y] && (!unit_scales(q, in[0]) || !unit_scales(q, in[1]))) return NO_VAL;
+  matmul_attrs a = {.rounding = q->sums[y] ? ROUND_SUMS : ROUND_ONNX};
+  if (q->sums[y]) return put(q, n, OP_matmul, &a, in, 2);
+  return put_as(q, n, OP_matmul, &a, in, 2, q->want[y]);
 }
 
 /* -- TFLite's arithmetic -- */
