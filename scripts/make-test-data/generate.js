@@ -1,11 +1,11 @@
-// Write each model of models.js and its inputs and outputs to the folder named on the command line.
+// Write each model of a list (models.js, models_quant.js) and its inputs and outputs: generate.js FOLDER LIST.
 // The oracle is ONNX Runtime, its graph optimisations off, one thread.
 'use strict';
 const fs = require('fs');
 const path = require('path');
 const ort = require('onnxruntime-node');
 const { Model, npy } = require('./onnx.js');
-const models = require('./models.js');
+const models = require(`./${process.argv[3]}.js`);
 
 // A generator for each model, seeded by its name, so that adding one changes no other (mulberry32; FNV-1a).
 // Multiples of 2^-16 in [0, 1): exact in float32.

@@ -2,7 +2,7 @@
 // Field numbers are those of onnx.proto (IR version 8).
 'use strict';
 
-const FLOAT = 1, INT32 = 6, INT64 = 7, BOOL = 9;
+const FLOAT = 1, UINT8 = 2, INT8 = 3, INT32 = 6, INT64 = 7, BOOL = 9;
 
 // ---- protobuf wire format
 function varint(n) {
@@ -26,6 +26,7 @@ function float(field, x) {
 
 // A tensor is { shape, data, type }: data a Float32Array or an array of integers.
 function rawData(t) {
+  if (t.type === INT8 || t.type === UINT8) return Buffer.from(Uint8Array.from(t.data, (x) => x & 255).buffer);
   if (t.type === FLOAT) return Buffer.from(Float32Array.from(t.data).buffer);
   return Buffer.from((t.type === INT32 ? Int32Array.from(t.data) : BigInt64Array.from(t.data, BigInt)).buffer);
 }
@@ -83,22 +84,33 @@ class Model {
   // A Constant node rather than an initializer.
   constantNode(data, shape, type = INT64) { return this.node('Constant', [], { value: { tensor: { data, shape, type } } }); }
 
-  node(op, inputs, attributes = {}) {
+  // "QLinearAdd@com.microsoft": of another domain than the standard one.
+  node(name, inputs, attributes = {}) {
+    const [op, domain] = name.split('@');
     const out = `${op.toLowerCase()}_${this.nodes.length}`;
-    this.nodes.push({ op, inputs, out, attributes });
+    if (domain) this.domain = domain;
+    this.nodes.push({ op, inputs, out, attributes, domain });
     return out;
+  }
+
+  // DynamicQuantizeLinear's three outputs.
+  dynamic(x) {
+    const [codes, scale, zero] = ['codes', 'scale', 'zero'].map((k) => `dynamic_${this.nodes.length}_${k}`);
+    this.nodes.push({ op: 'DynamicQuantizeLinear', inputs: [x], out: codes, more: [scale, zero], attributes: {} });
+    return { codes, scale, zero };
   }
 
   output(name, shape) { this.outputs.push({ name, shape }); }
 
   encode() {
-    const nodes = this.nodes.map((n) => message(1, ...n.inputs.map((i) => text(1, i)), text(2, n.out), text(3, `${n.op}_${n.out}`),
-      text(4, n.op), ...Object.entries(n.attributes).map(([k, v]) => attribute(k, v))));
+    const nodes = this.nodes.map((n) => message(1, ...n.inputs.map((i) => text(1, i)), text(2, n.out), ...(n.more || []).map((i) => text(2, i)), text(3, `${n.op}_${n.out}`),
+      text(4, n.op), ...(n.domain ? [text(7, n.domain)] : []), ...Object.entries(n.attributes).map(([k, v]) => attribute(k, v))));
     const initializers = this.initializers.map((c) => message(5, ...tensorFields(c.tensor, c.name, this.packed)));
     const inputs = this.inputs.map((v) => valueInfo(11, v.name, FLOAT, v.shape));
     const outputs = this.outputs.map((v) => valueInfo(12, v.name, FLOAT, v.shape));
     const graph = message(7, ...nodes, text(2, this.name), ...initializers, ...inputs, ...outputs);
-    return Buffer.concat([int(1, 8), text(2, 'mistify test data'), graph, message(8, text(1, ''), int(2, this.opset))]);
+    return Buffer.concat([int(1, 8), text(2, 'mistify test data'), graph, message(8, text(1, ''), int(2, this.opset)),
+      ...(this.domain ? [message(8, text(1, this.domain), int(2, 1))] : [])]);
   }
 }
 
@@ -112,4 +124,4 @@ function npy(shape, data) {
   return Buffer.concat([Buffer.from('\x93NUMPY\x01\x00', 'latin1'), size, Buffer.from(head), rawData({ data, type: FLOAT })]);
 }
 
-module.exports = { Model, npy, FLOAT, INT32, INT64, BOOL };
+module.exports = { Model, npy, FLOAT, UINT8, INT8, INT32, INT64, BOOL };
