@@ -3,9 +3,10 @@
  *   moves          on codes: the same elements. Inputs of a Concat are requantized where it is wanted in one scale
  *   Relu, Clip, MaxPool         on codes, which are in the order of the numbers they stand for
  *   Conv, DepthwiseConv, FullyConnected    weights as they are (a zero point: with ONNX's rounding), bias int32
- *   Add, Sub, Mul, pools, ReduceMean, Softmax, Sigmoid, Tanh, LeakyRelu    TFLite's arithmetic
+ *   Add, Sub, Mul, pools, ReduceMean, Softmax    TFLite's arithmetic
+ *   functions of one element                     tables of codes (Sigmoid, Tanh, LeakyRelu as TFLite where it is asked for)
  *
- * With ONNX's rounding only the products become int8 operators (their requantization is then ONNX Runtime's); the others
+ * With ONNX's rounding only the products and the functions become int8 operators (their requantization is then ONNX Runtime's); the others
  * stay float32 between Dequantize and Quantize, which is what ONNX says they are.
  */
 #include "frontend/onnx/qdq.h"
@@ -13,6 +14,7 @@
 #include <math.h>
 
 #include "ir/base/mem.h"
+#include "ir/eval.h"
 
 /* A bias whose scale is this near to input scale * weight scale is taken as it is. */
 #define BIAS_TOLERANCE 1e-5
@@ -294,6 +296,42 @@ static ValId table(Qdq *q, const Node *n) {
   return put_as(q, n, n->op, n->attrs, &x, 1, q->want[n->out[0]]);
 }
 
+/* -- functions -- */
+
+/* The codes that Dequantize -> function -> Quantize gives for each of the 256 codes. */
+static ValId make_table(Qdq *q, const Node *n, Affine8 from, Affine8 to) {
+  const Shape s = {1, {256}};
+  int8_t codes[256];
+  Tensor t = {0};
+  for (int i = 0; i < 256; i++) codes[i] = (int8_t)(i - 128);
+  Graph *g = graph_new("table");
+  ValId v = graph_const_data(g, NULL, DT_I8, &s, codes);
+  graph_set_quant(g, v, 1, 0, &from.scale, &from.zero);
+  v = graph_node1(g, OP_dequantize, NULL, v, NULL, &n->loc, q->d);
+  if (v != NO_VAL) v = graph_node1(g, n->op, n->attrs, v, NULL, &n->loc, q->d);
+  quantize_attrs a = {.to = DT_I8, .rounding = q->rounding == ROUND_ONNX ? ROUND_ONNX : ROUND_TFLITE};
+  if (v != NO_VAL) v = graph_node1(g, OP_quantize, &a, v, NULL, &n->loc, q->d);
+  if (v != NO_VAL) {
+    graph_set_quant(g, v, 1, 0, &to.scale, &to.zero);
+    graph_output(g, v);
+    if (!graph_eval(g, NULL, 0, &t, q->d)) v = NO_VAL;
+  }
+  graph_free(g);
+  if (v == NO_VAL) return NO_VAL;
+  ValId table = graph_const(q->to, NULL, DT_I8, &s, blob_adopt(t.data, 256));
+  qdq_set(q, table, to);
+  return table;
+}
+
+/* Any function of one element is a table of codes, which is exact. */
+static ValId function(Qdq *q, const Node *n) {
+  ValId x = plain_code(q, n->in[0], &n->loc), y = n->out[0];
+  const bool one = n->n_in == 1 && (op_info(n->op)->traits & T_ELEMENTWISE) != 0;
+  if (!one || x == NO_VAL || !q->known[y] || graph_val(q->g, y)->dtype != DT_F32) return NO_VAL;
+  ValId in[2] = {x, make_table(q, n, qdq_affine(q, x), q->want[y])};
+  return in[1] == NO_VAL ? NO_VAL : put_as(q, n, OP_lookup, NULL, in, 2, q->want[y]);
+}
+
 ValId qdq_operator(Qdq *q, const Node *n) {
   switch (n->op) {
   case OP_concat: return concat(q, n);
@@ -309,7 +347,7 @@ ValId qdq_operator(Qdq *q, const Node *n) {
   ValId y = n->op == OP_gather ? lookup(q, n) : NO_VAL;
   if (y != NO_VAL) return y;
   if (op_info(n->op)->traits & (T_VIEW | T_MOVE)) return move(q, n);
-  if (q->rounding == ROUND_ONNX) return NO_VAL;
+  if (q->rounding == ROUND_ONNX) return function(q, n);
   switch (n->op) {
   case OP_add:
   case OP_sub:
@@ -321,7 +359,7 @@ ValId qdq_operator(Qdq *q, const Node *n) {
   case OP_softmax: return softmax(q, n);
   case OP_leaky_relu:
   case OP_sigmoid:
-  case OP_tanh: return table(q, n);
-  default: return NO_VAL;
+  case OP_tanh: return q->rounding == ROUND_TFLITE ? table(q, n) : function(q, n);
+  default: return function(q, n);
   }
 }
