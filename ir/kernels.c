@@ -38,6 +38,9 @@ static const FieldDesc fields_conv_s8_even[] = {
     I32(mf_conv_s8_even, lo),     I32(mf_conv_s8_even, hi),       P_I8(mf_conv_s8_even, w),
     P_I32(mf_conv_s8_even, bias), P_I32(mf_conv_s8_even, w_zero), P_F32(mf_conv_s8_even, scale),
 };
+static const FieldDesc fields_conv_transpose[] = {WINDOW(mf_conv_transpose), I32(mf_conv_transpose, groups),
+                                                  I32(mf_conv_transpose, has_bias),
+                                                  F32(mf_conv_transpose, lo), F32(mf_conv_transpose, hi)};
 static const FieldDesc fields_fc_f32[] = {
     I32(mf_fc_f32, k),  I32(mf_fc_f32, n),   I32(mf_fc_f32, w_out),  F32(mf_fc_f32, lo),
     F32(mf_fc_f32, hi), P_F32(mf_fc_f32, w), P_F32(mf_fc_f32, bias),
@@ -57,6 +60,8 @@ static const FieldDesc fields_matmul_f32[] = {I32(mf_matmul_f32, k), I32(mf_matm
 static const FieldDesc fields_pool_f32[] = {WINDOW(mf_pool_f32), I32(mf_pool_f32, count_include_pad),
                                             F32(mf_pool_f32, lo), F32(mf_pool_f32, hi)};
 static const FieldDesc fields_pool_s8[] = {WINDOW(mf_pool_s8), I32(mf_pool_s8, lo), I32(mf_pool_s8, hi)};
+static const FieldDesc fields_pool_index[] = {WINDOW(mf_pool_index), I32(mf_pool_index, row_step),
+                                              I32(mf_pool_index, col_step)};
 static const FieldDesc fields_mean[] = {
     I32(mf_mean, rank),     I32(mf_mean, rrank), DIMS(mf_mean, dims), DIMS(mf_mean, src),
     DIMS(mf_mean, rdims),   DIMS(mf_mean, rsrc), I32(mf_mean, count), I32(mf_mean, in_zero),
@@ -69,6 +74,39 @@ static const FieldDesc fields_fill[] = {I32(mf_fill, n), I32(mf_fill, elem), I32
 static const FieldDesc fields_gather[] = {I32(mf_gather, outer), I32(mf_gather, axis_len),
                                           I32(mf_gather, count), I32(mf_gather, block),
                                           I32(mf_gather, index_bytes)};
+static const FieldDesc fields_gather_elements[] = {
+    I32(mf_gather_elements, rank),     I32(mf_gather_elements, elem),        I32(mf_gather_elements, axis),
+    I32(mf_gather_elements, axis_len), I32(mf_gather_elements, index_bytes), DIMS(mf_gather_elements, dims),
+    DIMS(mf_gather_elements, src)};
+static const FieldDesc fields_gather_nd[] = {I32(mf_gather_nd, count),       I32(mf_gather_nd, depth),
+                                             I32(mf_gather_nd, block),       I32(mf_gather_nd, table),
+                                             I32(mf_gather_nd, index_bytes), DIMS(mf_gather_nd, dims),
+                                             DIMS(mf_gather_nd, stride)};
+static const FieldDesc fields_scatter_elements[] = {
+    I32(mf_scatter_elements, total),  I32(mf_scatter_elements, elem),        I32(mf_scatter_elements, type),
+    I32(mf_scatter_elements, reduce), I32(mf_scatter_elements, index_bytes), I32(mf_scatter_elements, rank),
+    I32(mf_scatter_elements, axis),   I32(mf_scatter_elements, axis_len),    DIMS(mf_scatter_elements, dims),
+    DIMS(mf_scatter_elements, dst)};
+static const FieldDesc fields_scatter_nd[] = {I32(mf_scatter_nd, total),       I32(mf_scatter_nd, elem),
+                                              I32(mf_scatter_nd, type),        I32(mf_scatter_nd, reduce),
+                                              I32(mf_scatter_nd, index_bytes), I32(mf_scatter_nd, count),
+                                              I32(mf_scatter_nd, depth),       I32(mf_scatter_nd, block),
+                                              DIMS(mf_scatter_nd, dims),       DIMS(mf_scatter_nd, stride)};
+static const FieldDesc fields_top_k[] = {I32(mf_top_k, n), I32(mf_top_k, k), I32(mf_top_k, inner),
+                                         I32(mf_top_k, largest), I32(mf_top_k, type)};
+static const FieldDesc fields_trilu[] = {I32(mf_trilu, n), I32(mf_trilu, elem), I32(mf_trilu, upper),
+                                         I32(mf_trilu, k)};
+static const FieldDesc fields_weighted_gather[] = {
+    I32(mf_weighted_gather, in_len), I32(mf_weighted_gather, out_len), I32(mf_weighted_gather, taps),
+    I32(mf_weighted_gather, inner),  P_I32(mf_weighted_gather, index), P_F32(mf_weighted_gather, weight),
+    P_F32(mf_weighted_gather, bias)};
+static const FieldDesc fields_recurrent[] = {
+    I32(mf_recurrent, steps),   I32(mf_recurrent, items),   I32(mf_recurrent, hidden),
+    I32(mf_recurrent, given),   I32(mf_recurrent, reverse), I32(mf_recurrent, variant),
+    I32(mf_recurrent, act_f),   I32(mf_recurrent, act_g),   I32(mf_recurrent, act_h),
+    F32(mf_recurrent, alpha_f), F32(mf_recurrent, alpha_g), F32(mf_recurrent, alpha_h),
+    F32(mf_recurrent, beta_f),  F32(mf_recurrent, beta_g),  F32(mf_recurrent, beta_h),
+    F32(mf_recurrent, clip)};
 static const FieldDesc fields_binary[] = {I32(mf_binary, rank), DIMS(mf_binary, dims), DIMS(mf_binary, a),
                                           DIMS(mf_binary, b),   F32(mf_binary, lo),    F32(mf_binary, hi)};
 static const FieldDesc fields_compare[] = {I32(mf_compare, rank), DIMS(mf_compare, dims), DIMS(mf_compare, a),
@@ -120,16 +158,26 @@ static const FieldDesc fields_affine_f32[] = {I32(mf_affine_f32, n), I32(mf_affi
 PARAMS(conv_f32);
 PARAMS(conv_s8);
 PARAMS(conv_s8_even);
+PARAMS(conv_transpose);
 PARAMS(fc_f32);
 PARAMS(fc_s8);
 PARAMS(matmul_f32);
 PARAMS(matmul_s8_even);
 PARAMS(pool_f32);
 PARAMS(pool_s8);
+PARAMS(pool_index);
 PARAMS(mean);
 PARAMS(copy);
 PARAMS(fill);
 PARAMS(gather);
+PARAMS(gather_elements);
+PARAMS(gather_nd);
+PARAMS(scatter_elements);
+PARAMS(scatter_nd);
+PARAMS(top_k);
+PARAMS(trilu);
+PARAMS(weighted_gather);
+PARAMS(recurrent);
 PARAMS(binary);
 PARAMS(compare);
 PARAMS(where);

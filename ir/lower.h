@@ -62,7 +62,7 @@ typedef struct CallView {
   int64_t step;   /* bytes from one batch item to the next */
 } CallView;
 
-enum { CALL_MAX_IN = 3, CALL_MAX_CONST = 6 };
+enum { CALL_MAX_IN = 6, CALL_MAX_CONST = 6 };
 
 typedef struct KernelCall {
   const KernelDef *kernel;

@@ -100,6 +100,7 @@ static bool xp_max_pool(Export *x, const Node *n) {
   XpNode m = {0};
   xp_in(&m, xp_image(x, n->in[0]));
   xp_ints(&m, "kernel_shape", &a->kernel);
+  if (a->dilations.n) xp_ints(&m, "dilations", &a->dilations);
   return window(x, n, &m, &a->strides, &a->pads, "MaxPool", a->act);
 }
 
@@ -108,6 +109,7 @@ static bool xp_average_pool(Export *x, const Node *n) {
   XpNode m = {0};
   xp_in(&m, xp_image(x, n->in[0]));
   xp_ints(&m, "kernel_shape", &a->kernel);
+  if (a->dilations.n) xp_ints(&m, "dilations", &a->dilations);
   xp_int(&m, "count_include_pad", a->count_include_pad);
   return window(x, n, &m, &a->strides, &a->pads, "AveragePool", a->act);
 }
@@ -552,3 +554,60 @@ static bool refuse(Export *x, const Node *n) {
 
 static bool xp_fake_quant(Export *x, const Node *n) { return refuse(x, n); }
 static bool xp_lookup(Export *x, const Node *n) { return refuse(x, n); }
+
+/* -- no form of theirs here yet -- */
+
+#define REFUSED(op) \
+  static bool xp_##op(Export *x, const Node *n) { return refuse_yet(x, n); }
+static bool refuse_yet(Export *x, const Node *n) {
+  return diag_error(x->d, &n->loc, "%s cannot be exported", op_info(n->op)->name);
+}
+REFUSED(conv_transpose)
+REFUSED(max_pool_index)
+REFUSED(gather_nd)
+REFUSED(weighted_gather)
+REFUSED(lstm)
+REFUSED(gru)
+REFUSED(rnn)
+REFUSED(top_k)
+
+/* Inputs in plain form, and a number. */
+static bool plain(Export *x, const Node *n, const char *op, const char *attr, int64_t v) {
+  XpNode m = {0};
+  for (uint32_t i = 0; i < n->n_in; i++) xp_in(&m, xp_plain(x, n->in[i]));
+  if (attr) xp_int(&m, attr, v);
+  xp_end(x, &m, op, xp_out(x, n->out[0], false));
+  return true;
+}
+
+static bool xp_gather_elements(Export *x, const Node *n) {
+  return plain(x, n, "GatherElements", "axis", CATTRS(n, gather_elements)->axis);
+}
+
+static bool xp_expand(Export *x, const Node *n) {
+  Ints to = CATTRS(n, expand)->shape;
+  const char *in = xp_plain(x, n->in[0]), *out = xp_out(x, n->out[0], false);
+  for (int32_t i = 0; i < to.n; i++)
+    if (to.v[i] == -1) to.v[i] = 1; /* theirs broadcasts both ways */
+  XpNode m = {0};
+  xp_in(&m, in);
+  xp_in(&m, xp_const_ints(x, xp_fresh(x, out, "shape"), &to));
+  xp_end(x, &m, "Expand", out);
+  return true;
+}
+
+static bool xp_scatter_elements(Export *x, const Node *n) {
+  if (CATTRS(n, scatter_elements)->reduce) return refuse_yet(x, n);
+  return plain(x, n, "ScatterElements", "axis", CATTRS(n, scatter_elements)->axis);
+}
+
+static bool xp_scatter_nd(Export *x, const Node *n) {
+  if (CATTRS(n, scatter_nd)->reduce) return refuse_yet(x, n);
+  return plain(x, n, "ScatterND", NULL, 0);
+}
+
+static bool xp_trilu(Export *x, const Node *n) {
+  const trilu_attrs *a = CATTRS(n, trilu);
+  if (a->k) return refuse_yet(x, n);
+  return plain(x, n, "Trilu", "upper", a->upper);
+}

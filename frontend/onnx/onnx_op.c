@@ -64,6 +64,34 @@ bool ox_ints(OxCall *c, const char *name, Ints *out) {
   return ox_fail(c, "attribute \"%s\" has too many integers; want at most %d", name, MAX_RANK * 2);
 }
 
+typedef struct FloatList {
+  float *v;
+  int n, max;
+} FloatList;
+
+static void add_float(void *ctx, uint64_t v) {
+  FloatList *list = ctx;
+  if (list->n < list->max) list->v[list->n] = wire_f32(v);
+  list->n++;
+}
+
+int ox_floats(OxCall *c, const char *name, float *out, int max) {
+  FloatList list = {.v = out, .max = max};
+  const OxAttr *a = ox_attr(c, name, OX_ATTR_FLOATS);
+  if (!a) return 0;
+  WireBytes body = a->body;
+  WireField f;
+  while (wire_next(&c->m->w, &body, &f))
+    if (f.id == 7 && !wire_repeated(&c->m->w, &f, WIRE_32, add_float, &list)) break;
+  if (!c->m->w.what && list.n <= max) return list.n;
+  c->failed = true;
+  if (c->m->w.what)
+    ox_corrupt(c->m);
+  else
+    ox_fail(c, "attribute \"%s\" has too many numbers; want at most %d", name, max);
+  return 0;
+}
+
 /* -- inputs -- */
 
 bool ox_has(const OxCall *c, uint32_t i) { return i < c->n_in && c->in[i] != NO_VAL; }

@@ -45,6 +45,9 @@ bool ox_string_is(OxCall *c, const char *name, const char *text, bool otherwise)
 /* A list of at most MAX_RANK * 2 integers; false where absent (or wrong: c->failed). */
 bool ox_ints(OxCall *c, const char *name, Ints *out);
 
+/* A list of at most `max` floats; their number, 0 where it is absent or wrong. */
+int ox_floats(OxCall *c, const char *name, float *out, int max);
+
 bool ox_has(const OxCall *c, uint32_t i);
 /* Input i, or a report and NO_VAL where it is left out. */
 ValId ox_in(OxCall *c, uint32_t i);
@@ -76,6 +79,12 @@ static inline Shape ox_shape(const OxCall *c, ValId v) { return graph_val(c->g, 
 static inline DType ox_type(const OxCall *c, ValId v) { return graph_val(c->g, v)->dtype; }
 /* True when an int64 constant holds the sentinel. */
 bool ox_has_batch(const Graph *g, ValId v);
+
+/* -- onnx_pick.c -- */
+/* Indices idx[n] of x along axis: a Slice where they make one, x itself where they are all and the value needs no name. */
+ValId ox_pick(OxCall *c, ValId x, int axis, const int32_t *idx, int64_t n, const char *suffix);
+/* The value as a constant, where the node that computes it reads nothing but constants; v itself otherwise. */
+ValId ox_folded(OxCall *c, ValId v);
 
 /* -- ops_cast.c -- */
 /* x as elements of type `to`; x itself where it has that type (or is NO_VAL). */

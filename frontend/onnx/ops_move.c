@@ -1,7 +1,7 @@
-/* ONNX operators that move elements or rename axes: Reshape to Split.
+/* ONNX operators that move elements or rename axes: Reshape to Split. Pad: ops_pad.c; by indices: ops_index.c.
  *
  * A symbolic batch stays in front: Reshape finds it by 0, by the sentinel that Shape gave, or by a leading -1.
- * Source: ONNX operator schemas, opsets 7 to 22 (lists that became inputs: Squeeze 13, Slice 10, Pad 11, Split 13).
+ * Source: ONNX operator schemas, opsets 7 to 22 (lists that became inputs: Squeeze 13, Slice 10, Split 13).
  */
 #include "frontend/onnx/onnx_op.h"
 
@@ -296,92 +296,4 @@ bool ox_import_split(OxCall *c) {
     TRY(c->out[k] != NO_VAL);
   }
   return true;
-}
-
-bool ox_import_gather(OxCall *c) {
-  ValId in[2] = {ox_in(c, 0), ox_in(c, 1)};
-  TRY(in[0] != NO_VAL && in[1] != NO_VAL);
-  gather_attrs a = {.axis = 0};
-  TRY(ox_axis(c, ox_int(c, "axis", 0), ox_shape(c, in[0]).rank, &a.axis));
-  return ox_done(c, ox_node(c, OP_gather, &a, in, 2, NULL));
-}
-
-/* -- padding -- */
-
-/* Begin of each axis, then end of each axis, for all axes of x. From opset 18 an input may name the axes. */
-static bool pad_list(OxCall *c, int32_t rank, Ints *all) {
-  Ints pads = {0}, axes = {0};
-  if (c->m->opset < 11)
-    OX_FAIL_IF(!ox_ints(c, "pads", &pads), c, "has no list of paddings");
-  else
-    TRY(ox_const_ints(c, 1, false, &pads));
-  if (c->m->opset >= 18 && ox_has(c, 3)) {
-    TRY(ox_const_ints(c, 3, false, &axes));
-  } else {
-    axes.n = rank;
-    for (int32_t i = 0; i < rank; i++) axes.v[i] = i;
-  }
-  OX_FAIL_IF(pads.n != 2 * axes.n, c, "has %" PRId32 " paddings for %" PRId32 " axes", pads.n, axes.n);
-  bool set[MAX_RANK * 2];
-  TRY(axes_set(c, &axes, rank, set));
-  *all = (Ints){.n = 2 * rank};
-  for (int32_t i = 0; i < pads.n; i++) {
-    int32_t axis;
-    TRY(ox_axis(c, axes.v[i % axes.n], rank, &axis));
-    OX_FAIL_IF(pads.v[i] < -INT32_MAX || pads.v[i] > INT32_MAX, c, "has padding %" PRId64, pads.v[i]);
-    all->v[(i < axes.n ? 0 : rank) + axis] = pads.v[i];
-  }
-  return true;
-}
-
-static bool pad_value(OxCall *c, float *value) {
-  double v = 0;
-  *value = 0;
-  if (c->m->opset < 11)
-    *value = ox_float(c, "value", 0);
-  else if (ox_has(c, 2)) {
-    TRY(ox_const_number(c, 2, &v));
-    *value = (float)v;
-  }
-  return true;
-}
-
-/* Negative paddings cut: a Slice first, then what is left to add. */
-static ValId cut(OxCall *c, ValId x, Ints *pads, bool last) {
-  Shape s = ox_shape(c, x);
-  slice_attrs a;
-  bool any = false;
-  slice_all(&a, &s);
-  for (int32_t i = 0; i < s.rank; i++) {
-    int64_t *begin = &pads->v[i], *end = &pads->v[s.rank + i];
-    int64_t front = *begin < 0 ? -*begin : 0, back = *end < 0 ? -*end : 0;
-    if (front + back == 0) continue;
-    if (s.d[i] == DIM_BATCH || front + back > s.d[i]) {
-      ox_fail(c, "cuts %" PRId64 " elements of axis %" PRId32 ", which has %s", front + back, i,
-              s.d[i] == DIM_BATCH ? "the symbolic batch" : "less");
-      return NO_VAL;
-    }
-    any = true;
-    slice_axis(&a, i, front == s.d[i] ? 0 : front, s.d[i] - front - back, 1);
-    if (*begin < 0) *begin = 0;
-    if (*end < 0) *end = 0;
-  }
-  return any ? ox_node(c, OP_slice, &a, &x, 1, last ? NULL : "cut") : x;
-}
-
-bool ox_import_pad(OxCall *c) {
-  ValId x = ox_in(c, 0);
-  TRY(x != NO_VAL);
-  if (!ox_string_is(c, "mode", "constant", true)) {
-    ox_fail(c, "has a mode other than \"constant\", which is not supported");
-    diag_hint(c->m->d, "pad with a constant, or prepare the input in the application");
-    return false;
-  }
-  pad_attrs a = {.value = 0};
-  TRY(pad_list(c, ox_shape(c, x).rank, &a.pads) && pad_value(c, &a.value));
-  bool adds = false;
-  for (int32_t i = 0; i < a.pads.n; i++) adds = adds || a.pads.v[i] > 0;
-  x = cut(c, x, &a.pads, !adds);
-  if (!adds || x == NO_VAL) return ox_done(c, x);
-  return ox_done(c, ox_node(c, OP_pad, &a, &x, 1, NULL));
 }

@@ -1,4 +1,4 @@
-/* ONNX operators that make constants: Constant, Shape, Size, ConstantOfShape, Range; and Expand.
+/* ONNX operators that make constants: Constant, Shape, Size, ConstantOfShape, Range.
  *
  * Shape gives OX_BATCH in the place of a symbolic batch; see onnx_op.h for where it may go from there.
  * Source: ONNX operator schemas, opsets 7 to 22.
@@ -156,42 +156,4 @@ bool ox_import_range(OxCall *c) {
       dtype_set(t, to, i, dtype_is_int(t) ? (int64_t)v : lower_store_float(t, (float)v));
   }
   return ox_done(c, graph_const(c->g, ox_out_name(c, 0), t, &s, blob_adopt(to, bytes)));
-}
-
-/* -- elements -- */
-
-/* Ones where x is to be repeated: x * ones is x, exactly. */
-static ValId ones(OxCall *c, DType t, const Shape *s) {
-  int64_t count = shape_count(s);
-  size_t size = dtype_size(t), bytes = (size_t)count * size;
-  static const float f32 = 1;
-  static const int32_t i32 = 1;
-  static const int64_t i64 = 1;
-  const void *one = t == DT_F32 ? (const void *)&f32 : t == DT_I32 ? (const void *)&i32 : (const void *)&i64;
-  uint8_t *to = mem_alloc_aligned(bytes, 64);
-  for (size_t i = 0; i < bytes; i += size) memcpy(to + i, one, size);
-  return graph_const(c->g, NULL, t, s, blob_adopt(to, bytes));
-}
-
-bool ox_import_expand(OxCall *c) {
-  ValId x = ox_in(c, 0);
-  Ints list;
-  TRY(x != NO_VAL && ox_const_ints(c, 1, false, &list));
-  DType t = ox_type(c, x);
-  Shape s = ox_shape(c, x), more;
-  OX_FAIL_IF(t != DT_F32 && t != DT_I32 && t != DT_I64, c, "has elements of %s; want float32, int32 or int64",
-             dtype_name(t));
-  bool grows = list.n > s.rank;
-  for (int32_t i = 0; i < list.n; i++) {
-    int32_t axis = i - (list.n - s.rank);
-    bool repeat = list.v[i] != 1 && (axis < 0 || s.d[axis] != list.v[i]);
-    OX_FAIL_IF(repeat && axis >= 0 && s.d[axis] != 1, c, "expands dimension %" PRId32 ", which is not 1",
-               axis);
-    grows = grows || repeat;
-    if (!repeat) list.v[i] = 1;
-  }
-  if (!grows) return ox_done(c, x);
-  TRY(made_shape(c, &list, t, &more));
-  ValId in[2] = {x, ones(c, t, &more)};
-  return ox_done(c, ox_node(c, OP_mul, NULL, in, 2, NULL));
 }

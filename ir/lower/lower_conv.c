@@ -136,3 +136,25 @@ bool lower_depthwise_conv(const Graph *g, const Node *n, Calls *out, Diag *d) {
                       .once = a->rounding == ROUND_ONCE};
   return lower_any_conv(g, n, &c, a->rounding, out, d);
 }
+
+bool lower_conv_transpose(const Graph *g, const Node *n, Calls *out, Diag *d) {
+  const conv_transpose_attrs *a = CATTRS(n, conv_transpose);
+  const Shape *x = &op_in(g, n, 0)->shape, *w = &op_in(g, n, 1)->shape, *y = &op_out(g, n, 0)->shape;
+  (void)d;
+  if (shape_count(y) == 0) return true;
+  KernelCall *k = calls_add(out, "conv_transpose_f32", node_id(g, n));
+  mf_conv_transpose *p = k->params;
+  p->g = conv_window(x, w, y, &a->strides, &a->pads, &a->dilations);
+  p->groups = a->group;
+  p->has_bias = op_in_opt(g, n, 2) != NULL;
+  act_range_f32((Act)a->act, &p->lo, &p->hi);
+  k->in[0] = view_rows(g, n->in[0], rows_of(x));
+  for (uint32_t i = 1; i < (p->has_bias ? 3u : 2u); i++)
+    k->in[i] = (CallView){n->in[i], 0, (int64_t)val_bytes(g, n->in[i]), 0};
+  k->out = view_rows(g, n->out[0], rows_of(y));
+  k->n_in = p->has_bias ? 3 : 2;
+  k->rows = (int32_t)y->d[1];
+  k->batch = (int32_t)y->d[0];
+  k->macs = shape_count(x) * w->d[0] / a->group * w->d[1] * w->d[2];
+  return true;
+}

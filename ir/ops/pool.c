@@ -1,6 +1,7 @@
-/* MaxPool, AveragePool and ReduceMean.
+/* MaxPool, MaxPoolIndex, AveragePool and ReduceMean.
  *
- *   pools       x [N,H,W,C] f32 | i8 -> [N,H',W',C], H' = floor((H + pads - kernel) / stride) + 1
+ *   pools       x [N,H,W,C] f32 | i8 -> [N,H',W',C], H' = floor((H + pads - span) / stride) + 1, span
+ *               (kernel - 1) * dilation + 1
  *   ReduceMean  x [...] f32 | i8, mean over `axes`
  *
  * Every window must cover at least one element of the image: padding has no value of its own. Importers express
@@ -12,8 +13,9 @@
 /* The first window must reach the image and the last one start in it. */
 static bool windows_meet_image(const Node *n, const OpWindow *w, const Shape *in, const Shape *out, Diag *d) {
   for (int i = 0; i < 2; i++) {
+    int64_t span = (w->kernel[i] - 1) * (w->dilations ? w->dilations->v[i] : 1) + 1;
     int64_t last = (out->d[1 + i] - 1) * w->strides->v[i] - w->pads->v[i];
-    if (w->pads->v[i] >= w->kernel[i] || last >= in->d[1 + i]) {
+    if (w->pads->v[i] >= span || last >= in->d[1 + i]) {
       return op_fail(n, d, "a window lies in the padding alone: kernel %lld, pads %lld and %lld, %lld %s",
                      (long long)w->kernel[i], (long long)w->pads->v[i], (long long)w->pads->v[2 + i],
                      (long long)in->d[1 + i], i == 0 ? "rows" : "columns");
@@ -23,13 +25,13 @@ static bool windows_meet_image(const Node *n, const OpWindow *w, const Shape *in
 }
 
 static bool infer_pool(Graph *g, const Node *n, const Ints *kernel, const Ints *strides, const Ints *pads,
-                       int32_t act, Diag *d) {
+                       const Ints *dilations, int32_t act, Diag *d) {
   const Value *x = op_in(g, n, 0);
   TRY(op_want_real(g, n, 0, d));
   TRY(op_want_rank(g, n, 0, 4, d));
   TRY(op_want_act(n, act, x->dtype, d));
   TRY(op_want_ints(n, kernel, "kernel", 2, 1, d));
-  const OpWindow w = {{kernel->v[0], kernel->v[1]}, strides, pads, NULL};
+  const OpWindow w = {{kernel->v[0], kernel->v[1]}, strides, pads, dilations->n ? dilations : NULL};
   Shape out = x->shape;
   TRY(op_window_size(n, &w, &x->shape, &out, d));
   TRY(windows_meet_image(n, &w, &x->shape, &out, d));
@@ -39,7 +41,7 @@ static bool infer_pool(Graph *g, const Node *n, const Ints *kernel, const Ints *
 
 bool infer_max_pool(Graph *g, Node *n, Diag *d) {
   const max_pool_attrs *a = CATTRS(n, max_pool);
-  return infer_pool(g, n, &a->kernel, &a->strides, &a->pads, a->act, d);
+  return infer_pool(g, n, &a->kernel, &a->strides, &a->pads, &a->dilations, a->act, d);
 }
 
 bool infer_average_pool(Graph *g, Node *n, Diag *d) {
@@ -47,7 +49,16 @@ bool infer_average_pool(Graph *g, Node *n, Diag *d) {
   if (a->count_include_pad != 0 && a->count_include_pad != 1) {
     return op_fail(n, d, "count_include_pad is %d, want 0 or 1", (int)a->count_include_pad);
   }
-  return infer_pool(g, n, &a->kernel, &a->strides, &a->pads, a->act, d);
+  return infer_pool(g, n, &a->kernel, &a->strides, &a->pads, &a->dilations, a->act, d);
+}
+
+bool infer_max_pool_index(Graph *g, Node *n, Diag *d) {
+  const max_pool_index_attrs *a = CATTRS(n, max_pool_index);
+  TRY(op_want_dtype(g, n, 0, DT_F32, d));
+  TRY(op_want_ints(n, &a->steps, "steps", 2, 1, d));
+  TRY(infer_pool(g, n, &a->kernel, &a->strides, &a->pads, &a->dilations, ACT_NONE, d));
+  const Shape out = op_out(g, n, 0)->shape;
+  return op_set(g, n, DT_I64, &out, d);
 }
 
 bool infer_reduce_mean(Graph *g, Node *n, Diag *d) {

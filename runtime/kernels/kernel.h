@@ -109,6 +109,14 @@ typedef struct mf_conv_s8_even {
   const float *scale;           /* NULL for sums */
 } mf_conv_s8_even;
 
+/* ConvTranspose: the window goes from the output to the input: output line y takes input line i through tap ky where
+ * i * stride_h - pad_top + ky * dil_h == y. in: x, weights [out_c][k_h][k_w][in_c / groups], bias [out_c]. */
+typedef struct mf_conv_transpose {
+  mf_window g;
+  int32_t groups, has_bias;
+  float lo, hi;
+} mf_conv_transpose;
+
 /* FullyConnected: x [rows][k], w [n][k], y [rows][n]; a row is one vector. */
 typedef struct mf_fc_f32 {
   int32_t k, n, w_out;
@@ -147,6 +155,12 @@ typedef struct mf_pool_s8 {
   mf_window g;
   int32_t lo, hi;
 } mf_pool_s8;
+
+/* MaxPool's indices, int64: place iy * row_step + ix * col_step of the largest element of each window. */
+typedef struct mf_pool_index {
+  mf_window g;
+  int32_t row_step, col_step;
+} mf_pool_index;
 
 enum { MF_MAX_DIMS = 6 };
 
@@ -195,6 +209,53 @@ typedef struct mf_fill {
 typedef struct mf_gather {
   int32_t outer, axis_len, count, block, index_bytes;
 } mf_gather;
+
+/* GatherElements: out [dims], dense; element (i0, .., i5) is in[0]'s at the same place, but for axis `axis`, where
+ * in[1] (dense, of out's shape) names the place: below 0 counts from the end. dims[0] is the row axis; src: strides of
+ * in[0] in bytes, whose view's row is not used. */
+typedef struct mf_gather_elements {
+  int32_t rank, elem, axis, axis_len, index_bytes;
+  int32_t dims[MF_MAX_DIMS], src[MF_MAX_DIMS];
+} mf_gather_elements;
+
+/* GatherND: output row r is the block of `block` bytes at sum index[r][j] * stride[j] (bytes) of table r / count of
+ * in[0], a table being `table` bytes; in[1] holds indices [rows][depth] below dims[j] (below 0: from the end). */
+typedef struct mf_gather_nd {
+  int32_t count, depth, block, table, index_bytes;
+  int32_t dims[MF_MAX_DIMS], stride[MF_MAX_DIMS];
+} mf_gather_nd;
+
+/* ScatterElements, ScatterND: the output, one row of `total` bytes, is in[0] with the elements that in[1] names replaced
+ * by in[2]'s, or joined with them. type: MF_F32, MF_I32, MF_I64, looked at where elements are joined. */
+enum { MF_SCATTER_SET, MF_SCATTER_ADD, MF_SCATTER_MUL, MF_SCATTER_MAX, MF_SCATTER_MIN };
+/* in[1], in[2] [dims], dense; dst: strides of the output in bytes. */
+typedef struct mf_scatter_elements {
+  int32_t total, elem, type, reduce, index_bytes, rank, axis, axis_len;
+  int32_t dims[MF_MAX_DIMS], dst[MF_MAX_DIMS];
+} mf_scatter_elements;
+/* in[1] [count][depth], in[2] [count] blocks of `block` elements; dims, stride as those of GatherND. */
+typedef struct mf_scatter_nd {
+  int32_t total, elem, type, reduce, index_bytes, count, depth, block;
+  int32_t dims[MF_MAX_DIMS], stride[MF_MAX_DIMS];
+} mf_scatter_nd;
+
+/* TopK: a row holds [n][inner] elements of `type` (MF_F32, MF_I32, MF_I64); its output [k][inner] indices, int64. */
+typedef struct mf_top_k {
+  int32_t n, k, inner, largest, type;
+} mf_top_k;
+
+/* Trilu: a row is a line of a matrix, n elements of `elem` bytes; kept are columns >= row + k (upper) or <= row + k. */
+typedef struct mf_trilu {
+  int32_t n, elem, upper, k;
+} mf_trilu;
+
+/* WeightedGather: a row holds in_len blocks of `inner` elements, an output row out_len: block o is
+ * bias[o] + sum over t of weight[o * taps + t] * x[index[o * taps + t]]. */
+typedef struct mf_weighted_gather {
+  int32_t in_len, out_len, taps, inner;
+  const int32_t *index;
+  const float *weight, *bias; /* bias may be NULL */
+} mf_weighted_gather;
 
 /* Elementwise with broadcasting: dims[0] is the row axis, rank >= 2; strides in elements, 0 where broadcast. Along the
  * row axis only that counts: row y of an input is mf_row(in, y), or mf_row(in, 0) where a[0] (b[0]) is 0. An output
@@ -318,6 +379,30 @@ typedef struct mf_arg {
 typedef struct mf_cum {
   int32_t n, inner, exclusive, reverse;
 } mf_cum;
+
+/* Recurrent layers: a row is one sequence (item of the batch). in[0]: x's share of the gates, [steps][items][gates *
+ * hidden]; in[1]: recurrent weights [gates * hidden][hidden]; then those inputs that `given` names, in this order. The
+ * output row holds the hidden state after each step, then the last state (Lstm: hidden, cell): [steps + 1 (+ 1)][hidden].
+ * Steps past a sequence's length give 0. Gates: Lstm i,o,f,c; Gru z,r,h; Rnn one. */
+enum { MF_GIVEN_HIDDEN = 1, MF_GIVEN_CELL = 2, MF_GIVEN_EXTRA = 4, MF_GIVEN_LENGTHS = 8 };
+enum {
+  MF_ACT_SIGMOID,
+  MF_ACT_TANH,
+  MF_ACT_RELU,
+  MF_ACT_AFFINE,
+  MF_ACT_LEAKY_RELU,
+  MF_ACT_THRESHOLDED_RELU,
+  MF_ACT_SCALED_TANH,
+  MF_ACT_HARD_SIGMOID,
+  MF_ACT_ELU,
+  MF_ACT_SOFTSIGN,
+  MF_ACT_SOFTPLUS
+};
+typedef struct mf_recurrent {
+  int32_t steps, items, hidden, given, reverse, variant; /* Lstm: input_forget; Gru: linear_before_reset */
+  int32_t act_f, act_g, act_h;
+  float alpha_f, alpha_g, alpha_h, beta_f, beta_g, beta_h, clip; /* clip 0: none */
+} mf_recurrent;
 
 /* BatchNormalization, unfused: y = x * scale[c] + offset[c]; rows of n elements, channels innermost
  * repeated every `c`: element i has channel (i / inner) % c. */

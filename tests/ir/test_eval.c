@@ -206,6 +206,104 @@ static const EvalCase cases[] = {
     {"%x = input : f32[2,4] %y = Slice(%x) {starts=[1,3], counts=[1,2], steps=[1,-2]} : f32[1,2] output %y",
      {"1,2,3,4,5,6,7,8"},
      "8,6"},
+    /* 1 2 3 spread by steps of 2 with the kernel 1 10: 1 10 2 20 3 30, and one more column of nothing but the bias */
+    {"%x = input : f32[1,1,3,1] %w = const : f32[1,1,2,1] {1,10} %b = const : f32[1] {0.5}"
+     "%y = ConvTranspose(%x, %w, %b) {strides=[1,2], extra=[0,1]} : f32[1,1,7,1] output %y",
+     {"1,2,3"},
+     "1.5,10.5,2.5,20.5,3.5,30.5,0.5"},
+    /* overlaps add up: kernel 1 2 4 over 1 1 1 cut by one on both sides: 2+1, 4+2+1, 4+2 */
+    {"%x = input : f32[1,1,3,1] %w = const : f32[1,1,3,1] {1,2,4}"
+     "%y = ConvTranspose(%x, %w) {pads=[0,1,0,1]} : f32[1,1,3,1] output %y",
+     {"1,1,1"},
+     "3,7,6"},
+    /* two groups, 1x1, channels 1 2 | 3 4 to 1 + 2*2 and 3*3 + 4*4 */
+    {"%x = input : f32[1,1,1,4] %w = const : f32[2,1,1,2] {1,2,3,4}"
+     "%y = ConvTranspose(%x, %w) {group=2} : f32[1,1,1,2] output %y",
+     {"1,2,3,4"},
+     "5,25"},
+    {"%x = input : i64[2,2] %w = const : i64[2,2] {1,2,3,4} %y = MatMul(%x, %w) : i64[2,2] output %y",
+     {"1,1,-1,2"},
+     "4,6,5,6"},
+    /* taps 0 and 2 */
+    {"%x = input : f32[1,1,4,1] %y = MaxPool(%x) {kernel=[1,2], dilations=[1,2]} : f32[1,1,2,1] output %y",
+     {"3,9,2,1"},
+     "3,9"},
+    /* the first of equals; rows count 10 */
+    {"%x = input : f32[1,2,3,1] %y = MaxPoolIndex(%x) {kernel=[2,2], steps=[10,1]} : i64[1,1,2,1] output %y",
+     {"1,5,2,5,0,7"},
+     "1,12"},
+    {"%x = input : i8[2,1] q(1, 0) %y = Expand(%x) {shape=[2,2,3]} : i8[2,2,3] q(1, 0) output %y",
+     {"4,7"},
+     "4,4,4,7,7,7,4,4,4,7,7,7"},
+    {"%x = input : f32[2,3] %i = const : i64[2,2] {2,-3,0,1}"
+     "%y = GatherElements(%x, %i) {axis=1} : f32[2,2] output %y",
+     {"1,2,3,4,5,6"},
+     "3,1,4,5"},
+    /* indices past the axis take the nearest element */
+    {"%x = input : i64[3] %i = input : i32[4] %y = GatherElements(%x, %i) : i64[4] output %y",
+     {"1,2,3", "-9,-1,1,9"},
+     "1,3,2,3"},
+    {"%x = input : f32[2,2,2] %i = const : i64[2,1] {1,-2}"
+     "%y = GatherND(%x, %i) {batch_dims=1} : f32[2,2] output %y",
+     {"1,2,3,4,5,6,7,8"},
+     "3,4,5,6"},
+    {"%x = input : f32[4] %i = const : i64[3] {1,-1,1} %u = const : f32[3] {10,20,30}"
+     "%y = ScatterElements(%x, %i, %u) {reduce=1} : f32[4] output %y",
+     {"1,2,3,4"},
+     "1,42,3,24"},
+    /* one past the axis is passed over */
+    {"%x = input : i64[2,2] %i = input : i32[2,1] %u = const : i64[2,1] {8,9}"
+     "%y = ScatterElements(%x, %i, %u) {axis=1} : i64[2,2] output %y",
+     {"1,2,3,4", "1,5"},
+     "1,8,3,4"},
+    {"%x = input : i32[2,2] %i = const : i64[3,1] {1,0,1} %u = const : i32[3,2] {5,-1,0,9,3,2}"
+     "%y = ScatterND(%x, %i, %u) {reduce=3} : i32[2,2] output %y",
+     {"1,2,3,4"},
+     "1,9,5,4"},
+    {"%x = input : f32[5] %y = TopK(%x) {k=3} : i64[3] output %y", {"1,4,-2,4,3"}, "1,3,4"},
+    {"%x = input : i32[3,2] %y = TopK(%x) {k=2, largest=0} : i64[2,2] output %y", {"5,1,2,1,2,0"}, "1,2,2,0"},
+    {"%x = input : f32[2,3] %y = Trilu(%x) {k=1} : f32[2,3] output %y", {"1,2,3,4,5,6"}, "0,2,3,0,0,6"},
+    {"%x = input : i64[2,3] %y = Trilu(%x) {upper=0} : i64[2,3] output %y", {"1,2,3,4,5,6"}, "1,0,0,4,5,0"},
+    {"%x = input : f32[3,1] %i = const : i32[2,2] {0,1,2,2} %w = const : f32[2,2] {0.5,0.25,2,0}"
+     "%b = const : f32[2] {1,0} %y = WeightedGather(%x, %i, %w, %b) : f32[2,1] output %y",
+     {"2,4,8"},
+     "3,16"},
+    /* affine activations alpha x: gates i o f c = 1 2 0.5 4 times x; c = 0.5 1 + 1 4 = 4.5, h = 2 4.5 = 9; then
+     * h times R = 1 for each gate: i 10 o 11 f 9.5 c 13: c = 9.5 4.5 + 130 = 172.75, h = 11 172.75 */
+    {"%x = input : f32[2,1,4] %r = const : f32[4,1] {1,1,1,1} %h = const : f32[1,1] {0} %c = const : "
+     "f32[1,1] {1}"
+     "%y = Lstm(%x, %r, %h, %c) {hidden=1, acts=[3,3,3], alpha_f=1, alpha_g=1, alpha_h=1} : f32[1,4,1] "
+     "output %y",
+     {"1,2,0.5,4,1,2,0.5,4"},
+     "9,1900.25,1900.25,172.75"},
+    /* peepholes 1 2 4 on c = 1: i 1+1, f 0.5+4, c = 4.5 + 2 4 = 12.5, o = 2 + 2 12.5 = 27; length 1 of 2 */
+    {"%x = input : f32[2,1,4] %r = const : f32[4,1] {1,1,1,1} %c = const : f32[1,1] {1} %h = const : "
+     "f32[1,1] {0}"
+     "%p = const : f32[3] {1,2,4} %n = const : i32[1] {1} %y = Lstm(%x, %r, %h, %c, %p, %n) {hidden=1, "
+     "acts=[3,3,3],"
+     "alpha_f=1, alpha_g=1, alpha_h=1, reverse=1} : f32[1,4,1] output %y",
+     {"1,2,0.5,4,9,9,9,9"},
+     "337.5,0,337.5,12.5"},
+    /* z 0.5 r 2 h 3: h' = 0.5 (3 + 2 4) + 0.5 4 = 7.5 */
+    {"%x = input : f32[1,1,3] %r = const : f32[3,1] {0,0,1} %h = const : f32[1,1] {4}"
+     "%y = Gru(%x, %r, %h) {hidden=1, acts=[3,3,3], alpha_f=1, alpha_g=1} : f32[1,2,1] output %y",
+     {"0.5,2,3"},
+     "7.5,7.5"},
+    /* linear before reset: 0.5 (3 + 2 (4 + 1)) + 0.5 4 */
+    {"%x = input : f32[1,1,3] %r = const : f32[3,1] {0,0,1} %h = const : f32[1,1] {4} %b = const : f32[1] {1}"
+     "%y = Gru(%x, %r, %h, %b) {hidden=1, acts=[3,3,3], alpha_f=1, alpha_g=1, linear_before_reset=1}"
+     " : f32[1,2,1] output %y",
+     {"0.5,2,3"},
+     "8.5,8.5"},
+    /* relu(1 + 2 3) = 7, relu(-20 + 2 7) = 0; backwards: relu(-20 + 6) = 0, relu(1 + 0) */
+    {"%x = input : f32[2,1,1] %r = const : f32[1,1] {2} %h = const : f32[1,1] {3}"
+     "%y = Rnn(%x, %r, %h) {hidden=1, acts=[2,1,1]} : f32[1,3,1] output %y",
+     {"1,-20"},
+     "7,0,0"},
+    {"%x = input : f32[2,1,1] %r = const : f32[1,1] {2} %h = const : f32[1,1] {3}"
+     "%y = Rnn(%x, %r, %h) {hidden=1, acts=[2,1,1], reverse=1, clip=0.5} : f32[1,3,1] output %y",
+     {"1,-20"},
+     "0.5,0,0.5"},
     {"%x = input : i64[2,3] %i = const : i64[2] {2,-3} %y = Gather(%x, %i) {axis=1} : i64[2,2] output %y",
      {"1,2,3,4,5,6"},
      "3,1,6,4"},

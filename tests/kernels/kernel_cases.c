@@ -4,7 +4,7 @@
  * block sizes (8 and 16), broadcasting, transposed and reversed copies; int8 data has many extremes, multipliers
  * cover left and right shifts, so that outputs saturate on both sides.
  */
-#include "tests/kernels/kernel_cases.h"
+#include "tests/kernels/kernel_gen.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -12,7 +12,7 @@
 #include "ir/base/mem.h"
 #include "tests/support.h"
 
-static int32_t in_range(Rng *r, int32_t lo, int32_t hi) {
+int32_t in_range(Rng *r, int32_t lo, int32_t hi) {
   return lo + (int32_t)rng_below(r, (uint32_t)(hi - lo + 1));
 }
 
@@ -29,7 +29,7 @@ void fill_random(Rng *r, void *p, size_t n, char kind) {
   for (size_t i = 0; kind == 'l' && i < n / 8; i++) ((int64_t *)p)[i] = in_range(r, -5000, 5000);
 }
 
-static int32_t kind_size(char kind) {
+int32_t kind_size(char kind) {
   return kind == 'b' ? 1 : kind == 'h' ? 2 : kind == 'd' || kind == 'l' ? 8 : 4;
 }
 
@@ -39,7 +39,7 @@ static bool ends(const char *s, const char *tail) {
 }
 
 /* Element kind of a kernel's tensors, by its name. */
-static char kind_of(const KernelDef *k) {
+char kind_of(const KernelDef *k) {
   static const struct {
     const char *ending;
     char kind;
@@ -49,14 +49,14 @@ static char kind_of(const KernelDef *k) {
   return 'b';
 }
 
-static void *random_data(Rng *r, Arena *a, int32_t count, char kind) {
+void *random_data(Rng *r, Arena *a, int32_t count, char kind) {
   size_t n = (size_t)count * (size_t)kind_size(kind);
   void *p = arena_alloc(a, n + 1);
   fill_random(r, p, n, kind);
   return p;
 }
 
-static CaseTensor tensor_rows(Rng *r, Arena *a, int32_t rows, int32_t n, char kind) {
+CaseTensor tensor_rows(Rng *r, Arena *a, int32_t rows, int32_t n, char kind) {
   return (CaseTensor){rows, n * kind_size(kind), random_data(r, a, rows * n, kind), true, true};
 }
 
@@ -69,7 +69,7 @@ static void reads_same(const KernelCase *c, int i, int32_t y, int32_t *lo, int32
 
 /* -- windows -- */
 
-static mf_window window(Rng *r, bool dilated) {
+mf_window window(Rng *r, bool dilated) {
   mf_window g = {.in_h = in_range(r, 1, 9), .in_w = in_range(r, 1, 9), .in_c = in_range(r, 1, 4)};
   g.k_h = in_range(r, 1, 3);
   g.k_w = in_range(r, 1, 3);
@@ -96,7 +96,7 @@ static void reads_window(const KernelCase *c, int i, int32_t y, int32_t *lo, int
   if (*hi > g->in_h) *hi = g->in_h;
 }
 
-static void window_tensors(KernelCase *c, const mf_window *g, Rng *r, Arena *a, char kind) {
+void window_tensors(KernelCase *c, const mf_window *g, Rng *r, Arena *a, char kind) {
   c->in[0] = tensor_rows(r, a, g->in_h, g->in_w * g->in_c, kind);
   c->in[0].plain = false;
   c->n_in = 1;
@@ -132,7 +132,7 @@ static int32_t conv_weights(const mf_window *g, int32_t w_tap, int32_t w_out) {
   return w_out ? g->out_c * w_out : g->k_h * g->k_w * w_tap;
 }
 
-static void limits_f32(Rng *r, float *lo, float *hi) {
+void limits_f32(Rng *r, float *lo, float *hi) {
   *lo = rng_below(r, 2) ? -1e30f : 0;
   *hi = rng_below(r, 2) ? 1e30f : 1.5f;
 }
@@ -213,7 +213,7 @@ static void gen_conv_s8_even(KernelCase *c, Rng *r, Arena *a) {
 
 static void gen_pool_f32(KernelCase *c, Rng *r, Arena *a) {
   mf_pool_f32 *p = c->params;
-  p->g = window(r, false);
+  p->g = window(r, true);
   p->g.in_c = p->g.out_c = in_range(r, 1, 20);
   p->count_include_pad = in_range(r, 0, 1);
   limits_f32(r, &p->lo, &p->hi);
@@ -230,7 +230,7 @@ static void gen_pool_s8(KernelCase *c, Rng *r, Arena *a) {
 
 /* -- vectors and matrices -- */
 
-static void vector_tensors(KernelCase *c, Rng *r, Arena *a, int32_t k, int32_t n, char kind) {
+void vector_tensors(KernelCase *c, Rng *r, Arena *a, int32_t k, int32_t n, char kind) {
   int32_t rows = in_range(r, 1, 5);
   c->in[0] = tensor_rows(r, a, rows, k, kind);
   c->in[0].plain = k == n;
@@ -292,8 +292,9 @@ static void gen_matmul_f32(KernelCase *c, Rng *r, Arena *a) {
   mf_matmul_f32 *p = c->params;
   p->k = in_range(r, 1, 12);
   p->n = in_range(r, 1, 12);
-  vector_tensors(c, r, a, p->k, p->n, 'f');
-  c->in[1] = tensor_rows(r, a, p->k, p->n, 'f');
+  char kind = kind_of(c->kernel);
+  vector_tensors(c, r, a, p->k, p->n, kind);
+  c->in[1] = tensor_rows(r, a, p->k, p->n, kind);
   c->n_in = 2;
   c->reads = reads_matmul;
 }
@@ -714,6 +715,16 @@ static const struct {
     {"mf_copy", gen_copy},
     {"mf_fill", gen_fill},
     {"mf_gather", gen_gather},
+    {"mf_gather_elements", gen_gather_elements},
+    {"mf_gather_nd", gen_gather_nd},
+    {"mf_scatter_elements", gen_scatter_elements},
+    {"mf_scatter_nd", gen_scatter_nd},
+    {"mf_top_k", gen_top_k},
+    {"mf_trilu", gen_trilu},
+    {"mf_weighted_gather", gen_weighted_gather},
+    {"mf_recurrent", gen_recurrent},
+    {"mf_conv_transpose", gen_conv_transpose},
+    {"mf_pool_index", gen_pool_index},
     {"mf_cast", gen_cast},
     {"mf_quant", gen_quant},
     {"mf_dequant_axis", gen_dequant_axis},

@@ -37,7 +37,9 @@ static Window window_at(const Geometry *q, int64_t oy, int64_t ox) {
   return (Window){within(y, q->h), within(y + q->kh, q->h), within(x, q->w), within(x + q->kw, q->w)};
 }
 
-static bool plan_pool(OpPlan *p, Diag *d) {
+static bool plan_pool(OpPlan *p, const Ints *dilations, Diag *d) {
+  if (dilations->n && (dilations->v[0] != 1 || dilations->v[1] != 1))
+    return plan_fail(p, d, "the engine wants pools without dilation");
   if (!p->s->vals[p->n->in[0]].batched) return plan_fail(p, d, "the engine wants a batched input");
   p->scratch = act_scratch(p->st->act, p->s->vals[p->st->out].item);
   return true;
@@ -45,7 +47,7 @@ static bool plan_pool(OpPlan *p, Diag *d) {
 
 /* -- MaxPool -- */
 
-bool plan_max_pool(OpPlan *p, Diag *d) { return plan_pool(p, d); }
+bool plan_max_pool(OpPlan *p, Diag *d) { return plan_pool(p, &CATTRS(p->n, max_pool)->dilations, d); }
 
 static void max_pixel(const Geometry *q, const float *x, Window w, float *restrict y) {
   vec_copy(y, x + (w.y0 * q->w + w.x0) * q->c, q->c);
@@ -96,7 +98,7 @@ void bwd_max_pool(const OpCall *c) {
 
 /* -- AveragePool -- */
 
-bool plan_average_pool(OpPlan *p, Diag *d) { return plan_pool(p, d); }
+bool plan_average_pool(OpPlan *p, Diag *d) { return plan_pool(p, &CATTRS(p->n, average_pool)->dilations, d); }
 
 static float average_factor(const OpCall *c, const Geometry *q, Window w) {
   int64_t n = CATTRS(c->n, average_pool)->count_include_pad ? q->kh * q->kw : (w.y1 - w.y0) * (w.x1 - w.x0);
