@@ -108,7 +108,7 @@ static bool outer_plain(const Shape *s, const Shape *out) {
 
 static void matmul_params(const Graph *g, const Node *n, int32_t depth, int32_t cols, void *params) {
   const Value *a = op_in(g, n, 0), *b = op_in(g, n, 1), *y = op_out(g, n, 0);
-  if (a->dtype == DT_F32) {
+  if (a->dtype != DT_I8) {
     *(mf_matmul_f32 *)params = (mf_matmul_f32){depth, cols};
     return;
   }
