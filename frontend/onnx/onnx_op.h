@@ -126,6 +126,10 @@ bool ox_end(OxCall *c, ValId v, DType t);
 ValId ox_work(OxCall *c, uint32_t i, DType *t);
 ValId ox_work_float(OxCall *c, uint32_t i, DType *t);
 
+/* -- ops_gemm.c -- */
+/* The type that MatMul multiplies elements of t in: f32, f64 or i64 (whose sums wrap as theirs do); DT_NONE: none. */
+DType ox_product_type(DType t);
+
 /* -- ops_*.c -- */
 #define YES(name, import, kind) OxImport ox_import_##import;
 #define MS(name, import, kind)  OxImport ox_import_##import;

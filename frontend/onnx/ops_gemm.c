@@ -15,6 +15,29 @@ static bool is_const_f32(const OxCall *c, ValId v, int rank) {
   return ox_is_weights(c, v) && ox_shape(c, v).rank == rank;
 }
 
+DType ox_product_type(DType t) {
+  DType work = ox_work_type(t);
+  if (work == DT_I32 || work == DT_I64 || work == DT_U64) return DT_I64;
+  return work == DT_F32 || work == DT_F64 ? work : DT_NONE;
+}
+
+/* Inputs of a product in the type that it is computed in; *t: the file's. */
+static bool wide_inputs(OxCall *c, uint32_t n, DType *t) {
+  for (uint32_t i = 0; i < n; i++) {
+    if (!ox_has(c, i)) continue;
+    *t = ox_type(c, c->in[i]);
+    DType work = ox_product_type(*t);
+    OX_FAIL_IF(work == DT_NONE, c,
+               "has elements of %s; supported are floats of 16 bits and more, and integers", dtype_name(*t));
+    c->in[i] = ox_folded(c, ox_cast(c, c->in[i], work, "wide"));
+    TRY(c->in[i] != NO_VAL);
+  }
+  return true;
+}
+
+/* The value as output 0, of the file's type. */
+static bool narrow_done(OxCall *c, ValId y, DType t) { return ox_done(c, ox_cast(c, y, t, NULL)); }
+
 /* x * factor; x itself where the factor is 1. */
 static ValId scaled(OxCall *c, ValId x, float factor, const char *suffix) {
   if (x == NO_VAL || factor == 1.0f) return x;
@@ -80,22 +103,25 @@ static bool read_gemm(OxCall *c, Gemm *p) {
 
 bool ox_import_gemm(OxCall *c) {
   Gemm p = {0};
-  TRY(read_gemm(c, &p));
+  DType t = DT_F32;
+  TRY(wide_inputs(c, 3, &t) && read_gemm(c, &p));
+  OX_FAIL_IF(ox_type(c, p.a) != DT_F32 && (p.alpha != 1.0f || p.beta != 1.0f), c,
+             "has elements of %s and a factor other than 1", dtype_name(t));
   ValId y, bias = NO_VAL;
   if (p.const_b) {
     if (p.bias != NO_VAL) bias = row_bias(c, p.bias, ox_shape(c, p.b).d[0], p.beta);
     bool rest = p.bias != NO_VAL && bias == NO_VAL;
     y = fully_connected(c, p.a, p.b, bias, rest ? "ab" : NULL);
-    if (!rest) return ox_done(c, y);
+    if (!rest) return narrow_done(c, y, t);
   } else {
     ValId in[2] = {p.a, p.b};
     bool last = p.bias == NO_VAL && p.alpha == 1.0f;
     y = ox_node(c, OP_matmul, NULL, in, 2, last ? NULL : "ab");
     y = scaled(c, y, p.alpha, p.bias == NO_VAL ? NULL : "alpha_ab");
-    if (p.bias == NO_VAL) return ox_done(c, y);
+    if (p.bias == NO_VAL) return narrow_done(c, y, t);
   }
   ValId in[2] = {y, scaled(c, p.bias, p.beta, "beta_c")};
-  return ox_done(c, ox_node(c, OP_add, NULL, in, 2, NULL));
+  return narrow_done(c, ox_node(c, OP_add, NULL, in, 2, t == DT_F32 ? NULL : "sum"), t);
 }
 
 /* The shape without the axis that a vector was given. */
@@ -109,17 +135,22 @@ static ValId drop_axis(OxCall *c, ValId v, int axis) {
 
 /* Vectors are matrices of one row (left) or one column (right), whose axis goes again from the result. */
 bool ox_import_matmul(OxCall *c) {
+  DType t = DT_F32;
+  TRY(ox_in(c, 0) != NO_VAL && ox_in(c, 1) != NO_VAL && wide_inputs(c, 2, &t));
   ValId in[2] = {ox_in(c, 0), ox_in(c, 1)};
   TRY(in[0] != NO_VAL && in[1] != NO_VAL);
   Shape x = ox_shape(c, in[0]), y = ox_shape(c, in[1]);
   OX_FAIL_IF(x.rank == 0 || y.rank == 0, c, "has a scalar input; want at least vectors");
   if (is_const_f32(c, in[1], 2))
-    return ox_done(c, fully_connected(c, in[0], ox_const_transpose(c, in[1], "10"), NO_VAL, NULL));
+    return narrow_done(
+        c,
+        fully_connected(c, in[0], ox_const_transpose(c, in[1], "10"), NO_VAL, t == DT_F32 ? NULL : "product"),
+        t);
   bool row = x.rank == 1, column = y.rank == 1;
   if (row) in[0] = ox_reshape(c, in[0], &(Shape){2, {1, x.d[0]}}, "row");
   if (column) in[1] = ox_reshape(c, in[1], &(Shape){2, {y.d[0], 1}}, "column");
-  ValId z = ox_node(c, OP_matmul, NULL, in, 2, row || column ? "product" : NULL);
+  ValId z = ox_node(c, OP_matmul, NULL, in, 2, row || column || t != DT_F32 ? "product" : NULL);
   if (column && z != NO_VAL) z = drop_axis(c, z, ox_shape(c, z).rank - 1);
   if (row && z != NO_VAL) z = drop_axis(c, z, ox_shape(c, z).rank - (column ? 1 : 2));
-  return ox_done(c, z);
+  return narrow_done(c, z, t);
 }

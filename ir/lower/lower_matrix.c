@@ -129,6 +129,7 @@ static void matmul_call(const Graph *g, const Node *n, int64_t item, int64_t bat
   const int64_t a_size = rows * depth * e, b_size = depth * cols * e, y_size = rows * cols * e_out;
   const char *kernel = op_in(g, n, 0)->dtype == DT_F32   ? "matmul_f32"
                        : op_in(g, n, 0)->dtype == DT_I64 ? "matmul_i64"
+                       : op_in(g, n, 0)->dtype == DT_F64 ? "matmul_f64"
                        : e_out == 4                      ? "matmul_s8_sums"
                                                          : "matmul_s8_even";
   bool a_one = shape_count_range(a, 0, a->rank - 2) == 1, b_one = shape_count_range(b, 0, b->rank - 2) == 1;

@@ -1,7 +1,7 @@
 /* FullyConnected and MatMul: products with a matrix.
  *
  *   FullyConnected   x [...,K] f32 | i8, w [O,K], bias [O] f32 | i32 -> y [...,O]   (TFLite FULLY_CONNECTED)
- *   MatMul           x [...,M,K] f32 | i8 | i64, y [...,K,P] as x -> [...,M,P], outer axes broadcast (ONNX MatMul, rank >= 2)
+ *   MatMul           x [...,M,K] f32 | f64 | i64 | i8, y [...,K,P] as x -> [...,M,P], outer axes broadcast (ONNX MatMul, rank >= 2)
  *
  * int8 FullyConnected: weights per tensor (any zero point) or per output channel (zero points 0). The contracted
  * axis is never the symbolic batch.
@@ -31,7 +31,7 @@ bool infer_fully_connected(Graph *g, Node *n, Diag *d) {
 bool infer_matmul(Graph *g, Node *n, Diag *d) {
   DType t;
   int32_t rounding = CATTRS(n, matmul)->rounding;
-  if (op_in(g, n, 0)->dtype != DT_I64) TRY(op_want_real(g, n, 0, d));
+  if (op_in(g, n, 0)->dtype != DT_I64 && op_in(g, n, 0)->dtype != DT_F64) TRY(op_want_real(g, n, 0, d));
   TRY(op_want_dtype(g, n, 1, op_in(g, n, 0)->dtype, d));
   TRY(op_rounding(n, op_in(g, n, 0)->dtype, rounding, ACT_NONE, &t, d));
   if (t == DT_I8 && rounding != ROUND_ONNX)

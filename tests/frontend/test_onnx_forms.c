@@ -20,6 +20,38 @@ typedef struct Form {
 #define X13   "input x f32 1,3\n"
 
 static const Form forms[] = {
+    {"Einsum: a diagonal beside an ellipsis",
+     "input x f32 1,2,2\noutput y\nnode Einsum e x -> y equation=\"...ii->...i\"\n",
+     {1, 2},
+     {1, 4},
+     -1},
+    {"Einsum: a sum",
+     "input x f32 2,3\noutput y\nnode Einsum e x -> y equation=\"ij->i\"\n",
+     {2},
+     {6, 15},
+     -1},
+    {"Einsum: an inner product",
+     "input x f32 2,2\ninit w f32 2,2 = 1,0,2,1\noutput y\nnode Einsum e x,w -> y equation=\"ij,ij\"\n",
+     {0},
+     {11},
+     -1},
+    {"Einsum: an outer product in another order",
+     "input x f32 2\ninit w f32 3 = 1,10,100\noutput y\nnode Einsum e x,w -> y equation=\"i,j->ji\"\n",
+     {3, 2},
+     {1, 2, 10, 20, 100, 200},
+     -1},
+    {"Einsum: two letters summed, in other orders",
+     "input x f32 2,3\ninit w f32 3,2,2 = 1,0,0,1,2,0,0,2,0,3,3,0\noutput y\n"
+     "node Einsum e x,w -> y equation=\"ij,jik->k\"\n", /* x transposed: 1 4 2 5 3 6 times rows of w */
+     {2},
+     {23, 23},
+     -1},
+    {"Einsum: three operands, batch and broadcast",
+     "input x f32 2,1,2\ninit w f32 1,2,2 = 1,0,0,1\ninit v f32 2 = 1,2\noutput y\n"
+     "node Einsum e x,w,v -> y equation=\"...ij,...jk,k->...i\"\n",
+     {2, 1},
+     {5, 11},
+     -1},
     {"raw float data", X13 "init w f32 3 = 1.5,2,-4\n" ADD_W, {1, 3}, {2.5f, 4, -1}, 1},
     {"float_data", X13 "init w f32 3 = 1.5,2,-4 typed\n" ADD_W, {1, 3}, {2.5f, 4, -1}, 1},
     {"double_data, cast",
