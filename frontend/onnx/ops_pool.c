@@ -135,6 +135,43 @@ static ValId times(OxCall *c, ValId x, ValId y, const char *suffix) {
   return ox_node(c, OP_mul, NULL, (ValId[2]){x, y}, 2, suffix);
 }
 
+/* -- LpPool -- */
+
+static ValId number(OxCall *c, float v) {
+  return graph_const_data(c->g, NULL, DT_F32, &(Shape){.rank = 0}, &v);
+}
+
+/* |x|^p, and its inverse where the power is 1 / p. */
+static ValId power(OxCall *c, ValId x, int64_t p, bool inverse, const char *suffix) {
+  if (x == NO_VAL || (inverse && p == 1)) return x;
+  if (inverse && p == 2) return ox_node(c, OP_sqrt, NULL, &x, 1, suffix);
+  if (inverse) return ox_node(c, OP_pow, NULL, (ValId[2]){x, number(c, 1 / (float)p)}, 2, suffix);
+  if (p == 2) return times(c, x, x, suffix);
+  x = ox_node(c, OP_abs, NULL, &x, 1, "abs");
+  return p == 1 ? x : ox_node(c, OP_pow, NULL, (ValId[2]){x, number(c, (float)p)}, 2, suffix);
+}
+
+/* (sum |x|^p)^(1/p) over windows of `taps` elements: zeros around the image add nothing. */
+static ValId lp_norm(OxCall *c, const Pool *p, int64_t power_of, int64_t taps) {
+  ValId x = power(c, ox_channels_last(c, p->x), power_of, false, "power");
+  ValId y = pool_nd(c, OP_average_pool, &p->w, true, x);
+  if (y != NO_VAL && taps != 1) y = times(c, y, number(c, (float)taps), "sum");
+  return power(c, y, power_of, true, "root");
+}
+
+static bool lp_order(OxCall *c, int64_t *p) {
+  *p = ox_int(c, "p", 2);
+  OX_FAIL_IF(*p < 1 || *p > 1 << 16, c, "has p = %" PRId64, *p);
+  return !c->failed;
+}
+
+bool ox_import_lp_pool(OxCall *c) {
+  Pool p = {.w = {.n = 0}};
+  int64_t order;
+  TRY(read_pool(c, &p) && lp_order(c, &order));
+  return end_pool(c, &p, lp_norm(c, &p, order, p.w.kernel[0] * p.w.kernel[1] * p.w.kernel[2]));
+}
+
 bool ox_import_average_pool(OxCall *c) {
   Pool p = {.w = {.n = 0}};
   TRY(read_pool(c, &p));
@@ -218,7 +255,8 @@ bool ox_import_max_unpool(OxCall *c) {
 
 /* -- global pools: means and maxima over an image as one window -- */
 
-static bool global_pool(OxCall *c, OpKind op) {
+/* order: 0, or that of the norm which takes the mean's place. */
+static bool global_pool(OxCall *c, OpKind op, int64_t order) {
   Pool p = {.w = {.n = 2, .kernel = {1, 1, 1}, .stride = {1, 1, 1}, .dilation = {1, 1, 1}}};
   ValId x = ox_in(c, 0);
   TRY(x != NO_VAL);
@@ -226,16 +264,20 @@ static bool global_pool(OxCall *c, OpKind op) {
   OX_FAIL_IF(s.rank < 3, c, "input has no spatial axes; want [N,C,...]");
   p.x = pool_input(c, &p.type);
   TRY(p.x != NO_VAL);
-  int64_t rows = s.rank == 3 ? 1 : s.d[2], columns = shape_count_range(&s, s.rank == 3 ? 2 : 3, s.rank);
-  p.w.kernel[1] = rows;
-  p.w.kernel[2] = columns;
+  p.w.kernel[1] = s.rank == 3 ? 1 : s.d[2];
+  p.w.kernel[2] = shape_count_range(&s, s.rank == 3 ? 2 : 3, s.rank);
   for (int i = 2; i < s.rank; i++) to.d[i] = 1;
-  x = ox_reshape(c, p.x, &(Shape){4, {s.d[0], s.d[1], rows, columns}}, "image");
-  x = pool_nd(c, op, &p.w, false, ox_channels_last(c, x));
+  p.x = ox_reshape(c, p.x, &(Shape){4, {s.d[0], s.d[1], p.w.kernel[1], p.w.kernel[2]}}, "image");
+  x = order ? lp_norm(c, &p, order, p.w.kernel[1] * p.w.kernel[2])
+            : pool_nd(c, op, &p.w, false, ox_channels_last(c, p.x));
   if (s.rank == 4) return end_pool(c, &p, x);
   x = ox_reshape(c, x, &to, p.type == DT_F32 ? NULL : "f32y");
   return ox_done(c, ox_cast(c, x, p.type, NULL));
 }
 
-bool ox_import_global_max_pool(OxCall *c) { return global_pool(c, OP_max_pool); }
-bool ox_import_global_average_pool(OxCall *c) { return global_pool(c, OP_average_pool); }
+bool ox_import_global_max_pool(OxCall *c) { return global_pool(c, OP_max_pool, 0); }
+bool ox_import_global_average_pool(OxCall *c) { return global_pool(c, OP_average_pool, 0); }
+bool ox_import_global_lp_pool(OxCall *c) {
+  int64_t order;
+  return lp_order(c, &order) && global_pool(c, OP_average_pool, order);
+}
