@@ -68,6 +68,18 @@ static ValId move(Qdq *q, const Node *n) {
   return put(q, n, n->op, n->attrs, in, n->n_in);
 }
 
+/* Codes replaced by codes of the same scale. */
+static ValId scatter(Qdq *q, const Node *n) {
+  int32_t reduce =
+      n->op == OP_scatter_nd ? CATTRS(n, scatter_nd)->reduce : CATTRS(n, scatter_elements)->reduce;
+  ValId x = plain_code(q, n->in[0], &n->loc), updates = plain_code(q, n->in[2], &n->loc);
+  if (x == NO_VAL || updates == NO_VAL || reduce != 0 ||
+      !affine8_equal(qdq_affine(q, x), qdq_affine(q, updates)))
+    return NO_VAL;
+  ValId in[3] = {x, qdq_real(q, n->in[1], &n->loc), updates};
+  return put(q, n, n->op, n->attrs, in, 3);
+}
+
 /* A table of 256 codes gathered at codes + 128, as the exporter writes Lookup. */
 static ValId lookup(Qdq *q, const Node *n) {
   ValId table = plain_code(q, n->in[0], &n->loc);
@@ -335,6 +347,8 @@ static ValId function(Qdq *q, const Node *n) {
 ValId qdq_operator(Qdq *q, const Node *n) {
   switch (n->op) {
   case OP_concat: return concat(q, n);
+  case OP_scatter_elements:
+  case OP_scatter_nd: return scatter(q, n);
   case OP_relu:
   case OP_clip: return limit(q, n);
   case OP_max_pool: return max_pool(q, n);
