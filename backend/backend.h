@@ -56,28 +56,75 @@ bool select_from(const KernelSet *sets, int n_sets, const char *const *order, Ca
 bool select_kernels(const Target *t, Calls *calls, Diag *d);
 
 /* -- memory plan (backend/plan/) -- */
+typedef enum PlanLevel {
+  PLAN_LEAST,   /* of the levels below, the one that needs least bytes; with a limit, the first that meets it */
+  PLAN_WHOLE,   /* whole tensors, in place, views: one kernel call for each layer */
+  PLAN_OVERLAP, /* an output may overlap the input that dies with it: layers row by row */
+  PLAN_STREAM   /* chains of layers row by row, rings of rows between them */
+} PlanLevel;
+const char *plan_level_name(PlanLevel level);
+
+typedef struct PlanOptions {
+  PlanLevel level;
+  int64_t limit;   /* bytes that are few enough: then the fewest kernel calls; 0: as few bytes as can be */
+  int64_t align;   /* 0: 4, or 8 where a value has 8-byte elements */
+  bool input_rows; /* the caller gives the (only) input row by row: no room for all of it */
+} PlanOptions;
+
 typedef struct PlanItem {
-  ValId val;            /* root value; NO_VAL: scratch of the call `first` */
+  ValId val;            /* root value; NO_VAL: scratch of the call `call` */
   int64_t offset, size; /* bytes in the arena */
   int32_t first,
       last; /* calls during which it lives: graph inputs from -1, graph outputs to the number of calls */
   int32_t storage; /* items of equal storage share their bytes: a value computed in place */
+  int32_t rows;    /* > 0: a ring of so many rows */
+  int32_t call;
 } PlanItem;
+
+/* When a call computes its rows: row y at time lead + y * step; step 0: all rows at time `lead`. */
+typedef struct PlanStage {
+  int32_t lead, step;
+} PlanStage;
+/* Rows done after time t, of `rows`. */
+int32_t plan_rows_done(const PlanStage *s, int32_t rows, int32_t t);
+
+/* Calls first .. first+n-1 take turns at times 0 .. steps-1; steps 1 and n 1: the call as a whole. */
+typedef struct PlanGroup {
+  int32_t first, n, steps;
+} PlanGroup;
+
 typedef struct MemoryPlan {
   PlanItem *items; /* in the arena passed */
   int n_items;
-  int64_t arena, lower_bound; /* bytes; lower bound of the class "whole tensors, in place, views" */
-  int64_t scratch_size;       /* largest of any call */
-  int64_t align;              /* every offset is a multiple */
+  PlanLevel level;
+  int64_t arena;       /* bytes */
+  int64_t lower_bound; /* of the plan's class: what its groups need at one time */
+  int64_t bound[PLAN_STREAM + 1]; /* lower bounds by level: of whole tensors, of what may overlap, of rows; 0: not asked */
+  int64_t scratch_size;           /* largest of any call */
+  int64_t align;                  /* every offset is a multiple */
+  int64_t pieces;                 /* kernel calls of an inference */
+  PlanGroup *groups;
+  int n_groups;
+  const PlanStage *stage; /* by call */
   const int64_t *offset;  /* by value id, of values whose bytes lie in the arena (views too); -1 otherwise */
+  const int32_t *ring;    /* by value id: rows of its ring, 0: whole */
   const int64_t *scratch; /* by call: offset; -1: none */
+  int32_t input_rows;     /* rows in which the input arrives; 0: as a whole */
+  PlanStage input;        /* then: when its rows are due in the first group */
 } MemoryPlan;
-/* Plan for alignment 4 (8 where a value has 8-byte elements), or for a larger one. All shapes static. */
-bool plan_memory(const Graph *g, const Calls *calls, Arena *a, MemoryPlan *out, Diag *d);
-bool plan_memory_aligned(const Graph *g, const Calls *calls, int64_t align, Arena *a, MemoryPlan *out,
-                         Diag *d);
+/* What a target asks for: the least RAM on machines without an operating system, else one kernel call for each layer. */
+PlanOptions target_plan(const Target *t);
+/* Plan. All shapes static. Puts the calls into the plan's order, and exchanges kernels for those that work by rows of
+ * their input where the plan says so. NULL options: all 0. */
+bool plan_memory(const Graph *g, Calls *calls, const PlanOptions *o, Arena *a, MemoryPlan *out, Diag *d);
 struct StrBuf;
 void plan_print(const Graph *g, const Calls *calls, const MemoryPlan *p, struct StrBuf *out);
+/* Rows in which a tensor of this shape is given: the lines of an image [1,H,W,C] or [1,H,...]; 0: it has none. */
+int32_t plan_input_rows(const Shape *s);
+/* Every kernel call of an inference in its order: rows y0 .. y1-1 of call number `call`, at time t of its group. Call
+ * -1: the caller gives these rows of the input. */
+typedef void PlanVisitor(void *ctx, int32_t group, int32_t t, int32_t call, int32_t y0, int32_t y1);
+void plan_walk(const Calls *calls, const MemoryPlan *p, PlanVisitor *visit, void *ctx);
 
 /* -- emission (backend/emit/) -- */
 typedef struct EmitOptions {
@@ -86,6 +133,7 @@ typedef struct EmitOptions {
   const Tensor *vectors; /* self-test inputs: [n_vectors][n_inputs]; NULL: made from a fixed seed */
   int n_vectors;
   const char *note; /* a line for the head comment; NULL */
+  const PlanOptions *plan; /* NULL: the target's (target_plan) */
 } EmitOptions;
 /* Writes model.c model.h selftest.c vectors.bin CMakeLists.txt model.json into out_dir (made; written beside, then
  * renamed). A symbolic batch is bound to 1. The name must be a C identifier. */
@@ -117,7 +165,9 @@ bool harness_run(const char *dir, const Target *t, const Graph *g, const Tensor 
                  Diag *d);
 
 /* -- cost (backend/cost.c) -- */
-/* Cost of a graph as it stands (already int8 or float). */
+/* Cost of a graph as it stands (already int8 or float), with the plan that emission makes by default. */
 bool backend_cost(const Graph *g, const Target *t, Cost *out, Diag *d);
+/* The same with another plan; NULL: the default. */
+bool backend_cost_planned(const Graph *g, const Target *t, const PlanOptions *plan, Cost *out, Diag *d);
 
 #endif

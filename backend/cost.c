@@ -15,9 +15,17 @@
 
 static const KernelCost unknown = {"", "", {400, 200}, {100, 20, 20, 20, 10}};
 
+/* Sums of rows cost what the pool does whose form they are. */
+static const char *costed_as(const char *kernel) {
+  return strcmp(kernel, "avg_rows_s8") == 0    ? "avg_pool_s8"
+         : strcmp(kernel, "avg_rows_f32") == 0 ? "avg_pool_f32"
+                                               : kernel;
+}
+
 static const KernelCost *cost_of(const TargetCosts *t, const KernelDef *k) {
+  const char *name = costed_as(k->name);
   for (int i = 0; i < t->n_kernels; i++)
-    if (strcmp(t->kernels[i].kernel, k->name) == 0 && strcmp(t->kernels[i].set, k->set) == 0)
+    if (strcmp(t->kernels[i].kernel, name) == 0 && strcmp(t->kernels[i].set, k->set) == 0)
       return &t->kernels[i];
   return &unknown;
 }
@@ -66,21 +74,25 @@ static int64_t code_bytes(const Calls *calls, const TargetCosts *t) {
   return sum + (floats ? t->float_shared : 0) + (int8s ? t->int8_shared : 0);
 }
 
-static double instructions(const Graph *g, const KernelCall *k, const TargetCosts *t) {
+/* A layer that is computed row by row is as many calls. */
+static double instructions(const Graph *g, const KernelCall *k, const PlanStage *s, const TargetCosts *t) {
   CallWork w = call_work(g, k);
+  if (s->step > 0) w.v[WORK_call] *= k->rows;
   const KernelCost *cost = cost_of(t, k->kernel);
   double sum = 0;
   for (int f = 0; f < WORK_COUNT; f++) sum += w.v[f] * cost->per[f];
   return sum;
 }
 
-static bool cost_bound(const Graph *g, const Target *t, Calls *calls, Arena *a, Cost *out, Diag *d) {
+static bool cost_bound(const Graph *g, const Target *t, const PlanOptions *o, Calls *calls, Arena *a,
+                       Cost *out, Diag *d) {
   MemoryPlan plan;
   double cycles = t->costs->base_instructions;
   TRY(graph_lower(g, calls, d));
   TRY(select_kernels(t, calls, d));
-  TRY(plan_memory(g, calls, a, &plan, d));
-  for (uint32_t c = 0; c < calls->n; c++) cycles += instructions(g, &calls->v[c], t->costs);
+  TRY(plan_memory(g, calls, o, a, &plan, d));
+  for (uint32_t c = 0; c < calls->n; c++)
+    cycles += instructions(g, &calls->v[c], &plan.stage[c], t->costs);
   out->flash_weights = constant_bytes(g, calls, t->costs);
   out->flash = out->flash_weights + code_bytes(calls, t->costs);
   out->ram = plan.arena + t->costs->pointer;
@@ -90,16 +102,21 @@ static bool cost_bound(const Graph *g, const Target *t, Calls *calls, Arena *a, 
   return true;
 }
 
-bool backend_cost(const Graph *g, const Target *t, Cost *out, Diag *d) {
+bool backend_cost_planned(const Graph *g, const Target *t, const PlanOptions *plan, Cost *out, Diag *d) {
+  PlanOptions o = plan ? *plan : target_plan(t);
   *out = (Cost){0};
   Graph *bound = bind_batch(g, d);
   if (!bound) return false;
   Arena *a = arena_new();
   Calls calls;
   calls_init(&calls);
-  bool ok = cost_bound(bound, t, &calls, a, out, d);
+  bool ok = cost_bound(bound, t, &o, &calls, a, out, d);
   calls_free(&calls);
   arena_free(a);
   graph_free(bound);
   return ok;
+}
+
+bool backend_cost(const Graph *g, const Target *t, Cost *out, Diag *d) {
+  return backend_cost_planned(g, t, NULL, out, d);
 }

@@ -79,8 +79,10 @@ static void json_plan(const Emit *e, StrBuf *out) {
   for (int i = 0; i < e->plan.n_items; i++) {
     const PlanItem *it = &e->plan.items[i];
     const char *name = it->val == NO_VAL ? "scratch" : graph_val(e->g, it->val)->name;
-    sb_printf(out, "%s\n    {\"offset\": %lld, \"bytes\": %lld, \"first\": %d, \"last\": %d, \"name\": ",
-              i ? "," : "", (long long)it->offset, (long long)it->size, (int)it->first, (int)it->last);
+    sb_printf(out, "%s\n    {\"offset\": %lld, \"bytes\": %lld, \"first\": %d, \"last\": %d, ", i ? "," : "",
+              (long long)it->offset, (long long)it->size, (int)it->first, (int)it->last);
+    if (it->rows) sb_printf(out, "\"rows\": %d, ", (int)it->rows);
+    sb_puts(out, "\"name\": ");
     sb_json_str(out, name ? name : "");
     sb_putc(out, '}');
   }
@@ -90,7 +92,7 @@ static void json_plan(const Emit *e, StrBuf *out) {
 /* What the cost model says, for whoever measures later (mistify verify). */
 static void json_estimate(const Emit *e, StrBuf *out) {
   Cost c;
-  if (!backend_cost(e->g, e->target, &c, e->diag)) return; /* reported; the same graph was lowered just now */
+  if (!backend_cost_planned(e->g, e->target, e->opt->plan, &c, e->diag)) return; /* reported; the same graph was lowered just now */
   sb_printf(out,
             "  \"estimate\": {\"flash\": %lld, \"flash_weights\": %lld, \"ram\": %lld, \"cycles\": %lld},\n",
             (long long)c.flash, (long long)c.flash_weights, (long long)c.ram, (long long)c.cycles);

@@ -4,6 +4,7 @@
  *   shake.c      kernel text: the definitions that a model needs, and no others
  *   constants.c  weights as C arrays, equal ones once
  *   model_c.c    model.c: kernels, constants, layers, the public functions
+ *   run_c.c      of these, NAME_run: the calls as the plan has them
  *   model_h.c    model.h: sizes, shapes and quantization as macros, the public functions
  *   selftest.c   selftest.c and vectors.bin: reference inputs and outputs
  *   describe.c   model.json and CMakeLists.txt
@@ -79,6 +80,7 @@ bool emit_text(const Graph *g, const Target *t, const EmitOptions *o, StrBuf *mo
 #define LAYERS_COMMENT "\n/* -- constants (c0, c1, ...) and layers -- */\n"
 
 bool print_model_c(const Emit *e, StrBuf *out);
+void print_run(const Emit *e, StrBuf *out);
 void print_model_h(const Emit *e, StrBuf *out);
 bool print_selftest(const Emit *e, StrBuf *out, Diag *d);
 bool make_vectors(const Emit *e, StrBuf *out, Diag *d);

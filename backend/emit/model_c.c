@@ -130,70 +130,6 @@ static void print_layers(const Emit *e, StrBuf *out) {
   for (; next < e->pool.n; next++) pool_print(&e->pool.v[next], next, out);
 }
 
-/* -- calls -- */
-
-static void print_shape(const Graph *g, ValId v, StrBuf *out) {
-  char text[160];
-  shape_format(&graph_val(g, v)->shape, text, sizeof text);
-  sb_puts(out, text);
-}
-
-/* "3: Conv "conv1" [1,32,32,3] -> [1,32,32,16], 442368 MACs" */
-static void print_layer_comment(const Emit *e, uint32_t c, StrBuf *out) {
-  const KernelCall *k = &e->calls.v[c];
-  const Node *n = &e->g->nodes[k->node];
-  sb_printf(out, "  /* %u: %s", c, op_info(n->op)->name);
-  const char *name = n->loc.name ? n->loc.name : graph_val(e->g, n->out[0])->name;
-  if (name) {
-    sb_puts(out, " \"");
-    print_comment_text(out, name);
-    sb_putc(out, '"');
-  }
-  sb_putc(out, ' ');
-  print_shape(e->g, n->in[0], out);
-  sb_puts(out, " -> ");
-  print_shape(e->g, n->out[0], out);
-  if (k->macs) sb_printf(out, ", %lld MACs", (long long)k->macs);
-  sb_puts(out, " */\n");
-}
-
-/* "{a + 128, 64, 0}" */
-static void print_view(const Emit *e, const CallView *v, int constant, bool batch, StrBuf *out) {
-  ValId root = value_root(e->g, v->val);
-  int64_t at = v->offset + (constant >= 0 ? 0 : e->plan.offset[root]);
-  if (constant >= 0)
-    sb_printf(out, "{(void *)(uintptr_t)((const char *)c%d", constant);
-  else
-    sb_puts(out, "{a");
-  if (at) sb_printf(out, " + %lld", (long long)at);
-  if (batch && v->step) sb_printf(out, " + n * %lld", (long long)v->step);
-  sb_printf(out, "%s, %lld, 0}", constant >= 0 ? ")" : "", (long long)v->row);
-}
-
-static void print_call(const Emit *e, uint32_t c, StrBuf *out) {
-  const KernelCall *k = &e->calls.v[c];
-  bool batch = k->batch > 1;
-  print_layer_comment(e, c, out);
-  if (batch)
-    sb_printf(out, "  for (int32_t n = 0; n < %d; n++) {\n", (int)k->batch);
-  else
-    sb_puts(out, "  {\n");
-  if (k->n_in) sb_puts(out, "    const mf_view in[] = {");
-  for (int i = 0; i < k->n_in; i++) {
-    if (i) sb_puts(out, ", ");
-    print_view(e, &k->in[i], e->names[c].in[i], batch, out);
-  }
-  if (k->n_in) sb_puts(out, "};\n");
-  sb_puts(out, "    const mf_view out = ");
-  print_view(e, &k->out, -1, batch, out);
-  sb_printf(out, ";\n    %s__%s(&layer%u, %s, &out, 0, %d, ", k->kernel->name, k->kernel->set, c,
-            k->n_in ? "in" : "NULL", (int)k->rows);
-  if (e->plan.scratch[c] >= 0)
-    sb_printf(out, "a + %lld);\n  }\n", (long long)e->plan.scratch[c]);
-  else
-    sb_puts(out, "NULL);\n  }\n");
-}
-
 /* -- public functions -- */
 
 static void print_init(const Emit *e, StrBuf *out) {
@@ -227,16 +163,6 @@ static void print_accessor(const Emit *e, bool input, StrBuf *out) {
       sb_printf(out, "  case %u: return ctx->arena + %lld;\n", i, (long long)e->plan.offset[ids[i]]);
   }
   sb_puts(out, "  default: return NULL;\n  }\n}\n\n");
-}
-
-static void print_run(const Emit *e, StrBuf *out) {
-  sb_printf(out, "void %s_run(const %s_context *ctx) {\n", e->opt->name, e->opt->name);
-  if (e->calls.n)
-    sb_puts(out, "  unsigned char *const a = ctx->arena;\n\n");
-  else
-    sb_puts(out, "  (void)ctx;\n");
-  for (uint32_t c = 0; c < e->calls.n; c++) print_call(e, c, out);
-  sb_puts(out, "}\n");
 }
 
 /* Whether INFINITY or NAN is printed somewhere: then <math.h> must be there, also without a float kernel. */

@@ -1,4 +1,5 @@
 /* Packing boxes (a size and a lifetime) into one run of bytes: dynamic storage allocation with known lifetimes.
+ * Boxes that meet in time lie apart; those of a pair may overlap by what the pair's distance allows.
  *
  *   offset ^   +-------+                   The problem is NP-hard. Boxes are placed one after the other, each at the
  *          |   | c     |  +------+         lowest offset of the smallest gap among those it meets in time (best fit),
@@ -17,9 +18,22 @@
 
 enum { IMPROVE_ROUNDS = 64, EXACT_MAX = 12, EXACT_NODES = 200000 };
 
+/* Of a pair, seen from either side: this box may not begin in (with - below, with + above). */
+typedef struct Side {
+  int with, next; /* the box's next one, -1: none */
+  int64_t below, above;
+} Side;
+
+typedef struct Range {
+  int64_t from, to;
+} Range;
+
 typedef struct Packer {
   PackBox *box;
   int n;
+  Side *side;
+  int *sides;   /* by box: its first side, -1: none */
+  Range *range; /* where a box may not begin: from < offset < to */
   int *order;    /* the order being tried */
   int64_t *best; /* offsets of the best packing so far */
   int64_t best_top, bound;
@@ -30,22 +44,43 @@ typedef struct Packer {
 
 static bool meets(const PackBox *a, const PackBox *b) { return a->first <= b->last && b->first <= a->last; }
 
-/* The offset for box i among the placed ones: the smallest gap that holds it, or (lowest) the first one. */
-static int64_t find_gap(const Packer *p, int i, bool lowest) {
+static const Side *find_side(const Packer *p, int box, int with) {
+  for (int k = p->sides[box]; k >= 0; k = p->side[k].next)
+    if (p->side[k].with == with) return &p->side[k];
+  return NULL;
+}
+
+/* Where box i may not begin, sorted by `from`. */
+static int find_ranges(const Packer *p, int i) {
   const PackBox *b = &p->box[i];
-  int64_t end = 0, best = -1, best_size = INT64_MAX;
+  int n = 0;
   for (int k = 0; k < p->n_placed; k++) {
     const PackBox *o = &p->box[p->placed[k]];
     if (!meets(b, o)) continue;
-    int64_t gap = o->offset - end;
-    if (gap >= b->size && gap < best_size) {
-      best = end;
-      best_size = gap;
+    const Side *s = find_side(p, i, p->placed[k]);
+    Range r = {o->offset - (s ? s->below : b->size), o->offset + (s ? s->above : o->size)};
+    if (r.from >= r.to) continue;
+    int at = n++;
+    for (; at > 0 && p->range[at - 1].from > r.from; at--) p->range[at] = p->range[at - 1];
+    p->range[at] = r;
+  }
+  return n;
+}
+
+/* The offset for box i among the placed ones: the smallest gap that holds it, or (lowest) the first one. */
+static int64_t find_gap(const Packer *p, int i, bool lowest) {
+  int64_t at = 0, best = -1, best_room = INT64_MAX;
+  int n = find_ranges(p, i);
+  for (int k = 0; k < n; k++) {
+    int64_t room = p->range[k].from - at;
+    if (room >= 0 && room < best_room) {
+      best = at;
+      best_room = room;
       if (lowest) return best;
     }
-    if (o->offset + o->size > end) end = o->offset + o->size;
+    if (p->range[k].to > at) at = p->range[k].to;
   }
-  return best >= 0 ? best : end;
+  return best >= 0 ? best : at;
 }
 
 static void place(Packer *p, int i, int64_t offset) {
@@ -143,24 +178,61 @@ static void search(Packer *p, unsigned left, int64_t floor_offset, int64_t top) 
   }
 }
 
-int64_t pack_lower_bound(const PackBox *boxes, int n) {
+int64_t pack_common(int64_t over, int64_t under, int64_t distance) {
+  int64_t end = distance + under; /* from the beginning of `over`, where it lies as low as it may */
+  int64_t most = over < under ? over : under, common = over + under - (over > end ? over : end);
+  return common < 0 ? 0 : common < most ? common : most;
+}
+
+int64_t pack_lower_bound(const PackBox *boxes, int n, const PackPair *pairs, int n_pairs) {
   int64_t most = 0;
   for (int i = 0; i < n; i++) { /* the sum grows only where a box begins */
     int64_t sum = 0;
     for (int k = 0; k < n; k++)
       if (boxes[k].first <= boxes[i].first && boxes[i].first <= boxes[k].last) sum += boxes[k].size;
+    for (int k = 0; k < n_pairs; k++) {
+      const PackBox *o = &boxes[pairs[k].over], *u = &boxes[pairs[k].under];
+      if (o->first <= boxes[i].first && boxes[i].first <= o->last && u->first <= boxes[i].first &&
+          boxes[i].first <= u->last)
+        sum -= pack_common(o->size, u->size, pairs[k].distance);
+    }
     if (sum > most) most = sum;
+    if (boxes[i].size > most) most = boxes[i].size;
   }
   return most;
 }
 
-int64_t pack_boxes(PackBox *boxes, int n) {
+static void add_side(Packer *p, int n, int box, Side s) {
+  s.next = p->sides[box];
+  p->sides[box] = n;
+  p->side[n] = s;
+}
+
+static void add_sides(Packer *p, const PackPair *pairs, int n_pairs) {
+  for (int i = 0; i < p->n; i++) p->sides[i] = -1;
+  for (int k = 0; k < n_pairs; k++) {
+    const PackPair *q = &pairs[k];
+    const int64_t over = p->box[q->over].size, under = p->box[q->under].size;
+    add_side(p, 2 * k, q->over, (Side){.with = q->under, .below = q->distance, .above = under});
+    add_side(p, 2 * k + 1, q->under, (Side){.with = q->over, .below = under, .above = q->distance});
+    ASSERT(q->distance <= over && q->distance >= -under);
+  }
+}
+
+int64_t pack_boxes(PackBox *boxes, int n, const PackPair *pairs, int n_pairs) {
   if (n == 0) return 0;
-  Packer p = {
-      .box = boxes, .n = n, .best_top = INT64_MAX, .bound = pack_lower_bound(boxes, n), .nodes = EXACT_NODES};
+  Packer p = {.box = boxes,
+              .n = n,
+              .best_top = INT64_MAX,
+              .bound = pack_lower_bound(boxes, n, pairs, n_pairs),
+              .nodes = EXACT_NODES};
   p.order = mem_array((size_t)n, sizeof *p.order);
   p.placed = mem_array((size_t)n, sizeof *p.placed);
   p.best = mem_array((size_t)n, sizeof *p.best);
+  p.range = mem_array((size_t)n, sizeof *p.range);
+  p.sides = mem_array((size_t)n, sizeof *p.sides);
+  p.side = mem_array(2 * (size_t)n_pairs, sizeof *p.side);
+  add_sides(&p, pairs, n_pairs);
   for (size_t k = 0; k < sizeof ranks / sizeof *ranks; k++) {
     try_rank(&p, ranks[k], false);
     try_rank(&p, ranks[k], true);
@@ -173,5 +245,8 @@ int64_t pack_boxes(PackBox *boxes, int n) {
   mem_free(p.order);
   mem_free(p.placed);
   mem_free(p.best);
+  mem_free(p.range);
+  mem_free(p.sides);
+  mem_free(p.side);
   return p.best_top;
 }

@@ -1,24 +1,137 @@
-/* The memory plan: liveness, packed; every byte of a model's working memory, input and output included.
+/* The memory plan: every byte of a model's working memory, input, output and scratch included.
  *
- *   Calls -> liveness.c (items, shared storage) -> pack.c (offsets of storages) -> MemoryPlan
+ *   Calls -> spans (who lives when) -> choose (segments) -> boxes and pairs -> pack (offsets) -> MemoryPlan
  *
- * Kernels never allocate: a call's scratch is an item like any other. Offsets are multiples of the alignment; the
- * lower bound is that of the class "whole tensors, in place, views": the largest sum of storages alive at one call.
+ * Each level is planned by itself, and in a second order of the calls where one has a lower peak; the plan with the
+ * smallest arena wins, the lower level where they are equal. With a limit the lowest level that meets it wins.
+ * Kernels never allocate: a call's scratch is an item like any other. Offsets are multiples of the alignment.
  */
 #include "backend/plan/plan.h"
 
+#include <string.h>
+
 #include "ir/base/mem.h"
-#include "ir/base/strbuf.h"
 
 enum { PLAN_ALIGN = 4 };
 
 static int64_t round_up(int64_t n, int64_t align) { return (n + align - 1) / align * align; }
 
+const char *plan_level_name(PlanLevel level) {
+  static const char *const names[] = {"least", "whole", "overlap", "rows"};
+  return names[level];
+}
+
+PlanOptions target_plan(const Target *t) {
+  bool bare = strcmp(t->run, "qemu-m") == 0;
+  return (PlanOptions){.level = bare ? PLAN_LEAST : PLAN_WHOLE};
+}
+
+int32_t plan_input_rows(const Shape *s) {
+  if (s->rank < 3 || s->d[0] != 1 || shape_count(s) == 0) return 0;
+  return (int32_t)s->d[1];
+}
+
+/* -- items, boxes and pairs of a choice -- */
+
+typedef struct Draft {
+  const Planner *p;
+  const Choice *c;
+  PlanLevel level;
+  PlanItem *items;
+  int n_items, n_storage;
+  int32_t *storage; /* by root value; -1: none yet */
+  PackPair *pairs;
+  int n_pairs;
+  int64_t arena, lower_bound, pieces;
+} Draft;
+
+static const Segment *segment_of(const Choice *c, int32_t call) {
+  for (int32_t i = 0; i < c->n; i++)
+    if (call < c->segment[i].first + c->segment[i].n) return &c->segment[i];
+  return NULL;
+}
+
+/* Values that are born, by the segment that does it: a new storage, or that of the value which they replace. */
+static void assign_storage(Draft *d) {
+  for (ValId v = 1; v < d->p->g->n_vals; v++) d->storage[v] = -1;
+  for (ValId v = 1; v < d->p->g->n_vals; v++)
+    if (d->p->span[v].first == -1 && v != d->p->by_rows) d->storage[v] = d->n_storage++;
+  for (int32_t i = 0; i < d->c->n; i++) {
+    const Segment *s = &d->c->segment[i];
+    for (int k = 0; k < s->n_pairs; k++)
+      if (s->pair[k].same) d->storage[s->pair[k].over] = d->storage[s->pair[k].under];
+    for (int k = 0; k < s->n_items; k++)
+      if (s->item[k].val != NO_VAL)
+        d->storage[s->item[k].val] = s->item[k].share == k
+                                         ? d->n_storage++
+                                         : d->storage[s->item[s->item[k].share].val];
+    for (int32_t c = s->first; c < s->first + s->n; c++) {
+      ValId out = d->p->root[d->p->calls->v[c].out.val];
+      if (d->storage[out] < 0) d->storage[out] = d->n_storage++;
+    }
+  }
+}
+
+static void add_item(Draft *d, PlanItem it) {
+  it.offset = -1;
+  d->items[d->n_items++] = it;
+}
+
+static const SegItem *ring_of(const Choice *c, ValId v) {
+  for (int32_t i = 0; i < c->n; i++)
+    for (int k = 0; k < c->segment[i].n_items; k++)
+      if (c->segment[i].item[k].val == v) return &c->segment[i].item[k];
+  return NULL;
+}
+
+/* A whole value lives as long as the segments that touch it. */
+static void add_value(Draft *d, ValId v) {
+  const Span *a = &d->p->span[v];
+  const SegItem *ring = ring_of(d->c, v);
+  if (d->storage[v] < 0 && a->bytes == 0) d->storage[v] = d->n_storage++; /* an empty one needs no call */
+  PlanItem it = {.val = v, .size = a->bytes, .first = a->first, .last = a->last, .storage = d->storage[v]};
+  ASSERT(it.storage >= 0); /* a value that nobody writes is read: the calls are wrong */
+  if (ring) {
+    it.size = ring->bytes;
+    it.rows = ring->rows;
+    it.first = ring->first;
+    it.last = ring->last;
+  } else {
+    if (it.first >= 0) it.first = segment_of(d->c, it.first)->first;
+    const Segment *s = it.last >= 0 ? segment_of(d->c, it.last) : NULL;
+    if (s) it.last = s->first + s->n - 1;
+  }
+  add_item(d, it);
+}
+
+static void add_items(Draft *d) {
+  for (ValId v = 1; v < d->p->g->n_vals; v++)
+    if (d->p->span[v].first != SPAN_NEVER) add_value(d, v);
+  for (int32_t i = 0; i < d->c->n; i++) {
+    const Segment *s = &d->c->segment[i];
+    d->pieces += s->pieces;
+    for (int k = 0; k < s->n_items; k++) {
+      const SegItem *it = &s->item[k];
+      if (it->val == NO_VAL)
+        add_item(d, (PlanItem){.val = NO_VAL,
+                               .size = it->bytes,
+                               .first = it->first,
+                               .last = it->last,
+                               .storage = d->n_storage++,
+                               .call = it->call});
+    }
+    for (int k = 0; k < s->n_pairs; k++)
+      if (!s->pair[k].same)
+        d->pairs[d->n_pairs++] = (PackPair){d->storage[s->pair[k].over], d->storage[s->pair[k].under],
+                                            s->pair[k].distance};
+  }
+}
+
 /* One box per storage, from the first of its items to the last. */
-static PackBox *boxes_of(const Liveness *l, int64_t align) {
-  PackBox *box = mem_array((size_t)l->n_storage, sizeof *box);
-  for (int i = 0; i < l->n_items; i++) {
-    const PlanItem *it = &l->items[i];
+static PackBox *boxes_of(const Draft *d, int64_t align) {
+  PackBox *box = mem_array((size_t)d->n_storage, sizeof *box);
+  for (int i = 0; i < d->n_items; i++) {
+    const PlanItem *it = &d->items[i];
     PackBox *b = &box[it->storage];
     int64_t size = round_up(it->size ? it->size : 1, align);
     if (!b->size) *b = (PackBox){.size = size, .first = it->first, .last = it->last};
@@ -29,107 +142,215 @@ static PackBox *boxes_of(const Liveness *l, int64_t align) {
   return box;
 }
 
+static void draft_make(const Planner *p, PlanLevel level, const Choice *c, Draft *d) {
+  *d = (Draft){.p = p, .c = c, .level = level};
+  d->items = arena_array(p->arena, p->g->n_vals + 2 * (size_t)p->calls->n + 1, sizeof *d->items);
+  d->storage = arena_array(p->arena, p->g->n_vals, sizeof *d->storage);
+  d->pairs = arena_array(p->arena, (size_t)c->n * SEG_MAX_PAIRS + 1, sizeof *d->pairs);
+  assign_storage(d);
+  add_items(d);
+  PackBox *box = boxes_of(d, p->align);
+  d->lower_bound = pack_lower_bound(box, d->n_storage, d->pairs, d->n_pairs);
+  d->arena = pack_boxes(box, d->n_storage, d->pairs, d->n_pairs);
+  for (int i = 0; i < d->n_items; i++) d->items[i].offset = box[d->items[i].storage].offset;
+  mem_free(box);
+}
+
+/* -- the plan -- */
+
+static int find_ring(const Draft *d, ValId root) {
+  for (int i = 0; i < d->n_items; i++)
+    if (d->items[i].val == root) return d->items[i].rows;
+  return 0;
+}
+
 /* Offsets of values (views through their roots) and of scratch, for the emitter. */
-static void index_offsets(const Graph *g, const Calls *calls, Arena *a, MemoryPlan *p) {
-  int64_t *offset = arena_array(a, g->n_vals, sizeof *offset);
-  int64_t *scratch = arena_array(a, calls->n, sizeof *scratch);
-  for (uint32_t v = 0; v < g->n_vals; v++) offset[v] = -1;
-  for (uint32_t c = 0; c < calls->n; c++) scratch[c] = -1;
-  for (int i = 0; i < p->n_items; i++) {
-    const PlanItem *it = &p->items[i];
+static void index_offsets(const Draft *d, Arena *a, MemoryPlan *out) {
+  const Planner *p = d->p;
+  int64_t *offset = arena_array(a, p->g->n_vals, sizeof *offset);
+  int32_t *ring = arena_array(a, p->g->n_vals, sizeof *ring);
+  int64_t *scratch = arena_array(a, p->calls->n, sizeof *scratch);
+  for (uint32_t v = 0; v < p->g->n_vals; v++) offset[v] = -1;
+  for (uint32_t c = 0; c < p->calls->n; c++) scratch[c] = -1;
+  for (int i = 0; i < d->n_items; i++) {
+    const PlanItem *it = &d->items[i];
     if (it->val != NO_VAL)
       offset[it->val] = it->offset;
     else
-      scratch[it->first] = it->offset;
-    if (it->val == NO_VAL && it->size > p->scratch_size) p->scratch_size = it->size;
+      scratch[it->call] = it->offset;
+    if (it->val == NO_VAL && it->size > out->scratch_size) out->scratch_size = it->size;
   }
-  for (ValId v = 1; v < g->n_vals; v++) offset[v] = offset[value_root(g, v)];
-  p->offset = offset;
-  p->scratch = scratch;
+  for (ValId v = 1; v < p->g->n_vals; v++) {
+    offset[v] = offset[p->root[v]];
+    ring[v] = find_ring(d, p->root[v]);
+  }
+  out->offset = offset;
+  out->ring = ring;
+  out->scratch = scratch;
 }
 
-bool plan_memory_aligned(const Graph *g, const Calls *calls, int64_t align, Arena *a, MemoryPlan *out,
-                         Diag *d) {
-  ASSERT(align > 0 && (align & (align - 1)) == 0);
-  *out = (MemoryPlan){.align = align};
-  Liveness l;
-  liveness_find(g, calls, a, &l);
-  PackBox *box = boxes_of(&l, align);
-  out->lower_bound = pack_lower_bound(box, l.n_storage);
-  out->arena = pack_boxes(box, l.n_storage);
-  for (int i = 0; i < l.n_items; i++) l.items[i].offset = box[l.items[i].storage].offset;
-  mem_free(box);
-  out->items = l.items;
-  out->n_items = l.n_items;
-  index_offsets(g, calls, a, out);
+static void index_groups(const Draft *d, Arena *a, MemoryPlan *out) {
+  PlanStage *stage = arena_array(a, d->p->calls->n, sizeof *stage);
+  out->n_groups = d->c->n;
+  out->groups = arena_array(a, (size_t)d->c->n + 1, sizeof *out->groups);
+  for (int32_t i = 0; i < d->c->n; i++) {
+    const Segment *s = &d->c->segment[i];
+    out->groups[i] = (PlanGroup){s->first, s->n, s->steps};
+    for (int32_t k = 0; k < s->n; k++) {
+      KernelCall *call = &d->p->calls->v[s->first + k];
+      stage[s->first + k] = s->stage[k];
+      if (s->form[k]) call->kernel = call_rows_form(call, &call->rows);
+    }
+  }
+  out->stage = stage;
+}
+
+static void finish(const Draft *d, Arena *a, MemoryPlan *out) {
+  const Planner *p = d->p;
+  out->level = d->level;
+  out->arena = d->arena;
+  out->lower_bound = d->lower_bound;
+  out->pieces = d->pieces;
+  out->items = arena_dup(a, d->items, (size_t)d->n_items * sizeof *d->items);
+  out->n_items = d->n_items;
+  if (p->by_rows != NO_VAL) out->input_rows = plan_input_rows(&graph_val(p->g, p->by_rows)->shape);
+  if (p->by_rows != NO_VAL) out->input = d->c->segment[0].feed;
+  index_offsets(d, a, out);
+  index_groups(d, a, out);
+}
+
+/* -- levels and orders -- */
+
+static void planner_init(Planner *p, const Graph *g, Calls *calls, const PlanOptions *o) {
+  *p = (Planner){.g = g, .calls = calls, .arena = arena_new(), .align = PLAN_ALIGN};
+  if (o) p->opt = *o;
+  p->root = arena_array(p->arena, g->n_vals, sizeof *p->root);
+  p->span = arena_array(p->arena, g->n_vals, sizeof *p->span);
+  p->rows = arena_array(p->arena, (size_t)calls->n + 1, sizeof *p->rows);
+  for (ValId v = 1; v < g->n_vals; v++) {
+    p->root[v] = value_root(g, v);
+    if (!val_is_const(g, v) && dtype_size(g->vals[v].dtype) > (size_t)p->align)
+      p->align = (int64_t)dtype_size(g->vals[v].dtype);
+  }
+  if (p->opt.align) p->align = p->opt.align;
+  ASSERT(p->align > 0 && (p->align & (p->align - 1)) == 0);
+  if (p->opt.input_rows) p->by_rows = p->root[g->inputs[0]];
+  spans_find(p);
+}
+
+/* A planner of the same calls in another order, NULL: there is none that is better. */
+static Planner *planner_reordered(const Planner *p) {
+  int32_t *order = arena_array(p->arena, (size_t)p->calls->n + 1, sizeof *order);
+  if (p->by_rows != NO_VAL || !order_find(p, order)) return NULL;
+  Planner *q = mem_alloc(sizeof *q);
+  Calls *calls = mem_alloc(sizeof *calls);
+  *calls = *p->calls;
+  calls->v = mem_array(calls->n, sizeof *calls->v);
+  for (uint32_t i = 0; i < calls->n; i++) calls->v[i] = p->calls->v[order[i]];
+  planner_init(q, p->g, calls, &p->opt);
+  return q;
+}
+
+static void planner_drop(Planner *q) {
+  if (!q) return;
+  mem_free(q->calls->v);
+  mem_free(q->calls);
+  arena_free(q->arena);
+  mem_free(q);
+}
+
+typedef struct Contest {
+  Draft best;
+  Choice choice; /* the best one's */
+  bool any;
+} Contest;
+
+/* Whether `d` is to be preferred. */
+static bool wins(const Draft *d, const Contest *c, int64_t limit) {
+  if (!c->any || (d->arena <= limit && c->best.arena > limit)) return true;
+  return c->best.arena > limit && d->arena < c->best.arena;
+}
+
+static void enter(const Planner *p, PlanLevel level, Contest *c, MemoryPlan *out) {
+  Choice choice;
+  Draft d;
+  choose_segments(p, level, p->opt.limit, &choice);
+  if (choice.peak == INT64_MAX) {
+    choice_free(&choice);
+    return;
+  }
+  if (!out->bound[level] || choice.peak < out->bound[level]) out->bound[level] = choice.peak;
+  draft_make(p, level, &choice, &d);
+  if (!wins(&d, c, p->opt.limit)) {
+    choice_free(&choice);
+    return;
+  }
+  if (c->any) choice_free(&c->choice);
+  *c = (Contest){d, choice, true};
+  c->best.c = &c->choice;
+}
+
+static bool plan_with(Planner *p, Arena *a, MemoryPlan *out, Diag *d) {
+  Planner *q = planner_reordered(p);
+  Contest c = {.any = false};
+  for (int level = PLAN_WHOLE; level <= PLAN_STREAM; level++) {
+    if (p->opt.level != PLAN_LEAST && p->opt.level != (PlanLevel)level) continue;
+    enter(p, (PlanLevel)level, &c, out);
+    if (q) enter(q, (PlanLevel)level, &c, out);
+  }
+  if (c.any && c.best.p == q) memcpy(p->calls->v, q->calls->v, p->calls->n * sizeof *p->calls->v);
+  if (c.any) {
+    c.best.p = c.best.p == q ? q : p;
+    Planner final = *c.best.p; /* the caller's calls, in the order that won */
+    final.calls = p->calls;
+    c.best.p = &final;
+    finish(&c.best, a, out);
+    choice_free(&c.choice);
+  }
+  planner_drop(q);
+  FAIL_IF(!c.any, d, NULL, "the input cannot be taken row by row: its first layers need all of it");
   FAIL_IF(out->arena > INT32_MAX, d, NULL,
           "the model needs %lld bytes of working memory; at most 2 GiB can be planned",
           (long long)out->arena);
   return true;
 }
 
-bool plan_memory(const Graph *g, const Calls *calls, Arena *a, MemoryPlan *out, Diag *d) {
-  int64_t align = PLAN_ALIGN;
-  for (ValId v = 1; v < g->n_vals; v++)
-    if (!val_is_const(g, v) && dtype_size(g->vals[v].dtype) > (size_t)align)
-      align = (int64_t)dtype_size(g->vals[v].dtype);
-  return plan_memory_aligned(g, calls, align, a, out, d);
+static bool check_input_rows(const Graph *g, Diag *d) {
+  FAIL_IF(g->n_inputs != 1, d, NULL, "the model has %u inputs; only a single one can be given row by row",
+          g->n_inputs);
+  char text[160];
+  const Shape *s = &graph_val(g, g->inputs[0])->shape;
+  shape_format(s, text, sizeof text);
+  FAIL_IF(plan_input_rows(s) < 2, d, NULL, "input %s has no rows; want [1, rows, ...]", text);
+  return true;
 }
 
-/* -- printing -- */
+bool plan_memory(const Graph *g, Calls *calls, const PlanOptions *o, Arena *a, MemoryPlan *out, Diag *d) {
+  Planner p;
+  if (o && o->input_rows) TRY(check_input_rows(g, d));
+  planner_init(&p, g, calls, o);
+  *out = (MemoryPlan){.align = p.align};
+  bool ok = plan_with(&p, a, out, d);
+  arena_free(p.arena);
+  return ok;
+}
 
-/* Bytes held during call c, shared storage counted once. */
-static int64_t held_at(const MemoryPlan *p, int32_t c) {
-  int64_t sum = 0;
-  for (int i = 0; i < p->n_items; i++) {
-    const PlanItem *it = &p->items[i];
-    if (it->first > c || it->last < c) continue;
-    bool counted = false;
-    for (int k = 0; k < i; k++) {
-      const PlanItem *o = &p->items[k];
-      counted |= o->storage == it->storage && o->first <= c && o->last >= c;
-    }
-    if (!counted) sum += round_up(it->size ? it->size : 1, p->align);
+static void walk_time(const Calls *calls, const MemoryPlan *p, int32_t i, int32_t t, PlanVisitor *visit,
+                      void *ctx) {
+  const PlanGroup *group = &p->groups[i];
+  if (i == 0 && p->input_rows) {
+    int32_t y0 = plan_rows_done(&p->input, p->input_rows, t - 1);
+    int32_t y1 = plan_rows_done(&p->input, p->input_rows, t);
+    if (y0 < y1) visit(ctx, i, t, -1, y0, y1);
   }
-  return sum;
-}
-
-static void print_time(struct StrBuf *out, int32_t when, int32_t n) {
-  if (when < 0)
-    sb_printf(out, " %6s", "in");
-  else if (when >= n)
-    sb_printf(out, " %6s", "out");
-  else
-    sb_printf(out, " %6d", (int)when);
-}
-
-static void print_item(const Graph *g, const Calls *calls, const PlanItem *it, struct StrBuf *out) {
-  sb_printf(out, "%10lld %10lld", (long long)it->offset, (long long)it->size);
-  print_time(out, it->first, (int32_t)calls->n);
-  print_time(out, it->last, (int32_t)calls->n);
-  if (it->val == NO_VAL) {
-    sb_printf(out, "  scratch of call %d (%s)\n", (int)it->first, calls->v[it->first].kernel->name);
-    return;
+  for (int32_t c = group->first; c < group->first + group->n; c++) {
+    int32_t y0 = plan_rows_done(&p->stage[c], calls->v[c].rows, t - 1);
+    int32_t y1 = plan_rows_done(&p->stage[c], calls->v[c].rows, t);
+    if (y0 < y1) visit(ctx, i, t, c, y0, y1);
   }
-  const Value *v = graph_val(g, it->val);
-  char shape[128];
-  shape_format(&v->shape, shape, sizeof shape);
-  sb_printf(out, "  %s %s %s\n", v->name ? v->name : "-", dtype_name(v->dtype), shape);
 }
 
-void plan_print(const Graph *g, const Calls *calls, const MemoryPlan *p, struct StrBuf *out) {
-  int32_t peak_call = 0;
-  int64_t peak = 0;
-  for (int32_t c = 0; c < (int32_t)calls->n; c++) {
-    int64_t held = held_at(p, c);
-    if (held > peak) peak = held, peak_call = c;
-  }
-  sb_puts(out, "    offset      bytes  first   last  what\n");
-  for (int i = 0; i < p->n_items; i++) print_item(g, calls, &p->items[i], out);
-  sb_printf(out, "arena %lld bytes; lower bound (whole tensors, in place, views) %lld", (long long)p->arena,
-            (long long)p->lower_bound);
-  if (calls->n)
-    sb_printf(out, "; peak at call %d (%s): %lld", (int)peak_call, calls->v[peak_call].kernel->name,
-              (long long)peak);
-  sb_putc(out, '\n');
+void plan_walk(const Calls *calls, const MemoryPlan *p, PlanVisitor *visit, void *ctx) {
+  for (int32_t i = 0; i < p->n_groups; i++)
+    for (int32_t t = 0; t < p->groups[i].steps; t++) walk_time(calls, p, i, t, visit, ctx);
 }

@@ -55,7 +55,7 @@ static NodeId peak_node(const Inspected *x, const Calls *calls) {
 static bool plan(Inspected *x, Diag *d) {
   Calls calls;
   calls_init(&calls);
-  bool ok = graph_lower(x->deployed, &calls, d) && plan_memory(x->deployed, &calls, x->arena, &x->plan, d);
+  bool ok = graph_lower(x->deployed, &calls, d) && plan_memory(x->deployed, &calls, NULL, x->arena, &x->plan, d);
   if (ok) x->peak = peak_node(x, &calls);
   calls_free(&calls);
   return ok;

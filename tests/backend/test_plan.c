@@ -1,5 +1,5 @@
-/* The memory planner: packing against brute force, and plans of random graphs against a machine that knows whose every
- * byte is and notices when a call reads a byte that somebody else has written since.
+/* The memory planner: packing against brute force, and plans of every level, of random graphs and of real models,
+ * against a machine that knows whose every byte is, and by the real kernels (plan_machine.c).
  */
 #include "backend/plan/plan.h"
 
@@ -8,7 +8,9 @@
 #include "ir/base/mem.h"
 #include "ir/base/rng.h"
 #include "ir/base/strbuf.h"
+#include "frontend/tflite/tflite.h"
 #include "tests/backend/emitted.h"
+#include "tests/backend/plan_machine.h"
 #include "tests/support.h"
 
 Suite *suite_plan(void);
@@ -39,7 +41,7 @@ static void check_packing(const PackBox *b, int n, int64_t top) {
       ck_assert_msg(!overlap(&b[i], &b[k]), "boxes %d and %d of %d overlap", k, i, n);
   }
   ck_assert_int_eq(highest, top);
-  ck_assert_int_ge(top, pack_lower_bound(b, n));
+  ck_assert_int_ge(top, pack_lower_bound(b, n, NULL, 0));
 }
 
 START_TEST(packings_do_not_overlap)
@@ -49,7 +51,7 @@ START_TEST(packings_do_not_overlap)
   Rng r;
   rng_seed(&r, 5, (uint64_t)_i);
   int n = random_boxes(b, &r, MAX);
-  int64_t top = pack_boxes(b, n);
+  int64_t top = pack_boxes(b, n, NULL, 0);
   check_packing(b, n, top);
 }
 END_TEST
@@ -88,71 +90,11 @@ START_TEST(small_packings_are_optimal)
   rng_seed(&r, 6, (uint64_t)_i);
   int n = random_boxes(b, &r, MAX);
   memcpy(copy, b, sizeof b);
-  ck_assert_int_eq(pack_boxes(b, n), best_of_all_orders(copy, n, 0));
+  ck_assert_int_eq(pack_boxes(b, n, NULL, 0), best_of_all_orders(copy, n, 0));
 }
 END_TEST
 
 /* -- plans -- */
-
-typedef struct Machine {
-  const Graph *g;
-  const Calls *calls;
-  const MemoryPlan *plan;
-  uint32_t *owner; /* by byte: the root value it belongs to, 0: nobody */
-} Machine;
-
-enum { SCRATCH_OWNER = 0x7fffffff };
-
-static void own(Machine *m, int64_t at, int64_t n, uint32_t who) {
-  ck_assert_msg(at >= 0 && at + n <= m->plan->arena, "%lld bytes at %lld of an arena of %lld", (long long)n,
-                (long long)at, (long long)m->plan->arena);
-  for (int64_t i = 0; i < n; i++) m->owner[at + i] = who;
-}
-
-static void must_own(const Machine *m, ValId v, int32_t call) {
-  ValId root = value_root(m->g, v);
-  if (val_is_const(m->g, root)) return;
-  int64_t at = m->plan->offset[v];
-  for (int64_t i = 0; i < (int64_t)val_bytes(m->g, v); i++)
-    ck_assert_msg(m->owner[at + i] == root, "call %d reads byte %lld of value %u, which %u has overwritten",
-                  (int)call, (long long)i, root, m->owner[at + i]);
-}
-
-/* Whether the output may lie exactly on that input. */
-static bool may_replace(const Machine *m, const KernelCall *k, int i) {
-  return i < 2 && k->kernel->in_place & (1 << i) &&
-         m->plan->offset[k->in[i].val] == m->plan->offset[k->out.val] &&
-         val_bytes(m->g, k->in[i].val) == val_bytes(m->g, k->out.val);
-}
-
-static void run_call(Machine *m, int32_t c) {
-  const KernelCall *k = &m->calls->v[c];
-  int64_t out = m->plan->offset[k->out.val], n_out = (int64_t)val_bytes(m->g, k->out.val);
-  size_t scratch = k->kernel->scratch ? k->kernel->scratch(k->params) : 0;
-  if (scratch) own(m, m->plan->scratch[c], (int64_t)scratch, SCRATCH_OWNER);
-  for (int i = 0; i < k->n_in; i++) {
-    ValId root = value_root(m->g, k->in[i].val);
-    if (val_is_const(m->g, root)) continue;
-    must_own(m, k->in[i].val, c);
-    int64_t in = m->plan->offset[root], n_in = (int64_t)val_bytes(m->g, root);
-    bool apart = in + n_in <= out || out + n_out <= in;
-    ck_assert_msg(apart || may_replace(m, k, i), "call %d (%s) writes over its input %d", (int)c,
-                  k->kernel->name, i);
-  }
-  if (scratch)
-    for (int64_t i = 0; i < n_out; i++) ck_assert(m->owner[out + i] != SCRATCH_OWNER);
-  own(m, out, n_out, value_root(m->g, k->out.val));
-}
-
-static void check_plan(const Graph *g, const Calls *calls, const MemoryPlan *p) {
-  Machine m = {.g = g, .calls = calls, .plan = p, .owner = mem_array((size_t)p->arena, sizeof *m.owner)};
-  ck_assert_int_ge(p->arena, p->lower_bound);
-  for (uint32_t i = 0; i < g->n_inputs; i++)
-    own(&m, p->offset[g->inputs[i]], (int64_t)val_bytes(g, g->inputs[i]), value_root(g, g->inputs[i]));
-  for (int32_t c = 0; c < (int32_t)calls->n; c++) run_call(&m, c);
-  for (uint32_t i = 0; i < g->n_outputs; i++) must_own(&m, g->outputs[i], (int32_t)calls->n);
-  mem_free(m.owner);
-}
 
 /* A value of the graph so far with this many channels, or any. */
 static ValId pick(const Graph *g, Rng *r) {
@@ -204,22 +146,46 @@ static Graph *random_graph(Rng *r, Diag *d) {
   return g;
 }
 
-/* Lower, plan, check; returns the arena. */
-static int64_t plan_of(const Graph *g, StrBuf *text) {
+/* Lower, plan, check; returns the arena, 0 where the graph cannot be planned so. */
+static int64_t plan_with(const Graph *g, const PlanOptions *o, StrBuf *text, uint64_t seed) {
   Diag *d = diag_new();
   Arena *a = arena_new();
   Calls calls;
   MemoryPlan p;
   calls_init(&calls);
   ck_assert_msg(graph_lower(g, &calls, d), "%s", diag_text(d));
-  ck_assert_msg(plan_memory(g, &calls, a, &p, d), "%s", diag_text(d));
-  check_plan(g, &calls, &p);
-  if (text) plan_print(g, &calls, &p, text);
-  int64_t arena = p.arena;
+  bool ok = plan_memory(g, &calls, o, a, &p, d);
+  ck_assert_msg(ok || o->input_rows, "%s", diag_text(d));
+  if (ok) {
+    ck_assert_int_ge(p.arena, p.lower_bound);
+    machine_test(g, &calls, &p, seed);
+  }
+  if (ok && text) plan_print(g, &calls, &p, text);
+  int64_t arena = ok ? p.arena : 0;
   calls_free(&calls);
   arena_free(a);
   diag_free(d);
   return arena;
+}
+
+static int64_t plan_level(const Graph *g, PlanLevel level) {
+  const PlanOptions o = {.level = level};
+  return plan_with(g, &o, NULL, 0);
+}
+
+static int64_t plan_of(const Graph *g, StrBuf *text) {
+  const PlanOptions o = {0};
+  return plan_with(g, &o, text, 0);
+}
+
+/* Every level, and the input by rows where it can be: no level needs more than the one before it where all may choose. */
+static void plan_all(const Graph *g) {
+  const PlanOptions rows = {.input_rows = g->n_inputs == 1};
+  int64_t least = plan_level(g, PLAN_LEAST);
+  for (int level = PLAN_WHOLE; level <= PLAN_STREAM; level++)
+    ck_assert_int_le(least, plan_level(g, (PlanLevel)level));
+  if (rows.input_rows && plan_input_rows(&graph_val(g, g->inputs[0])->shape) > 1)
+    plan_with(g, &rows, NULL, 1);
 }
 
 START_TEST(random_graphs)
@@ -228,7 +194,160 @@ START_TEST(random_graphs)
   Rng r;
   rng_seed(&r, 9, (uint64_t)_i);
   Graph *g = random_graph(&r, d);
-  plan_of(g, NULL);
+  plan_all(g);
+  graph_free(g);
+  diag_free(d);
+}
+END_TEST
+
+/* -- images: chains, branches and joins of what runs by rows, and of what does not -- */
+
+static ValId image_const(Graph *g, Rng *r, int64_t o, int64_t h, int64_t w, int64_t i) {
+  Shape s = shape_of(4, o, h, w, i);
+  float *data = mem_array((size_t)shape_count(&s), sizeof *data);
+  for (int64_t k = 0; k < shape_count(&s); k++) data[k] = rng_normal(r) * 0.5f;
+  ValId v = graph_const_data(g, "w", DT_F32, &s, data);
+  mem_free(data);
+  return v;
+}
+
+static int64_t between(Rng *r, int lo, int hi) { return lo + (int64_t)rng_below(r, (uint32_t)(hi - lo + 1)); }
+
+static Ints pads_of(Rng *r, int64_t kh, int64_t kw) {
+  Ints p = {4, {0, 0, 0, 0}};
+  p.v[0] = between(r, 0, (int)kh / 2);
+  p.v[1] = between(r, 0, (int)kw / 2);
+  p.v[2] = between(r, 0, (int)kh / 2);
+  p.v[3] = between(r, 0, (int)kw / 2);
+  return p;
+}
+
+static ValId pick_image(const Graph *g, Rng *r) {
+  for (;;) { /* late values more often: chains */
+    uint32_t back = rng_below(r, 3) ? rng_below(r, 3) : rng_below(r, g->n_vals - 1);
+    ValId v = back < g->n_vals - 1 ? g->n_vals - 1 - back : 1;
+    if (!val_is_const(g, v) && graph_val(g, v)->shape.rank == 4) return v;
+  }
+}
+
+static ValId add_window(Graph *g, Rng *r, ValId x, Diag *d) {
+  const Shape s = graph_val(g, x)->shape;
+  int64_t kh = between(r, 1, 4), kw = between(r, 1, 3), stride = between(r, 1, 2);
+  if (kh > s.d[1] || kw > s.d[2]) kh = kw = 1;
+  const Ints strides = {2, {stride, between(r, 1, 2)}}, pads = pads_of(r, kh, kw), kernel = {2, {kh, kw}};
+  int64_t out_h = (s.d[1] + pads.v[0] + pads.v[2] - kh) / stride + 1;
+  if (rng_below(r, 3) == 0 && s.d[1] > 3) { /* keep the shape, so that sums find partners */
+    conv_attrs a = {.strides = {2, {1, 1}}, .pads = {4, {1, 1, 1, 1}}, .dilations = {2, {1, 1}}, .group = 1};
+    ValId in[] = {x, image_const(g, r, s.d[3], 3, 3, s.d[3])};
+    return graph_node(g, OP_conv, &a, in, 2, "same", NULL, d);
+  }
+  if (out_h < 1) return NO_VAL;
+  switch (rng_below(r, 4)) {
+  case 0: {
+    conv_attrs a = {.strides = strides, .pads = pads, .dilations = {2, {1, 1}}, .group = 1};
+    ValId in[] = {x, image_const(g, r, between(r, 1, 6), kh, kw, s.d[3])};
+    return graph_node(g, OP_conv, &a, in, 2, "conv", NULL, d);
+  }
+  case 1: {
+    depthwise_conv_attrs a = {.strides = strides, .pads = pads, .dilations = {2, {1, 1}}};
+    ValId in[] = {x, image_const(g, r, 1, kh, kw, s.d[3])};
+    return graph_node(g, OP_depthwise_conv, &a, in, 2, "depthwise", NULL, d);
+  }
+  case 2: {
+    max_pool_attrs a = {.kernel = kernel, .strides = strides, .pads = pads};
+    return graph_node1(g, OP_max_pool, &a, x, "max", NULL, d);
+  }
+  default: {
+    average_pool_attrs a = {.kernel = kernel, .strides = strides, .pads = pads};
+    return graph_node1(g, OP_average_pool, &a, x, "average", NULL, d);
+  }
+  }
+}
+
+static ValId add_image_node(Graph *g, Rng *r, Diag *d) {
+  ValId x = pick_image(g, r), y = pick_image(g, r);
+  const Shape a = graph_val(g, x)->shape, b = graph_val(g, y)->shape;
+  switch (rng_below(r, 9)) {
+  case 0: return graph_node1(g, OP_relu, NULL, x, "relu", NULL, d);
+  case 1: {
+    average_pool_attrs p = {.kernel = {2, {a.d[1], a.d[2]}}, .strides = {2, {1, 1}}, .pads = {4, {0}}};
+    return rng_below(r, 3) ? NO_VAL : graph_node1(g, OP_average_pool, &p, x, "global", NULL, d);
+  }
+  case 2: {
+    concat_attrs c = {.axis = 3};
+    if (a.d[1] != b.d[1] || a.d[2] != b.d[2] || a.d[3] + b.d[3] > 12) return NO_VAL;
+    return graph_node2(g, OP_concat, &c, x, y, "concat", NULL, d);
+  }
+  case 3: {
+    pad_attrs p = {.pads = {8, {0, 0, 1, 0, 0, 0, 0, 0}}};
+    if (rng_below(r, 2)) p.pads.v[1] = 1;
+    return graph_node1(g, OP_pad, &p, x, "pad", NULL, d);
+  }
+  case 4:
+  case 5:
+    for (ValId v = g->n_vals - 1; v > 0; v--)
+      if (v != x && !val_is_const(g, v) && shape_equal(&graph_val(g, v)->shape, &a))
+        return graph_node2(g, OP_add, NULL, x, v, "add", NULL, d);
+    return NO_VAL;
+  default: return add_window(g, r, x, d);
+  }
+}
+
+static Graph *random_images(Rng *r, Diag *d) {
+  Graph *g = graph_new("random images");
+  Shape s = shape_of(4, (int64_t)1, between(r, 5, 20), between(r, 3, 8), between(r, 1, 4));
+  int nodes = (int)between(r, 1, 12);
+  graph_input(g, "x", DT_F32, &s);
+  for (int i = 0; i < nodes; i++) add_image_node(g, r, d);
+  ValId last = pick_image(g, r);
+  graph_output(g, g->nodes && g->n_nodes ? g->nodes[g->n_nodes - 1].out[0] : last);
+  if (rng_below(r, 4) == 0) graph_output(g, pick_image(g, r));
+  ck_assert_msg(graph_verify(g, d), "%s", diag_text(d));
+  return g;
+}
+
+START_TEST(random_image_graphs)
+{
+  for (uint64_t k = 0; k < 25; k++) {
+    Diag *d = diag_new();
+    Rng r;
+    rng_seed(&r, 10, (uint64_t)_i * 1000 + k);
+    Graph *g = random_images(&r, d);
+    plan_all(g);
+    graph_free(g);
+    diag_free(d);
+  }
+}
+END_TEST
+
+/* -- real models: the machine, and what they need -- */
+
+static const struct {
+  const char *name;
+  int64_t least, by_rows; /* bytes at most; 0: not by rows */
+} models[] = {{"resnet8_int8", 20480, 16384},
+              {"kws_dscnn_int8", 6144, 5632},
+              {"vww_96_int8", 34816, 14336},
+              {"ad01_int8", 1024, 0},
+              {"hello_world_int8", 64, 0}};
+enum { N_MODELS = sizeof models / sizeof *models };
+
+START_TEST(real_models)
+{
+  char rel[200], path[700];
+  snprintf(rel, sizeof rel, "data/models/tflite/%s.tflite", models[_i].name);
+  if (!test_shared_path(path, sizeof path, rel)) return;
+  Diag *d = diag_new();
+  Graph *g = tflite_import(path, d);
+  ck_assert_msg(g != NULL, "%s", diag_text(d));
+  const PlanOptions rows = {.input_rows = true};
+  for (int level = PLAN_WHOLE; level <= PLAN_STREAM; level++) plan_level(g, (PlanLevel)level);
+  ck_assert_int_le(plan_level(g, PLAN_LEAST), models[_i].least);
+  if (models[_i].by_rows) {
+    int64_t arena = plan_with(g, &rows, NULL, 2);
+    ck_assert_int_gt(arena, 0);
+    ck_assert_int_le(arena, models[_i].by_rows);
+  }
   graph_free(g);
   diag_free(d);
 }
@@ -274,10 +393,12 @@ START_TEST(nets_and_their_tables)
 {
   Graph *g = graph_of(small_int8_net);
   StrBuf text = {0};
+  const PlanOptions whole = {.level = PLAN_WHOLE};
   /* the largest: input of the addition, 2 x 512 bytes; the sum goes over one of them */
-  ck_assert_int_eq(plan_of(g, &text), 1024);
+  ck_assert_int_eq(plan_with(g, &whole, &text, 0), 1024);
   ck_assert_msg(strstr(sb_str(&text), "depthwise i8 [1,8,8,8]") != NULL, "%s", sb_str(&text));
-  ck_assert_msg(strstr(sb_str(&text), "arena 1024 bytes; lower bound") != NULL, "%s", sb_str(&text));
+  ck_assert_msg(strstr(sb_str(&text), "arena 1024 bytes (whole); lower bound") != NULL, "%s", sb_str(&text));
+  plan_all(g);
   sb_free(&text);
   graph_free(g);
 }
@@ -289,6 +410,8 @@ Suite *suite_plan(void) {
   tcase_add_loop_test(t, packings_do_not_overlap, 0, 60);
   tcase_add_loop_test(t, small_packings_are_optimal, 0, 40);
   tcase_add_loop_test(t, random_graphs, 0, 80);
+  tcase_add_loop_test(t, random_image_graphs, 0, 16);
+  tcase_add_loop_test(t, real_models, 0, N_MODELS);
   tcase_add_test(t, elementwise_chain_is_in_place);
   tcase_add_test(t, values_that_are_read_again_stay);
   tcase_add_test(t, views_need_nothing);

