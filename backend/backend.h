@@ -57,8 +57,8 @@ bool select_kernels(const Target *t, Calls *calls, Diag *d);
 
 /* -- memory plan (backend/plan/) -- */
 typedef enum PlanLevel {
-  PLAN_LEAST,   /* of the levels below, the one that needs least bytes; with a limit, the first that meets it */
-  PLAN_WHOLE,   /* whole tensors, in place, views: one kernel call for each layer */
+  PLAN_LEAST, /* of the levels below, the one that needs least bytes; with a limit, the first that meets it */
+  PLAN_WHOLE, /* whole tensors, in place, views: one kernel call for each layer */
   PLAN_OVERLAP, /* an output may overlap the input that dies with it: layers row by row */
   PLAN_STREAM   /* chains of layers row by row, rings of rows between them */
 } PlanLevel;
@@ -99,10 +99,11 @@ typedef struct MemoryPlan {
   PlanLevel level;
   int64_t arena;       /* bytes */
   int64_t lower_bound; /* of the plan's class: what its groups need at one time */
-  int64_t bound[PLAN_STREAM + 1]; /* lower bounds by level: of whole tensors, of what may overlap, of rows; 0: not asked */
-  int64_t scratch_size;           /* largest of any call */
-  int64_t align;                  /* every offset is a multiple */
-  int64_t pieces;                 /* kernel calls of an inference */
+  int64_t bound[PLAN_STREAM +
+                1]; /* lower bounds by level: of whole tensors, of what may overlap, of rows; 0: not asked */
+  int64_t scratch_size; /* largest of any call */
+  int64_t align;        /* every offset is a multiple */
+  int64_t pieces;       /* kernel calls of an inference */
   PlanGroup *groups;
   int n_groups;
   const PlanStage *stage; /* by call */
@@ -132,7 +133,7 @@ typedef struct EmitOptions {
   const char *out_dir;
   const Tensor *vectors; /* self-test inputs: [n_vectors][n_inputs]; NULL: made from a fixed seed */
   int n_vectors;
-  const char *note; /* a line for the head comment; NULL */
+  const char *note;        /* a line for the head comment; NULL */
   const PlanOptions *plan; /* NULL: the target's (target_plan) */
 } EmitOptions;
 /* Writes model.c model.h selftest.c vectors.bin CMakeLists.txt model.json into out_dir (made; written beside, then

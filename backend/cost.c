@@ -17,9 +17,13 @@ static const KernelCost unknown = {"", "", {400, 200}, {100, 20, 20, 20, 10}};
 
 /* Sums of rows cost what the pool does whose form they are. */
 static const char *costed_as(const char *kernel) {
-  return strcmp(kernel, "avg_rows_s8") == 0    ? "avg_pool_s8"
-         : strcmp(kernel, "avg_rows_f32") == 0 ? "avg_pool_f32"
-                                               : kernel;
+  static const char *const forms[][2] = {{"avg_rows_s8", "avg_pool_s8"},
+                                         {"avg_rows_f32", "avg_pool_f32"},
+                                         {"mean_rows_s8", "mean_s8"},
+                                         {"mean_rows_f32", "mean_f32"}};
+  for (size_t i = 0; i < sizeof forms / sizeof *forms; i++)
+    if (strcmp(kernel, forms[i][0]) == 0) return forms[i][1];
+  return kernel;
 }
 
 static const KernelCost *cost_of(const TargetCosts *t, const KernelDef *k) {
@@ -91,8 +95,7 @@ static bool cost_bound(const Graph *g, const Target *t, const PlanOptions *o, Ca
   TRY(graph_lower(g, calls, d));
   TRY(select_kernels(t, calls, d));
   TRY(plan_memory(g, calls, o, a, &plan, d));
-  for (uint32_t c = 0; c < calls->n; c++)
-    cycles += instructions(g, &calls->v[c], &plan.stage[c], t->costs);
+  for (uint32_t c = 0; c < calls->n; c++) cycles += instructions(g, &calls->v[c], &plan.stage[c], t->costs);
   out->flash_weights = constant_bytes(g, calls, t->costs);
   out->flash = out->flash_weights + code_bytes(calls, t->costs);
   out->ram = plan.arena + t->costs->pointer;

@@ -197,6 +197,7 @@ PARAMS(softmax_s8);
 PARAMS(affine_f32);
 
 size_t avg_rows_s8_scratch(const void *params);
+size_t mean_rows_s8_scratch(const void *params);
 #define K(name, params, file, scratch, in_place, doc) mf_kernel_fn name##__generic;
 #include "runtime/kernels/generic/kernels.def"
 #undef K

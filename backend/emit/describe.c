@@ -92,7 +92,8 @@ static void json_plan(const Emit *e, StrBuf *out) {
 /* What the cost model says, for whoever measures later (mistify verify). */
 static void json_estimate(const Emit *e, StrBuf *out) {
   Cost c;
-  if (!backend_cost_planned(e->g, e->target, e->opt->plan, &c, e->diag)) return; /* reported; the same graph was lowered just now */
+  if (!backend_cost_planned(e->g, e->target, e->opt->plan, &c, e->diag))
+    return; /* reported; the same graph was lowered just now */
   sb_printf(out,
             "  \"estimate\": {\"flash\": %lld, \"flash_weights\": %lld, \"ram\": %lld, \"cycles\": %lld},\n",
             (long long)c.flash, (long long)c.flash_weights, (long long)c.ram, (long long)c.cycles);

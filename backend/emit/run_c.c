@@ -98,8 +98,8 @@ static void print_row(const Emit *e, uint32_t c, const char *indent, StrBuf *out
   if (s->step == 1)
     sb_printf(out, "%sif ((y = t - %d) >= 0 && y < %d) {\n", indent, (int)s->lead, (int)k->rows);
   else
-    sb_printf(out, "%sif ((y = row_at(t - %d, %d)) >= 0 && y < %d) {\n", indent, (int)s->lead, (int)s->step,
-              (int)k->rows);
+    sb_printf(out, "%sif ((y = t - %d) >= 0 && y %% %d == 0 && (y /= %d) < %d) {\n", indent, (int)s->lead,
+              (int)s->step, (int)s->step, (int)k->rows);
   print_views(e, c, false, indent, out);
   print_kernel(e, c, "y", "y + 1", indent, out);
   sb_printf(out, "%s}\n", indent);
@@ -122,20 +122,7 @@ static void print_group(const Emit *e, const PlanGroup *s, StrBuf *out) {
   sb_puts(out, "  }\n");
 }
 
-static bool needs_row_at(const Emit *e) {
-  for (uint32_t c = 0; c < e->calls.n; c++)
-    if (e->plan.stage[c].step > 1) return true;
-  return false;
-}
-
-static const char row_at[] =
-    "/* The row that is due t after row 0, one every `step`; -1: none. */\n"
-    "static MF_UNUSED int32_t row_at(int32_t t, int32_t step) {\n"
-    "  return t >= 0 && t % step == 0 ? t / step : -1;\n"
-    "}\n\n";
-
 void print_run(const Emit *e, StrBuf *out) {
-  if (needs_row_at(e)) sb_puts(out, row_at);
   sb_printf(out, "void %s_run(const %s_context *ctx) {\n", e->opt->name, e->opt->name);
   if (e->calls.n)
     sb_puts(out, "  unsigned char *const a = ctx->arena;\n\n");

@@ -37,14 +37,13 @@ static void learn(const Chooser *c, SegKind kind, int32_t end, int32_t n) {
 }
 
 static bool runs_by_rows(const Planner *p, int32_t call) {
-  int32_t rows;
-  return p->rows[call].by_rows || call_rows_form(&p->calls->v[call], &rows);
+  KernelCall form;
+  return p->rows[call].by_rows || call_rows_form(p->g, &p->calls->v[call], &form);
 }
 
 static void learn_all(Chooser *c) {
   for (int32_t end = 1; end <= c->n; end++) {
-    for (int32_t n = 1; n <= SEG_MAX; n++)
-      *known_at(c, end, n) = (Known){.peak = {NONE, NONE}};
+    for (int32_t n = 1; n <= SEG_MAX; n++) *known_at(c, end, n) = (Known){.peak = {NONE, NONE}};
     learn(c, SEG_WHOLE, end, 1);
     int32_t most = c->level == PLAN_STREAM ? SEG_MAX : c->level == PLAN_OVERLAP ? 1 : 0;
     for (int32_t n = 1; n <= most && n <= end && runs_by_rows(c->p, end - n); n++) learn(c, SEG_ROWS, end, n);

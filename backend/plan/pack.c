@@ -32,8 +32,8 @@ typedef struct Packer {
   PackBox *box;
   int n;
   Side *side;
-  int *sides;   /* by box: its first side, -1: none */
-  Range *range; /* where a box may not begin: from < offset < to */
+  int *sides;    /* by box: its first side, -1: none */
+  Range *range;  /* where a box may not begin: from < offset < to */
   int *order;    /* the order being tried */
   int64_t *best; /* offsets of the best packing so far */
   int64_t best_top, bound;

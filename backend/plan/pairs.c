@@ -9,7 +9,8 @@
 
 static bool dies(const Stages *m, const Segment *s, ValId v) {
   const Span *a = &m->p->span[v];
-  return v != m->p->by_rows && a->first != SPAN_NEVER && a->first < s->first && a->last >= s->first && a->last < s->first + s->n;
+  return v != m->p->by_rows && a->first != SPAN_NEVER && a->first < s->first && a->last >= s->first &&
+         a->last < s->first + s->n;
 }
 
 static bool is_born(const Stages *m, const Segment *s, ValId v) {
@@ -36,12 +37,13 @@ static int64_t unread(const Stages *m, const Access *a, int32_t done) {
 }
 
 static bool may_replace(const Stage *s, int input) {
-  return !s->form && input < 2 && s->call->kernel->in_place & (1 << input);
+  return input < 2 && s->call->kernel->in_place & (1 << input);
 }
 
 /* How far the end of what stage w writes at time t lies beyond what is still needed then; `in_place`: what w itself
  * reads in place is not needed. INT64_MIN: nothing is. */
-static int64_t excess(const Stages *m, ValId over, const Access *readers, int n, int w, int32_t t, bool in_place) {
+static int64_t excess(const Stages *m, ValId over, const Access *readers, int n, int w, int32_t t,
+                      bool in_place) {
   const Stage *s = &m->v[w];
   int32_t now = plan_rows_done(&s->time, s->rows, t), before = plan_rows_done(&s->time, s->rows, t - 1);
   int64_t need = INT64_MAX;
@@ -50,7 +52,8 @@ static int64_t excess(const Stages *m, ValId over, const Access *readers, int n,
     const Access *a = &readers[i];
     const Stage *r = &m->v[a->stage];
     bool after = a->stage < w || (a->stage == w && in_place && may_replace(r, a->input));
-    int64_t at = a->input < 0 ? INT64_MAX : unread(m, a, plan_rows_done(&r->time, r->rows, after ? t : t - 1));
+    int64_t at =
+        a->input < 0 ? INT64_MAX : unread(m, a, plan_rows_done(&r->time, r->rows, after ? t : t - 1));
     need = at < need ? at : need;
   }
   return need == INT64_MAX ? INT64_MIN : written(m, s, over, now) - need;

@@ -62,9 +62,8 @@ static void assign_storage(Draft *d) {
       if (s->pair[k].same) d->storage[s->pair[k].over] = d->storage[s->pair[k].under];
     for (int k = 0; k < s->n_items; k++)
       if (s->item[k].val != NO_VAL)
-        d->storage[s->item[k].val] = s->item[k].share == k
-                                         ? d->n_storage++
-                                         : d->storage[s->item[s->item[k].share].val];
+        d->storage[s->item[k].val] =
+            s->item[k].share == k ? d->n_storage++ : d->storage[s->item[s->item[k].share].val];
     for (int32_t c = s->first; c < s->first + s->n; c++) {
       ValId out = d->p->root[d->p->calls->v[c].out.val];
       if (d->storage[out] < 0) d->storage[out] = d->n_storage++;
@@ -122,8 +121,8 @@ static void add_items(Draft *d) {
     }
     for (int k = 0; k < s->n_pairs; k++)
       if (!s->pair[k].same)
-        d->pairs[d->n_pairs++] = (PackPair){d->storage[s->pair[k].over], d->storage[s->pair[k].under],
-                                            s->pair[k].distance};
+        d->pairs[d->n_pairs++] =
+            (PackPair){d->storage[s->pair[k].over], d->storage[s->pair[k].under], s->pair[k].distance};
   }
 }
 
@@ -199,7 +198,8 @@ static void index_groups(const Draft *d, Arena *a, MemoryPlan *out) {
     for (int32_t k = 0; k < s->n; k++) {
       KernelCall *call = &d->p->calls->v[s->first + k];
       stage[s->first + k] = s->stage[k];
-      if (s->form[k]) call->kernel = call_rows_form(call, &call->rows);
+      KernelCall form;
+      if (s->form[k] && call_rows_form(d->p->g, call, &form)) *call = form;
     }
   }
   out->stage = stage;

@@ -23,13 +23,14 @@ typedef struct RowMap {
 } RowMap;
 
 typedef struct CallRows {
-  bool by_rows; /* a row of the call touches the bytes of one row of the output, and RowMap's rows of the inputs */
-  bool ends;    /* the rows are the input's; the output is written with the last one */
+  bool
+      by_rows; /* a row of the call touches the bytes of one row of the output, and RowMap's rows of the inputs */
+  bool ends; /* the rows are the input's; the output is written with the last one */
   RowMap in[CALL_MAX_IN];
 } CallRows;
 void call_rows_find(const KernelCall *k, CallRows *out);
-/* The kernel that computes the call by rows of its input, NULL: none; *rows: their number. */
-const KernelDef *call_rows_form(const KernelCall *k, int32_t *rows);
+/* The call in the form that computes it by rows of its input. False: it has none. */
+bool call_rows_form(const Graph *g, const KernelCall *k, KernelCall *form);
 
 /* -- pack.c -- */
 
@@ -91,8 +92,8 @@ typedef enum SegKind {
 
 /* Bytes inside a segment: a ring (rows > 0) or scratch (val NO_VAL), alive during calls first .. last. */
 typedef struct SegItem {
-  ValId val; /* the ring's value; several values of one ring are items of equal `share` */
-  int share; /* number of the item that carries the bytes */
+  ValId val;          /* the ring's value; several values of one ring are items of equal `share` */
+  int share;          /* number of the item that carries the bytes */
   int32_t rows, call; /* of the ring; of the scratch */
   int64_t bytes;
   int32_t first, last;
@@ -109,7 +110,7 @@ typedef struct Segment {
   SegKind kind;
   int32_t first, n, steps;
   PlanStage stage[SEG_MAX], feed; /* feed: of the input, where it arrives by rows */
-  bool form[SEG_MAX]; /* by rows of the input: call_rows_form */
+  bool form[SEG_MAX];             /* by rows of the input: call_rows_form */
   SegItem item[2 * SEG_MAX + 2];
   int n_items;
   SegPair pair[SEG_MAX_PAIRS];

@@ -51,8 +51,7 @@ static void print_groups(const Calls *calls, const MemoryPlan *p, struct StrBuf 
     const PlanGroup *s = &p->groups[i];
     if (p->stage[s->first].step == 0) continue;
     sb_printf(out, "calls %d to %d row by row:", (int)s->first, (int)(s->first + s->n - 1));
-    for (int32_t c = s->first; c < s->first + s->n; c++)
-      sb_printf(out, " %s", calls->v[c].kernel->name);
+    for (int32_t c = s->first; c < s->first + s->n; c++) sb_printf(out, " %s", calls->v[c].kernel->name);
     sb_putc(out, '\n');
   }
 }
@@ -60,8 +59,7 @@ static void print_groups(const Calls *calls, const MemoryPlan *p, struct StrBuf 
 static void print_bounds(const MemoryPlan *p, struct StrBuf *out) {
   static const char *const what[] = {NULL, "whole tensors, in place, views", "with overlap", "row by row"};
   for (int level = PLAN_WHOLE; level <= PLAN_STREAM; level++)
-    if (p->bound[level])
-      sb_printf(out, "lower bound (%s): %lld\n", what[level], (long long)p->bound[level]);
+    if (p->bound[level]) sb_printf(out, "lower bound (%s): %lld\n", what[level], (long long)p->bound[level]);
 }
 
 void plan_print(const Graph *g, const Calls *calls, const MemoryPlan *p, struct StrBuf *out) {

@@ -132,7 +132,7 @@ static bool shares(const Stages *m, const Stage *s, int i, int in, int out) {
 static void find_shares(Stages *m) {
   for (int k = 0; k < m->n; k++) {
     const Stage *s = &m->v[k];
-    const KernelDef *kernel = s->form ? s->form : s->call ? s->call->kernel : NULL;
+    const KernelDef *kernel = s->call ? s->call->kernel : NULL;
     int out = find_ring(m, stage_out(m, s));
     for (int i = 0; kernel && i < 2 && i < s->call->n_in; i++) {
       int in = find_ring(m, stage_in(m, s, i));

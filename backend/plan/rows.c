@@ -29,7 +29,9 @@ static void rows_conv_f32(const KernelCall *k, CallRows *r) {
   r->by_rows = true;
 }
 
-static bool sums_rows(const KernelCall *k) { return strncmp(k->kernel->name, "avg_rows_", 9) == 0; }
+static bool sums_rows(const KernelCall *k) {
+  return strncmp(k->kernel->name, "avg_rows_", 9) == 0 || strncmp(k->kernel->name, "mean_rows_", 10) == 0;
+}
 
 static void rows_pool(const KernelCall *k, const mf_window *g, CallRows *r) {
   r->ends = sums_rows(k);
@@ -43,6 +45,12 @@ static void rows_pool_s8(const KernelCall *k, CallRows *r) {
 
 static void rows_pool_f32(const KernelCall *k, CallRows *r) {
   rows_pool(k, &((const mf_pool_f32 *)k->params)->g, r);
+}
+
+static void rows_mean(const KernelCall *k, CallRows *r) {
+  if (!sums_rows(k)) return;
+  r->ends = r->by_rows = true;
+  r->in[0] = map_same(k);
 }
 
 /* mf_add_s8 and mf_mul_s8 begin as mf_binary does. */
@@ -81,26 +89,13 @@ static const struct {
   const char *c_type;
   void (*find)(const KernelCall *k, CallRows *r);
 } finders[] = {
-    {"mf_conv_s8", rows_conv_s8},
-    {"mf_conv_f32", rows_conv_f32},
-    {"mf_pool_s8", rows_pool_s8},
-    {"mf_pool_f32", rows_pool_f32},
-    {"mf_fc_s8", rows_same},
-    {"mf_fc_f32", rows_same},
-    {"mf_matmul_f32", rows_matmul},
-    {"mf_binary", rows_binary},
-    {"mf_add_s8", rows_binary},
-    {"mf_mul_s8", rows_binary},
-    {"mf_unary_f32", rows_same},
-    {"mf_lut_s8", rows_same},
-    {"mf_cast", rows_same},
-    {"mf_quant", rows_same},
-    {"mf_requant", rows_same},
-    {"mf_dequant_axis", rows_same},
-    {"mf_softmax_f32", rows_same},
-    {"mf_softmax_s8", rows_same},
-    {"mf_affine_f32", rows_same},
-    {"mf_copy", rows_copy},
+    {"mf_conv_s8", rows_conv_s8},   {"mf_conv_f32", rows_conv_f32}, {"mf_pool_s8", rows_pool_s8},
+    {"mf_pool_f32", rows_pool_f32}, {"mf_mean", rows_mean},         {"mf_fc_s8", rows_same},
+    {"mf_fc_f32", rows_same},       {"mf_matmul_f32", rows_matmul}, {"mf_binary", rows_binary},
+    {"mf_add_s8", rows_binary},     {"mf_mul_s8", rows_binary},     {"mf_unary_f32", rows_same},
+    {"mf_lut_s8", rows_same},       {"mf_cast", rows_same},         {"mf_quant", rows_same},
+    {"mf_requant", rows_same},      {"mf_dequant_axis", rows_same}, {"mf_softmax_f32", rows_same},
+    {"mf_softmax_s8", rows_same},   {"mf_affine_f32", rows_same},   {"mf_copy", rows_copy},
     {"mf_fill", rows_fill},
 };
 
@@ -126,16 +121,31 @@ static bool is_global(const mf_window *g) {
          !g->pad_left && g->dil_h == 1 && g->dil_w == 1;
 }
 
-const KernelDef *call_rows_form(const KernelCall *k, int32_t *rows) {
-  const char *name = k->kernel->name;
-  if (k->batch > 1) return NULL;
-  if (strcmp(name, "avg_pool_s8") == 0 && is_global(&((const mf_pool_s8 *)k->params)->g)) {
-    *rows = ((const mf_pool_s8 *)k->params)->g.in_h;
-    return kernel_find_generic("avg_rows_s8");
+/* The mean of each channel of [1,rows,columns,channels]. */
+static bool is_image_mean(const mf_mean *p, const Shape *s) {
+  return s->rank == 4 && s->d[0] == 1 && p->rank == 2 && p->rrank == 1 && p->dims[0] == 1 &&
+         p->dims[1] == s->d[3] && p->src[1] == 1 && p->rdims[0] == s->d[1] * s->d[2] && p->rsrc[0] == s->d[3];
+}
+
+static void form_as(const char *kernel, int64_t rows, int64_t row, KernelCall *form) {
+  form->kernel = kernel_find_generic(kernel);
+  form->rows = (int32_t)rows;
+  form->in[0].row = row;
+}
+
+bool call_rows_form(const Graph *g, const KernelCall *k, KernelCall *form) {
+  const char *name = k->kernel->name, *type = k->kernel->params->c_type;
+  if (k->batch > 1 || k->n_in < 1) return false;
+  const Value *x = graph_val(g, k->in[0].val);
+  *form = *k;
+  if (strcmp(type, "mf_mean") == 0 && is_image_mean(k->params, &x->shape)) {
+    int64_t row = x->shape.d[2] * x->shape.d[3] * (int64_t)dtype_size(x->dtype);
+    form_as(x->dtype == DT_F32 ? "mean_rows_f32" : "mean_rows_s8", x->shape.d[1], row, form);
+    return strcmp(name, "mean_f32") == 0 || strcmp(name, "mean_s8") == 0;
   }
-  if (strcmp(name, "avg_pool_f32") == 0 && is_global(&((const mf_pool_f32 *)k->params)->g)) {
-    *rows = ((const mf_pool_f32 *)k->params)->g.in_h;
-    return kernel_find_generic("avg_rows_f32");
-  }
-  return NULL;
+  bool s8 = strcmp(name, "avg_pool_s8") == 0;
+  if (!s8 && strcmp(name, "avg_pool_f32") != 0) return false;
+  const mf_window *w = k->params; /* the first member */
+  form_as(s8 ? "avg_rows_s8" : "avg_rows_f32", w->in_h, k->in[0].row, form);
+  return is_global(w);
 }

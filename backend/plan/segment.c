@@ -34,14 +34,11 @@ static bool add_call(Stages *m, int32_t c, SegKind kind) {
   Stage *s = &m->v[m->n++];
   *s = (Stage){.call = k, .at = c, .rows = k->rows, .out = k->out, .map = m->p->rows[c]};
   if (kind == SEG_WHOLE) return true;
-  int32_t rows;
-  const KernelDef *form = call_rows_form(k, &rows);
-  if (form) {
-    KernelCall by_rows = *k;
-    by_rows.kernel = form;
-    by_rows.rows = s->rows = rows;
-    call_rows_find(&by_rows, &s->map);
-    s->form = form;
+  s->formed = call_rows_form(m->p->g, k, &s->form);
+  if (s->formed) {
+    s->call = &s->form;
+    s->rows = s->form.rows;
+    call_rows_find(s->call, &s->map);
   }
   return s->map.by_rows;
 }
@@ -224,7 +221,7 @@ static void add_rings(const Stages *m, Segment *s) {
 static void add_scratch(const Stages *m, Segment *s) {
   for (int i = m->feed; i < m->n; i++) {
     const Stage *g = &m->v[i];
-    const KernelDef *k = g->form ? g->form : g->call->kernel;
+    const KernelDef *k = g->call->kernel;
     int64_t n = k->scratch ? (int64_t)k->scratch(g->call->params) : 0;
     if (n && g->map.ends)
       new_item(s, NO_VAL, n, s->first, s->first + s->n - 1)->call = g->at;
@@ -245,7 +242,8 @@ static int64_t peak_of(const Stages *m, const Segment *s) {
     }
   for (int k = 0; k < s->n_pairs; k++) {
     const SegPair *q = &s->pair[k];
-    int64_t over = round_up(p->span[q->over].bytes, p->align), under = round_up(p->span[q->under].bytes, p->align);
+    int64_t over = round_up(p->span[q->over].bytes, p->align),
+            under = round_up(p->span[q->under].bytes, p->align);
     stay -= q->same ? over : pack_common(over, under, q->distance);
   }
   for (int32_t c = s->first; c <= last; c++) {
@@ -269,7 +267,7 @@ static void finish(const Stages *m, SegKind kind, int32_t first, int32_t n, Segm
   if (m->feed) s->feed = m->v[0].time;
   for (int i = m->feed; i < m->n; i++) {
     s->stage[i - m->feed] = m->v[i].time;
-    s->form[i - m->feed] = m->v[i].form != NULL;
+    s->form[i - m->feed] = m->v[i].formed;
     s->pieces += kind == SEG_WHOLE ? 1 : m->v[i].rows;
   }
   add_rings(m, s);

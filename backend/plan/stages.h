@@ -9,8 +9,9 @@ enum { LINKS_MAX = 4 * SEG_MAX, STEP_MAX = 4096, TIME_MAX = 1 << 20 };
 
 typedef struct Stage {
   const KernelCall *call; /* NULL: the caller, who gives the input's rows */
-  const KernelDef *form;  /* the kernel by rows of the input; NULL: the call's own */
-  int32_t at, rows;       /* number of the call; rows that it computes */
+  bool formed;            /* the call is `form`, by rows of the input */
+  KernelCall form;
+  int32_t at, rows; /* number of the call; rows that it computes */
   CallView out;
   CallRows map;
   PlanStage time;

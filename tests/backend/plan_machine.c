@@ -69,7 +69,7 @@ static void touch(const Touch *t, int64_t at, int64_t n) {
 
 static const mf_window *window_of(const KernelCall *k) {
   const char *type = k->kernel->params->c_type;
-  if (strncmp(k->kernel->name, "avg_rows", 8) == 0) return NULL;
+  if (strstr(k->kernel->name, "_rows_")) return NULL;
   if (strncmp(type, "mf_conv_", 8) == 0 || strncmp(type, "mf_pool_", 8) == 0) return k->params;
   return NULL;
 }
@@ -88,8 +88,9 @@ static void touch_taps(const Touch *t, const mf_window *g) {
 
 static void touch_elements(const Touch *t, const mf_copy *p, const int32_t *stride) {
   int32_t index[MF_MAX_DIMS] = {0};
-  do touch(t,
-           t->view->offset + (int64_t)t->row * stride[0] + mf_offset(index, stride, 1, p->rank - 1), p->elem);
+  do
+    touch(t, t->view->offset + (int64_t)t->row * stride[0] + mf_offset(index, stride, 1, p->rank - 1),
+          p->elem);
   while (mf_next(index, p->dims, 1, p->rank - 1));
 }
 
@@ -125,7 +126,7 @@ static void write_output(Machine *m, int32_t c, int32_t row) {
   const KernelCall *k = &m->calls->v[c];
   ValId root = value_root(m->g, k->out.val);
   Touch t = {m, c, row, &k->out, root, true, false};
-  if (strncmp(k->kernel->name, "avg_rows", 8) == 0)
+  if (strstr(k->kernel->name, "_rows_"))
     touch(&t, 0, (int64_t)val_bytes(m->g, root));
   else if (is_copy(k) && k->batch == 1)
     touch_elements(&t, k->params, ((const mf_copy *)k->params)->dst);
@@ -139,7 +140,7 @@ static void write_output(Machine *m, int32_t c, int32_t row) {
 static void use_scratch(Machine *m, int32_t c, int32_t y0) {
   const KernelCall *k = &m->calls->v[c];
   int64_t n = k->kernel->scratch ? (int64_t)k->kernel->scratch(k->params) : 0;
-  bool stays = strncmp(k->kernel->name, "avg_rows", 8) == 0 && y0 > 0;
+  bool stays = strstr(k->kernel->name, "_rows_") && y0 > 0;
   for (int64_t i = 0; i < n; i++) {
     Byte *b = &m->byte[m->plan->scratch[c] + i];
     if (stays && b->val != SCRATCH + (ValId)c) fault(m, "lost its scratch,", c, y0, NO_VAL, i);

@@ -16,7 +16,8 @@ static void check_level(const Graph *g, const char *name, PlanLevel level) {
   Diag *d = diag_new();
   snprintf(dir, sizeof dir, "%s/%s-%s", test_tmp_dir(), name, plan_level_name(level));
   ck_assert_msg(emit_c(g, target_find("x86-64"), &o, d), "%s", diag_text(d));
-  must_run("cd '%s' && gcc " STRICT " -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -c model.c && "
+  must_run("cd '%s' && gcc " STRICT
+           " -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -c model.c && "
            "gcc -std=c99 -fsanitize=address,undefined selftest.c model.o -o selftest -lm && ./selftest | "
            "grep -q 'vectors 4 passed 4 equal 4'",
            dir);

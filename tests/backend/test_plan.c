@@ -271,7 +271,10 @@ static ValId add_image_node(Graph *g, Rng *r, Diag *d) {
   case 0: return graph_node1(g, OP_relu, NULL, x, "relu", NULL, d);
   case 1: {
     average_pool_attrs p = {.kernel = {2, {a.d[1], a.d[2]}}, .strides = {2, {1, 1}}, .pads = {4, {0}}};
-    return rng_below(r, 3) ? NO_VAL : graph_node1(g, OP_average_pool, &p, x, "global", NULL, d);
+    reduce_mean_attrs m = {.axes = {2, {1, 2}}, .keepdims = 1};
+    if (rng_below(r, 3)) return NO_VAL;
+    if (rng_below(r, 2)) return graph_node1(g, OP_reduce_mean, &m, x, "mean", NULL, d);
+    return graph_node1(g, OP_average_pool, &p, x, "global", NULL, d);
   }
   case 2: {
     concat_attrs c = {.axis = 3};
