@@ -98,7 +98,7 @@ static bool cost_bound(const Graph *g, const Target *t, const PlanOptions *o, Ca
   for (uint32_t c = 0; c < calls->n; c++) cycles += instructions(g, &calls->v[c], &plan.stage[c], t->costs);
   out->flash_weights = constant_bytes(g, calls, t->costs);
   out->flash = out->flash_weights + code_bytes(calls, t->costs);
-  out->ram = plan.arena + t->costs->pointer;
+  out->ram = plan.arena + t->costs->pointer + (plan.input_rows ? 4 : 0); /* the context counts rows */
   out->macs = graph_macs(g);
   out->params = graph_params(g);
   out->cycles = (int64_t)(cycles + 0.5);

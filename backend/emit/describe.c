@@ -110,6 +110,9 @@ void print_json(const Emit *e, StrBuf *out) {
   sb_printf(out, "  \"constants\": %lld,\n  \"arena\": %lld,\n", (long long)pool_bytes(&e->pool),
             (long long)e->plan.arena);
   sb_printf(out, "  \"arena_lower_bound\": %lld,\n", (long long)e->plan.lower_bound);
+  sb_printf(out, "  \"plan_level\": \"%s\",\n  \"kernel_calls\": %lld,\n", plan_level_name(e->plan.level),
+            (long long)e->plan.pieces);
+  if (e->plan.input_rows) sb_printf(out, "  \"input_rows\": %d,\n", (int)e->plan.input_rows);
   json_estimate(e, out);
   json_tensors(e, "inputs", e->g->inputs, e->g->n_inputs, out);
   json_tensors(e, "outputs", e->g->outputs, e->g->n_outputs, out);

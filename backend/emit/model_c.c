@@ -146,6 +146,7 @@ static void print_init(const Emit *e, StrBuf *out) {
             u);
   sb_printf(out, "  ctx->arena = (unsigned char *)arena;\n  if (!arena || size < %s_ARENA_SIZE) return 1;\n",
             u);
+  if (e->plan.input_rows) sb_puts(out, "  ctx->row = 0;\n");
   sb_printf(out, "  return (uintptr_t)arena %% %s_ARENA_ALIGN ? 2 : 0;\n}\n\n", u);
 }
 
@@ -184,7 +185,7 @@ bool print_model_c(const Emit *e, StrBuf *out) {
   print_head(e, out);
   TRY(print_body(e, out));
   print_init(e, out);
-  print_accessor(e, true, out);
+  if (!e->plan.input_rows) print_accessor(e, true, out);
   print_accessor(e, false, out);
   print_run(e, out);
   return true;

@@ -28,6 +28,9 @@ static void print_tensor(const Emit *e, const char *kind, uint32_t i, ValId id, 
   sb_printf(out, "%sDIMS ", p.s);
   print_dims(&v->shape, out);
   sb_putc(out, '\n');
+  if (e->plan.input_rows && strcmp(kind, "INPUT") == 0)
+    sb_printf(out, "%sROWS %d\n%sROW_BYTES %lld\n", p.s, (int)e->plan.input_rows, p.s,
+              (long long)val_bytes(e->g, id) / e->plan.input_rows);
   if (v->quant.n == 1) { /* real = SCALE * (q - ZERO) */
     sb_printf(out, "%sSCALE ", p.s);
     print_float(out, v->quant.scale[0]);
@@ -36,11 +39,18 @@ static void print_tensor(const Emit *e, const char *kind, uint32_t i, ValId id, 
   sb_free(&p);
 }
 
-static const char functions[] =
-    "typedef struct @_context {\n"
-    "  unsigned char *arena;\n"
-    "} @_context;\n"
-    "\n"
+static const char context[] = "typedef struct @_context {\n"
+                              "  unsigned char *arena;\n"
+                              "} @_context;\n"
+                              "\n";
+
+static const char context_rows[] = "typedef struct @_context {\n"
+                                   "  unsigned char *arena;\n"
+                                   "  int32_t row; /* rows of the input that have been given */\n"
+                                   "} @_context;\n"
+                                   "\n";
+
+static const char init[] =
     "/* Bind the model to its working memory: @U_ARENA_SIZE bytes or more, aligned to @U_ARENA_ALIGN, the "
     "caller's for as\n"
     " * long as the context is used. Any number of contexts may be used at once. NULL stands for the model's "
@@ -48,7 +58,9 @@ static const char functions[] =
     " * arena where model.c is compiled with -D@U_STATIC_ARENA. Returns 0, 1 (too small or NULL) or 2 "
     "(misaligned). */\n"
     "int @_init(@_context *ctx, void *arena, size_t size);\n"
-    "\n"
+    "\n";
+
+static const char whole[] =
     "/* Where to write input i before a run (NULL: no such input). A run may overwrite it. */\n"
     "void *@_input(const @_context *ctx, int i);\n"
     "\n"
@@ -58,9 +70,21 @@ static const char functions[] =
     "/* Output i, valid after a run until the next input is written (NULL: no such output). */\n"
     "const void *@_output(const @_context *ctx, int i);\n";
 
+static const char by_rows[] =
+    "/* Give the next n rows of the input, @U_INPUT0_ROW_BYTES bytes each; layers run as far as they can. "
+    "Returns 1 "
+    "when the last\n"
+    " * of them was the input's last row: then the outputs are there, and the next row begins another input; "
+    "0 "
+    "otherwise. */\n"
+    "int @_push_rows(@_context *ctx, const void *rows, int n);\n"
+    "\n"
+    "/* Output i, valid from the last row until the next row is given (NULL: no such output). */\n"
+    "const void *@_output(const @_context *ctx, int i);\n";
+
 /* The template with @U as the name in capitals and @ as the name. */
-static void print_functions(const Emit *e, StrBuf *out) {
-  for (const char *p = functions; *p; p++) {
+static void print_template(const Emit *e, const char *text, StrBuf *out) {
+  for (const char *p = text; *p; p++) {
     if (*p != '@') {
       sb_putc(out, *p);
     } else if (p[1] == 'U') {
@@ -72,15 +96,32 @@ static void print_functions(const Emit *e, StrBuf *out) {
   }
 }
 
+static void print_usage(const Emit *e, StrBuf *out) {
+  const char *u = e->upper, *n = e->opt->name;
+  if (e->plan.input_rows) {
+    sb_printf(
+        out, " *   ... for each row of the input: %s_push_rows(&ctx, row, 1); 1: the outputs are there ...\n",
+        n);
+  } else {
+    sb_printf(out, " *   ... write %s_INPUT0_BYTES bytes at %s_input(&ctx, 0) ...\n", u, n);
+    sb_printf(out, " *   %s_run(&ctx);\n", n);
+  }
+  sb_printf(out, " *   ... read %s_OUTPUT0_BYTES bytes at %s_output(&ctx, 0) ...\n", u, n);
+}
+
+static void print_functions(const Emit *e, StrBuf *out) {
+  print_template(e, e->plan.input_rows ? context_rows : context, out);
+  print_template(e, init, out);
+  print_template(e, e->plan.input_rows ? by_rows : whole, out);
+}
+
 void print_model_h(const Emit *e, StrBuf *out) {
   const char *u = e->upper;
   sb_printf(out, "/* Neural network \"%s\" as C99, made by mistify. How to use it:\n *\n", e->opt->name);
   sb_printf(out, " *   static union { unsigned char bytes[%s_ARENA_SIZE]; double align; } memory;\n", u);
   sb_printf(out, " *   %s_context ctx;\n", e->opt->name);
   sb_printf(out, " *   %s_init(&ctx, memory.bytes, sizeof memory);\n", e->opt->name);
-  sb_printf(out, " *   ... write %s_INPUT0_BYTES bytes at %s_input(&ctx, 0) ...\n", u, e->opt->name);
-  sb_printf(out, " *   %s_run(&ctx);\n", e->opt->name);
-  sb_printf(out, " *   ... read %s_OUTPUT0_BYTES bytes at %s_output(&ctx, 0) ...\n", u, e->opt->name);
+  print_usage(e, out);
   sb_puts(out, " *\n * Quantized tensors: real = SCALE * (q - ZERO). Compile with -ffp-contract=off for the "
                "same float results\n"
                " * everywhere.\n */\n");

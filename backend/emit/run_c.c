@@ -6,7 +6,7 @@
  *     if ((y = t - 1) >= 0 && y < 32) ...
  *   }
  *
- * The state of the loop is its time alone.
+ * The state of the loop is its time alone; where the input comes by rows (NAME_push_rows), each row moves it on.
  */
 #include <stdio.h>
 
@@ -122,12 +122,51 @@ static void print_group(const Emit *e, const PlanGroup *s, StrBuf *out) {
   sb_puts(out, "  }\n");
 }
 
+/* Groups first .. of NAME_run. */
+static void print_groups(const Emit *e, int32_t first, StrBuf *out) {
+  for (int32_t i = first; i < e->plan.n_groups; i++) print_group(e, &e->plan.groups[i], out);
+}
+
+static const char push_rows[] =
+    "    unsigned char *slot = a + %lld + ctx->row %% %d * %lld;\n"
+    "    int32_t t = ctx->row ? ctx->row * %d + %d : 0;\n"
+    "    for (int32_t i = 0; i < %lld; i++) slot[i] = *from++;\n"
+    "    ctx->row = ctx->row + 1 < %d ? ctx->row + 1 : 0;\n"
+    "    for (const int32_t end = ctx->row ? ctx->row * %d + %d : %d; t < end; t++) stream(a, t);\n"
+    "    if (!ctx->row) rest(a);\n";
+
+/* The caller's rows drive the first group; the other ones come after the last row. */
+static void print_push_rows(const Emit *e, StrBuf *out) {
+  const MemoryPlan *p = &e->plan;
+  const char *n = e->opt->name;
+  ValId in = e->g->inputs[0];
+  long long row = (long long)val_bytes(e->g, in) / p->input_rows;
+  int32_t ring = p->ring[in] ? p->ring[in] : p->input_rows;
+  sb_puts(out, "/* The layers that take turns while rows come, at time t. */\n"
+               "static void stream(unsigned char *a, int32_t t) {\n  int32_t y;\n");
+  print_turns(e, &p->groups[0], "  ", out);
+  sb_puts(out,
+          "}\n\n/* The layers after the last row. */\nstatic void rest(unsigned char *a) {\n  (void)a;\n");
+  print_groups(e, 1, out);
+  sb_printf(out, "}\n\nint %s_push_rows(%s_context *ctx, const void *rows, int n) {\n", n, n);
+  sb_puts(out, "  unsigned char *const a = ctx->arena;\n"
+               "  const unsigned char *from = (const unsigned char *)rows;\n"
+               "  int given = 0;\n  for (; given < n; given++) {\n");
+  sb_printf(out, push_rows, (long long)p->offset[in], (int)ring, row, (int)p->input.step, (int)p->input.lead,
+            row, (int)p->input_rows, (int)p->input.step, (int)p->input.lead, (int)p->groups[0].steps);
+  sb_puts(out, "  }\n  return given > 0 && !ctx->row;\n}\n");
+}
+
 void print_run(const Emit *e, StrBuf *out) {
+  if (e->plan.input_rows) {
+    print_push_rows(e, out);
+    return;
+  }
   sb_printf(out, "void %s_run(const %s_context *ctx) {\n", e->opt->name, e->opt->name);
   if (e->calls.n)
     sb_puts(out, "  unsigned char *const a = ctx->arena;\n\n");
   else
     sb_puts(out, "  (void)ctx;\n");
-  for (int32_t i = 0; i < e->plan.n_groups; i++) print_group(e, &e->plan.groups[i], out);
+  print_groups(e, 0, out);
   sb_puts(out, "}\n");
 }

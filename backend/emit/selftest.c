@@ -40,8 +40,15 @@ bool print_selftest(const Emit *e, StrBuf *out, Diag *d) {
   sb_printf(out, "#define MODEL_NAME \"%s\"\n#define MODEL_ARENA %s_ARENA_SIZE\n", n, e->upper);
   sb_printf(out, "#define MODEL_INPUTS %u\n#define MODEL_OUTPUTS %u\n", e->g->n_inputs, e->g->n_outputs);
   sb_printf(out, "typedef %s_context model_context;\n", n);
-  static const char *const names[] = {"init", "input", "run", "output"};
-  for (int i = 0; i < 4; i++) sb_printf(out, "#define model_%s %s_%s\n", names[i], n, names[i]);
+  static const char *const names[] = {"init", "output", "input", "run"};
+  const bool by_rows = e->plan.input_rows > 0;
+  for (int i = 0; i < (by_rows ? 2 : 4); i++)
+    sb_printf(out, "#define model_%s %s_%s\n", names[i], n, names[i]);
+  if (by_rows)
+    sb_printf(out,
+              "#define MODEL_ROWS %s_INPUT0_ROWS\n#define MODEL_ROW_BYTES %s_INPUT0_ROW_BYTES\n"
+              "#define model_push_rows %s_push_rows\n",
+              e->upper, e->upper, n);
   sb_puts(out, "\n/* Bytes of the tensor and of one element; 'f' float, 'i' signed, 'u' unsigned. */\n"
                "struct tensor {\n  unsigned long bytes, element;\n  char kind;\n};\n");
   print_sizes(e, "inputs", e->g->inputs, e->g->n_inputs, out);

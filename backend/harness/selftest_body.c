@@ -22,10 +22,18 @@ static union {
 int main(void) {
   model_context ctx;
   if (model_init(&ctx, memory.bytes, sizeof memory.bytes)) return 1;
+#if defined(MODEL_ROWS)
+  {
+    unsigned char row[MODEL_ROW_BYTES];
+    *(volatile unsigned char *)row = 1;
+    while (!model_push_rows(&ctx, row, 1)) {}
+  }
+#else
 #if MODEL_INPUTS > 0
   *(volatile unsigned char *)model_input(&ctx, 0) = 1;
 #endif
   model_run(&ctx);
+#endif
   return *(const volatile unsigned char *)model_output(&ctx, 0);
 }
 #else
@@ -67,6 +75,9 @@ static union {
   double align;
 } memory;
 static model_context context;
+#ifdef MODEL_ROWS
+static unsigned char input_rows[MODEL_ROWS * MODEL_ROW_BYTES];
+#endif
 
 static void print_number(int64_t v) {
   char text[24];
@@ -189,7 +200,11 @@ static int compare_output(file_handle f, int i) {
 static int read_inputs(file_handle f) {
   int i;
   for (i = 0; i < MODEL_INPUTS; i++)
+#ifdef MODEL_ROWS
+    if (!read_bytes(f, input_rows, inputs[i].bytes)) return 0;
+#else
     if (!read_bytes(f, model_input(&context, i), inputs[i].bytes)) return 0;
+#endif
   return 1;
 }
 
@@ -205,7 +220,15 @@ static int write_outputs(file_handle f) {
 __attribute__((noinline))
 #endif
 void selftest_run(const model_context *ctx);
+#ifdef MODEL_ROWS /* the input lies here as a whole, and is given row by row */
+void selftest_run(const model_context *ctx) {
+  int y;
+  (void)ctx;
+  for (y = 0; y < MODEL_ROWS; y++) model_push_rows(&context, input_rows + y * MODEL_ROW_BYTES, 1);
+}
+#else
 void selftest_run(const model_context *ctx) { model_run(ctx); }
+#endif
 
 /* One vector, its inputs read. 2, 1, 0, -1 as compare_output; the worst of all outputs. */
 static int check_vector(file_handle f, uint32_t number) {

@@ -9,12 +9,12 @@
 
 Suite *suite_emit_plan(void);
 
-static void check_level(const Graph *g, const char *name, PlanLevel level) {
+static void check_plan(const Graph *g, const char *name, PlanOptions plan) {
   char dir[600];
-  const PlanOptions plan = {.level = level};
   const EmitOptions o = {.name = name, .out_dir = dir, .plan = &plan};
   Diag *d = diag_new();
-  snprintf(dir, sizeof dir, "%s/%s-%s", test_tmp_dir(), name, plan_level_name(level));
+  snprintf(dir, sizeof dir, "%s/%s-%s%s", test_tmp_dir(), name, plan_level_name(plan.level),
+           plan.input_rows ? "-rows" : "");
   ck_assert_msg(emit_c(g, target_find("x86-64"), &o, d), "%s", diag_text(d));
   must_run("cd '%s' && gcc " STRICT
            " -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -c model.c && "
@@ -24,11 +24,16 @@ static void check_level(const Graph *g, const char *name, PlanLevel level) {
   diag_free(d);
 }
 
+static void check_level(const Graph *g, const char *name, PlanLevel level) {
+  check_plan(g, name, (PlanOptions){.level = level});
+}
+
 START_TEST(small_nets)
 {
   static const char *const nets[] = {small_int8_net, small_float_net};
   Graph *g = graph_of(nets[_i]);
   for (int level = PLAN_LEAST; level <= PLAN_STREAM; level++) check_level(g, "small", (PlanLevel)level);
+  check_plan(g, "small", (PlanOptions){.input_rows = true});
   graph_free(g);
 }
 END_TEST
@@ -47,6 +52,8 @@ START_TEST(real_nets)
   ck_assert_msg(g != NULL, "%s", diag_text(d));
   check_level(g, models[_i], PLAN_OVERLAP);
   check_level(g, models[_i], PLAN_STREAM);
+  if (graph_val(g, g->inputs[0])->shape.rank == 4)
+    check_plan(g, models[_i], (PlanOptions){.input_rows = true});
   graph_free(g);
   diag_free(d);
 }
