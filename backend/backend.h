@@ -115,6 +115,9 @@ typedef struct MemoryPlan {
 } MemoryPlan;
 /* What a target asks for: the least RAM on machines without an operating system, else one kernel call for each layer. */
 PlanOptions target_plan(const Target *t);
+/* The same within `ram` bytes for arena and context (0: no limit), the input by rows or as a whole: the plan of fewest
+ * kernel calls that stays within. */
+PlanOptions target_plan_within(const Target *t, int64_t ram, bool input_rows);
 /* Plan. All shapes static. Puts the calls into the plan's order, and exchanges kernels for those that work by rows of
  * their input where the plan says so. NULL options: all 0. */
 bool plan_memory(const Graph *g, Calls *calls, const PlanOptions *o, Arena *a, MemoryPlan *out, Diag *d);

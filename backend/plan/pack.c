@@ -16,7 +16,7 @@
 
 #include "ir/base/mem.h"
 
-enum { IMPROVE_ROUNDS = 64, EXACT_MAX = 12, EXACT_NODES = 200000 };
+enum { IMPROVE_ROUNDS = 64, CLIMB_ROUNDS = 600, EXACT_MAX = 12, EXACT_NODES = 200000 };
 
 /* Of a pair, seen from either side: this box may not begin in (with - below, with + above). */
 typedef struct Side {
@@ -160,6 +160,30 @@ static void try_rank(Packer *p, double (*rank)(const PackBox *), bool lowest) {
   }
 }
 
+/* Small changes of the best order found, kept where they do no harm. */
+static void climb(Packer *p) {
+  uint32_t r = 12345;
+  int *best = mem_array((size_t)p->n, sizeof *best), highest;
+  sort_order(p, rank_size);
+  int64_t top = try_order(p, true, &highest);
+  for (int round = 0; round < CLIMB_ROUNDS && p->best_top > p->bound; round++) {
+    memcpy(best, p->order, (size_t)p->n * sizeof *best);
+    r = r * 1664525u + 1013904223u;
+    int from = (int)(r >> 8) % p->n, i = p->order[from];
+    r = r * 1664525u + 1013904223u;
+    int to = (int)(r >> 8) % p->n;
+    memmove(p->order + from, p->order + from + 1, (size_t)(p->n - 1 - from) * sizeof *p->order);
+    memmove(p->order + to + 1, p->order + to, (size_t)(p->n - 1 - to) * sizeof *p->order);
+    p->order[to] = i;
+    int64_t now = try_order(p, true, &highest);
+    if (now <= top)
+      top = now;
+    else
+      memcpy(p->order, best, (size_t)p->n * sizeof *best);
+  }
+  mem_free(best);
+}
+
 /* -- exact search: all orders, offsets not descending, cut where the best is reached -- */
 
 static void search(Packer *p, unsigned left, int64_t floor_offset, int64_t top) {
@@ -237,6 +261,7 @@ int64_t pack_boxes(PackBox *boxes, int n, const PackPair *pairs, int n_pairs) {
     try_rank(&p, ranks[k], false);
     try_rank(&p, ranks[k], true);
   }
+  if (p.best_top > p.bound && n > 1) climb(&p);
   if (p.best_top > p.bound && n <= EXACT_MAX) {
     p.n_placed = 0;
     search(&p, (1u << n) - 1, 0, 0);

@@ -26,6 +26,15 @@ PlanOptions target_plan(const Target *t) {
   return (PlanOptions){.level = bare ? PLAN_LEAST : PLAN_WHOLE};
 }
 
+PlanOptions target_plan_within(const Target *t, int64_t ram, bool input_rows) {
+  enum { CONTEXT = 16 }; /* bytes, or less */
+  PlanOptions o = target_plan(t);
+  if (ram > 0 || input_rows) o.level = PLAN_LEAST;
+  if (ram > 0) o.limit = ram > CONTEXT ? ram - CONTEXT : 1;
+  o.input_rows = input_rows;
+  return o;
+}
+
 int32_t plan_input_rows(const Shape *s) {
   if (s->rank < 3 || s->d[0] != 1 || shape_count(s) == 0) return 0;
   return (int32_t)s->d[1];

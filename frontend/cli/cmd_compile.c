@@ -10,7 +10,8 @@
 
 typedef struct CompileOpts {
   CommonOpts common;
-  const char *model, *target, *board, *name, *out, *rounding;
+  const char *model, *target, *board, *name, *out, *rounding, *input;
+  int64_t ram;
   bool force;
 } CompileOpts;
 
@@ -23,6 +24,10 @@ static const Opt opts[] = {{"MODEL", OPT_PARAM, offsetof(CompileOpts, model), tr
                            {"-o", OPT_STRING, offsetof(CompileOpts, out), true, "DIR", "folder to write"},
                            {"--name", OPT_STRING, offsetof(CompileOpts, name), false, "N",
                             "prefix of the C functions (default: from the file's name)"},
+                           {"--input", OPT_STRING, offsetof(CompileOpts, input), false, "HOW",
+                            "whole (default), or rows: given row by row as it comes (NAME_push_rows)"},
+                           {"--ram", OPT_INT, offsetof(CompileOpts, ram), false, "BYTES",
+                            "plan for fewest kernel calls within so much RAM (default: least RAM)"},
                            {"--force", OPT_FLAG, offsetof(CompileOpts, force), false, NULL,
                             "write into a folder that holds other files"},
                            ROUNDING_OPT(CompileOpts),
@@ -105,14 +110,23 @@ static void print_json(const CompileOpts *o, const Machine *m, const Fit *f) {
   cli_json_end(&w, &b);
 }
 
+static bool by_rows(const CompileOpts *o) { return o->input && strcmp(o->input, "rows") == 0; }
+
+static bool check_input(const CompileOpts *o, Diag *d) {
+  FAIL_IF(o->input && !by_rows(o) && strcmp(o->input, "whole") != 0, d, NULL,
+          "--input %s: want whole or rows", o->input);
+  return true;
+}
+
 static bool emit(Arena *a, const CompileOpts *o, const Machine *m, Fit *f, Diag *d) {
   Graph *g = cli_load_rounding(o->model, o->rounding, d);
   if (!g) return false;
   Graph *p = cli_prepare(g, d);
   graph_free(g);
   if (!p) return false;
-  EmitOptions e = {.name = o->name ? o->name : cli_model_name(a, o->model), .out_dir = o->out};
-  bool ok = backend_cost(p, m->target, &f->cost, d) && emit_c(p, m->target, &e, d);
+  const PlanOptions plan = target_plan_within(m->target, o->ram, by_rows(o));
+  EmitOptions e = {.name = o->name ? o->name : cli_model_name(a, o->model), .out_dir = o->out, .plan = &plan};
+  bool ok = backend_cost_planned(p, m->target, &plan, &f->cost, d) && emit_c(p, m->target, &e, d);
   graph_free(p);
   return ok;
 }
@@ -126,9 +140,9 @@ static int compile(Arena *a, const CompileOpts *o, Diag *d) {
     diag_hint(d, "mistify targets and mistify boards list them");
     return EXIT_USER;
   }
-  if (!check_folder(o, d) || !emit(a, o, &m, &f, d)) return EXIT_USER;
+  if (!check_input(o, d) || !check_folder(o, d) || !emit(a, o, &m, &f, d)) return EXIT_USER;
   f.flash = m.board.flash;
-  f.ram = m.board.ram;
+  f.ram = o->ram ? o->ram : m.board.ram;
   f.fits = (!f.flash || f.cost.flash <= f.flash) && (!f.ram || f.cost.ram <= f.ram);
   if (o->common.json) {
     print_json(o, &m, &f);
@@ -151,9 +165,10 @@ const Command cmd_compile = {
     "Write a model as plain C for a target, as it is",
     "Writes model.c, model.h, a self-test with reference vectors, CMakeLists.txt and model.json\n"
     "into DIR. The model is neither retrained nor quantized: a float model gives float C, an int8\n"
-    "model int8 C. Exit status 2: written, but by the estimate it does not fit the board.",
+    "model int8 C. Exit status 2: written, but by the estimate it does not fit the board or --ram.",
     "  mistify compile model.tflite --target cortex-m4 -o out\n"
-    "  mistify compile model.onnx --board nucleo-l432kc --name digits -o out\n",
+    "  mistify compile model.onnx --board nucleo-l432kc --name digits -o out\n"
+    "  mistify compile model.tflite --target cortex-m4 --input rows -o out\n",
     opts,
     sizeof(CompileOpts),
     run};

@@ -12,7 +12,7 @@
 typedef struct InspectOpts {
   CommonOpts common;
   const char *model, *target, *board;
-  bool ir, raw, all;
+  bool ir, raw, all, plan;
 } InspectOpts;
 
 static const Opt opts[] = {
@@ -25,6 +25,8 @@ static const Opt opts[] = {
      "list the layers of the file, not those deployed"},
     {"--all", OPT_FLAG, offsetof(InspectOpts, all), false, NULL,
      "a row for every layer, however many there are"},
+    {"--plan", OPT_FLAG, offsetof(InspectOpts, plan), false, NULL,
+     "print the memory plan too: which bytes hold what, from which call to which"},
     {"--ir", OPT_FLAG, offsetof(InspectOpts, ir), false, NULL, "print the model's text form instead"},
     {0}};
 
@@ -52,10 +54,17 @@ static NodeId peak_node(const Inspected *x, const Calls *calls) {
   return peak;
 }
 
-static bool plan(Inspected *x, Diag *d) {
+/* The target's plan, or without a target the one that needs least RAM. */
+static bool plan(Inspected *x, const Target *t, Diag *d) {
   Calls calls;
+  PlanOptions o = t ? target_plan(t) : (PlanOptions){.level = PLAN_LEAST};
   calls_init(&calls);
-  bool ok = graph_lower(x->deployed, &calls, d) && plan_memory(x->deployed, &calls, NULL, x->arena, &x->plan, d);
+  bool ok = graph_lower(x->deployed, &calls, d) && (!t || select_kernels(t, &calls, d)) &&
+            plan_memory(x->deployed, &calls, &o, x->arena, &x->plan, d);
+  StrBuf text = {0};
+  if (ok) plan_print(x->deployed, &calls, &x->plan, &text);
+  x->plan_text = arena_strdup(x->arena, sb_str(&text));
+  sb_free(&text);
   if (ok) x->peak = peak_node(x, &calls);
   calls_free(&calls);
   return ok;
@@ -80,7 +89,7 @@ static void analyse(Inspected *x, const Target *only, bool raw) {
   Diag *d = diag_new();
   Graph *prepared = cli_prepare(x->file, d);
   if (prepared) x->deployed = cli_batch_1(prepared, d);
-  x->planned = x->deployed && plan(x, d);
+  x->planned = x->deployed && plan(x, only, d);
   if (!x->planned) x->why = first_line(x->arena, d);
   if (x->planned) estimate_all(x, only);
   if (raw || (x->deployed && prepared->n_nodes != x->deployed->n_nodes)) x->peak = NO_NODE;
@@ -156,7 +165,11 @@ static void find_boards(Inspected *x, const Machine *m) {
 
 static int run(void *opts_, Diag *d) {
   const InspectOpts *o = opts_;
-  Inspected x = {.arena = arena_new(), .path = o->model, .peak = NO_NODE, .problems = ""};
+  Inspected x = {.arena = arena_new(),
+                 .path = o->model,
+                 .peak = NO_NODE,
+                 .problems = "",
+                 .show_plan = o->plan};
   Machine m;
   bool ok = cli_machine(x.arena, o->target, o->board, &m, d) && load(&x, d), whole = ok && !x.part;
   if (ok && o->ir) {

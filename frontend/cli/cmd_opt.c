@@ -144,7 +144,8 @@ static bool optimise(Arena *a, const OptOpts *o, Diag *d) {
   Progress progress;
   cli_progress(&progress, &o->common, o->threads);
   CostModel cost = {0};
-  if (m.target) cost = device_cost_model(m.target, m.has_board ? &m.board : NULL);
+  const Device device = {.target = m.target};
+  if (m.target) cost = device_cost_model(&device, m.has_board ? &m.board : NULL);
   PassCtx ctx = {.params = "",
                  .teacher = g,
                  .cost = m.target ? &cost : NULL,

@@ -48,6 +48,7 @@ typedef struct Run {
   DeviceEnv device;
   TailorTarget *targets;
   CostModel *costs;
+  Device *devices;
   const char **machines;
   int n;
   ReportSteps steps;
@@ -111,7 +112,8 @@ static bool add_target(Run *r, const DeployTarget *t, int64_t macs) {
     return false;
   }
   int i = r->n++;
-  r->costs[i] = device_cost_model(m.target, m.has_board ? &m.board : NULL);
+  r->devices[i] = (Device){m.target, t->limits.ram, t->input == DEPLOY_INPUT_ROWS};
+  r->costs[i] = device_cost_model(&r->devices[i], m.has_board ? &m.board : NULL);
   r->machines[i] = arena_strdup(r->a, board ? board : m.target->name);
   r->targets[i] = (TailorTarget){.name = t->name,
                                  .limits = {.flash = b.flash,
@@ -122,8 +124,9 @@ static bool add_target(Run *r, const DeployTarget *t, int64_t macs) {
                                             .max_drop = t->accuracy_drop_loc.line ? t->accuracy_drop : 0},
                                  .precision = t->precision == PRECISION_INT8 ? DT_I8 : DT_F32,
                                  .cost = &r->costs[i],
-                                 .params = arena_printf(r->a, "target=%s,name=%s,raw=%d", m.target->name,
-                                                        r->dep->design->name, takes_bytes(r))};
+                                 .params = arena_printf(r->a, "target=%s,name=%s,raw=%d,ram=%lld,rows=%d",
+                                                        m.target->name, r->dep->design->name, takes_bytes(r),
+                                                        (long long)t->limits.ram, r->devices[i].input_rows)};
   return true;
 }
 
@@ -131,6 +134,7 @@ static bool add_targets(Run *r) {
   size_t n = (size_t)r->dep->n_targets;
   r->targets = arena_array(r->a, n, sizeof *r->targets);
   r->costs = arena_array(r->a, n, sizeof *r->costs);
+  r->devices = arena_array(r->a, n, sizeof *r->devices);
   r->machines = arena_array(r->a, n, sizeof *r->machines);
   TRY(check_only(r));
   int64_t macs = graph_macs(r->model);

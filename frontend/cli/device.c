@@ -21,20 +21,24 @@
 /* ---- Cost */
 
 static bool cost(const void *ctx, const Graph *g, DType precision, Cost *out, Diag *d) {
-  const Target *t = ctx;
-  if (precision == DT_NONE) return backend_cost(g, t, out, d);
+  const Device *dev = ctx;
+  const PlanOptions plan = target_plan_within(dev->target, dev->ram, dev->input_rows);
+  if (precision == DT_NONE) return backend_cost_planned(g, dev->target, &plan, out, d);
   PassCtx pc = {.params = ""};
   Graph *fused = pipeline_run(g, "fold,bnfuse,fuse,fold", &pc, NULL, d);
   TRY(fused);
   Graph *ready = precision == DT_I8 ? quantize_nominal(fused, d) : graph_clone(fused);
-  bool ok = ready && backend_cost(ready, t, out, d);
+  bool ok = ready && backend_cost_planned(ready, dev->target, &plan, out, d);
   graph_free(ready);
   graph_free(fused);
   return ok;
 }
 
-CostModel device_cost_model(const Target *t, const Board *board) {
+CostModel device_cost_model(const Device *dev, const Board *board) {
+  const Target *t = dev->target;
   Hasher *h = hasher_new();
+  hasher_u64(h, (uint64_t)dev->ram);
+  hasher_u64(h, dev->input_rows);
   hasher_str(h, t->name);
   hasher_str(h, t->cc);
   hasher_str(h, t->cflags);
@@ -44,7 +48,7 @@ CostModel device_cost_model(const Target *t, const Board *board) {
     hasher_u64(h, (uint64_t)board->flash);
     hasher_u64(h, (uint64_t)board->ram);
   }
-  return (CostModel){.ctx = t, .cost = cost, .key = hasher_done(h)};
+  return (CostModel){.ctx = dev, .cost = cost, .key = hasher_done(h)};
 }
 
 /* ---- Common to both steps */
@@ -52,6 +56,7 @@ CostModel device_cost_model(const Target *t, const Board *board) {
 typedef struct Request {
   const Target *target;
   char name[64];
+  PlanOptions plan;
 } Request;
 
 static bool parse_request(const StepCall *c, Request *out, Diag *d) {
@@ -60,6 +65,10 @@ static bool parse_request(const StepCall *c, Request *out, Diag *d) {
             pass_param(c->params, "name", out->name, sizeof out->name);
   out->target = ok ? target_find(target) : NULL;
   FAIL_IF(!out->target, d, NULL, "deploy: \"%s\": want target=T,name=N", c->params);
+  bool bad = false;
+  int64_t ram = (int64_t)pass_param_num(c->params, "ram", 0, &bad);
+  out->plan = target_plan_within(out->target, ram, pass_param_num(c->params, "rows", 0, &bad) > 0);
+  FAIL_IF(bad, d, NULL, "deploy: \"%s\": want ram=BYTES,rows=0 or 1", c->params);
   return true;
 }
 
@@ -82,7 +91,7 @@ static void put_measured(const Measured *m, Artifact *out) {
 static bool deploy_in(const StepCall *c, const Request *r, const Graph *g, const char *dir, Artifact *out,
                       int *n_out, Diag *d) {
   Measured m = {0};
-  EmitOptions o = {.name = r->name, .out_dir = dir};
+  EmitOptions o = {.name = r->name, .out_dir = dir, .plan = &r->plan};
   TRY(emit_c(g, r->target, &o, d));
   TRY(artifact_from_dir(dir, &out[0], d));
   *n_out = 1;
@@ -209,7 +218,7 @@ static bool target_agrees(const StepCall *c, const Request *r, const Feeder *f, 
   Tensor in[PROOF_VECTORS];
   int n = f->s->n < PROOF_VECTORS ? (int)f->s->n : PROOF_VECTORS, made = 0;
   while (made < n && feed(f, (uint32_t)made, &in[made], d)) made++;
-  EmitOptions o = {.name = r->name, .out_dir = dir, .vectors = in, .n_vectors = n};
+  EmitOptions o = {.name = r->name, .out_dir = dir, .vectors = in, .n_vectors = n, .plan = &r->plan};
   bool ok = made == n && emit_c(f->g, r->target, &o, d) && harness_verify(dir, r->target, c->host, m, d);
   cli_free_tensors(in, (size_t)made);
   return ok;

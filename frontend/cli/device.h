@@ -8,16 +8,23 @@
 #include "ir/cost.h"
 #include "passes/tailor/kinds.h"
 
-/* A target as passes see it. cost(ctx, g, precision): DT_I8 or DT_F32 for a float graph that is to be deployed so;
+/* A target, and how memory is planned there: `ram` bytes at most (0: no limit), the input as a whole or by rows. */
+typedef struct Device {
+  const Target *target;
+  int64_t ram;
+  bool input_rows;
+} Device;
+
+/* A device as passes see it; it must outlive the model. cost(ctx, g, precision): DT_I8 or DT_F32 for a float graph that is to be deployed so;
  * DT_NONE for a graph as it stands. The key binds target, board and compiler flags. */
-CostModel device_cost_model(const Target *t, const Board *board);
+CostModel device_cost_model(const Device *dev, const Board *board);
 
 /* StepCall.env of the two steps below. */
 typedef struct DeviceEnv {
   TailorData *data;
 } DeviceEnv;
 
-/* in: graph, target.  params: "target=cortex-m4,name=model,raw=1" (raw: the graph takes bytes).  out: the emitted folder (ART_FILES); a measure:
+/* in: graph, target.  params: "target=cortex-m4,name=model,raw=1,ram=0,rows=0" (raw: the graph takes bytes; ram, rows: as Device).  out: the emitted folder (ART_FILES); a measure:
  * flash ram stack instructions vectors vectors_equal second_ran (bytes; -1: not known) */
 extern const StepKind step_deploy;
 

@@ -20,6 +20,8 @@ typedef struct Inspected {
   const char *problems;           /* then: all of them, as text; "" otherwise */
   bool planned;
   MemoryPlan plan;
+  const char *plan_text; /* its table */
+  bool show_plan;
   NodeId peak; /* the layer at which the RAM's peak is; NO_NODE: unknown */
   Estimate *estimates;
   int n_estimates;

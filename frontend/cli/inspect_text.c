@@ -182,8 +182,8 @@ static void print_sums(const Inspected *x) {
     if (!x->part) printf("cannot be compiled: %s\n", x->why);
     return;
   }
-  printf("RAM for values: %s bytes at the peak (lower bound of whole tensors: %s)\n",
-         cli_count(a, x->plan.arena), cli_count(a, x->plan.lower_bound));
+  printf("RAM for values: %s bytes (plan: %s; lower bound: %s)\n", cli_count(a, x->plan.arena),
+         plan_level_name(x->plan.level), cli_count(a, x->plan.lower_bound));
 }
 
 static void print_estimates(const Inspected *x) {
@@ -254,4 +254,5 @@ void inspect_text(const Inspected *x, bool all) {
   if (!x->planned) return;
   print_estimates(x);
   print_boards(x);
+  if (x->show_plan) printf("\nMemory plan:\n%s", x->plan_text);
 }

@@ -14,6 +14,7 @@
 #include "ir/base/file.h"
 
 static const char *const precision_names[] = {"int8", "float32", NULL};
+static const char *const input_names[] = {"whole", "rows", NULL};
 
 typedef struct RawAccuracy {
   double min, drop;
@@ -25,7 +26,7 @@ typedef struct RawTarget {
   Loc name_loc, board_loc, target_loc, limits_loc, precision_loc;
   DeployLimits limits;
   RawAccuracy accuracy;
-  int precision;
+  int precision, input;
 } RawTarget;
 
 typedef struct RawDeploy {
@@ -115,6 +116,12 @@ static const CfgRow target_rows[] = {
      CFG_WHERE(RawTarget, precision_loc),
      .otherwise = "int8",
      .doc = "of the values on the device"},
+    {.key = "input",
+     CFG_FIELD(RawTarget, input),
+     .type = CFG_ENUM,
+     .names = input_names,
+     .otherwise = "whole",
+     .doc = "rows: given row by row as it comes, with less RAM (NAME_push_rows)"},
     FOREIGN("model"),
     FOREIGN("data"),
     FOREIGN("freedom"),
@@ -248,7 +255,8 @@ static DeployTarget target_of(const RawTarget *raw, Loc loc) {
                         .accuracy_min_loc = raw->accuracy.min_loc,
                         .accuracy_drop_loc = raw->accuracy.drop_loc,
                         .precision = (DeployPrecision)raw->precision,
-                        .precision_loc = raw->precision_loc};
+                        .precision_loc = raw->precision_loc,
+                        .input = (DeployInput)raw->input};
 }
 
 static bool bind_targets(Deploy *dep, const CfgList *list, Arena *a, Diag *d) {

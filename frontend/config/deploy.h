@@ -8,6 +8,9 @@
 
 typedef enum DeployPrecision { PRECISION_INT8, PRECISION_FLOAT32 } DeployPrecision;
 
+/* As a whole, or row by row (NAME_push_rows). */
+typedef enum DeployInput { DEPLOY_INPUT_WHOLE, DEPLOY_INPUT_ROWS } DeployInput;
+
 typedef struct DeployLimits {
   int64_t flash, ram, cycles; /* bytes, bytes, cycles of one inference; 0: not given */
   CfgAmount macs;             /* of one inference: absolute, or a share of the original's; 0: not given */
@@ -26,6 +29,7 @@ typedef struct DeployTarget {
   Loc accuracy_min_loc, accuracy_drop_loc;
   DeployPrecision precision;
   Loc precision_loc;
+  DeployInput input;
 } DeployTarget;
 
 typedef struct Deploy {
