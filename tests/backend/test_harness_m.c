@@ -32,8 +32,9 @@ START_TEST(int8_net_is_byte_equal)
   ck_assert_int_gt(m.vectors, 0);
   ck_assert_int_eq(m.vectors_equal, m.vectors);
   ck_assert_int_eq(m.vectors_passed, m.vectors);
-  ck_assert_int_eq(m.ram_arena, 1024);
-  int64_t constants = 288 + 72 + 40; /* weights alone */
+  if (_i < 2) ck_assert_int_eq(m.ram_arena, 1024); /* whole tensors */
+  if (_i >= 2) ck_assert_int_le(m.ram_arena, 640); /* row by row */
+  int64_t constants = 288 + 72 + 40;               /* weights alone */
   ck_assert_int_gt(m.flash_weights, constants);
   ck_assert_int_lt(m.flash_weights, constants + 3000);
   ck_assert_int_gt(m.flash_code, 1000);
