@@ -116,7 +116,7 @@ static const CfgRow target_rows[] = {
      CFG_WHERE(RawTarget, precision_loc),
      .otherwise = "int8",
      .doc = "of the values on the device"},
-    {.key = "input",
+    {.key = "input_by",
      CFG_FIELD(RawTarget, input),
      .type = CFG_ENUM,
      .names = input_names,
