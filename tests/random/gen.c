@@ -70,7 +70,13 @@ static void quantize(Gen *r, ValId v) {
   if (is_code(x->dtype)) graph_set_quant(r->g, v, 1, 0, &scale, &zero);
 }
 
-/* Elements of any type in the ranges that make sense: floats about 1, floats that are only stored any bits, wide
+/* The bits without their exponent's highest: below 2, and no NaN, whose bits a Cast does not keep. */
+static int64_t finite_bits(int64_t bits, int n) {
+  bits &= ~((int64_t)1 << (n - 2));
+  return bits == (int64_t)1 << (n - 1) ? 0 : bits; /* the NaN of formats without a negative zero */
+}
+
+/* Elements of any type in the ranges that make sense: floats about 1, floats that are only stored any finite bits, wide
  * integers small, narrow ones any. */
 static void fill(Rng *rng, DType t, void *data, int64_t n) {
   const int bits = dtype_bits(t);
@@ -84,7 +90,7 @@ static void fill(Rng *rng, DType t, void *data, int64_t n) {
     else if (t == DT_F64)
       ((double *)data)[i] = (double)f;
     else
-      dtype_set(t, data, i, narrow ? any : small);
+      dtype_set(t, data, i, dtype_kind(t) == 's' ? finite_bits(any, bits) : narrow ? any : small);
   }
 }
 
