@@ -204,6 +204,13 @@ bool ox_import_reverse_sequence(OxCall *c) {
 
 /* -- ranking -- */
 
+/* uint64 in int64's order: less 2^63, modulo 2^64. */
+static ValId signed_order(OxCall *c, ValId x) {
+  const uint64_t half = (uint64_t)1 << 63;
+  ValId in[2] = {x, graph_const_data(c->g, NULL, DT_U64, &(Shape){.rank = 0}, &half)};
+  return ox_cast(c, ox_node(c, OP_sub, NULL, in, 2, "shifted"), DT_I64, "signed");
+}
+
 bool ox_import_top_k(OxCall *c) {
   ValId x = ox_in(c, 0);
   TRY(x != NO_VAL);
@@ -215,10 +222,10 @@ bool ox_import_top_k(OxCall *c) {
   OX_FAIL_IF(k < 0 || s.d[a.axis] == DIM_BATCH || k > (double)s.d[a.axis], c,
              "takes %g of %" PRId64 " elements", k, s.d[a.axis]);
   a.k = (int32_t)k;
-  DType work = ox_work_type(ox_type(c, x));
-  OX_FAIL_IF(work != DT_F32 && work != DT_I32 && work != DT_I64, c, "ranks elements of %s",
-             dtype_name(ox_type(c, x)));
-  ValId wide = ox_cast(c, x, work, "wide");
+  DType t = ox_type(c, x), work = ox_work_type(t);
+  OX_FAIL_IF(work != DT_F32 && work != DT_I32 && work != DT_I64 && work != DT_U64, c, "ranks elements of %s",
+             dtype_name(t));
+  ValId wide = work == DT_U64 ? signed_order(c, x) : ox_cast(c, x, work, "wide");
   ValId idx = ox_node(c, OP_top_k, &a, &wide, 1, "Indices");
   if (c->node->n_out > 1) c->out[1] = idx;
   ValId in[2] = {x, idx};
