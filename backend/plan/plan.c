@@ -105,9 +105,10 @@ static void add_value(Draft *d, ValId v) {
     it.first = ring->first;
     it.last = ring->last;
   } else {
-    if (it.first >= 0) it.first = segment_of(d->c, it.first)->first;
-    const Segment *s = it.last >= 0 ? segment_of(d->c, it.last) : NULL;
-    if (s) it.last = s->first + s->n - 1;
+    const Segment *from = it.first >= 0 ? segment_of(d->c, it.first) : NULL;
+    const Segment *to = it.last >= 0 ? segment_of(d->c, it.last) : NULL;
+    if (from) it.first = from->first;
+    if (to) it.last = to->first + to->n - 1;
   }
   add_item(d, it);
 }
