@@ -9,7 +9,7 @@
  * nothing may be written that the same call still reads. NULL, or what is wrong. */
 const char *machine_check(const Graph *g, const Calls *calls, const MemoryPlan *p);
 
-/* Run the plan with its kernels on these inputs; the outputs must be reference evaluation's bytes. NULL, or what is
+/* Run the plan with its kernels on these inputs, each of which spoils its rows before it writes them; the outputs must be reference evaluation's bytes. NULL, or what is
  * wrong. */
 const char *machine_run(const Graph *g, const Calls *calls, const MemoryPlan *p, const void *const *inputs);
 
