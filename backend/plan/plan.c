@@ -281,7 +281,7 @@ static bool wins(const Draft *d, const Contest *c, int64_t limit) {
   return c->best.arena > limit && d->arena < c->best.arena;
 }
 
-static void enter(const Planner *p, PlanLevel level, Contest *c, MemoryPlan *out) {
+static void enter_cut(const Planner *p, PlanLevel level, Contest *c, MemoryPlan *out) {
   Choice choice;
   Draft d;
   choose_segments(p, level, p->opt.limit, &choice);
@@ -289,7 +289,7 @@ static void enter(const Planner *p, PlanLevel level, Contest *c, MemoryPlan *out
     choice_free(&choice);
     return;
   }
-  if (!out->bound[level] || choice.peak < out->bound[level]) out->bound[level] = choice.peak;
+  if (!p->apart && (!out->bound[level] || choice.peak < out->bound[level])) out->bound[level] = choice.peak;
   draft_make(p, level, &choice, &d);
   if (!wins(&d, c, p->opt.limit)) {
     choice_free(&choice);
@@ -298,6 +298,15 @@ static void enter(const Planner *p, PlanLevel level, Contest *c, MemoryPlan *out
   if (c->any) choice_free(&c->choice);
   *c = (Contest){d, choice, true};
   c->best.c = &c->choice;
+}
+
+/* A level's best cut; where it did not pack well, also the one that does not count on overlap. */
+static void enter(Planner *p, PlanLevel level, Contest *c, MemoryPlan *out) {
+  enter_cut(p, level, c, out);
+  if (level == PLAN_WHOLE || (c->any && c->best.arena <= out->bound[level])) return;
+  p->apart = true;
+  enter_cut(p, level, c, out);
+  p->apart = false;
 }
 
 static bool plan_with(Planner *p, Arena *a, MemoryPlan *out, Diag *d) {

@@ -79,6 +79,7 @@ typedef struct Planner {
   Span *span;     /* by root value */
   CallRows *rows; /* by call */
   ValId by_rows;  /* root of the input that arrives by rows; NO_VAL: none */
+  bool apart;     /* peaks are counted as if nothing could overlap: chains of overlaps pack badly */
   Arena *arena;   /* what lives as long as the planner */
 } Planner;
 void spans_find(Planner *p);

@@ -115,9 +115,9 @@ void call_rows_find(const KernelCall *k, CallRows *out) {
     if (k->in[i].row <= 0) out->in[i] = (RowMap){.all = true};
 }
 
-/* The whole image is the window, nothing of it padded. */
-static bool is_global(const mf_window *g) {
-  return g->out_h == 1 && g->out_w == 1 && g->k_h == g->in_h && g->k_w == g->in_w && !g->pad_top &&
+/* A single window, from the first pixel on, nothing of it padded: as a rule the whole image. */
+static bool is_single(const mf_window *g) {
+  return g->out_h == 1 && g->out_w == 1 && g->k_h <= g->in_h && g->k_w <= g->in_w && !g->pad_top &&
          !g->pad_left && g->dil_h == 1 && g->dil_w == 1;
 }
 
@@ -146,6 +146,6 @@ bool call_rows_form(const Graph *g, const KernelCall *k, KernelCall *form) {
   bool s8 = strcmp(name, "avg_pool_s8") == 0;
   if (!s8 && strcmp(name, "avg_pool_f32") != 0) return false;
   const mf_window *w = k->params; /* the first member */
-  form_as(s8 ? "avg_rows_s8" : "avg_rows_f32", w->in_h, k->in[0].row, form);
-  return is_global(w);
+  form_as(s8 ? "avg_rows_s8" : "avg_rows_f32", w->k_h, k->in[0].row, form);
+  return is_single(w);
 }

@@ -244,7 +244,7 @@ static int64_t peak_of(const Stages *m, const Segment *s) {
     const SegPair *q = &s->pair[k];
     int64_t over = round_up(p->span[q->over].bytes, p->align),
             under = round_up(p->span[q->under].bytes, p->align);
-    stay -= q->same ? over : pack_common(over, under, q->distance);
+    stay -= q->same ? over : p->apart ? 0 : pack_common(over, under, q->distance);
   }
   for (int32_t c = s->first; c <= last; c++) {
     int64_t sum = 0;

@@ -30,7 +30,7 @@ static Image random_image(Rng *r, Arena *a, bool floats) {
   return m;
 }
 
-static void *params_of(const KernelDef *k, const Image *m, Arena *a) {
+static void *params_of(const KernelDef *k, const Image *m, int32_t k_h, int32_t k_w, Arena *a) {
   void *p = arena_alloc(a, k->params->size);
   const mf_window g = {.in_h = m->h,
                        .in_w = m->w,
@@ -38,8 +38,8 @@ static void *params_of(const KernelDef *k, const Image *m, Arena *a) {
                        .out_h = 1,
                        .out_w = 1,
                        .out_c = m->c,
-                       .k_h = m->h,
-                       .k_w = m->w,
+                       .k_h = k_h,
+                       .k_w = k_w,
                        .stride_h = 1,
                        .stride_w = 1,
                        .dil_h = 1,
@@ -80,14 +80,18 @@ START_TEST(as_the_kernel_at_once)
     Rng r;
     rng_seed(&r, 21 + (uint64_t)_i, n);
     const Image m = random_image(&r, a, strstr(sums->name, "f32") != NULL);
-    void *p = params_of(sums, &m, a), *scratch = sums->scratch ? arena_alloc(a, sums->scratch(p)) : NULL;
+    const bool pool = strncmp(sums->name, "avg", 3) == 0;
+    const int32_t k_h = pool ? 1 + (int32_t)rng_below(&r, (uint32_t)m.h) : m.h;
+    const int32_t k_w = pool ? 1 + (int32_t)rng_below(&r, (uint32_t)m.w) : m.w;
+    void *p = params_of(sums, &m, k_h, k_w, a),
+         *scratch = sums->scratch ? arena_alloc(a, sums->scratch(p)) : NULL;
     const int32_t size = m.c * m.elem;
     char *want = arena_alloc(a, (size_t)size), *got = arena_alloc(a, (size_t)size);
     const mf_view in = {m.data, m.w * m.c * m.elem, 0}, to_want = {want, size, 0}, to_got = {got, size, 0};
     once->fn(p, &in, &to_want, 0, 1, NULL);
     memset(got, 0x5a, (size_t)size);
-    for (int32_t y0 = 0, y1; y0 < m.h; y0 = y1) {
-      y1 = y0 + 1 + (int32_t)rng_below(&r, (uint32_t)(m.h - y0));
+    for (int32_t y0 = 0, y1; y0 < k_h; y0 = y1) {
+      y1 = y0 + 1 + (int32_t)rng_below(&r, (uint32_t)(k_h - y0));
       const mf_view rows = ring_view(&m, y0, y1, a);
       sums->fn(p, &rows, &to_got, y0, y1, scratch);
     }
