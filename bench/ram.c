@@ -1,0 +1,177 @@
+/* Working memory of every model, by level of the memory plan, against lower bounds, aims and a peer.
+ *
+ *   make bench-ram             a table, and bench/results/ram.json; models from ../shared/data/models (or $MISTIFY_SHARED)
+ *
+ * Bytes of the arena for generic kernels: input, output and scratch included. "rows in": the input given row by row.
+ * The lower bound is that of the best level, for the order and the cut into chains that the planner chose. The peer is
+ * TensorFlow Lite Micro's arena on a Cortex-M4.
+ */
+#define _XOPEN_SOURCE 700
+
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "backend/backend.h"
+#include "frontend/onnx/onnx.h"
+#include "frontend/tflite/tflite.h"
+#include "ir/base/json.h"
+#include "ir/base/strbuf.h"
+#include "passes/pass.h"
+
+enum { MAX_MODELS = 100, MAX_BYTES = 40 << 20 };
+
+static const struct {
+  const char *model;
+  int64_t aim, aim_rows, peer; /* 0: none */
+} known[] = {{"resnet8_int8.tflite", 20480, 16384, 54996},
+             {"kws_dscnn_int8.tflite", 6144, 5632, 22820},
+             {"vww_96_int8.tflite", 34816, 13312, 100708},
+             {"ad01_int8.tflite", 1024, 768, 2580}};
+
+typedef struct Row {
+  char name[128];
+  int64_t whole, overlap, stream, least, bound, rows; /* bytes; 0: not so */
+} Row;
+
+static int64_t arena(const Graph *g, PlanOptions o, int64_t *bound) {
+  Calls calls;
+  MemoryPlan p;
+  Arena *a = arena_new();
+  Diag *d = diag_new();
+  calls_init(&calls);
+  bool ok = graph_lower(g, &calls, d) && plan_memory(g, &calls, &o, a, &p, d);
+  int64_t bytes = ok ? p.arena : 0;
+  if (ok && bound) *bound = p.lower_bound;
+  calls_free(&calls);
+  arena_free(a);
+  diag_free(d);
+  return bytes;
+}
+
+/* The model as it is deployed, batch 1. NULL: it cannot be. */
+static Graph *prepared(const char *path, Diag *d) {
+  const char *dot = strrchr(path, '.');
+  Graph *g = strcmp(dot, ".tflite") == 0 ? tflite_import(path, d) : onnx_import(path, d);
+  if (!g) return NULL;
+  const PassCtx ctx = {.params = ""};
+  Graph *p = pipeline_run(g, "fold,layout,fold,dce,bnfuse,fuse,fold", &ctx, NULL, d);
+  graph_free(g);
+  bool bound = true;
+  for (uint32_t i = 0; p && i < p->n_inputs; i++)
+    bound &= shape_is_static(&graph_val(p, p->inputs[i])->shape);
+  if (!p || bound) return p;
+  Graph *one = graph_with_batch(p, 1, d);
+  graph_free(p);
+  return one;
+}
+
+static bool measure(const char *dir, const char *name, Row *r) {
+  StrBuf path = {0};
+  struct stat st;
+  Diag *d = diag_new();
+  sb_printf(&path, "%s/%s", dir, name);
+  bool small = stat(sb_str(&path), &st) == 0 && st.st_size < MAX_BYTES;
+  Graph *g = small ? prepared(sb_str(&path), d) : NULL;
+  if (g) {
+    snprintf(r->name, sizeof r->name, "%s", name);
+    r->whole = arena(g, (PlanOptions){.level = PLAN_WHOLE}, NULL);
+    r->overlap = arena(g, (PlanOptions){.level = PLAN_OVERLAP}, NULL);
+    r->stream = arena(g, (PlanOptions){.level = PLAN_STREAM}, NULL);
+    r->least = arena(g, (PlanOptions){.level = PLAN_LEAST}, &r->bound);
+    r->rows = arena(g, (PlanOptions){.input_rows = true}, NULL);
+  }
+  bool ok = g && r->least > 0;
+  graph_free(g);
+  diag_free(d);
+  sb_free(&path);
+  return ok;
+}
+
+static int by_name(const void *a, const void *b) {
+  return strcmp(((const Row *)a)->name, ((const Row *)b)->name);
+}
+
+static int measure_all(const char *dir, Row *rows, int n) {
+  DIR *h = opendir(dir);
+  const int first = n;
+  for (struct dirent *e; h && (e = readdir(h)) && n < MAX_MODELS;) {
+    const char *dot = strrchr(e->d_name, '.');
+    if (dot && (strcmp(dot, ".tflite") == 0 || strcmp(dot, ".onnx") == 0))
+      n += measure(dir, e->d_name, &rows[n]);
+  }
+  if (h) closedir(h);
+  qsort(rows + first, (size_t)(n - first), sizeof *rows, by_name);
+  return n;
+}
+
+static void result(JsonWriter *w, const Row *r, const char *metric, int64_t value, int64_t aim,
+                   int64_t peer) {
+  json_object(w);
+  json_kstr(w, "case", r->name);
+  json_kstr(w, "metric", metric);
+  json_kint(w, "value", value);
+  json_kstr(w, "unit", "bytes");
+  json_kstr(w, "better", "lower");
+  if (peer) {
+    json_kstr(w, "peer", "TensorFlow Lite Micro, Cortex-M4");
+    json_kint(w, "peer_value", peer);
+  }
+  if (aim) json_kint(w, "aim", aim);
+  json_kstr(w, "how", "the memory plan's arena, generic kernels");
+  json_end(w);
+}
+
+static void report(JsonWriter *w, const Row *r) {
+  int64_t aim = 0, aim_rows = 0, peer = 0;
+  for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+    if (strcmp(known[i].model, r->name) == 0)
+      aim = known[i].aim, aim_rows = known[i].aim_rows, peer = known[i].peer;
+  printf("%-42s %10lld %10lld %10lld %10lld %10lld", r->name, (long long)r->whole, (long long)r->overlap,
+         (long long)r->stream, (long long)r->least, (long long)r->bound);
+  printf(r->rows ? " %10lld" : "          -", (long long)r->rows);
+  if (aim) printf("   aims %lld, %lld; TFLM %lld", (long long)aim, (long long)aim_rows, (long long)peer);
+  printf("\n");
+  result(w, r, "arena", r->least, aim, peer);
+  result(w, r, "lower bound", r->bound, 0, 0);
+  result(w, r, "arena, whole tensors", r->whole, 0, 0);
+  if (r->rows) result(w, r, "arena, input by rows", r->rows, aim_rows, peer);
+}
+
+static bool save(JsonWriter *w, StrBuf *text) {
+  json_end(w);
+  json_end(w);
+  FILE *f = fopen("bench/results/ram.json", "w");
+  bool ok = f && fputs(sb_str(text), f) >= 0 && fputc('\n', f) >= 0;
+  if (f && fclose(f) != 0) ok = false;
+  return ok;
+}
+
+int main(void) {
+  static Row rows[MAX_MODELS];
+  const char *shared = getenv("MISTIFY_SHARED");
+  char dir[600], date[32];
+  int n = 0;
+  time_t now = time(NULL);
+  snprintf(dir, sizeof dir, "%s/data/models/tflite", shared ? shared : "../shared");
+  n = measure_all(dir, rows, n);
+  snprintf(dir, sizeof dir, "%s/data/models/onnx", shared ? shared : "../shared");
+  n = measure_all(dir, rows, n);
+  StrBuf text = {0};
+  JsonWriter w;
+  strftime(date, sizeof date, "%Y-%m-%d", gmtime(&now));
+  json_begin(&w, &text, true);
+  json_object(&w);
+  json_kstr(&w, "date", date);
+  json_karray(&w, "results");
+  printf("%-42s %10s %10s %10s %10s %10s %10s\n", "bytes", "whole", "overlap", "rows", "least", "bound",
+         "rows in");
+  for (int i = 0; i < n; i++) report(&w, &rows[i]);
+  bool ok = save(&w, &text) && n > 0;
+  sb_free(&text);
+  if (!ok) fprintf(stderr, "bench-ram: no models, or bench/results/ram.json cannot be written\n");
+  return ok ? 0 : 1;
+}
