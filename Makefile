@@ -33,10 +33,10 @@ MAKEFLAGS += --no-builtin-rules
 Q := $(if $(filter 1,$(V)),,@)
 say = $(if $(filter 1,$(V)),,@printf '  %-6s %s\n' $(1) $(2);)
 
-# ---- Sources, by wildcard.  The harness and the kernels of other machines are carried as text, not built here.
+# ---- Sources, by wildcard.  The harness and kernels of other machines that have no C twins are carried as text.
 export LC_ALL := C
 TOPS    := $(wildcard ir passes backend runtime frontend)
-KERNELS := runtime/kernels/generic/%
+KERNELS := $(foreach s,generic armv7em armv7m armv6m mve,runtime/kernels/$s/%)
 ALL_SRC := $(if $(TOPS),$(shell find $(TOPS) -name '*.[ch]' -o -name '*.def' | sort))
 HOST_C  := $(filter-out backend/harness/%,$(filter %.c,$(ALL_SRC)))
 HOST_C  := $(filter-out runtime/kernels/%,$(HOST_C)) $(filter $(KERNELS),$(HOST_C))

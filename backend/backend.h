@@ -29,6 +29,10 @@ extern const Target targets[];
 extern const int n_targets;
 const Target *target_find(const char *name); /* NULL: unknown */
 
+/* Of an emulated machine: the linker script of backend/harness, and the compiler flags that bare.c needs. */
+const char *machine_script(const char *machine);
+const char *machine_flags(const char *machine);
+
 typedef struct Board {
   const char *name, *doc, *target;
   int64_t flash, ram; /* bytes; 0: unknown */
@@ -50,6 +54,8 @@ typedef struct KernelSet {
   /* Whether the kernel can do these shapes; NULL: any. */
   bool (*accepts)(const KernelDef *kernel, const void *params);
 } KernelSet;
+extern const KernelSet kernel_sets[]; /* backend/kernels/sets.c: one per folder of runtime/kernels */
+extern const int n_kernel_sets;
 /* Give each call the first kernel of its name, in the order of `order` (set names, NULL-terminated), that accepts its
  * params. A set without rows yet may be named. Reports a call that no set can do. */
 bool select_from(const KernelSet *sets, int n_sets, const char *const *order, Calls *calls, Diag *d);
@@ -131,6 +137,8 @@ typedef void PlanVisitor(void *ctx, int32_t group, int32_t t, int32_t call, int3
 void plan_walk(const Calls *calls, const MemoryPlan *p, PlanVisitor *visit, void *ctx);
 
 /* -- emission (backend/emit/) -- */
+/* Shared kernels (both of the others, so far), or kernels specialised by the layers' shapes where that pays. */
+typedef enum Optimize { OPT_BALANCED, OPT_SPEED, OPT_SIZE } Optimize;
 typedef struct EmitOptions {
   const char *name; /* C prefix: identifiers NAME_run, ...; the files are model.c and model.h */
   const char *out_dir;
@@ -138,6 +146,7 @@ typedef struct EmitOptions {
   int n_vectors;
   const char *note;        /* a line for the head comment; NULL */
   const PlanOptions *plan; /* NULL: the target's (target_plan) */
+  Optimize optimize;
 } EmitOptions;
 /* Writes model.c model.h selftest.c vectors.bin CMakeLists.txt model.json into out_dir (made; written beside, then
  * renamed). A symbolic batch is bound to 1. The name must be a C identifier. */
@@ -161,6 +170,9 @@ typedef struct Measured {
 /* Build and run the self-test of an emitted folder. Missing compiler or emulator: reported with the package to install.
  * A vector that fails is reported too (false; *out holds what was measured). `host` may be NULL. */
 bool harness_verify(const char *dir, const Target *t, const Host *host, Measured *out, Diag *d);
+/* Instructions of one inference on a bare target, plain and weighted by the documented cycles of their classes: no wait
+ * states, no dual issue (backend/harness/weight_plugin.c). */
+bool harness_weigh(const char *dir, const Target *t, int64_t *instructions, int64_t *weighted, Diag *d);
 /* Whether the tools to build and run for this target are here; if not, *missing names the first that is not. */
 bool harness_available(const Target *t, const char **missing);
 /* Run emitted C on given inputs: in[n][n_inputs] -> out[n][n_outputs] (allocated; tensor_free). g gives the outputs'

@@ -29,7 +29,7 @@ static const char *costed_as(const char *kernel) {
 static const KernelCost *cost_of(const TargetCosts *t, const KernelDef *k) {
   const char *name = costed_as(k->name);
   for (int i = 0; i < t->n_kernels; i++)
-    if (strcmp(t->kernels[i].kernel, name) == 0 && strcmp(t->kernels[i].set, k->set) == 0)
+    if (strcmp(t->kernels[i].kernel, name) == 0 && strcmp(t->kernels[i].set, k->tag) == 0)
       return &t->kernels[i];
   return &unknown;
 }

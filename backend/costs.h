@@ -34,7 +34,7 @@ typedef struct CodeCost {
 } CodeCost;
 
 typedef struct KernelCost {
-  const char *kernel, *set;
+  const char *kernel, *set; /* set: the kernel's tag */
   CodeCost code; /* with tables: what the kernel adds to a program of its family (int8, or float32) */
   double per[WORK_COUNT];
 } KernelCost;

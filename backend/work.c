@@ -205,14 +205,66 @@ static const struct {
     {NULL, NULL, work_elements},
 };
 
+/* -- kernels of sets, where they work otherwise than the generic ones -- */
+
+static double rounded_up(double n, double block) {
+  double blocks = (double)(int64_t)((n + block - 1) / block);
+  return blocks * block;
+}
+
+/* Kernels that gather whole windows, padding included, and take channels in blocks: a tap is an element gathered. */
+static CallWork work_gathered(const Graph *g, const KernelCall *k, int block) {
+  (void)g;
+  const mf_window *w = &((const mf_conv_s8 *)k->params)->g;
+  double pixels = (double)w->out_h * w->out_w, outs = pixels * rounded_up(w->out_c, block);
+  double window = (double)w->k_h * w->k_w * w->in_c;
+  return (CallWork){{1, pixels, outs, pixels * window, outs * window, 0}};
+}
+
+/* Kernels with a list of a pixel's taps, padding included: a tap is an address. */
+static CallWork work_listed(const Graph *g, const KernelCall *k, int block) {
+  (void)g;
+  (void)block;
+  const mf_window *w = &((const mf_conv_s8 *)k->params)->g;
+  double pixels = (double)w->out_h * w->out_w, taps = (double)w->k_h * w->k_w;
+  return (CallWork){{1, pixels, pixels * w->out_c, pixels * taps, pixels * w->out_c * taps, 0}};
+}
+
+static CallWork work_fc_blocks(const Graph *g, const KernelCall *k, int block) {
+  (void)g;
+  const mf_fc_s8 *p = k->params;
+  double outs = k->rows * rounded_up(p->n, block);
+  return (CallWork){{1, k->rows, outs, 0, outs * p->k, 0}};
+}
+
+static const struct {
+  const char *kernel, *tag;
+  CallWork (*work)(const Graph *g, const KernelCall *k, int block);
+  int block; /* channels at a time */
+} set_workers[] = {
+    {"conv_s8", "armv7em", work_gathered, 4},    {"conv_s8", "armv7m", work_gathered, 4},
+    {"conv_s8", "armv6m", work_gathered, 8},     {"conv_s8", "mve", work_gathered, 4},
+    {"depthwise_s8", "armv7em", work_listed, 4}, {"depthwise_s8", "armv7m", work_listed, 8},
+    {"depthwise_s8", "armv6m", work_listed, 8},  {"depthwise_s8", "mve", work_listed, 8},
+    {"fc_s8", "armv7em", work_fc_blocks, 4},     {"fc_s8", "armv7m", work_fc_blocks, 8},
+    {"fc_s8", "armv6m", work_fc_blocks, 8},      {"fc_s8", "mve", work_fc_blocks, 8},
+};
+
 static bool matches(const char *want, const char *got) { return !want || strcmp(want, got) == 0; }
 
+static CallWork item_work(const Graph *g, const KernelCall *k) {
+  const KernelDef *d = k->kernel;
+  size_t i = 0;
+  for (; i < sizeof set_workers / sizeof *set_workers; i++)
+    if (strcmp(set_workers[i].kernel, d->name) == 0 && strcmp(set_workers[i].tag, d->tag) == 0)
+      return set_workers[i].work(g, k, set_workers[i].block);
+  i = 0;
+  while (!matches(workers[i].kernel, d->name) || !matches(workers[i].c_type, d->params->c_type)) i++;
+  return workers[i].work(g, k);
+}
+
 CallWork call_work(const Graph *g, const KernelCall *k) {
-  int i = 0;
-  while (!matches(workers[i].kernel, k->kernel->name) ||
-         !matches(workers[i].c_type, k->kernel->params->c_type))
-    i++;
-  CallWork w = workers[i].work(g, k);
+  CallWork w = item_work(g, k);
   for (int f = 0; f < WORK_COUNT; f++) w.v[f] *= k->batch > 0 ? k->batch : 1;
   return w;
 }

@@ -3,13 +3,15 @@
  *   make bench-calibrate_costs                                all targets (some minutes)
  *   build/release/bench/calibrate_costs cortex-m4             one target
  *   build/release/bench/calibrate_costs cortex-m4 conv_s8     one kernel of it; the other rows stay
+ *   build/release/bench/calibrate_costs sets cortex-m4        only kernels of the target's own sets; the other rows stay
  *
  * For each kernel, models of two such layers in several shapes are emitted, built and run by the harness (two, since a
  * compiler specialises a kernel that is called once); their instructions are counted (SysTick under -icount, callgrind, a
  * QEMU plugin) and fitted, by least squares of relative errors with coefficients >= 0, to the work of the call
  * (backend/work.c). Code sizes are the linker's: what the layers add to a program that has an anchor (below), less the
  * code of a call; for kernels called once from models of one layer. Layers that need several kernels come after those
- * kernels.
+ * kernels. Generic kernels are measured first, as by a target that has no others; then those of its own sets, on the
+ * shapes that they accept.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -22,7 +24,7 @@
 #include "ir/base/rng.h"
 #include "ir/base/strbuf.h"
 
-enum { MAX_ROWS = 10, MAX_KERNELS = 64, SIZES = 5 };
+enum { MAX_ROWS = 10, MAX_KERNELS = 128, SIZES = 5 };
 
 /* $a .. $e: the sizes; $f: outputs of a window of $d with padding $d/2, stride $e, over $a; $p: $d/2; "@": elements. */
 typedef struct Family {
@@ -279,7 +281,7 @@ static Kind kind_of(const char *kernel) {
 }
 
 typedef struct Table {
-  const Target *target;
+  const Target *target; /* in the first pass one that has the generic set alone */
   KernelCost cost[MAX_KERNELS];
   int n;
   int32_t base_code, code_per_call;
@@ -295,22 +297,37 @@ static const Anchor *anchor_of(const Table *t, const char *kernel) {
   return &t->anchors[strncmp(kernel, "fc_", 3) == 0 ? 1 : strncmp(kernel, "avg_pool_", 9) == 0 ? 2 : 0];
 }
 
-static const KernelCost *known(const Table *t, const char *kernel) {
+static const KernelCost *known(const Table *t, const char *kernel, const char *tag) {
   for (int i = 0; i < t->n; i++)
-    if (strcmp(t->cost[i].kernel, kernel) == 0) return &t->cost[i];
+    if (strcmp(t->cost[i].kernel, kernel) == 0 && strcmp(t->cost[i].set, tag) == 0) return &t->cost[i];
   return NULL;
+}
+
+/* The row of the kernel that the target would rather take. */
+static const KernelCost *known_best(const Table *t, const char *kernel) {
+  const KernelCost *best = known(t, kernel, "generic");
+  for (int i = 0; i < t->n; i++)
+    if (strcmp(t->cost[i].kernel, kernel) == 0 && strcmp(t->cost[i].set, t->target->sets[0]) == 0)
+      best = &t->cost[i];
+  return best;
+}
+
+/* The graph's calls as the target makes them. */
+static void calls_of(const Graph *g, const Target *t, Calls *calls) {
+  Diag *d = diag_new();
+  calls_init(calls);
+  if (!graph_lower(g, calls, d) || !select_kernels(t, calls, d)) {
+    diag_print(d, stderr);
+    exit(3);
+  }
+  diag_free(d);
 }
 
 /* Split a model's calls: work of `kernel`, and instructions and code of the others, which are known. */
 static void split(const Table *t, const Graph *g, const char *kernel, CallWork *work, double *others,
                   int32_t *code, int *n_calls) {
   Calls calls;
-  Diag *d = diag_new();
-  calls_init(&calls);
-  if (!graph_lower(g, &calls, d)) {
-    diag_print(d, stderr);
-    exit(3);
-  }
+  calls_of(g, t->target, &calls);
   *work = (CallWork){{0}};
   *others = 0;
   *code = 0;
@@ -318,7 +335,7 @@ static void split(const Table *t, const Graph *g, const char *kernel, CallWork *
   for (uint32_t c = 0; c < calls.n; c++) {
     CallWork w = call_work(g, &calls.v[c]);
     const char *name = calls.v[c].kernel->name;
-    const KernelCost *k = known(t, name);
+    const KernelCost *k = known(t, name, calls.v[c].kernel->tag);
     if (strcmp(name, kernel) == 0) {
       for (int f = 0; f < WORK_COUNT; f++) work->v[f] += w.v[f];
     } else if (k) {
@@ -330,7 +347,6 @@ static void split(const Table *t, const Graph *g, const char *kernel, CallWork *
     }
   }
   calls_free(&calls);
-  diag_free(d);
 }
 
 /* -- code sizes -- */
@@ -402,21 +418,46 @@ static Added measure_added(const Table *t, const Family *f, int first, int secon
   return a;
 }
 
-static void calibrate(Table *t, const Family *f) {
+/* Whether a layer of this size gets the kernel of that tag. */
+static bool gets(const Target *t, const Family *f, const int *size, const char *tag) {
+  Graph *g = make_graph(f->text, size, NULL, NULL);
+  Calls calls;
+  bool found = false;
+  calls_of(g, t, &calls);
+  for (uint32_t c = 0; c < calls.n; c++)
+    found |= strcmp(calls.v[c].kernel->name, f->kernel) == 0 && strcmp(calls.v[c].kernel->tag, tag) == 0;
+  calls_free(&calls);
+  graph_free(g);
+  return found;
+}
+
+static void put_row(Table *t, const KernelCost *cost) {
+  int row = 0;
+  while (row < t->n && (strcmp(t->cost[row].kernel, cost->kernel) || strcmp(t->cost[row].set, cost->set)))
+    row++;
+  if (row == MAX_KERNELS) exit(3);
+  t->cost[row] = *cost;
+  if (row == t->n) t->n++;
+}
+
+/* The family's kernel of that tag, on the sizes that get it; nothing where fewer than three do. */
+static void calibrate(Table *t, const Family *f, const char *tag) {
   enum { CODE_SHAPES = 3 };
   Sample s[MAX_ROWS];
-  int rows = 0;
-  while (rows < MAX_ROWS && f->sizes[rows][0]) rows++;
-  KernelCost cost = {.kernel = f->kernel, .set = "generic"};
+  int at[MAX_ROWS], rows = 0;
+  for (int n = 0; n < MAX_ROWS && f->sizes[n][0]; n++)
+    if (gets(t->target, f, f->sizes[n], tag)) at[rows++] = n;
+  if (rows < CODE_SHAPES) return;
+  KernelCost cost = {.kernel = f->kernel, .set = tag};
   const Anchor *anchor = anchor_of(t, f->kernel);
   int64_t many = 0, once = 0;
   for (int n = 0; n < rows; n++) { /* an anchor's instructions change with what is inlined beside it */
-    Added a = measure_added(t, f, n, (n + 1) % rows, NULL);
+    Added a = measure_added(t, f, at[n], at[(n + 1) % rows], NULL);
     s[n] = (Sample){a.work, a.instructions};
   }
   for (int n = 0; n < CODE_SHAPES; n++) {
-    many += measure_added(t, f, n, n + 1, anchor).code;
-    once += measure_added(t, f, n, -1, anchor).code;
+    many += measure_added(t, f, at[n], at[(n + 1) % rows], anchor).code;
+    once += measure_added(t, f, at[n], -1, anchor).code;
   }
   cost.code = (CodeCost){(int32_t)(many / CODE_SHAPES), (int32_t)(once / CODE_SHAPES)};
   fit(s, rows, cost.per);
@@ -424,11 +465,8 @@ static void calibrate(Table *t, const Family *f) {
   for (int i = 0; i < rows; i++)
     worst = fmax(worst, fabs(predict(cost.per, &s[i].work) / s[i].instructions - 1));
   t->worst = fmax(t->worst, worst);
-  int row = 0;
-  while (row < t->n && strcmp(t->cost[row].kernel, f->kernel) != 0) row++;
-  t->cost[row] = cost;
-  if (row == t->n) t->n++;
-  printf("%-10s %-16s code %5d, once %5d  fit within %4.1f %%:", t->target->name, f->kernel,
+  put_row(t, &cost);
+  printf("%-10s %-16s %-8s code %5d, once %5d  fit within %4.1f %%:", t->target->name, f->kernel, tag,
          (int)cost.code.many, (int)cost.code.once, 100 * worst);
   for (int w = 0; w < WORK_COUNT; w++) printf(" %.3g", cost.per[w]);
   printf("\n");
@@ -437,7 +475,7 @@ static void calibrate(Table *t, const Family *f) {
 /* The first anchor's code beyond its kernels' own: what the first kernel of a family brings for all. */
 static int32_t shared_code(const Table *t, Kind kind, const char *fc, const char *pool) {
   return positive(t->anchors[0].alone[kind].flash_code - t->base_code - 2 * t->code_per_call -
-                  known(t, fc)->code.once - known(t, pool)->code.once);
+                  known_best(t, fc)->code.once - known_best(t, pool)->code.once);
 }
 
 /* -- the table as C -- */
@@ -505,14 +543,24 @@ static bool named(char **names, int n, const char *name) {
   return false;
 }
 
-static void calibrate_target(const Target *target, char **kernels, int n_kernels) {
+/* All families, or those named, in the kernels of one set. */
+static void calibrate_set(Table *t, const char *set, char **kernels, int n_kernels) {
+  measure_anchors(t);
+  for (int i = 0; i < N_FAMILIES; i++)
+    if (!n_kernels || named(kernels, n_kernels, families[i].kernel)) calibrate(t, &families[i], set);
+}
+
+static void calibrate_target(const Target *target, bool own_only, char **kernels, int n_kernels) {
+  static const char *const generic[] = {"generic", NULL};
   const char *missing;
   if (!harness_available(target, &missing)) {
     printf("%s: skipped, %s is not installed\n", target->name, missing);
     return;
   }
-  Table t = {.target = target};
-  if (n_kernels)
+  Target alone = *target;
+  alone.sets = generic;
+  Table t = {.target = &alone};
+  if (n_kernels || own_only)
     take_table(&t);
   else
     measure_base(&t);
@@ -520,18 +568,19 @@ static void calibrate_target(const Target *target, char **kernels, int n_kernels
     printf("%s: skipped, there is no instruction counter\n", target->name);
     return;
   }
-  measure_anchors(&t);
-  for (int i = 0; i < N_FAMILIES; i++)
-    if (!n_kernels || named(kernels, n_kernels, families[i].kernel)) calibrate(&t, &families[i]);
+  if (!own_only) calibrate_set(&t, "generic", kernels, n_kernels);
+  t.target = target;
+  if (strcmp(target->sets[0], "generic") != 0) calibrate_set(&t, target->sets[0], kernels, n_kernels);
   t.int8_shared = shared_code(&t, INT8, "fc_s8", "avg_pool_s8");
   t.float_shared = shared_code(&t, FLOAT, "fc_f32", "avg_pool_f32");
   write_table(&t);
 }
 
-/* Arguments: targets first, then kernels. */
+/* Arguments: "sets", then targets, then kernels; each may be left out. */
 int main(int argc, char **argv) {
   setvbuf(stdout, NULL, _IOLBF, 0);
-  int first_kernel = 1;
+  bool own_only = argc > 1 && strcmp(argv[1], "sets") == 0;
+  int first_target = own_only ? 2 : 1, first_kernel = first_target;
   while (first_kernel < argc && target_find(argv[first_kernel])) first_kernel++;
   for (int i = first_kernel; i < argc; i++) {
     bool known_name = false;
@@ -541,7 +590,8 @@ int main(int argc, char **argv) {
     return 1;
   }
   for (int i = 0; i < n_targets; i++)
-    if (first_kernel == 1 || named(argv + 1, first_kernel - 1, targets[i].name))
-      calibrate_target(&targets[i], argv + first_kernel, argc - first_kernel);
+    if (first_kernel == first_target ||
+        named(argv + first_target, first_kernel - first_target, targets[i].name))
+      calibrate_target(&targets[i], own_only, argv + first_kernel, argc - first_kernel);
   return 0;
 }

@@ -152,9 +152,9 @@ static const FieldDesc fields_affine_f32[] = {I32(mf_affine_f32, n), I32(mf_affi
                                               I32(mf_affine_f32, inner), P_F32(mf_affine_f32, scale),
                                               P_F32(mf_affine_f32, offset)};
 
-#define PARAMS(s)                                                             \
-  static const ParamsDesc params_##s = {"mf_" #s, sizeof(mf_##s), fields_##s, \
-                                        (int)(sizeof fields_##s / sizeof fields_##s[0])}
+#define PARAMS(s)                                                      \
+  const ParamsDesc params_##s = {"mf_" #s, sizeof(mf_##s), fields_##s, \
+                                 (int)(sizeof fields_##s / sizeof fields_##s[0])}
 PARAMS(conv_f32);
 PARAMS(conv_s8);
 PARAMS(conv_s8_even);
@@ -203,8 +203,15 @@ size_t mean_rows_s8_scratch(const void *params);
 #undef K
 
 const KernelDef generic_kernels[] = {
-#define K(name, params, file, scratch, in_place, doc) \
-  {#name, "generic", "runtime/kernels/generic/" file, &params_##params, name##__generic, scratch, in_place},
+#define K(name_, struct_, file_, scratch_fn, in_place_bits, doc) \
+  {.name = #name_,                                               \
+   .set = "generic",                                             \
+   .file = "runtime/kernels/generic/" file_,                     \
+   .params = &params_##struct_,                                  \
+   .fn = name_##__generic,                                       \
+   .scratch = scratch_fn,                                        \
+   .in_place = in_place_bits,                                    \
+   .tag = "generic"},
 #include "runtime/kernels/generic/kernels.def"
 #undef K
 };

@@ -49,6 +49,31 @@ void call_const(KernelCall *k, const char *field, const void *data, int64_t coun
   k->consts[k->n_consts++] = (CallConst){.field = i, .data = data, .count = count, .val = val};
 }
 
+void pack_const(KernelPack *p, const char *field, const void *data, int64_t count, int align) {
+  int f = field_find(p->desc, field), i = 0;
+  ASSERT(p->desc->fields[f].kind >= FIELD_PTR_I8);
+  memcpy((char *)p->params + p->desc->fields[f].offset, &data, sizeof data);
+  while (i < p->n_consts && p->consts[i].field != f) i++;
+  if (!data) {
+    if (i < p->n_consts) p->consts[i] = p->consts[--p->n_consts];
+    return;
+  }
+  ASSERT(i < CALL_MAX_CONST);
+  if (i == p->n_consts) p->n_consts++;
+  p->consts[i] = (CallConst){.field = f, .data = data, .count = count, .val = NO_VAL, .align = align};
+}
+
+void call_exchange(KernelCall *k, const KernelDef *kernel, Arena *a) {
+  ASSERT(strcmp(kernel->params->c_type, k->kernel->params->c_type) == 0);
+  k->kernel = kernel;
+  if (!kernel->pack) return;
+  KernelPack p = {.desc = kernel->params, .params = k->params, .arena = a, .n_consts = k->n_consts};
+  memcpy(p.consts, k->consts, sizeof p.consts);
+  kernel->pack(&p);
+  memcpy(k->consts, p.consts, sizeof p.consts);
+  k->n_consts = p.n_consts;
+}
+
 /* -- storage -- */
 
 static bool is_output(const Graph *g, ValId v) {

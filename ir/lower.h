@@ -26,6 +26,12 @@ typedef struct ParamsDesc {
   int n_fields;
 } ParamsDesc;
 
+extern const ParamsDesc params_conv_f32, params_conv_s8, params_fc_f32, params_fc_s8, params_matmul_f32,
+    params_pool_f32, params_pool_s8, params_mean, params_copy, params_fill, params_gather, params_binary,
+    params_add_s8, params_mul_s8, params_unary_f32, params_lut_s8, params_cast, params_quant, params_requant,
+    params_dequant_axis, params_softmax_f32, params_softmax_s8, params_affine_f32;
+
+struct KernelPack;
 typedef struct KernelDef {
   const char *name; /* operator, dtype: "conv_s8" */
   const char *set;  /* "generic", "armv7em", ... */
@@ -34,6 +40,11 @@ typedef struct KernelDef {
   mf_kernel_fn *fn;                      /* NULL where this host cannot run it */
   size_t (*scratch)(const void *params); /* NULL: none */
   int in_place;                          /* the output may be exactly the memory of input 0 (and 1, bit 1) */
+  const char *tag;                       /* set and variant: the C function is NAME__TAG */
+  /* Whether it can do these params (constants included, not packed yet); NULL: any. */
+  bool (*accepts)(const void *params);
+  /* Gives the params' constants the layout that the kernel reads; NULL: lowering's. */
+  void (*pack)(struct KernelPack *p);
 } KernelDef;
 
 /* Bytes of one element of the field on this host. */
@@ -53,6 +64,7 @@ typedef struct CallConst {
   const void *data; /* owned by the Calls' arena or a blob of the graph */
   int64_t count;    /* elements */
   ValId val;        /* the graph's constant that it is, byte for byte; NO_VAL: made by lowering */
+  int align;        /* bytes; 0: the element's */
 } CallConst;
 
 typedef struct CallView {
@@ -90,6 +102,19 @@ void calls_free(Calls *c);
 KernelCall *calls_add(Calls *c, const char *kernel, NodeId node);
 /* Set pointer field `field` (designator) of the call's params to `data`. */
 void call_const(KernelCall *k, const char *field, const void *data, int64_t count, ValId val);
+
+/* What a kernel's pack function edits: params whose pointer fields point at host memory, and the arrays behind them. */
+typedef struct KernelPack {
+  const ParamsDesc *desc;
+  void *params;
+  Arena *arena; /* for new arrays */
+  CallConst consts[CALL_MAX_CONST];
+  int n_consts;
+} KernelPack;
+/* Make pointer field `field` point at `data`, NULL: at nothing. */
+void pack_const(KernelPack *p, const char *field, const void *data, int64_t count, int align);
+/* Give the call another kernel of its name: its params, packed, become the call's own. */
+void call_exchange(KernelCall *k, const KernelDef *kernel, Arena *a);
 
 /* All nodes of a graph whose shapes are static. T_VIEW operators make no call: value_root finds the storage. */
 bool graph_lower(const Graph *g, Calls *out, Diag *d);

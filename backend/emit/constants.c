@@ -12,22 +12,24 @@
 
 enum { LINE = 116 };
 
-int pool_add(ConstPool *p, DType t, const void *data, int64_t count, int layer) {
+int pool_add(ConstPool *p, DType t, const void *data, int64_t count, int align, int layer) {
   size_t bytes = (size_t)count * dtype_size(t);
   Hash h = hash_bytes(data, bytes);
   for (int i = 0; i < p->n; i++) {
-    const PoolConst *c = &p->v[i];
-    if (c->dtype == t && c->count == count && hash_equal(c->hash, h) && memcmp(c->data, data, bytes) == 0)
-      return i;
+    PoolConst *c = &p->v[i];
+    if (c->dtype != t || c->count != count || !hash_equal(c->hash, h) || memcmp(c->data, data, bytes) != 0)
+      continue;
+    if (align > c->align) c->align = align;
+    return i;
   }
   mem_grow((void **)&p->v, &p->cap, (size_t)p->n + 1, sizeof *p->v);
-  p->v[p->n] = (PoolConst){t, data, count, h, layer};
+  p->v[p->n] = (PoolConst){t, data, count, h, layer, align};
   return p->n++;
 }
 
 int pool_add_value(ConstPool *p, const Graph *g, ValId v, int layer) {
   const Value *val = graph_val(g, v);
-  return pool_add(p, val->dtype, val_data(g, v), shape_count(&val->shape), layer);
+  return pool_add(p, val->dtype, val_data(g, v), shape_count(&val->shape), 0, layer);
 }
 
 static const DType pointee[] = {[FIELD_PTR_I8] = DT_I8, [FIELD_PTR_I32] = DT_I32, [FIELD_PTR_F32] = DT_F32};
@@ -38,7 +40,7 @@ void pool_add_call(ConstPool *p, const Graph *g, const KernelCall *k, int layer,
   for (int i = 0; i < k->n_consts; i++) {
     const CallConst *c = &k->consts[i];
     FieldKind kind = k->kernel->params->fields[c->field].kind;
-    names->field[i] = pool_add(p, pointee[kind], c->data, c->count, layer);
+    names->field[i] = pool_add(p, pointee[kind], c->data, c->count, c->align, layer);
   }
   for (int i = 0; i < k->n_in; i++) {
     ValId root = value_root(g, k->in[i].val);
@@ -112,8 +114,9 @@ static void print_element(StrBuf *out, DType t, const void *data, int64_t i) {
 }
 
 void pool_print(const PoolConst *c, int index, StrBuf *out) {
-  sb_printf(out, "static const %s c%d[%lld] = {", c_type_of(c->dtype), index,
-            (long long)(c->count ? c->count : 1));
+  sb_puts(out, "static const ");
+  if (c->align > (int)dtype_size(c->dtype)) sb_printf(out, "MF_ALIGN(%d) ", c->align);
+  sb_printf(out, "%s c%d[%lld] = {", c_type_of(c->dtype), index, (long long)(c->count ? c->count : 1));
   size_t line = out->len;
   if (c->count == 0) sb_putc(out, '0');
   for (int64_t i = 0; i < c->count; i++) {

@@ -66,7 +66,7 @@ static void json_layers(const Emit *e, StrBuf *out) {
     const Node *n = &e->g->nodes[k->node];
     sb_printf(out, "%s\n    {\"op\": \"%s\", \"name\": ", c ? "," : "", op_info(n->op)->name);
     sb_json_str(out, n->loc.name ? n->loc.name : "");
-    sb_printf(out, ", \"kernel\": \"%s__%s\", \"macs\": %lld, \"output\": ", k->kernel->name, k->kernel->set,
+    sb_printf(out, ", \"kernel\": \"%s__%s\", \"macs\": %lld, \"output\": ", k->kernel->name, k->kernel->tag,
               (long long)k->macs);
     json_shape(&graph_val(e->g, n->out[0])->shape, out);
     sb_putc(out, '}');

@@ -5,6 +5,7 @@
  *   constants.c  weights as C arrays, equal ones once
  *   model_c.c    model.c: kernels, constants, layers, the public functions
  *   run_c.c      of these, NAME_run: the calls as the plan has them
+ *   special.c    kernels specialised by a layer's shapes
  *   model_h.c    model.h: sizes, shapes and quantization as macros, the public functions
  *   selftest.c   selftest.c and vectors.bin: reference inputs and outputs
  *   describe.c   model.json and CMakeLists.txt
@@ -21,6 +22,7 @@ typedef struct PoolConst {
   int64_t count;
   Hash hash;
   int layer; /* the first call that uses it */
+  int align; /* bytes; 0: the element's */
 } PoolConst;
 
 /* Constants of a model, equal ones once; the index is part of the C name. */
@@ -31,7 +33,7 @@ typedef struct ConstPool {
 } ConstPool;
 
 /* Index of the constant, added if it is new. The data must outlive the pool. */
-int pool_add(ConstPool *p, DType t, const void *data, int64_t count, int layer);
+int pool_add(ConstPool *p, DType t, const void *data, int64_t count, int align, int layer);
 int pool_add_value(ConstPool *p, const Graph *g, ValId v, int layer);
 /* The constants of one call; *names (or NULL) gets their indices. */
 struct CallNames;
@@ -86,6 +88,11 @@ bool print_selftest(const Emit *e, StrBuf *out, Diag *d);
 bool make_vectors(const Emit *e, StrBuf *out, Diag *d);
 void print_cmake(const Emit *e, StrBuf *out);
 void print_json(const Emit *e, StrBuf *out);
+
+/* -- special.c -- */
+/* The call whose specialised kernel call c uses; -1: the shared kernel. */
+int special_of(const Emit *e, uint32_t c);
+void print_specials(const Emit *e, StrBuf *out);
 
 /* -- shake.c -- */
 /* Embedded text of a root-relative file; NULL: there is none. */

@@ -47,16 +47,18 @@ static void print_head(const Emit *e, StrBuf *out) {
 static bool print_kernels(const Emit *e, StrBuf *out) {
   uint32_t n = e->calls.n;
   const char **files = arena_array(e->arena, n + 1, sizeof *files);
-  const char **roots = arena_array(e->arena, 2 * (size_t)n + 1, sizeof *roots);
+  const char **roots = arena_array(e->arena, 2 * (size_t)n + 3, sizeof *roots);
   int n_files = 0, n_roots = 0;
   roots[n_roots++] = "mf_view";
+  roots[n_roots++] = "MF_ALIGN";
+  roots[n_roots++] = "MF_SPECIAL";
   for (uint32_t c = 0; c < n; c++) {
     const KernelDef *k = e->calls.v[c].kernel;
     bool seen = false;
     for (uint32_t b = 0; b < c && !seen; b++) seen = e->calls.v[b].kernel == k;
     if (seen) continue;
     files[n_files++] = k->file;
-    roots[n_roots++] = arena_printf(e->arena, "%s__%s", k->name, k->set);
+    roots[n_roots++] = arena_printf(e->arena, "%s__%s", k->name, k->tag);
     roots[n_roots++] = k->params->c_type;
   }
   if (n == 0) return true;
@@ -171,6 +173,7 @@ static bool print_body(const Emit *e, StrBuf *out) {
   StrBuf kernels = {0}, layers = {0};
   bool ok = print_kernels(e, &kernels);
   print_layers(e, &layers);
+  print_specials(e, &layers);
   if ((strstr(sb_str(&layers), "INFINITY") || strstr(sb_str(&layers), "NAN")) &&
       !strstr(sb_str(&kernels), "#include <math.h>"))
     sb_puts(out, "#include <math.h>\n");

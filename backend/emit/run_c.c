@@ -67,8 +67,13 @@ static void print_views(const Emit *e, uint32_t c, bool batch, const char *inden
 static void print_kernel(const Emit *e, uint32_t c, const char *y0, const char *y1, const char *indent,
                          StrBuf *out) {
   const KernelCall *k = &e->calls.v[c];
-  sb_printf(out, "%s  %s__%s(&layer%u, %s, &out, %s, %s, ", indent, k->kernel->name, k->kernel->set, c,
-            k->n_in ? "in" : "NULL", y0, y1);
+  int special = special_of(e, c);
+  sb_printf(out, "%s  ", indent);
+  if (special >= 0)
+    sb_printf(out, "special%d", special);
+  else
+    sb_printf(out, "%s__%s", k->kernel->name, k->kernel->tag);
+  sb_printf(out, "(&layer%u, %s, &out, %s, %s, ", c, k->n_in ? "in" : "NULL", y0, y1);
   if (e->plan.scratch[c] >= 0)
     sb_printf(out, "a + %lld);\n", (long long)e->plan.scratch[c]);
   else

@@ -6,7 +6,8 @@
  *
  * This is no C parser. It relies on how kernels are written, and says so when that does not hold:
  *   - file-level definitions begin in column 0; braces and parentheses outside comments and strings balance
- *   - a header's include guard ends in _H; other #if blocks stand between definitions
+ *   - a header's include guard ends in _H; other #if blocks stand between definitions, or hold whole ones: such a block
+ *     is kept or left as one piece
  *   - a function-like macro may make definitions: "ROW(add_f32, a + b)"; it then defines every name that begins with
  *     its first argument ("add_f32__generic")
  */
@@ -261,6 +262,18 @@ static Name guard_of(const char *text) {
   return arg;
 }
 
+/* What the conditional block [p, end) defines beside macros, in any of its branches. */
+static void add_block_defs(const Shaker *s, Chunk *c, const char *p, const char *end) {
+  while ((p = skip_space(p)) < end) {
+    if (*p == '#')
+      p = skip_directive(p);
+    else if (skip_opaque(p) != p)
+      p = skip_opaque(p);
+    else
+      p = scan_definition(s, c, p);
+  }
+}
+
 /* One directive at p; returns its end. Sets *ok false when an include failed. */
 static const char *scan_directive(Shaker *s, const char *p, Name guard, int file, bool *ok) {
   Name word = directive_at(p), arg = directive_arg(p);
@@ -271,9 +284,11 @@ static const char *scan_directive(Shaker *s, const char *p, Name guard, int file
   }
   if (guard.n && same_name(arg, guard)) return end; /* the #ifndef and #define of the guard */
   if (name_is(word, "endif")) return end;           /* the guard's */
-  if (word.n >= 2 && memcmp(word.s, "if", 2) == 0) end = skip_conditional(p);
+  bool block = word.n >= 2 && memcmp(word.s, "if", 2) == 0;
+  if (block) end = skip_conditional(p);
   Chunk *c = add_chunk(s, p, end, file);
   add_macro_defs(c, p, end);
+  if (block) add_block_defs(s, c, p, end);
   return end;
 }
 

@@ -1,10 +1,14 @@
 /* Semihosting, instruction counter and stack depth for a bare Cortex-M under QEMU; see bare.h.
  *
  * Semihosting is Arm's debug interface: BKPT 0xAB with an operation in r0 and a parameter block in r1. The counter is
- * SysTick, a 24-bit counter that runs down with the processor clock, 25 MHz on MPS2 machines; its interrupt counts the
- * wraps. Under `-icount shift=6` each instruction takes 64 ns of virtual time, so 1.6 ticks are one instruction.
+ * SysTick, a 24-bit counter that runs down with the processor clock, BARE_MHZ on the machine at hand; its interrupt
+ * counts the wraps. Under `-icount shift=6` each instruction takes 64 ns of virtual time: 1.6 ticks at 25 MHz.
  */
 #include "bare.h"
+
+#ifndef BARE_MHZ
+#define BARE_MHZ 25
+#endif
 
 enum { SYS_OPEN = 1, SYS_CLOSE = 2, SYS_WRITE0 = 4, SYS_WRITE = 5, SYS_READ = 6, SYS_EXIT_EXTENDED = 0x20 };
 enum { OPEN_READ_BINARY = 1, OPEN_WRITE_BINARY = 5 };
@@ -76,7 +80,7 @@ uint64_t bare_count_stop(void) {
   } while (wraps != systick_wraps);
   *systick_control = 0;
   const uint64_t ticks = (uint64_t)wraps * (TICK_MAX + 1u) + (TICK_MAX - value);
-  return (ticks * 5 + 4) / 8;
+  return (ticks * 125 + 4 * BARE_MHZ) / (8 * BARE_MHZ);
 }
 
 /* -- stack -- */

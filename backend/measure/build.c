@@ -51,8 +51,8 @@ static bool make_tmp(Work *w) {
   return true;
 }
 
-static const char *const harness_files[] = {"bare.h",      "bare.c",  "start.c",
-                                            "sections.ld", "mps2.ld", "microbit.ld"};
+static const char *const harness_files[] = {"bare.h",  "bare.c",   "start.c",  "sections.ld",
+                                            "mps2.ld", "an505.ld", "an547.ld", "microbit.ld"};
 
 static bool unpack_harness(Work *w) {
   for (size_t i = 0; i < sizeof harness_files / sizeof *harness_files; i++) {
@@ -116,7 +116,8 @@ bool build_objects(Work *w) {
   TRY(compile(w, path_join(w->arena, w->dir, "model.c"), "model.o", NULL));
   TRY(compile(w, selftest, "selftest.o", NULL));
   if (!w->bare) return true;
-  return compile(w, "start.c", "start.o", NULL) && compile(w, "bare.c", "bare.o", NULL);
+  return compile(w, "start.c", "start.o", NULL) &&
+         compile(w, "bare.c", "bare.o", machine_flags(w->target->machine));
 }
 
 static bool link_program(Work *w, const char *main_object, const char *script, const char *program) {
@@ -143,9 +144,9 @@ bool build_selftest(Work *w, const char *script, const char **path) {
   return link_program(w, "selftest.o", script, name);
 }
 
-bool build_plugin(Work *w) {
-  static const char source[] = "count_plugin.c";
-  const char *text = embedded_text("backend/harness/count_plugin.c"), *output, *cc = "gcc";
+bool build_plugin(Work *w, const char *source) {
+  const char *text = embedded_text(arena_printf(w->arena, "backend/harness/%s", source)), *output,
+             *cc = "gcc";
   Args a = {.n = 0};
   int status;
   if (!text || !program_exists(cc)) return false;
@@ -206,7 +207,8 @@ static bool read_sizes(Work *w, const char *program, Sizes *out) {
 
 bool build_measure(Work *w, int64_t arena, Measured *out) {
   Sizes with, without;
-  const char *script = w->bare ? "mps2.ld" : NULL, *selftest = path_join(w->arena, w->dir, "selftest.c");
+  const char *script = w->bare ? machine_script(w->target->machine) : NULL,
+             *selftest = path_join(w->arena, w->dir, "selftest.c");
   TRY(compile(w, selftest, "minimal.o", "-DSELFTEST_MINIMAL"));
   TRY(compile(w, selftest, "empty.o", "-DSELFTEST_EMPTY"));
   TRY(link_program(w, "minimal.o", script, "minimal"));

@@ -45,13 +45,23 @@ void args_words(Args *a, Arena *arena, const char *words);
 bool build_objects(Work *w);
 /* The self-test as a program; *path. On a bare machine laid out for `script` ("mps2.ld"). */
 bool build_selftest(Work *w, const char *script, const char **path);
-/* The instruction counter for qemu-user, w->tmp/count.so, by the host's compiler. False, nothing reported: there is
+/* A plugin of backend/harness for QEMU as w->tmp/count.so, by the host's compiler. False, nothing reported: there is
  * none. */
-bool build_plugin(Work *w);
+bool build_plugin(Work *w, const char *source);
 /* Bytes that the model adds to a program: flash_code, flash_weights, flash, ram_other (without `arena` bytes). */
 bool build_measure(Work *w, int64_t arena, Measured *out);
 
+/* -- weigh.c: harness_weigh -- */
+
 /* -- verify.c -- */
+typedef struct Vectors {
+  const char *bytes;
+  size_t size;
+  uint32_t n;
+} Vectors;
+bool read_vectors(Work *w, Vectors *v);
+/* The first n vectors with other flags (selftest_body.c), as w->tmp/vectors.bin. */
+bool write_vectors(Work *w, const Vectors *v, uint32_t n, unsigned flags);
 /* Run the self-test program on the vectors file w->tmp/vectors.bin; outputs go to w->tmp/outputs.bin. */
 bool run_selftest(Work *w, const char *program, const char *machine, bool count, int *status,
                   const char **output);

@@ -66,7 +66,7 @@ static bool run(Work *w, const Graph *g, const Tensor *in, int n, Tensor *out) {
   int status;
   TRY(write_inputs(w, g, in, n));
   TRY(build_objects(w));
-  TRY(build_selftest(w, w->bare ? "mps2.ld" : NULL, &program));
+  TRY(build_selftest(w, w->bare ? machine_script(w->target->machine) : NULL, &program));
   TRY(run_selftest(w, program, w->target->machine, false, &status, &output));
   FAIL_IF(status != 0, w->diag, NULL, "the program on %s ended with status %d:\n%s", w->target->run, status,
           output);

@@ -67,18 +67,12 @@ bool run_selftest(Work *w, const char *program, const char *machine, bool count,
 
 /* -- vectors -- */
 
-typedef struct Vectors {
-  const char *bytes;
-  size_t size;
-  uint32_t n;
-} Vectors;
-
 static uint32_t u32_at(const char *p) {
   const unsigned char *b = (const unsigned char *)p;
   return b[0] | (uint32_t)b[1] << 8 | (uint32_t)b[2] << 16 | (uint32_t)b[3] << 24;
 }
 
-static bool read_vectors(Work *w, Vectors *v) {
+bool read_vectors(Work *w, Vectors *v) {
   const char *path = path_join(w->arena, w->dir, "vectors.bin");
   v->bytes = file_read(w->arena, path, &v->size, w->diag);
   if (!v->bytes) return false;
@@ -89,8 +83,7 @@ static bool read_vectors(Work *w, Vectors *v) {
   return true;
 }
 
-/* The first n vectors with other flags, as w->tmp/vectors.bin. */
-static bool write_vectors(Work *w, const Vectors *v, uint32_t n, unsigned flags) {
+bool write_vectors(Work *w, const Vectors *v, uint32_t n, unsigned flags) {
   size_t size = HEADER + (v->size - HEADER) / v->n * n;
   char *copy = mem_alloc(size);
   memcpy(copy, v->bytes, size);
@@ -193,7 +186,7 @@ static bool count_program(Work *w, const Vectors *v, const char *program, unsign
 static bool count_user(Work *w, const Vectors *v, const char *program, Measured *m) {
   int64_t with, without;
   bool loaded;
-  if (!build_plugin(w)) return true;
+  if (!build_plugin(w, "count_plugin.c")) return true;
   TRY(count_program(w, v, program, 0, &with, &loaded));
   if (!loaded) return true; /* this QEMU was built without plugins */
   TRY(count_program(w, v, program, SKIP, &without, &loaded));
@@ -245,7 +238,7 @@ static bool verify(Work *w, Measured *m) {
   const char *program;
   TRY(read_vectors(w, &v));
   TRY(build_objects(w));
-  TRY(build_selftest(w, w->bare ? "mps2.ld" : NULL, &program));
+  TRY(build_selftest(w, w->bare ? machine_script(w->target->machine) : NULL, &program));
   m->built = true;
   bool ok = run_vectors(w, &v, program, w->target->machine, &s);
   m->ran = s.vectors > 0;

@@ -10,7 +10,7 @@
 
 typedef struct CompileOpts {
   CommonOpts common;
-  const char *model, *target, *board, *name, *out, *rounding, *input;
+  const char *model, *target, *board, *name, *out, *rounding, *input, *optimize;
   int64_t ram;
   bool force;
 } CompileOpts;
@@ -30,6 +30,8 @@ static const Opt opts[] = {{"MODEL", OPT_PARAM, offsetof(CompileOpts, model), tr
                             "plan for fewest kernel calls within so much RAM (default: least RAM)"},
                            {"--force", OPT_FLAG, offsetof(CompileOpts, force), false, NULL,
                             "write into a folder that holds other files"},
+                           {"--optimize", OPT_STRING, offsetof(CompileOpts, optimize), false, "HOW",
+                            "size, balanced (the default) or speed: kernels of the layers' own shapes"},
                            ROUNDING_OPT(CompileOpts),
                            {0}};
 
@@ -118,14 +120,31 @@ static bool check_input(const CompileOpts *o, Diag *d) {
   return true;
 }
 
+static bool read_optimize(const char *s, Optimize *out, Diag *d) {
+  static const char *const names[] = {
+      [OPT_BALANCED] = "balanced", [OPT_SPEED] = "speed", [OPT_SIZE] = "size"};
+  for (int i = 0; s && i < 3; i++)
+    if (strcmp(s, names[i]) == 0) {
+      *out = (Optimize)i;
+      return true;
+    }
+  FAIL_IF(s, d, NULL, "--optimize %s: want size, balanced or speed", s);
+  return true;
+}
+
 static bool emit(Arena *a, const CompileOpts *o, const Machine *m, Fit *f, Diag *d) {
+  Optimize optimize = OPT_BALANCED;
+  TRY(read_optimize(o->optimize, &optimize, d));
   Graph *g = cli_load_rounding(o->model, o->rounding, d);
   if (!g) return false;
   Graph *p = cli_prepare(g, d);
   graph_free(g);
   if (!p) return false;
   const PlanOptions plan = target_plan_within(m->target, o->ram, by_rows(o));
-  EmitOptions e = {.name = o->name ? o->name : cli_model_name(a, o->model), .out_dir = o->out, .plan = &plan};
+  EmitOptions e = {.name = o->name ? o->name : cli_model_name(a, o->model),
+                   .out_dir = o->out,
+                   .plan = &plan,
+                   .optimize = optimize};
   bool ok = backend_cost_planned(p, m->target, &plan, &f->cost, d) && emit_c(p, m->target, &e, d);
   graph_free(p);
   return ok;

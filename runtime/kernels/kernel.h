@@ -34,12 +34,16 @@
 #ifdef __GNUC__
 #define MF_ALIAS \
   __attribute__((may_alias)) /* an access that may alias any type, where bytes are moved as words */
-#define MF_UNUSED __attribute__((unused))
-#define MF_INLINE static inline __attribute__((always_inline, unused))
+#define MF_UNUSED   __attribute__((unused))
+#define MF_ALIGN(n) __attribute__((aligned(n)))
+#define MF_SPECIAL  __attribute__((noinline, flatten)) static /* a kernel inlined with one layer's params */
+#define MF_INLINE   static inline __attribute__((always_inline, unused))
 #else
 #define MF_ALIAS
 #define MF_UNUSED
-#define MF_INLINE static inline
+#define MF_ALIGN(n) _Alignas(n)
+#define MF_SPECIAL  static
+#define MF_INLINE   static inline
 #endif
 #define MF_HELPER MF_UNUSED static inline
 

@@ -57,8 +57,8 @@ static void near(const char *what, const char *net, const char *target, int64_t 
                 (long long)estimate, (long long)got);
 }
 
-/* Where each kernel is called once the compiler inlines all of them, and what they then share is not foreseen: `inlined`
- * bytes are allowed on top. */
+/* Where each kernel is called once the compiler inlines all of them with their shapes as literals; what they then share,
+ * and what their windows save, is not foreseen: `inlined` bytes are allowed on top, and more instructions. */
 static void check(const Graph *g, const char *net, const char *target, int64_t inlined) {
   const Target *t = target_find(target);
   const char *dir = emit_to_tmp(g, target, net);

@@ -30,8 +30,14 @@ typedef struct KernelCase {
   char text[200]; /* for messages */
 } KernelCase;
 
-/* A random case, in `a`. Fails the test when no generator knows the kernel's params. */
+/* A random case that the kernel accepts, in `a`, its params as lowering makes them. Fails the test when no generator
+ * knows the kernel's params, or none of many cases is accepted. */
 KernelCase kernel_case(const KernelDef *k, Rng *r, Arena *a);
+
+/* The output of the generic kernel, dense rows. */
+char *kernel_case_reference(const KernelCase *c, Arena *a);
+/* A copy of the params as the case's kernel wants them; *out (or NULL) gets the arrays that its pack function made. */
+void *kernel_case_pack(const KernelCase *c, Arena *a, KernelPack *out);
 
 /* The same case with its weights spread in a wider array, garbage between; false where the params have no
  * weight strides. */

@@ -1,10 +1,12 @@
-/* Properties of every kernel of kernels.def, over random cases: the output computed at once equals the output computed
- * in row ranges, from and into rings of rows, with wider weights, and in place where the table allows it; no
- * byte outside the rows asked for is written; the description of the params is complete.
+/* Properties of every kernel of every kernels.def that this host can run, over random cases: the output that the generic
+ * kernel computes at once equals the output computed at once, in row ranges, from and into rings of rows, with wider
+ * weights, and in place where the table allows it; no byte outside the rows asked for is written; the description of
+ * the params is complete. (test_kernels_m.c runs kernels of other machines.)
  *
  * A kernel that is listed is tested with no further line, unless its params struct is new (then kernel_cases.c needs a
  * generator, and says so).
  */
+#include "backend/backend.h"
 #include "tests/kernels/kernel_cases.h"
 #include "tests/support.h"
 
@@ -12,7 +14,7 @@
 
 #include "ir/base/mem.h"
 
-enum { CASES = 60, GAP = 24, GUARD = 0x5a };
+enum { CASES = 60, GAP = 24, GUARD = 0x5a, MAX_KERNELS = 1024 };
 
 typedef struct Fixture {
   Arena *a;
@@ -21,6 +23,9 @@ typedef struct Fixture {
   void *scratch;
   char *whole; /* the output computed at once, dense rows */
 } Fixture;
+
+static const KernelDef *kernels[MAX_KERNELS];
+static int n_kernels;
 
 static void views_of(const KernelCase *c, mf_view in[CALL_MAX_IN]) {
   memset(in, 0, CALL_MAX_IN * sizeof *in);
@@ -33,16 +38,18 @@ static void run(const Fixture *f, const KernelCase *c, const mf_view *in, void *
   c->kernel->fn(c->params, in, &view, y0, y1, f->scratch);
 }
 
+static void *scratch_of(const KernelDef *k, const void *params, Arena *a) {
+  size_t need = k->scratch ? k->scratch(params) : 0;
+  return need > 0 ? arena_alloc(a, need) : NULL;
+}
+
 static Fixture fixture(int kernel, uint64_t number) {
   Fixture f = {.a = arena_new()};
   rng_seed(&f.r, 1234 + (uint64_t)kernel, number);
-  f.c = kernel_case(&generic_kernels[kernel], &f.r, f.a);
-  size_t need = f.c.kernel->scratch ? f.c.kernel->scratch(f.c.params) : 0;
-  if (need > 0) f.scratch = arena_alloc(f.a, need);
-  mf_view in[CALL_MAX_IN];
-  views_of(&f.c, in);
-  f.whole = arena_alloc(f.a, (size_t)(f.c.out_rows * f.c.out_row));
-  run(&f, &f.c, in, f.whole, f.c.out_row, 0, 0, f.c.out_rows);
+  f.c = kernel_case(kernels[kernel], &f.r, f.a);
+  f.whole = kernel_case_reference(&f.c, f.a);
+  f.c.params = kernel_case_pack(&f.c, f.a, NULL);
+  f.scratch = scratch_of(f.c.kernel, f.c.params, f.a);
   return f;
 }
 
@@ -62,17 +69,17 @@ static void assert_untouched(const Fixture *f, const char *what, const char *p, 
 }
 
 /* Kernels whose rows are the input's, in order, into one output: test_kernel_sums.c tests them. */
-static bool sums_rows(int kernel) { return strstr(generic_kernels[kernel].name, "_rows_") != NULL; }
+static bool sums_rows(int kernel) { return strstr(kernels[kernel]->name, "_rows_") != NULL; }
 
 static bool copies_rows(const KernelCase *c) { return strcmp(c->kernel->name, "copy") == 0; }
 
 START_TEST(params_are_described)
 {
-  const KernelDef *k = &generic_kernels[_i];
+  const KernelDef *k = kernels[_i];
   ck_assert_msg(params_complete(k->params),
                 "%s: the fields of %s in ir/kernels.c are not those of the struct", k->name,
                 k->params->c_type);
-  ck_assert_ptr_eq(kernel_find_generic(k->name), k);
+  ck_assert_ptr_eq(kernel_find_generic(k->name)->params, k->params);
 }
 END_TEST
 
@@ -148,10 +155,13 @@ START_TEST(wider_weights)
   for (uint64_t n = 0; n < CASES; n++) {
     Fixture f = fixture(_i, n);
     KernelCase wide;
-    if (!kernel_case_widen(&f.c, &f.r, f.a, &wide)) {
+    rng_seed(&f.r, 1234 + (uint64_t)_i, n);
+    KernelCase plain = kernel_case(kernels[_i], &f.r, f.a);
+    if (!kernel_case_widen(&plain, &f.r, f.a, &wide)) {
       arena_free(f.a);
       return;
     }
+    wide.params = kernel_case_pack(&wide, f.a, NULL);
     mf_view in[CALL_MAX_IN];
     views_of(&wide, in);
     char *out = arena_alloc(f.a, (size_t)(wide.out_rows * wide.out_row));
@@ -165,7 +175,7 @@ END_TEST
 START_TEST(in_place)
 {
   if (sums_rows(_i)) return;
-  int tried = 0, allowed = generic_kernels[_i].in_place;
+  int tried = 0, allowed = kernels[_i]->in_place;
   for (uint64_t n = 0; n < 4 * CASES; n++) {
     Fixture f = fixture(_i, n);
     const KernelCase *c = &f.c;
@@ -182,20 +192,27 @@ START_TEST(in_place)
     }
     arena_free(f.a);
   }
-  ck_assert_msg(tried == allowed, "%s: in place with inputs %d, tried %d", generic_kernels[_i].name, allowed,
-                tried);
+  ck_assert_msg(tried == allowed, "%s: in place with inputs %d, tried %d", kernels[_i]->name, allowed, tried);
 }
 END_TEST
 
+static void list_kernels(void) {
+  n_kernels = 0;
+  for (int s = 0; s < n_kernel_sets; s++)
+    for (int k = 0; k < *kernel_sets[s].n; k++)
+      if (kernel_sets[s].kernels[k].fn) kernels[n_kernels++] = &kernel_sets[s].kernels[k];
+}
+
 Suite *suite_kernels(void) {
+  list_kernels();
   Suite *s = suite_create("kernels");
   TCase *t = tcase_create("every kernel");
   tcase_set_timeout(t, 60);
-  tcase_add_loop_test(t, params_are_described, 0, n_generic_kernels);
-  tcase_add_loop_test(t, row_ranges, 0, n_generic_kernels);
-  tcase_add_loop_test(t, rings, 0, n_generic_kernels);
-  tcase_add_loop_test(t, wider_weights, 0, n_generic_kernels);
-  tcase_add_loop_test(t, in_place, 0, n_generic_kernels);
+  tcase_add_loop_test(t, params_are_described, 0, n_kernels);
+  tcase_add_loop_test(t, row_ranges, 0, n_kernels);
+  tcase_add_loop_test(t, rings, 0, n_kernels);
+  tcase_add_loop_test(t, wider_weights, 0, n_kernels);
+  tcase_add_loop_test(t, in_place, 0, n_kernels);
   suite_add_tcase(s, t);
   return s;
 }

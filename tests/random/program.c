@@ -41,7 +41,7 @@ static bool add_kernels(Kernels *k, const Graph *g, const Target *t, Diag *d) {
     const KernelDef *def = calls.v[i].kernel;
     add_once(k, k->files, &k->n_files, def->file);
     add_once(k, k->roots, &k->n_roots, def->params->c_type);
-    add_once(k, k->roots, &k->n_roots, arena_printf(k->arena, "%s__%s", def->name, def->set));
+    add_once(k, k->roots, &k->n_roots, arena_printf(k->arena, "%s__%s", def->name, def->tag));
   }
   calls_free(&calls);
   return ok;

@@ -1,0 +1,142 @@
+/* Layouts of the kernels of runtime/kernels/armv7em; each is drawn in the kernel's header. */
+#include "backend/kernels/kernels.h"
+
+enum {
+  BLOCK = 4,           /* channels at a time */
+  PAIR_WEIGHTS = 65535 /* 128 times as much fits 24 bits */
+};
+
+/* Whether channel o's sum may be the upper one of a pair: it fits 24 bits, and 256 * w + 127 and - 128 fit 16. */
+static bool fits_pair(const FoldWeights *w, int32_t o, const FoldedChannel *c) {
+  if (c->weights > PAIR_WEIGHTS) return false;
+  for (int32_t t = 0; t < w->taps; t++)
+    for (int32_t i = 0; i < w->run; i++)
+      if (w->w[o * w->out + t * w->tap + i] == -128) return false;
+  return true;
+}
+
+static bool pairs_accept(const FoldWeights *w, const FoldScales *s) {
+  for (int32_t o = 0; o < w->outs; o++) {
+    FoldedChannel c;
+    if (!fold_channel(w, s, o, &c)) return false;
+    if (o % 2 == 1 && !fits_pair(w, o, &c)) return false;
+  }
+  return true;
+}
+
+/* -- conv_s8 -- */
+
+static int32_t conv_taps(const mf_conv_s8 *p) { return p->g.k_h * p->g.k_w * p->g.in_c; }
+
+/* Two windows widened; where in_c is no multiple of 4, one as bytes besides. */
+size_t em_conv_scratch(const void *params) {
+  const mf_conv_s8 *p = params;
+  int32_t taps = conv_taps(p);
+  return (size_t)((taps + 3) / 4) * 16 + (size_t)(p->g.in_c % 4 ? taps : 0);
+}
+
+bool em_conv_accepts(const void *params) {
+  const mf_conv_s8 *p = params;
+  FoldWeights w = conv_fold_weights(p);
+  FoldScales s = conv_fold_scales(p);
+  return p->groups == 1 && pairs_accept(&w, &s);
+}
+
+/* The weight of channel o that the kernel multiplies with number k of its inputs, in groups of four ordered 0 2 1 3; 0
+ * outside. */
+static int32_t ordered_weight(const FoldWeights *w, int32_t o, int32_t k) {
+  static const int32_t order[4] = {0, 2, 1, 3};
+  return weight_or_zero(w, o, (k & ~3) + order[k & 3]);
+}
+
+static void put_half(int8_t *to, int32_t half) {
+  to[0] = (int8_t)(half & 0xff);
+  to[1] = (int8_t)(half >> 8 & 0xff);
+}
+
+/* { bias0, bias2, 2 bias1, 2 bias3, then mult, round, shift of each } */
+static void put_pairs_block(int32_t *q, const FoldWeights *w, const FoldScales *s, int32_t o) {
+  static const int place[BLOCK] = {0, 2, 1, 3};
+  for (int32_t i = 0; i < BLOCK; i++) {
+    FoldedChannel c = folded_or_none(w, s, o + i);
+    q[place[i]] = i % 2 ? 2 * c.bias : c.bias;
+    put_scales(q + BLOCK + 3 * i, &c);
+  }
+}
+
+/* Blocks of four channels; in each, for every two inputs, a word of channels 0 and 1, then one of 2 and 3. */
+static void pack_pairs(KernelPack *k, const FoldWeights *w, const FoldScales *s, int32_t pairs) {
+  int32_t blocks = (w->outs + BLOCK - 1) / BLOCK;
+  int64_t n = (int64_t)blocks * pairs * 8;
+  int8_t *packed = arena_alloc(k->arena, (size_t)n), *to = packed;
+  int32_t *q = arena_array(k->arena, (size_t)blocks * 16, sizeof *q);
+  for (int32_t b = 0; b < blocks; b++) {
+    put_pairs_block(q + 16 * b, w, s, BLOCK * b);
+    for (int32_t t = 0; t < pairs; t++)
+      for (int32_t i = 0; i < 4; i++, to += 2) {
+        int32_t o = BLOCK * b + i / 2 * 2, at = 2 * t + i % 2;
+        put_half(to, 256 * ordered_weight(w, o + 1, at) + ordered_weight(w, o, at));
+      }
+  }
+  pack_result(k, packed, n, q, (int64_t)blocks * 16);
+}
+
+void em_conv_pack(KernelPack *k) {
+  const mf_conv_s8 *p = k->params;
+  FoldWeights w = conv_fold_weights(p);
+  FoldScales s = conv_fold_scales(p);
+  pack_pairs(k, &w, &s, (conv_taps(p) + 3) / 4 * 2);
+}
+
+/* -- fc_s8 -- */
+
+bool em_fc_accepts(const void *params) {
+  const mf_fc_s8 *p = params;
+  FoldWeights w = fc_fold_weights(p);
+  FoldScales s = fc_fold_scales(p);
+  return p->w_zero == 0 && pairs_accept(&w, &s);
+}
+
+void em_fc_pack(KernelPack *k) {
+  const mf_fc_s8 *p = k->params;
+  FoldWeights w = fc_fold_weights(p);
+  FoldScales s = fc_fold_scales(p);
+  pack_pairs(k, &w, &s, (p->k + 3) / 4 * 2);
+}
+
+/* -- depthwise_s8 -- */
+
+enum { DEPTHWISE_TAPS = 25 };
+
+size_t em_depthwise_scratch(const void *params) { return (size_t)((const mf_conv_s8 *)params)->g.in_c; }
+
+bool em_depthwise_accepts(const void *params) {
+  const mf_conv_s8 *p = params;
+  FoldWeights w = depthwise_fold_weights(p);
+  FoldScales s = conv_fold_scales(p);
+  if (p->g.in_c != p->g.out_c || p->g.out_c % BLOCK || w.taps > DEPTHWISE_TAPS) return false;
+  return all_channels_fold(&w, &s, 30);
+}
+
+/* Doubled weights, int16: blocks of four channels; in each, for every tap, channels 0 2 1 3. */
+void em_depthwise_pack(KernelPack *k) {
+  static const int32_t order[BLOCK] = {0, 2, 1, 3};
+  const mf_conv_s8 *p = k->params;
+  FoldWeights w = depthwise_fold_weights(p);
+  FoldScales s = conv_fold_scales(p);
+  int32_t blocks = w.outs / BLOCK;
+  int64_t n = (int64_t)blocks * w.taps * BLOCK * 2;
+  int8_t *packed = arena_alloc(k->arena, (size_t)n), *to = packed;
+  int32_t *q = arena_array(k->arena, (size_t)blocks * 16, sizeof *q);
+  for (int32_t b = 0; b < blocks; b++) {
+    for (int32_t i = 0; i < BLOCK; i++) {
+      FoldedChannel c = folded_or_none(&w, &s, BLOCK * b + i);
+      q[16 * b + i] = 2 * c.bias;
+      put_scales(q + 16 * b + BLOCK + 3 * i, &c);
+    }
+    for (int32_t t = 0; t < w.taps; t++)
+      for (int32_t i = 0; i < BLOCK; i++, to += 2)
+        put_half(to, 2 * weight_or_zero(&w, BLOCK * b + order[i], t));
+  }
+  pack_result(k, packed, n, q, (int64_t)blocks * 16);
+}
