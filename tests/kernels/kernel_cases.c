@@ -2,7 +2,8 @@
  *
  * Shapes are small, but cover strides, dilation, padding, groups, depth multipliers, channel counts around the kernels'
  * block sizes (8 and 16), broadcasting, transposed and reversed copies; int8 data has many extremes, multipliers
- * cover left and right shifts, so that outputs saturate on both sides.
+ * cover left and right shifts, so that outputs saturate on both sides. In one file, since the generators share small
+ * helpers and each is read alone.
  */
 #include "tests/kernels/kernel_gen.h"
 
