@@ -3,6 +3,9 @@
  * touched. What is not read is never computed.
  *
  *   small graph without inputs  ->  Blob (blob_later)  ->  first blob_data: evaluate, forget the graph
+ *
+ * One such constant may be computed from another; chains of more than MAX_DEPTH are cut, so that no file decides how deep
+ * evaluation goes.
  */
 #include <string.h>
 
@@ -10,6 +13,8 @@
 #include "ir/base/mem.h"
 #include "ir/eval.h"
 #include "ir/lower.h"
+
+enum { MAX_DEPTH = 16 };
 
 typedef struct Later {
   Graph *g; /* NULL once it was evaluated */
@@ -44,9 +49,21 @@ static bool can_be_evaluated(const Graph *g, Diag *d) {
   return ok;
 }
 
+/* One more than the depth of the constants that g reads; those at the limit are computed now. */
+static int depth_of(const Graph *g) {
+  int depth = 0;
+  for (ValId v = 1; v < g->n_vals; v++) {
+    const Blob *b = g->vals[v].blob;
+    if (!b) continue;
+    if (blob_depth(b) >= MAX_DEPTH) (void)blob_data(b);
+    if (blob_depth(b) > depth) depth = blob_depth(b);
+  }
+  return depth + 1;
+}
+
 Blob *ox_later(const Graph *g, uint32_t k, Diag *d) {
   if (!can_be_evaluated(g, d)) return NULL;
   Later *l = mem_zalloc(sizeof *l);
   *l = (Later){graph_clone(g), k};
-  return blob_later(val_bytes(g, g->outputs[k]), make_later, l, drop_later);
+  return blob_later(val_bytes(g, g->outputs[k]), make_later, l, drop_later, depth_of(g));
 }

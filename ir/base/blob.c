@@ -27,6 +27,7 @@ struct Blob {
   BlobMake *make; /* of the bytes, into `aligned`; NULL: they are there */
   void (*drop)(void *ctx);
   void *ctx;
+  int depth;
   pthread_mutex_t lock; /* guards the three below */
   unsigned char *aligned;
   bool hashed;
@@ -41,6 +42,9 @@ static Blob *make(const void *bytes, size_t n) {
   pthread_mutex_init(&b->lock, NULL);
   return b;
 }
+
+/* The lazy fields do not change what a blob is, so that readers hold it const. */
+static Blob *mutable_blob(const Blob *b) { return (Blob *)(uintptr_t)b; }
 
 Blob *blob_new(const void *bytes, size_t n) {
   unsigned char *copy = mem_alloc_aligned(n, ALIGN);
@@ -61,12 +65,22 @@ Blob *blob_view(Blob *parent, const void *bytes, size_t n) {
   return b;
 }
 
-Blob *blob_later(size_t n, BlobMake *make_bytes, void *ctx, void (*drop)(void *ctx)) {
+Blob *blob_later(size_t n, BlobMake *make_bytes, void *ctx, void (*drop)(void *ctx), int depth) {
   Blob *b = make(NULL, n);
   b->make = make_bytes;
   b->drop = drop;
   b->ctx = ctx;
+  b->depth = depth;
   return b;
+}
+
+int blob_depth(const Blob *b) {
+  if (!b->make) return 0;
+  Blob *m = mutable_blob(b);
+  pthread_mutex_lock(&m->lock);
+  bool made = m->aligned != NULL;
+  pthread_mutex_unlock(&m->lock);
+  return made ? 0 : b->depth;
 }
 
 Blob *blob_map(const char *path) {
@@ -103,9 +117,6 @@ void blob_unref(Blob *b) {
   pthread_mutex_destroy(&b->lock);
   mem_free(b);
 }
-
-/* The lazy fields do not change what a blob is, so that readers hold it const. */
-static Blob *mutable_blob(const Blob *b) { return (Blob *)(uintptr_t)b; }
 
 const void *blob_data(const Blob *b) {
   if (!b->make && (uintptr_t)b->bytes % ALIGN == 0) return b->bytes;

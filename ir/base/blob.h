@@ -1,7 +1,7 @@
 /* Blob: an immutable, reference-counted run of bytes: weights and other constants.
  *
- * A blob owns heap bytes, or is a view into a mapped file that it keeps alive, or is made at its first use. Graphs in memory share
- * blobs; nobody writes to one after it was made. Counts are atomic: sessions on threads may share them.
+ * A blob owns heap bytes, or is a view into a mapped file that it keeps alive, or is made at its first use. Graphs in
+ * memory share blobs; nobody writes to one after it was made. Counts are atomic: sessions on threads may share them.
  */
 #ifndef IR_BASE_BLOB_H
 #define IR_BASE_BLOB_H
@@ -19,9 +19,11 @@ Blob *blob_adopt(void *bytes, size_t n);
 /* View of n bytes at `bytes`, kept alive by `parent` (whose count is raised). */
 Blob *blob_view(Blob *parent, const void *bytes, size_t n);
 /* n bytes that `make` writes when somebody first reads them; `drop` (NULL: nothing) frees ctx with the blob. For what is
- * computed from large constants: a model may be looked at without that work being done. */
+ * computed from large constants: a model may be looked at without that work being done. `depth`: one more than the
+ * largest of the blobs that `make` reads, so that whoever builds chains can bound them. */
 typedef void BlobMake(void *ctx, void *to, size_t n);
-Blob *blob_later(size_t n, BlobMake *make, void *ctx, void (*drop)(void *ctx));
+Blob *blob_later(size_t n, BlobMake *make, void *ctx, void (*drop)(void *ctx), int depth);
+int blob_depth(const Blob *b); /* 0: its bytes are there */
 /* Map a file read-only; NULL when it cannot be read (errno says why). An empty file gives n == 0. */
 Blob *blob_map(const char *path);
 

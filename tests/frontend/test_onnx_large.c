@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "frontend/onnx/onnx.h"
+#include "ir/base/strbuf.h"
 #include "tests/frontend/onnx_text.h"
 #include "tests/frontend/oracle.h"
 
@@ -42,6 +43,31 @@ START_TEST(raw_data_are_views)
   graph_free(g);
   blob_unref(file);
   diag_free(d);
+}
+END_TEST
+
+/* A file cannot make evaluation deep: each constant of this chain is computed from the one before. */
+START_TEST(long_chains_of_large_constants)
+{
+  enum { LINKS = 2001, SIDE = 150 };
+  StrBuf text = {0};
+  sb_printf(&text, "input x f32 1,%d\ninit c0 f32 %d,%d\noutput y\n", SIDE, SIDE, SIDE);
+  for (int i = 0; i < LINKS; i++) sb_printf(&text, "node Transpose t%d c%d -> c%d perm=[1,0]\n", i, i, i + 1);
+  sb_printf(&text, "node MatMul m x,c%d -> y\n", LINKS);
+  Diag *d = diag_new();
+  Graph *g = onnx_text_import(sb_str(&text), d);
+  ck_assert_msg(g != NULL, "%s", diag_text(d));
+  int weights = 0;
+  for (ValId v = 1; v < g->n_vals; v++)
+    if (g->vals[v].blob && blob_size(g->vals[v].blob) == SIDE * SIDE * sizeof(float)) {
+      ck_assert_int_le(blob_depth(g->vals[v].blob), 17);
+      ck_assert_ptr_nonnull(val_data(g, v));
+      weights++;
+    }
+  ck_assert_int_ge(weights, 1);
+  graph_free(g);
+  diag_free(d);
+  sb_free(&text);
 }
 END_TEST
 
@@ -123,6 +149,7 @@ Suite *suite_onnx_large(void) {
   Suite *s = suite_create("onnx_large");
   TCase *t = tcase_create("large");
   tcase_add_test(t, raw_data_are_views);
+  tcase_add_test(t, long_chains_of_large_constants);
   tcase_add_loop_test(t, other_files, 0, (int)(sizeof outside / sizeof outside[0]));
   suite_add_tcase(s, t);
   return s;
