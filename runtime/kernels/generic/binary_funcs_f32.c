@@ -5,34 +5,13 @@
  */
 #include <math.h>
 
-#include "runtime/kernels/kernel.h"
+#include "runtime/kernels/elementwise.h"
 
 static float binary_funcs_f32_mod(float a, float b) {
   const float m = fmodf(a, b);
   return m != 0 && (m < 0) != (b < 0) ? m + b : m;
 }
 
-#define BINARY(name, type, value)                                                                       \
-  MF_INLINE type name##_value(type a, type b) { return value; }                                         \
-  MF_KERNEL mf_kernel_fn name##__generic;                                                               \
-  MF_KERNEL void name##__generic(const void *params, const mf_view *in, const mf_view *out, int32_t y0, \
-                                 int32_t y1, void *scratch) {                                           \
-    const mf_binary *p = (const mf_binary *)params;                                                     \
-    const int32_t last = p->rank - 1, n = p->dims[last], sa = p->a[last], sb = p->b[last];              \
-    int32_t index[MF_MAX_DIMS] = {0}, r, i;                                                             \
-    (void)scratch;                                                                                      \
-    for (r = y0; r < y1; r++) {                                                                         \
-      const type *row_a = (const type *)mf_row(&in[0], p->a[0] ? r : 0);                                \
-      const type *row_b = (const type *)mf_row(&in[1], p->b[0] ? r : 0);                                \
-      type *y = (type *)mf_row(out, r);                                                                 \
-      do {                                                                                              \
-        const type *a = row_a + mf_offset(index, p->a, 1, last - 1);                                    \
-        const type *b = row_b + mf_offset(index, p->b, 1, last - 1);                                    \
-        for (i = 0; i < n; i++) *y++ = name##_value(a[i * sa], b[i * sb]);                              \
-      } while (mf_next(index, p->dims, 1, last - 1));                                                   \
-    }                                                                                                   \
-  }
-
-BINARY(pow_f32, float, powf(a, b))
-BINARY(mod_f32, float, binary_funcs_f32_mod(a, b))
-BINARY(rem_f32, float, fmodf(a, b))
+MF_BINARY(pow_f32, mf_binary, float, float, powf(a, b))
+MF_BINARY(mod_f32, mf_binary, float, float, binary_funcs_f32_mod(a, b))
+MF_BINARY(rem_f32, mf_binary, float, float, fmodf(a, b))

@@ -1,6 +1,6 @@
 /* MaxPoolIndex, float32: where each window's largest element lies, the first of equals (rows, then columns).
  *
- * The place is iy * row_step + ix * col_step, int64. Every window meets the image. A row is a line of the image.
+ * The place is iy * row_step + ix * col_step, int64. 0 for a window whose taps are all beside the image. A row is a line of the image.
  * Source: ONNX MaxPool-22, output Indices, within one channel of one item.
  */
 #include "runtime/kernels/kernel.h"

@@ -6,46 +6,27 @@
  */
 #include <math.h>
 
-#include "runtime/kernels/kernel.h"
+#include "runtime/kernels/elementwise.h"
 
-#define UNARY(name, value)                                                                              \
-  MF_KERNEL mf_kernel_fn name##__generic;                                                               \
-  MF_KERNEL void name##__generic(const void *params, const mf_view *in, const mf_view *out, int32_t y0, \
-                                 int32_t y1, void *scratch) {                                           \
-    const mf_unary_f32 *u = (const mf_unary_f32 *)params;                                               \
-    const float p = u->p;                                                                               \
-    int32_t r, i;                                                                                       \
-    (void)scratch;                                                                                      \
-    (void)p;                                                                                            \
-    for (r = y0; r < y1; r++) {                                                                         \
-      const float *from = (const float *)mf_row(in, r);                                                 \
-      float *to = (float *)mf_row(out, r);                                                              \
-      for (i = 0; i < u->n; i++) {                                                                      \
-        const float x = from[i];                                                                        \
-        to[i] = value;                                                                                  \
-      }                                                                                                 \
-    }                                                                                                   \
-  }
-
-UNARY(abs_f32, fabsf(x))
-UNARY(sign_f32, (float)((x > 0) - (x < 0)))
-UNARY(sqrt_f32, sqrtf(x))
-UNARY(exp_f32, expf(x))
-UNARY(log_f32, logf(x))
-UNARY(floor_f32, floorf(x))
-UNARY(ceil_f32, ceilf(x))
-UNARY(round_f32, rintf(x))
-UNARY(sin_f32, sinf(x))
-UNARY(cos_f32, cosf(x))
-UNARY(tan_f32, tanf(x))
-UNARY(asin_f32, asinf(x))
-UNARY(acos_f32, acosf(x))
-UNARY(atan_f32, atanf(x))
-UNARY(sinh_f32, sinhf(x))
-UNARY(cosh_f32, coshf(x))
-UNARY(asinh_f32, asinhf(x))
-UNARY(acosh_f32, acoshf(x))
-UNARY(atanh_f32, atanhf(x))
-UNARY(erf_f32, erff(x))
-UNARY(softplus_f32, (x > 0 ? x : 0) + log1pf(expf(-fabsf(x))))
-UNARY(elu_f32, x < 0 ? p * expm1f(x) : x)
+MF_UNARY(abs_f32, float, fabsf(x))
+MF_UNARY(sign_f32, float, (float)((x > 0) - (x < 0)))
+MF_UNARY(sqrt_f32, float, sqrtf(x))
+MF_UNARY(exp_f32, float, expf(x))
+MF_UNARY(log_f32, float, logf(x))
+MF_UNARY(floor_f32, float, floorf(x))
+MF_UNARY(ceil_f32, float, ceilf(x))
+MF_UNARY(round_f32, float, rintf(x))
+MF_UNARY(sin_f32, float, sinf(x))
+MF_UNARY(cos_f32, float, cosf(x))
+MF_UNARY(tan_f32, float, tanf(x))
+MF_UNARY(asin_f32, float, asinf(x))
+MF_UNARY(acos_f32, float, acosf(x))
+MF_UNARY(atan_f32, float, atanf(x))
+MF_UNARY(sinh_f32, float, sinhf(x))
+MF_UNARY(cosh_f32, float, coshf(x))
+MF_UNARY(asinh_f32, float, asinhf(x))
+MF_UNARY(acosh_f32, float, acoshf(x))
+MF_UNARY(atanh_f32, float, atanhf(x))
+MF_UNARY(erf_f32, float, erff(x))
+MF_UNARY(softplus_f32, float, (x > 0 ? x : 0) + log1pf(expf(-fabsf(x))))
+MF_UNARY(elu_f32, float, x < 0 ? p * expm1f(x) : x)

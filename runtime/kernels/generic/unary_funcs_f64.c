@@ -3,51 +3,32 @@
  */
 #include <math.h>
 
-#include "runtime/kernels/kernel.h"
+#include "runtime/kernels/elementwise.h"
 
-#define UNARY(name, value)                                                                              \
-  MF_KERNEL mf_kernel_fn name##__generic;                                                               \
-  MF_KERNEL void name##__generic(const void *params, const mf_view *in, const mf_view *out, int32_t y0, \
-                                 int32_t y1, void *scratch) {                                           \
-    const mf_unary_f32 *u = (const mf_unary_f32 *)params;                                               \
-    const double p = u->p;                                                                              \
-    int32_t r, i;                                                                                       \
-    (void)scratch;                                                                                      \
-    (void)p;                                                                                            \
-    for (r = y0; r < y1; r++) {                                                                         \
-      const double *from = (const double *)mf_row(in, r);                                               \
-      double *to = (double *)mf_row(out, r);                                                            \
-      for (i = 0; i < u->n; i++) {                                                                      \
-        const double x = from[i];                                                                       \
-        to[i] = value;                                                                                  \
-      }                                                                                                 \
-    }                                                                                                   \
-  }
-
-UNARY(abs_f64, fabs(x))
-UNARY(sign_f64, (double)((x > 0) - (x < 0)))
-UNARY(sqrt_f64, sqrt(x))
-UNARY(exp_f64, exp(x))
-UNARY(log_f64, log(x))
-UNARY(floor_f64, floor(x))
-UNARY(ceil_f64, ceil(x))
-UNARY(round_f64, rint(x))
-UNARY(sin_f64, sin(x))
-UNARY(cos_f64, cos(x))
-UNARY(tan_f64, tan(x))
-UNARY(asin_f64, asin(x))
-UNARY(acos_f64, acos(x))
-UNARY(atan_f64, atan(x))
-UNARY(sinh_f64, sinh(x))
-UNARY(cosh_f64, cosh(x))
-UNARY(asinh_f64, asinh(x))
-UNARY(acosh_f64, acosh(x))
-UNARY(atanh_f64, atanh(x))
-UNARY(erf_f64, erf(x))
-UNARY(softplus_f64, (x > 0 ? x : 0) + log1p(exp(-fabs(x))))
-UNARY(elu_f64, x < 0 ? p * expm1(x) : x)
-UNARY(relu_f64, x < 0 ? 0 : x)
-UNARY(sigmoid_f64, 1 / (1 + exp(-x)))
-UNARY(tanh_f64, tanh(x))
-UNARY(leaky_relu_f64, x < 0 ? x * p : x)
-UNARY(clip_f64, x<p ? p : x>(double) u->q ? (double)u->q : x)
+MF_UNARY(abs_f64, double, fabs(x))
+MF_UNARY(sign_f64, double, (double)((x > 0) - (x < 0)))
+MF_UNARY(sqrt_f64, double, sqrt(x))
+MF_UNARY(exp_f64, double, exp(x))
+MF_UNARY(log_f64, double, log(x))
+MF_UNARY(floor_f64, double, floor(x))
+MF_UNARY(ceil_f64, double, ceil(x))
+MF_UNARY(round_f64, double, rint(x))
+MF_UNARY(sin_f64, double, sin(x))
+MF_UNARY(cos_f64, double, cos(x))
+MF_UNARY(tan_f64, double, tan(x))
+MF_UNARY(asin_f64, double, asin(x))
+MF_UNARY(acos_f64, double, acos(x))
+MF_UNARY(atan_f64, double, atan(x))
+MF_UNARY(sinh_f64, double, sinh(x))
+MF_UNARY(cosh_f64, double, cosh(x))
+MF_UNARY(asinh_f64, double, asinh(x))
+MF_UNARY(acosh_f64, double, acosh(x))
+MF_UNARY(atanh_f64, double, atanh(x))
+MF_UNARY(erf_f64, double, erf(x))
+MF_UNARY(softplus_f64, double, (x > 0 ? x : 0) + log1p(exp(-fabs(x))))
+MF_UNARY(elu_f64, double, x < 0 ? (double)p * expm1(x) : x)
+MF_UNARY(relu_f64, double, x < 0 ? 0 : x)
+MF_UNARY(sigmoid_f64, double, 1 / (1 + exp(-x)))
+MF_UNARY(tanh_f64, double, tanh(x))
+MF_UNARY(leaky_relu_f64, double, x < 0 ? x * (double)p : x)
+MF_UNARY(clip_f64, double, x<(double)p ? (double)p : x>(double) u->q ? (double)u->q : x)
