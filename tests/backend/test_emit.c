@@ -53,6 +53,23 @@ START_TEST(net_with_everything)
 }
 END_TEST
 
+/* Kernels of several files that are made by the same macros, in one program. */
+START_TEST(element_types_together)
+{
+  Graph *g =
+      graph_of("graph\n%x = input : f32[2,3]\n%w = input : f64[2,3]\n%v = input : i32[2,3]\n"
+               "%a = Sqrt(%x)\n%b = Sqrt(%w)\n%c = Abs(%v)\n%d = Equal(%x, %x)\n%e = Pow(%x, %x)\n"
+               "%f = Add(%w, %w)\n%h = Mod(%v, %v)\n%i = ArgMax(%v) {axis=1}\n%j = CumSum(%v) {axis=1}\n"
+               "%k = ReduceSum(%v) {axes=[1]}\n%l = ReduceLogSumExp(%w) {axes=[1]}\n"
+               "output %a, %b, %c, %d, %e, %f, %h, %i, %j, %k, %l\n");
+  const char *dir = emit_to_tmp(g, "x86-64", "types");
+  must_run("cd '%s' && gcc " STRICT " -O1 -c model.c && gcc -std=c99 selftest.c model.o -o selftest -lm && "
+           "./selftest",
+           dir);
+  graph_free(g);
+}
+END_TEST
+
 /* -- two models in one program, each twice -- */
 
 static const char two_models[] =
@@ -351,6 +368,7 @@ Suite *suite_emit(void) {
   TCase *t = tcase_create("emit");
   tcase_add_loop_test(t, every_operator, 0, n_samples);
   tcase_add_test(t, net_with_everything);
+  tcase_add_test(t, element_types_together);
   tcase_add_test(t, two_models_in_one_program);
   tcase_add_test(t, no_input);
   tcase_add_loop_test(t, no_allocation_no_writable_data, 0, 2);
