@@ -4,12 +4,13 @@
 
 #include "runtime/kernels/index.h"
 
+/* Max and Min are NaN where one of the two is. */
 MF_HELPER float mf_join_f32(float a, float b, int32_t how) {
   switch (how) {
   case MF_SCATTER_ADD: return a + b;
   case MF_SCATTER_MUL: return a * b;
-  case MF_SCATTER_MAX: return a > b ? a : b;
-  default: return a < b ? a : b;
+  case MF_SCATTER_MAX: return a > b || a != a ? a : b;
+  default: return a < b || a != a ? a : b;
   }
 }
 
