@@ -145,6 +145,17 @@ bool infer_top_k(Graph *g, Node *n, Diag *d) {
   return op_set(g, n, DT_I64, &out, d);
 }
 
+/* Its kernel takes places as they are: from the begin alone. */
+static bool check_places(const Graph *g, const Node *n, int64_t len, Diag *d) {
+  const Value *v = op_in(g, n, 1);
+  const int32_t *p = v->blob ? val_data(g, n->in[1]) : NULL;
+  for (int64_t i = 0; p && i < shape_count(&v->shape); i++) {
+    if (p[i] < 0 || p[i] >= len)
+      return op_fail(n, d, "index %lld is %d, want 0 .. %lld", (long long)i, (int)p[i], (long long)len - 1);
+  }
+  return true;
+}
+
 bool infer_weighted_gather(Graph *g, Node *n, Diag *d) {
   int axis = CATTRS(n, weighted_gather)->axis;
   const Value *x = op_in(g, n, 0), *idx = op_in(g, n, 1), *w = op_in(g, n, 2), *b = op_in_opt(g, n, 3);
@@ -156,8 +167,8 @@ bool infer_weighted_gather(Graph *g, Node *n, Diag *d) {
   TRY(want_axis(n, axis, &x->shape, d));
   if (!shape_equal(&idx->shape, &w->shape)) return op_fail(n, d, "index and weights have different shapes");
   if (b && (b->dtype != DT_F32 || b->shape.rank != 1 || b->shape.d[0] != w->shape.d[0]))
-    return op_fail(n, d, "bias wants one f32 for each output place");
-  TRY(check_indices(g, n, &x->shape.d[axis], 1, d));
+    return op_fail(n, d, "bias wants one f32 for each of the %lld output places", (long long)w->shape.d[0]);
+  TRY(check_places(g, n, x->shape.d[axis], d));
   out.d[axis] = w->shape.d[0];
   return op_set(g, n, DT_F32, &out, d);
 }
