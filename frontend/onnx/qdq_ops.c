@@ -159,10 +159,10 @@ static bool layer_weights(Qdq *q, const Node *n, Layer *l) {
 
 /* Bias code o in units of input scale * weight scale. */
 static double bias_code(const Value *b, int64_t o, double unit) {
-  if (b->dtype == DT_F32) return round((double)((const float *)blob_raw(b->blob))[o] / unit);
+  if (b->dtype == DT_F32) return round((double)((const float *)blob_data(b->blob))[o] / unit);
   double scale = (double)b->quant.scale[b->quant.n > 1 ? o : 0];
   int32_t zero = b->quant.zero[b->quant.n > 1 ? o : 0];
-  double code = (double)((const int32_t *)blob_raw(b->blob))[o] - zero;
+  double code = (double)((const int32_t *)blob_data(b->blob))[o] - zero;
   return fabs(scale / unit - 1) < BIAS_TOLERANCE ? code : round(code * scale / unit);
 }
 
@@ -171,7 +171,6 @@ static bool layer_bias(Qdq *q, const Node *n, Layer *l) {
   ValId b = qdq_code(q, n->in[2], &n->loc);
   if (b == NO_VAL) b = qdq_real(q, n->in[2], &n->loc);
   if (b == NO_VAL || !val_is_const(q->to, b)) return false;
-  val_data(q->to, b); /* aligned from here on */
   const Value *v = graph_val(q->to, b), *w = graph_val(q->to, l->in[1]);
   if ((v->dtype != DT_I32 && v->dtype != DT_F32) || shape_count(&v->shape) != l->outs) return false;
   int32_t *codes = mem_alloc_aligned((size_t)l->outs * sizeof *codes, 64),
