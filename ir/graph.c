@@ -200,17 +200,41 @@ uint32_t *graph_uses(const Graph *g, Arena *a) {
   return uses;
 }
 
-/* Saturates, so that the sum over any number of nodes is defined. */
+enum { MACS_BITS = 50 }; /* counts saturate there, so that sums of them are defined */
+
+static bool multiplies(const Node *n) {
+  switch (n->op) {
+  case OP_conv:
+  case OP_depthwise_conv:
+  case OP_conv_transpose:
+  case OP_fully_connected:
+  case OP_matmul:
+  case OP_lstm:
+  case OP_gru:
+  case OP_rnn: return true;
+  default: return false;
+  }
+}
+
 int64_t node_macs(const Graph *g, const Node *n) {
-  const int64_t most = (int64_t)1 << 50;
-  if (n->op != OP_conv && n->op != OP_depthwise_conv && n->op != OP_fully_connected && n->op != OP_matmul)
-    return 0;
+  const int64_t most = (int64_t)1 << MACS_BITS;
+  if (!multiplies(n)) return 0;
   const Shape *w = &g->vals[n->in[1]].shape, *x = &g->vals[n->in[0]].shape;
   int64_t outs = shape_count(&g->vals[n->out[0]].shape), each;
   switch (n->op) {
   case OP_conv: each = shape_count_range(w, 1, 4); break;           /* Kh * Kw * I/group */
   case OP_depthwise_conv: each = shape_count_range(w, 1, 3); break; /* Kh * Kw */
   case OP_fully_connected: each = w->d[1]; break;
+  case OP_conv_transpose: /* each input element goes to O/group * Kh * Kw outputs */
+    outs = shape_count(x);
+    each = shape_count_range(w, 0, 3) / CATTRS(n, conv_transpose)->group;
+    break;
+  case OP_lstm: /* R [G*H,H] for each step's [N,G*H] */
+  case OP_gru:
+  case OP_rnn:
+    outs = shape_count(x);
+    each = w->d[1];
+    break;
   default: each = x->d[x->rank - 1]; break;
   }
   return each > 0 && outs > most / each ? most : outs * each;
@@ -218,7 +242,7 @@ int64_t node_macs(const Graph *g, const Node *n) {
 
 int64_t graph_macs(const Graph *g) {
   int64_t sum = 0;
-  for (uint32_t k = 0; k < g->n_nodes; k++) sum += node_macs(g, &g->nodes[k]);
+  for (uint32_t k = 0; k < g->n_nodes && sum < (int64_t)1 << 60; k++) sum += node_macs(g, &g->nodes[k]);
   return sum;
 }
 

@@ -171,18 +171,27 @@ ValId ox_use(OxModel *m, uint32_t id, const Loc *loc) {
 
 /* -- folding -- */
 
+/* a * b; where that is more than all folding may do, such a number. */
+static int64_t times(int64_t a, int64_t b) {
+  return a > FOLD_MAX_WORK || b > FOLD_MAX_WORK ? INT64_MAX >> 16 : a * b;
+}
+
+/* How often an operator goes over an axis for each output element. */
+static int64_t looks(const Graph *g, const Node *n) {
+  if (n->op == OP_top_k) return graph_val(g, n->in[0])->shape.d[CATTRS(n, top_k)->axis];
+  return n->op == OP_weighted_gather ? graph_val(g, n->in[1])->shape.d[1] : 1;
+}
+
 /* Elements of all outputs, each times its window: what graph_macs does not count. */
 static int64_t window_work(const Graph *g, const Node *n) {
   int64_t work = 0;
   for (uint32_t k = 0; k < n->n_out; k++) work += shape_count(&graph_val(g, n->out[k])->shape);
+  work = times(work, looks(g, n));
   const OpInfo *op = op_info(n->op);
   for (int i = 0; i < op->n_attrs; i++) {
     const Ints *kernel = (const void *)((const char *)n->attrs + op->attrs[i].offset);
     for (int32_t k = 0; strcmp(op->attrs[i].name, "kernel") == 0 && k < kernel->n; k++)
-      if (work > FOLD_MAX_WORK || kernel->v[k] > FOLD_MAX_WORK)
-        work = INT64_MAX >> 16;
-      else
-        work *= kernel->v[k];
+      work = times(work, kernel->v[k]);
   }
   return work;
 }

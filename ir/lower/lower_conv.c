@@ -155,6 +155,6 @@ bool lower_conv_transpose(const Graph *g, const Node *n, Calls *out, Diag *d) {
   k->n_in = p->has_bias ? 3 : 2;
   k->rows = (int32_t)y->d[1];
   k->batch = (int32_t)y->d[0];
-  k->macs = shape_count(x) * w->d[0] / a->group * w->d[1] * w->d[2];
+  k->macs = node_macs(g, n);
   return true;
 }

@@ -3,7 +3,7 @@
 
 /* All that the three have in common; `bits`: what optional inputs 2, 3, .. are. */
 static mf_recurrent *cell_call(const Graph *g, const Node *n, const char *kernel, const int32_t *bits,
-                               int gates, Calls *out) {
+                               Calls *out) {
   const Shape *x = &op_in(g, n, 0)->shape, *y = &op_out(g, n, 0)->shape;
   KernelCall *k = calls_add(out, kernel, node_id(g, n));
   mf_recurrent *p = k->params;
@@ -18,7 +18,7 @@ static mf_recurrent *cell_call(const Graph *g, const Node *n, const char *kernel
   const Rows r = rows_before(y, 1);
   k->out = view_rows(g, n->out[0], r);
   k->rows = r.rows;
-  k->macs = (int64_t)gates * p->hidden * p->hidden * p->steps * p->items;
+  k->macs = node_macs(g, n);
   return p;
 }
 
@@ -42,7 +42,7 @@ bool lower_lstm(const Graph *g, const Node *n, Calls *out, Diag *d) {
   const lstm_attrs *a = CATTRS(n, lstm);
   (void)d;
   if (shape_count(&op_out(g, n, 0)->shape) == 0) return true;
-  mf_recurrent *p = cell_call(g, n, "lstm_f32", bits, 4, out);
+  mf_recurrent *p = cell_call(g, n, "lstm_f32", bits, out);
   CELL_PARAMS(p, a);
   p->variant = a->input_forget != 0;
   return true;
@@ -53,7 +53,7 @@ bool lower_gru(const Graph *g, const Node *n, Calls *out, Diag *d) {
   const gru_attrs *a = CATTRS(n, gru);
   (void)d;
   if (shape_count(&op_out(g, n, 0)->shape) == 0) return true;
-  mf_recurrent *p = cell_call(g, n, "gru_f32", bits, 3, out);
+  mf_recurrent *p = cell_call(g, n, "gru_f32", bits, out);
   CELL_PARAMS(p, a);
   p->variant = a->linear_before_reset != 0;
   return true;
@@ -64,7 +64,7 @@ bool lower_rnn(const Graph *g, const Node *n, Calls *out, Diag *d) {
   const rnn_attrs *a = CATTRS(n, rnn);
   (void)d;
   if (shape_count(&op_out(g, n, 0)->shape) == 0) return true;
-  mf_recurrent *p = cell_call(g, n, "rnn_f32", bits, 1, out);
+  mf_recurrent *p = cell_call(g, n, "rnn_f32", bits, out);
   CELL_PARAMS(p, a);
   return true;
 }

@@ -6,6 +6,7 @@
  * G: 4, 3, 1 gates. Semantics: ONNX LSTM-22, GRU-22, RNN-22. The batch is not symbolic: it stands in the middle.
  */
 #include "ir/ops/ops.h"
+#include "runtime/kernels/kernel.h"
 
 typedef struct Cell {
   int gates, states;
@@ -15,14 +16,16 @@ typedef struct Cell {
   const Ints *acts;
 } Cell;
 
-/* Optional input i is f32 of that shape. */
+/* Optional input i is t of that shape. */
 static bool want_given(const Graph *g, const Node *n, uint32_t i, const Shape *want, DType t, Diag *d) {
   const Value *v = op_in_opt(g, n, i);
   if (!v) return true;
-  char text[SHAPE_TEXT];
+  char got[SHAPE_TEXT], text[SHAPE_TEXT];
+  shape_format(&v->shape, got, sizeof got);
   shape_format(want, text, sizeof text);
   return (v->dtype == t && shape_equal(&v->shape, want)) ||
-         op_fail(n, d, "input %u wants %s %s", (unsigned)i, dtype_name(t), text);
+         op_fail(n, d, "input %u is %s %s, want %s %s", (unsigned)i, dtype_name(v->dtype), got, dtype_name(t),
+                 text);
 }
 
 static bool infer_cell(Graph *g, Node *n, const Cell *c, Diag *d) {
@@ -37,7 +40,8 @@ static bool infer_cell(Graph *g, Node *n, const Cell *c, Diag *d) {
   if (c->reverse != 0 && c->reverse != 1) return op_fail(n, d, "reverse is %d, want 0 or 1", (int)c->reverse);
   TRY(op_want_ints(n, c->acts, "acts", 3, 0, d));
   for (int i = 0; i < 3; i++)
-    if (c->acts->v[i] > 10) return op_fail(n, d, "acts[%d] is no activation", i);
+    if (c->acts->v[i] > MF_ACT_SOFTPLUS)
+      return op_fail(n, d, "acts[%d] is %lld, want 0 to %d", i, (long long)c->acts->v[i], MF_ACT_SOFTPLUS);
   const Shape r = shape_of(2, c->gates * h, h), state = shape_of(2, x->shape.d[1], h);
   const Shape extra = shape_of(1, c->extra_count * h), lengths = shape_of(1, x->shape.d[1]);
   uint32_t i = 1;
