@@ -4,7 +4,8 @@
  *               (kernel - 1) * dilation + 1
  *   ReduceMean  x [...] f32 | i8, mean over `axes`
  *
- * Every window must cover at least one element of the image: padding has no value of its own. Importers express
+ * Every window must reach into the image: padding has no value of its own. One whose taps, far apart by dilation, all
+ * fall beside a smaller image gives the kernel's least value (MaxPool) or 0 (AveragePool). Importers express
  * ceil_mode by pads. Pools compute on codes, so their int8 output has the input's quantization (TFLite: the
  * same); ReduceMean's output has its own.
  */
