@@ -10,6 +10,7 @@
  * Recursion here is at most OX_MAX_DEPTH deep and makes at most OX_MAX_EXPANDED nodes, whatever the file says.
  */
 #include <inttypes.h>
+#include <math.h>
 #include <string.h>
 
 #include "frontend/onnx/onnx_op.h"
@@ -164,6 +165,7 @@ static bool read_count(OxCall *c, OxLoop *l, bool *go) {
   }
   if (l->counted) {
     TRY(ox_const_number(c, 0, &n));
+    OX_FAIL_IF(isnan(n), c, "has a count that is no number");
     /* A count without end, and a condition: the usual form of a while loop. */
     l->counted = n <= LOOP_MAX || !ox_has(c, 1);
     OX_FAIL_IF(l->counted && n > LOOP_MAX, c, "loops %.0f times; supported are at most %d", n, LOOP_MAX);
@@ -182,6 +184,10 @@ static bool next_condition(OxCall *c, const OxLoop *l, ValId v, bool *go) {
     diag_hint(c->m->d, "unroll the loop before export");
     return false;
   }
+  const Value *val = graph_val(c->g, v);
+  OX_FAIL_IF(val->dtype != DT_BOOL || shape_count(&val->shape) != 1, c,
+             "its condition is %" PRId64 " elements of %s (iteration %" PRId64 "); want one bool",
+             shape_count(&val->shape), dtype_name(val->dtype), l->done);
   *go = *(const uint8_t *)val_data(c->g, v) != 0;
   return true;
 }

@@ -51,8 +51,9 @@ static void read_pair(OxModel *m, WireBytes body, Entry *e) {
 /* No absolute path, no "..", no control character. */
 static bool stays_below(const char *path) {
   if (!*path || *path == '/' || strchr(path, '\\')) return false;
+  for (const char *p = path; *p; p++)
+    if ((unsigned char)*p < 32 || *p == 127) return false;
   for (const char *p = path; *p; p += strcspn(p, "/"), p += *p == '/') {
-    if ((unsigned char)*p < 32) return false;
     if (p[0] == '.' && p[1] == '.' && (p[2] == '/' || !p[2])) return false;
   }
   return true;

@@ -122,7 +122,8 @@ static bool take_diagonal(OxCall *c, Term *t, int i, int j) {
   TRY(t->v != NO_VAL);
   Shape s = ox_shape(c, t->v), flat = s;
   int64_t n = s.d[s.rank - 1];
-  OX_FAIL_IF(n != s.d[s.rank - 2], c, "takes the diagonal of %" PRId64 " by %" PRId64, s.d[s.rank - 2], n);
+  OX_FAIL_IF(n != s.d[s.rank - 2] || n > INT16_MAX, c, "takes the diagonal of %" PRId64 " by %" PRId64,
+             s.d[s.rank - 2], n);
   flat.rank--;
   flat.d[flat.rank - 1] = n * n;
   int32_t *idx = arena_array(c->m->arena, (size_t)n + 1, sizeof *idx);

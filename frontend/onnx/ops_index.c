@@ -177,19 +177,19 @@ bool ox_import_nonzero(OxCall *c) {
 /* The first lengths[b] steps of each item in reverse order: a Gather over batch and time as one axis. */
 bool ox_import_reverse_sequence(OxCall *c) {
   ValId x = ox_in(c, 0);
-  Ints len = {0};
   const Value *lens = want_const(c, 1, "what moves");
   TRY(x != NO_VAL && lens);
   Shape s = ox_shape(c, x);
   int64_t batch = ox_int(c, "batch_axis", 1), time = ox_int(c, "time_axis", 0);
-  OX_FAIL_IF(s.rank < 2 || !shape_is_static(&s) || batch + time != 1 || batch * time != 0, c,
-             "wants a batch and a time axis of 0 and 1, and no symbolic batch");
+  OX_FAIL_IF(s.rank < 2 || !shape_is_static(&s) || (batch != 0 && batch != 1) || time != 1 - batch, c,
+             "has batch axis %" PRId64 " and time axis %" PRId64 "; want 0 and 1, and no symbolic batch",
+             batch, time);
   OX_FAIL_IF(lens->dtype != DT_I64 || shape_count(&lens->shape) != s.d[batch], c,
              "has other than a length for each item");
   const int64_t *length = val_data(c->g, c->in[1]);
   int64_t n = s.d[0] * s.d[1];
+  OX_FAIL_IF(n > 1 << 24, c, "reverses %" PRId64 " steps; supported are at most %d", n, 1 << 24);
   int32_t *idx = arena_array(c->m->arena, (size_t)n, sizeof *idx);
-  (void)len;
   for (int64_t i = 0; i < n; i++) {
     int64_t at[2] = {i / s.d[1], i % s.d[1]}, b = at[batch], t = at[time];
     OX_FAIL_IF(length[b] < 0 || length[b] > s.d[time], c, "has length %" PRId64 " of %" PRId64, length[b],
@@ -219,7 +219,7 @@ bool ox_import_top_k(OxCall *c) {
   double k = (double)ox_int(c, "k", 0);
   if (c->m->opset >= 10) TRY(ox_const_number(c, 1, &k));
   TRY(ox_axis(c, ox_int(c, "axis", -1), s.rank, &a.axis));
-  OX_FAIL_IF(k < 0 || s.d[a.axis] == DIM_BATCH || k > (double)s.d[a.axis], c,
+  OX_FAIL_IF(!(k >= 0 && k <= (double)s.d[a.axis]) || s.d[a.axis] == DIM_BATCH, c,
              "takes %g of %" PRId64 " elements", k, s.d[a.axis]);
   a.k = (int32_t)k;
   DType t = ox_type(c, x), work = ox_work_type(t);

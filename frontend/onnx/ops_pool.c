@@ -109,6 +109,7 @@ static bool end_pool(OxCall *c, const Pool *p, ValId y) {
 static ValId cut_factors(OxCall *c, const Pool *p) {
   const OxWindow *w = &p->w;
   int64_t out[3];
+  if (!p->cut[0] && !p->cut[1] && !p->cut[2]) return NO_VAL;
   for (int i = 0; i < 3; i++)
     out[i] = (w->in[i] + w->before[i] + w->after[i] - ox_span(w, i)) / w->stride[i] + 1;
   int64_t n = out[0] * out[1] * out[2];
@@ -177,8 +178,8 @@ bool ox_import_average_pool(OxCall *c) {
   TRY(read_pool(c, &p));
   bool count = ox_int(c, "count_include_pad", 0) != 0;
   ValId y = pool_nd(c, OP_average_pool, &p.w, count, ox_channels_last(c, p.x));
-  ValId more = count ? cut_factors(c, &p) : NO_VAL;
-  if (y != NO_VAL && more != NO_VAL) y = times(c, y, more, "counted");
+  ValId more = count && y != NO_VAL ? cut_factors(c, &p) : NO_VAL;
+  if (more != NO_VAL) y = times(c, y, more, "counted");
   return end_pool(c, &p, y);
 }
 
@@ -197,7 +198,9 @@ static ValId max_indices(OxCall *c, const Pool *p, ValId x) {
                             .dilations = ox_pair(w->dilation),
                             .steps = {2, {columns ? 1 : s.d[2], columns ? s.d[1] : 1}}};
   ValId y = ox_node(c, OP_max_pool_index, &a, &x, 1, "places");
-  int64_t n = s.d[0] * s.d[3], *base = arena_array(c->m->arena, (size_t)n, sizeof *base);
+  int64_t n = s.d[0] * s.d[3];
+  OX_FAIL_IF(n > 1 << 24, c, "has Indices of %" PRId64 " channels; supported are at most %d", n, 1 << 24);
+  int64_t *base = arena_array(c->m->arena, (size_t)n, sizeof *base);
   for (int64_t i = 0; i < n; i++) base[i] = i * s.d[1] * s.d[2];
   ValId first = graph_const_data(c->g, NULL, DT_I64, &(Shape){4, {s.d[0], 1, 1, s.d[3]}}, base);
   y = ox_node(c, OP_add, NULL, (ValId[2]){y, first}, 2, "indices");

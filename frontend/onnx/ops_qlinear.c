@@ -11,6 +11,8 @@
  */
 #include "frontend/onnx/affines.h"
 
+#include <inttypes.h>
+
 /* Inputs i, i + 1, i + 2 (codes, scale, zero point) as a real value; axis: of a scale per slice, -1: one scale alone. */
 static ValId real_input(OxCall *c, uint32_t i, int32_t axis, OxAffines *a, const char *suffix) {
   ValId x = ox_in(c, i), scale = ox_in(c, i + 1), zero = ox_optional(c, i + 2);
@@ -165,6 +167,10 @@ static ValId ones_like(OxCall *c, ValId x) {
   const int32_t zero = 0;
   if (s.rank > 0 && s.d[0] == DIM_BATCH) s.d[0] = 1;
   int64_t n = shape_count(&s);
+  if (n > 1 << 26) {
+    ox_fail(c, "has a computed zero point of %" PRId64 " elements; supported are at most %d", n, 1 << 26);
+    return NO_VAL;
+  }
   int8_t *data = arena_array(c->m->arena, (size_t)n, 1);
   for (int64_t k = 0; k < n; k++) data[k] = 1;
   ValId v = graph_const_data(c->g, NULL, DT_I8, &s, data);

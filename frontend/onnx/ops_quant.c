@@ -34,6 +34,7 @@ static bool spread(OxCall *c, ValId x, ValId scale, int64_t axis, int64_t block,
   }
   int32_t at;
   TRY(ox_axis(c, axis, xs.rank, &at));
+  OX_FAIL_IF(block < 0 || block > INT32_MAX, c, "has blocks of %" PRId64 "; want 1 to %d", block, INT32_MAX);
   OX_FAIL_IF(ss.rank != xs.rank || xs.rank == MAX_RANK || xs.d[at] != ss.d[at] * block, c,
              "has blocks of %" PRId64 " that do not cut axis %" PRId32 " evenly by its scales", block, at);
   s->wide.rank = s->scale.rank = 0;

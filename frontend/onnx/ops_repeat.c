@@ -6,6 +6,7 @@
 #include "frontend/onnx/onnx_op.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <string.h>
 
 #include "ir/base/mem.h"
@@ -66,6 +67,7 @@ bool ox_import_tile(OxCall *c) {
 bool ox_import_trilu(OxCall *c) {
   double k = 0;
   if (ox_has(c, 1)) TRY(ox_const_number(c, 1, &k));
+  OX_FAIL_IF(isnan(k), c, "has a diagonal that is no number");
   if (k > INT32_MAX) k = INT32_MAX;
   if (k < -INT32_MAX) k = -INT32_MAX;
   trilu_attrs a = {.upper = ox_int(c, "upper", 1) != 0, .k = (int32_t)k};
@@ -82,7 +84,7 @@ bool ox_import_eye_like(OxCall *c) {
   OX_FAIL_IF(s.rank != 2 || !shape_is_static(&s) || t == DT_NONE, c, "wants a matrix of a supported type");
   OX_FAIL_IF(shape_count(&s) > 1 << 26, c, "makes a constant of more than %d elements", 1 << 26);
   float *eye = mem_zalloc((size_t)shape_count(&s) * sizeof *eye + 1);
-  for (int64_t i = 0; i < s.d[0]; i++)
+  for (int64_t i = 0; k >= -INT32_MAX && k <= INT32_MAX && i < s.d[0]; i++)
     if (i + k >= 0 && i + k < s.d[1]) eye[i * s.d[1] + i + k] = 1;
   ValId v = graph_const_data(c->g, t == DT_F32 ? ox_out_name(c, 0) : NULL, DT_F32, &s, eye);
   mem_free(eye);
@@ -90,6 +92,8 @@ bool ox_import_eye_like(OxCall *c) {
 }
 
 /* -- Col2Im -- */
+
+enum { COLUMNS_MAX = 1 << 24 }; /* column elements, and pixels, of one channel */
 
 typedef struct Columns {
   int n; /* spatial axes */
@@ -118,10 +122,14 @@ static bool read_columns(OxCall *c, Columns *k) {
   TRY(list_of(c, "dilations", k->n, 1, &k->dilations) && list_of(c, "strides", k->n, 1, &k->strides) &&
       list_of(c, "pads", 2 * k->n, 0, &k->pads));
   for (int i = 0; i < k->n; i++) {
+    OX_FAIL_IF(k->image.v[i] < 1 || k->image.v[i] > COLUMNS_MAX || k->block.v[i] < 1 ||
+                   k->block.v[i] > COLUMNS_MAX,
+               c, "has an image of %" PRId64 " and a block of %" PRId64 " along axis %d; want 1 to %d each",
+               k->image.v[i], k->block.v[i], i, COLUMNS_MAX);
     int64_t span = (k->block.v[i] - 1) * k->dilations.v[i] + 1,
             room = k->image.v[i] + k->pads.v[i] + k->pads.v[k->n + i] - span;
-    OX_FAIL_IF(k->block.v[i] < 1 || room < 0 || room > INT32_MAX, c,
-               "has a block that does not fit the image");
+    OX_FAIL_IF(room < 0, c, "has a block of %" PRId64 " that does not fit the padded image's %" PRId64, span,
+               room + span);
     k->places[i] = room / k->strides.v[i] + 1;
   }
   return true;
@@ -167,7 +175,10 @@ bool ox_import_col2im(OxCall *c) {
     taps *= k.block.v[i];
     places *= k.places[i];
     pixels *= k.image.v[i];
-    OX_FAIL_IF(taps * places > 1 << 24 || pixels > 1 << 24 || pixels < 1, c, "has too large an image");
+    OX_FAIL_IF(taps > COLUMNS_MAX || places > COLUMNS_MAX || taps * places > COLUMNS_MAX ||
+                   pixels > COLUMNS_MAX,
+               c, "has %" PRId64 " pixels and %" PRId64 " by %" PRId64 " column elements; supported are %d",
+               pixels, taps, places, COLUMNS_MAX);
   }
   OX_FAIL_IF(s.rank != 3 || s.d[1] % taps != 0 || s.d[2] != places, c,
              "wants [N, C * %" PRId64 ", %" PRId64 "]", taps, places);
@@ -176,6 +187,8 @@ bool ox_import_col2im(OxCall *c) {
   int32_t *count = arena_array(c->m->arena, (size_t)pixels, sizeof *count);
   pixel_taps(&k, taps, places, 0, count, NULL, NULL);
   for (int64_t i = 0; i < pixels; i++) most = count[i] > most ? count[i] : most;
+  OX_FAIL_IF(pixels * most > 4 * COLUMNS_MAX, c,
+             "has %" PRId64 " column elements on one of %" PRId64 " pixels", most, pixels);
   memset(count, 0, (size_t)pixels * sizeof *count);
   int32_t *idx = arena_array(c->m->arena, (size_t)(pixels * most), sizeof *idx);
   float *w = arena_array(c->m->arena, (size_t)(pixels * most), sizeof *w);

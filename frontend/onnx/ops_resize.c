@@ -81,10 +81,13 @@ static double cubic(double x, double a) {
   return x < 2 ? ((a * x - 5 * a) * x + 8 * a) * x - 4 * a : 0;
 }
 
-/* Taps on each side of a coordinate. */
+enum { TAPS_MAX = 1 << 24 }; /* of all output places of an axis */
+
+/* Taps on each side of a coordinate, at most TAPS_MAX. */
 static int reach(const Resize *r, const ResizeAxis *a) {
   double scale = r->antialias && a->scale < 1 ? a->scale : 1, radius = r->mode == MODE_CUBIC ? 2 : 1;
-  return 1 - (int)(floor(-radius / scale) + 1);
+  double taps = -floor(-radius / scale);
+  return taps < TAPS_MAX ? (int)taps : TAPS_MAX;
 }
 
 /* Weights of the taps floor(at) - side + 1 .. floor(at) + side, and their indices, limited to the axis. */
@@ -135,8 +138,9 @@ static bool is_identity(const ResizeAxis *a, int taps, const int32_t *idx, const
 static ValId weighted_axis(OxCall *c, const Resize *r, const ResizeAxis *a, ValId x, int axis,
                            const char *suffix) {
   int side = r->mode == MODE_NEAREST ? 1 : reach(r, a), taps = r->mode == MODE_NEAREST ? 1 : 2 * side;
-  if (a->out * taps > 1 << 24) {
-    ox_fail(c, "resizes axis %d to %" PRId64 " places of %d taps", axis, a->out, taps);
+  if ((a->out > 0 ? a->out : 1) * taps > TAPS_MAX) {
+    ox_fail(c, "resizes axis %d to %" PRId64 " places of %d taps; supported are %d in all", axis, a->out,
+            taps, TAPS_MAX);
     return NO_VAL;
   }
   size_t n = (size_t)(a->out * taps);
@@ -207,6 +211,7 @@ static bool by_sizes(OxCall *c, const Ints *sizes, const Ints *axes, ResizeAxis 
   static const char *const policies[] = {"stretch", "not_larger", "not_smaller"};
   int policy = one_of(c, "keep_aspect_ratio_policy", policies, 3, 0);
   double best = 0;
+  bool any = false;
   TRY(policy < 3);
   for (int i = 0; i < axes->n; i++) {
     ResizeAxis *p = &a[axes->v[i]];
@@ -216,10 +221,12 @@ static bool by_sizes(OxCall *c, const Ints *sizes, const Ints *axes, ResizeAxis 
     p->out = sizes->v[i];
     p->scale = (double)p->out / (double)p->in;
     bool better = policy == 1 ? p->scale < best : p->scale > best;
-    if (i == 0 || better) best = p->scale;
+    if (!any || better) best = p->scale;
+    any = true;
   }
   for (int i = 0; policy != 0 && i < axes->n; i++) {
     ResizeAxis *p = &a[axes->v[i]];
+    if (p->in == DIM_BATCH) continue;
     p->scale = best;
     p->out = (int64_t)(best * (double)p->in + 0.5);
   }

@@ -13,6 +13,8 @@
 
 #include "ir/base/mem.h"
 
+enum { MADE_MAX = 1 << 26 }; /* elements of a constant that is not in the file */
+
 static Shape shape_of_val(const TflNode *n, ValId v) { return graph_val(n->m->g, v)->shape; }
 
 static ValId transpose(TflNode *n, ValId x, const int *perm, int rank) {
@@ -95,7 +97,12 @@ bool tfl_import_split_v(TflNode *n) {
           "has %" PRId32 " sizes and %" PRId32 " axes for %u outputs", sizes.n, axes.n, n->n_out);
   TRY(tfl_axis(n, axes.v[0], s.rank, &axis));
   int64_t known = 0, at = 0;
-  for (int32_t k = 0; k < sizes.n; k++) known += sizes.v[k] == -1 ? 0 : sizes.v[k];
+  for (int32_t k = 0; k < sizes.n; k++) {
+    FAIL_IF(sizes.v[k] < -1 || sizes.v[k] > s.d[axis], n->m->d, &n->loc,
+            "has a part of %" PRId64 " elements along axis %" PRId32 " of %" PRId64, sizes.v[k], axis,
+            s.d[axis]);
+    known += sizes.v[k] == -1 ? 0 : sizes.v[k];
+  }
   for (int32_t k = 0; k < sizes.n; k++) {
     int64_t count = sizes.v[k] == -1 ? s.d[axis] - known : sizes.v[k];
     FAIL_IF(count < 1 || count > s.d[axis] - at, n->m->d, &n->loc,
@@ -129,11 +136,19 @@ bool tfl_import_reverse(TflNode *n) {
 
 /* -- repeating -- */
 
+/* A file of a few bytes must not ask for much memory. */
+static bool few(TflNode *n, int64_t count) {
+  FAIL_IF(count > MADE_MAX, n->m->d, &n->loc,
+          "makes a list of %" PRId64 " elements; supported are at most %d", count, MADE_MAX);
+  return true;
+}
+
 /* Fills index[0 .. count-1] for an axis of `len`: which element stands at each place. */
 typedef int64_t IndexFn(int64_t i, int64_t len, int64_t p);
 
 static ValId pick_by(TflNode *n, ValId x, int axis, int64_t count, IndexFn *f, int64_t p) {
   int64_t len = shape_of_val(n, x).d[axis];
+  if (!few(n, count)) return NO_VAL;
   int32_t *index = mem_array((size_t)count, sizeof *index);
   for (int64_t i = 0; i < count; i++) index[i] = (int32_t)f(i, len, p);
   ValId y = pick(n, x, axis, index, (int32_t)count);
@@ -213,6 +228,7 @@ bool tfl_import_resize_nearest(TflNode *n) {
   Nearest m = {fb_u8(&n->options, CORNERS, 0) != 0, fb_u8(&n->options, HALF, 0) != 0};
   FAIL_IF(s.rank != 4 || out->rank != 4, n->m->d, &n->loc, "resizes %" PRId32 " dimensions; want 4", s.rank);
   for (int axis = 1; axis < 3; axis++) {
+    TRY(few(n, out->d[axis]));
     int32_t *index = mem_array((size_t)out->d[axis], sizeof *index);
     for (int64_t i = 0; i < out->d[axis]; i++) index[i] = nearest(i, s.d[axis], out->d[axis], m);
     x = pick(n, x, axis, index, (int32_t)out->d[axis]);
@@ -379,6 +395,7 @@ bool tfl_import_rank(TflNode *n) {
 static bool filled(TflNode *n, const uint8_t *value) {
   const TflTensor *out = tfl_out_tensor(n, 0);
   size_t size = dtype_size(out->dtype), count = (size_t)shape_count(&out->shape);
+  TRY(few(n, (int64_t)count));
   unsigned char *data = mem_zalloc(count * size + 1);
   for (size_t i = 0; value && i < count; i++) memcpy(data + i * size, value, size);
   bool ok = bind_const(n, out->dtype, data);

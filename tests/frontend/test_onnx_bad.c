@@ -106,6 +106,32 @@ static const Bad bad[] = {
      CONV "node Conv c x,w -> y strides=2\n",
      {"attribute \"strides\" is int; want ints"},
      1},
+    {"a pool larger than the image, padding counted",
+     "input x f32 1,1,3,3\noutput y\n"
+     "node AveragePool p x -> y kernel_shape=[9,9] count_include_pad=1 ceil_mode=1\n",
+     {"(AveragePool): error: AveragePool: window of 9 rows"},
+     1},
+    {"a block size that no product holds",
+     "input x i8 2,4\ninit s f32 2,2\noutput y\n"
+     "node DequantizeLinear d x,s -> y block_size=9223372036854775807\n",
+     {"(DequantizeLinear): error: has blocks of 9223372036854775807"},
+     1},
+    {"an image and a block that no product holds",
+     "input x f32 1,4,4\ninit i i64 2 = 4611686018427387904,2\ninit b i64 2 = 1,2\noutput "
+     "y\n"
+     "node Col2Im c x,i,b -> y\n",
+     {"(Col2Im): error: has an image of 4611686018427387904 and a block of 1 along axis 0"},
+     1},
+    {"axes of a sequence that no sum holds",
+     "input x f32 2,3\ninit l i64 2 = 1,1\noutput y\n"
+     "node ReverseSequence r x,l -> y batch_axis=9223372036854775807 time_axis=1\n",
+     {"(ReverseSequence): error: has batch axis 9223372036854775807 and time axis 1; want 0 and 1"},
+     1},
+    {"a scale that asks for endless taps",
+     "input x f32 1,1,4,4\ninit s f32 4 = 1,1,1e-30,1\noutput y\n"
+     "node Resize r x,,s -> y mode=\"linear\" antialias=1\n",
+     {"(Resize): error: resizes axis 2 to 0 places of 33554432 taps"},
+     1},
     {"strides of zero", CONV "node Conv c x,w -> y strides=[0,1]\n", {"\"strides\" has 0; want 1 to"}, 1},
     {"negative paddings", CONV "node Conv c x,w -> y pads=[-1,0,0,0]\n", {"\"pads\" has -1; want 0 to"}, 1},
     {"shapes that do not broadcast",

@@ -221,6 +221,10 @@ static const Refused refused[] = {
      "output c2\noutput w\nend\ninput x f32 1\ninit n i64 - = 3\noutput y\nnode Loop l n,,x -> y "
      "body=&body\n",
      "its condition is computed when the model runs (iteration 0)"},
+    {"a condition of no element",
+     "begin body\ninput i i64 -\ninput c bool -\ninput v f32 3\ninit none bool 0\nnode Identity k none -> "
+     "c2\noutput c2\noutput v\nend\n" X "init n i64 - = 3\noutput y\nnode Loop l n,,x -> y body=&body\n",
+     "its condition is 0 elements of bool (iteration 0); want one bool"},
     {"a loop without end",
      "begin body\ninput i i64 -\ninput c bool -\ninput v f32 3\nnode Identity k c -> c2\noutput c2\noutput "
      "v\nend\n" X "output y\nnode Loop l ,,x -> y body=&body\n",
