@@ -1,4 +1,4 @@
-/* Kernels on a bare machine, on cases from a file: the body of a program whose first lines include the kernels' sources
+/* Kernels on a bare machine (or, with hosted.c, under Linux), on cases from a file: the body of a program whose first lines include the kernels' sources
  * and list them as `kernels`. tests/kernels/test_kernels_m.c makes both, and compares.
  *
  *   cases.bin:    per case 8 words: kernel, bytes, relocations, ranges, and the offsets of params, input views,
@@ -16,16 +16,16 @@
 enum { CASE_LISTS = 256 };
 
 static union {
-  uint32_t word[CASE_BYTES / 4];
+  uintptr_t word[CASE_BYTES / sizeof(uintptr_t)];
   unsigned char byte[CASE_BYTES];
   double align;
 } image;
 static uint32_t list[CASE_LISTS];
 
 /* Every pointer in the image moved by `by`. */
-static void relocate(uint32_t n, uint32_t by) {
+static void relocate(uint32_t n, uintptr_t by) {
   uint32_t i;
-  for (i = 0; i < n; i++) image.word[list[i] / 4] += by;
+  for (i = 0; i < n; i++) *(uintptr_t *)(void *)(image.byte + list[i]) += by;
 }
 
 static int run_case(int in, int out, const uint32_t *head) {
@@ -35,12 +35,12 @@ static int run_case(int in, int out, const uint32_t *head) {
   if (bytes > CASE_BYTES || relocations + 2 * ranges > CASE_LISTS) return 2;
   i = (relocations + 2 * ranges) * 4;
   if (bare_read(in, list, i) != i || bare_read(in, image.byte, bytes) != bytes) return 3;
-  relocate(relocations, (uint32_t)(uintptr_t)image.byte);
+  relocate(relocations, (uintptr_t)image.byte);
   for (i = 0; i < ranges; i++)
     kernels[head[0]](image.byte + head[4], (const mf_view *)(const void *)(image.byte + head[5]),
                      (const mf_view *)(const void *)(image.byte + head[6]), (int32_t)range[2 * i],
                      (int32_t)range[2 * i + 1], head[7] == ~0u ? 0 : image.byte + head[7]);
-  relocate(relocations, 0u - (uint32_t)(uintptr_t)image.byte);
+  relocate(relocations, (uintptr_t)0 - (uintptr_t)image.byte);
   return bare_write(out, image.byte, bytes) == bytes ? 0 : 4;
 }
 

@@ -78,6 +78,14 @@ void mve_depthwise_pack(KernelPack *p);
 bool mve_fc_accepts(const void *params);
 void mve_fc_pack(KernelPack *p);
 
+/* -- neon.c -- */
+size_t neon_conv_scratch(const void *params);
+bool neon_conv_accepts(const void *params);
+void neon_conv_pack(KernelPack *p);
+bool neon_fc_accepts(const void *params);
+void neon_fc_pack(KernelPack *p);
+void neon_depthwise_pack(KernelPack *p);
+
 /* -- armv7em.c -- */
 size_t em_conv_scratch(const void *params);
 bool em_conv_accepts(const void *params);

@@ -62,9 +62,16 @@ static const KernelDef mve[] = {
 #undef K
 };
 
+static const KernelDef neon[] = {
+#define K(name, variant, params, file, scratch, accepts, pack, in_place, doc) \
+  ROW(neon, NULL, name, variant, params, file, scratch, accepts, pack, in_place)
+#include "runtime/kernels/neon/kernels.def"
+#undef K
+};
+
 #define COUNT(set) (int)(sizeof set / sizeof *set)
 static const int n_armv7em = COUNT(armv7em), n_armv7m = COUNT(armv7m), n_armv6m = COUNT(armv6m),
-                 n_mve = COUNT(mve);
+                 n_mve = COUNT(mve), n_neon = COUNT(neon);
 
 const KernelSet kernel_sets[] = {
     {"generic", generic_kernels, &n_generic_kernels, NULL},
@@ -72,5 +79,6 @@ const KernelSet kernel_sets[] = {
     {"armv7m", armv7m, &n_armv7m, NULL},
     {"armv6m", armv6m, &n_armv6m, NULL},
     {"mve", mve, &n_mve, NULL},
+    {"neon", neon, &n_neon, NULL},
 };
 const int n_kernel_sets = COUNT(kernel_sets);

@@ -1,4 +1,4 @@
-/* Kernels of Cortex-M sets on their own instruction sets, under QEMU: each row of their kernels.def against the generic
+/* Kernels of Cortex-M's and AArch64's sets on their own instruction sets, under QEMU: each row of their kernels.def against the generic
  * kernel, over random cases: at once, in row ranges, from and into rings, with wider weights, in place, tensors at any
  * address. One program and one file of cases for a target; backend/harness/kernel_cases.c runs them.
  *
@@ -36,6 +36,7 @@ typedef struct Image {
   uint32_t size, reloc[MAX_RELOCATIONS], range[2 * MAX_RANGES];
   uint32_t n_reloc, n_ranges, params, in, out, scratch;
   uint32_t scratch_bytes;
+  uint32_t pointer; /* bytes of a pointer of the machine */
 } Image;
 
 /* n bytes at a multiple of `align`, plus `shift`; all bytes between are guards. */
@@ -49,6 +50,7 @@ static uint32_t place(Image *m, uint32_t n, uint32_t align, uint32_t shift) {
 static void put_word(Image *m, uint32_t at, uint32_t v) { memcpy(m->bytes + at, &v, 4); }
 
 static void put_pointer(Image *m, uint32_t at, uint32_t to) {
+  memset(m->bytes + at, 0, m->pointer);
   put_word(m, at, to);
   ck_assert_uint_lt(m->n_reloc, MAX_RELOCATIONS);
   m->reloc[m->n_reloc++] = at;
@@ -60,40 +62,54 @@ static uint32_t put_bytes(Image *m, const void *p, uint32_t n, uint32_t align, u
   return at;
 }
 
-/* On a 32-bit machine every member of a params struct is one word, or an array of them. */
+/* Bytes from a field to the next one, padding left out: members are words and pointers, or arrays of them. */
+static uint32_t field_bytes(const Image *m, const FieldDesc *d) {
+  return d->kind == FIELD_I32 || d->kind == FIELD_F32 ? 4 * (uint32_t)d->count : m->pointer;
+}
+
+static uint32_t field_place(const Image *m, const FieldDesc *d, uint32_t at) {
+  uint32_t align = d->kind == FIELD_I32 || d->kind == FIELD_F32 ? 4 : m->pointer;
+  return (at + align - 1) / align * align;
+}
+
+/* The constant array behind pointer field f; at: the pointer's place. */
+static void put_array(Image *m, const KernelPack *p, int f, uint32_t at) {
+  const FieldDesc *d = &p->desc->fields[f];
+  const void *data;
+  int c = 0;
+  memcpy(&data, (const char *)p->params + d->offset, sizeof data);
+  memset(m->bytes + at, 0, m->pointer);
+  if (!data) return;
+  while (c < p->n_consts && p->consts[c].field != f) c++;
+  ck_assert_msg(c < p->n_consts, "%s__%s: its pack function leaves %s alone: its size is not known",
+                m->kernel->name, m->kernel->tag, d->name);
+  uint32_t size = d->kind == FIELD_PTR_I8 ? 1 : 4, align = (uint32_t)p->consts[c].align;
+  put_pointer(m, at, put_bytes(m, data, size * (uint32_t)p->consts[c].count, align > size ? align : size, 0));
+}
+
 static void put_params(Image *m, const KernelPack *p) {
-  uint32_t words = 0, at;
-  for (int f = 0; f < p->desc->n_fields; f++) words += (uint32_t)p->desc->fields[f].count;
-  at = m->params = place(m, words * 4, 4, 0);
+  uint32_t bytes = 0, at;
+  for (int f = 0; f < p->desc->n_fields; f++)
+    bytes = field_place(m, &p->desc->fields[f], bytes) + field_bytes(m, &p->desc->fields[f]);
+  m->params = place(m, bytes, m->pointer, 0);
+  at = 0;
   for (int f = 0; f < p->desc->n_fields; f++) {
     const FieldDesc *d = &p->desc->fields[f];
-    const char *from = (const char *)p->params + d->offset;
-    int c = 0;
-    if (d->kind == FIELD_I32 || d->kind == FIELD_F32) {
-      memcpy(m->bytes + at, from, 4 * (size_t)d->count);
-      at += 4 * (uint32_t)d->count;
-      continue;
-    }
-    const void *data;
-    memcpy(&data, from, sizeof data);
-    while (c < p->n_consts && p->consts[c].field != f) c++;
-    if (data) {
-      ck_assert_msg(c < p->n_consts, "%s__%s: its pack function leaves %s alone: its size is not known",
-                    m->kernel->name, m->kernel->tag, d->name);
-      uint32_t size = d->kind == FIELD_PTR_I8 ? 1 : 4, align = (uint32_t)p->consts[c].align;
-      put_pointer(m, at,
-                  put_bytes(m, data, size * (uint32_t)p->consts[c].count, align > size ? align : size, 0));
-    } else {
-      put_word(m, at, 0);
-    }
-    at += 4;
+    at = field_place(m, d, at);
+    if (d->kind == FIELD_I32 || d->kind == FIELD_F32)
+      memcpy(m->bytes + m->params + at, (const char *)p->params + d->offset, 4 * (size_t)d->count);
+    else
+      put_array(m, p, f, m->params + at);
+    at += field_bytes(m, d);
   }
 }
 
+static uint32_t view_bytes(const Image *m) { return m->pointer + 8; }
+
 static void put_view(Image *m, uint32_t at, uint32_t base, int32_t row, int32_t ring) {
   put_pointer(m, at, base);
-  put_word(m, at + 4, (uint32_t)row);
-  put_word(m, at + 8, (uint32_t)ring);
+  put_word(m, at + m->pointer, (uint32_t)row);
+  put_word(m, at + m->pointer + 4, (uint32_t)ring);
 }
 
 /* Input i whole, or the rows that output row y reads in a ring of as many slots. */
@@ -103,14 +119,14 @@ static void put_input(Image *m, int i, bool ring, int32_t y) {
   int32_t lo = 0, hi = t->rows;
   if (ring && t->ring) m->c.reads(&m->c, i, y, &lo, &hi);
   if (!ring || !t->ring || hi <= lo) {
-    put_view(m, m->in + 12 * (uint32_t)i, put_bytes(m, t->data, (uint32_t)(t->rows * t->row), 4, shift),
-             t->row, 0);
+    put_view(m, m->in + view_bytes(m) * (uint32_t)i,
+             put_bytes(m, t->data, (uint32_t)(t->rows * t->row), 4, shift), t->row, 0);
     return;
   }
   uint32_t at = place(m, (uint32_t)((hi - lo) * t->row), 4, shift);
   for (int32_t k = lo; k < hi; k++)
     memcpy(m->bytes + at + k % (hi - lo) * t->row, t->data + k * t->row, (size_t)t->row);
-  put_view(m, m->in + 12 * (uint32_t)i, at, t->row, hi - lo);
+  put_view(m, m->in + view_bytes(m) * (uint32_t)i, at, t->row, hi - lo);
 }
 
 static void add_range(Image *m, int32_t y0, int32_t y1) {
@@ -156,13 +172,13 @@ static void fill_image(Image *m, const char *whole) {
   for (int i = 0; i < c->n_in && !ring; i++)
     if (c->kernel->in_place >> i & 1 && c->in[i].plain && rng_below(&m->r, 2)) place_of = i;
   put_params(m, &p);
-  m->in = place(m, 12 * CALL_MAX_IN, 4, 0);
-  m->out = place(m, 12, 4, 0);
+  m->in = place(m, view_bytes(m) * CALL_MAX_IN, m->pointer, 0);
+  m->out = place(m, view_bytes(m), m->pointer, 0);
   for (int i = 0; i < c->n_in; i++) put_input(m, i, ring, y);
   Asked q = ask(m, ring, place_of >= 0, y);
   if (place_of >= 0) {
     uint32_t base;
-    memcpy(&base, m->bytes + m->in + 12 * (uint32_t)place_of, 4);
+    memcpy(&base, m->bytes + m->in + view_bytes(m) * (uint32_t)place_of, 4);
     q.base = base;
   } else {
     q.base = place(m, (uint32_t)(q.row * (q.ring ? q.ring : c->out_rows)), 4, rng_below(&m->r, 4));
@@ -176,10 +192,13 @@ static void fill_image(Image *m, const char *whole) {
     memcpy(m->want + q.base + (q.ring ? k % q.ring : k) * q.row, whole + k * c->out_row, (size_t)c->out_row);
 }
 
+static bool hosted(const Target *t) { return strcmp(t->run, "qemu-aarch64") == 0; }
+
 /* Case n of the kernel; the same for the same numbers. Draws again while it is too large for `limit`. */
-static void make_image(Image *m, const KernelDef *k, uint32_t number, uint32_t n, uint32_t limit) {
+static void make_image(Image *m, const Target *t, const KernelDef *k, uint32_t number, uint32_t n,
+                       uint32_t limit) {
   for (uint32_t tries = 0; tries < 500; tries++) {
-    *m = (Image){.a = arena_new(), .kernel = k, .number = number};
+    *m = (Image){.a = arena_new(), .kernel = k, .number = number, .pointer = hosted(t) ? 8 : 4};
     rng_seed(&m->r, 77 + number, n + 1000 * tries);
     m->bytes = arena_alloc(m->a, CASE_BYTES);
     m->want = arena_alloc(m->a, CASE_BYTES);
@@ -222,6 +241,12 @@ static void build(const Target *t, const char *machine, const char *dir, uint32_
   snprintf(path, sizeof path, "%s/program.c", dir);
   test_write_file(path, sb_str(&b), b.len);
   sb_free(&b);
+  if (hosted(t)) {
+    must_run("%s %s -std=gnu99 -Wall -Wextra -Werror -DCASE_BYTES=%u -I. -Ibackend/harness -static "
+             "-o %s/program.elf %s/program.c backend/harness/hosted.c",
+             t->cc, t->cflags, bytes, dir, dir);
+    return;
+  }
   must_run("%s %s %s -std=gnu99 -Wall -Wextra -Werror -DCASE_BYTES=%u -I. -Ibackend/harness "
            "-Lbackend/harness -T %s "
            "--specs=nano.specs -nostartfiles -o %s/program.elf %s/program.c backend/harness/start.c "
@@ -231,13 +256,14 @@ static void build(const Target *t, const char *machine, const char *dir, uint32_
 
 /* -- one target -- */
 
-static void write_cases(const KernelSet *set, const char *dir, uint32_t limit) {
+static void write_cases(const Target *t, const char *dir, uint32_t limit) {
+  const KernelSet *set = set_of(t);
   StrBuf b = {0};
   char path[700];
   for (int k = 0; k < *set->n; k++)
     for (uint32_t n = 0; n < CASES; n++) {
       Image m;
-      make_image(&m, &set->kernels[k], (uint32_t)k, n, limit);
+      make_image(&m, t, &set->kernels[k], (uint32_t)k, n, limit);
       const uint32_t head[8] = {m.number, m.size, m.n_reloc, m.n_ranges,
                                 m.params, m.in,   m.out,     m.scratch_bytes ? m.scratch : ~0u};
       sb_write(&b, head, sizeof head);
@@ -262,7 +288,8 @@ static void compare(const Image *m, const char *machine, const char *got) {
   }
 }
 
-static void check_results(const KernelSet *set, const char *machine, const char *dir, uint32_t limit) {
+static void check_results(const Target *t, const char *machine, const char *dir, uint32_t limit) {
+  const KernelSet *set = set_of(t);
   char path[700];
   size_t n, at = 0;
   snprintf(path, sizeof path, "%s/results.bin", dir);
@@ -270,7 +297,7 @@ static void check_results(const KernelSet *set, const char *machine, const char 
   for (int k = 0; k < *set->n; k++)
     for (uint32_t i = 0; i < CASES; i++) {
       Image m;
-      make_image(&m, &set->kernels[k], (uint32_t)k, i, limit);
+      make_image(&m, t, &set->kernels[k], (uint32_t)k, i, limit);
       WANT(at + m.size <= n, "%s__%s on %s (%s): the program ended here", set->kernels[k].name,
            set->kernels[k].tag, machine, m.c.text);
       compare(&m, machine, got + at);
@@ -281,19 +308,27 @@ static void check_results(const KernelSet *set, const char *machine, const char 
   free(got);
 }
 
+static void emulator(const Target *t, const char *machine, char *cmd, size_t n) {
+  if (hosted(t))
+    snprintf(cmd, n, "timeout 120 %s -cpu max ./program.elf", t->run);
+  else
+    snprintf(cmd, n,
+             "timeout 120 qemu-system-arm -M %s -nographic -monitor none -serial none "
+             "-semihosting-config enable=on,target=native -kernel program.elf",
+             machine);
+}
+
+/* machine: of a target under Linux its name. */
 static void check(const Target *t, const char *machine, uint32_t limit) {
-  char dir[600];
+  char dir[600], run[600], cmd[1500], *output = NULL;
   snprintf(dir, sizeof dir, "%s/kernels-%s", test_tmp_dir(), machine);
   must_run("mkdir -p %s", dir);
   build(t, machine, dir, limit);
-  write_cases(set_of(t), dir, limit);
-  char cmd[1500], *output = NULL;
-  snprintf(cmd, sizeof cmd,
-           "cd %s && timeout 120 qemu-system-arm -M %s -nographic -monitor none -serial none "
-           "-semihosting-config enable=on,target=native -kernel program.elf </dev/null",
-           dir, machine);
+  write_cases(t, dir, limit);
+  emulator(t, machine, run, sizeof run);
+  snprintf(cmd, sizeof cmd, "cd %s && %s </dev/null", dir, run);
   int status = test_run_command(cmd, &output);
-  check_results(set_of(t), machine, dir, limit); /* says which case ended it */
+  check_results(t, machine, dir, limit); /* says which case ended it */
   ck_assert_msg(status == 0, "%s: status %d: %s", machine, status, output ? output : "");
   free(output);
 }
@@ -301,9 +336,9 @@ static void check(const Target *t, const char *machine, uint32_t limit) {
 START_TEST(kernels_are_the_generic_ones)
 {
   const Target *t = &targets[_i];
-  if (strcmp(t->run, "qemu-m") != 0 || strcmp(t->sets[0], "generic") == 0) return;
+  if ((strcmp(t->run, "qemu-m") != 0 && !hosted(t)) || strcmp(t->sets[0], "generic") == 0) return;
   if (!have_target(__FILE__, t->name)) return;
-  check(t, t->machine, CASE_BYTES);
+  check(t, hosted(t) ? t->name : t->machine, CASE_BYTES);
   if (t->second_machine) check(t, t->second_machine, SMALL_BYTES);
 }
 END_TEST
