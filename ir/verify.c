@@ -261,10 +261,15 @@ static void check_structure(const Check *c) {
 
 /* -- meaning -- */
 
-/* Arithmetic on codes needs to know what they stand for; moving and casting does not. */
+/* Does the operator take bytes as bits or integers, whatever they stand for? */
+static bool takes_bits(OpKind op) {
+  return op == OP_cast || op == OP_bitwise_and || op == OP_bitwise_or || op == OP_bitwise_xor;
+}
+
+/* Arithmetic on codes needs to know what they stand for; moving, casting and logic on bits does not. */
 static bool check_codes(const Check *c, const Node *n, const Loc *loc) {
   const OpInfo *info = op_info(n->op);
-  if ((info->traits & (T_VIEW | T_MOVE)) != 0 || n->op == OP_cast) return true;
+  if ((info->traits & (T_VIEW | T_MOVE)) != 0 || takes_bits(n->op)) return true;
   for (uint32_t i = 0; i < n->n_in + n->n_out; i++) {
     ValId id = i < n->n_in ? n->in[i] : n->out[i - n->n_in];
     const Value *v = &c->g->vals[id];

@@ -39,10 +39,10 @@ typedef struct Resize {
   float cubic_a, extrapolation;
 } Resize;
 
-/* One axis: extents, scale, the part of the input that tf_crop_and_resize takes. */
+/* One axis: extents, scale, the output's extent before it is rounded down, the part of the input that tf_crop_and_resize takes. */
 typedef struct ResizeAxis {
   int64_t in, out;
-  double scale, from, to;
+  double scale, width, from, to;
 } ResizeAxis;
 
 /* Which of the names an attribute has; n: none of them (reported). */
@@ -57,7 +57,7 @@ static int one_of(OxCall *c, const char *attr, const char *const *names, int n, 
 
 /* The input's coordinate of output place x; false: outside (tf_crop_and_resize). */
 static bool coordinate(const Resize *r, const ResizeAxis *a, int64_t x, double *at) {
-  const double in = (double)a->in, width = a->scale * in, place = (double)x;
+  const double in = (double)a->in, width = a->width, place = (double)x;
   switch (r->coord) {
   case ALIGN_CORNERS: *at = width == 1 ? 0 : place * (in - 1) / (width - 1); break;
   case ASYMMETRIC: *at = place / a->scale; break;
@@ -220,6 +220,7 @@ static bool by_sizes(OxCall *c, const Ints *sizes, const Ints *axes, ResizeAxis 
                "resizes axis %" PRId64 " to %" PRId64, axes->v[i], sizes->v[i]);
     p->out = sizes->v[i];
     p->scale = (double)p->out / (double)p->in;
+    p->width = (double)p->out;
     bool better = policy == 1 ? p->scale < best : p->scale > best;
     if (!any || better) best = p->scale;
     any = true;
@@ -228,11 +229,13 @@ static bool by_sizes(OxCall *c, const Ints *sizes, const Ints *axes, ResizeAxis 
     ResizeAxis *p = &a[axes->v[i]];
     if (p->in == DIM_BATCH) continue;
     p->scale = best;
-    p->out = (int64_t)(best * (double)p->in + 0.5);
+    p->width = best * (double)p->in;
+    p->out = (int64_t)(p->width + 0.5);
   }
   return true;
 }
 
+/* The extent is computed in float32, as ONNX's own shape inference does (onnx/defs/tensor/utils.cc): 5 * 2.6f gives 13. */
 static bool by_scales(OxCall *c, const double *scales, const Ints *axes, ResizeAxis *a) {
   for (int i = 0; i < axes->n; i++) {
     ResizeAxis *p = &a[axes->v[i]];
@@ -240,7 +243,8 @@ static bool by_scales(OxCall *c, const double *scales, const Ints *axes, ResizeA
     if (scales[i] == 1) continue;
     OX_FAIL_IF(p->in == DIM_BATCH, c, "resizes the symbolic batch (axis 0)");
     p->scale = scales[i];
-    p->out = (int64_t)floor((double)p->in * scales[i]);
+    p->width = (double)((float)p->in * (float)scales[i]);
+    p->out = (int64_t)floor(p->width);
   }
   return true;
 }
@@ -271,7 +275,7 @@ static bool read_modes(OxCall *c, Resize *r) {
 
 /* Every axis as it is. */
 static void keep_axes(const Shape *s, ResizeAxis *a) {
-  for (int i = 0; i < s->rank; i++) a[i] = (ResizeAxis){s->d[i], s->d[i], 1, 0, 1};
+  for (int i = 0; i < s->rank; i++) a[i] = (ResizeAxis){s->d[i], s->d[i], 1, (double)s->d[i], 0, 1};
 }
 
 /* The form of opset 10 and of Upsample: scales alone, place / scale, rounded down. */

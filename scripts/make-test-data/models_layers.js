@@ -54,9 +54,8 @@ model('max_pool_dimensions', 12, (g) => [...forms(g, 'MaxPool', g.input([2, 3, 9
   ...forms(g, 'MaxPool', g.input([1, 2, 4, 5, 6]), [{ kernel_shape: [2, 2, 3], strides: [2, 1, 2] }, { kernel_shape: [2, 3, 2], pads: [1, 1, 0, 0, 1, 1] }])]);
 model('max_pool_codes', 12, (g) => forms(g, 'MaxPool', g.input([1, 2, 6, 6], { type: UINT8, low: 0, high: 255 }), [{ kernel_shape: [2, 2], strides: [2, 2] }, { kernel_shape: [3, 3], pads: [1, 1, 1, 1], strides: [2, 2] }]));
 model('max_unpool', 11, (g) => {
-  const attributes = { kernel_shape: [2, 2], strides: [2, 2] };
-  const pool = (x) => g.nodeOf('MaxPool', 2, [x], attributes);
-  return [g.node('MaxUnpool', pool(g.input([1, 2, 4, 6])), attributes), g.node('MaxUnpool', [...pool(g.input([1, 1, 4, 4])), g.ints([1, 1, 5, 5])], attributes)];
+  const both = (x, attributes) => g.node('MaxUnpool', g.nodeOf('MaxPool', 2, [x], attributes), attributes);
+  return [both(g.input([1, 2, 4, 6]), { kernel_shape: [2, 2], strides: [2, 2] }), both(g.input([2, 1, 4, 6]), { kernel_shape: [1, 3], strides: [1, 3] })];
 });
 model('average_pool_dimensions', 19, (g) => [...forms(g, 'AveragePool', g.input([2, 3, 9]), [{ kernel_shape: [3], strides: [2] }, { kernel_shape: [3], pads: [1, 1], count_include_pad: 1 }, { kernel_shape: [2], dilations: [3] }]),
   ...forms(g, 'AveragePool', g.input([1, 2, 4, 5, 6]), [{ kernel_shape: [2, 2, 3], strides: [2, 1, 2] }, { kernel_shape: [2, 3, 2], pads: [1, 1, 0, 0, 1, 1] }])]);
@@ -80,7 +79,7 @@ const modes = ['half_pixel', 'asymmetric', 'align_corners', 'pytorch_half_pixel'
 model('resize_linear', 13, (g) => {
   const x = g.input([1, 2, 4, 5]);
   return [...modes.map((m) => resize(g, x, { scales: [1, 1, 2, 1.6] }, { mode: 'linear', coordinate_transformation_mode: m })), resize(g, x, { sizes: [1, 2, 3, 9] }, { mode: 'linear' }),
-    resize(g, x, { scales: [1, 1, 0.8, 1.2], roi: [0, 0, 0.2, 0.3, 1, 1, 0.7, 1.1] }, { mode: 'linear', coordinate_transformation_mode: 'tf_crop_and_resize', extrapolation_value: f(0.5) })];
+    resize(g, x, { scales: [1, 1, 0.75, 1.2], roi: [0, 0, 0.2, 0.3, 1, 1, 0.7, 1.1] }, { mode: 'linear', coordinate_transformation_mode: 'tf_crop_and_resize', extrapolation_value: f(0.5) })];
 });
 model('resize_cubic', 13, (g) => {
   const x = g.input([1, 2, 5, 5]);
@@ -105,7 +104,7 @@ model('pad_modes', 19, (g) => {
   return [...['reflect', 'edge', 'wrap', 'constant'].map((mode) => g.node('Pad', [x, pads], { mode })), g.node('Pad', [x, g.ints([0, 0, -1, 2, 0, 0, 1, -2])]),
     g.node('Pad', [x, g.ints([2, 1, 0, 1]), g.constant([1.5], []), g.ints([3, 2])])];
 });
-model('pad_reflect_attributes', 2, (g) => g.node('Pad', [g.input([1, 2, 4, 5])], { mode: 'reflect', pads: [0, 0, 1, 2, 0, 0, 3, 1] }));
+model('pad_reflect_attributes', 10, (g) => g.node('Pad', [g.input([1, 2, 4, 5])], { mode: 'reflect', pads: [0, 0, 1, 2, 0, 0, 3, 1] }));
 model('center_crop_pad', 18, (g) => {
   const x = g.input([5, 6, 3]);
   return [g.node('CenterCropPad', [x, g.ints([8, 3, 3])]), g.node('CenterCropPad', [x, g.ints([4, 7])], { axes: [0, 1] })];
