@@ -179,7 +179,7 @@ static void print_difference(const struct tensor *t, int output, const struct co
 }
 
 /* Compare output i with the stream. 2: equal, 1: within the tolerance, 0: different (printed), -1: no more data. */
-static int compare_output(file_handle f, int i) {
+static int compare_one(file_handle f, int i) {
   const struct tensor *t = &outputs[i];
   const unsigned char *got = (const unsigned char *)model_output(&context, i);
   struct comparison c = {0, -1, 0, 0, {0}, {0}};
@@ -230,14 +230,14 @@ void selftest_run(const model_context *ctx) {
 void selftest_run(const model_context *ctx) { model_run(ctx); }
 #endif
 
-/* One vector, its inputs read. 2, 1, 0, -1 as compare_output; the worst of all outputs. */
+/* One vector, its inputs read. 2, 1, 0, -1 as compare_one; the worst of all outputs. */
 static int check_vector(file_handle f, uint32_t number) {
   int i, worst = 2;
   print("vector ");
   print_number(number);
   print(":");
   for (i = 0; i < MODEL_OUTPUTS; i++) {
-    const int r = compare_output(f, i);
+    const int r = compare_one(f, i);
     if (r < worst) worst = r;
     if (r < 0) break;
   }

@@ -140,6 +140,54 @@ for (const [name, type] of [['u8', UINT8], ['i8', INT8]]) {
     return dequant(g, g.node(`QLinearConcat${MS}`, [...pair(g, y), l, ...pair(g, y), s, ...pair(g, p)], { axis: 1 }), y);
   });
 }
+{
+  const x = affine(-3, 3, UINT8), y = affine(-2, 2.5, UINT8), p = affine(0, 1, UINT8);
+  model('ms_gemm', (g) => {
+    const a = quant(g, g.input([3, 12]), x), w = codes(g, [5, 12], { channels: false, type: UINT8, z: 126 });
+    const one = g.node(`QGemm${MS}`, [a, ...pair(g, x), w.c, ...pair(g, w), biasCodes(g, 5), ...pair(g, y)], { transB: 1 });
+    const v = codes(g, [12, 4], { channels: false });
+    return [dequant(g, one, y), dequant(g, g.node(`QGemm${MS}`, [a, ...pair(g, x), v.c, ...pair(g, v), '', ...pair(g, y)]), y)];
+  });
+  model('ms_softmax', (g) => {
+    const a = quant(g, g.input([2, 3, 5]), x);
+    return dequant(g, g.node(`QLinearSoftmax${MS}`, [a, ...pair(g, x), ...pair(g, p)], { opset: 13 }), p);
+  });
+  model('ms_softmax_axis', (g) => {
+    const a = quant(g, g.input([2, 3, 5]), x);
+    return dequant(g, g.node(`QLinearSoftmax${MS}`, [a, ...pair(g, x), ...pair(g, p)], { opset: 13, axis: 1 }), p);
+  });
+  model('ms_quantize', (g) => {
+    const a = g.node(`QuantizeLinear${MS}`, [g.input([3, 12]), ...pair(g, x)]);
+    return g.node(`DequantizeLinear${MS}`, [a, ...pair(g, x)]);
+  });
+}
+for (const [name, type] of [['u8', UINT8], ['i8', INT8]]) {
+  const x = affine(-3, 3, type), y = affine(-2, 2.5, type), p = affine(0, 1, type);
+  model(`qdq_means_${name}`, (g) => {
+    const a = input(g, [2, 4, 5, 6], x);
+    return [qdq(g, g.node('ReduceMean', [a], { axes: [2, 3], keepdims: 0 }), y), qdq(g, g.node('ReduceMean', [a], { axes: [-1] }), y)];
+  });
+  model(`qdq_probabilities_${name}`, (g) => {
+    const a = input(g, [2, 12], x);
+    return [qdq(g, g.node('Sigmoid', [a]), p), qdq(g, g.node('Softmax', [a]), p)];
+  });
+  model(`qdq_arithmetic_${name}`, (g) => {
+    const a = input(g, [2, 3, 4], x), b = input(g, [3, 4], x);
+    return [qdq(g, g.node('Sub', [a, b]), x), qdq(g, g.node('Max', [a, b]), x), qdq(g, g.node('Min', [a, b]), x)];
+  });
+  model(`qdq_conv_same_${name}`, (g) => {
+    const w = codes(g, [4, 2, 3, 3], { channels: false });
+    return qdq(g, g.node('Conv', [input(g, [1, 4, 7, 8], x), weights(g, w), bias(g, 4, x, w)], { auto_pad: 'SAME_UPPER', strides: [2, 2], group: 2 }), y);
+  });
+  model(`qdq_conv_1d_${name}`, (g) => {
+    const w = codes(g, [4, 3, 3]);
+    return qdq(g, g.node('Conv', [input(g, [1, 3, 12], x), weights(g, w, { axis: 0 }), bias(g, 4, x, w)], { pads: [1, 1], dilations: [2] }), y);
+  });
+  model(`qdq_matmul_${name}`, (g) => {
+    const w = codes(g, [12, 5], { channels: false });
+    return qdq(g, g.node('MatMul', [input(g, [3, 12], x), weights(g, w)]), affine(-6, 6, type));
+  });
+}
 // Scales that are computed: what dynamic quantization makes of a layer.
 model('dynamic_matmul', (g) => {
   const w = codes(g, [12, 5], { channels: false });

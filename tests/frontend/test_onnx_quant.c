@@ -110,12 +110,15 @@ START_TEST(tflites_arithmetic_is_near)
 }
 END_TEST
 
-/* No float32 operator is left in the middle, but those that have no int8 form. */
+/* No float32 operator is left in the middle, but those that have no int8 form (a Softmax whose axis is not the last is transposed in
+ * float32). */
 START_TEST(operators_become_int8)
 {
   Arena *a = arena_new();
   for (char **name = oracle_list(a, folder, ".onnx"); *name; name++) {
-    if (strncmp(*name, "dynamic_", 8) == 0 || strcmp(*name, "qdq_float_between") == 0) continue;
+    if (strncmp(*name, "dynamic_", 8) == 0 || strcmp(*name, "qdq_float_between") == 0 ||
+        strcmp(*name, "ms_softmax_axis") == 0)
+      continue;
     Graph *g = import(*name, ONNX_ROUND_AUTO);
     for (uint32_t k = 0; k < g->n_nodes; k++) {
       const Node *n = &g->nodes[k];
