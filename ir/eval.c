@@ -18,6 +18,8 @@ struct Evaluator {
   Calls calls;
   void **base;   /* of each value that is its own root; inputs: set by a run */
   void *scratch; /* the largest that a call asks for */
+  char *
+      next; /* all states' next values, one behind the other: copied at once, since one may be another one's */
 };
 
 /* The address of what is only read, as the kernels' views hold it. */
@@ -30,6 +32,13 @@ static void *readable(const void *p) {
 static void alloc_values(Evaluator *e) {
   const Graph *g = e->g;
   e->base = mem_array(g->n_vals, sizeof *e->base);
+  size_t bytes = 0;
+  for (uint32_t i = 0; i < g->n_states; i++) {
+    ValId now = g->states[i].now;
+    bytes += val_bytes(g, now);
+    e->base[now] = mem_alloc_aligned(val_bytes(g, now) + EVAL_ALIGN, EVAL_ALIGN);
+  }
+  e->next = bytes ? mem_zalloc(bytes) : NULL;
   for (ValId v = 1; v < g->n_vals; v++) {
     if (value_root(g, v) != v) continue;
     if (val_is_const(g, v))
@@ -48,6 +57,7 @@ Evaluator *evaluator_new(const Graph *g, Diag *d) {
     return NULL;
   }
   alloc_values(e);
+  evaluator_reset(e);
   size_t most = 0;
   for (uint32_t i = 0; i < e->calls.n; i++) {
     const KernelCall *k = &e->calls.v[i];
@@ -63,7 +73,9 @@ void evaluator_free(Evaluator *e) {
   for (ValId v = 1; e->base != NULL && v < e->g->n_vals; v++) {
     if (graph_def(e->g, v) != NULL && value_root(e->g, v) == v) mem_free(e->base[v]);
   }
+  for (uint32_t i = 0; e->base != NULL && i < e->g->n_states; i++) mem_free(e->base[e->g->states[i].now]);
   mem_free(e->base);
+  mem_free(e->next);
   mem_free(e->scratch);
   calls_free(&e->calls);
   mem_free(e);
@@ -82,9 +94,26 @@ static void run_call(const Evaluator *e, const KernelCall *k) {
   }
 }
 
+void evaluator_reset(Evaluator *e) {
+  for (uint32_t i = 0; i < e->g->n_states; i++) {
+    const GraphState *s = &e->g->states[i];
+    memcpy(e->base[s->now], val_data(e->g, s->init), val_bytes(e->g, s->now));
+  }
+}
+
+static void step_states(Evaluator *e) {
+  char *at = e->next;
+  for (uint32_t i = 0; i < e->g->n_states; at += val_bytes(e->g, e->g->states[i].now), i++)
+    memcpy(at, evaluator_value(e, e->g->states[i].next), val_bytes(e->g, e->g->states[i].now));
+  at = e->next;
+  for (uint32_t i = 0; i < e->g->n_states; at += val_bytes(e->g, e->g->states[i].now), i++)
+    memcpy(e->base[e->g->states[i].now], at, val_bytes(e->g, e->g->states[i].now));
+}
+
 void evaluator_run(Evaluator *e, const void *const *inputs) {
   for (uint32_t i = 0; i < e->g->n_inputs; i++) e->base[e->g->inputs[i]] = readable(inputs[i]);
   for (uint32_t i = 0; i < e->calls.n; i++) run_call(e, &e->calls.v[i]);
+  if (e->g->n_states > 0) step_states(e);
 }
 
 const void *evaluator_value(const Evaluator *e, ValId v) { return e->base[value_root(e->g, v)]; }

@@ -10,6 +10,8 @@ typedef struct Evaluator Evaluator;
 Evaluator *evaluator_new(const Graph *g, Diag *d); /* NULL: reported. g must outlive it. */
 void evaluator_free(Evaluator *e);
 /* inputs[i]: dense bytes of graph input i, aligned as its dtype. Not copied, not written. */
+/* A model with state: evaluator_new begins with the initial values, every run ends with the next ones. */
+void evaluator_reset(Evaluator *e);
 void evaluator_run(Evaluator *e, const void *const *inputs);
 /* Bytes of any value after a run: outputs, intermediates, constants. */
 const void *evaluator_value(const Evaluator *e, ValId v);

@@ -42,6 +42,7 @@ void graph_free(Graph *g) {
   mem_free(g->nodes);
   mem_free(g->inputs);
   mem_free(g->outputs);
+  mem_free(g->states);
   mem_free(g);
 }
 
@@ -186,6 +187,44 @@ size_t val_bytes(const Graph *g, ValId v) {
   return (size_t)shape_count(&g->vals[v].shape) * dtype_size(g->vals[v].dtype);
 }
 
+/* -- state -- */
+
+void graph_mark_state(Graph *g, GraphState s) {
+  GROW(g->states, g->n_states, g->cap_states);
+  g->states[g->n_states++] = s;
+}
+
+ValId graph_state(Graph *g, const char *name, ValId init) {
+  ASSERT(val_is_const(g, init));
+  Shape s = g->vals[init].shape;
+  ValId now = graph_val_new(g, name, g->vals[init].dtype, &s);
+  g->vals[now].quant = g->vals[init].quant; /* the arrays live in the graph's arena */
+  graph_mark_state(g, (GraphState){now, NO_VAL, init});
+  return now;
+}
+
+void graph_state_next(Graph *g, ValId now, ValId next) {
+  uint32_t i = 0;
+  while (i < g->n_states && g->states[i].now != now) i++;
+  ASSERT(i < g->n_states && next != NO_VAL);
+  g->states[i].next = next;
+}
+
+bool graph_is_result(const Graph *g, ValId v) {
+  for (uint32_t i = 0; i < g->n_outputs; i++)
+    if (g->outputs[i] == v) return true;
+  for (uint32_t i = 0; i < g->n_states; i++)
+    if (g->states[i].next == v) return true;
+  return false;
+}
+
+bool graph_want_stateless(const Graph *g, const char *what, Diag *d) {
+  if (g->n_states == 0) return true;
+  return diag_error(d, &(Loc){.file = g->name},
+                    "the model keeps %u value%s from one run to the next; %s cannot do that",
+                    (unsigned)g->n_states, g->n_states == 1 ? "" : "s", what);
+}
+
 uint32_t *graph_uses(const Graph *g, Arena *a) {
   uint32_t *uses = arena_array(a, g->n_vals, sizeof *uses);
   for (uint32_t k = 0; k < g->n_nodes; k++) {
@@ -197,6 +236,10 @@ uint32_t *graph_uses(const Graph *g, Arena *a) {
     }
   }
   for (uint32_t i = 0; i < g->n_outputs; i++) uses[g->outputs[i]]++;
+  for (uint32_t i = 0; i < g->n_states; i++) {
+    uses[g->states[i].next]++;
+    uses[g->states[i].init]++;
+  }
   return uses;
 }
 

@@ -4,6 +4,8 @@
  *
  * Nodes stand in topological order (graph_verify checks it). There is no layout flag: convolutions and
  * pools are NHWC, every other operator is defined by its axes. The batch may be symbolic (DIM_BATCH).
+ * A model with state has values that live from one run to the next: `now` is what a run reads, `next` what it becomes
+ * afterwards, `init` what it is at first. Neither is an input or output: whoever runs the model keeps them.
  * A pass never edits a Graph it was given: it builds a new one through a value map (Rewrite, below), so
  * that dead code, order and dense ids come for free and the input survives as teacher and for diffs.
  * One who builds a graph may still edit it until it is handed on.
@@ -35,6 +37,12 @@ typedef struct Node {
   Loc loc;     /* where it came from; kept through rewriting */
 } Node;
 
+/* Read as `now`, a value that nothing computes; after a run it is what `next` is; at first what the constant `init` is.
+ * All three have one type and shape. */
+typedef struct GraphState {
+  ValId now, next, init;
+} GraphState;
+
 typedef struct Graph {
   Arena *arena;
   const char *name;
@@ -47,6 +55,9 @@ typedef struct Graph {
   ValId *inputs, *outputs;
   uint32_t n_inputs, n_outputs;
   size_t cap_inputs, cap_outputs;
+  GraphState *states;
+  uint32_t n_states;
+  size_t cap_states;
 } Graph;
 
 #define ATTRS(node, ident)  ((ident##_attrs *)(node)->attrs)
@@ -62,6 +73,10 @@ ValId graph_const(Graph *g, const char *name, DType t, const Shape *s, Blob *blo
 /* Copies `count` elements of dtype t into a new blob. */
 ValId graph_const_data(Graph *g, const char *name, DType t, const Shape *s, const void *data);
 void graph_output(Graph *g, ValId v);
+/* A state that begins as the constant `init`: its value `now`, of init's type and quantization. What comes next is said
+ * later, before the graph is handed on. */
+ValId graph_state(Graph *g, const char *name, ValId init);
+void graph_state_next(Graph *g, ValId now, ValId next);
 
 /* Append a node: copies the ids and attrs (NULL: defaults), makes its output value(s) named `name`, infers.
  * Returns the first output, or NO_VAL when inference failed (reported at loc; the node is removed again).
@@ -81,6 +96,7 @@ void graph_set_quant(Graph *g, ValId v, int n, int axis, const float *scale, con
  * yet; an existing value made a graph input; a copy of node `n` of any graph, its ids through `map`. */
 ValId graph_val_new(Graph *g, const char *name, DType t, const Shape *s);
 void graph_mark_input(Graph *g, ValId v);
+void graph_mark_state(Graph *g, GraphState s);
 NodeId graph_node_raw(Graph *g, const Node *n, const ValId *map);
 void graph_set_loc(Graph *g, NodeId k, const Loc *loc); /* copies the strings */
 
@@ -94,7 +110,11 @@ static inline bool val_is_const(const Graph *g, ValId v) { return v != NO_VAL &&
 const void *val_data(const Graph *g, ValId v);
 /* Bytes of the value, batch counted as 1 where it is symbolic. */
 size_t val_bytes(const Graph *g, ValId v);
-/* uses[v] = number of nodes (and graph outputs) that read v; array of n_vals in `a`. */
+/* Whether v must be there after a run: a graph output, or a state's next value. */
+bool graph_is_result(const Graph *g, ValId v);
+/* Refuse a graph with state: reports what cannot be done with it. */
+bool graph_want_stateless(const Graph *g, const char *what, Diag *d);
+/* uses[v] = number of nodes (and graph outputs and states) that read v; array of n_vals in `a`. */
 uint32_t *graph_uses(const Graph *g, Arena *a);
 /* Multiply-accumulates and parameters, a symbolic batch counted as 1. MACs: Conv, DepthwiseConv, FullyConnected, MatMul. */
 int64_t node_macs(const Graph *g, const Node *n);

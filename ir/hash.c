@@ -1,7 +1,7 @@
 /* graph_hash: what a graph means, in 128 bits. Key of the step cache, so equal hashes must mean equal results.
  *
  * Hashed: the inputs in order (dtype, shape, quantization), the nodes that some output needs in order (operator by
- * name, attributes, inputs, outputs with dtype, shape, quantization), the outputs in order. A value is named by the
+ * name, attributes, inputs, outputs with dtype, shape, quantization), the outputs in order; of states initial and present value before the nodes, the next one behind. A value is named by the
  * number of its first appearance in this walk, a constant by its content at its first appearance. Names, locations,
  * value ids, unused constants and dead nodes do not count. The operator's name is hashed, not its enum, so that a new
  * row in ops.def leaves all hashes as they are.
@@ -43,6 +43,7 @@ static void hash_val(Walk *w, ValId v) {
 static bool *live_nodes(const Graph *g) {
   bool *val = mem_array(g->n_vals, sizeof *val), *node = mem_array(g->n_nodes, sizeof *node);
   for (uint32_t i = 0; i < g->n_outputs; i++) val[g->outputs[i]] = true;
+  for (uint32_t i = 0; i < g->n_states; i++) val[g->states[i].next] = true;
   for (uint32_t k = g->n_nodes; k-- > 0;) {
     const Node *n = &g->nodes[k];
     for (uint32_t i = 0; i < n->n_out; i++) node[k] = node[k] || val[n->out[i]];
@@ -59,6 +60,11 @@ Hash graph_hash(const Graph *g) {
   hasher_str(w.h, "mistify graph 1");
   hasher_u64(w.h, g->n_inputs);
   for (uint32_t i = 0; i < g->n_inputs; i++) hash_val(&w, g->inputs[i]);
+  for (uint32_t i = 0; i < g->n_states; i++) {
+    hasher_str(w.h, "state");
+    hash_val(&w, g->states[i].init);
+    hash_val(&w, g->states[i].now);
+  }
   for (uint32_t k = 0; k < g->n_nodes; k++) {
     const Node *n = &g->nodes[k];
     if (!live[k]) continue;
@@ -70,6 +76,7 @@ Hash graph_hash(const Graph *g) {
   }
   hasher_u64(w.h, g->n_outputs);
   for (uint32_t i = 0; i < g->n_outputs; i++) hash_val(&w, g->outputs[i]);
+  for (uint32_t i = 0; i < g->n_states; i++) hash_val(&w, g->states[i].next);
   mem_free(live);
   mem_free(w.number);
   return hasher_done(w.h);

@@ -18,6 +18,7 @@
 #define P_I8(s, member)  FIELD(s, member, FIELD_PTR_I8, 1)
 #define P_I32(s, member) FIELD(s, member, FIELD_PTR_I32, 1)
 #define P_F32(s, member) FIELD(s, member, FIELD_PTR_F32, 1)
+#define P_I64(s, member) FIELD(s, member, FIELD_PTR_I64, 1)
 #define WINDOW(s)                                                                                    \
   I32(s, g.in_h), I32(s, g.in_w), I32(s, g.in_c), I32(s, g.out_h), I32(s, g.out_w), I32(s, g.out_c), \
       I32(s, g.k_h), I32(s, g.k_w), I32(s, g.stride_h), I32(s, g.stride_w), I32(s, g.pad_top),       \
@@ -130,6 +131,26 @@ static const FieldDesc fields_mul_s8[] = {
 static const FieldDesc fields_unary_f32[] = {I32(mf_unary_f32, n), F32(mf_unary_f32, p),
                                              F32(mf_unary_f32, q)};
 static const FieldDesc fields_lut_s8[] = {I32(mf_lut_s8, n), P_I8(mf_lut_s8, table)};
+static const FieldDesc fields_seq_lstm_f32[] = {
+    I32(mf_seq_lstm_f32, steps),  I32(mf_seq_lstm_f32, inputs), I32(mf_seq_lstm_f32, size),
+    F32(mf_seq_lstm_f32, clip),   P_F32(mf_seq_lstm_f32, w),    P_F32(mf_seq_lstm_f32, r),
+    P_F32(mf_seq_lstm_f32, bias),
+};
+static const FieldDesc fields_seq_lstm_s8[] = {
+    I32(mf_seq_lstm_s8, steps),     I32(mf_seq_lstm_s8, inputs), I32(mf_seq_lstm_s8, size),
+    I32(mf_seq_lstm_s8, x_zero),    I32(mf_seq_lstm_s8, h_zero), I32(mf_seq_lstm_s8, clip),
+    I32(mf_seq_lstm_s8, cell_log2), P_I8(mf_seq_lstm_s8, w),     P_I8(mf_seq_lstm_s8, r),
+    P_I32(mf_seq_lstm_s8, bias),    P_I32(mf_seq_lstm_s8, mult), P_I8(mf_seq_lstm_s8, shift),
+};
+static const FieldDesc fields_svdf_f32[] = {
+    I32(mf_svdf_f32, inputs), I32(mf_svdf_f32, filters), I32(mf_svdf_f32, memory), I32(mf_svdf_f32, rank),
+    F32(mf_svdf_f32, lo),     F32(mf_svdf_f32, hi),      P_F32(mf_svdf_f32, bias),
+};
+static const FieldDesc fields_svdf_s8[] = {
+    I32(mf_svdf_s8, inputs), I32(mf_svdf_s8, filters), I32(mf_svdf_s8, memory),     I32(mf_svdf_s8, rank),
+    I32(mf_svdf_s8, wide),   I32(mf_svdf_s8, in_zero), I32(mf_svdf_s8, state_zero), I32(mf_svdf_s8, out_zero),
+    I32(mf_svdf_s8, mult),   I32(mf_svdf_s8, shift),   P_I32(mf_svdf_s8, bias),
+};
 static const FieldDesc fields_lut_axis_s8[] = {I32(mf_lut_axis_s8, n), I32(mf_lut_axis_s8, c),
                                                P_I8(mf_lut_axis_s8, table)};
 static const FieldDesc fields_cast[] = {I32(mf_cast, n), I32(mf_cast, from), I32(mf_cast, to),
@@ -188,6 +209,10 @@ PARAMS(mul_s8);
 PARAMS(unary_f32);
 PARAMS(lut_s8);
 PARAMS(lut_axis_s8);
+PARAMS(seq_lstm_f32);
+PARAMS(seq_lstm_s8);
+PARAMS(svdf_f32);
+PARAMS(svdf_s8);
 PARAMS(cast);
 PARAMS(quant);
 PARAMS(requant);
@@ -230,6 +255,7 @@ size_t field_size(const FieldDesc *f) {
   case FIELD_F32: return sizeof(float);
   case FIELD_PTR_I8:
   case FIELD_PTR_I32:
+  case FIELD_PTR_I64:
   case FIELD_PTR_F32: return sizeof(void *);
   }
   return 0;

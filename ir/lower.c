@@ -3,7 +3,7 @@
  *   Graph -> for each node op_info(op)->lower -> Calls: kernel, params, constants, views, rows, batch
  *
  * Every tensor's storage is its root: T_VIEW operators (Reshape) make no call, their output is the input's memory under
- * another shape. One exception: a graph output that is a view of a graph input or of a constant has storage
+ * another shape. One exception: a graph output (or a state's next value) that is a view of a graph input or of a constant has storage
  * of its own and is copied, since the caller owns the one and nobody may write to the other.
  * Params and constants made here live in the Calls' arena. Nothing is fused: a call is one operator's work.
  * Source of the integer parameters: TensorFlow Lite, quantization_util.cc and kernel_util.cc.
@@ -76,13 +76,6 @@ void call_exchange(KernelCall *k, const KernelDef *kernel, Arena *a) {
 
 /* -- storage -- */
 
-static bool is_output(const Graph *g, ValId v) {
-  for (uint32_t i = 0; i < g->n_outputs; i++) {
-    if (g->outputs[i] == v) return true;
-  }
-  return false;
-}
-
 static bool is_view(const Graph *g, ValId v) {
   const Node *def = graph_def(g, v);
   return def != NULL && (op_info(def->op)->traits & T_VIEW) != 0;
@@ -91,7 +84,7 @@ static bool is_view(const Graph *g, ValId v) {
 ValId value_root(const Graph *g, ValId v) {
   ValId own = NO_VAL; /* the view nearest to the root that is a graph output */
   while (is_view(g, v)) {
-    if (is_output(g, v)) own = v;
+    if (graph_is_result(g, v)) own = v;
     v = graph_def(g, v)->in[0];
   }
   return own != NO_VAL && graph_def(g, v) == NULL ? own : v;

@@ -11,7 +11,14 @@
 /* -- the table of generic kernels: ir/kernels.c, from runtime/kernels/generic/kernels.def -- */
 
 /* One member of a params struct, for hashing and printing. `count`: arrays' extent, 1 otherwise. */
-typedef enum FieldKind { FIELD_I32, FIELD_F32, FIELD_PTR_I8, FIELD_PTR_I32, FIELD_PTR_F32 } FieldKind;
+typedef enum FieldKind {
+  FIELD_I32,
+  FIELD_F32,
+  FIELD_PTR_I8,
+  FIELD_PTR_I32,
+  FIELD_PTR_F32,
+  FIELD_PTR_I64
+} FieldKind;
 typedef struct FieldDesc {
   const char *name; /* C designator below the struct: "g.in_h", "dims" */
   FieldKind kind;

@@ -196,6 +196,45 @@ static bool parse_input(Parser *p, ValId *out) {
   return true;
 }
 
+/* "(%init) : type", the constant it begins as. */
+static bool parse_state(Parser *p, ValId *out) {
+  Typed t;
+  ValId init;
+  TRY(lex_want(p, '('));
+  const Loc loc = p->loc;
+  const char *line = p->tok_line;
+  TRY(parse_use(p, &init));
+  if (!val_is_const(p->g, init))
+    return lex_fail_at(p, &loc, line, "a state begins as a constant; this is none");
+  TRY(lex_want(p, ')'));
+  TRY(lex_want(p, ':'));
+  TRY(parse_type(p, &t));
+  const Value *v = &p->g->vals[init];
+  if (v->dtype != t.dtype || !shape_equal(&v->shape, &t.shape))
+    return lex_fail_at(p, &t.loc, t.line, "a state and its initial value want one type and shape");
+  *out = graph_state(p->g, t.name, init);
+  if (t.q_n > 0) graph_set_quant(p->g, *out, t.q_n, t.q_axis, t.scale, t.zero);
+  return true;
+}
+
+/* "next %state = %value", the lookahead at "next". */
+static bool parse_next(Parser *p) {
+  ValId now, next;
+  lex_next(p);
+  const Loc loc = p->loc;
+  const char *line = p->tok_line;
+  TRY(parse_use(p, &now));
+  uint32_t i = 0;
+  while (i < p->g->n_states && p->g->states[i].now != now) i++;
+  if (i == p->g->n_states) return lex_fail_at(p, &loc, line, "want a state");
+  if (p->g->states[i].next != NO_VAL)
+    return lex_fail_at(p, &loc, line, "the state's next value is said twice");
+  TRY(lex_want(p, '='));
+  TRY(parse_use(p, &next));
+  p->g->states[i].next = next;
+  return true;
+}
+
 /* -- nodes -- */
 
 static const AttrDesc *find_attr(Parser *p, const OpInfo *info) {
@@ -393,13 +432,15 @@ static bool parse_stmt(Parser *p) {
   uint32_t n;
   ValId first = NO_VAL;
   TRY(parse_new_ids(p, ids, MAX_OUTS, &n));
-  bool input = lex_at_word(p, "input"), constant = lex_at_word(p, "const");
-  if ((input || constant) && n != 1) return lex_fail(p, "an input or constant is one value");
-  if (input || constant) lex_next(p);
+  bool input = lex_at_word(p, "input"), constant = lex_at_word(p, "const"), state = lex_at_word(p, "state");
+  if ((input || constant || state) && n != 1) return lex_fail(p, "an input, constant or state is one value");
+  if (input || constant || state) lex_next(p);
   if (input)
     TRY(parse_input(p, &first));
   else if (constant)
     TRY(parse_const(p, &first));
+  else if (state)
+    TRY(parse_state(p, &first));
   else
     TRY(parse_node(p, n, &first));
   for (uint32_t i = 0; i < n; i++) id_define(p, ids[i].s, ids[i].len, first + i);
@@ -423,7 +464,8 @@ static bool parse_graph(Parser *p) {
   lex_next(p);
   if (p->tok == TOK_STRING || p->tok == TOK_BAD) TRY(lex_string(p, &name));
   p->g->name = arena_strdup(p->g->arena, name);
-  while (p->tok != TOK_END && !lex_at_word(p, "output")) TRY(parse_stmt(p));
+  while (p->tok != TOK_END && !lex_at_word(p, "output"))
+    TRY(lex_at_word(p, "next") ? parse_next(p) : parse_stmt(p));
   if (p->tok == TOK_END) return lex_fail(p, "the graph has no output: want \"output %%id\"");
   return parse_outputs(p);
 }

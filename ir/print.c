@@ -1,7 +1,8 @@
 /* The text form of a graph: the printer. ir/parse.c reads it back; print, parse, print gives the same bytes.
  *
- *   graph   = "graph" [STRING] stmt* ["output" id ("," id)*]
+ *   graph   = "graph" [STRING] stmt* ["next" id "=" id]* ["output" id ("," id)*]
  *   stmt    = id "=" "input" ":" type
+ *           | id "=" "state" "(" id ")" ":" type                  begins as that constant; "next" says what comes after
  *           | id "=" "const" ":" type ( "{" elem ("," elem)* "}" | "@" NUMBER | "hash" "(" HEX ")" )
  *           | id ("," id)* "=" OP "(" [arg ("," arg)*] ")" ["{" [attr ("," attr)*] "}"] [":" type ("," type)*] [loc]
  *   arg     = id | "_"                                       "_": an optional input left out
@@ -238,9 +239,20 @@ static void print_graph(Printer *p) {
     print_type(p, &g->vals[g->inputs[i]]);
     sb_putc(p->out, '\n');
   }
+  for (uint32_t i = 0; i < g->n_states; i++) {
+    const GraphState *s = &g->states[i];
+    if (val_is_const(g, s->init) && p->number[s->init] == 0) print_const(p, s->init);
+    sb_printf(p->out, "%%%" PRIu32 " = state(%%%" PRIu32 ") : ", number_of(p, s->now), number_of(p, s->init));
+    print_type(p, &g->vals[s->now]);
+    sb_putc(p->out, '\n');
+  }
   for (uint32_t k = 0; k < g->n_nodes; k++) print_node(p, &g->nodes[k]);
   for (ValId v = 1; v < g->n_vals; v++) {
     if (val_is_const(g, v) && p->number[v] == 0) print_const(p, v);
+  }
+  for (uint32_t i = 0; i < g->n_states; i++) {
+    const GraphState *s = &g->states[i];
+    sb_printf(p->out, "next %%%" PRIu32 " = %%%" PRIu32 "\n", number_of(p, s->now), number_of(p, s->next));
   }
   for (uint32_t i = 0; i < g->n_outputs; i++) {
     sb_printf(p->out, "%s%%%" PRIu32, i ? ", " : "output ", number_of(p, g->outputs[i]));

@@ -38,6 +38,10 @@ static Graph *copy_graph(const Graph *from, const bool *live_val, const bool *li
   }
   for (uint32_t i = 0; i < from->n_inputs; i++) graph_mark_input(to, map[from->inputs[i]]);
   for (uint32_t i = 0; i < from->n_outputs; i++) graph_output(to, map[from->outputs[i]]);
+  for (uint32_t i = 0; i < from->n_states; i++) {
+    const GraphState *s = &from->states[i];
+    graph_mark_state(to, (GraphState){map[s->now], map[s->next], map[s->init]});
+  }
   mem_free(map);
   return to;
 }
@@ -48,6 +52,8 @@ static Graph *copy_live(const Graph *g) {
   bool *val = mem_array(g->n_vals, sizeof *val), *node = mem_array(g->n_nodes, sizeof *node);
   for (uint32_t i = 0; i < g->n_inputs; i++) val[g->inputs[i]] = true;
   for (uint32_t i = 0; i < g->n_outputs; i++) val[g->outputs[i]] = true;
+  for (uint32_t i = 0; i < g->n_states; i++)
+    val[g->states[i].now] = val[g->states[i].next] = val[g->states[i].init] = true;
   for (uint32_t k = g->n_nodes; k-- > 0;) {
     const Node *n = &g->nodes[k];
     for (uint32_t i = 0; i < n->n_out; i++) node[k] = node[k] || val[n->out[i]];
@@ -75,6 +81,10 @@ void rewrite_begin(Rewrite *r, const Graph *from, const char *pass) {
     ValId id = graph_input(r->to, x->name, x->dtype, &x->shape);
     copy_quant(r->to, id, &x->quant);
     r->map[from->inputs[i]] = id;
+  }
+  for (uint32_t i = 0; i < from->n_states; i++) {
+    const GraphState *s = &from->states[i];
+    r->map[s->now] = graph_state(r->to, from->vals[s->now].name, rewrite_val(r, s->init));
   }
 }
 
@@ -117,6 +127,8 @@ Graph *rewrite_end(Rewrite *r, bool ok, Diag *d) {
   if (ok) {
     for (uint32_t i = 0; i < r->from->n_outputs; i++)
       graph_output(r->to, rewrite_val(r, r->from->outputs[i]));
+    for (uint32_t i = 0; i < r->from->n_states; i++)
+      r->to->states[i].next = rewrite_val(r, r->from->states[i].next);
     done = copy_live(r->to);
   }
   graph_free(r->to);
@@ -199,6 +211,7 @@ Graph *graph_with_batch(const Graph *g, int64_t n, Diag *d) {
   }
   if (!find_batch(g, &old, d)) return NULL;
   if (old == n || old == 0) return graph_clone(g);
+  if (!graph_want_stateless(g, "a change of the batch", d)) return NULL;
   if (old == DIM_BATCH) return replace_batch(g, DIM_BATCH, n, d);
   Graph *symbolic = replace_batch(g, old, DIM_BATCH, d); /* inference proves that no operator mixes items */
   if (symbolic == NULL || n == DIM_BATCH) return symbolic;

@@ -237,16 +237,52 @@ static void check_ends(const Check *c, bool *is_input) {
       continue;
     }
     const Loc at = val_loc(g, v);
-    if (g->vals[v].def == NO_NODE && g->vals[v].blob == NULL && !is_input[v]) {
+    bool state = false;
+    for (uint32_t k = 0; k < g->n_states; k++) state = state || g->states[k].now == v;
+    if (g->vals[v].def == NO_NODE && g->vals[v].blob == NULL && !is_input[v] && !state) {
       diag_error(c->d, &at, "graph output %u is undefined: no input, no constant, and no node computes it",
                  (unsigned)i);
     }
   }
 }
 
+/* Each state: a value of its own, a constant before it, a value of the same type after it. */
+static void check_states(const Check *c, bool *is_input) {
+  const Graph *g = c->g;
+  for (uint32_t i = 0; i < g->n_states; i++) {
+    const GraphState *s = &g->states[i];
+    const Loc loc = graph_loc(g);
+    if (s->now == NO_VAL || s->now >= g->n_vals || s->next == NO_VAL || s->next >= g->n_vals ||
+        s->init == NO_VAL || s->init >= g->n_vals) {
+      diag_error(c->d, &loc, "state %u lacks its value, its next or its initial one", (unsigned)i);
+      continue;
+    }
+    const Loc at = val_loc(g, s->now);
+    const Value *now = &g->vals[s->now], *next = &g->vals[s->next], *init = &g->vals[s->init];
+    if (is_input[s->now] || now->def != NO_NODE || now->blob != NULL)
+      diag_error(c->d, &at, "a state is an input, a constant, computed by a node or listed twice");
+    if (init->blob == NULL) diag_error(c->d, &at, "a state's initial value is no constant");
+    if (next->def == NO_NODE && next->blob == NULL && !is_input[s->next] && s->next != s->now)
+      diag_error(c->d, &at, "a state's next value is neither computed nor an input nor a constant");
+    if (now->dtype != next->dtype || now->dtype != init->dtype || !shape_equal(&now->shape, &next->shape) ||
+        !shape_equal(&now->shape, &init->shape) || !shape_is_static(&now->shape))
+      diag_error(c->d, &at,
+                 "a state, its initial and its next value want one element type and one fixed shape");
+    if (!quant_equal(&now->quant, &next->quant) || !quant_equal(&now->quant, &init->quant))
+      diag_error(c->d, &at, "a state, its initial and its next value are quantized differently");
+    is_input[s->now] = true;
+  }
+  for (uint32_t i = 0; i < g->n_inputs && g->n_states > 0; i++) {
+    const Loc at = val_loc(g, g->inputs[i]);
+    if (g->inputs[i] < g->n_vals && !shape_is_static(&g->vals[g->inputs[i]].shape))
+      diag_error(c->d, &at, "a model with state has a symbolic batch; want a fixed one");
+  }
+}
+
 static void check_structure(const Check *c) {
   bool *is_input = mem_array(c->g->n_vals, sizeof *is_input);
   check_ends(c, is_input);
+  check_states(c, is_input);
   bool ids_ok = true;
   for (NodeId k = 0; k < c->g->n_nodes; k++) {
     const Loc loc = node_loc(c->g, k);

@@ -124,6 +124,14 @@ static void dump(const Graph *g, const char *pass, const PipelineOptions *opt) {
   sb_free(&text);
 }
 
+/* Passes that keep state as it is: they copy what they do not change. */
+static bool keeps_state(const char *pass) {
+  static const char *const names[] = {"fold", "dce", "bnfuse", "fuse"};
+  for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+    if (strcmp(pass, names[i]) == 0) return true;
+  return false;
+}
+
 static Graph *run_stage(const Graph *g, const Stage *s, const PassCtx *ctx, const PipelineOptions *opt,
                         Diag *d) {
   if (s->pass->needs_data && !ctx->data) {
@@ -131,6 +139,7 @@ static Graph *run_stage(const Graph *g, const Stage *s, const PassCtx *ctx, cons
     diag_hint(d, "name a design file: --design design.yaml");
     return NULL;
   }
+  if (!keeps_state(s->pass->name) && !graph_want_stateless(g, s->pass->name, d)) return NULL;
   PassCtx own = *ctx;
   own.params = s->params;
   double start = now();

@@ -103,7 +103,7 @@ static bool prepare(Emit *e) {
   PlanOptions o = e->opt->plan ? *e->opt->plan : target_plan(e->target);
   TRY(plan_memory(e->g, &e->calls, &o, e->arena, &e->plan, e->diag));
   collect_constants(e);
-  return true;
+  return collect_states(e);
 }
 
 static bool emit_bound(Emit *e) {

@@ -7,6 +7,7 @@
  *   run_c.c      of these, NAME_run: the calls as the plan has them
  *   special.c    kernels specialised by a layer's shapes
  *   model_h.c    model.h: sizes, shapes and quantization as macros, the public functions
+ *   state.c      what a model with state does at first and at the end of a run
  *   selftest.c   selftest.c and vectors.bin: reference inputs and outputs
  *   describe.c   model.json and CMakeLists.txt
  */
@@ -53,6 +54,14 @@ typedef struct CallNames {
   int in[CALL_MAX_IN];
 } CallNames;
 
+/* A state's copies: at the end of a run, and at first. */
+typedef struct StateCopy {
+  const GraphState *state;
+  int init; /* pool index of the initial value; -1: all its bytes are `fill` */
+  int fill;
+  int next; /* pool index where the next value is a constant; -1 */
+} StateCopy;
+
 typedef struct Emit {
   const Graph *g;
   Graph *bound; /* the same, for who frees it */
@@ -62,14 +71,20 @@ typedef struct Emit {
   Calls calls;
   MemoryPlan plan;
   ConstPool pool;
-  CallNames *names; /* by call */
-  int *out_const;   /* by graph output: pool index of one that is a constant, -1 otherwise */
+  CallNames *names;         /* by call */
+  int *out_const;           /* by graph output: pool index of one that is a constant, -1 otherwise */
+  struct StateCopy *states; /* by graph state, in the order in which they may be copied */
   Arena *arena;
   Diag *diag;
 } Emit;
 
 /* The graph with a symbolic batch bound to 1 (a copy where there is none); NULL: reported. The caller frees it. */
 Graph *bind_batch(const Graph *g, Diag *d);
+
+/* -- state.c: values that live from one run to the next -- */
+bool collect_states(Emit *e);
+void print_state_reset(const Emit *e, StrBuf *out);
+void print_state_step(const Emit *e, StrBuf *out);
 
 /* Text for a comment: nothing in it ends the comment or starts another one. */
 void print_comment_text(StrBuf *out, const char *s);

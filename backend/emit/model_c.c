@@ -136,7 +136,7 @@ static void print_layers(const Emit *e, StrBuf *out) {
 
 static void print_init(const Emit *e, StrBuf *out) {
   const char *n = e->opt->name, *u = e->upper;
-  sb_printf(out, "\n/* -- public functions -- */\n\n#ifdef %s_STATIC_ARENA\n", u);
+  sb_printf(out, "#ifdef %s_STATIC_ARENA\n", u);
   sb_printf(out,
             "static union {\n  unsigned char bytes[%s_ARENA_SIZE];\n  double f;\n  int64_t i;\n} "
             "static_arena;\n#endif\n\n",
@@ -149,7 +149,12 @@ static void print_init(const Emit *e, StrBuf *out) {
   sb_printf(out, "  ctx->arena = (unsigned char *)arena;\n  if (!arena || size < %s_ARENA_SIZE) return 1;\n",
             u);
   if (e->plan.input_rows) sb_puts(out, "  ctx->row = 0;\n");
-  sb_printf(out, "  return (uintptr_t)arena %% %s_ARENA_ALIGN ? 2 : 0;\n}\n\n", u);
+  if (e->g->n_states > 0)
+    sb_printf(out,
+              "  if ((uintptr_t)arena %% %s_ARENA_ALIGN) return 2;\n  %s_reset(ctx);\n  return 0;\n}\n\n", u,
+              n);
+  else
+    sb_printf(out, "  return (uintptr_t)arena %% %s_ARENA_ALIGN ? 2 : 0;\n}\n\n", u);
 }
 
 static void print_accessor(const Emit *e, bool input, StrBuf *out) {
@@ -177,6 +182,8 @@ static bool print_body(const Emit *e, StrBuf *out) {
   if ((strstr(sb_str(&layers), "INFINITY") || strstr(sb_str(&layers), "NAN")) &&
       !strstr(sb_str(&kernels), "#include <math.h>"))
     sb_puts(out, "#include <math.h>\n");
+  if (e->g->n_states > 0 && !strstr(sb_str(&kernels), "#include <string.h>"))
+    sb_puts(out, "#include <string.h>\n");
   sb_puts(out, sb_str(&kernels));
   sb_puts(out, sb_str(&layers));
   sb_free(&kernels);
@@ -187,6 +194,8 @@ static bool print_body(const Emit *e, StrBuf *out) {
 bool print_model_c(const Emit *e, StrBuf *out) {
   print_head(e, out);
   TRY(print_body(e, out));
+  sb_puts(out, "\n/* -- public functions -- */\n\n");
+  print_state_reset(e, out);
   print_init(e, out);
   if (!e->plan.input_rows) print_accessor(e, true, out);
   print_accessor(e, false, out);

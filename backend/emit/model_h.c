@@ -82,6 +82,11 @@ static const char by_rows[] =
     "/* Output i, valid from the last row until the next row is given (NULL: no such output). */\n"
     "const void *@_output(const @_context *ctx, int i);\n";
 
+static const char reset[] =
+    "\n"
+    "/* The model keeps values from one run to the next (in its arena): back to what @_init began with. */\n"
+    "void @_reset(const @_context *ctx);\n";
+
 /* The template with @U as the name in capitals and @ as the name. */
 static void print_template(const Emit *e, const char *text, StrBuf *out) {
   for (const char *p = text; *p; p++) {
@@ -136,5 +141,6 @@ void print_model_h(const Emit *e, StrBuf *out) {
   for (uint32_t i = 0; i < e->g->n_outputs; i++) print_tensor(e, "OUTPUT", i, e->g->outputs[i], out);
   sb_putc(out, '\n');
   print_functions(e, out);
+  if (e->g->n_states > 0) print_template(e, reset, out);
   sb_puts(out, "\n#ifdef __cplusplus\n}\n#endif\n\n#endif\n");
 }

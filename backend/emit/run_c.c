@@ -168,10 +168,11 @@ void print_run(const Emit *e, StrBuf *out) {
     return;
   }
   sb_printf(out, "void %s_run(const %s_context *ctx) {\n", e->opt->name, e->opt->name);
-  if (e->calls.n)
+  if (e->calls.n || e->g->n_states)
     sb_puts(out, "  unsigned char *const a = ctx->arena;\n\n");
   else
     sb_puts(out, "  (void)ctx;\n");
   print_groups(e, 0, out);
+  print_state_step(e, out);
   sb_puts(out, "}\n");
 }

@@ -335,6 +335,7 @@ static bool plan_with(Planner *p, Arena *a, MemoryPlan *out, Diag *d) {
 }
 
 static bool check_input_rows(const Graph *g, Diag *d) {
+  TRY(graph_want_stateless(g, "input row by row", d));
   FAIL_IF(g->n_inputs != 1, d, NULL, "the model has %u inputs; only a single one can be given row by row",
           g->n_inputs);
   char text[160];

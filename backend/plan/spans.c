@@ -4,6 +4,7 @@
  *   input      #---#               the caller writes it before call 0; it may be overwritten after its last use
  *   t0             #---#
  *   output             #---#---#   stays until the caller has read it
+ *   state      #---#---#---#---#   stays for ever; its next value is copied over it at the end of a run
  *
  * Constants need none; views (T_VIEW) are their root.
  */
@@ -33,4 +34,10 @@ void spans_find(Planner *p) {
     call_rows_find(k, &p->rows[c]);
   }
   for (uint32_t i = 0; i < g->n_outputs; i++) touch(p, g->outputs[i], n);
+  for (uint32_t i = 0; i < g->n_states;
+       i++) { /* a state keeps its bytes to itself, from one run to the next */
+    touch(p, g->states[i].now, -1);
+    touch(p, g->states[i].now, n);
+    touch(p, g->states[i].next, n);
+  }
 }

@@ -99,6 +99,10 @@ void table_print(const Table *t);
  * to free. false: reported, none left. */
 bool cli_read_inputs(const Graph *g, const char *model, const ArgList *files, const CommonOpts *o, Tensor *in,
                      Diag *d);
+/* The same for a model with state: every file may hold a sequence, one more dimension in front; *steps is its length
+ * (0: no file has that dimension, which is one step). */
+bool cli_read_steps(const Graph *g, const char *model, const ArgList *files, const CommonOpts *o, Tensor *in,
+                    int64_t *steps, Diag *d);
 void cli_free_tensors(Tensor *t, size_t n);
 /* Real values to the integers of quantization q (one scale), by the Quantize operator itself. */
 bool cli_quantize(const Tensor *x, DType to, const Quant *q, Tensor *out, Diag *d);

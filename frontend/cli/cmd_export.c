@@ -1,4 +1,4 @@
-/* mistify export: any model that we read, as an ONNX file (or in one of our own forms). */
+/* mistify export: any model that we read, as an ONNX or a TensorFlow Lite file (or in one of our own forms). */
 #include <stdio.h>
 
 #include "frontend/cli/cli.h"
@@ -11,7 +11,7 @@ typedef struct ExportOpts {
 static const Opt opts[] = {{"MODEL", OPT_PARAM, offsetof(ExportOpts, model), true, NULL,
                             "model file (.onnx, .tflite, .ir, .mistify)"},
                            {"-o", OPT_STRING, offsetof(ExportOpts, out), true, "OUT",
-                            "file to write: .onnx, .ir (text) or .mistify (binary)"},
+                            "file to write: .onnx, .tflite, .ir (text) or .mistify (binary)"},
                            {0}};
 
 static int run(void *opts_, Diag *d) {
@@ -25,13 +25,17 @@ static int run(void *opts_, Diag *d) {
 }
 
 extern const Command cmd_export;
-const Command cmd_export = {"export",
-                            "Write a model as ONNX, or in one of mistify's own forms",
-                            "The form is the one that the extension of OUT names. int8 operators become "
-                            "ONNX's between DequantizeLinear\n"
-                            "and QuantizeLinear; read back, the file computes the same bytes.",
-                            "  mistify export trained.mistify -o trained.onnx\n"
-                            "  mistify export model.onnx -o model.ir\n",
-                            opts,
-                            sizeof(ExportOpts),
-                            run};
+const Command cmd_export = {
+    "export",
+    "Write a model as ONNX or TensorFlow Lite, or in one of mistify's own forms",
+    "The form is the one that the extension of OUT names. In ONNX, int8 operators become ONNX's between "
+    "DequantizeLinear\n"
+    "and QuantizeLinear; in TensorFlow Lite they stay what they are. Read back, either file computes the "
+    "same "
+    "bytes.",
+    "  mistify export trained.mistify -o trained.onnx\n"
+    "  mistify export int8.mistify -o int8.tflite\n"
+    "  mistify export model.onnx -o model.ir\n",
+    opts,
+    sizeof(ExportOpts),
+    run};

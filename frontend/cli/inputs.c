@@ -27,23 +27,27 @@ bool cli_quantize(const Tensor *x, DType to, const Quant *q, Tensor *out, Diag *
   return ok;
 }
 
-static bool check_shape(const Value *v, const char *model, const char *file, const Tensor *t, Diag *d) {
-  bool fits = v->shape.rank == t->shape.rank;
-  for (int i = 0; fits && i < v->shape.rank; i++)
-    fits = v->shape.d[i] == DIM_BATCH ? t->shape.d[i] > 0 : v->shape.d[i] == t->shape.d[i];
+static bool check_shape(const Value *v, const char *model, const char *file, const Tensor *t, bool steps,
+                        Diag *d) {
+  int more = steps && t->shape.rank == v->shape.rank + 1 && t->shape.d[0] > 0 ? 1 : 0;
+  bool fits = v->shape.rank + more == t->shape.rank;
+  for (int i = 0; fits && i < v->shape.rank; i++) {
+    int64_t got = t->shape.d[i + more];
+    fits = v->shape.d[i] == DIM_BATCH ? got > 0 : v->shape.d[i] == got;
+  }
   if (fits) return true;
   char want[160], got[160];
   shape_format(&v->shape, want, sizeof want);
   shape_format(&t->shape, got, sizeof got);
-  return diag_error(d, NULL, "%s: shape %s; input \"%s\" of %s wants %s", file, got, v->name ? v->name : "",
-                    model, want);
+  return diag_error(d, NULL, "%s: shape %s; input \"%s\" of %s wants %s%s", file, got, v->name ? v->name : "",
+                    model, want, steps ? ", or a sequence of them" : "");
 }
 
-static bool read_input(const Value *v, const char *model, const char *file, const CommonOpts *o, Tensor *out,
-                       Diag *d) {
+static bool read_input(const Value *v, const char *model, const char *file, const CommonOpts *o, bool steps,
+                       Tensor *out, Diag *d) {
   Tensor t;
   TRY(npy_read(file, &t, d));
-  bool ok = check_shape(v, model, file, &t, d);
+  bool ok = check_shape(v, model, file, &t, steps, d);
   if (ok && t.dtype == DT_F32 && v->dtype != DT_F32 && v->quant.n == 1) {
     cli_note(o, "%s: float32 values, quantized to %s as input \"%s\" asks", file, dtype_name(v->dtype),
              v->name ? v->name : "");
@@ -75,8 +79,21 @@ static bool check_batches(const Graph *g, const ArgList *files, const Tensor *in
   return true;
 }
 
-bool cli_read_inputs(const Graph *g, const char *model, const ArgList *files, const CommonOpts *o, Tensor *in,
-                     Diag *d) {
+/* One length of all sequences; 0: none. */
+static bool check_steps(const Graph *g, const ArgList *files, const Tensor *in, int64_t *steps, Diag *d) {
+  *steps = 0;
+  for (uint32_t i = 0; i < g->n_inputs; i++) {
+    bool many = in[i].shape.rank > graph_val(g, g->inputs[i])->shape.rank;
+    int64_t n = many ? in[i].shape.d[0] : 0;
+    FAIL_IF(i > 0 && n != *steps, d, NULL, "%s: a sequence of %lld steps; %s has %lld", files->v[i],
+            (long long)n, files->v[0], (long long)*steps);
+    *steps = n;
+  }
+  return true;
+}
+
+static bool read_inputs(const Graph *g, const char *model, const ArgList *files, const CommonOpts *o,
+                        Tensor *in, int64_t *steps, Diag *d) {
   if (files->n != g->n_inputs) {
     diag_error(d, NULL, "%s has %u input%s; %zu file%s given", model, g->n_inputs,
                g->n_inputs == 1 ? "" : "s", files->n, files->n == 1 ? " was" : "s were");
@@ -89,13 +106,23 @@ bool cli_read_inputs(const Graph *g, const char *model, const ArgList *files, co
     return false;
   }
   for (uint32_t i = 0; i < g->n_inputs; i++) {
-    if (read_input(graph_val(g, g->inputs[i]), model, files->v[i], o, &in[i], d)) continue;
+    if (read_input(graph_val(g, g->inputs[i]), model, files->v[i], o, steps != NULL, &in[i], d)) continue;
     cli_free_tensors(in, i);
     return false;
   }
-  if (check_batches(g, files, in, d)) return true;
+  if (steps ? check_steps(g, files, in, steps, d) : check_batches(g, files, in, d)) return true;
   cli_free_tensors(in, g->n_inputs);
   return false;
+}
+
+bool cli_read_inputs(const Graph *g, const char *model, const ArgList *files, const CommonOpts *o, Tensor *in,
+                     Diag *d) {
+  return read_inputs(g, model, files, o, in, NULL, d);
+}
+
+bool cli_read_steps(const Graph *g, const char *model, const ArgList *files, const CommonOpts *o, Tensor *in,
+                    int64_t *steps, Diag *d) {
+  return read_inputs(g, model, files, o, in, steps, d);
 }
 
 static double number(const void *data, DType t, int64_t i) {

@@ -90,7 +90,8 @@ Graph *cli_load_part(const char *path, Diag *d) {
 
 Graph *cli_prepare(const Graph *g, Diag *d) {
   PassCtx ctx = {.params = ""};
-  return pipeline_run(g, PREPARE_PASSES, &ctx, NULL, d);
+  /* a model with state comes in its final layout */
+  return pipeline_run(g, g->n_states > 0 ? "fold,dce,bnfuse,fuse,fold" : PREPARE_PASSES, &ctx, NULL, d);
 }
 
 Graph *cli_batch_1(const Graph *g, Diag *d) {
@@ -113,15 +114,17 @@ const char *cli_model_name(Arena *a, const char *path) {
 
 bool cli_check_save(const char *path, Diag *d) {
   FAIL_IF(file_is_dir(path), d, NULL, "%s: is a folder; want a file to write", path);
-  if (ext_is(path, ".onnx") || ext_is(path, ".ir") || ext_is(path, ".mistify")) return true;
+  if (ext_is(path, ".onnx") || ext_is(path, ".tflite") || ext_is(path, ".ir") || ext_is(path, ".mistify"))
+    return true;
   diag_error(d, NULL, "%s: cannot tell in which form to write the model", path);
-  diag_hint(d, "end it in .onnx, .ir (text) or .mistify (our binary file)");
+  diag_hint(d, "end it in .onnx, .tflite, .ir (text) or .mistify (our binary file)");
   return false;
 }
 
 bool cli_save(const Graph *g, const char *path, Diag *d) {
   TRY(cli_check_save(path, d));
   if (ext_is(path, ".onnx")) return onnx_export(g, path, d);
+  if (ext_is(path, ".tflite")) return tflite_export(g, path, d);
   StrBuf text = {0};
   if (ext_is(path, ".ir")) {
     graph_print(g, &text, SIZE_MAX);

@@ -374,6 +374,7 @@ static bool export_to(const Graph *g, int rounding, const char *path, Diag *d) {
 }
 
 bool onnx_export(const Graph *g, const char *path, Diag *d) {
+  TRY(graph_want_stateless(g, "ONNX", d));
   Graph *q = qdq_expand(g, d);
   bool ok = q && export_to(q, qdq_rounding(g), path, d);
   graph_free(q);

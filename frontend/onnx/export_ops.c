@@ -611,3 +611,6 @@ static bool xp_trilu(Export *x, const Node *n) {
   if (a->k) return refuse_yet(x, n);
   return plain(x, n, "Trilu", "upper", a->upper);
 }
+static bool xp_seq_lstm(Export *x, const Node *n) { return refuse(x, n); }
+static bool xp_svdf_state(Export *x, const Node *n) { return refuse(x, n); }
+static bool xp_svdf(Export *x, const Node *n) { return refuse(x, n); }

@@ -31,12 +31,14 @@ enum { OPERATOR_CODE, OPERATOR_INPUTS, OPERATOR_OUTPUTS, OPERATOR_OPTIONS_TYPE, 
 enum { BUFFER_DATA, BUFFER_OFFSET, BUFFER_SIZE };
 
 /* Element types of the file that become others: UINT8 and INT4 are made INT8, FLOAT16 is read by DEQUANTIZE alone. */
-enum { TFL_FLOAT16 = 1, TFL_UINT8 = 3, TFL_INT4 = 17 };
+enum { TFL_FLOAT16 = 1, TFL_UINT8 = 3, TFL_RESOURCE = 13, TFL_INT4 = 17 };
 
 typedef enum TflState { TFL_UNREAD, TFL_READ, TFL_BROKEN } TflState;
 
 typedef struct TflTensor {
   TflState state;
+  bool variable; /* lives from one run to the next */
+  uint32_t var;  /* of a handle: number of its variable + 1 */
   bool needed;   /* something that reaches an output reads it */
   bool produced; /* an operator writes it */
   const char *name;
@@ -48,6 +50,17 @@ typedef struct TflTensor {
   ValId val;           /* NO_VAL: not made yet */
 } TflTensor;
 
+/* A variable by name. */
+typedef struct TflVar {
+  const char *name;
+  const uint8_t *first; /* what it is at first, in the file; NULL: zeros */
+  size_t first_bytes;
+  ValId now, current; /* of the state; what a read gives at this point of the graph. NO_VAL: not used yet */
+} TflVar;
+
+/* Operator codes that the importer itself knows. */
+enum { TFL_CALL_ONCE = 129, TFL_VAR_HANDLE = 142, TFL_ASSIGN_VARIABLE = 144 };
+
 typedef struct Tfl {
   Fb fb;
   Blob *bytes;
@@ -57,6 +70,9 @@ typedef struct Tfl {
   FbVec file_tensors, buffers;
   TflTensor *tensors;
   uint32_t n_tensors;
+  TflVar *vars;
+  uint32_t n_vars;
+  size_t cap_vars;
 } Tfl;
 
 typedef struct TflNode {
@@ -112,6 +128,15 @@ ValId tfl_node2(TflNode *n, OpKind op, const void *attrs, ValId x, ValId y);
 ValId tfl_scalar(TflNode *n, float v);
 /* Shape of output 0 as Reshape wants it, and the Reshape itself (the value as it is where nothing changes). */
 ValId tfl_reshape(TflNode *n, ValId x, const Shape *to);
+
+/* -- tfl_state.c -- */
+/* A variable tensor's present value, made now. */
+ValId tfl_variable(Tfl *m, TflTensor *t);
+/* What the graph that CALL_ONCE names assigns to variables; code_of reads an operator's code. */
+typedef bool TflCodeOf(void *ctx, const FbTable *op, int32_t *code);
+bool tfl_first_values(Tfl *m, const FbTable *subgraph, TflCodeOf *code_of, void *ctx, const Loc *loc);
+/* Next values of all states, when the graph is complete. */
+void tfl_finish_states(Tfl *m);
 
 /* -- tfl_conv.c, tfl_move.c, tfl_math.c -- */
 #define YES(code, name, import) TflImport tfl_import_##import;

@@ -44,7 +44,7 @@ typedef struct FileOp {
 typedef struct Import {
   Tfl m;
   FbTable subgraph;
-  FbVec codes, ops;
+  FbVec codes, ops, graphs;
   FileOp *op; /* in the graph's arena */
 } Import;
 
@@ -69,7 +69,7 @@ static bool read_header(Import *im) {
   uint32_t version = fb_u32(&model, MODEL_VERSION, 0);
   im->codes = fb_vec(&model, MODEL_CODES, 4);
   m->buffers = fb_vec(&model, MODEL_BUFFERS, 4);
-  FbVec graphs = fb_vec(&model, MODEL_SUBGRAPHS, 4);
+  FbVec graphs = im->graphs = fb_vec(&model, MODEL_SUBGRAPHS, 4);
   if (m->fb.what) return corrupt(im);
   FAIL_IF(version != 3, m->d, &loc, "has schema version %u; supported is 3", version);
   FAIL_IF(graphs.n == 0, m->d, &loc, "has no graph");
@@ -79,6 +79,24 @@ static bool read_header(Import *im) {
   if (m->fb.what) return corrupt(im);
   m->n_tensors = m->file_tensors.n;
   m->tensors = mem_array(m->n_tensors, sizeof *m->tensors);
+  return true;
+}
+
+/* What CALL_ONCE does before the first run. */
+static bool code_in(void *ctx, const FbTable *t, int32_t *code);
+
+static bool call_once(Import *im) {
+  Tfl *m = &im->m;
+  const Loc loc = {.file = m->path};
+  for (uint32_t i = 0; i < im->ops.n; i++) {
+    if (im->op[i].code != TFL_CALL_ONCE) continue;
+    FbTable options = fb_table(&im->op[i].t, OPERATOR_OPTIONS);
+    int32_t which = fb_i32(&options, 0, 0);
+    FAIL_IF(which < 1 || (uint32_t)which >= im->graphs.n, m->d, &loc,
+            "operator %u calls graph %" PRId32 " of %u", i, which, im->graphs.n);
+    FbTable g = fb_vec_table(&im->graphs, (uint32_t)which);
+    TRY(tfl_first_values(m, &g, code_in, im, &loc));
+  }
   return true;
 }
 
@@ -100,6 +118,14 @@ static bool read_code(Import *im, FileOp *op) {
   return true;
 }
 
+static bool code_in(void *ctx, const FbTable *t, int32_t *code) {
+  Import *im = ctx;
+  FileOp op = {.t = *t};
+  if (im->m.fb.what || !read_code(im, &op)) return corrupt(im);
+  *code = op.code;
+  return true;
+}
+
 static bool read_operators(Import *im) {
   Tfl *m = &im->m;
   im->op = arena_array(m->g->arena, im->ops.n, sizeof *im->op);
@@ -109,9 +135,11 @@ static bool read_operators(Import *im) {
     op->in = fb_vec(&op->t, OPERATOR_INPUTS, 4);
     op->out = fb_vec(&op->t, OPERATOR_OUTPUTS, 4);
     if (m->fb.what || !read_code(im, op)) return corrupt(im);
-    FAIL_IF(op->in.n > TFL_MAX_IN || op->out.n > TFL_MAX_OUT || op->out.n == 0, m->d, &(Loc){.file = m->path},
-            "operator %u has %u inputs and %u outputs; supported are at most %d and 1 to %d", i, op->in.n,
-            op->out.n, TFL_MAX_IN, TFL_MAX_OUT);
+    bool silent = op->code == TFL_ASSIGN_VARIABLE || op->code == TFL_CALL_ONCE;
+    FAIL_IF(op->in.n > TFL_MAX_IN || op->out.n > TFL_MAX_OUT || (op->out.n == 0) != silent, m->d,
+            &(Loc){.file = m->path},
+            "operator %u has %u inputs and %u outputs; supported are at most %d and %s %d", i, op->in.n,
+            op->out.n, TFL_MAX_IN, silent ? "none, not" : "1 to", TFL_MAX_OUT);
     for (uint32_t k = 0; k < op->out.n; k++) {
       int32_t t = fb_vec_i32(&op->out, k);
       FAIL_IF(t < 0 || (uint32_t)t >= m->n_tensors || m->tensors[t].produced, m->d, &(Loc){.file = m->path},
@@ -129,6 +157,7 @@ static uint32_t inputs_needed(const FileOp *op) {
 }
 
 static bool op_needed(const Import *im, const FileOp *op) {
+  if (op->code == TFL_ASSIGN_VARIABLE) return true;
   for (uint32_t k = 0; k < op->out.n; k++)
     if (im->m.tensors[fb_vec_i32(&op->out, k)].needed) return true;
   return false;
@@ -231,7 +260,7 @@ static bool import_operator(Import *im, uint32_t i) {
   Tfl *m = &im->m;
   const FileOp *op = &im->op[i];
   TflNode n = {.m = m, .options = fb_table(&op->t, OPERATOR_OPTIONS)};
-  TflTensor *named = tfl_tensor(m, fb_vec_i32(&op->out, 0), &(Loc){.file = m->path});
+  TflTensor *named = op->out.n ? tfl_tensor(m, fb_vec_i32(&op->out, 0), &(Loc){.file = m->path}) : NULL;
   n.loc = (Loc){.file = m->path, .node = (int)i, .name = named ? named->name : "", .op = "unknown"};
   if (op->builtin) n.loc.op = op->builtin->name;
   if (!op->builtin || !op->builtin->import) return report_unsupported(im, i, &n.loc);
@@ -271,10 +300,11 @@ static bool import_model(Import *im) {
   FbVec outputs = fb_vec(&im->subgraph, SUBGRAPH_OUTPUTS, 4);
   if (im->m.fb.what) return corrupt(im);
   mark_needed(im, &outputs);
-  bool ok = import_inputs(im);
+  bool ok = call_once(im) && import_inputs(im);
   ok = import_operators(im) && ok;
   TRY(ok && import_outputs(im, &outputs));
   if (im->m.fb.what) return corrupt(im);
+  tfl_finish_states(&im->m);
   return graph_verify(im->m.g, im->m.d);
 }
 
@@ -287,6 +317,7 @@ Graph *tflite_import_bytes(Blob *bytes, const char *path, Diag *d) {
                      .d = d}};
   bool ok = import_model(&im);
   mem_free(im.m.tensors);
+  mem_free(im.m.vars);
   if (ok) return g;
   graph_free(g);
   return NULL;

@@ -15,10 +15,10 @@ static const struct {
   const char *name;
   DType dtype; /* DT_NONE: not supported */
 } types[] = {
-    {"FLOAT32", DT_F32},    {"FLOAT16", DT_I16},   {"INT32", DT_I32},    {"UINT8", DT_I8},
-    {"INT64", DT_I64},      {"STRING", DT_NONE},   {"BOOL", DT_BOOL},    {"INT16", DT_I16},
-    {"COMPLEX64", DT_NONE}, {"INT8", DT_I8},       {"FLOAT64", DT_NONE}, {"COMPLEX128", DT_NONE},
-    {"UINT64", DT_NONE},    {"RESOURCE", DT_NONE}, {"VARIANT", DT_NONE}, {"UINT32", DT_NONE},
+    {"FLOAT32", DT_F32},    {"FLOAT16", DT_I16},  {"INT32", DT_I32},    {"UINT8", DT_I8},
+    {"INT64", DT_I64},      {"STRING", DT_NONE},  {"BOOL", DT_BOOL},    {"INT16", DT_I16},
+    {"COMPLEX64", DT_NONE}, {"INT8", DT_I8},      {"FLOAT64", DT_NONE}, {"COMPLEX128", DT_NONE},
+    {"UINT64", DT_NONE},    {"RESOURCE", DT_I32}, {"VARIANT", DT_NONE}, {"UINT32", DT_NONE},
     {"UINT16", DT_NONE},    {"INT4", DT_I8},
 };
 
@@ -145,9 +145,7 @@ static bool read_tensor(Tfl *m, int32_t index, TflTensor *out, const Loc *loc) {
           "tensor \"%s\" has elements of UINT8 without a scale; want quantized ones", out->name);
   FAIL_IF((out->stored == TFL_INT4 || out->stored == TFL_FLOAT16) && !out->data, m->d, loc,
           "tensor \"%s\" of %s is computed; supported are constants", out->name, tfl_type_name(out->stored));
-  FAIL_IF(fb_u8(&t, TENSOR_VARIABLE, 0), m->d, loc,
-          "tensor \"%s\" is a variable that lives from one run to the next, which is not supported",
-          out->name);
+  out->variable = fb_u8(&t, TENSOR_VARIABLE, 0) != 0 && !out->data && !out->produced;
   FAIL_IF(m->fb.what, m->d, loc, "tensor %" PRId32 " cannot be read: %s at byte %zu", index, m->fb.what,
           m->fb.at);
   return true;
@@ -187,6 +185,7 @@ ValId tfl_value(Tfl *m, int32_t index, const Loc *loc) {
   TflTensor *t = tfl_tensor(m, index, loc);
   if (!t) return NO_VAL;
   if (t->val != NO_VAL) return t->val;
+  if (t->variable) return tfl_variable(m, t);
   if (!t->data) {
     if (t->produced)
       diag_error(m->d, loc,

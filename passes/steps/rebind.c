@@ -32,6 +32,7 @@ static void mark_live(Walk *k) {
   const Graph *g = k->g;
   bool *needed = mem_array(g->n_vals, sizeof *needed);
   for (uint32_t i = 0; i < g->n_outputs; i++) needed[g->outputs[i]] = true;
+  for (uint32_t i = 0; i < g->n_states; i++) needed[g->states[i].next] = true;
   for (uint32_t n = g->n_nodes; n-- > 0;) {
     const Node *node = &g->nodes[n];
     for (uint32_t i = 0; i < node->n_out; i++) k->live[n] = k->live[n] || needed[node->out[i]];
@@ -43,12 +44,17 @@ static void mark_live(Walk *k) {
 static void write_values(Walk *k) {
   const Graph *g = k->g;
   for (uint32_t i = 0; i < g->n_inputs; i++) visit(k, g->inputs[i]);
+  for (uint32_t i = 0; i < g->n_states; i++) {
+    visit(k, g->states[i].init);
+    visit(k, g->states[i].now);
+  }
   for (uint32_t n = 0; n < g->n_nodes; n++) {
     const Node *node = &g->nodes[n];
     for (uint32_t i = 0; i < node->n_in && k->live[n]; i++) visit(k, node->in[i]);
     for (uint32_t i = 0; i < node->n_out && k->live[n]; i++) visit(k, node->out[i]);
   }
   for (uint32_t i = 0; i < g->n_outputs; i++) visit(k, g->outputs[i]);
+  for (uint32_t i = 0; i < g->n_states; i++) visit(k, g->states[i].next);
 }
 
 static void write_nodes(Walk *k) {

@@ -54,6 +54,7 @@ static bool free_batch(Session *s, Diag *d) {
 }
 
 Session *session_new_on(const Graph *g, const SessionOptions *opt, Threads *pool, Diag *d) {
+  if (!graph_want_stateless(g, "training", d)) return NULL;
   ASSERT(opt->batch >= 1 && opt->threads >= 1);
   Session *s = mem_zalloc(sizeof *s);
   s->from = g;

@@ -310,6 +310,43 @@ typedef struct mf_lut_s8 {
   const int8_t *table; /* [256] */
 } mf_lut_s8;
 
+/* SequenceLstm, one sequence: in: x [steps][inputs], h [size], c [size]; out [steps + 1][size]: h after each step, then c. A row
+ * is one of these. Weights of the gates input, forget, cell, output one behind the other: w [4][size][inputs],
+ * r [4][size][size], bias [4][size]. A range of rows is computed from the first step on. */
+typedef struct mf_seq_lstm_f32 {
+  int32_t steps, inputs, size;
+  float clip; /* of the cell; 0: none */
+  const float *w, *r, *bias;
+} mf_seq_lstm_f32;
+
+/* int8 x and h, int16 c, gates and output; the reference's fixed point. mult, shift: [0..3] of x by w, [4..7] of h by r,
+ * 8 of forget by cell, 9 of input by cell gate, 10 of output gate by tanh. cell_log2: c's scale is 2^cell_log2. */
+typedef struct mf_seq_lstm_s8 {
+  int32_t steps, inputs, size;
+  int32_t x_zero, h_zero, clip, cell_log2;
+  const int8_t *w, *r;
+  const int32_t *bias, *mult;
+  const int8_t *shift;
+} mf_seq_lstm_s8;
+
+size_t mf_seq_lstm_f32_scratch(const void *params);
+size_t mf_seq_lstm_s8_scratch(const void *params);
+
+/* SvdfState: in: state [filters][memory], x [inputs], w [filters][inputs]; Svdf: in: state, time weights
+ * [filters][memory]; out y [filters / rank]. A row is one batch item; w and time weights are whole tensors. */
+typedef struct mf_svdf_f32 {
+  int32_t inputs, filters, memory, rank;
+  float lo, hi;
+  const float *bias; /* [filters / rank], may be NULL */
+} mf_svdf_f32;
+
+/* wide: bytes of a state's element (and a time weight's), 1 or 2. state_zero is the state's, out_zero the output's. */
+typedef struct mf_svdf_s8 {
+  int32_t inputs, filters, memory, rank, wide;
+  int32_t in_zero, state_zero, out_zero, mult, shift;
+  const int32_t *bias;
+} mf_svdf_s8;
+
 /* The same with a table for each of the c innermost indices: y[i] = table[(i % c) * 256 + x[i] + 128]. */
 typedef struct mf_lut_axis_s8 {
   int32_t n, c;

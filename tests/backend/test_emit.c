@@ -70,6 +70,51 @@ START_TEST(element_types_together)
 }
 END_TEST
 
+/* A model with state: the self-test's vectors are a sequence; reset goes back to its start. */
+static const char state_net[] =
+    "graph \"state\"\n%x = input : f32[1,2] %c = const : f32[1,2] {10, 20} %s = state(%c) : f32[1,2]\n"
+    "%z = const : f32[1,2] {0, 0} %b = state(%z) : f32[1,2] %a = state(%z) : f32[1,2] %y = Add(%s, %x)\n"
+    "%o = Add(%y, %a)\nnext %s = %y next %b = %s next %a = %b output %y, %o\n";
+
+static const char state_main[] = "#include \"state-x86-64/model.h\"\n"
+                                 "#include <string.h>\n"
+                                 "static union { unsigned char bytes[STATE_ARENA_SIZE]; double align; } m;\n"
+                                 "int main(void) {\n"
+                                 "  state_context c;\n"
+                                 "  const float x[2] = {1, 2}, first[2] = {11, 22}, second[2] = {12, 24};\n"
+                                 "  if (state_init(&c, m.bytes, sizeof m)) return 1;\n"
+                                 "  for (int round = 0; round < 2; round++) {\n"
+                                 "    memcpy(state_input(&c, 0), x, sizeof x);\n"
+                                 "    state_run(&c);\n"
+                                 "    if (memcmp(state_output(&c, 0), first, sizeof first)) return 2;\n"
+                                 "    memcpy(state_input(&c, 0), x, sizeof x);\n"
+                                 "    state_run(&c);\n"
+                                 "    if (memcmp(state_output(&c, 0), second, sizeof second)) return 3;\n"
+                                 "    state_reset(&c);\n"
+                                 "  }\n"
+                                 "  return 0;\n"
+                                 "}\n";
+
+START_TEST(state_lives_in_the_context)
+{
+  Graph *g = graph_of(state_net);
+  const char *dir = emit_to_tmp(g, "x86-64", "state");
+  char path[700];
+  snprintf(path, sizeof path, "%s/state_main.c", test_tmp_dir());
+  test_write_file(path, state_main, sizeof state_main - 1);
+  must_run("cd '%s' && gcc " STRICT " -O1 -c model.c && gcc -std=c99 -Wall -Wextra -Werror selftest.c "
+           "model.o -o selftest -lm && ./selftest",
+           dir);
+  must_run(
+      "cd '%s' && gcc -std=c99 -Wall -Wextra -Wpedantic -Werror -fsanitize=address,undefined state_main.c "
+      "state-x86-64/model.c -o stateful && ./stateful",
+      test_tmp_dir());
+  if (have_tool(__FILE__, "arm-none-eabi-gcc"))
+    must_run("cd '%s' && arm-none-eabi-gcc " STRICT " -mcpu=cortex-m0 -mthumb -O0 -c model.c", dir);
+  graph_free(g);
+}
+END_TEST
+
 /* -- two models in one program, each twice -- */
 
 static const char two_models[] =
@@ -369,6 +414,7 @@ Suite *suite_emit(void) {
   tcase_add_loop_test(t, every_operator, 0, n_samples);
   tcase_add_test(t, net_with_everything);
   tcase_add_test(t, element_types_together);
+  tcase_add_test(t, state_lives_in_the_context);
   tcase_add_test(t, two_models_in_one_program);
   tcase_add_test(t, no_input);
   tcase_add_loop_test(t, no_allocation_no_writable_data, 0, 2);

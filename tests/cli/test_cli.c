@@ -229,7 +229,7 @@ static const struct {
     {"eval tests/data/onnx/relu.onnx --design $T/none.yaml", "none.yaml"},
     {"eval tests/data/onnx/relu.onnx", "--design is missing"},
     {"train $T/bad.yaml -o $T/o.onnx", "bad.yaml:"},
-    {"export tests/data/onnx/relu.onnx -o $T/o.tflite", "in which form"},
+    {"export tests/data/onnx/relu.onnx -o $T/o.keras", "in which form"},
     {"cache stats --cache $T/none", "no such folder"},
     {"cache stat --cache $T", "did you mean stats?"},
     {"cache gc --cache $T", "--max SIZE is missing"},

@@ -115,7 +115,7 @@ END_TEST
 /* What export has no form for yet. */
 static bool exported(OpKind op) {
   return op != OP_fake_quant && op != OP_conv_transpose && op != OP_lstm && op != OP_gru && op != OP_rnn &&
-         op != OP_trilu;
+         op != OP_trilu && op != OP_seq_lstm && op != OP_svdf && op != OP_svdf_state;
 }
 
 /* Every float operator by itself, as tests/ir/samples.c has it. */

@@ -17,16 +17,16 @@
 enum { MAX_TENSORS = 32, MAX_OPS = 16, MAX_VALUES = 512, MAX_FIELDS = 12 };
 
 typedef struct TextTensor {
-  char name[40], type[8];
+  char name[40], type[12];
   int32_t dims[8], n_dims;
   float scale[16];
   int64_t zero[16];
-  int n_scales, axis, n_values;
+  int n_scales, axis, n_values, variable;
   double values[MAX_VALUES];
 } TextTensor;
 
 typedef struct TextOp {
-  int32_t code, in[8], out[8];
+  int32_t code, in[24], out[8];
   int n_in, n_out, n_fields;
   int field[MAX_FIELDS];
   char kind[MAX_FIELDS]; /* 'u', 'i', 'f' */
@@ -50,11 +50,11 @@ static int32_t find_tensor(const Text *x, const char *name, size_t n) {
   return -1;
 }
 
-static int find_list(const Text *x, const char *list, int32_t *out) {
+static int find_list(const Text *x, const char *list, int32_t *out, int most) {
   int n = 0;
   for (const char *end; list; list = *end ? end + 1 : NULL) {
     end = list + strcspn(list, ",");
-    ck_assert(n < 8);
+    ck_assert(n < most);
     out[n++] = find_tensor(x, list, (size_t)(end - list));
   }
   return n;
@@ -88,6 +88,7 @@ static void read_tensor(Text *x, char *words[], int n) {
   }
   for (int i = 4; i < n; i++) {
     if (strncmp(words[i], "q=", 2) == 0) read_quant(t, words[i] + 2);
+    if (strcmp(words[i], "variable") == 0) t->variable = 1;
     if (strcmp(words[i], "=") != 0) continue;
     for (char *p = words[i + 1]; *p;) {
       char *end;
@@ -114,8 +115,8 @@ static void read_op(Text *x, char *words[], int n) {
   ck_assert(x->n_op < MAX_OPS && n >= 5 && strcmp(words[3], "->") == 0);
   TextOp *op = &x->op[x->n_op++];
   op->code = code_of(words[1]);
-  op->n_in = find_list(x, words[2], op->in);
-  op->n_out = find_list(x, words[4], op->out);
+  op->n_in = find_list(x, words[2], op->in, 24);
+  op->n_out = strcmp(words[4], "-") == 0 ? 0 : find_list(x, words[4], op->out, 8);
   for (int i = 5; i < n; i++) {
     char *end;
     int k = op->n_fields++;
@@ -208,7 +209,8 @@ static size_t offsets(StrBuf *f, size_t at, int n) {
 }
 
 static uint8_t type_code(const char *t) {
-  static const char *const names[] = {"f32", "f16", "i32", "u8", "i64", "str", "bool", "i16", "c64", "i8"};
+  static const char *const names[] = {"f32", "f16", "i32", "u8",  "i64",  "str", "bool",
+                                      "i16", "c64", "i8",  "f64", "c128", "u64", "resource"};
   for (uint8_t i = 0; i < sizeof names / sizeof names[0]; i++)
     if (strcmp(names[i], t) == 0) return i;
   ck_abort_msg("tflite_text: no type \"%s\"", t);
@@ -238,8 +240,9 @@ static void write_quant(StrBuf *f, size_t at, const TextTensor *t) {
 }
 
 static void write_tensor(StrBuf *f, size_t at, const TextTensor *t, int index) {
-  size_t x = table(f, 5);
+  size_t x = table(f, 6);
   here_table(f, at, x);
+  set(f, field(x, 5), (uint64_t)t->variable, 1);
   set(f, field(x, 1), type_code(t->type), 1);
   set(f, field(x, 2), t->n_values ? (uint64_t)index + 1 : 0, 4);
   vector(f, field(x, 0), t->dims, (size_t)t->n_dims, 4);
@@ -248,7 +251,7 @@ static void write_tensor(StrBuf *f, size_t at, const TextTensor *t, int index) {
   if (t->n_scales)
     write_quant(f, field(x, 4), t);
   else
-    absent(f, x, 4, 5);
+    absent(f, x, 4, 6);
 }
 
 static void write_buffer(StrBuf *f, size_t at, const TextTensor *t) {

@@ -57,6 +57,13 @@ const Sample samples[] = {
     {OP_tanh, "i8[N,5]", ""},
     {OP_lookup, "i8[N,5] =i8[256]", ""},
     {OP_lookup, "i8[N,3,2] =i8[2,256]", ""},
+    {OP_seq_lstm,
+     "f32[2,3,2] f32[2,2] f32[2,2] =f32[2,2] =f32[2,2] =f32[2,2] =f32[2,2] =f32[2,2] =f32[2,2] =f32[2,2] "
+     "=f32[2,2] "
+     "=f32[2] =f32[2] =f32[2] =f32[2]",
+     "clip=0.5"},
+    {OP_svdf_state, "f32[2,12] f32[2,3] =f32[4,3]", ""},
+    {OP_svdf, "f32[2,12] =f32[4,3] =f32[2]", "rank=2 act=relu"},
     {OP_softmax, "f32[N,10]", "axis=1 beta=0.5"},
     {OP_abs, "i64[N,5]", ""},
     {OP_abs, "f32[N,5]", ""},
@@ -237,7 +244,7 @@ static void read_attrs(OpKind op, const char *text, void *attrs) {
 Graph *sample_graph(const Sample *s) {
   Graph *g = graph_new("sample");
   Diag *d = diag_new();
-  ValId in[8];
+  ValId in[16];
   uint32_t n = 0;
   for (const char *p = s->inputs; *p != '\0'; p += strspn(p, " ")) {
     bool constant = *p == '=';

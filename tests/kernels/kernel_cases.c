@@ -379,6 +379,109 @@ static void gen_lut_s8(KernelCase *c, Rng *r, Arena *a) {
   unary_tensors(c, r, a, p->n, 'b', 'b');
 }
 
+static void reads_all(const KernelCase *c, int i, int32_t y, int32_t *lo, int32_t *hi) {
+  (void)y;
+  *lo = 0;
+  *hi = c->in[i].rows;
+}
+
+static CaseTensor tensor_one(Rng *r, Arena *a, int32_t n, char kind) {
+  CaseTensor t = tensor_rows(r, a, 1, n, kind);
+  t.ring = t.plain = false;
+  return t;
+}
+
+static void gen_seq_lstm_f32(KernelCase *c, Rng *r, Arena *a) {
+  mf_seq_lstm_f32 *p = c->params;
+  p->steps = in_range(r, 1, 4);
+  p->inputs = in_range(r, 1, 5);
+  p->size = in_range(r, 1, 6);
+  p->clip = rng_below(r, 2) ? 0.5f : 0;
+  p->w = random_data(r, a, 4 * p->size * p->inputs, 'f');
+  p->r = random_data(r, a, 4 * p->size * p->size, 'f');
+  p->bias = random_data(r, a, 4 * p->size, 'f');
+  c->in[0] = tensor_rows(r, a, p->steps, p->inputs, 'f');
+  c->in[0].ring = c->in[0].plain = false;
+  c->in[1] = tensor_one(r, a, p->size, 'f');
+  c->in[2] = tensor_one(r, a, p->size, 'f');
+  c->n_in = 3;
+  c->reads = reads_all;
+  c->out_rows = p->steps + 1;
+  c->out_row = p->size * 4;
+  snprintf(c->text, sizeof c->text, "%d steps, %d in, %d wide", (int)p->steps, (int)p->inputs, (int)p->size);
+}
+
+static void gen_seq_lstm_s8(KernelCase *c, Rng *r, Arena *a) {
+  mf_seq_lstm_s8 *p = c->params;
+  int8_t *shift = arena_alloc(a, 11);
+  p->steps = in_range(r, 1, 4);
+  p->inputs = in_range(r, 1, 5);
+  p->size = in_range(r, 1, 6);
+  p->x_zero = code(r);
+  p->h_zero = code(r);
+  p->clip = rng_below(r, 2) ? in_range(r, 1, 32767) : 0;
+  p->cell_log2 = in_range(r, -15, -9);
+  p->w = random_data(r, a, 4 * p->size * p->inputs, 'b');
+  p->r = random_data(r, a, 4 * p->size * p->size, 'b');
+  p->bias = random_data(r, a, 4 * p->size, 'i');
+  p->mult = multipliers(r, a, 11);
+  for (int i = 0; i < 11; i++) shift[i] = (int8_t)(i < 8 ? in_range(r, -6, 1) : i == 10 ? -22 : -14);
+  p->shift = shift;
+  c->in[0] = tensor_rows(r, a, p->steps, p->inputs, 'b');
+  c->in[0].ring = c->in[0].plain = false;
+  c->in[1] = tensor_one(r, a, p->size, 'b');
+  c->in[2] = tensor_one(r, a, 2 * p->size, 'b');
+  c->n_in = 3;
+  c->reads = reads_all;
+  c->out_rows = p->steps + 1;
+  c->out_row = p->size * 2;
+  snprintf(c->text, sizeof c->text, "%d steps, %d in, %d wide", (int)p->steps, (int)p->inputs, (int)p->size);
+}
+
+/* Tensors of SvdfState and Svdf; bytes: of a state's element. */
+static void svdf_tensors(KernelCase *c, Rng *r, Arena *a, const int32_t dims[4], int32_t bytes, bool real) {
+  const bool state = strstr(c->kernel->name, "state") != NULL;
+  const int32_t rows = in_range(r, 1, 3), inputs = dims[0], all = dims[1] * dims[2];
+  const char kind = real ? 'f' : 'b';
+  c->in[0] = tensor_rows(r, a, rows, all * bytes, kind);
+  c->in[0].plain = false;
+  c->in[1] = state ? tensor_rows(r, a, rows, inputs, kind) : tensor_one(r, a, all * bytes, kind);
+  c->in[1].plain = false;
+  c->in[2] = tensor_one(r, a, dims[1] * inputs, kind);
+  c->n_in = state ? 3 : 2;
+  c->out_rows = rows;
+  c->out_row = state ? all * bytes * kind_size(kind) : dims[1] / dims[3] * kind_size(kind);
+  snprintf(c->text, sizeof c->text, "%d rows, %d in, %d filters, %d steps", (int)rows, (int)inputs,
+           (int)dims[1], (int)dims[2]);
+}
+
+static void gen_svdf_f32(KernelCase *c, Rng *r, Arena *a) {
+  mf_svdf_f32 *p = c->params;
+  p->inputs = in_range(r, 1, 5);
+  p->rank = in_range(r, 1, 2);
+  p->filters = p->rank * in_range(r, 1, 4);
+  p->memory = in_range(r, 1, 4);
+  limits_f32(r, &p->lo, &p->hi);
+  p->bias = rng_below(r, 2) ? random_data(r, a, p->filters, 'f') : NULL;
+  svdf_tensors(c, r, a, (const int32_t[4]){p->inputs, p->filters, p->memory, p->rank}, 1, true);
+}
+
+static void gen_svdf_s8(KernelCase *c, Rng *r, Arena *a) {
+  mf_svdf_s8 *p = c->params;
+  p->inputs = in_range(r, 1, 5);
+  p->rank = in_range(r, 1, 2);
+  p->filters = p->rank * in_range(r, 1, 4);
+  p->memory = in_range(r, 1, 4);
+  p->wide = in_range(r, 1, 2);
+  p->in_zero = code(r);
+  p->state_zero = p->wide == 1 ? code(r) : 0;
+  p->out_zero = code(r);
+  p->mult = multiplier(r);
+  p->shift = in_range(r, -14, -4);
+  p->bias = rng_below(r, 2) ? random_data(r, a, p->filters, 'i') : NULL;
+  svdf_tensors(c, r, a, (const int32_t[4]){p->inputs, p->filters, p->memory, p->rank}, p->wide, false);
+}
+
 static void gen_lut_axis_s8(KernelCase *c, Rng *r, Arena *a) {
   mf_lut_axis_s8 *p = c->params;
   p->c = in_range(r, 1, 5);
@@ -724,6 +827,10 @@ static const struct {
     {"mf_unary_f32", gen_unary_f32},
     {"mf_lut_s8", gen_lut_s8},
     {"mf_lut_axis_s8", gen_lut_axis_s8},
+    {"mf_seq_lstm_f32", gen_seq_lstm_f32},
+    {"mf_seq_lstm_s8", gen_seq_lstm_s8},
+    {"mf_svdf_f32", gen_svdf_f32},
+    {"mf_svdf_s8", gen_svdf_s8},
     {"mf_softmax_f32", gen_softmax_f32},
     {"mf_softmax_s8", gen_softmax_s8},
     {"mf_copy", gen_copy},

@@ -1,0 +1,65 @@
+/* Inside the TFLite exporter: what the file will hold, and what operators' functions ask for.
+ *
+ *   graph (batch bound to 1) -> tfx_OP for each node: tensors and operators -> tfl_export.c writes the file
+ */
+#ifndef FRONTEND_TFLITE_TFL_EXPORT_H
+#define FRONTEND_TFLITE_TFL_EXPORT_H
+
+#include "ir/graph.h"
+
+enum { TFX_FIELDS = 8 };
+
+typedef struct TfxTensor {
+  const char *name;
+  DType dtype;
+  Shape shape;
+  Quant quant;
+  const void *data; /* NULL: computed */
+} TfxTensor;
+
+typedef struct TfxOp {
+  int32_t code, options; /* BuiltinOperator, BuiltinOptions (0: none) */
+  int32_t in[64], out;
+  int n_in, n_fields;
+  struct {
+    uint32_t id;
+    char kind; /* 'b' byte, 'i' int32, 'f' float */
+    int32_t i;
+    float f;
+  } field[TFX_FIELDS];
+} TfxOp;
+
+typedef struct Tfx {
+  const Graph *g;
+  Diag *d;
+  Arena *arena;
+  TfxTensor *tensors;
+  int n_tensors;
+  size_t cap_tensors;
+  int32_t *of_val; /* tensor + 1 of each value; 0: none yet */
+  TfxOp *ops;
+  int n_ops;
+  size_t cap_ops;
+} Tfx;
+
+typedef bool TfxFn(Tfx *x, const Node *n);
+
+/* -- tfl_export.c -- */
+int32_t tfx_tensor(Tfx *x, ValId v);
+/* A tensor of no value: computed (data NULL) or constant. */
+int32_t tfx_new(Tfx *x, const TfxTensor *t);
+/* A constant list of int32. */
+int32_t tfx_ints(Tfx *x, const char *name, const int64_t *v, int n);
+/* Begin an operator whose first input is `in` and whose output is n's; add inputs and options. */
+TfxOp *tfx_op(Tfx *x, const Node *n, int32_t code, int32_t options, int32_t in);
+void tfx_in(TfxOp *op, int32_t tensor);
+void tfx_byte(TfxOp *op, uint32_t id, int v);
+void tfx_int(TfxOp *op, uint32_t id, int64_t v);
+void tfx_float(TfxOp *op, uint32_t id, float v);
+bool tfx_refuse(Tfx *x, const Node *n, const char *why);
+
+/* -- tfl_export_ops.c -- */
+/* NULL: the operator has no counterpart. */
+TfxFn *tfx_fn(OpKind op);
+
+#endif

@@ -1,0 +1,178 @@
+/* TFLite export: what is written and imported again computes the same bytes: the reference models, samples of the
+ * operators, nets of our own quantizer's kind; what cannot be written is reported.
+ */
+#include "frontend/tflite/tflite.h"
+#include "ir/base/mem.h"
+#include "ir/base/rng.h"
+#include "ir/base/strbuf.h"
+#include "ir/eval.h"
+#include "tests/frontend/oracle.h"
+#include "tests/frontend/tflite_text.h"
+#include "tests/ir/samples.h"
+#include "tests/support.h"
+
+#include <string.h>
+
+Suite *suite_tflite_export(void);
+
+static Graph *written_and_read(const Graph *g, const char *name) {
+  Diag *d = diag_new();
+  StrBuf file = {0};
+  ck_assert_msg(tflite_write(g, &file, d), "%s: %s", name, diag_text(d));
+  Blob *b = blob_new(file.s, file.len);
+  Graph *back = tflite_import_bytes(b, "again.tflite", d);
+  ck_assert_msg(back != NULL, "%s: %s", name, diag_text(d));
+  blob_unref(b);
+  sb_free(&file);
+  diag_free(d);
+  return back;
+}
+
+static void random_input(const Value *v, Rng *r, unsigned char *p) {
+  size_t n = (size_t)shape_count(&v->shape);
+  for (size_t i = 0; i < n; i++) {
+    float f = rng_normal(r);
+    int64_t k = (int64_t)rng_below(r, 256) - 128;
+    if (v->dtype == DT_F32)
+      memcpy(p + 4 * i, &f, 4);
+    else
+      memcpy(p + dtype_size(v->dtype) * i, &k, dtype_size(v->dtype));
+  }
+}
+
+/* Same outputs, byte for byte, on random inputs. */
+static void assert_same(const Graph *a, const Graph *b, const char *name) {
+  Diag *d = diag_new();
+  Evaluator *ea = evaluator_new(a, d), *eb = evaluator_new(b, d);
+  ck_assert_msg(ea && eb, "%s: %s", name, diag_text(d));
+  ck_assert_uint_eq(a->n_inputs, b->n_inputs);
+  ck_assert_uint_eq(a->n_outputs, b->n_outputs);
+  Rng r;
+  rng_seed(&r, 5, 0);
+  for (int round = 0; round < 2; round++) {
+    const void *in[16];
+    for (uint32_t i = 0; i < a->n_inputs; i++) {
+      unsigned char *p = mem_alloc_aligned(val_bytes(a, a->inputs[i]) + 64, 64);
+      ck_assert_uint_eq(val_bytes(a, a->inputs[i]), val_bytes(b, b->inputs[i]));
+      random_input(graph_val(a, a->inputs[i]), &r, p);
+      in[i] = p;
+    }
+    evaluator_run(ea, in);
+    evaluator_run(eb, in);
+    for (uint32_t i = 0; i < a->n_outputs; i++) {
+      const Value *v = graph_val(a, a->outputs[i]), *w = graph_val(b, b->outputs[i]);
+      ck_assert_msg(v->dtype == w->dtype && shape_equal(&v->shape, &w->shape), "%s: output %u", name, i);
+      ck_assert_msg(quant_equal(&v->quant, &w->quant), "%s: output %u is quantized differently", name, i);
+      ck_assert_msg(memcmp(evaluator_value(ea, a->outputs[i]), evaluator_value(eb, b->outputs[i]),
+                           val_bytes(a, a->outputs[i])) == 0,
+                    "%s: output %u differs", name, i);
+    }
+    for (uint32_t i = 0; i < a->n_inputs; i++) {
+      void *p;
+      memcpy(&p, &in[i], sizeof p);
+      mem_free(p);
+    }
+  }
+  evaluator_free(ea);
+  evaluator_free(eb);
+  diag_free(d);
+}
+
+START_TEST(reference_models)
+{
+  char dir[1024], path[2200];
+  if (!test_shared_path(dir, sizeof dir, "data/models/tflite")) return;
+  Arena *a = arena_new();
+  int models = 0;
+  for (char **name = oracle_list(a, dir, ".tflite"); *name; name++, models++) {
+    Diag *d = diag_new();
+    snprintf(path, sizeof path, "%s/%s.tflite", dir, *name);
+    Graph *g = tflite_import(path, d);
+    ck_assert_msg(g != NULL, "%s: %s", *name, diag_text(d));
+    Graph *back = written_and_read(g, *name);
+    assert_same(g, back, *name);
+    graph_free(back);
+    graph_free(g);
+    diag_free(d);
+  }
+  ck_assert_int_ge(models, 9);
+  arena_free(a);
+}
+END_TEST
+
+/* Samples that TFLite has: the rest is refused with the operator's name. */
+START_TEST(operators)
+{
+  Graph *sample = sample_graph(&samples[_i]);
+  const char *name = op_info(samples[_i].op)->name;
+  Diag *d = diag_new();
+  StrBuf file = {0};
+  Graph *g = sample;
+  for (uint32_t i = 0; i < sample->n_inputs; i++)
+    if (!shape_is_static(&graph_val(sample, sample->inputs[i])->shape) && g == sample)
+      g = graph_with_batch(sample, 1, d);
+  ck_assert_msg(g != NULL, "%s", diag_text(d));
+  if (tflite_write(g, &file, d)) {
+    Blob *b = blob_new(file.s, file.len);
+    Graph *back = tflite_import_bytes(b, "again.tflite", d);
+    if (back) assert_same(g, back, name);
+    if (!back)
+      ck_assert_msg(diag_count(d) > 0, "%s: no report",
+                    name); /* element types that the importer leaves out */
+    graph_free(back);
+    blob_unref(b);
+  } else {
+    ck_assert_msg(diag_count(d) > 0, "%s: no report", name);
+  }
+  sb_free(&file);
+  if (g != sample) graph_free(g);
+  graph_free(sample);
+  diag_free(d);
+}
+END_TEST
+
+/* Pads that are neither SAME nor VALID, per-channel weights, a requantization: int8 throughout. */
+START_TEST(int8_net)
+{
+  Graph *g = graph_new("n");
+  Diag *d = diag_new();
+  const float sx = 0.05f, sw[3] = {0.01f, 0.02f, 0.03f}, sy = 0.1f, sz = 0.2f;
+  const int32_t zx = -3, zero[3] = {0}, zy = 5;
+  int8_t w[3 * 3 * 3 * 2];
+  const int32_t bias[3] = {100, -200, 300};
+  for (size_t i = 0; i < sizeof w; i++) w[i] = (int8_t)(i * 37);
+  Shape s = shape_of(4, (int64_t)1, (int64_t)6, (int64_t)6, (int64_t)2),
+        sws = shape_of(4, (int64_t)3, (int64_t)3, (int64_t)3, (int64_t)2), sb = shape_of(1, (int64_t)3);
+  ValId in[3] = {graph_input(g, "x", DT_I8, &s), graph_const_data(g, "w", DT_I8, &sws, w),
+                 graph_const_data(g, "b", DT_I32, &sb, bias)};
+  graph_set_quant(g, in[0], 1, 0, &sx, &zx);
+  graph_set_quant(g, in[1], 3, 0, sw, zero);
+  conv_attrs a;
+  op_attrs_default(OP_conv, &a);
+  a.pads = (Ints){4, {2, 1, 0, 2}};
+  a.act = ACT_RELU6;
+  ValId y = graph_node(g, OP_conv, &a, in, 3, "y", NULL, d);
+  ck_assert_msg(y != NO_VAL, "%s", diag_text(d));
+  graph_set_quant(g, y, 1, 0, &sy, &zy);
+  ValId z = graph_node1(g, OP_quantize, &(quantize_attrs){.to = DT_I8}, y, "z", NULL, d);
+  ck_assert_msg(z != NO_VAL, "%s", diag_text(d));
+  graph_set_quant(g, z, 1, 0, &sz, &zx);
+  graph_output(g, z);
+  graph_output(g, y);
+  Graph *back = written_and_read(g, "int8 net");
+  assert_same(g, back, "int8 net");
+  graph_free(back);
+  graph_free(g);
+  diag_free(d);
+}
+END_TEST
+
+Suite *suite_tflite_export(void) {
+  Suite *s = suite_create("tflite_export");
+  TCase *t = tcase_create("export");
+  tcase_add_test(t, reference_models);
+  tcase_add_test(t, int8_net);
+  tcase_add_loop_test(t, operators, 0, n_samples);
+  suite_add_tcase(s, t);
+  return s;
+}
