@@ -35,8 +35,9 @@ say = $(if $(filter 1,$(V)),,@printf '  %-6s %s\n' $(1) $(2);)
 
 # ---- Sources, by wildcard.  The harness and kernels of other machines that have no C twins are carried as text.
 export LC_ALL := C
+X86_64  := $(filter x86_64%,$(shell $(CC) -dumpmachine 2>/dev/null))
 TOPS    := $(wildcard ir passes backend runtime frontend)
-KERNELS := $(foreach s,generic armv7em armv7m armv6m mve,runtime/kernels/$s/%)
+KERNELS := $(foreach s,generic armv7em armv7m armv6m mve $(if $(X86_64),avx2),runtime/kernels/$s/%)
 ALL_SRC := $(if $(TOPS),$(shell find $(TOPS) -name '*.[ch]' -o -name '*.def' | sort))
 HOST_C  := $(filter-out backend/harness/%,$(filter %.c,$(ALL_SRC)))
 HOST_C  := $(filter-out runtime/kernels/%,$(HOST_C)) $(filter $(KERNELS),$(HOST_C))
@@ -67,7 +68,6 @@ HOT_release := -O3
 HOT_asan    := -O2
 HOT_tsan    := -O2
 HOT         := $(HOT_$(BUILD))
-X86_64      := $(filter x86_64%,$(shell $(CC) -dumpmachine 2>/dev/null))
 # Sanitizers make gcc's flow warnings guess wrong, so they are no errors there.
 WERROR      := $(if $(filter true,$(CI)),$(if $(filter release debug,$(BUILD)),-Werror))
 

@@ -86,6 +86,25 @@ bool neon_fc_accepts(const void *params);
 void neon_fc_pack(KernelPack *p);
 void neon_depthwise_pack(KernelPack *p);
 
+/* -- avx2.c -- */
+size_t avx2_conv_scratch(const void *params);
+bool avx2_conv_accepts(const void *params);
+void avx2_conv_pack(KernelPack *p);
+bool avx2_depthwise_accepts(const void *params);
+void avx2_depthwise_pack(KernelPack *p);
+size_t avx2_fc_scratch(const void *params);
+bool avx2_fc_accepts(const void *params);
+void avx2_fc_pack(KernelPack *p);
+
+/* -- avx2_f32.c -- */
+size_t avx2_conv_f32_scratch(const void *params);
+bool avx2_conv_f32_accepts(const void *params);
+void avx2_conv_f32_pack(KernelPack *p);
+size_t avx2_depthwise_f32_scratch(const void *params);
+bool avx2_depthwise_f32_accepts(const void *params);
+void avx2_depthwise_f32_pack(KernelPack *p);
+void avx2_fc_f32_pack(KernelPack *p);
+
 /* -- armv7em.c -- */
 size_t em_conv_scratch(const void *params);
 bool em_conv_accepts(const void *params);

@@ -69,9 +69,26 @@ static const KernelDef neon[] = {
 #undef K
 };
 
+/* Instructions of x86-64 processors: built where the compiler makes code for one. */
+#ifdef __x86_64__
+#define AVX2_FN(f) f
+#else
+#define AVX2_FN(f) NULL
+#endif
+#define K(name, variant, params, file, scratch, accepts, pack, in_place, doc) \
+  mf_kernel_fn name##__avx2##variant;
+#include "runtime/kernels/avx2/kernels.def"
+#undef K
+static const KernelDef avx2[] = {
+#define K(name, variant, params, file, scratch, accepts, pack, in_place, doc) \
+  ROW(avx2, AVX2_FN(name##__avx2##variant), name, variant, params, file, scratch, accepts, pack, in_place)
+#include "runtime/kernels/avx2/kernels.def"
+#undef K
+};
+
 #define COUNT(set) (int)(sizeof set / sizeof *set)
 static const int n_armv7em = COUNT(armv7em), n_armv7m = COUNT(armv7m), n_armv6m = COUNT(armv6m),
-                 n_mve = COUNT(mve), n_neon = COUNT(neon);
+                 n_mve = COUNT(mve), n_neon = COUNT(neon), n_avx2 = COUNT(avx2);
 
 const KernelSet kernel_sets[] = {
     {"generic", generic_kernels, &n_generic_kernels, NULL},
@@ -80,5 +97,6 @@ const KernelSet kernel_sets[] = {
     {"armv6m", armv6m, &n_armv6m, NULL},
     {"mve", mve, &n_mve, NULL},
     {"neon", neon, &n_neon, NULL},
+    {"avx2", avx2, &n_avx2, NULL},
 };
 const int n_kernel_sets = COUNT(kernel_sets);

@@ -28,6 +28,16 @@ enum {
 static const char *const qemu_system = "qemu-system-arm";
 static const char *const qemu_user = "qemu-aarch64";
 
+/* Whether this processor has the instructions that a target which runs natively asks the compiler for. */
+static bool processor_runs(const Target *t) {
+#ifdef __x86_64__
+  if (strstr(t->cflags, "-march=x86-64-v3"))
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+#endif
+  (void)t;
+  return true;
+}
+
 bool harness_available(const Target *t, const char **missing) {
   const char *const tools[] = {t->cc, t->size,
                                strcmp(t->run, "qemu-m") == 0         ? qemu_system
@@ -38,7 +48,8 @@ bool harness_available(const Target *t, const char **missing) {
       *missing = tools[i];
       return false;
     }
-  return true;
+  *missing = "a processor with AVX2 and FMA";
+  return processor_runs(t);
 }
 
 static bool runs_by(const Work *w, const char *how) { return strcmp(w->target->run, how) == 0; }

@@ -1,0 +1,103 @@
+/* Layouts of the kernels of runtime/kernels/avx2; each is drawn in the kernel's header. */
+#include "backend/kernels/kernels.h"
+
+enum { BLOCK = 16, LINE_SLACK = 32, TAPS_MAX = 25 };
+
+/* Place i of a block of a depthwise convolution: which channel lies there. */
+static int32_t interleaved(int32_t i) { return (i & 3) | (i & 4) << 1 | (i & 8) >> 1; }
+
+static void put_q(int32_t *q, const FoldWeights *w, const FoldScales *s, int32_t first, bool interleave) {
+  for (int32_t i = 0; i < BLOCK; i++) {
+    FoldedChannel c = folded_or_none(w, s, first + (interleave ? interleaved(i) : i));
+    q[i] = c.bias;
+    q[BLOCK + i] = c.mult;
+    q[2 * BLOCK + i] = c.round;
+    q[3 * BLOCK + i] = c.shift;
+  }
+}
+
+static int32_t blocks_of(const FoldWeights *w) { return (w->outs + BLOCK - 1) / BLOCK; }
+
+static int32_t *pack_q(KernelPack *k, const FoldWeights *w, const FoldScales *s, bool interleave) {
+  int32_t *q = arena_array(k->arena, (size_t)blocks_of(w) * 4 * BLOCK, sizeof *q);
+  for (int32_t b = 0; b < blocks_of(w); b++) put_q(q + b * 4 * BLOCK, w, s, b * BLOCK, interleave);
+  return q;
+}
+
+/* Blocks of 16 channels; in each, for every two inputs of a run of `run`, both weights of each channel. */
+static void pack_runs(KernelPack *k, const FoldWeights *w, const FoldScales *s, int32_t run) {
+  int32_t inputs = w->taps * w->run, blocks = blocks_of(w);
+  int64_t n = (int64_t)blocks * (inputs / run) * ((run + 1) / 2) * 2 * BLOCK;
+  int8_t *packed = arena_alloc(k->arena, (size_t)n), *to = packed;
+  for (int32_t b = 0; b < blocks; b++)
+    for (int32_t at = 0; at < inputs; at += run)
+      for (int32_t t = 0; t < run; t += 2)
+        for (int32_t i = 0; i < BLOCK; i++) {
+          *to++ = (int8_t)weight_or_zero(w, b * BLOCK + i, at + t);
+          *to++ = (int8_t)(t + 1 < run ? weight_or_zero(w, b * BLOCK + i, at + t + 1) : 0);
+        }
+  pack_result(k, packed, n, pack_q(k, w, s, false), (int64_t)blocks * 4 * BLOCK);
+}
+
+/* -- conv_s8 -- */
+
+/* The lines of a window, int16. */
+size_t avx2_conv_scratch(const void *params) {
+  const mf_window *g = &((const mf_conv_s8 *)params)->g;
+  int64_t columns = (int64_t)(g->out_w - 1) * g->stride_w + (g->k_w - 1) * g->dil_w + 1;
+  int64_t lines = (int64_t)(g->k_h - 1) * g->dil_h + 1;
+  return (size_t)(lines * (columns * g->in_c + LINE_SLACK) * 2);
+}
+
+bool avx2_conv_accepts(const void *params) { return v7m_conv_accepts(params); }
+
+void avx2_conv_pack(KernelPack *k) {
+  const mf_conv_s8 *p = k->params;
+  FoldWeights w = conv_fold_weights(p);
+  FoldScales s = conv_fold_scales(p);
+  pack_runs(k, &w, &s, (p->g.dil_w == 1 ? p->g.k_w : 1) * p->g.in_c);
+}
+
+/* -- depthwise_s8 -- */
+
+bool avx2_depthwise_accepts(const void *params) {
+  const mf_conv_s8 *p = params;
+  FoldWeights w = depthwise_fold_weights(p);
+  FoldScales s = conv_fold_scales(p);
+  return p->g.in_c == p->g.out_c && w.taps <= TAPS_MAX && all_channels_fold(&w, &s, 30);
+}
+
+static void put_half(int8_t *to, int32_t v) {
+  to[0] = (int8_t)(v & 0xff);
+  to[1] = (int8_t)(v >> 8);
+}
+
+/* Blocks of 16 channels; in each, for every two taps, both weights of each channel, int16. */
+void avx2_depthwise_pack(KernelPack *k) {
+  const mf_conv_s8 *p = k->params;
+  FoldWeights w = depthwise_fold_weights(p);
+  FoldScales s = conv_fold_scales(p);
+  int32_t blocks = blocks_of(&w);
+  int64_t n = (int64_t)blocks * ((w.taps + 1) / 2) * 4 * BLOCK;
+  int8_t *packed = arena_alloc(k->arena, (size_t)n), *to = packed;
+  for (int32_t b = 0; b < blocks; b++)
+    for (int32_t t = 0; t < w.taps; t += 2)
+      for (int32_t i = 0; i < BLOCK; i++, to += 4) {
+        put_half(to, weight_or_zero(&w, b * BLOCK + interleaved(i), t));
+        put_half(to + 2, weight_or_zero(&w, b * BLOCK + interleaved(i), t + 1));
+      }
+  pack_result(k, packed, n, pack_q(k, &w, &s, true), (int64_t)blocks * 4 * BLOCK);
+}
+
+/* -- fc_s8 -- */
+
+size_t avx2_fc_scratch(const void *params) { return 2 * ((size_t)((const mf_fc_s8 *)params)->k + 1); }
+
+bool avx2_fc_accepts(const void *params) { return v7m_fc_accepts(params); }
+
+void avx2_fc_pack(KernelPack *k) {
+  const mf_fc_s8 *p = k->params;
+  FoldWeights w = fc_fold_weights(p);
+  FoldScales s = fc_fold_scales(p);
+  pack_runs(k, &w, &s, p->k);
+}

@@ -1,0 +1,172 @@
+/* What the kernels for x86-64 with AVX2 and FMA share: lines of an image widened to int16, sums of 16 channels for up to
+ * four pixels, output codes of eight sums at once.
+ *
+ * The functions carry their instruction set as an attribute, so that the file compiles for any x86-64 processor.
+ */
+#ifndef MF_AVX2_H
+#define MF_AVX2_H
+
+#include <immintrin.h>
+
+#include "runtime/kernels/requantize.h"
+
+#define MF_AVX2        __attribute__((target("avx2,fma")))
+#define MF_AVX2_INLINE static inline __attribute__((always_inline, unused, target("avx2,fma")))
+
+enum { MF_LINE_SLACK = 32 }; /* elements behind a line that may be read */
+
+/* The lines of a window over an image, widened: a ring of `span` lines of `size` elements, columns -pad_left and on,
+ * everything outside the image as the input's zero point. */
+typedef struct mf_lines {
+  int16_t *room;
+  int32_t size, span, next; /* next: lines before it are there */
+} mf_lines;
+
+MF_AVX2_INLINE __m256i mf_load8i(const void *p) { return _mm256_loadu_si256((const __m256i *)p); }
+MF_AVX2_INLINE __m256i mf_widen16(const int8_t *p) {
+  return _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(const void *)p));
+}
+
+/* n elements or up to 15 more. */
+MF_AVX2_INLINE void mf_fill16(int16_t *to, int32_t n, __m256i value) {
+  int32_t i;
+  for (i = 0; i < n; i += 16) _mm256_storeu_si256((__m256i *)(void *)(to + i), value);
+}
+
+MF_AVX2_INLINE void mf_widen(int16_t *to, const int8_t *x, int32_t n) {
+  int32_t i = 0;
+  for (; i + 16 <= n; i += 16) _mm256_storeu_si256((__m256i *)(void *)(to + i), mf_widen16(x + i));
+  if (i < n && n >= 16)
+    _mm256_storeu_si256((__m256i *)(void *)(to + n - 16), mf_widen16(x + n - 16));
+  else
+    for (; i < n; i++) to[i] = x[i];
+}
+
+MF_HELPER int32_t mf_ring_slot(int32_t line, int32_t span) {
+  const int32_t rest = line % span;
+  return rest < 0 ? rest + span : rest;
+}
+
+MF_HELPER mf_lines mf_lines_of(const mf_window *g, void *scratch) {
+  mf_lines l;
+  l.room = (int16_t *)scratch;
+  l.size = ((g->out_w - 1) * g->stride_w + (g->k_w - 1) * g->dil_w + 1) * g->in_c + MF_LINE_SLACK;
+  l.span = (g->k_h - 1) * g->dil_h + 1;
+  l.next = INT32_MIN;
+  return l;
+}
+
+/* Make the lines of output row y be there. */
+MF_AVX2_INLINE void mf_lines_load(mf_lines *l, const mf_window *g, const mf_view *in, int32_t zero,
+                                  int32_t y) {
+  const int32_t top = y * g->stride_h - g->pad_top, end = top + l->span;
+  const int32_t left = g->pad_left * g->in_c, all = l->size - MF_LINE_SLACK;
+  const int32_t n = all - left < g->in_w * g->in_c ? all - left : g->in_w * g->in_c;
+  const __m256i zeros = _mm256_set1_epi16((short)zero);
+  int32_t iy;
+  for (iy = l->next > top ? l->next : top; iy < end; iy++) {
+    int16_t *line = l->room + (ptrdiff_t)mf_ring_slot(iy, l->span) * l->size;
+    if (iy < 0 || iy >= g->in_h || n <= 0) {
+      mf_fill16(line, l->size - 15, zeros);
+      _mm256_storeu_si256((__m256i *)(void *)(line + l->size - 16), zeros);
+      continue;
+    }
+    mf_fill16(line, left, zeros);
+    mf_widen(line + left, (const int8_t *)mf_row(in, iy), n);
+    mf_fill16(line + left + n, l->size - left - n - 15, zeros);
+    _mm256_storeu_si256((__m256i *)(void *)(line + l->size - 16), zeros);
+  }
+  l->next = end;
+}
+
+/* The taps of a window as runs of pairs of inputs: `rows` lines `dil` slots apart, in each `runs` runs `apart` elements
+ * apart. A run of odd length ends with a pair whose second weight is 0. */
+typedef struct mf_pairs {
+  const int16_t *room;
+  int32_t size, span, slot;                    /* slot: of the first line */
+  int32_t rows, dil, runs, apart, pairs, step; /* step: elements from pixel to pixel */
+} mf_pairs;
+
+MF_AVX2_INLINE __m256i mf_pair16(const int16_t *x) {
+  int32_t v;
+  __builtin_memcpy(&v, x, 4);
+  return _mm256_set1_epi32(v);
+}
+
+#define MF_PIXEL_PAIR(i)                                     \
+  v = mf_pair16(x + i * t->step);                            \
+  lo##i = _mm256_add_epi32(lo##i, _mm256_madd_epi16(v, w0)); \
+  hi##i = _mm256_add_epi32(hi##i, _mm256_madd_epi16(v, w1));
+
+/* Sums of 16 channels for n <= 4 pixels, the first at element `at` of its lines, to sum[2 * pixel], sum[2 * pixel + 1].
+ * w: for each pair the weights of channels 0 .. 7, then 8 .. 15. */
+MF_AVX2_INLINE void mf_sums16(const mf_pairs *t, int32_t at, int32_t n, const int8_t *w, const int32_t *bias,
+                              __m256i *sum) {
+  __m256i lo0 = mf_load8i(bias), hi0 = mf_load8i(bias + 8);
+  __m256i lo1 = lo0, hi1 = hi0, lo2 = lo0, hi2 = hi0, lo3 = lo0, hi3 = hi0;
+  int32_t ky, run, i, slot = t->slot;
+  for (ky = 0; ky < t->rows; ky++) {
+    const int16_t *line = t->room + (ptrdiff_t)slot * t->size + at;
+    for (run = 0; run < t->runs; run++, line += t->apart) {
+      const int16_t *x = line;
+      for (i = 0; i < t->pairs; i++, x += 2, w += 32) {
+        const __m256i w0 = mf_widen16(w), w1 = mf_widen16(w + 16);
+        __m256i v;
+        MF_PIXEL_PAIR(0)
+        if (n > 1) {
+          MF_PIXEL_PAIR(1)
+        }
+        if (n > 2) {
+          MF_PIXEL_PAIR(2)
+        }
+        if (n > 3) {
+          MF_PIXEL_PAIR(3)
+        }
+      }
+    }
+    slot += t->dil;
+    if (slot >= t->span) slot -= t->span;
+  }
+  sum[0] = lo0, sum[1] = hi0, sum[2] = lo1, sum[3] = hi1;
+  sum[4] = lo2, sum[5] = hi2, sum[6] = lo3, sum[7] = hi3;
+}
+
+/* Per block of 16 channels q holds biases, multipliers, rounding terms and right shifts, 16 of each. */
+enum { MF_Q16 = 64 };
+
+/* Codes of eight sums x, not limited yet; q: their multipliers. As mf_code_of of window.h: the product's high half is put
+ * together from those of even and odd lanes. */
+MF_AVX2_INLINE __m256i mf_codes8(__m256i x, const int32_t *q) {
+  const __m256i m = mf_load8i(q), half = _mm256_set1_epi64x((int64_t)1 << 30);
+  const __m256i even = _mm256_add_epi64(_mm256_mul_epi32(x, m), half);
+  const __m256i odd =
+      _mm256_add_epi64(_mm256_mul_epi32(_mm256_srli_epi64(x, 32), _mm256_srli_epi64(m, 32)), half);
+  const __m256i high = _mm256_blend_epi32(_mm256_srli_epi64(even, 31), _mm256_slli_epi64(odd, 1), 0xaa);
+  const __m256i sign = _mm256_srai_epi32(high, 31);
+  return _mm256_srav_epi32(_mm256_add_epi32(_mm256_add_epi32(high, sign), mf_load8i(q + 16)),
+                           mf_load8i(q + 32));
+}
+
+/* 16 values of int16 to the first n places at y, limited. */
+MF_AVX2_INLINE void mf_store_codes(int8_t *y, int32_t n, __m256i v, __m128i lo, __m128i hi) {
+  __m128i c = _mm_packs_epi16(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
+  c = _mm_min_epi8(_mm_max_epi8(c, lo), hi);
+  if (n >= 16) {
+    _mm_storeu_si128((__m128i *)(void *)y, c);
+  } else {
+    int8_t last[16];
+    int32_t i;
+    _mm_storeu_si128((__m128i *)(void *)last, c);
+    if (n >= 8) __builtin_memcpy(y, last, 8);
+    for (i = n & 8; i < n; i++) y[i] = last[i];
+  }
+}
+
+/* One pixel's codes of channels in order, from its sums. */
+MF_AVX2_INLINE void mf_pixel_codes(int8_t *y, int32_t n, const __m256i *sum, const int32_t *q, __m128i lo,
+                                   __m128i hi) {
+  const __m256i v = _mm256_packs_epi32(mf_codes8(sum[0], q + 16), mf_codes8(sum[1], q + 24));
+  mf_store_codes(y, n, _mm256_permute4x64_epi64(v, 0xd8), lo, hi);
+}
+
+#endif

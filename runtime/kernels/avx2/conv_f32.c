@@ -1,0 +1,132 @@
+/* Conv, float32, one group, for AVX2 and FMA: up to six pixels by 16 channels in 12 registers.
+ *
+ * A tap costs two loads of packed weights, a broadcast of each pixel's input and two multiply-adds for each pixel.
+ *
+ *   weights, packed, a block of 16 channels:   [input 0: c0 .. c15] [input 1: c0 .. c15] ...    biases: c0 .. c15
+ *
+ * Lines of the image go through scratch only where windows leave the image. Within a rounding of conv_f32__generic: the
+ * order of summation is that of taps, products are not rounded. A row is a line of the image.
+ * Source of the scheme: Georganas et al. 2018 (arXiv:1808.05567), direct convolutions by register blocking.
+ */
+#include "runtime/kernels/avx2/f32.h"
+
+MF_AVX2 MF_KERNEL mf_kernel_fn conv_f32__avx2;
+
+typedef struct conv_f32_avx2 {
+  const mf_flines *l;
+  int32_t top, k_h, dil_h, runs, apart, run, step; /* runs of `run` inputs, `apart` elements apart */
+  const float *w, *bias;
+  __m256 lo, hi;
+  int32_t left, out_c; /* left: channels from this block on */
+} conv_f32_avx2;
+
+#define CONV_F32_TAP(i)                  \
+  v = _mm256_broadcast_ss(x + i * step); \
+  lo##i = _mm256_fmadd_ps(v, w0, lo##i); \
+  hi##i = _mm256_fmadd_ps(v, w1, hi##i);
+#define CONV_F32_END(i)                                         \
+  mf_store_f32(y + i * b->out_c, b->left, lo##i, b->lo, b->hi); \
+  if (b->left > 8) mf_store_f32(y + i * b->out_c + 8, b->left - 8, hi##i, b->lo, b->hi);
+
+/* n pixels, the first at element `at` of its lines, to y. */
+MF_AVX2_INLINE void conv_f32_avx2_pixels(const conv_f32_avx2 *b, int32_t at, int32_t n, float *y) {
+  __m256 lo0 = _mm256_loadu_ps(b->bias), hi0 = _mm256_loadu_ps(b->bias + 8);
+  __m256 lo1 = lo0, hi1 = hi0, lo2 = lo0, hi2 = hi0, lo3 = lo0, hi3 = hi0, lo4 = lo0, hi4 = hi0, lo5 = lo0,
+         hi5 = hi0;
+  const float *w = b->w;
+  const ptrdiff_t step = b->step;
+  int32_t ky, run, i;
+  for (ky = 0; ky < b->k_h; ky++) {
+    const float *line = mf_fline(b->l, b->top + ky * b->dil_h) + at;
+    for (run = 0; run < b->runs; run++, line += b->apart) {
+      const float *x = line;
+      for (i = 0; i < b->run; i++, x++, w += 16) {
+        const __m256 w0 = _mm256_loadu_ps(w), w1 = _mm256_loadu_ps(w + 8);
+        __m256 v;
+        CONV_F32_TAP(0)
+        if (n > 1) {
+          CONV_F32_TAP(1)
+        }
+        if (n > 2) {
+          CONV_F32_TAP(2)
+        }
+        if (n > 3) {
+          CONV_F32_TAP(3)
+        }
+        if (n > 4) {
+          CONV_F32_TAP(4)
+        }
+        if (n > 5) {
+          CONV_F32_TAP(5)
+        }
+      }
+    }
+  }
+  CONV_F32_END(0)
+  if (n > 1) {
+    CONV_F32_END(1)
+  }
+  if (n > 2) {
+    CONV_F32_END(2)
+  }
+  if (n > 3) {
+    CONV_F32_END(3)
+  }
+  if (n > 4) {
+    CONV_F32_END(4)
+  }
+  if (n > 5) {
+    CONV_F32_END(5)
+  }
+}
+
+/* A block's channels of one line: six pixels while that leaves no rest of one to three, which would wait for sums. */
+MF_AVX2_INLINE void conv_f32_avx2_line(const conv_f32_avx2 *b, float *y, int32_t out_w) {
+  int32_t at = 0, x = 0;
+  for (; out_w - x >= 10 || out_w - x == 6; x += 6, at += 6 * b->step, y += 6 * b->out_c)
+    conv_f32_avx2_pixels(b, at, 6, y);
+  if (out_w - x >= 7 || out_w - x == 4) {
+    conv_f32_avx2_pixels(b, at, 4, y);
+    x += 4;
+    at += 4 * b->step;
+    y += 4 * b->out_c;
+  }
+  switch (out_w - x) {
+  case 5: conv_f32_avx2_pixels(b, at, 5, y); break;
+  case 4: conv_f32_avx2_pixels(b, at, 4, y); break;
+  case 3: conv_f32_avx2_pixels(b, at, 3, y); break;
+  case 2: conv_f32_avx2_pixels(b, at, 2, y); break;
+  case 1: conv_f32_avx2_pixels(b, at, 1, y); break;
+  default: break;
+  }
+}
+
+MF_AVX2 MF_KERNEL void conv_f32__avx2(const void *params, const mf_view *in, const mf_view *out, int32_t y0,
+                                      int32_t y1, void *scratch) {
+  const mf_conv_f32 *p = (const mf_conv_f32 *)params;
+  const mf_window *g = &p->g;
+  mf_flines l = mf_flines_of(g, in, scratch, mf_window_inside(g));
+  conv_f32_avx2 b;
+  int32_t y, o;
+  b.l = &l;
+  b.k_h = g->k_h;
+  b.dil_h = g->dil_h;
+  b.runs = g->dil_w == 1 ? 1 : g->k_w;
+  b.apart = g->dil_w * g->in_c;
+  b.run = g->dil_w == 1 ? g->k_w * g->in_c : g->in_c;
+  b.step = g->stride_w * g->in_c;
+  b.lo = _mm256_set1_ps(p->lo);
+  b.hi = _mm256_set1_ps(p->hi);
+  b.out_c = g->out_c;
+  for (y = y0; y < y1; y++) {
+    float *line = (float *)mf_row(out, y);
+    mf_flines_load(&l, g, y);
+    b.top = y * g->stride_h - g->pad_top;
+    b.w = p->w;
+    b.bias = p->bias;
+    for (o = 0; o < g->out_c; o += 16, b.w += g->k_h * g->k_w * g->in_c * 16, b.bias += 16) {
+      b.left = g->out_c - o;
+      conv_f32_avx2_line(&b, line + o, g->out_w);
+    }
+  }
+}

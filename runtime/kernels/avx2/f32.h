@@ -1,0 +1,76 @@
+/* What the float kernels for AVX2 share: lines of an image with zeros around it, and stores of eight results.
+ */
+#ifndef MF_AVX2_F32_H
+#define MF_AVX2_F32_H
+
+#include "runtime/kernels/avx2/avx2.h"
+
+/* The lines of a window over an image: a ring of `span` lines of `size` elements in scratch, columns -pad_left and on,
+ * zeros outside the image. Where no window leaves the image, the lines are its own and room is not used. */
+typedef struct mf_flines {
+  const mf_view *in;
+  float *room;
+  int32_t inside, size, span, next;
+} mf_flines;
+
+MF_HELPER int32_t mf_window_inside(const mf_window *g) {
+  return g->pad_top == 0 && g->pad_left == 0 &&
+         (g->out_h - 1) * g->stride_h + (g->k_h - 1) * g->dil_h < g->in_h &&
+         (g->out_w - 1) * g->stride_w + (g->k_w - 1) * g->dil_w < g->in_w;
+}
+
+MF_HELPER mf_flines mf_flines_of(const mf_window *g, const mf_view *in, void *scratch, int32_t inside) {
+  mf_flines l;
+  l.in = in;
+  l.room = (float *)scratch;
+  l.inside = inside;
+  l.size = ((g->out_w - 1) * g->stride_w + (g->k_w - 1) * g->dil_w + 1) * g->in_c + MF_LINE_SLACK;
+  l.span = (g->k_h - 1) * g->dil_h + 1;
+  l.next = INT32_MIN;
+  return l;
+}
+
+/* Where column -pad_left of line iy lies. */
+MF_HELPER const float *mf_fline(const mf_flines *l, int32_t iy) {
+  if (l->inside) return (const float *)mf_row(l->in, iy);
+  return l->room + (ptrdiff_t)mf_ring_slot(iy, l->span) * l->size;
+}
+
+/* Make the lines of output row y be there. */
+MF_AVX2_INLINE void mf_flines_load(mf_flines *l, const mf_window *g, int32_t y) {
+  const int32_t top = y * g->stride_h - g->pad_top, end = top + l->span;
+  const int32_t left = g->pad_left * g->in_c, all = l->size - MF_LINE_SLACK;
+  const int32_t n = all - left < g->in_w * g->in_c ? all - left : g->in_w * g->in_c;
+  int32_t iy, i;
+  if (l->inside) return;
+  for (iy = l->next > top ? l->next : top; iy < end; iy++) {
+    float *line = l->room + (ptrdiff_t)mf_ring_slot(iy, l->span) * l->size;
+    int32_t at = 0;
+    if (iy >= 0 && iy < g->in_h && n > 0) {
+      const float *x = (const float *)mf_row(l->in, iy);
+      for (i = 0; i < left; i++) line[i] = 0;
+      line += left;
+      for (i = 0; i + 8 <= n; i += 8) _mm256_storeu_ps(line + i, _mm256_loadu_ps(x + i));
+      for (; i < n; i++) line[i] = x[i];
+      line += n;
+      at = left + n;
+    }
+    for (i = at; i < l->size; i++) *line++ = 0;
+  }
+  l->next = end;
+}
+
+/* Eight results, limited, to the first n places at y. max(lo, v) and min(hi, v) pass NaN on as the generic kernels do. */
+MF_AVX2_INLINE void mf_store_f32(float *y, int32_t n, __m256 v, __m256 lo, __m256 hi) {
+  v = _mm256_min_ps(hi, _mm256_max_ps(lo, v));
+  if (n >= 8) {
+    _mm256_storeu_ps(y, v);
+  } else {
+    float last[8];
+    int32_t i;
+    _mm256_storeu_ps(last, v);
+    for (i = 0; i < n; i++) y[i] = last[i];
+  }
+}
+
+#endif
