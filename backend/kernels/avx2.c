@@ -1,26 +1,43 @@
 /* Layouts of the kernels of runtime/kernels/avx2; each is drawn in the kernel's header. */
 #include "backend/kernels/kernels.h"
 
-enum { BLOCK = 16, LINE_SLACK = 32, TAPS_MAX = 25 };
+enum { BLOCK = 16, Q_WORDS = 80, LINE_SLACK = 32, TAPS_MAX = 25 };
+
+/* As fold_channel, and channels without a right shift, which round once. */
+static bool fold_once(const FoldWeights *w, const FoldScales *s, int32_t o, FoldedChannel *c) {
+  if (fold_channel(w, s, o, c)) return true;
+  c->round = s->out_zero;
+  return c->shift == 0 && c->bound < (int64_t)1 << 30;
+}
+
+static bool all_fold(const FoldWeights *w, const FoldScales *s) {
+  FoldedChannel c;
+  for (int32_t o = 0; o < w->outs; o++)
+    if (!fold_once(w, s, o, &c)) return false;
+  return true;
+}
 
 /* Place i of a block of a depthwise convolution: which channel lies there. */
 static int32_t interleaved(int32_t i) { return (i & 3) | (i & 4) << 1 | (i & 8) >> 1; }
 
 static void put_q(int32_t *q, const FoldWeights *w, const FoldScales *s, int32_t first, bool interleave) {
   for (int32_t i = 0; i < BLOCK; i++) {
-    FoldedChannel c = folded_or_none(w, s, first + (interleave ? interleaved(i) : i));
+    int32_t o = first + (interleave ? interleaved(i) : i);
+    FoldedChannel c = {.shift = 1};
+    if (o < w->outs) ASSERT(fold_once(w, s, o, &c));
     q[i] = c.bias;
     q[BLOCK + i] = c.mult;
     q[2 * BLOCK + i] = c.round;
     q[3 * BLOCK + i] = c.shift;
+    q[4 * BLOCK + i] = c.shift > 0 ? -1 : 0;
   }
 }
 
 static int32_t blocks_of(const FoldWeights *w) { return (w->outs + BLOCK - 1) / BLOCK; }
 
 static int32_t *pack_q(KernelPack *k, const FoldWeights *w, const FoldScales *s, bool interleave) {
-  int32_t *q = arena_array(k->arena, (size_t)blocks_of(w) * 4 * BLOCK, sizeof *q);
-  for (int32_t b = 0; b < blocks_of(w); b++) put_q(q + b * 4 * BLOCK, w, s, b * BLOCK, interleave);
+  int32_t *q = arena_array(k->arena, (size_t)blocks_of(w) * Q_WORDS, sizeof *q);
+  for (int32_t b = 0; b < blocks_of(w); b++) put_q(q + b * Q_WORDS, w, s, b * BLOCK, interleave);
   return q;
 }
 
@@ -36,7 +53,7 @@ static void pack_runs(KernelPack *k, const FoldWeights *w, const FoldScales *s, 
           *to++ = (int8_t)weight_or_zero(w, b * BLOCK + i, at + t);
           *to++ = (int8_t)(t + 1 < run ? weight_or_zero(w, b * BLOCK + i, at + t + 1) : 0);
         }
-  pack_result(k, packed, n, pack_q(k, w, s, false), (int64_t)blocks * 4 * BLOCK);
+  pack_result(k, packed, n, pack_q(k, w, s, false), (int64_t)blocks * Q_WORDS);
 }
 
 /* -- conv_s8 -- */
@@ -49,7 +66,12 @@ size_t avx2_conv_scratch(const void *params) {
   return (size_t)(lines * (columns * g->in_c + LINE_SLACK) * 2);
 }
 
-bool avx2_conv_accepts(const void *params) { return v7m_conv_accepts(params); }
+bool avx2_conv_accepts(const void *params) {
+  const mf_conv_s8 *p = params;
+  FoldWeights w = conv_fold_weights(p);
+  FoldScales s = conv_fold_scales(p);
+  return p->groups == 1 && all_fold(&w, &s);
+}
 
 void avx2_conv_pack(KernelPack *k) {
   const mf_conv_s8 *p = k->params;
@@ -64,7 +86,7 @@ bool avx2_depthwise_accepts(const void *params) {
   const mf_conv_s8 *p = params;
   FoldWeights w = depthwise_fold_weights(p);
   FoldScales s = conv_fold_scales(p);
-  return p->g.in_c == p->g.out_c && w.taps <= TAPS_MAX && all_channels_fold(&w, &s, 30);
+  return p->g.in_c == p->g.out_c && w.taps <= TAPS_MAX && all_fold(&w, &s);
 }
 
 static void put_half(int8_t *to, int32_t v) {
@@ -86,14 +108,19 @@ void avx2_depthwise_pack(KernelPack *k) {
         put_half(to, weight_or_zero(&w, b * BLOCK + interleaved(i), t));
         put_half(to + 2, weight_or_zero(&w, b * BLOCK + interleaved(i), t + 1));
       }
-  pack_result(k, packed, n, pack_q(k, &w, &s, true), (int64_t)blocks * 4 * BLOCK);
+  pack_result(k, packed, n, pack_q(k, &w, &s, true), (int64_t)blocks * Q_WORDS);
 }
 
 /* -- fc_s8 -- */
 
 size_t avx2_fc_scratch(const void *params) { return 2 * ((size_t)((const mf_fc_s8 *)params)->k + 1); }
 
-bool avx2_fc_accepts(const void *params) { return v7m_fc_accepts(params); }
+bool avx2_fc_accepts(const void *params) {
+  const mf_fc_s8 *p = params;
+  FoldWeights w = fc_fold_weights(p);
+  FoldScales s = fc_fold_scales(p);
+  return p->w_zero == 0 && all_fold(&w, &s);
+}
 
 void avx2_fc_pack(KernelPack *k) {
   const mf_fc_s8 *p = k->params;

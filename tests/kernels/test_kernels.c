@@ -1,7 +1,7 @@
 /* Properties of every kernel of every kernels.def that this host can run, over random cases: the output that the generic
  * kernel computes at once equals (float kernels of other sets: but for rounding) the output computed at once, in row
- * ranges, from and into rings of rows, with wider weights, and in place where the table allows it; no byte outside the rows asked for is written; the description of
- * the params is complete. (test_kernels_m.c runs kernels of other machines.)
+ * ranges, from and into rings of rows, with wider weights, and in place where the table allows it; no byte outside the
+ * rows asked for is written; the description of the params is complete. (test_kernels_m.c runs kernels of other machines.)
  *
  * A kernel that is listed is tested with no further line, unless its params struct is new (then kernel_cases.c needs a
  * generator, and says so).

@@ -131,8 +131,9 @@ MF_AVX2_INLINE void mf_sums16(const mf_pairs *t, int32_t at, int32_t n, const in
   sum[4] = lo2, sum[5] = hi2, sum[6] = lo3, sum[7] = hi3;
 }
 
-/* Per block of 16 channels q holds biases, multipliers, rounding terms and right shifts, 16 of each. */
-enum { MF_Q16 = 64 };
+/* Per block of 16 channels q holds biases, multipliers, rounding terms, right shifts and masks, 16 of each. The mask is 0
+ * for a channel that rounds once, in the product (its shift is 0). */
+enum { MF_Q16 = 80 };
 
 /* Codes of eight sums x, not limited yet; q: their multipliers. As mf_code_of of window.h: the product's high half is put
  * together from those of even and odd lanes. */
@@ -142,7 +143,7 @@ MF_AVX2_INLINE __m256i mf_codes8(__m256i x, const int32_t *q) {
   const __m256i odd =
       _mm256_add_epi64(_mm256_mul_epi32(_mm256_srli_epi64(x, 32), _mm256_srli_epi64(m, 32)), half);
   const __m256i high = _mm256_blend_epi32(_mm256_srli_epi64(even, 31), _mm256_slli_epi64(odd, 1), 0xaa);
-  const __m256i sign = _mm256_srai_epi32(high, 31);
+  const __m256i sign = _mm256_and_si256(_mm256_srai_epi32(high, 31), mf_load8i(q + 48));
   return _mm256_srav_epi32(_mm256_add_epi32(_mm256_add_epi32(high, sign), mf_load8i(q + 16)),
                            mf_load8i(q + 32));
 }
