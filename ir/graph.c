@@ -19,10 +19,10 @@
   } while (0)
 
 ValId graph_val_new(Graph *g, const char *name, DType t, const Shape *s) {
+  Value v = {.name = arena_strdup(g->arena, name), .dtype = t, .def = NO_NODE};
+  if (s != NULL) v.shape = *s; /* before the array moves: it may be the shape of one of its values */
   GROW(g->vals, g->n_vals, g->cap_vals);
-  Value *v = &g->vals[g->n_vals];
-  *v = (Value){.name = arena_strdup(g->arena, name), .dtype = t, .def = NO_NODE};
-  if (s != NULL) v->shape = *s;
+  g->vals[g->n_vals] = v;
   return g->n_vals++;
 }
 

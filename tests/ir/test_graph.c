@@ -287,10 +287,25 @@ START_TEST(quantization_is_handed_on)
 }
 END_TEST
 
+/* A shape that is handed in may be one of the graph's own, which moves when the graph grows. */
+START_TEST(shapes_of_the_graph_itself)
+{
+  Graph *g = graph_new("grows");
+  Shape s = shape_of(2, (int64_t)3, (int64_t)5);
+  ValId v = graph_input(g, "x", DT_F32, &s);
+  for (int i = 0; i < 1000; i++) {
+    v = graph_const(g, NULL, DT_I8, &graph_val(g, v)->shape, blob_new(NULL, 15));
+    ck_assert(shape_equal(&graph_val(g, v)->shape, &s));
+  }
+  graph_free(g);
+}
+END_TEST
+
 Suite *suite_graph(void) {
   Suite *s = suite_create("graph");
   TCase *c = tcase_create("building");
   tcase_add_test(c, build_and_ask);
+  tcase_add_test(c, shapes_of_the_graph_itself);
   tcase_add_test(c, failed_node_leaves_nothing);
   tcase_add_loop_test(c, macs_and_params, 0, (int)(sizeof counted / sizeof counted[0]));
   tcase_add_test(c, quantization_is_handed_on);
