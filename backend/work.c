@@ -249,7 +249,8 @@ static const struct {
     {"fc_s8", "armv7em", work_fc_blocks, 4},     {"fc_s8", "armv7m", work_fc_blocks, 8},
     {"fc_s8", "armv6m", work_fc_blocks, 8},      {"fc_s8", "mve", work_fc_blocks, 8},
     {"conv_s8", "neon", work_gathered, 4},       {"depthwise_s8", "neon", work_listed, 8},
-    {"fc_s8", "neon", work_fc_blocks, 4},
+    {"fc_s8", "neon", work_fc_blocks, 4},        {"conv_f32", "neon", work_gathered, 8},
+    {"depthwise_f32", "neon", work_listed, 8},
 };
 
 static bool matches(const char *want, const char *got) { return !want || strcmp(want, got) == 0; }

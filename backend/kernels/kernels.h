@@ -70,6 +70,15 @@ bool v6m_depthwise_accepts(const void *params);
 bool v6m_fc_accepts(const void *params);
 void v6m_fc_pack(KernelPack *p);
 
+/* -- neon_f32.c -- */
+size_t neon_conv_f32_scratch(const void *params);
+bool neon_conv_f32_accepts(const void *params);
+void neon_conv_f32_pack(KernelPack *p);
+size_t neon_depthwise_f32_scratch(const void *params);
+bool neon_depthwise_f32_accepts(const void *params);
+void neon_depthwise_f32_pack(KernelPack *p);
+void neon_fc_f32_pack(KernelPack *p);
+
 /* -- mve.c -- */
 bool mve_conv_accepts(const void *params);
 void mve_conv_pack(KernelPack *p);

@@ -23,6 +23,13 @@ MF_INLINE void mf_copy_bytes(int8_t *to, const int8_t *from, int32_t n) {
       : "lr", "q0", "memory", "cc");
 #else
   int32_t i;
+#ifdef __aarch64__
+  if (n >= 16) { /* the last sixteen bytes may be partly among those before */
+    for (i = 0; i + 16 <= n; i += 16) __builtin_memcpy(to + i, from + i, 16);
+    if (i < n) __builtin_memcpy(to + n - 16, from + n - 16, 16);
+    return;
+  }
+#endif
 #ifdef __ARM_FEATURE_UNALIGNED
   for (; n >= 8; n -= 8, to += 8, from += 8) __builtin_memcpy(to, from, 8);
   if (n & 4) {

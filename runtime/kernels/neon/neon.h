@@ -18,12 +18,31 @@
 
 enum { MF_NEON_PIXELS = 4 };
 
-/* acc plus sixteen products, summed by fours. */
-MF_INLINE int32x4_t mf_neon_dot(int32x4_t acc, int8x16_t x, int8x16_t w) {
+/* Four sums plus sixteen products each, of x and of w0 .. w3. In assembly, since gcc 12 would begin all of a step's
+ * products before it adds the first, and spill. */
+MF_INLINE void mf_neon_dots(int32x4_t acc[4], int8x16_t x, int8x16_t w0, int8x16_t w1, int8x16_t w2,
+                            int8x16_t w3) {
 #ifdef __ARM_FEATURE_DOTPROD
-  return vdotq_s32(acc, x, w);
+  acc[0] = vdotq_s32(acc[0], x, w0);
+  acc[1] = vdotq_s32(acc[1], x, w1);
+  acc[2] = vdotq_s32(acc[2], x, w2);
+  acc[3] = vdotq_s32(acc[3], x, w3);
 #else
-  return vpadalq_s16(acc, vmlal_high_s8(vmull_s8(vget_low_s8(x), vget_low_s8(w)), x, w));
+  int16x8_t v0, v1, v2, v3;
+  __asm__("smull %4.8h, %8.8b, %9.8b\n\t"
+          "smull %5.8h, %8.8b, %10.8b\n\t"
+          "smull %6.8h, %8.8b, %11.8b\n\t"
+          "smull %7.8h, %8.8b, %12.8b\n\t"
+          "smlal2 %4.8h, %8.16b, %9.16b\n\t"
+          "smlal2 %5.8h, %8.16b, %10.16b\n\t"
+          "smlal2 %6.8h, %8.16b, %11.16b\n\t"
+          "smlal2 %7.8h, %8.16b, %12.16b\n\t"
+          "sadalp %0.4s, %4.8h\n\t"
+          "sadalp %1.4s, %5.8h\n\t"
+          "sadalp %2.4s, %6.8h\n\t"
+          "sadalp %3.4s, %7.8h"
+          : "+w"(acc[0]), "+w"(acc[1]), "+w"(acc[2]), "+w"(acc[3]), "=&w"(v0), "=&w"(v1), "=&w"(v2), "=&w"(v3)
+          : "w"(x), "w"(w0), "w"(w1), "w"(w2), "w"(w3));
 #endif
 }
 
@@ -54,13 +73,7 @@ MF_INLINE void mf_neon_step(int32x4_t acc[MF_NEON_PIXELS][4], const int8_t *cons
   const int8x16_t w0 = vld1q_s8(w), w1 = vld1q_s8(w + 16), w2 = vld1q_s8(w + 32), w3 = vld1q_s8(w + 48);
   int32_t p;
 #pragma GCC unroll 4
-  for (p = 0; p < pixels; p++) {
-    const int8x16_t v = vld1q_s8(x[p] + k);
-    acc[p][0] = mf_neon_dot(acc[p][0], v, w0);
-    acc[p][1] = mf_neon_dot(acc[p][1], v, w1);
-    acc[p][2] = mf_neon_dot(acc[p][2], v, w2);
-    acc[p][3] = mf_neon_dot(acc[p][3], v, w3);
-  }
+  for (p = 0; p < pixels; p++) mf_neon_dots(acc[p], vld1q_s8(x[p] + k), w0, w1, w2, w3);
 }
 
 /* Codes of four channels of four pixels, pixel by pixel. */
