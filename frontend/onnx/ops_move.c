@@ -1,7 +1,7 @@
 /* ONNX operators that move elements or rename axes: Reshape to Split. Pad: ops_pad.c; by indices: ops_index.c.
  *
  * A symbolic batch stays in front: Reshape finds it by 0, by the sentinel that Shape gave, or by a leading -1.
- * Source: ONNX operator schemas, opsets 7 to 22 (lists that became inputs: Squeeze 13, Slice 10, Split 13).
+ * Source: ONNX operator schemas, opsets 6 to 22 (lists that became inputs: Squeeze 13, Slice 10, Split 13).
  */
 #include "frontend/onnx/onnx_op.h"
 

@@ -1,7 +1,7 @@
 /* ONNX operators that make constants: Constant, Shape, Size, ConstantOfShape, Range.
  *
  * Shape gives OX_BATCH in the place of a symbolic batch; see onnx_op.h for where it may go from there.
- * Source: ONNX operator schemas, opsets 7 to 22.
+ * Source: ONNX operator schemas, opsets 6 to 22.
  */
 #include "frontend/onnx/onnx_op.h"
 

@@ -37,6 +37,11 @@ ValId compose_hardmax(const Compose *c, ValId x, int32_t axis) {
   const DType t = value(c, x)->dtype;
   Shape line = {.rank = s->rank - axis};
   for (int i = 0; i < line.rank; i++) line.d[i] = i == 0 ? s->d[axis] : 1;
+  if (line.d[0] > 1 << 26) {
+    diag_error(c->d, c->loc, "goes along an axis of %lld elements; supported are at most %d",
+               (long long)line.d[0], 1 << 26);
+    return NO_VAL;
+  }
   ValId best = compose_1(c, OP_arg_max, &(arg_max_attrs){.axis = axis, .keepdims = 1}, x);
   int64_t *numbers = mem_array((size_t)line.d[0] + 1, sizeof *numbers);
   for (int64_t i = 0; i < line.d[0]; i++) numbers[i] = i;

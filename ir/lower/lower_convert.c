@@ -36,7 +36,7 @@ bool lower_cast(const Graph *g, const Node *n, Calls *out, Diag *d) {
   return true;
 }
 
-/* -1, or the kernel of the conversion. */
+/* The kernel of the conversion, NULL: there is none. */
 static const char *quantize_kernel(DType from, DType to, bool even) {
   if (from == DT_F32 && even)
     return to == DT_I8 ? "quantize_even_f32_s8" : to == DT_U8 ? "quantize_even_f32_u8" : NULL;

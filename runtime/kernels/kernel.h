@@ -11,6 +11,7 @@
  *   scratch  as many bytes as the kernel's scratch function asks for (NULL when that is 0)
  *
  * What a row is: of an image [H,W,C] it is one line, [W,C]; of every other tensor the kernel's header says.
+ * Two kinds, avg_rows and mean_rows, take rows of their input instead, each once and in order, and write with the last.
  * The batch is a loop outside: a kernel sees one image.
  *
  *   view of a whole tensor            view of a ring of 3 rows, of which row y lies at base + (y % 3) * row
