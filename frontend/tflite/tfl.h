@@ -9,6 +9,7 @@
 #define FRONTEND_TFLITE_TFL_H
 
 #include "frontend/tflite/flatbuffer.h"
+#include "ir/compose/compose.h"
 #include "ir/graph.h"
 
 enum { TFL_MAX_IN = 64, TFL_MAX_OUT = 16 };
@@ -129,6 +130,14 @@ ValId tfl_scalar(TflNode *n, float v);
 /* Shape of output 0 as Reshape wants it, and the Reshape itself (the value as it is where nothing changes). */
 ValId tfl_reshape(TflNode *n, ValId x, const Shape *to);
 
+/* -- tfl_element.c -- */
+/* For compositions named after output 0. */
+Compose tfl_compose(const TflNode *n);
+/* The result of a composition, in the output's element type, becomes output i. */
+bool tfl_end(TflNode *n, uint32_t i, ValId v);
+/* Input i, not quantized; types: any of "f" (f32), "i" (i32, i64), "b" (bool). NO_VAL: reported. */
+ValId tfl_number(TflNode *n, uint32_t i, const char *types);
+
 /* -- tfl_state.c -- */
 /* A variable tensor's present value, made now. */
 ValId tfl_variable(Tfl *m, TflTensor *t);
@@ -138,7 +147,7 @@ bool tfl_first_values(Tfl *m, const FbTable *subgraph, TflCodeOf *code_of, void 
 /* Next values of all states, when the graph is complete. */
 void tfl_finish_states(Tfl *m);
 
-/* -- tfl_conv.c, tfl_move.c, tfl_math.c -- */
+/* -- tfl_conv.c, tfl_move.c, tfl_math.c, tfl_element.c, tfl_axes.c -- */
 #define YES(code, name, import) TflImport tfl_import_##import;
 #define NO(code, name, advice)
 #include "frontend/tflite/builtins.def"

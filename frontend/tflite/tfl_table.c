@@ -132,7 +132,7 @@ bool tfl_import_elu(TflNode *n) {
   bool real;
   ValId x = data_of(n, &real);
   TRY(x != NO_VAL);
-  FAIL_IF(real, n->m->d, &n->loc, "is not supported on f32");
+  if (real) return tfl_emit(n, OP_elu, &(elu_attrs){.alpha = 1}, &x, 1);
   return by_table(n, x, elu_code);
 }
 
@@ -143,9 +143,18 @@ static int32_t abs_code(const Codes *c, int32_t x) {
   return mf_requantize(v, mult, shift) + c->zy;
 }
 
+static bool is_whole(const TflNode *n) {
+  const DType t = tfl_has(n, 0) ? tfl_in_tensor(n, 0)->dtype : DT_NONE;
+  return t == DT_I32 || t == DT_I64;
+}
+
 /* float: max(x, -x) */
 bool tfl_import_abs(TflNode *n) {
   bool real;
+  if (is_whole(n)) {
+    ValId v = tfl_number(n, 0, "i");
+    return v != NO_VAL && tfl_emit(n, OP_abs, NULL, &v, 1);
+  }
   ValId x = data_of(n, &real);
   TRY(x != NO_VAL);
   if (!real) return by_table(n, x, abs_code);
@@ -166,15 +175,15 @@ bool tfl_import_rsqrt(TflNode *n) {
   bool real;
   ValId x = data_of(n, &real);
   TRY(x != NO_VAL);
-  FAIL_IF(real, n->m->d, &n->loc, "is not supported on f32");
+  if (real)
+    return tfl_bind(n, 0, tfl_node2(n, OP_div, NULL, tfl_scalar(n, 1), tfl_node1(n, OP_sqrt, NULL, x)));
   return by_table(n, x, rsqrt_code);
 }
 
 bool tfl_import_neg(TflNode *n) {
-  ValId x = tfl_data(n, 0);
-  TRY(x != NO_VAL);
-  FAIL_IF(graph_val(n->m->g, x)->dtype != DT_F32, n->m->d, &n->loc, "wants f32");
-  return tfl_bind(n, 0, tfl_node2(n, OP_mul, NULL, x, tfl_scalar(n, -1)));
+  const Compose k = tfl_compose(n);
+  ValId x = tfl_number(n, 0, "fi");
+  return x != NO_VAL && tfl_end(n, 0, compose_neg(&k, x));
 }
 
 /* -- PRELU -- */

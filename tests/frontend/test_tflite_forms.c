@@ -327,6 +327,9 @@ static const Form forms[] = {
      "tensor x i8 1,2 " Q "\ntensor p i32 2,2 = 0,0,1,0\ntensor y i8 1,3 " Q "\nop PAD x,p -> y\n" IO,
      {-1, 1, 2},
      3},
+#define FORM(name, n, text, ...) {name, text, {__VA_ARGS__}, n},
+#include "tests/frontend/tflite_forms.def"
+#undef FORM
 };
 
 static Tensor counting(const Graph *g) {
@@ -335,10 +338,19 @@ static Tensor counting(const Graph *g) {
   for (int64_t i = 0; i < shape_count(&v->shape); i++) {
     if (v->dtype == DT_F32)
       ((float *)t.data)[i] = (float)(i + 1);
+    else if (v->dtype == DT_I32)
+      ((int32_t *)t.data)[i] = (int32_t)(i + 1);
     else
       ((int8_t *)t.data)[i] = (int8_t)(i + 1); /* uint8 alike */
   }
   return t;
+}
+
+static float element(const Tensor *t, int i) {
+  if (t->dtype == DT_F32) return ((const float *)t->data)[i];
+  if (t->dtype == DT_I32) return (float)((const int32_t *)t->data)[i];
+  if (t->dtype == DT_I64) return (float)((const int64_t *)t->data)[i];
+  return (float)((const int8_t *)t->data)[i]; /* bool alike */
 }
 
 START_TEST(operators_are_understood)
@@ -353,7 +365,7 @@ START_TEST(operators_are_understood)
   ck_assert_msg(shape_count(&out.shape) == f->n, "%s: %ld elements, want %d", f->name,
                 (long)shape_count(&out.shape), f->n);
   for (int i = 0; i < f->n; i++) {
-    float got = out.dtype == DT_F32 ? ((float *)out.data)[i] : (float)((int8_t *)out.data)[i];
+    float got = element(&out, i);
     ck_assert_msg(got == f->want[i], "%s: element %d is %g, want %g", f->name, i, (double)got,
                   (double)f->want[i]);
   }
@@ -462,6 +474,18 @@ static const Bad bad[] = {
     {"axes that are computed",
      "tensor x f32 2,2\ntensor a i32 1\ntensor y f32 2\nop MEAN x,a -> y\n" IO,
      {"wants input 1 (\"a\") as constant integers; it is computed"},
+     1},
+    {"functions of int8, which the reference lacks",
+     "tensor x i8 3 q=1:0\ntensor y i8 3 q=1:0\nop EXP x -> y\n" IO,
+     {"computes on INT8 elements (\"x\"); supported are f32"},
+     1},
+    {"int8 numbers of two scales compared",
+     "tensor x i8 2 q=1:0\ntensor c i8 2 q=2:0 = 1\ntensor y bool 2\nop LESS x,c -> y\n" IO,
+     {"compares int8 tensors of different quantizations (\"x\" and \"c\")"},
+     1},
+    {"more of the best than there are",
+     "tensor x f32 3\ntensor k i32 - = 4\ntensor y f32 4\ntensor z i32 4\nop TOPK_V2 x,k -> y,z\n" IO,
+     {"takes 4 elements of 3"},
      1},
     {"two faults and what depends on them",
      "tensor x f32 3\ntensor a f32 3\ntensor b f32 3\ntensor c f32 3\ntensor y f32 3\n"
