@@ -71,7 +71,7 @@ static bool one_int(TflNode *n, uint32_t i, int64_t *v) {
 }
 
 static bool one_axis(TflNode *n, ValId x, int32_t *axis) {
-  int64_t v;
+  int64_t v = 0;
   return one_int(n, 1, &v) && tfl_axis(n, v, shape_of_val(n, x).rank, axis);
 }
 
@@ -105,7 +105,7 @@ bool tfl_import_cumsum(TflNode *n) {
 /* Values and their places along the innermost axis, best first. */
 bool tfl_import_topk(TflNode *n) {
   const Compose k = tfl_compose(n);
-  int64_t count;
+  int64_t count = 0;
   ValId x = tfl_number(n, 0, "fi");
   TRY(x != NO_VAL && one_int(n, 1, &count));
   Shape s = shape_of_val(n, x);
