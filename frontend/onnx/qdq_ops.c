@@ -172,6 +172,7 @@ static bool layer_bias(Qdq *q, const Node *n, Layer *l) {
   if (b == NO_VAL) b = qdq_real(q, n->in[2], &n->loc);
   if (b == NO_VAL || !val_is_const(q->to, b)) return false;
   const Value *v = graph_val(q->to, b), *w = graph_val(q->to, l->in[1]);
+  const int32_t n_scales = w->quant.n;
   if ((v->dtype != DT_I32 && v->dtype != DT_F32) || shape_count(&v->shape) != l->outs) return false;
   int32_t *codes = mem_alloc_aligned((size_t)l->outs * sizeof *codes, 64),
           *zero = mem_array((size_t)w->quant.n, sizeof *zero);
@@ -185,7 +186,7 @@ static bool layer_bias(Qdq *q, const Node *n, Layer *l) {
   }
   l->in[2] =
       graph_const(q->to, v->name, DT_I32, &v->shape, blob_adopt(codes, (size_t)l->outs * sizeof *codes));
-  graph_set_quant(q->to, l->in[2], w->quant.n, 0, scale, zero);
+  graph_set_quant(q->to, l->in[2], n_scales, 0, scale, zero); /* v and w may have moved */
   mem_free(zero);
   mem_free(scale);
   return fits;
