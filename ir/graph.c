@@ -10,10 +10,18 @@
 
 #include "ir/base/mem.h"
 
+/* With the address sanitizer the arrays move whenever they grow, so that no pointer into them outlives that unseen. */
+#ifdef __SANITIZE_ADDRESS__
+#define GROW_FROM(n, cap) ((cap) = (n))
+#else
+#define GROW_FROM(n, cap) ((void)0)
+#endif
+
 /* Room for one more element in a growable array of the graph. */
 #define GROW(array, n, cap)                                      \
   do {                                                           \
     void *grown_ = (array);                                      \
+    GROW_FROM(n, cap);                                           \
     mem_grow(&grown_, &(cap), (size_t)(n) + 1, sizeof *(array)); \
     (array) = grown_;                                            \
   } while (0)
