@@ -123,8 +123,9 @@ static const Value *want_const(OxCall *c, uint32_t i, const char *why) {
 
 bool ox_import_compress(OxCall *c) {
   ValId x = ox_in(c, 0);
-  const Value *cond = want_const(c, 1, "the output's shape");
-  TRY(x != NO_VAL && cond);
+  const Value *given = want_const(c, 1, "the output's shape");
+  TRY(x != NO_VAL && given);
+  const Value cond = *given; /* the graph's values move when it grows */
   Shape s = ox_shape(c, x);
   int32_t axis = 0;
   if (ox_attr(c, "axis", OX_ATTR_INT)) {
@@ -135,8 +136,8 @@ bool ox_import_compress(OxCall *c) {
     x = ox_reshape(c, x, &s, "flat");
   }
   const uint8_t *p = val_data(c->g, c->in[1]);
-  int64_t n = shape_count(&cond->shape), kept = 0;
-  OX_FAIL_IF(cond->dtype != DT_BOOL || s.d[axis] == DIM_BATCH, c,
+  int64_t n = shape_count(&cond.shape), kept = 0;
+  OX_FAIL_IF(cond.dtype != DT_BOOL || s.d[axis] == DIM_BATCH, c,
              "has a condition that is not of booleans, or on the batch");
   int32_t *idx = arena_array(c->m->arena, (size_t)n, sizeof *idx);
   for (int64_t i = 0; i < n && i < s.d[axis]; i++)
