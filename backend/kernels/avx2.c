@@ -1,7 +1,7 @@
 /* Layouts of the kernels of runtime/kernels/avx2; each is drawn in the kernel's header. */
 #include "backend/kernels/kernels.h"
 
-enum { BLOCK = 16, Q_WORDS = 80, LINE_SLACK = 32, TAPS_MAX = 25 };
+enum { BLOCK = 16, Q_WORDS = 80, LINE_SLACK = 32, FLAT = 4096, TAPS_MAX = 25 };
 
 /* As fold_channel, and channels without a right shift, which round once. */
 static bool fold_once(const FoldWeights *w, const FoldScales *s, int32_t o, FoldedChannel *c) {
@@ -58,12 +58,25 @@ static void pack_runs(KernelPack *k, const FoldWeights *w, const FoldScales *s, 
 
 /* -- conv_s8 -- */
 
-/* The lines of a window, int16. */
-size_t avx2_conv_scratch(const void *params) {
-  const mf_window *g = &((const mf_conv_s8 *)params)->g;
+/* Elements of the lines of a window. */
+static int64_t lines_of(const mf_window *g) {
   int64_t columns = (int64_t)(g->out_w - 1) * g->stride_w + (g->k_w - 1) * g->dil_w + 1;
   int64_t lines = (int64_t)(g->k_h - 1) * g->dil_h + 1;
-  return (size_t)(lines * (columns * g->in_c + LINE_SLACK) * 2);
+  return lines * (columns * g->in_c + LINE_SLACK);
+}
+
+/* The lines of a window, int16. */
+size_t avx2_depthwise_scratch(const void *params) {
+  return 2 * (size_t)lines_of(&((const mf_conv_s8 *)params)->g);
+}
+
+/* As many rows of a convolution of single pixels as the kernel takes at once: mf_flat_rows. */
+size_t avx2_conv_scratch(const void *params) {
+  const mf_window *g = &((const mf_conv_s8 *)params)->g;
+  int64_t line = (int64_t)g->in_w * g->in_c, rows = FLAT / line < g->out_h ? FLAT / line : g->out_h;
+  bool flat = g->k_h == 1 && g->k_w == 1 && g->stride_h == 1 && g->stride_w == 1 && g->pad_top == 0 &&
+              g->pad_left == 0 && g->in_w == g->out_w && g->out_h <= g->in_h && rows > 1;
+  return 2 * (size_t)(flat ? rows * line + LINE_SLACK : lines_of(g));
 }
 
 bool avx2_conv_accepts(const void *params) {

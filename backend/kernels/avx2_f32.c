@@ -27,7 +27,7 @@ static void pack_floats(KernelPack *k, const FloatWeights *w, int32_t block) {
 }
 
 /* The lines of a window. */
-size_t avx2_depthwise_f32_scratch(const void *params) { return 2 * avx2_conv_scratch(params); }
+size_t avx2_depthwise_f32_scratch(const void *params) { return 2 * avx2_depthwise_scratch(params); }
 
 /* None where no window leaves the image. */
 size_t avx2_conv_f32_scratch(const void *params) {
@@ -35,7 +35,7 @@ size_t avx2_conv_f32_scratch(const void *params) {
   bool inside = g->pad_top == 0 && g->pad_left == 0 &&
                 (g->out_h - 1) * g->stride_h + (g->k_h - 1) * g->dil_h < g->in_h &&
                 (g->out_w - 1) * g->stride_w + (g->k_w - 1) * g->dil_w < g->in_w;
-  return inside ? 0 : 2 * avx2_conv_scratch(params);
+  return inside ? 0 : 2 * avx2_depthwise_scratch(params);
 }
 
 bool avx2_conv_f32_accepts(const void *params) { return ((const mf_conv_f32 *)params)->groups == 1; }

@@ -99,6 +99,7 @@ void neon_depthwise_pack(KernelPack *p);
 size_t avx2_conv_scratch(const void *params);
 bool avx2_conv_accepts(const void *params);
 void avx2_conv_pack(KernelPack *p);
+size_t avx2_depthwise_scratch(const void *params);
 bool avx2_depthwise_accepts(const void *params);
 void avx2_depthwise_pack(KernelPack *p);
 size_t avx2_fc_scratch(const void *params);

@@ -79,6 +79,23 @@ MF_AVX2_INLINE void mf_lines_load(mf_lines *l, const mf_window *g, const mf_view
   l->next = end;
 }
 
+/* How many rows of a convolution of single pixels may be taken as one line, as many as stay in the first-level cache:
+ * narrow images so fill the registers. 1: each is its own. */
+MF_HELPER int32_t mf_flat_rows(const mf_window *g) {
+  const int32_t rows = 4096 / (g->in_w * g->in_c);
+  if (g->k_h != 1 || g->k_w != 1 || g->stride_h != 1 || g->stride_w != 1 || g->pad_top || g->pad_left)
+    return 1;
+  if (g->in_w != g->out_w || g->out_h > g->in_h) return 1;
+  return rows < 1 ? 1 : rows < g->out_h ? rows : g->out_h;
+}
+
+/* The same, where the rows of these views follow one another in memory; elem: bytes of an element. */
+MF_HELPER int32_t mf_rows_at_once(const mf_window *g, const mf_view *in, const mf_view *out, int32_t elem) {
+  if (in->ring || out->ring || in->row != g->in_w * g->in_c * elem || out->row != g->out_w * g->out_c * elem)
+    return 1;
+  return mf_flat_rows(g);
+}
+
 /* The taps of a window as runs of pairs of inputs: `rows` lines `dil` slots apart, in each `runs` runs `apart` elements
  * apart. A run of odd length ends with a pair whose second weight is 0. */
 typedef struct mf_pairs {

@@ -107,7 +107,8 @@ MF_AVX2 MF_KERNEL void conv_f32__avx2(const void *params, const mf_view *in, con
   const mf_window *g = &p->g;
   mf_flines l = mf_flines_of(g, in, scratch, mf_window_inside(g));
   conv_f32_avx2 b;
-  int32_t y, o;
+  const int32_t at_once = mf_rows_at_once(g, in, out, 4);
+  int32_t y, o, rows;
   b.l = &l;
   b.k_h = g->k_h;
   b.dil_h = g->dil_h;
@@ -118,15 +119,16 @@ MF_AVX2 MF_KERNEL void conv_f32__avx2(const void *params, const mf_view *in, con
   b.lo = _mm256_set1_ps(p->lo);
   b.hi = _mm256_set1_ps(p->hi);
   b.out_c = g->out_c;
-  for (y = y0; y < y1; y++) {
+  for (y = y0; y < y1; y += rows) {
     float *line = (float *)mf_row(out, y);
+    rows = y1 - y < at_once ? y1 - y : at_once;
     mf_flines_load(&l, g, y);
     b.top = y * g->stride_h - g->pad_top;
     b.w = p->w;
     b.bias = p->bias;
     for (o = 0; o < g->out_c; o += 16, b.w += g->k_h * g->k_w * g->in_c * 16, b.bias += 16) {
       b.left = g->out_c - o;
-      conv_f32_avx2_line(&b, line + o, g->out_w);
+      conv_f32_avx2_line(&b, line + o, rows * g->out_w);
     }
   }
 }

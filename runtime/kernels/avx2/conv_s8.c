@@ -46,21 +46,28 @@ MF_AVX2 MF_KERNEL void conv_s8__avx2(const void *params, const mf_view *in, cons
   const int32_t one = g->dil_w == 1; /* whether a line's taps are one run */
   const int32_t pairs = ((one ? g->k_w : 1) * g->in_c + 1) / 2, runs = one ? 1 : g->k_w;
   mf_lines l = mf_lines_of(g, scratch);
+  const int32_t at_once = mf_rows_at_once(g, in, out, 1);
   conv_avx2 b;
-  int32_t y, o;
+  int32_t y, o, rows;
   b.t = (mf_pairs){
       l.room, l.size, l.span, 0, g->k_h, g->dil_h, runs, g->dil_w * g->in_c, pairs, g->stride_w * g->in_c};
   b.lo = _mm_set1_epi8((char)p->lo);
   b.hi = _mm_set1_epi8((char)p->hi);
-  for (y = y0; y < y1; y++) {
+  for (y = y0; y < y1; y += rows) {
     int8_t *line = (int8_t *)mf_row(out, y);
-    mf_lines_load(&l, g, in, p->in_zero, y);
-    b.t.slot = mf_ring_slot(y * g->stride_h - g->pad_top, l.span);
+    rows = y1 - y < at_once ? y1 - y : at_once;
+    if (at_once > 1) {
+      mf_widen(l.room, (const int8_t *)mf_row(in, y), rows * g->in_w * g->in_c);
+      l.room[rows * g->in_w * g->in_c] = 0; /* partner of an odd last input */
+    } else {
+      mf_lines_load(&l, g, in, p->in_zero, y);
+    }
+    b.t.slot = at_once > 1 ? 0 : mf_ring_slot(y * g->stride_h - g->pad_top, l.span);
     b.w = p->w;
     b.q = p->bias;
     for (o = 0; o < g->out_c; o += 16, b.w += g->k_h * runs * pairs * 32, b.q += MF_Q16) {
       b.left = g->out_c - o;
-      conv_avx2_line(&b, line + o, g->out_w, g->out_c);
+      conv_avx2_line(&b, line + o, rows * g->out_w, g->out_c);
     }
   }
 }
