@@ -83,7 +83,7 @@ static void fill(Rng *rng, DType t, void *data, int64_t n) {
   const bool narrow = bits <= 8 || dtype_kind(t) == 's';
   for (int64_t i = 0; i < n; i++) {
     const float f = rng_normal(rng);
-    int64_t any = (int64_t)(rng_u64(rng) >> (64 - bits)), small = (int64_t)rng_below(rng, 41);
+    int64_t any = (int64_t)(rng_u64(rng) >> (bits < 64 ? 64 - bits : 1)), small = (int64_t)rng_below(rng, 41);
     if (dtype_kind(t) == 'i') any -= (int64_t)1 << (bits - 1 < 62 ? bits - 1 : 62), small -= 20;
     if (t == DT_F32)
       ((float *)data)[i] = f;

@@ -54,10 +54,11 @@ MF_KERNEL void svdf_s8__generic(const void *params, const mf_view *in, const mf_
     const void *state = mf_row(&in[0], r), *time = in[1].base;
     int8_t *y = (int8_t *)mf_row(out, r);
     for (u = 0; u < units; u++) {
-      int32_t sum = p->bias ? p->bias[u] : 0;
+      uint32_t sum = p->bias ? (uint32_t)p->bias[u] : 0; /* wraps round, as the reference's does */
       for (k = u * taps; k < (u + 1) * taps; k++)
-        sum += svdf_s8_get(time, k, p->wide) * (svdf_s8_get(state, k, p->wide) - p->state_zero);
-      y[u] = (int8_t)mf_clamp(p->out_zero + mf_requantize(sum, p->mult, p->shift), -128, 127);
+        sum += (uint32_t)svdf_s8_get(time, k, p->wide) *
+               (uint32_t)(svdf_s8_get(state, k, p->wide) - p->state_zero);
+      y[u] = (int8_t)mf_clamp(p->out_zero + mf_requantize((int32_t)sum, p->mult, p->shift), -128, 127);
     }
   }
 }
