@@ -161,6 +161,10 @@ typedef struct Measured {
   int64_t stack;        /* bytes that one inference used below its caller (painted stack); -1: unknown */
   int64_t instructions; /* of one inference; -1: not counted here */
   const char *counted_by;
+  /* Of one inference: on bare machines instructions weighted by the documented cycles of their classes, without wait
+   * states and dual issue (backend/harness/weight_plugin.c); elsewhere the instructions. -1: not counted here. */
+  int64_t cycles;
+  const char *weighed_by;
   /* Self-test vectors; those that passed (integers equal, floats within 1e-5 of the range) and those of which every
    * output was equal byte for byte. */
   int vectors, vectors_passed, vectors_equal;
@@ -170,9 +174,6 @@ typedef struct Measured {
 /* Build and run the self-test of an emitted folder. Missing compiler or emulator: reported with the package to install.
  * A vector that fails is reported too (false; *out holds what was measured). `host` may be NULL. */
 bool harness_verify(const char *dir, const Target *t, const Host *host, Measured *out, Diag *d);
-/* Instructions of one inference on a bare target, plain and weighted by the documented cycles of their classes: no wait
- * states, no dual issue (backend/harness/weight_plugin.c). */
-bool harness_weigh(const char *dir, const Target *t, int64_t *instructions, int64_t *weighted, Diag *d);
 /* Whether the tools to build and run for this target are here; if not, *missing names the first that is not. */
 bool harness_available(const Target *t, const char **missing);
 /* Run emitted C on given inputs: in[n][n_inputs] -> out[n][n_outputs] (allocated; tensor_free). g gives the outputs'

@@ -1,8 +1,8 @@
-/* Cost of a graph on a target, before any C is compiled: flash, RAM, weighted instructions.
+/* Cost of a graph on a target, before any C is compiled: flash, RAM, cycles.
  *
  *   flash    constants (exactly: equal ones once, as emission does) + params structs + code by the target's table
- *   ram      the memory plan's arena and the context
- *   cycles   instructions by the target's table: linear in the work of each call (backend/work.c)
+ *   ram      the memory plan's arena, the context, what the C library keeps for the kernels
+ *   cycles   by the target's table: linear in the work of each call (backend/work.c)
  *
  * A kernel without a row in the table is estimated by `unknown`, below: right within a small factor only.
  */
@@ -13,7 +13,7 @@
 #include "backend/costs.h"
 #include "backend/emit/emit.h"
 
-static const KernelCost unknown = {"", "", {400, 200}, {100, 20, 20, 20, 10}};
+static const KernelCost unknown = {"", "", {400, 200, 0}, {100, 20, 20, 20, 10}};
 
 /* Sums of rows cost what the pool does whose form they are. */
 static const char *costed_as(const char *kernel) {
@@ -70,16 +70,26 @@ static int64_t code_bytes(const Calls *calls, const TargetCosts *t) {
   bool floats = false, int8s = false;
   for (uint32_t c = 0; c < calls->n; c++) {
     const KernelDef *k = calls->v[c].kernel;
-    const CodeCost *code = &cost_of(t, k)->code;
-    if (calls_of(calls, k, c) == 0) sum += calls_of(calls, k, calls->n) > 1 ? code->many : code->once;
+    const SizeCost *size = &cost_of(t, k)->size;
+    if (calls_of(calls, k, c) == 0) sum += calls_of(calls, k, calls->n) > 1 ? size->many : size->once;
     floats |= is_float(k);
     int8s |= is_int8(k);
   }
   return sum + (floats ? t->float_shared : 0) + (int8s ? t->int8_shared : 0);
 }
 
+/* Data of the C library. */
+static int32_t library_ram(const Calls *calls, const TargetCosts *t) {
+  int32_t most = 0;
+  for (uint32_t c = 0; c < calls->n; c++) {
+    int32_t ram = cost_of(t, calls->v[c].kernel)->size.ram;
+    if (ram > most) most = ram;
+  }
+  return most;
+}
+
 /* A layer that is computed row by row is as many calls. */
-static double instructions(const Graph *g, const KernelCall *k, const PlanStage *s, const TargetCosts *t) {
+static double cycles_of(const Graph *g, const KernelCall *k, const PlanStage *s, const TargetCosts *t) {
   CallWork w = call_work(g, k);
   if (s->step > 0) w.v[WORK_call] *= k->rows;
   const KernelCost *cost = cost_of(t, k->kernel);
@@ -91,14 +101,15 @@ static double instructions(const Graph *g, const KernelCall *k, const PlanStage 
 static bool cost_bound(const Graph *g, const Target *t, const PlanOptions *o, Calls *calls, Arena *a,
                        Cost *out, Diag *d) {
   MemoryPlan plan;
-  double cycles = t->costs->base_instructions;
+  double cycles = t->costs->base_cycles;
   TRY(graph_lower(g, calls, d));
   TRY(select_kernels(t, calls, d));
   TRY(plan_memory(g, calls, o, a, &plan, d));
-  for (uint32_t c = 0; c < calls->n; c++) cycles += instructions(g, &calls->v[c], &plan.stage[c], t->costs);
+  for (uint32_t c = 0; c < calls->n; c++) cycles += cycles_of(g, &calls->v[c], &plan.stage[c], t->costs);
   out->flash_weights = constant_bytes(g, calls, t->costs);
   out->flash = out->flash_weights + code_bytes(calls, t->costs);
-  out->ram = plan.arena + t->costs->pointer + (plan.input_rows ? 4 : 0); /* the context counts rows */
+  out->ram = plan.arena + t->costs->pointer + (plan.input_rows ? 4 : 0) /* the context counts rows */ +
+             library_ram(calls, t->costs);
   out->macs = graph_macs(g);
   out->params = graph_params(g);
   out->cycles = (int64_t)(cycles + 0.5);

@@ -1,8 +1,9 @@
 /* Cost tables: what kernels cost on a target. One table per target, in backend/targets/NAME/, written by
- * bench/calibrate_costs.c from emulator counts and the linker's sizes; never by hand.
+ * bench/calibrate_costs.c from emulator counts and the linker's sizes; never by hand. Cycles: instructions weighted by
+ * the documented cycles of their classes on Cortex-M, plain instructions elsewhere.
  *
- *   instructions of a call = per_call * calls + per_row * rows + per_out * outs + per_tap * taps + per_mac * macs
- *                            + per_rest * rest
+ *   cycles of a call = per_call * calls + per_row * rows + per_out * outs + per_tap * taps + per_mac * macs
+ *                      + per_rest * rest
  *
  * The features are exact counts of what a kernel's loops do (call_work): border taps that fall outside the image are
  * not counted, runs of contiguous taps count as one.
@@ -28,14 +29,15 @@ typedef struct CallWork {
   double v[WORK_COUNT];
 } CallWork;
 
-/* Bytes of code. A kernel that is called once is smaller: the compiler makes the call's shapes part of the code. */
-typedef struct CodeCost {
-  int32_t many, once;
-} CodeCost;
+/* Bytes of code. A kernel that is called once is smaller: the compiler makes the call's shapes part of the code.
+ * ram: data of the C library's functions (errno), which all kernels that need them share. */
+typedef struct SizeCost {
+  int32_t many, once, ram;
+} SizeCost;
 
 typedef struct KernelCost {
   const char *kernel, *set; /* set: the kernel's tag */
-  CodeCost code; /* with tables: what the kernel adds to a program of its family (int8, or float32) */
+  SizeCost size; /* code with tables: what the kernel adds to a program of its family (int8, or float32) */
   double per[WORK_COUNT];
 } KernelCost;
 
@@ -46,7 +48,7 @@ typedef struct TargetCosts {
   int32_t code_per_call; /* bytes of NAME_run per kernel call */
   /* What the first int8, the first float32 kernel brings for all: helpers, the compiler's run time. */
   int32_t int8_shared, float_shared;
-  double base_instructions; /* of an inference without layers */
+  double base_cycles; /* of an inference without layers */
   const KernelCost *kernels;
   int n_kernels;
 } TargetCosts;

@@ -6,8 +6,7 @@
  *   build/release/bench/calibrate_costs sets cortex-m4        only kernels of the target's own sets; the other rows stay
  *
  * For each kernel, models of two such layers in several shapes are emitted, built and run by the harness (two, since a
- * compiler specialises a kernel that is called once); their instructions are counted (SysTick under -icount, callgrind, a
- * QEMU plugin) and fitted, by least squares of relative errors with coefficients >= 0, to the work of the call
+ * compiler specialises a kernel that is called once); their cycles are counted (harness_verify) and fitted, by least squares of relative errors with coefficients >= 0, to the work of the call
  * (backend/work.c). Code sizes are the linker's: what the layers add to a program that has an anchor (below), less the
  * code of a call; for kernels called once from models of one layer. Layers that need several kernels come after those
  * kernels. Generic kernels are measured first, as by a target that has no others; then those of its own sets, on the
@@ -216,13 +215,13 @@ static Measured measure(const Graph *g, const Target *t) {
 
 typedef struct Sample {
   CallWork work;
-  double instructions;
+  double cycles;
 } Sample;
 
 /* A kernel that is called row by row is entered often: what borders cost must not pass for the cost of a call. */
 enum { CALL_MOST = 300 };
 
-/* Minimise sum ((x.work - instructions) / instructions)^2, x >= 0, coordinate by coordinate. */
+/* Minimise sum ((x.work - cycles) / cycles)^2, x >= 0, coordinate by coordinate. */
 static void fit(const Sample *s, int n, double out[WORK_COUNT]) {
   double x[WORK_COUNT] = {0}, error[MAX_ROWS];
   for (int i = 0; i < n; i++) error[i] = 1;
@@ -230,7 +229,7 @@ static void fit(const Sample *s, int n, double out[WORK_COUNT]) {
     int f = round % WORK_COUNT;
     double dot = 0, norm = 0;
     for (int i = 0; i < n; i++) {
-      double w = s[i].work.v[f] / s[i].instructions;
+      double w = s[i].work.v[f] / s[i].cycles;
       dot += w * error[i];
       norm += w * w;
     }
@@ -239,7 +238,7 @@ static void fit(const Sample *s, int n, double out[WORK_COUNT]) {
     if (x[f] + step < 0) step = -x[f];
     if (f == WORK_call && x[f] + step > CALL_MOST) step = CALL_MOST - x[f];
     x[f] += step;
-    for (int i = 0; i < n; i++) error[i] -= step * s[i].work.v[f] / s[i].instructions;
+    for (int i = 0; i < n; i++) error[i] -= step * s[i].work.v[f] / s[i].cycles;
   }
   for (int f = 0; f < WORK_COUNT; f++) out[f] = x[f] < 1e-3 ? 0 : x[f];
 }
@@ -290,7 +289,8 @@ typedef struct Table {
   int n;
   int32_t base_code, code_per_call;
   int32_t int8_shared, float_shared;
-  double base_instructions;
+  double base_cycles;
+  int64_t base_ram; /* data of a model without layers */
   Anchor anchors[N_ANCHORS];
   double worst; /* relative error of any fit */
 } Table;
@@ -327,7 +327,7 @@ static void calls_of(const Graph *g, const Target *t, Calls *calls) {
   diag_free(d);
 }
 
-/* Split a model's calls: work of `kernel`, and instructions and code of the others, which are known. */
+/* Split a model's calls: work of `kernel`, and cycles and code of the others, which are known. */
 static void split(const Table *t, const Graph *g, const char *kernel, CallWork *work, double *others,
                   int32_t *code, int *n_calls) {
   Calls calls;
@@ -344,7 +344,7 @@ static void split(const Table *t, const Graph *g, const char *kernel, CallWork *
       for (int f = 0; f < WORK_COUNT; f++) work->v[f] += w.v[f];
     } else if (k) {
       *others += predict(k->per, &w);
-      *code += calls.n > 2 ? k->code.many : k->code.once;
+      *code += calls.n > 2 ? k->size.many : k->size.once;
     } else {
       fprintf(stderr, "calibrate_costs: %s needs %s, which comes later\n", kernel, name);
       exit(3);
@@ -372,7 +372,7 @@ static void measure_base(Table *t) {
   const Target *target = t->target;
   Measured m = measure_text(target, "%x = input : i8[4]\noutput %x\n");
   t->base_code = (int32_t)m.flash_code;
-  t->base_instructions = (double)m.instructions;
+  t->base_cycles = (double)m.cycles;
   m = measure_text(target,
                    "%a = input : i8[1,8] q(0.05, 0)\n" FC8("a", "b", "1") FC8("b", "c", "2") "output %c\n");
   int64_t two = m.flash_code;
@@ -396,7 +396,8 @@ static void measure_anchors(Table *t) {
 
 typedef struct Added {
   int64_t code;
-  double instructions;
+  int32_t ram;
+  double cycles;
   CallWork work;
 } Added;
 
@@ -417,8 +418,9 @@ static Added measure_added(const Table *t, const Family *f, int first, int secon
   Measured m = measure(g, t->target);
   graph_free(g);
   const int64_t base_code = anchor ? anchor->alone[kind].flash_code : t->base_code;
+  a.ram = positive(m.ram_other - t->base_ram);
   a.code = m.flash_code - base_code - (int64_t)t->code_per_call * n_calls - others_code;
-  a.instructions = (double)m.instructions - t->base_instructions - others;
+  a.cycles = (double)m.cycles - t->base_cycles - others;
   return a;
 }
 
@@ -455,23 +457,24 @@ static void calibrate(Table *t, const Family *f, const char *tag) {
   KernelCost cost = {.kernel = f->kernel, .set = tag};
   const Anchor *anchor = anchor_of(t, f->kernel);
   int64_t many = 0, once = 0;
-  for (int n = 0; n < rows; n++) { /* an anchor's instructions change with what is inlined beside it */
+  int32_t ram = 0;
+  for (int n = 0; n < rows; n++) { /* an anchor's cycles change with what is inlined beside it */
     Added a = measure_added(t, f, at[n], at[(n + 1) % rows], NULL);
-    s[n] = (Sample){a.work, a.instructions};
+    s[n] = (Sample){a.work, a.cycles};
+    ram = a.ram;
   }
   for (int n = 0; n < CODE_SHAPES; n++) {
     many += measure_added(t, f, at[n], at[(n + 1) % rows], anchor).code;
     once += measure_added(t, f, at[n], -1, anchor).code;
   }
-  cost.code = (CodeCost){(int32_t)(many / CODE_SHAPES), (int32_t)(once / CODE_SHAPES)};
+  cost.size = (SizeCost){(int32_t)(many / CODE_SHAPES), (int32_t)(once / CODE_SHAPES), ram};
   fit(s, rows, cost.per);
   double worst = 0;
-  for (int i = 0; i < rows; i++)
-    worst = fmax(worst, fabs(predict(cost.per, &s[i].work) / s[i].instructions - 1));
+  for (int i = 0; i < rows; i++) worst = fmax(worst, fabs(predict(cost.per, &s[i].work) / s[i].cycles - 1));
   t->worst = fmax(t->worst, worst);
   put_row(t, &cost);
   printf("%-10s %-16s %-8s code %5d, once %5d  fit within %4.1f %%:", t->target->name, f->kernel, tag,
-         (int)cost.code.many, (int)cost.code.once, 100 * worst);
+         (int)cost.size.many, (int)cost.size.once, 100 * worst);
   for (int w = 0; w < WORK_COUNT; w++) printf(" %.3g", cost.per[w]);
   printf("\n");
 }
@@ -479,7 +482,7 @@ static void calibrate(Table *t, const Family *f, const char *tag) {
 /* The first anchor's code beyond its kernels' own: what the first kernel of a family brings for all. */
 static int32_t shared_code(const Table *t, Kind kind, const char *fc, const char *pool) {
   return positive(t->anchors[0].alone[kind].flash_code - t->base_code - 2 * t->code_per_call -
-                  known_best(t, fc)->code.once - known_best(t, pool)->code.once);
+                  known_best(t, fc)->size.once - known_best(t, pool)->size.once);
 }
 
 /* -- the table as C -- */
@@ -497,13 +500,14 @@ static void print_table(const Table *t, const char *ident, StrBuf *b) {
             t->target->name);
   sb_puts(b, "#include \"backend/costs.h\"\n\n");
   sb_printf(b, "extern const TargetCosts costs_%s;\n\n", ident);
-  sb_puts(b, "/* kernel, set, bytes of code where called several times and once, instructions per call, row, "
-             "output, "
+  sb_puts(b, "/* kernel, set, bytes of code where called several times and once, of data, cycles per call, "
+             "row, output, "
              "tap, MAC, rest */\n");
   sb_puts(b, "static const KernelCost kernels[] = {\n");
   for (int i = 0; i < t->n; i++) {
     const KernelCost *k = &t->cost[i];
-    sb_printf(b, "    {\"%s\", \"%s\", {%d, %d}, {", k->kernel, k->set, (int)k->code.many, (int)k->code.once);
+    sb_printf(b, "    {\"%s\", \"%s\", {%d, %d, %d}, {", k->kernel, k->set, (int)k->size.many,
+              (int)k->size.once, (int)k->size.ram);
     for (int f = 0; f < WORK_COUNT; f++) sb_printf(b, "%s%.4g", f ? ", " : "", k->per[f]);
     sb_puts(b, "}},\n");
   }
@@ -513,7 +517,7 @@ static void print_table(const Table *t, const char *ident, StrBuf *b) {
             (int)t->base_code, (int)t->code_per_call);
   sb_printf(b, "    .int8_shared = %d,\n    .float_shared = %d,\n", (int)t->int8_shared,
             (int)t->float_shared);
-  sb_printf(b, "    .base_instructions = %.0f,\n", t->base_instructions);
+  sb_printf(b, "    .base_cycles = %.0f,\n", t->base_cycles);
   sb_puts(b, "    .kernels = kernels,\n    .n_kernels = sizeof kernels / sizeof *kernels,\n};\n");
 }
 
@@ -537,7 +541,7 @@ static void take_table(Table *t) {
   const TargetCosts *old = t->target->costs;
   t->base_code = old->base_code;
   t->code_per_call = old->code_per_call;
-  t->base_instructions = old->base_instructions;
+  t->base_cycles = old->base_cycles;
   for (int i = 0; i < old->n_kernels; i++) t->cost[t->n++] = old->kernels[i];
 }
 
@@ -568,13 +572,15 @@ static void calibrate_target(const Target *target, bool own_only, char **kernels
     take_table(&t);
   else
     measure_base(&t);
-  if (t.base_instructions < 0) {
+  if (t.base_cycles < 0) {
     printf("%s: skipped, there is no instruction counter\n", target->name);
     return;
   }
+  t.base_ram = measure_text(&alone, "%x = input : i8[4]\noutput %x\n").ram_other;
   if (!own_only) calibrate_set(&t, "generic", kernels, n_kernels);
   t.target = target;
-  if (strcmp(target->sets[0], "generic") != 0) calibrate_set(&t, target->sets[0], kernels, n_kernels);
+  for (const char *const *set = target->sets; strcmp(*set, "generic") != 0; set++)
+    calibrate_set(&t, *set, kernels, n_kernels);
   t.int8_shared = shared_code(&t, INT8, "fc_s8", "avg_pool_s8");
   t.float_shared = shared_code(&t, FLOAT, "fc_f32", "avg_pool_f32");
   write_table(&t);

@@ -110,10 +110,9 @@ static void put(StrBuf *out, const Model *m, const char *target, const char *met
   sb_printf(out, ", \"how\": \"%s\"}", how);
 }
 
-static void line(const Model *m, const char *target, const Measured *r, int64_t weighted, int inputs, int ref,
-                 int i) {
+static void line(const Model *m, const char *target, const Measured *r, int inputs, int ref, int i) {
   double aim = references[ref].aim[i] * 1e6, peer = references[ref].peer[i] * 1e6;
-  printf("%-11s %-4s %10lld %10lld", target, m->name, (long long)r->instructions, (long long)weighted);
+  printf("%-11s %-4s %10lld %10lld", target, m->name, (long long)r->instructions, (long long)r->cycles);
   if (peer > 0)
     printf(" %10.0f", peer);
   else
@@ -131,20 +130,17 @@ static void run_case(const Model *m, int i, int ref, const char *base, StrBuf *o
   const char *name = references[ref].target;
   const Target *t = target_find(name);
   char path[600], dir[700];
-  int64_t again, weighted;
   Measured r;
   Graph *g = tflite_import(shared(path, sizeof path, "models/tflite/%s.tflite", m->file, "", 0), diag);
   must(g != NULL);
   snprintf(dir, sizeof dir, "%s/%s-%s", base, m->file, name);
   const EmitOptions o = {.name = m->file, .out_dir = dir, .optimize = OPT_SPEED};
   must(emit_c(g, t, &o, diag) && harness_verify(dir, t, NULL, &r, diag));
-  must(harness_weigh(dir, t, &again, &weighted, diag));
   int inputs = check_golden(m, t, dir, g);
-  line(m, name, &r, weighted, inputs, ref, i);
+  line(m, name, &r, inputs, ref, i);
   put(out, m, name, "instructions", "instructions", (double)r.instructions, references[ref].peer[i] * 1e6,
       references[ref].aim[i] * 1e6, r.counted_by);
-  put(out, m, name, "weighted", "cycles", (double)weighted, 0, 0,
-      "documented cycles per instruction class, QEMU plugin; no wait states, no dual issue");
+  put(out, m, name, "weighted", "cycles", (double)r.cycles, 0, 0, r.weighed_by);
   put(out, m, name, "arena", "bytes", (double)r.ram_arena, references[ref].peer_arena[i], m->aim.arena,
       "memory plan");
   put(out, m, name, "code", "bytes", (double)r.flash_code, 0, m->aim.code, "linker, constants excluded");

@@ -51,8 +51,6 @@ bool build_plugin(Work *w, const char *source);
 /* Bytes that the model adds to a program: flash_code, flash_weights, flash, ram_other (without `arena` bytes). */
 bool build_measure(Work *w, int64_t arena, Measured *out);
 
-/* -- weigh.c: harness_weigh -- */
-
 /* -- verify.c -- */
 typedef struct Vectors {
   const char *bytes;
@@ -65,5 +63,10 @@ bool write_vectors(Work *w, const Vectors *v, uint32_t n, unsigned flags);
 /* Run the self-test program on the vectors file w->tmp/vectors.bin; outputs go to w->tmp/outputs.bin. */
 bool run_selftest(Work *w, const char *program, const char *machine, bool count, int *status,
                   const char **output);
+
+/* -- weigh.c -- */
+/* Weighted cycles of the first vector's inference by the self-test program of a bare machine; *cycles stays as it is
+ * where this machine has no compiler for the plugin. */
+bool weigh_selftest(Work *w, const Vectors *v, const char *program, int64_t *cycles);
 
 #endif

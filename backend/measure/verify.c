@@ -3,6 +3,7 @@
  *   all vectors     native | qemu-aarch64 | qemu-system-arm, and on the target's stricter machine where it fits
  *   instructions    of the first vector alone: SysTick under -icount (bare), callgrind (native, when it is installed),
  *                   a plugin of QEMU's (qemu-aarch64, when a host compiler is installed)
+ *   cycles          instructions weighted by class (bare, when a host compiler is installed): weigh.c
  *   stack           painted below the first inference (bare)
  *
  * Counts are instructions, not cycles: no wait states, no dual issue.
@@ -214,6 +215,14 @@ static bool count(Work *w, const Vectors *v, const char *program, Measured *m) {
   return true;
 }
 
+static bool weigh(Work *w, const Vectors *v, const char *program, Measured *m) {
+  m->cycles = w->bare ? -1 : m->instructions;
+  m->weighed_by = m->counted_by;
+  TRY(!w->bare || weigh_selftest(w, v, program, &m->cycles));
+  if (w->bare && m->cycles >= 0) m->weighed_by = "documented cycles per instruction class, plugin of QEMU";
+  return true;
+}
+
 /* -- the stricter machine -- */
 
 /* Whether model and test fit the 256 KiB of flash and 16 KiB of RAM of the micro:bit. */
@@ -260,13 +269,17 @@ static bool verify(Work *w, Measured *m) {
   if (w->bare) m->stack = s.stack;
   TRY(build_measure(w, s.arena, m));
   TRY(ok);
-  TRY(count(w, &v, program, m));
+  TRY(count(w, &v, program, m) && weigh(w, &v, program, m));
   return run_second(w, &v, m);
 }
 
 bool harness_verify(const char *dir, const Target *t, const Host *host, Measured *out, Diag *d) {
   Work w;
-  *out = (Measured){.stack = -1, .instructions = -1, .counted_by = "not counted"};
+  *out = (Measured){.stack = -1,
+                    .instructions = -1,
+                    .counted_by = "not counted",
+                    .cycles = -1,
+                    .weighed_by = "not counted"};
   bool ok = work_begin(&w, dir, t, host, d) && verify(&w, out);
   work_end(&w);
   return ok;

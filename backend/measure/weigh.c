@@ -1,4 +1,4 @@
-/* harness_weigh: instructions of one inference on a bare machine, weighted by the documented cycles of their classes.
+/* Cycles of one inference on a bare machine: instructions weighted by the documented cycles of their classes.
  *
  * A plugin of QEMU's (backend/harness/weight_plugin.c) classifies what the self-test executes, once with an inference and
  * once without; the difference is the inference's.
@@ -7,13 +7,9 @@
 
 #include <string.h>
 
-enum { SKIP = 4, WEIGH_SECONDS = 900 }; /* SKIP: selftest_body.c */
+enum { SKIP = 4, PLAIN = 8, WEIGH_SECONDS = 900 }; /* flags: selftest_body.c */
 
-typedef struct Weight {
-  long long executed, weighted;
-} Weight;
-
-static bool weigh_run(Work *w, const Vectors *v, const char *program, unsigned flags, Weight *out) {
+static bool weigh_run(Work *w, const Vectors *v, const char *program, unsigned flags, long long *weighted) {
   Args a = {.n = 0};
   int status;
   const char *output, *p;
@@ -26,31 +22,17 @@ static bool weigh_run(Work *w, const Vectors *v, const char *program, unsigned f
   args_add(&a, "-kernel");
   args_add(&a, program);
   TRY(process_run(w, a.v, w->tmp, WEIGH_SECONDS, &status, &output));
-  p = strstr(output, "executed ");
-  FAIL_IF(!p || sscanf(p, "executed %lld weighted %lld", &out->executed, &out->weighted) != 2, w->diag, NULL,
+  p = strstr(output, "weighted ");
+  FAIL_IF(!p || sscanf(p, "weighted %lld", weighted) != 1, w->diag, NULL,
           "the instructions could not be weighed (status %d):\n%s", status, output);
   return true;
 }
 
-static bool weigh(Work *w, int64_t *instructions, int64_t *weighted) {
-  Vectors v = {0};
-  const char *program;
-  Weight with, without;
-  FAIL_IF(!w->bare, w->diag, NULL, "%s: only code for bare Cortex-M is weighed", w->target->name);
-  TRY(read_vectors(w, &v));
-  TRY(build_objects(w));
-  TRY(build_selftest(w, machine_script(w->target->machine), &program));
-  FAIL_IF(!build_plugin(w, "weight_plugin.c"), w->diag, NULL, "weighing needs gcc for this machine");
-  TRY(weigh_run(w, &v, program, 0, &with));
-  TRY(weigh_run(w, &v, program, SKIP, &without));
-  *instructions = with.executed - without.executed;
-  *weighted = with.weighted - without.weighted;
+bool weigh_selftest(Work *w, const Vectors *v, const char *program, int64_t *cycles) {
+  long long with, without;
+  if (!build_plugin(w, "weight_plugin.c")) return true;
+  TRY(weigh_run(w, v, program, PLAIN, &with));
+  TRY(weigh_run(w, v, program, SKIP, &without));
+  *cycles = with - without;
   return true;
-}
-
-bool harness_weigh(const char *dir, const Target *t, int64_t *instructions, int64_t *weighted, Diag *d) {
-  Work w;
-  bool ok = work_begin(&w, dir, t, NULL, d) && weigh(&w, instructions, weighted);
-  work_end(&w);
-  return ok;
 }

@@ -84,10 +84,11 @@ static void print_text(const Verified *v) {
   row(&t, "RAM", ram_of(m), same ? w->ram : -1, v->machine.board.ram);
   row(&t, "  arena", m->ram_arena, w->arena, 0);
   row(&t, "stack", m->stack, -1, 0);
-  row(&t, "instructions", m->instructions, same ? w->cycles : -1, 0);
+  row(&t, "instructions", m->instructions, -1, 0);
+  row(&t, "cycles", m->cycles, same ? w->cycles : -1, 0);
   table_print(&t);
   if (m->instructions >= 0 && m->counted_by)
-    printf("instructions of one inference, counted by %s\n", m->counted_by);
+    printf("instructions of one inference, counted by %s; cycles: %s\n", m->counted_by, m->weighed_by);
   printf("%s on %s: %d of %d self-test vectors pass, %d equal byte for byte\n", w->name,
          v->machine.target->name, m->vectors_passed, m->vectors, m->vectors_equal);
   if (m->second_ran) {
@@ -126,6 +127,8 @@ static void print_json(const Verified *v, const char *dir) {
   json_known(&w, "stack", m->stack);
   json_known(&w, "instructions", m->instructions);
   json_kstr(&w, "counted_by", m->counted_by);
+  json_known(&w, "cycles", m->cycles);
+  json_kstr(&w, "weighed_by", m->weighed_by);
   json_known(&w, "flash_estimated", v->written.flash);
   json_known(&w, "ram_estimated", v->written.ram);
   json_known(&w, "cycles_estimated", v->written.cycles);
