@@ -77,6 +77,13 @@ typedef struct PlanOptions {
   bool input_rows; /* the caller gives the (only) input row by row: no room for all of it */
 } PlanOptions;
 
+/* A place that moves: slot (y * mul + add) % rows of a ring whose rows are `row` bytes, during row y of the calls that
+ * use it. rows 0: it does not move. */
+typedef struct PlanSlot {
+  int32_t mul, add, rows;
+  int64_t row;
+} PlanSlot;
+
 typedef struct PlanItem {
   ValId val;            /* root value; NO_VAL: scratch of the call `call` */
   int64_t offset, size; /* bytes in the arena */
@@ -85,12 +92,17 @@ typedef struct PlanItem {
   int32_t storage; /* items of equal storage share their bytes: a value computed in place */
   int32_t rows;    /* > 0: a ring of so many rows */
   int32_t call;
+  PlanSlot slot; /* a guest in a ring, which begins at `offset` */
 } PlanItem;
 
 /* When a call computes its rows: row y at time lead + y * step; step 0: all rows at time `lead`. */
 typedef struct PlanStage {
   int32_t lead, step;
 } PlanStage;
+/* Bytes from the beginning of the ring to the slot, during row y. */
+static inline int64_t plan_slot_at(const PlanSlot *s, int32_t y) {
+  return s->rows ? (y * s->mul + s->add) % s->rows * s->row : 0;
+}
 /* Rows done after time t, of `rows`. */
 int32_t plan_rows_done(const PlanStage *s, int32_t rows, int32_t t);
 
@@ -116,8 +128,10 @@ typedef struct MemoryPlan {
   const int64_t *offset;  /* by value id, of values whose bytes lie in the arena (views too); -1 otherwise */
   const int32_t *ring;    /* by value id: rows of its ring, 0: whole */
   const int64_t *scratch; /* by call: offset; -1: none */
-  int32_t input_rows;     /* rows in which the input arrives; 0: as a whole */
-  PlanStage input;        /* then: when its rows are due in the first group */
+  const PlanSlot *slot;   /* by value id: added to its offset */
+  const PlanSlot *scratch_slot; /* by call */
+  int32_t input_rows;           /* rows in which the input arrives; 0: as a whole */
+  PlanStage input;              /* then: when its rows are due in the first group */
 } MemoryPlan;
 /* What a target asks for: the least RAM on machines without an operating system, else one kernel call for each layer. */
 PlanOptions target_plan(const Target *t);

@@ -37,6 +37,13 @@ static void print_layer_comment(const Emit *e, uint32_t c, StrBuf *out) {
   sb_puts(out, " */\n");
 }
 
+/* " + (y * 2 + 1) % 3 * 768": the place moves (PlanSlot). */
+static void print_slot(const PlanSlot *s, StrBuf *out) {
+  if (s->rows)
+    sb_printf(out, " + (y * %d + %d) %% %d * %lld", (int)s->mul, (int)s->add, (int)s->rows,
+              (long long)s->row);
+}
+
 /* "{a + 128, 64, 0}" */
 static void print_view(const Emit *e, const CallView *v, int constant, bool batch, StrBuf *out) {
   ValId root = value_root(e->g, v->val);
@@ -46,6 +53,7 @@ static void print_view(const Emit *e, const CallView *v, int constant, bool batc
   else
     sb_puts(out, "{a");
   if (at) sb_printf(out, " + %lld", (long long)at);
+  if (constant < 0) print_slot(&e->plan.slot[v->val], out);
   if (batch && v->step) sb_printf(out, " + n * %lld", (long long)v->step);
   sb_printf(out, "%s, %lld, %d}", constant >= 0 ? ")" : "", (long long)v->row,
             constant >= 0 ? 0 : (int)e->plan.ring[v->val]);
@@ -74,10 +82,13 @@ static void print_kernel(const Emit *e, uint32_t c, const char *y0, const char *
   else
     sb_printf(out, "%s__%s", k->kernel->name, k->kernel->tag);
   sb_printf(out, "(&layer%u, %s, &out, %s, %s, ", c, k->n_in ? "in" : "NULL", y0, y1);
-  if (e->plan.scratch[c] >= 0)
-    sb_printf(out, "a + %lld);\n", (long long)e->plan.scratch[c]);
-  else
+  if (e->plan.scratch[c] < 0) {
     sb_puts(out, "NULL);\n");
+    return;
+  }
+  sb_printf(out, "a + %lld", (long long)e->plan.scratch[c]);
+  print_slot(&e->plan.scratch_slot[c], out);
+  sb_puts(out, ");\n");
 }
 
 static void print_whole(const Emit *e, uint32_t c, StrBuf *out) {

@@ -78,6 +78,14 @@ static void find_best(const Chooser *c, int64_t limit, Best *best) {
   }
 }
 
+/* A segment without guests in rings, where it stays within the limit so. */
+static bool make_plain(const Planner *p, const Best *b, int32_t end, int64_t limit, Segment *out) {
+  Planner plain = *p;
+  plain.guests = false;
+  TRY(segment_make(&plain, b->kind, end - b->n, b->n, out));
+  return out->peak <= limit || segment_make(p, b->kind, end - b->n, b->n, out);
+}
+
 void choose_segments(const Planner *p, PlanLevel level, int64_t limit, Choice *out) {
   Chooser c = {.p = p, .level = level, .n = (int32_t)p->calls->n};
   Best *best = mem_array((size_t)c.n + 1, sizeof *best);
@@ -91,7 +99,7 @@ void choose_segments(const Planner *p, PlanLevel level, int64_t limit, Choice *o
   out->n = n;
   out->segment = mem_array((size_t)n, sizeof *out->segment);
   for (int32_t end = c.n; n > 0; end -= best[end].n) {
-    bool made = segment_make(p, best[end].kind, end - best[end].n, best[end].n, &out->segment[--n]);
+    bool made = make_plain(p, &best[end], end, limit > out->peak ? limit : out->peak, &out->segment[--n]);
     ASSERT(made);
   }
   mem_free(c.known);

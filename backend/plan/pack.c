@@ -208,18 +208,26 @@ int64_t pack_common(int64_t over, int64_t under, int64_t distance) {
   return common < 0 ? 0 : common < most ? common : most;
 }
 
+/* What box `over` shares with those of its pairs that live at time t. */
+static int64_t shared_at(const PackBox *boxes, const PackPair *pairs, int n_pairs, int over, int32_t t) {
+  int64_t common = 0, nearest = INT64_MAX;
+  for (int k = 0; k < n_pairs; k++) {
+    const PackBox *u = &boxes[pairs[k].under];
+    if (pairs[k].over != over || u->first > t || u->last < t) continue;
+    common += pack_common(boxes[over].size, u->size, pairs[k].distance);
+    nearest = pairs[k].distance < nearest ? pairs[k].distance : nearest;
+  }
+  return common ? pack_shared(boxes[over].size, common, nearest) : 0;
+}
+
 int64_t pack_lower_bound(const PackBox *boxes, int n, const PackPair *pairs, int n_pairs) {
   int64_t most = 0;
   for (int i = 0; i < n; i++) { /* the sum grows only where a box begins */
+    const int32_t t = boxes[i].first;
     int64_t sum = 0;
     for (int k = 0; k < n; k++)
-      if (boxes[k].first <= boxes[i].first && boxes[i].first <= boxes[k].last) sum += boxes[k].size;
-    for (int k = 0; k < n_pairs; k++) {
-      const PackBox *o = &boxes[pairs[k].over], *u = &boxes[pairs[k].under];
-      if (o->first <= boxes[i].first && boxes[i].first <= o->last && u->first <= boxes[i].first &&
-          boxes[i].first <= u->last)
-        sum -= pack_common(o->size, u->size, pairs[k].distance);
-    }
+      if (boxes[k].first <= t && t <= boxes[k].last)
+        sum += boxes[k].size - shared_at(boxes, pairs, n_pairs, k, t);
     if (sum > most) most = sum;
     if (boxes[i].size > most) most = boxes[i].size;
   }

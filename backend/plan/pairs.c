@@ -1,8 +1,10 @@
-/* Pairs: a value that is born in a segment over one that dies in it.
+/* Pairs: a value that is born in a segment over one that dies in it, or over a ring that is done before it is.
  *
  *            over  |##written##|........|              distance = the most that (bytes of over written so far) exceeds
  *            under       |xxxread|====still needed==|  (first byte of under that is still to be read)
  *
+ * Of a ring all bytes are needed until the last of its calls is done: a whole output may lie over it with what it
+ * writes afterwards.
  * Exactly in place: a kernel whose table row allows it writes a row over the row that it reads.
  */
 #include "backend/plan/stages.h"
@@ -36,14 +38,21 @@ static int64_t unread(const Stages *m, const Access *a, int32_t done) {
   return map->all ? 0 : s->call->in[a->input].offset + (row > 0 ? row * s->call->in[a->input].row : 0);
 }
 
+/* The same of a ring. */
+static int64_t in_use(const Access *a, const Stages *m, int32_t done) {
+  return done >= m->v[a->stage].rows ? INT64_MAX : 0;
+}
+
 static bool may_replace(const Stage *s, int input) {
   return input < 2 && s->call->kernel->in_place & (1 << input);
 }
 
-/* How far the end of what stage w writes at time t lies beyond what is still needed then; `in_place`: what w itself
+typedef enum Under { UNDER_APART, UNDER_IN_PLACE, UNDER_RING } Under;
+
+/* How far the end of what stage w writes at time t lies beyond what is still needed then; in place: what w itself
  * reads in place is not needed. INT64_MIN: nothing is. */
 static int64_t excess(const Stages *m, ValId over, const Access *readers, int n, int w, int32_t t,
-                      bool in_place) {
+                      Under under) {
   const Stage *s = &m->v[w];
   int32_t now = plan_rows_done(&s->time, s->rows, t), before = plan_rows_done(&s->time, s->rows, t - 1);
   int64_t need = INT64_MAX;
@@ -51,26 +60,45 @@ static int64_t excess(const Stages *m, ValId over, const Access *readers, int n,
   for (int i = 0; i < n; i++) {
     const Access *a = &readers[i];
     const Stage *r = &m->v[a->stage];
-    bool after = a->stage < w || (a->stage == w && in_place && may_replace(r, a->input));
-    int64_t at =
-        a->input < 0 ? INT64_MAX : unread(m, a, plan_rows_done(&r->time, r->rows, after ? t : t - 1));
+    bool after = a->stage < w || (a->stage == w && under == UNDER_IN_PLACE && may_replace(r, a->input));
+    int32_t done = plan_rows_done(&r->time, r->rows, after ? t : t - 1);
+    int64_t at = under == UNDER_RING ? in_use(a, m, done) : a->input < 0 ? INT64_MAX : unread(m, a, done);
     need = at < need ? at : need;
   }
   return need == INT64_MAX ? INT64_MIN : written(m, s, over, now) - need;
 }
 
-/* The distance, or INT64_MIN where nothing is read any more when the first byte is written. */
-static int64_t distance_of(const Stages *m, ValId over, ValId under, bool in_place) {
-  Access list[2 * ACCESS_MAX];
-  int n = accesses_find(m, under, list, 0), all = accesses_find(m, over, list, n);
+/* Of all values that share ring number `ring`, and of its guests. */
+static int ring_accesses(const Stages *m, const Segment *s, int ring, Access *out) {
+  int n = 0;
+  for (int k = 0; k < s->n_items; k++) {
+    const SegItem *it = &s->item[k];
+    if (it->share != ring && it->host != ring) continue;
+    if (it->val != NO_VAL)
+      n = accesses_find(m, it->val, out, n);
+    else
+      out[n++] = (Access){m->feed + it->call - s->first, -1};
+  }
+  return n;
+}
+
+/* The most by which what is written of `over` exceeds what the n accesses need; INT64_MIN where nothing is needed any
+ * more when the first byte is written. The list has room for as many again. */
+static int64_t distance_from(const Stages *m, ValId over, Access *list, int n, Under how) {
   int64_t most = INT64_MIN;
+  int all = accesses_find(m, over, list, n);
   for (int32_t t = 0; t < m->steps; t = times_next(m, list, all, t))
     for (int i = n; i < all; i++) {
       if (list[i].input >= 0) continue;
-      int64_t e = excess(m, over, list, n, list[i].stage, t, in_place);
+      int64_t e = excess(m, over, list, n, list[i].stage, t, how);
       most = e > most ? e : most;
     }
   return most;
+}
+
+static int64_t distance_of(const Stages *m, ValId over, ValId under, Under how) {
+  Access list[2 * ACCESS_MAX];
+  return distance_from(m, over, list, accesses_find(m, under, list, 0), how);
 }
 
 /* Over may lie exactly on under: one call writes it, in place. */
@@ -86,7 +114,7 @@ static bool fits_exactly(const Stages *m, ValId over, ValId under) {
       if (in->offset != out->offset || (s->rows > 1 && in->row != out->row) ||
           (s->call->batch > 1 && in->step != out->step))
         continue;
-      return distance_of(m, over, under, true) <= 0;
+      return distance_of(m, over, under, UNDER_IN_PLACE) <= 0;
     }
   }
   return false;
@@ -106,10 +134,21 @@ static void add_pair(const Stages *m, ValId over, ValId under, bool exact, Segme
     if (fits_exactly(m, over, under)) s->pair[s->n_pairs++] = (SegPair){over, under, 0, true};
     return;
   }
-  int64_t d = distance_of(m, over, under, false), size = m->p->span[over].bytes;
+  int64_t d = distance_of(m, over, under, UNDER_APART), size = m->p->span[over].bytes;
   int64_t least = -m->p->span[under].bytes;
   d = d < least ? least : d; /* nothing of it is needed any more: anywhere */
   if (d < size) s->pair[s->n_pairs++] = (SegPair){over, under, round_up(d, m->p->align), false};
+}
+
+static void add_ring_pair(const Stages *m, ValId over, int ring, Segment *s) {
+  Access list[2 * ACCESS_MAX + SEG_MAX];
+  const Ring *r = &m->ring[ring];
+  if (s->n_pairs == SEG_MAX_PAIRS || is_exact(s, over)) return;
+  int64_t d = distance_from(m, over, list, ring_accesses(m, s, ring, list), UNDER_RING),
+          size = m->p->span[over].bytes;
+  int64_t least = -r->rows * r->row;
+  d = d < least ? least : d;
+  if (d < size) s->pair[s->n_pairs++] = (SegPair){over, r->val, round_up(d, m->p->align), false};
 }
 
 /* The values that a segment's stages touch, each once. */
@@ -134,4 +173,7 @@ void pairs_find(const Stages *m, Segment *s) {
       for (int u = 0; u < n; u++)
         if (is_born(m, s, v[o]) && dies(m, s, v[u])) add_pair(m, v[o], v[u], exact, s);
   }
+  for (int o = 0; o < n; o++)
+    for (int k = 0; k < m->n_rings && is_born(m, s, v[o]); k++)
+      if (m->ring[k].share == k && m->ring[k].stays) add_ring_pair(m, v[o], k, s);
 }

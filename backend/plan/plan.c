@@ -60,6 +60,12 @@ static const Segment *segment_of(const Choice *c, int32_t call) {
   return NULL;
 }
 
+/* The item whose bytes item k uses: its share's, or that one's host. */
+static const SegItem *bytes_of(const Segment *s, int k) {
+  const SegItem *it = &s->item[s->item[k].share];
+  return it->host < 0 ? it : &s->item[it->host];
+}
+
 /* Values that are born, by the segment that does it: a new storage, or that of the value which they replace. */
 static void assign_storage(Draft *d) {
   for (ValId v = 1; v < d->p->g->n_vals; v++) d->storage[v] = -1;
@@ -70,9 +76,10 @@ static void assign_storage(Draft *d) {
     for (int k = 0; k < s->n_pairs; k++)
       if (s->pair[k].same) d->storage[s->pair[k].over] = d->storage[s->pair[k].under];
     for (int k = 0; k < s->n_items; k++)
-      if (s->item[k].val != NO_VAL)
-        d->storage[s->item[k].val] =
-            s->item[k].share == k ? d->n_storage++ : d->storage[s->item[s->item[k].share].val];
+      if (s->item[k].val != NO_VAL && s->item[k].share == k && s->item[k].host < 0)
+        d->storage[s->item[k].val] = d->n_storage++;
+    for (int k = 0; k < s->n_items; k++)
+      if (s->item[k].val != NO_VAL) d->storage[s->item[k].val] = d->storage[bytes_of(s, k)->val];
     for (int32_t c = s->first; c < s->first + s->n; c++) {
       ValId out = d->p->root[d->p->calls->v[c].out.val];
       if (d->storage[out] < 0) d->storage[out] = d->n_storage++;
@@ -104,6 +111,7 @@ static void add_value(Draft *d, ValId v) {
     it.rows = ring->rows;
     it.first = ring->first;
     it.last = ring->last;
+    it.slot = ring->slot;
   } else {
     const Segment *from = it.first >= 0 ? segment_of(d->c, it.first) : NULL;
     const Segment *to = it.last >= 0 ? segment_of(d->c, it.last) : NULL;
@@ -126,8 +134,9 @@ static void add_items(Draft *d) {
                                .size = it->bytes,
                                .first = it->first,
                                .last = it->last,
-                               .storage = d->n_storage++,
-                               .call = it->call});
+                               .storage = it->host < 0 ? d->n_storage++ : d->storage[bytes_of(s, k)->val],
+                               .call = it->call,
+                               .slot = it->slot});
     }
     for (int k = 0; k < s->n_pairs; k++)
       if (!s->pair[k].same)
@@ -167,10 +176,10 @@ static void draft_make(const Planner *p, PlanLevel level, const Choice *c, Draft
 
 /* -- the plan -- */
 
-static int find_ring(const Draft *d, ValId root) {
+static const PlanItem *find_item(const Draft *d, ValId root) {
   for (int i = 0; i < d->n_items; i++)
-    if (d->items[i].val == root) return d->items[i].rows;
-  return 0;
+    if (d->items[i].val == root) return &d->items[i];
+  return NULL;
 }
 
 /* Offsets of values (views through their roots) and of scratch, for the emitter. */
@@ -179,23 +188,31 @@ static void index_offsets(const Draft *d, Arena *a, MemoryPlan *out) {
   int64_t *offset = arena_array(a, p->g->n_vals, sizeof *offset);
   int32_t *ring = arena_array(a, p->g->n_vals, sizeof *ring);
   int64_t *scratch = arena_array(a, p->calls->n, sizeof *scratch);
+  PlanSlot *slot = arena_array(a, p->g->n_vals, sizeof *slot);
+  PlanSlot *scratch_slot = arena_array(a, p->calls->n, sizeof *scratch_slot);
   for (uint32_t v = 0; v < p->g->n_vals; v++) offset[v] = -1;
   for (uint32_t c = 0; c < p->calls->n; c++) scratch[c] = -1;
   for (int i = 0; i < d->n_items; i++) {
     const PlanItem *it = &d->items[i];
-    if (it->val != NO_VAL)
+    if (it->val != NO_VAL) {
       offset[it->val] = it->offset;
-    else
+    } else {
       scratch[it->call] = it->offset;
+      scratch_slot[it->call] = it->slot;
+    }
     if (it->val == NO_VAL && it->size > out->scratch_size) out->scratch_size = it->size;
   }
   for (ValId v = 1; v < p->g->n_vals; v++) {
     offset[v] = offset[p->root[v]];
-    ring[v] = find_ring(d, p->root[v]);
+    const PlanItem *it = find_item(d, p->root[v]);
+    ring[v] = it ? it->rows : 0;
+    if (it) slot[v] = it->slot;
   }
   out->offset = offset;
   out->ring = ring;
   out->scratch = scratch;
+  out->slot = slot;
+  out->scratch_slot = scratch_slot;
 }
 
 static void index_groups(const Draft *d, Arena *a, MemoryPlan *out) {
@@ -232,7 +249,7 @@ static void finish(const Draft *d, Arena *a, MemoryPlan *out) {
 /* -- levels and orders -- */
 
 static void planner_init(Planner *p, const Graph *g, Calls *calls, const PlanOptions *o) {
-  *p = (Planner){.g = g, .calls = calls, .arena = arena_new(), .align = PLAN_ALIGN};
+  *p = (Planner){.g = g, .calls = calls, .arena = arena_new(), .align = PLAN_ALIGN, .guests = true};
   if (o) p->opt = *o;
   p->root = arena_array(p->arena, g->n_vals, sizeof *p->root);
   p->span = arena_array(p->arena, g->n_vals, sizeof *p->span);

@@ -56,6 +56,12 @@ int64_t pack_boxes(PackBox *boxes, int n, const PackPair *pairs, int n_pairs);
 int64_t pack_lower_bound(const PackBox *boxes, int n, const PackPair *pairs, int n_pairs);
 /* Bytes that the two boxes of a pair have in common at most. */
 int64_t pack_common(int64_t over, int64_t under, int64_t distance);
+/* What box `over` of `size` bytes shares with all of its pairs at most: common is the sum of pack_common, nearest the
+ * least distance. What lies under it at one time lies side by side, above that distance. */
+static inline int64_t pack_shared(int64_t size, int64_t common, int64_t nearest) {
+  int64_t room = nearest > 0 ? size - nearest : size;
+  return common < room ? common : room;
+}
 
 /* -- spans.c -- */
 
@@ -80,6 +86,7 @@ typedef struct Planner {
   CallRows *rows; /* by call */
   ValId by_rows;  /* root of the input that arrives by rows; NO_VAL: none */
   bool apart;     /* peaks are counted as if nothing could overlap: chains of overlaps pack badly */
+  bool guests;    /* rings may have guests */
   Arena *arena;   /* what lives as long as the planner */
 } Planner;
 void spans_find(Planner *p);
@@ -98,15 +105,18 @@ typedef struct SegItem {
   int32_t rows, call; /* of the ring; of the scratch */
   int64_t bytes;
   int32_t first, last;
+  bool tried; /* for a host */
+  int host;   /* number of the ring in whose slots it lies; -1: it has bytes of its own */
+  PlanSlot slot;
 } SegItem;
 
 typedef struct SegPair {
-  ValId over, under;
+  ValId over, under; /* under: a value that dies, or a ring (the first value of its share) */
   int64_t distance;
   bool same; /* over lies exactly on under: computed in place */
 } SegPair;
 
-enum { SEG_MAX = 48, SEG_MAX_PAIRS = 16 };
+enum { SEG_MAX = 48, SEG_MAX_PAIRS = 64 };
 typedef struct Segment {
   SegKind kind;
   int32_t first, n, steps;

@@ -35,14 +35,18 @@ static void print_item(const Graph *g, const Calls *calls, const PlanItem *it, s
   print_time(out, it->first, (int32_t)calls->n);
   print_time(out, it->last, (int32_t)calls->n);
   if (it->val == NO_VAL) {
-    sb_printf(out, "  scratch of call %d (%s)\n", (int)it->call, calls->v[it->call].kernel->name);
+    sb_printf(out, "  scratch of call %d (%s)%s\n", (int)it->call, calls->v[it->call].kernel->name,
+              it->slot.rows ? ", in a free slot of the ring" : "");
     return;
   }
   const Value *v = graph_val(g, it->val);
   char shape[128];
   shape_format(&v->shape, shape, sizeof shape);
   sb_printf(out, "  %s %s %s", v->name ? v->name : "-", dtype_name(v->dtype), shape);
-  if (it->rows) sb_printf(out, ", ring of %d rows", (int)it->rows);
+  if (it->slot.rows)
+    sb_puts(out, ", one row in a free slot of the ring");
+  else if (it->rows)
+    sb_printf(out, ", ring of %d rows", (int)it->rows);
   sb_putc(out, '\n');
 }
 

@@ -32,8 +32,7 @@ typedef struct Users { /* of one share */
   int n;
 } Users;
 
-/* The first row of the ring that an access has yet to read (or, as a later writer, to write), `done` rows being done. */
-static int32_t next_row(const Stages *m, const Access *a, int32_t done) {
+int32_t ring_next_row(const Stages *m, const Access *a, int32_t done) {
   const Stage *s = &m->v[a->stage];
   if (done >= s->rows) return INT32_MAX;
   if (a->input < 0) return done;
@@ -50,7 +49,7 @@ static int32_t rows_at(const Stages *m, const Users *u, int w, int32_t t) {
   for (int i = 0; i < u->n; i++) {
     const Stage *r = &m->v[u->v[i].stage];
     int32_t done = plan_rows_done(&r->time, r->rows, u->v[i].stage < w ? t : t - 1);
-    int32_t next = next_row(m, &u->v[i], done);
+    int32_t next = ring_next_row(m, &u->v[i], done);
     oldest = next < oldest ? next : oldest;
   }
   return newest - oldest;
@@ -61,7 +60,7 @@ static bool carries(const Stages *m, const Users *u, int32_t t) {
   int32_t newest = 0, oldest = INT32_MAX;
   for (int i = 0; i < u->n; i++) {
     const Stage *s = &m->v[u->v[i].stage];
-    int32_t done = plan_rows_done(&s->time, s->rows, t), next = next_row(m, &u->v[i], done);
+    int32_t done = plan_rows_done(&s->time, s->rows, t), next = ring_next_row(m, &u->v[i], done);
     if (u->v[i].input < 0 && done > newest) newest = done;
     oldest = next < oldest ? next : oldest;
   }
@@ -75,7 +74,7 @@ static void measure(Stages *m, int share, int32_t first, int32_t n) {
   bool stays = false;
   for (int k = 0; k < m->n_rings; k++)
     if (m->ring[k].share == share) u.n = accesses_find(m, m->ring[k].val, u.v, u.n);
-  *r = (Ring){r->val, share, 1, r->row, INT32_MAX, -1};
+  *r = (Ring){r->val, share, 1, r->row, INT32_MAX, -1, false};
   for (int32_t t = 0; t < m->steps; t = times_next(m, u.v, u.n, t)) {
     for (int i = 0; i < u.n; i++) {
       int32_t rows = u.v[i].input < 0 ? rows_at(m, &u, u.v[i].stage, t) : 0;
@@ -89,6 +88,7 @@ static void measure(Stages *m, int share, int32_t first, int32_t n) {
     r->first = at < r->first ? at : r->first;
     r->last = at > r->last ? at : r->last;
   }
+  r->stays = stays;
   if (stays) {
     r->first = first;
     r->last = first + n - 1;
@@ -164,6 +164,7 @@ bool rings_find(Stages *m, int32_t first, int32_t n) {
       r->rows = m->ring[r->share].rows;
       r->first = m->ring[r->share].first;
       r->last = m->ring[r->share].last;
+      r->stays = m->ring[r->share].stays;
     }
   }
   return true;

@@ -201,7 +201,7 @@ static bool is_ring(const Stages *m, ValId v) {
 static SegItem *new_item(Segment *s, ValId v, int64_t bytes, int32_t first, int32_t last) {
   ASSERT(s->n_items < (int)(sizeof s->item / sizeof *s->item));
   s->item[s->n_items] =
-      (SegItem){.val = v, .share = s->n_items, .bytes = bytes, .first = first, .last = last};
+      (SegItem){.val = v, .share = s->n_items, .bytes = bytes, .first = first, .last = last, .host = -1};
   return &s->item[s->n_items++];
 }
 
@@ -230,6 +230,29 @@ static void add_scratch(const Stages *m, Segment *s) {
   }
 }
 
+static int64_t pair_bytes(const Stages *m, const Segment *s, ValId under) {
+  for (int k = 0; k < s->n_items; k++)
+    if (s->item[k].val == under) return round_up(s->item[k].bytes, m->p->align);
+  return round_up(m->p->span[under].bytes, m->p->align);
+}
+
+/* Bytes that pair k and those after it with the same `over` spare; 0 where one before it has counted them. */
+static int64_t spared_by(const Stages *m, const Segment *s, int k) {
+  const SegPair *q = &s->pair[k];
+  const int64_t over = round_up(m->p->span[q->over].bytes, m->p->align);
+  int64_t common = 0, nearest = INT64_MAX;
+  for (int i = 0; i < k; i++)
+    if (s->pair[i].over == q->over) return 0;
+  if (q->same) return over;
+  for (int i = k; i < s->n_pairs; i++) {
+    const SegPair *o = &s->pair[i];
+    if (o->over != q->over) continue;
+    common += pack_common(over, pair_bytes(m, s, o->under), o->distance);
+    nearest = o->distance < nearest ? o->distance : nearest;
+  }
+  return m->p->apart ? 0 : pack_shared(over, common, nearest);
+}
+
 /* All that lives during the segment: values that stay, then the call at which rings and scratch take most. */
 static int64_t peak_of(const Stages *m, const Segment *s) {
   const Planner *p = m->p;
@@ -240,17 +263,13 @@ static int64_t peak_of(const Stages *m, const Segment *s) {
       const Span *a = &p->span[v];
       stay += round_up(a->bytes ? a->bytes : 1, p->align);
     }
-  for (int k = 0; k < s->n_pairs; k++) {
-    const SegPair *q = &s->pair[k];
-    int64_t over = round_up(p->span[q->over].bytes, p->align),
-            under = round_up(p->span[q->under].bytes, p->align);
-    stay -= q->same ? over : p->apart ? 0 : pack_common(over, under, q->distance);
-  }
+  for (int k = 0; k < s->n_pairs; k++) stay -= spared_by(m, s, k);
   for (int32_t c = s->first; c <= last; c++) {
     int64_t sum = 0;
     for (int k = 0; k < s->n_items; k++) {
       const SegItem *it = &s->item[k];
-      if (it->share == k && it->first <= c && c <= it->last) sum += round_up(it->bytes, p->align);
+      if (it->share == k && it->host < 0 && it->first <= c && c <= it->last)
+        sum += round_up(it->bytes, p->align);
     }
     most = sum > most ? sum : most;
   }
@@ -274,6 +293,13 @@ static void finish(const Stages *m, SegKind kind, int32_t first, int32_t n, Segm
   add_scratch(m, s);
   pairs_find(m, s);
   s->peak = peak_of(m, s);
+  if (!m->p->guests || kind == SEG_WHOLE) return;
+  const Segment apart = *s;
+  guests_find(m, s);
+  s->n_pairs = 0;
+  pairs_find(m, s);
+  s->peak = peak_of(m, s);
+  if (s->peak >= apart.peak) *s = apart;
 }
 
 static bool make_rows(Stages *m, int32_t first, int32_t n, bool late, Segment *out) {

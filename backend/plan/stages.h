@@ -1,5 +1,5 @@
 /* A segment in the making: its calls as stages of a loop (segment.c), their rings (rings.c), what may overlap
- * (pairs.c). */
+ * (pairs.c), what fits into free slots of rings (guests.c). */
 #ifndef BACKEND_PLAN_STAGES_H
 #define BACKEND_PLAN_STAGES_H
 
@@ -28,6 +28,7 @@ typedef struct Ring {
   int share;           /* number of the ring whose bytes it shares; its own: none */
   int64_t rows, row;   /* of the shared ring */
   int32_t first, last; /* calls */
+  bool stays;          /* it holds rows from one time to the next */
 } Ring;
 
 typedef struct Stages {
@@ -59,6 +60,12 @@ int32_t times_next(const Stages *m, const Access *list, int n, int32_t t);
 
 /* The values that become rings, and their rows. False: a value that cannot be one. */
 bool rings_find(Stages *m, int32_t first, int32_t n);
+/* The first row of a ring that an access has yet to read (or, as a later writer, to write), `done` rows being done. */
+int32_t ring_next_row(const Stages *m, const Access *a, int32_t done);
 void pairs_find(const Stages *m, Segment *s);
+
+/* -- guests.c -- */
+/* Give items that hold nothing between two times a slot of a ring that is free then. */
+void guests_find(const Stages *m, Segment *s);
 
 #endif

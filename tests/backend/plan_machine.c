@@ -35,10 +35,11 @@ static void fault(Machine *m, const char *what, int32_t call, int32_t row, ValId
            call < 0 ? "input" : m->calls->v[call].kernel->name, (int)row, what, (long long)at, v);
 }
 
-/* Where byte `at` of a value lies whose rows are `row` bytes. */
-static Byte *locate(Machine *m, ValId root, int64_t at, int64_t row) {
+/* Where byte `at` of a value lies whose rows are `row` bytes, during row y of a call. */
+static Byte *locate(Machine *m, ValId root, int64_t at, int64_t row, int32_t y) {
   int64_t ring = m->plan->ring[root], offset = m->plan->offset[root];
   if (ring) at = at / row % ring * row + at % row;
+  if (offset >= 0) offset += plan_slot_at(&m->plan->slot[root], y);
   if (offset < 0 || offset + at >= m->plan->arena) return NULL;
   return &m->byte[offset + at];
 }
@@ -53,7 +54,7 @@ typedef struct Touch { /* one view of one call, during the enumeration of its by
 
 static void touch(const Touch *t, int64_t at, int64_t n) {
   for (int64_t i = at; i < at + n; i++) {
-    Byte *b = locate(t->m, t->root, i, t->view->row);
+    Byte *b = locate(t->m, t->root, i, t->view->row, t->row);
     if (!b) {
       fault(t->m, "leaves the arena at", t->call, t->row, t->root, i);
     } else if (t->write) {
@@ -136,24 +137,28 @@ static void write_output(Machine *m, int32_t c, int32_t row) {
     touch(&t, 0, (int64_t)val_bytes(m->g, root));
 }
 
+static int64_t scratch_at(const MemoryPlan *p, int32_t c, int32_t y) {
+  return p->scratch[c] + plan_slot_at(&p->scratch_slot[c], y);
+}
+
 /* Sums of rows stay in scratch from the first row on. */
 static void use_scratch(Machine *m, int32_t c, int32_t y0) {
   const KernelCall *k = &m->calls->v[c];
   int64_t n = k->kernel->scratch ? (int64_t)k->kernel->scratch(k->params) : 0;
   bool stays = strstr(k->kernel->name, "_rows_") && y0 > 0;
   for (int64_t i = 0; i < n; i++) {
-    Byte *b = &m->byte[m->plan->scratch[c] + i];
+    Byte *b = &m->byte[scratch_at(m->plan, c, y0) + i];
     if (stays && b->val != SCRATCH + (ValId)c) fault(m, "lost its scratch,", c, y0, NO_VAL, i);
     if (b->event == m->event) fault(m, "has scratch on its input,", c, y0, NO_VAL, i);
     *b = (Byte){SCRATCH + (ValId)c, i, b->event};
   }
 }
 
-static void keep_scratch(Machine *m, int32_t c) {
+static void keep_scratch(Machine *m, int32_t c, int32_t y0) {
   const KernelCall *k = &m->calls->v[c];
   int64_t n = k->kernel->scratch ? (int64_t)k->kernel->scratch(k->params) : 0;
   for (int64_t i = 0; i < n; i++)
-    if (m->byte[m->plan->scratch[c] + i].val != SCRATCH + (ValId)c)
+    if (m->byte[scratch_at(m->plan, c, y0) + i].val != SCRATCH + (ValId)c)
       fault(m, "writes over its scratch,", c, 0, NO_VAL, i);
 }
 
@@ -178,7 +183,7 @@ static void step(void *ctx, int32_t group, int32_t time, int32_t c, int32_t y0, 
     for (int32_t y = y0; y < y1; y++) read_input(m, c, i, y);
   use_scratch(m, c, y0);
   for (int32_t y = y0; y < y1; y++) write_output(m, c, y);
-  keep_scratch(m, c);
+  keep_scratch(m, c, y0);
 }
 
 static const CallView dense = {.row = 1};
@@ -216,9 +221,11 @@ static void *readable(const void *p) {
   return q;
 }
 
-static mf_view view_of(const Runner *r, const CallView *v, int32_t item) {
+static mf_view view_of(const Runner *r, const CallView *v, int32_t item, int32_t y) {
   ValId root = value_root(r->g, v->val);
-  char *base = val_is_const(r->g, root) ? readable(val_data(r->g, root)) : r->arena + r->plan->offset[root];
+  char *base = val_is_const(r->g, root)
+                   ? readable(val_data(r->g, root))
+                   : r->arena + r->plan->offset[root] + plan_slot_at(&r->plan->slot[root], y);
   return (mf_view){base + v->offset + item * v->step, (int32_t)v->row, r->plan->ring[v->val]};
 }
 
@@ -250,11 +257,11 @@ static void run_call(void *ctx, int32_t group, int32_t t, int32_t c, int32_t y0,
   }
   const KernelCall *k = &r->calls->v[c];
   for (int32_t n = 0; n < k->batch; n++) {
-    mf_view in[CALL_MAX_IN] = {{0}}, out = view_of(r, &k->out, n);
-    for (int i = 0; i < k->n_in; i++) in[i] = view_of(r, &k->in[i], n);
+    mf_view in[CALL_MAX_IN] = {{0}}, out = view_of(r, &k->out, n, y0);
+    for (int i = 0; i < k->n_in; i++) in[i] = view_of(r, &k->in[i], n, y0);
     if (k->batch == 1) spoil(k, &out, y0, y1);
     k->kernel->fn(k->params, in, &out, y0, y1,
-                  r->plan->scratch[c] < 0 ? NULL : r->arena + r->plan->scratch[c]);
+                  r->plan->scratch[c] < 0 ? NULL : r->arena + scratch_at(r->plan, c, y0));
   }
 }
 
