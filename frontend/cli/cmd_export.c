@@ -32,7 +32,12 @@ const Command cmd_export = {
     "DequantizeLinear\n"
     "and QuantizeLinear; in TensorFlow Lite they stay what they are. Read back, either file computes the "
     "same "
-    "bytes.",
+    "bytes.\n"
+    "ONNX has no state: what a model keeps from one run to the next is an input there, whose default is what "
+    "it is at\n"
+    "first, and an output NAME:next; who runs the file hands the output back as the input. The model's "
+    "property\n"
+    "mistify.states lists the pairs, and mistify reads them as states again.",
     "  mistify export trained.mistify -o trained.onnx\n"
     "  mistify export int8.mistify -o int8.tflite\n"
     "  mistify export model.onnx -o model.ir\n",

@@ -50,6 +50,7 @@ bool ox_affines(OxCall *c, ValId scale, ValId zero, DType t, const Shape *s, int
 static bool is_fresh_input(const Graph *g, ValId v) {
   bool input = false;
   for (uint32_t i = 0; i < g->n_inputs; i++) input = input || g->inputs[i] == v;
+  for (uint32_t i = 0; i < g->n_states; i++) input = input || g->states[i].now == v;
   for (uint32_t k = 0; input && k < g->n_nodes; k++)
     for (uint32_t i = 0; i < g->nodes[k].n_in; i++) input = input && g->nodes[k].in[i] != v;
   return input;

@@ -9,10 +9,6 @@
 #include <math.h>
 
 #define A(kind, field, def, doc)
-#define OP(ident, name, mn, mx, no, traits, cls, diff, doc, attrs) static XpFn xp_##ident;
-#include "ir/ops.def"
-#undef OP
-
 XpFn *xp_fn(OpKind op) {
   static XpFn *const fns[] = {
 #define OP(ident, name, mn, mx, no, traits, cls, diff, doc, attrs) xp_##ident,
@@ -27,20 +23,19 @@ static const Shape *shape(const Export *x, ValId v) { return &graph_val(x->g, v)
 
 /* -- ends of nodes -- */
 
-static void end_clip(Export *x, const char *from, float lo, float hi, const char *out) {
+static void end_clip(Export *x, const char *from, DType t, float lo, float hi, const char *out) {
   XpNode n = {0};
   xp_in(&n, from);
   if (isinf(lo) && isinf(hi)) {
     xp_end(x, &n, "Identity", out);
     return;
   }
-  xp_in(&n, isinf(lo) ? "" : xp_const_float(x, xp_fresh(x, out, "min"), lo));
-  if (!isinf(hi)) xp_in(&n, xp_const_float(x, xp_fresh(x, out, "max"), hi));
+  xp_in(&n, isinf(lo) ? "" : xp_const_number(x, xp_fresh(x, out, "min"), t, (double)lo));
+  if (!isinf(hi)) xp_in(&n, xp_const_number(x, xp_fresh(x, out, "max"), t, (double)hi));
   xp_end(x, &n, "Clip", out);
 }
 
-/* End the node m as `op` with a fused activation after it. */
-static bool end_act(Export *x, XpNode *m, const char *op, int32_t act, const char *out) {
+bool xp_end_act(Export *x, XpNode *m, const char *op, int32_t act, const char *out) {
   if (act == ACT_NONE) {
     xp_end(x, m, op, out);
     return true;
@@ -52,7 +47,7 @@ static bool end_act(Export *x, XpNode *m, const char *op, int32_t act, const cha
     xp_in(&relu, pre);
     xp_end(x, &relu, "Relu", out);
   } else {
-    end_clip(x, pre, act == ACT_RELU6 ? 0 : -1, act == ACT_RELU6 ? 6 : 1, out);
+    end_clip(x, pre, DT_F32, act == ACT_RELU6 ? 0 : -1, act == ACT_RELU6 ? 6 : 1, out);
   }
   return true;
 }
@@ -63,7 +58,7 @@ static bool window(Export *x, const Node *n, XpNode *m, const Ints *strides, con
                    int32_t act) {
   xp_ints(m, "strides", strides);
   xp_ints(m, "pads", pads);
-  return end_act(x, m, op, act, xp_out(x, n->out[0], true));
+  return xp_end_act(x, m, op, act, xp_out(x, n->out[0], true));
 }
 
 static void conv_inputs(Export *x, const Node *n, XpNode *m, const char *perm) {
@@ -72,7 +67,8 @@ static void conv_inputs(Export *x, const Node *n, XpNode *m, const char *perm) {
   if (n->n_in > 2) xp_in(m, xp_plain(x, n->in[2]));
 }
 
-static bool xp_conv(Export *x, const Node *n) {
+bool xp_conv(Export *x, const Node *n) {
+  if (graph_val(x->g, n->in[0])->dtype == DT_I8) return xp_sums(x, n);
   const conv_attrs *a = CATTRS(n, conv);
   const Shape *w = shape(x, n->in[1]);
   XpNode m = {0};
@@ -84,7 +80,8 @@ static bool xp_conv(Export *x, const Node *n) {
 }
 
 /* Weights [1,Kh,Kw,O] are [O,1,Kh,Kw] with one group per input channel. */
-static bool xp_depthwise_conv(Export *x, const Node *n) {
+bool xp_depthwise_conv(Export *x, const Node *n) {
+  if (graph_val(x->g, n->in[0])->dtype == DT_I8) return xp_sums(x, n);
   const depthwise_conv_attrs *a = CATTRS(n, depthwise_conv);
   const Shape *w = shape(x, n->in[1]);
   XpNode m = {0};
@@ -95,7 +92,7 @@ static bool xp_depthwise_conv(Export *x, const Node *n) {
   return window(x, n, &m, &a->strides, &a->pads, "Conv", a->act);
 }
 
-static bool xp_max_pool(Export *x, const Node *n) {
+bool xp_max_pool(Export *x, const Node *n) {
   const max_pool_attrs *a = CATTRS(n, max_pool);
   XpNode m = {0};
   xp_in(&m, xp_image(x, n->in[0]));
@@ -104,7 +101,7 @@ static bool xp_max_pool(Export *x, const Node *n) {
   return window(x, n, &m, &a->strides, &a->pads, "MaxPool", a->act);
 }
 
-static bool xp_average_pool(Export *x, const Node *n) {
+bool xp_average_pool(Export *x, const Node *n) {
   const average_pool_attrs *a = CATTRS(n, average_pool);
   XpNode m = {0};
   xp_in(&m, xp_image(x, n->in[0]));
@@ -114,12 +111,25 @@ static bool xp_average_pool(Export *x, const Node *n) {
   return window(x, n, &m, &a->strides, &a->pads, "AveragePool", a->act);
 }
 
+/* A vector is one item of its channels. */
+static bool vector_normalization(Export *x, const Node *n) {
+  const int64_t c = shape(x, n->in[0])->d[0];
+  const char *out = xp_out(x, n->out[0], false), *y = xp_fresh(x, out, "row");
+  XpNode m = {0};
+  xp_in(&m, xp_reshaped(x, xp_plain(x, n->in[0]), out, &(Ints){2, {1, c}}));
+  for (uint32_t i = 1; i < 5; i++) xp_in(&m, xp_plain(x, n->in[i]));
+  xp_float(&m, "epsilon", CATTRS(n, batch_normalization)->epsilon);
+  xp_end(x, &m, "BatchNormalization", y);
+  xp_reshape_node(x, y, &(Ints){1, {c}}, out);
+  return true;
+}
+
 /* ONNX's channels are axis 1: of an image that is ours in image form; otherwise axes are exchanged around it. */
-static bool xp_batch_normalization(Export *x, const Node *n) {
+bool xp_batch_normalization(Export *x, const Node *n) {
   const batch_normalization_attrs *a = CATTRS(n, batch_normalization);
   int32_t rank = shape(x, n->in[0])->rank;
   bool image = rank == 4 && a->axis == 3, swap = !image && a->axis != 1;
-  FAIL_IF(rank < 2, x->d, &n->loc, "BatchNormalization of a vector cannot be expressed in ONNX");
+  if (rank < 2) return vector_normalization(x, n);
   char perm[MAX_RANK + 1] = {0};
   for (int i = 0; i < rank; i++) perm[i] = (char)('0' + (i == 1 ? a->axis : i == a->axis ? 1 : i));
   const char *out = xp_out(x, n->out[0], image);
@@ -137,7 +147,8 @@ static bool xp_batch_normalization(Export *x, const Node *n) {
 
 /* -- products -- */
 
-static bool xp_fully_connected(Export *x, const Node *n) {
+bool xp_fully_connected(Export *x, const Node *n) {
+  if (graph_val(x->g, n->in[0])->dtype == DT_I8) return xp_sums(x, n);
   int32_t act = CATTRS(n, fully_connected)->act;
   const char *out = xp_out(x, n->out[0], false);
   XpNode m = {0};
@@ -145,19 +156,20 @@ static bool xp_fully_connected(Export *x, const Node *n) {
   if (shape(x, n->in[0])->rank == 2) {
     for (uint32_t i = 1; i < n->n_in; i++) xp_in(&m, xp_plain(x, n->in[i]));
     xp_int(&m, "transB", 1);
-    return end_act(x, &m, "Gemm", act, out);
+    return xp_end_act(x, &m, "Gemm", act, out);
   }
   xp_in(&m, xp_transposed(x, n->in[1], "10", "t"));
-  if (n->n_in < 3) return end_act(x, &m, "MatMul", act, out);
+  if (n->n_in < 3) return xp_end_act(x, &m, "MatMul", act, out);
   const char *product = xp_fresh(x, out, "product");
   xp_end(x, &m, "MatMul", product);
   XpNode add = {0};
   xp_in(&add, product);
   xp_in(&add, xp_plain(x, n->in[2]));
-  return end_act(x, &add, "Add", act, out);
+  return xp_end_act(x, &add, "Add", act, out);
 }
 
-static bool xp_matmul(Export *x, const Node *n) {
+bool xp_matmul(Export *x, const Node *n) {
+  if (graph_val(x->g, n->in[0])->dtype == DT_I8) return xp_sums(x, n);
   XpNode m = {0};
   for (uint32_t i = 0; i < 2; i++) xp_in(&m, xp_plain(x, n->in[i]));
   xp_end(x, &m, "MatMul", xp_out(x, n->out[0], false));
@@ -187,15 +199,15 @@ static bool binary(Export *x, const Node *n, const char *op, int32_t act) {
       shape(x, n->out[0])->rank == 4 && (x->image[a] || x->image[b]) && fits_image(x, a) && fits_image(x, b);
   XpNode m = {0};
   for (uint32_t i = 0; i < 2; i++) xp_in(&m, image ? beside_image(x, n->in[i]) : xp_plain(x, n->in[i]));
-  return end_act(x, &m, op, act, xp_out(x, n->out[0], image));
+  return xp_end_act(x, &m, op, act, xp_out(x, n->out[0], image));
 }
 
-static bool xp_add(Export *x, const Node *n) { return binary(x, n, "Add", CATTRS(n, add)->act); }
-static bool xp_sub(Export *x, const Node *n) { return binary(x, n, "Sub", CATTRS(n, sub)->act); }
-static bool xp_mul(Export *x, const Node *n) { return binary(x, n, "Mul", CATTRS(n, mul)->act); }
-static bool xp_div(Export *x, const Node *n) { return binary(x, n, "Div", ACT_NONE); }
-static bool xp_max(Export *x, const Node *n) { return binary(x, n, "Max", ACT_NONE); }
-static bool xp_min(Export *x, const Node *n) { return binary(x, n, "Min", ACT_NONE); }
+bool xp_add(Export *x, const Node *n) { return binary(x, n, "Add", CATTRS(n, add)->act); }
+bool xp_sub(Export *x, const Node *n) { return binary(x, n, "Sub", CATTRS(n, sub)->act); }
+bool xp_mul(Export *x, const Node *n) { return binary(x, n, "Mul", CATTRS(n, mul)->act); }
+bool xp_div(Export *x, const Node *n) { return binary(x, n, "Div", ACT_NONE); }
+bool xp_max(Export *x, const Node *n) { return binary(x, n, "Max", ACT_NONE); }
+bool xp_min(Export *x, const Node *n) { return binary(x, n, "Min", ACT_NONE); }
 
 /* Input and output in the form that the input is in. */
 static void unary_in(Export *x, const Node *n, XpNode *m, const char **out) {
@@ -212,19 +224,19 @@ static bool unary(Export *x, const Node *n, const char *op) {
   return true;
 }
 
-static bool xp_relu(Export *x, const Node *n) { return unary(x, n, "Relu"); }
-static bool xp_sigmoid(Export *x, const Node *n) { return unary(x, n, "Sigmoid"); }
-static bool xp_tanh(Export *x, const Node *n) { return unary(x, n, "Tanh"); }
+bool xp_relu(Export *x, const Node *n) { return unary(x, n, "Relu"); }
+bool xp_sigmoid(Export *x, const Node *n) { return unary(x, n, "Sigmoid"); }
+bool xp_tanh(Export *x, const Node *n) { return unary(x, n, "Tanh"); }
 
-static bool xp_clip(Export *x, const Node *n) {
+bool xp_clip(Export *x, const Node *n) {
   const clip_attrs *a = CATTRS(n, clip);
   bool image = x->image[n->in[0]];
   const char *from = image ? xp_image(x, n->in[0]) : xp_plain(x, n->in[0]);
-  end_clip(x, from, a->lo, a->hi, xp_out(x, n->out[0], image));
+  end_clip(x, from, graph_val(x->g, n->in[0])->dtype, a->lo, a->hi, xp_out(x, n->out[0], image));
   return true;
 }
 
-static bool xp_leaky_relu(Export *x, const Node *n) {
+bool xp_leaky_relu(Export *x, const Node *n) {
   XpNode m = {0};
   const char *out;
   unary_in(x, n, &m, &out);
@@ -233,7 +245,7 @@ static bool xp_leaky_relu(Export *x, const Node *n) {
   return true;
 }
 
-static bool xp_softmax(Export *x, const Node *n) {
+bool xp_softmax(Export *x, const Node *n) {
   const softmax_attrs *a = CATTRS(n, softmax);
   const char *in = xp_plain(x, n->in[0]), *out = xp_out(x, n->out[0], false);
   if (a->beta != 1.0f) {
@@ -252,8 +264,16 @@ static bool xp_softmax(Export *x, const Node *n) {
 
 /* -- axes -- */
 
+/* Axes are an attribute in opset 13, but for ReduceSum; an input in 18. */
+static void reduced_axes(Export *x, const Node *n, XpNode *m, const char *out, const Ints *axes) {
+  if (n->op == OP_reduce_sum || x->opset >= 18)
+    xp_in(m, xp_const_ints(x, xp_fresh(x, out, "axes"), axes));
+  else
+    xp_ints(m, "axes", axes);
+}
+
 /* A mean over rows and columns of an image that drops them gives [N,C] from either form. */
-static bool xp_reduce_mean(Export *x, const Node *n) {
+bool xp_reduce_mean(Export *x, const Node *n) {
   static const int64_t to_image[4] = {0, 2, 3, 1};
   const reduce_mean_attrs *a = CATTRS(n, reduce_mean);
   Ints axes = a->axes;
@@ -262,28 +282,28 @@ static bool xp_reduce_mean(Export *x, const Node *n) {
   for (int32_t i = 0; image && i < axes.n; i++) axes.v[i] = to_image[axes.v[i]];
   XpNode m = {0};
   xp_in(&m, image ? xp_image(x, n->in[0]) : xp_plain(x, n->in[0]));
-  xp_ints(&m, "axes", &axes);
+  const char *out = xp_out(x, n->out[0], image && a->keepdims);
+  reduced_axes(x, n, &m, out, &axes);
   xp_int(&m, "keepdims", a->keepdims);
-  xp_end(x, &m, "ReduceMean", xp_out(x, n->out[0], image && a->keepdims));
+  xp_end(x, &m, "ReduceMean", out);
   return true;
 }
 
-/* In opset 13 an extent of 0 would mean the input's. */
-static bool xp_reshape(Export *x, const Node *n) {
+/* An extent of 0 would mean the input's. */
+bool xp_reshape(Export *x, const Node *n) {
   const Ints *to = &CATTRS(n, reshape)->shape;
-  const Shape *from = shape(x, n->in[0]);
-  for (int32_t i = 0; i < to->n; i++)
-    FAIL_IF(to->v[i] == 0 && (i >= from->rank || from->d[i] != 0), x->d, &n->loc,
-            "Reshape to a shape of no elements cannot be expressed in opset 13");
+  bool zero = false;
+  for (int32_t i = 0; i < to->n; i++) zero = zero || to->v[i] == 0;
   const char *in = xp_plain(x, n->in[0]), *out = xp_out(x, n->out[0], false);
   XpNode m = {0};
   xp_in(&m, in);
   xp_in(&m, xp_const_ints(x, xp_fresh(x, out, "shape"), to));
+  if (zero) xp_int(&m, "allowzero", 1);
   xp_end(x, &m, "Reshape", out);
   return true;
 }
 
-static bool xp_transpose(Export *x, const Node *n) {
+bool xp_transpose(Export *x, const Node *n) {
   XpNode m = {0};
   xp_in(&m, xp_plain(x, n->in[0]));
   xp_ints(&m, "perm", &CATTRS(n, transpose)->perm);
@@ -291,7 +311,7 @@ static bool xp_transpose(Export *x, const Node *n) {
   return true;
 }
 
-static bool xp_concat(Export *x, const Node *n) {
+bool xp_concat(Export *x, const Node *n) {
   static const int64_t to_image[4] = {0, 2, 3, 1};
   int64_t axis = CATTRS(n, concat)->axis;
   bool image = shape(x, n->out[0])->rank == 4;
@@ -312,7 +332,7 @@ static void image_order(int64_t *v) {
   v[1] = c;
 }
 
-static bool xp_pad(Export *x, const Node *n) {
+bool xp_pad(Export *x, const Node *n) {
   const pad_attrs *a = CATTRS(n, pad);
   Ints pads = a->pads;
   bool image = x->image[n->in[0]];
@@ -325,15 +345,15 @@ static bool xp_pad(Export *x, const Node *n) {
   xp_in(&m, in);
   xp_in(&m, xp_const_ints(x, xp_fresh(x, out, "pads"), &pads));
   DType t = graph_val(x->g, n->in[0])->dtype;
-  FAIL_IF(t != DT_F32 && a->value != 0, x->d, &n->loc, "Pad of %s with a value cannot be exported",
+  FAIL_IF(dtype_kind(t) == 's' && a->value != 0, x->d, &n->loc, "Pad of %s with a value cannot be exported",
           dtype_name(t));
-  if (t == DT_F32) xp_in(&m, xp_const_float(x, xp_fresh(x, out, "value"), a->value));
+  if (a->value != 0) xp_in(&m, xp_const_number(x, xp_fresh(x, out, "value"), t, (double)a->value));
   xp_end(x, &m, "Pad", out);
   return true;
 }
 
 /* Start, count and step as ONNX's start and end; the end before the first element is written as -(extent + 1). */
-static bool xp_slice(Export *x, const Node *n) {
+bool xp_slice(Export *x, const Node *n) {
   const slice_attrs *a = CATTRS(n, slice);
   const Shape *s = shape(x, n->in[0]);
   bool image = x->image[n->in[0]];
@@ -360,7 +380,7 @@ static bool xp_slice(Export *x, const Node *n) {
   return true;
 }
 
-static bool xp_gather(Export *x, const Node *n) {
+bool xp_gather(Export *x, const Node *n) {
   XpNode m = {0};
   for (uint32_t i = 0; i < 2; i++) xp_in(&m, xp_plain(x, n->in[i]));
   xp_int(&m, "axis", CATTRS(n, gather)->axis);
@@ -368,39 +388,43 @@ static bool xp_gather(Export *x, const Node *n) {
   return true;
 }
 
-static bool xp_cast(Export *x, const Node *n) {
+bool xp_cast(Export *x, const Node *n) {
+  static const char *const modes[] = {"up", "down", "nearest"};
+  const cast_attrs *a = CATTRS(n, cast);
   XpNode m = {0};
   xp_in(&m, xp_plain(x, n->in[0]));
-  xp_int(&m, "to", xp_onnx_type((DType)CATTRS(n, cast)->to));
+  xp_int(&m, "to", xp_onnx_type((DType)a->to));
+  if (a->overflow) xp_int(&m, "saturate", 0);
+  if (a->to == DT_F8E8M0) xp_string(&m, "round_mode", modes[a->round]);
   xp_end(x, &m, "Cast", xp_out(x, n->out[0], false));
   return true;
 }
 
 /* -- functions of one element, pairs, reductions: ONNX's own -- */
 
-static bool xp_abs(Export *x, const Node *n) { return unary(x, n, "Abs"); }
-static bool xp_sign(Export *x, const Node *n) { return unary(x, n, "Sign"); }
-static bool xp_sqrt(Export *x, const Node *n) { return unary(x, n, "Sqrt"); }
-static bool xp_exp(Export *x, const Node *n) { return unary(x, n, "Exp"); }
-static bool xp_log(Export *x, const Node *n) { return unary(x, n, "Log"); }
-static bool xp_floor(Export *x, const Node *n) { return unary(x, n, "Floor"); }
-static bool xp_ceil(Export *x, const Node *n) { return unary(x, n, "Ceil"); }
-static bool xp_round(Export *x, const Node *n) { return unary(x, n, "Round"); }
-static bool xp_sin(Export *x, const Node *n) { return unary(x, n, "Sin"); }
-static bool xp_cos(Export *x, const Node *n) { return unary(x, n, "Cos"); }
-static bool xp_tan(Export *x, const Node *n) { return unary(x, n, "Tan"); }
-static bool xp_asin(Export *x, const Node *n) { return unary(x, n, "Asin"); }
-static bool xp_acos(Export *x, const Node *n) { return unary(x, n, "Acos"); }
-static bool xp_atan(Export *x, const Node *n) { return unary(x, n, "Atan"); }
-static bool xp_sinh(Export *x, const Node *n) { return unary(x, n, "Sinh"); }
-static bool xp_cosh(Export *x, const Node *n) { return unary(x, n, "Cosh"); }
-static bool xp_asinh(Export *x, const Node *n) { return unary(x, n, "Asinh"); }
-static bool xp_acosh(Export *x, const Node *n) { return unary(x, n, "Acosh"); }
-static bool xp_atanh(Export *x, const Node *n) { return unary(x, n, "Atanh"); }
-static bool xp_erf(Export *x, const Node *n) { return unary(x, n, "Erf"); }
-static bool xp_softplus(Export *x, const Node *n) { return unary(x, n, "Softplus"); }
+bool xp_abs(Export *x, const Node *n) { return unary(x, n, "Abs"); }
+bool xp_sign(Export *x, const Node *n) { return unary(x, n, "Sign"); }
+bool xp_sqrt(Export *x, const Node *n) { return unary(x, n, "Sqrt"); }
+bool xp_exp(Export *x, const Node *n) { return unary(x, n, "Exp"); }
+bool xp_log(Export *x, const Node *n) { return unary(x, n, "Log"); }
+bool xp_floor(Export *x, const Node *n) { return unary(x, n, "Floor"); }
+bool xp_ceil(Export *x, const Node *n) { return unary(x, n, "Ceil"); }
+bool xp_round(Export *x, const Node *n) { return unary(x, n, "Round"); }
+bool xp_sin(Export *x, const Node *n) { return unary(x, n, "Sin"); }
+bool xp_cos(Export *x, const Node *n) { return unary(x, n, "Cos"); }
+bool xp_tan(Export *x, const Node *n) { return unary(x, n, "Tan"); }
+bool xp_asin(Export *x, const Node *n) { return unary(x, n, "Asin"); }
+bool xp_acos(Export *x, const Node *n) { return unary(x, n, "Acos"); }
+bool xp_atan(Export *x, const Node *n) { return unary(x, n, "Atan"); }
+bool xp_sinh(Export *x, const Node *n) { return unary(x, n, "Sinh"); }
+bool xp_cosh(Export *x, const Node *n) { return unary(x, n, "Cosh"); }
+bool xp_asinh(Export *x, const Node *n) { return unary(x, n, "Asinh"); }
+bool xp_acosh(Export *x, const Node *n) { return unary(x, n, "Acosh"); }
+bool xp_atanh(Export *x, const Node *n) { return unary(x, n, "Atanh"); }
+bool xp_erf(Export *x, const Node *n) { return unary(x, n, "Erf"); }
+bool xp_softplus(Export *x, const Node *n) { return unary(x, n, "Softplus"); }
 
-static bool xp_elu(Export *x, const Node *n) {
+bool xp_elu(Export *x, const Node *n) {
   XpNode m = {0};
   const char *out;
   unary_in(x, n, &m, &out);
@@ -409,10 +433,10 @@ static bool xp_elu(Export *x, const Node *n) {
   return true;
 }
 
-static bool xp_pow(Export *x, const Node *n) { return binary(x, n, "Pow", ACT_NONE); }
-static bool xp_equal(Export *x, const Node *n) { return binary(x, n, "Equal", ACT_NONE); }
-static bool xp_less(Export *x, const Node *n) { return binary(x, n, "Less", ACT_NONE); }
-static bool xp_less_or_equal(Export *x, const Node *n) { return binary(x, n, "LessOrEqual", ACT_NONE); }
+bool xp_pow(Export *x, const Node *n) { return binary(x, n, "Pow", ACT_NONE); }
+bool xp_equal(Export *x, const Node *n) { return binary(x, n, "Equal", ACT_NONE); }
+bool xp_less(Export *x, const Node *n) { return binary(x, n, "Less", ACT_NONE); }
+bool xp_less_or_equal(Export *x, const Node *n) { return binary(x, n, "LessOrEqual", ACT_NONE); }
 
 /* All inputs plain, no attribute. */
 static XpNode plain_node(Export *x, const Node *n) {
@@ -426,76 +450,78 @@ static bool plain_end(Export *x, const Node *n, XpNode *m, const char *op) {
   return true;
 }
 
-static bool xp_mod(Export *x, const Node *n) {
+bool xp_mod(Export *x, const Node *n) {
   XpNode m = plain_node(x, n);
   xp_int(&m, "fmod", CATTRS(n, mod)->fmod);
   return plain_end(x, n, &m, "Mod");
 }
 
-/* And, Or, Xor of bool; the bits of integers need opset 18. */
-static bool logic(Export *x, const Node *n, const char *op) {
-  FAIL_IF(graph_val(x->g, n->in[0])->dtype != DT_BOOL, x->d, &n->loc,
-          "%s of integers cannot be expressed in ONNX before opset 18", op_info(n->op)->name);
+/* And, Or, Xor of bool; integers have operators of their own, of opset 18. */
+static bool logic(Export *x, const Node *n, const char *of_bool) {
+  bool integer = graph_val(x->g, n->in[0])->dtype != DT_BOOL;
   XpNode m = plain_node(x, n);
-  return plain_end(x, n, &m, op);
+  return plain_end(x, n, &m, integer ? op_info(n->op)->name : of_bool);
 }
 
-static bool xp_bitwise_and(Export *x, const Node *n) { return logic(x, n, "And"); }
-static bool xp_bitwise_or(Export *x, const Node *n) { return logic(x, n, "Or"); }
-static bool xp_bitwise_xor(Export *x, const Node *n) { return logic(x, n, "Xor"); }
+bool xp_bitwise_and(Export *x, const Node *n) { return logic(x, n, "And"); }
+bool xp_bitwise_or(Export *x, const Node *n) { return logic(x, n, "Or"); }
+bool xp_bitwise_xor(Export *x, const Node *n) { return logic(x, n, "Xor"); }
 
-static bool xp_bit_shift(Export *x, const Node *n) {
+bool xp_bit_shift(Export *x, const Node *n) {
   XpNode m = plain_node(x, n);
   xp_string(&m, "direction", CATTRS(n, bit_shift)->right ? "RIGHT" : "LEFT");
   return plain_end(x, n, &m, "BitShift");
 }
 
-static bool xp_where(Export *x, const Node *n) {
+bool xp_where(Export *x, const Node *n) {
   XpNode m = plain_node(x, n);
   return plain_end(x, n, &m, "Where");
 }
 
-/* Axes as an attribute, as in opset 13; ReduceSum's are an input there. No axes: the element alone. */
+/* Over no axes, each element alone: none of ONNX's, which then reduces all. */
+static bool no_reduction(Export *x, const Node *n) {
+  XpNode m = plain_node(x, n);
+  if (n->op == OP_reduce_sum_square) xp_in(&m, xp_plain(x, n->in[0]));
+  return plain_end(x, n, &m, n->op == OP_reduce_sum_square ? "Mul" : "Identity");
+}
+
 static bool reduction(Export *x, const Node *n, const char *op, const Ints *axes, int32_t keepdims) {
-  FAIL_IF(axes->n == 0, x->d, &n->loc, "%s over no axes cannot be expressed in ONNX", op);
+  if (axes->n == 0) return no_reduction(x, n);
   XpNode m = plain_node(x, n);
   const char *out = xp_out(x, n->out[0], false);
-  if (n->op == OP_reduce_sum)
-    xp_in(&m, xp_const_ints(x, xp_fresh(x, out, "axes"), axes));
-  else
-    xp_ints(&m, "axes", axes);
+  reduced_axes(x, n, &m, out, axes);
   xp_int(&m, "keepdims", keepdims);
   xp_end(x, &m, op, out);
   return true;
 }
 
-static bool xp_reduce_sum(Export *x, const Node *n) {
+bool xp_reduce_sum(Export *x, const Node *n) {
   return reduction(x, n, "ReduceSum", &CATTRS(n, reduce_sum)->axes, CATTRS(n, reduce_sum)->keepdims);
 }
 
-static bool xp_reduce_prod(Export *x, const Node *n) {
+bool xp_reduce_prod(Export *x, const Node *n) {
   return reduction(x, n, "ReduceProd", &CATTRS(n, reduce_prod)->axes, CATTRS(n, reduce_prod)->keepdims);
 }
 
-static bool xp_reduce_max(Export *x, const Node *n) {
+bool xp_reduce_max(Export *x, const Node *n) {
   return reduction(x, n, "ReduceMax", &CATTRS(n, reduce_max)->axes, CATTRS(n, reduce_max)->keepdims);
 }
 
-static bool xp_reduce_min(Export *x, const Node *n) {
+bool xp_reduce_min(Export *x, const Node *n) {
   return reduction(x, n, "ReduceMin", &CATTRS(n, reduce_min)->axes, CATTRS(n, reduce_min)->keepdims);
 }
 
-static bool xp_reduce_sum_square(Export *x, const Node *n) {
+bool xp_reduce_sum_square(Export *x, const Node *n) {
   return reduction(x, n, "ReduceSumSquare", &CATTRS(n, reduce_sum_square)->axes,
                    CATTRS(n, reduce_sum_square)->keepdims);
 }
 
-static bool xp_reduce_log_sum_exp(Export *x, const Node *n) {
+bool xp_reduce_log_sum_exp(Export *x, const Node *n) {
   return reduction(x, n, "ReduceLogSumExp", &CATTRS(n, reduce_log_sum_exp)->axes,
                    CATTRS(n, reduce_log_sum_exp)->keepdims);
 }
 
-static bool xp_arg_max(Export *x, const Node *n) {
+bool xp_arg_max(Export *x, const Node *n) {
   const arg_max_attrs *a = CATTRS(n, arg_max);
   XpNode m = plain_node(x, n);
   xp_int(&m, "axis", a->axis);
@@ -504,7 +530,7 @@ static bool xp_arg_max(Export *x, const Node *n) {
   return plain_end(x, n, &m, "ArgMax");
 }
 
-static bool xp_arg_min(Export *x, const Node *n) {
+bool xp_arg_min(Export *x, const Node *n) {
   const arg_min_attrs *a = CATTRS(n, arg_min);
   XpNode m = plain_node(x, n);
   xp_int(&m, "axis", a->axis);
@@ -513,7 +539,7 @@ static bool xp_arg_min(Export *x, const Node *n) {
   return plain_end(x, n, &m, "ArgMin");
 }
 
-static bool xp_cum_sum(Export *x, const Node *n) {
+bool xp_cum_sum(Export *x, const Node *n) {
   const cum_sum_attrs *a = CATTRS(n, cum_sum);
   const int64_t axis = a->axis;
   XpNode m = plain_node(x, n);
@@ -527,49 +553,28 @@ static bool xp_cum_sum(Export *x, const Node *n) {
 
 /* -- codes: what qdq_expand leaves of them -- */
 
-static bool xp_quantize(Export *x, const Node *n) {
+bool xp_quantize(Export *x, const Node *n) {
   const Value *y = graph_val(x->g, n->out[0]);
   XpNode m = {0};
   const char *out;
-  FAIL_IF(y->quant.n != 1, x->d, &n->loc, "Quantize per axis cannot be exported");
-  unary_in(x, n, &m, &out);
+  if (y->quant.n == 1) {
+    unary_in(x, n, &m, &out);
+  } else { /* its axis is one of ours */
+    xp_in(&m, xp_plain(x, n->in[0]));
+    out = xp_out(x, n->out[0], false);
+  }
   xp_quant_inputs(x, &m, y->dtype, &y->quant, out);
   xp_end(x, &m, "QuantizeLinear", out);
   return true;
 }
 
-static bool xp_dequantize(Export *x, const Node *n) {
+bool xp_dequantize(Export *x, const Node *n) {
   const Value *c = graph_val(x->g, n->in[0]);
   bool image = x->image[n->in[0]] && c->quant.n == 1;
   const char *codes = image ? xp_image(x, n->in[0]) : xp_plain(x, n->in[0]);
   xp_dequantize_node(x, codes, c->dtype, &c->quant, xp_out(x, n->out[0], image));
   return true;
 }
-
-static bool refuse(Export *x, const Node *n) {
-  diag_error(x->d, &n->loc, "%s cannot be exported", op_info(n->op)->name);
-  diag_hint(x->d, "export the model before quantize");
-  return false;
-}
-
-static bool xp_fake_quant(Export *x, const Node *n) { return refuse(x, n); }
-static bool xp_lookup(Export *x, const Node *n) { return refuse(x, n); }
-
-/* -- no form of theirs here yet -- */
-
-#define REFUSED(op) \
-  static bool xp_##op(Export *x, const Node *n) { return refuse_yet(x, n); }
-static bool refuse_yet(Export *x, const Node *n) {
-  return diag_error(x->d, &n->loc, "%s cannot be exported", op_info(n->op)->name);
-}
-REFUSED(conv_transpose)
-REFUSED(max_pool_index)
-REFUSED(gather_nd)
-REFUSED(weighted_gather)
-REFUSED(lstm)
-REFUSED(gru)
-REFUSED(rnn)
-REFUSED(top_k)
 
 /* Inputs in plain form, and a number. */
 static bool plain(Export *x, const Node *n, const char *op, const char *attr, int64_t v) {
@@ -580,11 +585,11 @@ static bool plain(Export *x, const Node *n, const char *op, const char *attr, in
   return true;
 }
 
-static bool xp_gather_elements(Export *x, const Node *n) {
+bool xp_gather_elements(Export *x, const Node *n) {
   return plain(x, n, "GatherElements", "axis", CATTRS(n, gather_elements)->axis);
 }
 
-static bool xp_expand(Export *x, const Node *n) {
+bool xp_expand(Export *x, const Node *n) {
   Ints to = CATTRS(n, expand)->shape;
   const char *in = xp_plain(x, n->in[0]), *out = xp_out(x, n->out[0], false);
   for (int32_t i = 0; i < to.n; i++)
@@ -595,22 +600,3 @@ static bool xp_expand(Export *x, const Node *n) {
   xp_end(x, &m, "Expand", out);
   return true;
 }
-
-static bool xp_scatter_elements(Export *x, const Node *n) {
-  if (CATTRS(n, scatter_elements)->reduce) return refuse_yet(x, n);
-  return plain(x, n, "ScatterElements", "axis", CATTRS(n, scatter_elements)->axis);
-}
-
-static bool xp_scatter_nd(Export *x, const Node *n) {
-  if (CATTRS(n, scatter_nd)->reduce) return refuse_yet(x, n);
-  return plain(x, n, "ScatterND", NULL, 0);
-}
-
-static bool xp_trilu(Export *x, const Node *n) {
-  const trilu_attrs *a = CATTRS(n, trilu);
-  if (a->k) return refuse_yet(x, n);
-  return plain(x, n, "Trilu", "upper", a->upper);
-}
-static bool xp_seq_lstm(Export *x, const Node *n) { return refuse(x, n); }
-static bool xp_svdf_state(Export *x, const Node *n) { return refuse(x, n); }
-static bool xp_svdf(Export *x, const Node *n) { return refuse(x, n); }

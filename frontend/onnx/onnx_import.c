@@ -478,10 +478,11 @@ static ValId named_output(OxModel *m, ValId v, const char *name) {
 }
 
 static bool import_outputs(OxModel *m) {
-  FAIL_IF(m->n_outputs == 0, m->d, &(Loc){.file = m->path}, "has no output");
+  FAIL_IF(m->n_outputs == m->n_states, m->d, &(Loc){.file = m->path}, "has no output");
   bool ok = true;
   for (uint32_t i = 0; i < m->n_outputs; i++) {
     const char *name = m->values[m->outputs[i]].name;
+    if (m->values[m->outputs[i]].is_next) continue;
     Loc loc = {.file = m->path, .name = name};
     ValId v = ox_use(m, m->outputs[i], &loc);
     if (v != NO_VAL && ox_has_batch(m->g, v)) {
@@ -509,9 +510,9 @@ static Graph *compact(const Graph *g, Diag *d) {
 static bool import_graph(OxModel *m) {
   TRY(ox_read(m));
   if (m->rounding < 0) m->rounding = ROUND_ONCE;
-  bool ok = import_inputs(m);
+  bool ok = import_inputs(m) && ox_begin_states(m);
   ok = !m->w.what && ox_import_nodes(m) && ok;
-  return ok && import_outputs(m);
+  return ok && import_outputs(m) && ox_end_states(m);
 }
 
 /* What the outputs need, with int8 operators in the place of float ones between Dequantize and Quantize. */
@@ -556,6 +557,8 @@ Graph *onnx_import_part(Blob *bytes, const char *path, Diag *d) {
   OxModel m = {.bytes = bytes, .path = path, .arena = arena_new(), .g = graph_new(path_base(path)), .d = d};
   Diag *ignored = diag_new();
   import_graph(&m);
+  for (uint32_t i = 0; i < m.g->n_states; i++) /* those that the import did not come to stay what they are */
+    if (m.g->states[i].next == NO_VAL) m.g->states[i].next = m.g->states[i].now;
   loose_ends(m.g, m.arena);
   Graph *g = m.g->n_nodes ? compact(m.g, ignored) : NULL;
   diag_free(ignored);

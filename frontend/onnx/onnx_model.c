@@ -361,6 +361,7 @@ static void read_property(OxModel *m, WireBytes body) {
     if (f.id == 1 && wire_is(&m->w, &f, WIRE_BYTES)) key = f.bytes;
     if (f.id == 2 && wire_is(&m->w, &f, WIRE_BYTES)) value = f.bytes;
   }
+  if (wire_str_is(key, OX_STATES_KEY)) m->state_list = value;
   if (m->rounding >= 0 || !wire_str_is(key, OX_ROUNDING_KEY)) return;
   for (int i = 0; i < (int)(sizeof rounding_names / sizeof rounding_names[0]); i++)
     if (i != ROUND_SUMS && wire_str_is(value, rounding_names[i])) m->rounding = i;
@@ -477,7 +478,7 @@ static bool read_model(OxModel *m) {
   if (m->w.what) return ox_corrupt(m);
   TRY(check_model(m, graph));
   new_value(m, "");
-  if (ox_read_graph(m, graph)) return true;
+  if (ox_read_graph(m, graph)) return ox_read_states(m);
   return m->w.what ? ox_corrupt(m) : false;
 }
 

@@ -28,7 +28,8 @@ enum {
   OX_STRING,
   OX_BOOL,
   OX_FLOAT16,
-  OX_DOUBLE
+  OX_DOUBLE,
+  OX_NO_TYPE = 32 /* beyond all */
 };
 
 typedef enum OxAttrType {
@@ -72,6 +73,7 @@ typedef struct OxValue {
   WireBytes init; /* the initializer; p NULL: none */
   WireBytes info; /* as a graph input: its ValueInfoProto */
   bool is_input, needed;
+  bool is_state, is_next; /* a state's value before the run, after it */
   OxState state;
   ValId val; /* in the graph, once READY */
 } OxValue;
@@ -81,6 +83,11 @@ typedef struct OxFunction {
   const char *domain, *name, *overload;
   WireBytes body;
 } OxFunction;
+
+/* A state: the graph input and output that are its value before and after a run. */
+typedef struct OxStatePair {
+  uint32_t now, next;
+} OxStatePair;
 
 /* A file with weights beside the model. */
 typedef struct OxFile {
@@ -109,7 +116,10 @@ typedef struct OxModel {
   uint32_t *inputs, *outputs; /* values */
   uint32_t n_inputs, n_outputs;
   size_t cap_inputs, cap_outputs;
-  Names names; /* values by name */
+  Names names;          /* values by name */
+  WireBytes state_list; /* the property; n 0: none */
+  OxStatePair *states;
+  uint32_t n_states;
   OxFunction *functions;
   size_t n_functions, cap_functions;
   OxFile *files;
@@ -154,6 +164,15 @@ bool ox_corrupt(OxModel *m);
 /* In our own files: a property of the model that says how its int8 operators round. */
 #define OX_ROUNDING_KEY "mistify.rounding"
 const char *ox_rounding_name(int rounding);
+/* And one that names its states: for each a line with its input, and one with its output. */
+#define OX_STATES_KEY "mistify.states"
+
+/* -- onnx_state.c -- */
+/* The states that the model's property lists; false: reported. */
+bool ox_read_states(OxModel *m);
+/* Their values before the run, before the nodes; after it, behind them. */
+bool ox_begin_states(OxModel *m);
+bool ox_end_states(OxModel *m);
 
 /* -- onnx_tensor.c -- */
 DType ox_dtype(int64_t type); /* DT_NONE: not supported */

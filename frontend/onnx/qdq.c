@@ -68,6 +68,7 @@ static void find_wishes(Qdq *q) {
   const Graph *g = q->g;
   Wish *w = mem_array(g->n_vals, sizeof *w);
   for (uint32_t i = 0; i < g->n_outputs; i++) propose(w, g->outputs[i], (Wish){.kind = WISH_REAL});
+  for (uint32_t i = 0; i < g->n_states; i++) propose(w, g->states[i].next, (Wish){.kind = WISH_REAL});
   for (NodeId k = g->n_nodes; k-- > 0;) {
     const Node *n = &g->nodes[k];
     for (uint32_t i = 0; i < n->n_in; i++) propose(w, n->in[i], wish_of(q, w, n, i));
@@ -275,8 +276,17 @@ static bool rewrite(Qdq *q) {
     graph_set_quant(q->to, v, x->quant.n, x->quant.axis, x->quant.scale, x->quant.zero);
     q->real[g->inputs[i]] = v;
   }
+  for (uint32_t i = 0; i < g->n_states; i++) {
+    const GraphState *s = &g->states[i];
+    const Loc loc = {.file = g->name, .name = graph_val(g, s->now)->name};
+    q->real[s->now] = graph_state(q->to, loc.name, qdq_real(q, s->init, &loc));
+  }
   for (NodeId k = 0; k < g->n_nodes; k++) TRY(emit_node(q, &g->nodes[k]));
   for (uint32_t i = 0; i < g->n_outputs; i++) TRY(emit_output(q, g->outputs[i]));
+  for (uint32_t i = 0; i < g->n_states; i++) {
+    q->to->states[i].next = qdq_real(q, g->states[i].next, &(Loc){.file = g->name});
+    TRY(q->to->states[i].next != NO_VAL);
+  }
   return true;
 }
 

@@ -101,24 +101,35 @@ static ValId fully_connected(Expand *x, const Node *n, ValId *in, const void *at
   return reshape_to(x, graph_node(x->to, n->op, attrs, in, n->n_in, NULL, &n->loc, x->d), y, &n->loc);
 }
 
-/* The table's real numbers, gathered at the codes + 128. */
+/* Where in all tables, one behind the other, the code 0 of each stands. */
+static ValId first_codes(Expand *x, int64_t tables) {
+  int32_t *at = mem_array((size_t)tables, sizeof *at);
+  for (int64_t c = 0; c < tables; c++) at[c] = (int32_t)(c * 256 + 128);
+  ValId v = graph_const_data(x->to, NULL, DT_I32, &(Shape){1, {tables}}, at);
+  mem_free(at);
+  return v;
+}
+
+/* The table's real numbers, gathered at the codes + 128, for each channel from a table of its own. */
 static ValId lookup(Expand *x, const Node *n) {
   const Value *t = graph_val(x->g, n->in[1]);
   const Quant *q = &graph_val(x->g, n->out[0])->quant;
   const int32_t first = 128;
-  if (t->shape.rank != 1 || !t->blob) {
-    refuse(x, n, "it has a table for each channel", "export the model before quantize");
+  if (!t->blob) {
+    refuse(x, n, "its table is no constant", "export the model before quantize");
     return NO_VAL;
   }
-  ValId table = graph_const(x->to, t->name, DT_I8, &t->shape, blob_ref(t->blob));
+  const Shape flat = {1, {shape_count(&t->shape)}};
+  ValId table = graph_const(x->to, t->name, DT_I8, &flat, blob_ref(t->blob));
   graph_set_quant(x->to, table, q->n, q->axis, q->scale, q->zero);
   ValId index =
       graph_node1(x->to, OP_cast, &(cast_attrs){.to = DT_I32}, copy(x, n->in[0]), NULL, &n->loc, x->d);
   if (index == NO_VAL) return NO_VAL;
   ValId shift = graph_const_data(x->to, NULL, DT_I32, &(Shape){.rank = 0}, &first);
+  if (t->shape.rank == 2) shift = first_codes(x, t->shape.d[0]);
   index = graph_node2(x->to, OP_add, NULL, index, shift, NULL, &n->loc, x->d);
   if (index == NO_VAL) return NO_VAL;
-  table = graph_node1(x->to, OP_dequantize, NULL, table, NULL, &n->loc, x->d);
+  if (q->n > 0) table = graph_node1(x->to, OP_dequantize, NULL, table, NULL, &n->loc, x->d);
   return graph_node2(x->to, OP_gather, NULL, table, index, NULL, &n->loc, x->d);
 }
 
@@ -137,17 +148,34 @@ static bool float_attrs(Expand *x, const Node *n, void *attrs) {
     break;
   default: break;
   }
-  if (rounding && *rounding == ROUND_SUMS)
-    return refuse(x, n, "it gives int32 sums", "export the model that it was made from");
   if (rounding) *rounding = ROUND_TFLITE;
   return true;
+}
+
+static int32_t rounding_of(const Node *n) {
+  switch (n->op) {
+  case OP_conv: return CATTRS(n, conv)->rounding;
+  case OP_depthwise_conv: return CATTRS(n, depthwise_conv)->rounding;
+  case OP_fully_connected: return CATTRS(n, fully_connected)->rounding;
+  case OP_matmul: return CATTRS(n, matmul)->rounding;
+  case OP_reduce_mean: return CATTRS(n, reduce_mean)->rounding;
+  default: return ROUND_TFLITE;
+  }
+}
+
+/* ONNX has such operators on codes. */
+static bool gives_sums(const Node *n) { return rounding_of(n) == ROUND_SUMS; }
+
+/* Arithmetic on codes alone, which is exported as it is or not at all. */
+static bool own_codes(const Node *n) {
+  return n->op == OP_seq_lstm || n->op == OP_svdf || n->op == OP_svdf_state;
 }
 
 static bool expand_node(Expand *x, const Node *n) {
   bool codes = is_codes(graph_val(x->g, n->out[0]));
   for (uint32_t i = 0; i < n->n_in; i++)
     codes = codes || (n->in[i] != NO_VAL && is_codes(graph_val(x->g, n->in[i])));
-  codes = codes && n->op != OP_dequantize && n->op != OP_cast;
+  codes = codes && n->op != OP_dequantize && n->op != OP_cast && !gives_sums(n) && !own_codes(n);
   if (n->op == OP_lookup) return finish(x, n, lookup(x, n));
   void *attrs = arena_dup(x->to->arena, n->attrs, op_info(n->op)->attrs_size);
   ValId *in = arena_array(x->to->arena, n->n_in, sizeof *in);
@@ -171,31 +199,56 @@ static bool expand_node(Expand *x, const Node *n) {
   return true;
 }
 
+/* An operator with weights without zero points may round in each way; any other one as ONNX does. */
+static bool has_choice(const Graph *g, const Node *n) {
+  if (!has_weights(n->op) || gives_sums(n) || graph_val(g, n->out[0])->dtype != DT_I8) return false;
+  const Quant *q = &graph_val(g, n->in[1])->quant;
+  for (int32_t i = 0; i < q->n; i++)
+    if (q->zero[i] != 0) return false;
+  return true;
+}
+
+/* A file says once how its operators round. */
+static bool check_rounding(Expand *x) {
+  const int rounding = qdq_rounding(x->g);
+  for (NodeId k = 0; k < x->g->n_nodes; k++) {
+    const Node *n = &x->g->nodes[k];
+    if (has_choice(x->g, n) && rounding_of(n) != rounding)
+      return refuse(x, n, "it rounds otherwise than an operator before it",
+                    "import all parts of the model with one --rounding");
+  }
+  return true;
+}
+
 int qdq_rounding(const Graph *g) {
+  int32_t others = -1;
   for (NodeId k = 0; k < g->n_nodes; k++) {
     const Node *n = &g->nodes[k];
     if (graph_val(g, n->out[0])->dtype != DT_I8) continue;
-    if (n->op == OP_conv) return CATTRS(n, conv)->rounding;
-    if (n->op == OP_depthwise_conv) return CATTRS(n, depthwise_conv)->rounding;
-    if (n->op == OP_fully_connected) return CATTRS(n, fully_connected)->rounding;
-    if (n->op == OP_reduce_mean) return CATTRS(n, reduce_mean)->rounding;
+    if (n->op == OP_quantize && CATTRS(n, quantize)->rounding == ROUND_ONNX) others = ROUND_ONNX;
+    if (n->op == OP_reduce_mean && others < 0) others = rounding_of(n);
+    if (has_choice(g, n)) return rounding_of(n);
   }
-  return -1;
+  return others;
 }
 
 Graph *qdq_expand(const Graph *g, Diag *d) {
   Expand x = {.g = g, .to = graph_new(g->name), .d = d};
   x.as_is = mem_array(g->n_vals, sizeof *x.as_is);
   x.real = mem_array(g->n_vals, sizeof *x.real);
-  bool ok = true;
+  bool ok = check_rounding(&x);
   for (uint32_t i = 0; i < g->n_inputs; i++) {
     const Value *v = graph_val(g, g->inputs[i]);
     ValId in = graph_input(x.to, v->name, v->dtype, &v->shape);
     graph_set_quant(x.to, in, v->quant.n, v->quant.axis, v->quant.scale, v->quant.zero);
     x.as_is[g->inputs[i]] = in;
   }
+  for (uint32_t i = 0; i < g->n_states; i++)
+    x.as_is[g->states[i].now] =
+        graph_state(x.to, graph_val(g, g->states[i].now)->name, copy(&x, g->states[i].init));
   for (NodeId k = 0; ok && k < g->n_nodes; k++) ok = expand_node(&x, &g->nodes[k]);
   for (uint32_t i = 0; ok && i < g->n_outputs; i++) graph_output(x.to, copy(&x, g->outputs[i]));
+  for (uint32_t i = 0; ok && i < g->n_states; i++) x.to->states[i].next = copy(&x, g->states[i].next);
   mem_free(x.as_is);
   mem_free(x.real);
   if (ok) return x.to;

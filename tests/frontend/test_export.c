@@ -1,5 +1,5 @@
 /* ONNX export: what is written reads back as a graph with the same outputs, interface and shapes, from graphs as
- * imported (NCHW with Transposes), as the layout pass leaves them (NHWC), and of single operators. */
+ * imported (NCHW with Transposes), as the layout pass leaves them (NHWC). */
 #include "tests/support.h"
 
 #include <stdio.h>
@@ -9,7 +9,6 @@
 #include "ir/base/file.h"
 #include "passes/pass.h"
 #include "tests/frontend/oracle.h"
-#include "tests/ir/samples.h"
 
 static Graph *round_trip(const char *what, const Graph *g, const char *path) {
   Diag *d = diag_new();
@@ -109,31 +108,6 @@ START_TEST(channels_last_models_come_back)
     graph_free(nhwc);
   }
   arena_free(a);
-}
-END_TEST
-
-/* What export has no form for yet. */
-static bool exported(OpKind op) {
-  return op != OP_fake_quant && op != OP_conv_transpose && op != OP_lstm && op != OP_gru && op != OP_rnn &&
-         op != OP_trilu && op != OP_seq_lstm && op != OP_svdf && op != OP_svdf_state;
-}
-
-/* Every float operator by itself, as tests/ir/samples.c has it. */
-START_TEST(each_operator_comes_back)
-{
-  int checked = 0;
-  for (int i = 0; i < n_samples; i++) {
-    Graph *g = sample_graph(&samples[i]);
-    bool all_float = true;
-    for (ValId v = 1; v < g->n_vals; v++) all_float = all_float && g->vals[v].dtype == DT_F32;
-    OpKind op = samples[i].op;
-    if (all_float && exported(op)) {
-      check(op_info(op)->name, g);
-      checked++;
-    }
-    graph_free(g);
-  }
-  ck_assert_int_ge(checked, 20);
 }
 END_TEST
 
@@ -240,7 +214,6 @@ Suite *suite_export(void) {
   TCase *t = tcase_create("round trip");
   tcase_add_test(t, imported_models_come_back);
   tcase_add_test(t, channels_last_models_come_back);
-  tcase_add_test(t, each_operator_comes_back);
   tcase_add_test(t, chains_are_written_without_transposes);
   tcase_add_test(t, fused_activations_are_written_out);
   tcase_add_test(t, odd_interfaces_come_back);
