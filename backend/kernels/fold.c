@@ -46,7 +46,7 @@ bool fold_channel(const FoldWeights *w, const FoldScales *s, int32_t o, FoldedCh
     out->bound = 128 * size;
     out->mult = 0;
     out->shift = 1;
-    out->round = 2 * value;
+    out->round = 2 * value + 1; /* the same if 1 is taken off for the sign */
     return true;
   }
   if (out->bound >= (int64_t)1 << ACC_BITS) return false;

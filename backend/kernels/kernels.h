@@ -63,6 +63,14 @@ void v7m_depthwise_pack(KernelPack *p);
 bool v7m_fc_accepts(const void *params);
 void v7m_fc_pack(KernelPack *p);
 
+/* -- armv7m.c -- */
+size_t v7l_conv_scratch(const void *params);
+bool v7l_conv_accepts(const void *params);
+void v7l_conv_pack(KernelPack *p);
+bool v7l_fc_accepts(const void *params);
+void v7l_fc_pack(KernelPack *p);
+
+/* -- blocks.c, for Armv6-M -- */
 size_t v6m_conv_scratch(const void *params);
 bool v6m_conv_accepts(const void *params);
 void v6m_conv_pack(KernelPack *p);

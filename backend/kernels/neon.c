@@ -20,7 +20,7 @@ static bool put_channel(int32_t *q, int32_t block, const FoldWeights *w, const F
   FoldedChannel c = folded_or_none(w, s, o);
   bool constant = c.mult == 0;
   if (constant && o < w->outs) {
-    c.bias = 4 * (c.round / 2 - s->out_zero);
+    c.bias = 4 * ((c.round >> 1) - s->out_zero);
     c.mult = 1 << 30;
     c.shift = 1;
   }
