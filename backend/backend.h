@@ -24,6 +24,7 @@ typedef struct Target {
   const char *objdump_arch;
   const char *packages; /* Debian packages that build and run it */
   const struct TargetCosts *costs;
+  const char *without; /* kernels whose tag ends so are not taken ("_winograd"); NULL: all */
 } Target;
 extern const Target targets[];
 extern const int n_targets;

@@ -15,21 +15,26 @@ static const KernelSet *find_set(const KernelSet *sets, int n, const char *name)
   return NULL;
 }
 
-static const KernelDef *find_kernel(const KernelSet *set, const KernelCall *call) {
+static bool ends_with(const char *s, const char *end) {
+  size_t n = strlen(s), m = strlen(end);
+  return n >= m && strcmp(s + n - m, end) == 0;
+}
+
+static const KernelDef *find_kernel(const KernelSet *set, const char *without, const KernelCall *call) {
   for (int i = 0; i < *set->n; i++) {
     const KernelDef *k = &set->kernels[i];
-    if (strcmp(k->name, call->kernel->name) != 0) continue;
+    if (strcmp(k->name, call->kernel->name) != 0 || (without && ends_with(k->tag, without))) continue;
     if (k->accepts && !k->accepts(call->params)) continue;
     if (!set->accepts || set->accepts(k, call->params)) return k;
   }
   return NULL;
 }
 
-static bool select_call(const KernelSet *sets, int n_sets, const char *const *order, KernelCall *call,
-                        Arena *a, Diag *d) {
+static bool select_call(const KernelSet *sets, int n_sets, const char *const *order, const char *without,
+                        KernelCall *call, Arena *a, Diag *d) {
   for (; *order; order++) {
     const KernelSet *set = find_set(sets, n_sets, *order);
-    const KernelDef *k = set ? find_kernel(set, call) : NULL;
+    const KernelDef *k = set ? find_kernel(set, without, call) : NULL;
     if (!k) continue;
     call_exchange(call, k, a);
     return true;
@@ -37,12 +42,17 @@ static bool select_call(const KernelSet *sets, int n_sets, const char *const *or
   return diag_error(d, NULL, "no kernel set of the target has \"%s\" for this layer", call->kernel->name);
 }
 
-bool select_from(const KernelSet *sets, int n_sets, const char *const *order, Calls *calls, Diag *d) {
+static bool select_all(const KernelSet *sets, int n_sets, const char *const *order, const char *without,
+                       Calls *calls, Diag *d) {
   for (uint32_t i = 0; i < calls->n; i++)
-    TRY(select_call(sets, n_sets, order, &calls->v[i], calls->arena, d));
+    TRY(select_call(sets, n_sets, order, without, &calls->v[i], calls->arena, d));
   return true;
 }
 
+bool select_from(const KernelSet *sets, int n_sets, const char *const *order, Calls *calls, Diag *d) {
+  return select_all(sets, n_sets, order, NULL, calls, d);
+}
+
 bool select_kernels(const Target *t, Calls *calls, Diag *d) {
-  return select_from(kernel_sets, n_kernel_sets, t->sets, calls, d);
+  return select_all(kernel_sets, n_kernel_sets, t->sets, t->without, calls, d);
 }

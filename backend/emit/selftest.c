@@ -28,6 +28,13 @@ static void print_sizes(const Emit *e, const char *name, const ValId *ids, uint3
   sb_puts(out, "};\n");
 }
 
+/* Of floats, by the output's range. */
+static const char *tolerance(const Emit *e) {
+  for (uint32_t c = 0; c < e->calls.n; c++)
+    if (strstr(e->calls.v[c].kernel->tag, "_winograd")) return "1e-3";
+  return "1e-5";
+}
+
 bool print_selftest(const Emit *e, StrBuf *out, Diag *d) {
   const char *body = embedded_text("backend/harness/selftest_body.c"), *n = e->opt->name;
   FAIL_IF(!body, d, NULL, "backend/harness/selftest_body.c is not part of this program");
@@ -39,6 +46,7 @@ bool print_selftest(const Emit *e, StrBuf *out, Diag *d) {
                "\"model.h\"\n\n");
   sb_printf(out, "#define MODEL_NAME \"%s\"\n#define MODEL_ARENA %s_ARENA_SIZE\n", n, e->upper);
   sb_printf(out, "#define MODEL_INPUTS %u\n#define MODEL_OUTPUTS %u\n", e->g->n_inputs, e->g->n_outputs);
+  sb_printf(out, "#define MODEL_TOLERANCE %s\n", tolerance(e));
   sb_printf(out, "typedef %s_context model_context;\n", n);
   static const char *const names[] = {"init", "output", "input", "run"};
   const bool by_rows = e->plan.input_rows > 0;

@@ -123,6 +123,11 @@ bool avx2_depthwise_f32_accepts(const void *params);
 void avx2_depthwise_f32_pack(KernelPack *p);
 void avx2_fc_f32_pack(KernelPack *p);
 
+/* -- winograd.c -- */
+size_t winograd_scratch(const void *params);
+bool winograd_accepts(const void *params);
+void winograd_pack(KernelPack *p);
+
 /* -- armv7em.c -- */
 size_t em_conv_scratch(const void *params);
 bool em_conv_accepts(const void *params);

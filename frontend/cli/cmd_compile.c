@@ -10,7 +10,7 @@
 
 typedef struct CompileOpts {
   CommonOpts common;
-  const char *model, *target, *board, *name, *out, *rounding, *input, *optimize;
+  const char *model, *target, *board, *name, *out, *rounding, *input, *optimize, *winograd;
   int64_t ram;
   bool force;
 } CompileOpts;
@@ -32,6 +32,9 @@ static const Opt opts[] = {{"MODEL", OPT_PARAM, offsetof(CompileOpts, model), tr
                             "write into a folder that holds other files"},
                            {"--optimize", OPT_STRING, offsetof(CompileOpts, optimize), false, "HOW",
                             "size, balanced (the default) or speed: kernels of the layers' own shapes"},
+                           {"--winograd", OPT_STRING, offsetof(CompileOpts, winograd), false, "HOW",
+                            "on (the default): float 3x3 convolutions by Winograd's method where a target's "
+                            "kernels have it; off: as sums of products"},
                            ROUNDING_OPT(CompileOpts),
                            {0}};
 
@@ -132,20 +135,28 @@ static bool read_optimize(const char *s, Optimize *out, Diag *d) {
   return true;
 }
 
+static bool read_winograd(const char *s, Target *t, Diag *d) {
+  FAIL_IF(s && strcmp(s, "on") != 0 && strcmp(s, "off") != 0, d, NULL, "--winograd %s: want on or off", s);
+  if (s && strcmp(s, "off") == 0) t->without = "_winograd";
+  return true;
+}
+
 static bool emit(Arena *a, const CompileOpts *o, const Machine *m, Fit *f, Diag *d) {
   Optimize optimize = OPT_BALANCED;
+  Target target = *m->target;
   TRY(read_optimize(o->optimize, &optimize, d));
+  TRY(read_winograd(o->winograd, &target, d));
   Graph *g = cli_load_rounding(o->model, o->rounding, d);
   if (!g) return false;
   Graph *p = cli_prepare(g, d);
   graph_free(g);
   if (!p) return false;
-  const PlanOptions plan = target_plan_within(m->target, o->ram, by_rows(o));
+  const PlanOptions plan = target_plan_within(&target, o->ram, by_rows(o));
   EmitOptions e = {.name = o->name ? o->name : cli_model_name(a, o->model),
                    .out_dir = o->out,
                    .plan = &plan,
                    .optimize = optimize};
-  bool ok = backend_cost_planned(p, m->target, &plan, &f->cost, d) && emit_c(p, m->target, &e, d);
+  bool ok = backend_cost_planned(p, &target, &plan, &f->cost, d) && emit_c(p, &target, &e, d);
   graph_free(p);
   return ok;
 }

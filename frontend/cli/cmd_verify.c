@@ -174,7 +174,8 @@ extern const Command cmd_verify;
 const Command cmd_verify = {
     "verify",
     "Build emitted C with the target's compiler, run it, compare, measure",
-    "Integers are to be equal, floats within 1e-5 of the output's range. Measured: flash and RAM\n"
+    "Integers are to be equal, floats within 1e-5 of the output's range (1e-3 where Winograd's method is\n"
+    "used). Measured: flash and RAM\n"
     "that the model adds to a program, by the linker; stack; instructions of one inference.\n"
     "Exit status 2: a vector fails, or a board's memory is too small.",
     "  mistify verify out\n"

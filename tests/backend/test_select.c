@@ -89,6 +89,27 @@ START_TEST(no_kernel_is_reported)
 }
 END_TEST
 
+/* Winograd's method for 3x3 windows of stride 1, unless it is not wanted. */
+START_TEST(a_variant_may_be_left_out)
+{
+  Target t = *target_find("x86-64-v3");
+  for (int without = 0; without < 2; without++) {
+    Fixture f;
+    begin(&f);
+    mf_conv_f32 *p = calls_add(&f.calls, "conv_f32", 0)->params;
+    static const float w[9 * 16 * 16];
+    *p = (mf_conv_f32){.g = {16, 16, 16, 16, 16, 16, 3, 3, 1, 1, 1, 1, 1, 1}, .groups = 1};
+    p->w_tap = 16;
+    p->w_out = 9 * 16;
+    p->w = w;
+    t.without = without ? "_winograd" : NULL;
+    ck_assert(select_kernels(&t, &f.calls, f.diag));
+    ck_assert_str_eq(f.calls.v[0].kernel->tag, without ? "avx2" : "avx2_winograd");
+    end(&f);
+  }
+}
+END_TEST
+
 START_TEST(every_target_ends_with_generic)
 {
   ck_assert_int_ge(n_targets, 4);
@@ -115,6 +136,7 @@ Suite *suite_select(void) {
   tcase_add_test(t, order_decides);
   tcase_add_test(t, no_kernel_is_reported);
   tcase_add_test(t, every_target_ends_with_generic);
+  tcase_add_test(t, a_variant_may_be_left_out);
   suite_add_tcase(s, t);
   return s;
 }

@@ -126,6 +126,7 @@ static void conv_channels(const KernelDef *k, Rng *r, mf_window *g, int32_t *gro
   g->in_c = *groups * in_range(r, 1, rng_below(r, 3) ? 5 : 19);
   if (rng_below(r, 4) == 0) g->in_c = *groups * 4 * in_range(r, 1, 9);
   g->out_c = *groups * in_range(r, 1, rng_below(r, 3) ? 5 : 13);
+  if (strcmp(k->set, "generic") != 0 && rng_below(r, 3) == 0) g->out_c = *groups * in_range(r, 6, 40);
   *w_tap = g->in_c / *groups;
   *w_out = g->k_h * g->k_w * *w_tap;
 }
@@ -153,9 +154,22 @@ static void limits_s8(Rng *r, int32_t *lo, int32_t *hi) {
   *hi = rng_below(r, 2) ? 127 : in_range(r, 1, 127);
 }
 
+/* Windows that Winograd's method takes. */
+static mf_window square(Rng *r) {
+  mf_window g = {.in_h = in_range(r, 1, 20), .in_w = in_range(r, 1, rng_below(r, 4) ? 20 : 70)};
+  g.k_h = g.k_w = 3;
+  g.stride_h = g.stride_w = g.dil_h = g.dil_w = 1;
+  g.pad_top = in_range(r, 0, 2);
+  g.pad_left = in_range(r, 0, 2);
+  int32_t h = g.in_h + g.pad_top + in_range(r, 0, 2), w = g.in_w + g.pad_left + in_range(r, 0, 2);
+  g.out_h = h < 3 ? 1 : h - 2;
+  g.out_w = w < 3 ? 1 : w - 2;
+  return g;
+}
+
 static void gen_conv_f32(KernelCase *c, Rng *r, Arena *a) {
   mf_conv_f32 *p = c->params;
-  p->g = window(r, true);
+  p->g = strstr(c->kernel->tag, "winograd") ? square(r) : window(r, true);
   conv_channels(c->kernel, r, &p->g, &p->groups, &p->w_tap, &p->w_out);
   limits_f32(r, &p->lo, &p->hi);
   p->w = random_data(r, a, conv_weights(&p->g, p->w_tap, p->w_out), 'f');
