@@ -35,7 +35,7 @@ static const Opt opts[] = {
     {"MODEL", OPT_PARAM, offsetof(ReduceOpts, model), true, NULL,
      "model file (.onnx, .tflite, .ir, .mistify)"},
     {"--check", OPT_STRING, offsetof(ReduceOpts, check), true, "COMMAND",
-     "shell command that fails on the model; {} stands for the file"},
+     "shell command that fails on the model; {} stands for the file (quoted where its path has to be)"},
     {"-o", OPT_STRING, offsetof(ReduceOpts, out), true, "OUT",
      "file to write: .ir (text), .mistify or .onnx"},
     {"--timeout", OPT_INT, offsetof(ReduceOpts, timeout), false, "S",
@@ -54,17 +54,35 @@ typedef struct Reduction {
 
 /* -- the command -- */
 
-/* COMMAND with every {} replaced; without one, the path comes last. */
+/* The path as one word of a shell: as it is where that is one; else in quotes, a quote in it as '\''. */
+static const char *shell_word(Arena *a, const char *path) {
+  static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+-./,:@%=";
+  if (path[strspn(path, plain)] == '\0') return path;
+  StrBuf b = {0};
+  sb_putc(&b, '\'');
+  for (const char *p = path; *p; p++) {
+    if (*p == '\'')
+      sb_puts(&b, "'\\''");
+    else
+      sb_putc(&b, *p);
+  }
+  sb_putc(&b, '\'');
+  const char *out = arena_strdup(a, sb_str(&b));
+  sb_free(&b);
+  return out;
+}
+
+/* COMMAND with every {} replaced by the path as one word; without one, it comes last. */
 static const char *command_of(Arena *a, const char *check, const char *path) {
   StrBuf b = {0};
-  const char *p = check, *at;
+  const char *p = check, *at, *word = shell_word(a, path);
   while ((at = strstr(p, "{}")) != NULL) {
     sb_write(&b, p, (size_t)(at - p));
-    sb_puts(&b, path);
+    sb_puts(&b, word);
     p = at + 2;
   }
   sb_puts(&b, p);
-  if (p == check) sb_printf(&b, " %s", path);
+  if (p == check) sb_printf(&b, " %s", word);
   const char *out = arena_strdup(a, sb_str(&b));
   sb_free(&b);
   return out;

@@ -109,6 +109,9 @@ bool ox_external(OxModel *m, WireBytes info, const char *name, const Loc *loc, W
     return false;
   }
   size_t size = blob_size(*keep);
+  const bool nothing = e.has_length && e.length == 0 && e.offset == 0; /* of a constant without elements */
+  FAIL_IF(size == 0 && !nothing, m->d, loc, "constant \"%s\" is kept in the file \"%.200s\", which is empty",
+          name, location);
   FAIL_IF(e.offset > size || (e.has_length && e.length > size - e.offset), m->d, loc,
           "constant \"%s\" lies at byte %" PRIu64
           " of \"%.200s\"%s, which has %zu bytes: the file is cut off",

@@ -100,6 +100,8 @@ static const Outside outside[] = {
     {"missing.bin:4:12", "No such file"},
     {"sub:4:12", "irectory"},
     {"weights.bin:8:12", "is cut off"},
+    {"empty.bin:0:12", "which is empty"},
+    {"empty.bin:0", "which is empty"},
     {"weights.bin:1000", "is cut off"},
     {"weights.bin:4:8", "has 8 bytes of data; its shape wants 12"},
     {"weights.bin:8", "has 8 bytes of data; its shape wants 12"},
@@ -116,7 +118,7 @@ START_TEST(other_files)
   snprintf(dir, sizeof dir, "%s/model", test_tmp_dir());
   snprintf(path, sizeof path,
            "mkdir -p '%s/sub' && cd '%s' && ln -s ../outside.bin link.bin && ln -s .. linked && ln -s "
-           "weights.bin inner.bin",
+           "weights.bin inner.bin && : > empty.bin",
            dir, dir);
   ck_assert_int_eq(test_run_command(path, NULL), 0);
   static const char *const files[] = {"weights.bin", "sub/weights.bin", "../outside.bin"};

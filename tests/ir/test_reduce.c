@@ -200,6 +200,21 @@ static const struct {
     {"--help", "mistify compile {} --target", 0},
 };
 
+/* A path of more than one word is one word of the command. */
+START_TEST(command_with_blanks)
+{
+  char cmd[2000], *out = NULL;
+  write_model();
+  snprintf(cmd, sizeof cmd,
+           "cd '%s' && mkdir \"it's a\" && TMPDIR=\"$PWD/it's a\" '%s' reduce net.ir --check 'test -f {} && "
+           "exit 5' "
+           "--max-checks 2 -o small.ir",
+           test_tmp_dir(), test_mistify());
+  ck_assert_msg(test_run_command(cmd, &out) == 0 && strstr(out, "ends with status 5"), "%s", out);
+  free(out);
+}
+END_TEST
+
 START_TEST(command_faults)
 {
   char *out = NULL;
@@ -217,6 +232,7 @@ Suite *suite_reduce(void) {
   tcase_add_loop_test(t, planted_bugs, 0, (int)(sizeof cases / sizeof *cases));
   tcase_add_test(t, nothing_to_gain);
   tcase_add_test(t, command);
+  tcase_add_test(t, command_with_blanks);
   tcase_add_loop_test(t, command_faults, 0, (int)(sizeof faults / sizeof *faults));
   suite_add_tcase(s, t);
   return s;

@@ -267,6 +267,42 @@ START_TEST(products_by_definition)
 END_TEST
 
 /* The fixed-point softmax is within one code of the real one (its sum has 19 fractional bits). */
+/* 70,000 products of 255 * 128 are more than 32 bits hold: the sum is theirs modulo 2^32. */
+START_TEST(long_sums_wrap)
+{
+  enum { K = 70000 };
+  static int8_t x[K], w[K];
+  int32_t y = 0;
+  memset(x, 127, sizeof x);
+  memset(w, -128, sizeof w);
+  const int32_t want = (int32_t)(uint32_t)((int64_t)255 * -128 * K);
+  const mf_matmul_s8_even m = {.k = K, .n = 1, .a_zero = -128, .scale = 1};
+  const mf_view in[2] = {{x, K, 0}, {w, 1, 0}}, out = {(char *)&y, 4, 0};
+  kernel_find_generic("matmul_s8_sums")->fn(&m, in, &out, 0, 1, NULL);
+  ck_assert_int_eq(y, want);
+  const mf_conv_s8_even c = {.g = {.in_h = 1,
+                                   .in_w = 1,
+                                   .in_c = K,
+                                   .out_h = 1,
+                                   .out_w = 1,
+                                   .out_c = 1,
+                                   .k_h = 1,
+                                   .k_w = 1,
+                                   .stride_h = 1,
+                                   .stride_w = 1,
+                                   .dil_h = 1,
+                                   .dil_w = 1},
+                             .in_zero = -128,
+                             .groups = 1,
+                             .w = w,
+                             .w_out = K,
+                             .w_tap = K};
+  y = 0;
+  kernel_find_generic("conv_s8_sums")->fn(&c, in, &out, 0, 1, NULL);
+  ck_assert_int_eq(y, want);
+}
+END_TEST
+
 START_TEST(softmax_s8_near_real)
 {
   for (uint64_t n = 0; n < CASES; n++) {
@@ -316,6 +352,7 @@ Suite *suite_kernel_values(void) {
   tcase_add_test(t, fixed_point_functions);
   tcase_add_loop_test(t, windows_by_definition, 0, (int)(sizeof windows / sizeof windows[0]));
   tcase_add_test(t, products_by_definition);
+  tcase_add_test(t, long_sums_wrap);
   tcase_add_test(t, softmax_s8_near_real);
   tcase_add_test(t, quantize_rounds_as_roundf);
   suite_add_tcase(s, t);

@@ -112,6 +112,8 @@ START_TEST(row_ranges)
     memset(out, GUARD, (size_t)(row * c->out_rows + GAP));
     mf_view in[CALL_MAX_IN];
     views_of(c, in);
+    run(&f, c, in, out, row, 0, 0, 0);
+    assert_untouched(&f, "for no rows", out, row * c->out_rows + GAP);
     for (int32_t y1 = c->out_rows; y1 > 0;) {
       int32_t y0 = (int32_t)rng_below(&f.r, (uint32_t)y1);
       if (y1 < c->out_rows) assert_untouched(&f, "before its rows", out, row * y1);

@@ -1,6 +1,6 @@
 /* Conv, DepthwiseConv and FullyConnected, int8, with ONNX's rounding, or without any: the int32 sums.
  *
- *   acc  = bias[o] + sum (x - in_zero) * (w - w_zero[o])          (32-bit; padding adds nothing)
+ *   acc  = bias[o] + sum (x - in_zero) * (w - w_zero[o])          (32 bits, wrapping; padding adds nothing)
  *   even: y = clamp(out_zero + round(acc * scale[o]), lo, hi)     round: to nearest, halves to even; product in float
  *   sums: y = acc
  *
@@ -22,16 +22,17 @@ MF_INLINE int32_t conv_s8_even_sum(const mf_conv_s8_even *p, const mf_view *in, 
   const int32_t ky0 = mf_tap_begin(top, g->dil_h), ky1 = mf_tap_end(top, g->dil_h, g->k_h, g->in_h);
   const int32_t kx0 = mf_tap_begin(left, g->dil_w), kx1 = mf_tap_end(left, g->dil_w, g->k_w, g->in_w);
   const int32_t w_zero = p->w_zero ? p->w_zero[o] : 0;
-  int32_t acc = p->bias ? p->bias[o] : 0, ky, kx, i;
+  uint32_t acc = p->bias ? (uint32_t)p->bias[o] : 0;
+  int32_t ky, kx, i;
   for (ky = ky0; ky < ky1; ky++) {
     const int8_t *line = (const int8_t *)mf_row(in, top + ky * g->dil_h) + first;
     for (kx = kx0; kx < kx1; kx++) {
       const int8_t *x = line + (left + kx * g->dil_w) * g->in_c;
       const int8_t *w = p->w + o * p->w_out + (ky * g->k_w + kx) * p->w_tap;
-      for (i = 0; i < group_in; i++) acc += (x[i] - p->in_zero) * (w[i] - w_zero);
+      for (i = 0; i < group_in; i++) acc += (uint32_t)((x[i] - p->in_zero) * (w[i] - w_zero));
     }
   }
-  return acc;
+  return (int32_t)acc;
 }
 
 MF_KERNEL void conv_s8_even__generic(const void *params, const mf_view *in, const mf_view *out, int32_t y0,

@@ -1,6 +1,6 @@
 /* MatMul of two computed int8 matrices, with ONNX's rounding, or without any: the int32 sums.
  *
- *   acc  = sum over k of (a - a_zero) * (b - b_zero)
+ *   acc  = sum over k of (a - a_zero) * (b - b_zero)                               (32 bits, wrapping)
  *   even: y = clamp(out_zero + round(acc * scale), lo, hi)        round: to nearest, halves to even; product in float
  *   sums: y = acc
  *
@@ -14,9 +14,11 @@ MF_KERNEL mf_kernel_fn matmul_s8_sums__generic;
 
 MF_INLINE int32_t matmul_s8_sum(const mf_matmul_s8_even *p, const int8_t *a, const mf_view *b,
                                 int32_t column) {
-  int32_t acc = 0, i;
-  for (i = 0; i < p->k; i++) acc += (a[i] - p->a_zero) * (((const int8_t *)mf_row(b, i))[column] - p->b_zero);
-  return acc;
+  uint32_t acc = 0;
+  int32_t i;
+  for (i = 0; i < p->k; i++)
+    acc += (uint32_t)((a[i] - p->a_zero) * (((const int8_t *)mf_row(b, i))[column] - p->b_zero));
+  return (int32_t)acc;
 }
 
 MF_KERNEL void matmul_s8_even__generic(const void *params, const mf_view *in, const mf_view *out, int32_t y0,

@@ -13,7 +13,7 @@ MF_KERNEL void scatter_elements__generic(const void *params, const mf_view *in, 
   char *y = (char *)mf_row(out, y0);
   int32_t at[MF_MAX_DIMS] = {0}, i = 0;
   (void)scratch;
-  (void)y1;
+  if (y1 <= y0) return;
   mf_move(y, in[0].base, p->total);
   for (i = 0; i < p->rank; i++)
     if (p->dims[i] == 0) return;

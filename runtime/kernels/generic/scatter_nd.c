@@ -14,7 +14,7 @@ MF_KERNEL void scatter_nd__generic(const void *params, const mf_view *in, const 
   char *y = (char *)mf_row(out, y0);
   int32_t i, j;
   (void)scratch;
-  (void)y1;
+  if (y1 <= y0) return;
   mf_move(y, in[0].base, p->total);
   for (i = 0; i < p->count; i++) {
     int32_t inside = 1;
