@@ -8,7 +8,7 @@
  *
  * Exact zeros (half of what Relu gives) cost nothing: 0 is always a code. The least squared error is looked for by
  * shrinking both ends together, then either alone (as TensorRT and others do by divergence: Migacz 2017).
- * Graphs of operators that the engine runs go through it, others through the generic kernels.
+ * Graphs of operators that the engine runs go through it, others and those with state through the generic kernels.
  */
 #include "passes/calibrate.h"
 
@@ -42,6 +42,7 @@ typedef struct Images {
 } Images;
 
 static bool engine_runs(const Graph *g) {
+  if (g->n_states > 0) return false;
   for (ValId v = 1; v < g->n_vals; v++)
     if (g->vals[v].dtype != DT_F32) return false;
   for (NodeId i = 0; i < g->n_nodes; i++)
@@ -104,9 +105,18 @@ static bool run_engine(const Images *im, Visit *visit, void *ctx, Diag *d) {
   return ok;
 }
 
-/* Operators that the engine does not have: by the generic kernels, one image after the other. */
+/* What the states hold before a run. */
+static void visit_states(const Images *im, const Graph *one, const Evaluator *e, Visit *visit, void *ctx) {
+  for (uint32_t i = 0; i < one->n_states; i++) {
+    ValId v = im->g->states[i].now, w = one->states[i].now;
+    if (is_activation(im->g, v)) visit(ctx, v, evaluator_value(e, w), shape_count(&one->vals[w].shape));
+  }
+}
+
+/* Operators that the engine does not have, and models with state, whose steps the data are in their order: by the generic
+ * kernels, one image after the other. */
 static bool run_kernels(const Images *im, Visit *visit, void *ctx, Diag *d) {
-  Graph *one = graph_with_batch(im->g, 1, d);
+  Graph *one = im->g->n_states ? graph_clone(im->g) : graph_with_batch(im->g, 1, d);
   TRY(one);
   Evaluator *e = evaluator_new(one, d);
   float *x = mem_array(2 * (size_t)im->map.count, sizeof *x);
@@ -115,6 +125,7 @@ static bool run_kernels(const Images *im, Visit *visit, void *ctx, Diag *d) {
   ASSERT(one->n_nodes == im->g->n_nodes); /* neither has dead nodes; value ids may differ */
   for (uint32_t at = 0; ok && at < im->n; at++) {
     input_item(&im->map, &im->ds->train, &im->ds->spec.normalize, NULL, at, x, x + im->map.count);
+    visit_states(im, one, e, visit, ctx);
     evaluator_run(e, in);
     visit(ctx, im->g->inputs[0], x, im->map.count);
     for (NodeId i = 0; i < one->n_nodes; i++) {

@@ -51,8 +51,7 @@ Normalize input_raw_normalize(const Graph *g, DType bytes) {
 
 static const Node *only_reader(const Graph *g, ValId v) {
   const Node *found = NULL;
-  for (uint32_t i = 0; i < g->n_outputs; i++)
-    if (g->outputs[i] == v) return NULL;
+  if (graph_is_result(g, v)) return NULL;
   for (NodeId i = 0; i < g->n_nodes; i++) {
     for (uint32_t k = 0; k < g->nodes[i].n_in; k++) {
       if (g->nodes[i].in[k] != v) continue;

@@ -357,10 +357,27 @@ static void start_inputs(Layout *s, bool nhwc) {
   }
 }
 
+/* States keep their axes: what they were reads and writes them. */
+static void start_states(Layout *s) {
+  const Graph *g = s->r.from;
+  for (uint32_t i = 0; i < g->n_states; i++) {
+    ValId now = g->states[i].now;
+    s->lazy[now] = lazy_plain(rewrite_val(&s->r, now), graph_val(g, now)->shape.rank);
+  }
+}
+
+/* An output, or a state's next value: the debt is paid. */
+static bool end_value(Layout *s, ValId old) {
+  ValId v = pay(s, old, NULL);
+  s->r.map[old] = v;
+  return v != NO_VAL;
+}
+
 /* Is input 0 read as NCHW: does a Transpose to NHWC read it, and nothing else? */
 static bool reads_nchw(const Graph *g, ValId x) {
   static const int64_t to_nhwc[4] = {0, 2, 3, 1};
   bool any = false;
+  if (graph_is_result(g, x)) return false;
   for (uint32_t i = 0; i < g->n_nodes; i++) {
     const Node *n = &g->nodes[i];
     for (uint32_t k = 0; k < n->n_in; k++) {
@@ -385,13 +402,11 @@ Graph *pass_layout(const Graph *g, const PassCtx *ctx, Diag *d) {
   bool nhwc = order[0] && g->n_inputs > 0 && graph_val(g, g->inputs[0])->shape.rank == 4 &&
               reads_nchw(g, g->inputs[0]);
   start_inputs(&s, nhwc);
+  start_states(&s);
   bool ok = true;
   for (uint32_t i = 0; ok && i < g->n_nodes; i++) ok = visit(&s, &g->nodes[i]);
-  for (uint32_t i = 0; ok && i < g->n_outputs; i++) {
-    ValId v = pay(&s, g->outputs[i], NULL);
-    ok = v != NO_VAL;
-    s.r.map[g->outputs[i]] = v;
-  }
+  for (uint32_t i = 0; ok && i < g->n_outputs; i++) ok = end_value(&s, g->outputs[i]);
+  for (uint32_t i = 0; ok && i < g->n_states; i++) ok = end_value(&s, g->states[i].next);
   mem_free(s.lazy);
   return rewrite_end(&s.r, ok, d);
 }

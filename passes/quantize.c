@@ -8,6 +8,9 @@
  *   shared      pools and moves have their input's; Concat, Max and Min one for all inputs and the output (an
  *               input whose scale is fixed to another is requantized)
  *
+ *   state       one scale for its value before a run, after it and at first, calibrated over the steps; what only operators
+ *               in float32 read and write stays float32
+ *
  * An operator without int8 form is computed in float32 between Dequantize and Quantize, with a warning. The
  * graph has been through bnfuse and fuse, so that an activation clips the range of what it is fused into.
  */
@@ -151,10 +154,37 @@ static void node_classes(Quantizer *q, const Node *n) {
   }
 }
 
+/* Is the state kept as codes? Then an operator on codes reads it, or computes what comes next. */
+static bool state_is_code(const Graph *g, const GraphState *s) {
+  if (!is_real(g, s->now)) return false;
+  const Node *def = graph_def(g, s->next);
+  bool codes = def && node_kind(g, def) != KIND_FLOAT;
+  for (NodeId i = 0; i < g->n_nodes && !codes; i++)
+    for (uint32_t k = 0; k < g->nodes[i].n_in; k++)
+      codes = codes || (g->nodes[i].in[k] == s->now && node_kind(g, &g->nodes[i]) != KIND_FLOAT);
+  return codes;
+}
+
+/* Before and after a run a state has one scale. Fixed scales come first: whoever joins such a class later has its own. */
+static void state_classes(Quantizer *q) {
+  const Graph *g = q->g;
+  for (NodeId i = 0; i < g->n_nodes && g->n_states > 0; i++)
+    if (node_kind(g, &g->nodes[i]) == KIND_OWN) node_classes(q, &g->nodes[i]);
+  for (uint32_t i = 0; i < g->n_states; i++) {
+    const GraphState *s = &g->states[i];
+    if (!state_is_code(g, s)) continue;
+    Class *now = class_of(q, s->now);
+    const CalRange *first = &q->range[s->init];
+    now->lo = fminf(now->lo, first->lo), now->hi = fmaxf(now->hi, first->hi);
+    if (!now->fixed || !class_of(q, s->next)->fixed) class_unite(q, s->now, s->next);
+  }
+}
+
 static void build_classes(Quantizer *q) {
   for (ValId v = 1; v < q->g->n_vals; v++)
     q->cls[v] = (Class){.parent = v, .lo = q->range[v].lo, .hi = q->range[v].hi, .known = q->range[v].seen};
   if (q->input.exact && q->g->n_inputs == 1) class_fix(q, q->g->inputs[0], q->input.i8);
+  state_classes(q);
   for (NodeId i = 0; i < q->g->n_nodes; i++) node_classes(q, &q->g->nodes[i]);
 }
 
@@ -329,6 +359,27 @@ static bool emit_input(Quantizer *q, ValId v) {
   return q->code[v] != NO_VAL;
 }
 
+static void emit_state(Quantizer *q, const GraphState *s) {
+  const Value *v = graph_val(q->g, s->now), *init = graph_val(q->g, s->init);
+  if (state_is_code(q->g, s)) {
+    q->code[s->now] = graph_state(q->to, v->name, const_codes(q, s->init, class_affine(q, s->now)));
+    return;
+  }
+  ValId first = graph_const(q->to, init->name, init->dtype, &init->shape, blob_ref(init->blob));
+  q->real[s->now] = graph_state(q->to, v->name, first);
+}
+
+static bool emit_next(Quantizer *q, uint32_t i) {
+  const GraphState *s = &q->g->states[i];
+  const Node *n = graph_def(q->g, s->next);
+  Loc loc = n ? n->loc : (Loc){.file = q->g->name, .name = graph_val(q->g, s->next)->name};
+  loc.pass = "quantize";
+  q->to->states[i].next = q->code[s->now] != NO_VAL && state_is_code(q->g, s)
+                              ? as_code_in(q, s->next, class_affine(q, s->now), &loc)
+                              : as_real(q, s->next, &loc);
+  return q->to->states[i].next != NO_VAL;
+}
+
 static bool emit_output(Quantizer *q, ValId v) {
   const Node *n = graph_def(q->g, v);
   Loc loc = n ? n->loc : (Loc){.file = q->g->name, .name = graph_val(q->g, v)->name};
@@ -365,8 +416,10 @@ static bool rewrite_int8(Quantizer *q) {
   const Graph *g = q->g;
   bool ok = true;
   for (uint32_t i = 0; ok && i < g->n_inputs; i++) ok = emit_input(q, g->inputs[i]);
+  for (uint32_t i = 0; i < g->n_states; i++) emit_state(q, &g->states[i]);
   for (NodeId i = 0; ok && i < g->n_nodes; i++) ok = emit_node(q, &g->nodes[i]);
   for (uint32_t i = 0; ok && i < g->n_outputs; i++) ok = emit_output(q, g->outputs[i]);
+  for (uint32_t i = 0; ok && i < g->n_states; i++) ok = emit_next(q, i);
   if (ok && q->o.report && q->host && q->host->log) report(q);
   return ok;
 }
