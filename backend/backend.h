@@ -154,6 +154,12 @@ void plan_walk(const Calls *calls, const MemoryPlan *p, PlanVisitor *visit, void
 /* -- emission (backend/emit/) -- */
 /* Shared kernels (both of the others, so far), or kernels specialised by the layers' shapes where that pays. */
 typedef enum Optimize { OPT_BALANCED, OPT_SPEED, OPT_SIZE } Optimize;
+/* Where the constants are. */
+typedef enum WeightsForm {
+  WEIGHTS_IN_CODE, /* arrays beside the layers */
+  WEIGHTS_APART,   /* arrays in weights.c */
+  WEIGHTS_BLOB /* NAME_weights.bin, bound at run time (NAME_bind_weights); weights.c holds the same bytes for the first image */
+} WeightsForm;
 typedef struct EmitOptions {
   const char *name; /* C prefix: identifiers NAME_run, ...; the files are model.c and model.h */
   const char *out_dir;
@@ -162,9 +168,17 @@ typedef struct EmitOptions {
   const char *note;        /* a line for the head comment; NULL */
   const PlanOptions *plan; /* NULL: the target's (target_plan) */
   Optimize optimize;
+  bool step; /* NAME_step: a run in small pieces */
+  WeightsForm weights;
+  const char *weights_section; /* of every constant; NULL: the compiler's */
+  int64_t weights_align;       /* of every constant, a power of 2; 0: what kernels ask for */
+  /* Folder, seen from out_dir, of kernels in files of their own, named by their content, which several models may share
+   * ("kernels", "../kernels"); NULL: in model.c. */
+  const char *kernels;
+  bool share_arena; /* no arena of its own: NAME_init(ctx, NULL, 0) takes models_arena of ../models.c */
 } EmitOptions;
-/* Writes model.c model.h selftest.c vectors.bin CMakeLists.txt model.json into out_dir (made; written beside, then
- * renamed). A symbolic batch is bound to 1. The name must be a C identifier. */
+/* Writes model.c model.h selftest.c vectors.bin CMakeLists.txt model.json, and what the options ask for, into out_dir
+ * (made; written beside, then renamed). A symbolic batch is bound to 1. The name must be a C identifier. */
 bool emit_c(const Graph *g, const Target *t, const EmitOptions *o, Diag *d);
 
 /* -- harness (backend/measure/, with the texts of backend/harness/): build with the target's compiler, run, measure -- */

@@ -15,7 +15,7 @@ enum { LINE = 116 };
 int pool_add(ConstPool *p, DType t, const void *data, int64_t count, int align, int layer) {
   size_t bytes = (size_t)count * dtype_size(t);
   Hash h = hash_bytes(data, bytes);
-  for (int i = 0; i < p->n; i++) {
+  for (int i = 0; i < p->n && !p->apart; i++) {
     PoolConst *c = &p->v[i];
     if (c->dtype != t || c->count != count || !hash_equal(c->hash, h) || memcmp(c->data, data, bytes) != 0)
       continue;
@@ -23,7 +23,7 @@ int pool_add(ConstPool *p, DType t, const void *data, int64_t count, int align, 
     return i;
   }
   mem_grow((void **)&p->v, &p->cap, (size_t)p->n + 1, sizeof *p->v);
-  p->v[p->n] = (PoolConst){t, data, count, h, layer, align};
+  p->v[p->n] = (PoolConst){t, data, count, h, layer, align, 0};
   return p->n++;
 }
 
@@ -114,11 +114,43 @@ static void print_element(StrBuf *out, DType t, const void *data, int64_t i) {
     print_int(out, dtype_get(t, data, i));
 }
 
-void pool_print(const PoolConst *c, int index, StrBuf *out) {
-  sb_puts(out, "static const ");
-  if (c->align > (int)dtype_size(c->dtype)) sb_printf(out, "MF_ALIGN(%d) ", c->align);
-  sb_printf(out, "%s c%d[%lld] = {", c_type_of(c->dtype), index, (long long)(c->count ? c->count : 1));
+void print_const(const Emit *e, int index, StrBuf *out) {
+  switch (e->opt->weights) {
+  case WEIGHTS_IN_CODE: sb_printf(out, "c%d", index); break;
+  case WEIGHTS_APART: sb_printf(out, "%s_c%d", e->opt->name, index); break;
+  case WEIGHTS_BLOB: sb_printf(out, "(w + %lld)", (long long)e->pool.v[index].offset); break;
+  }
+}
+
+/* The macro that every constant's declaration has. */
+void print_constants_attribute(const Emit *e, StrBuf *out) {
+  const EmitOptions *o = e->opt;
+  sb_printf(out,
+            "\n/* Attributes of the constants: a section for the linker's script, an alignment. */\n"
+            "#ifndef %s_CONST\n#define %s_CONST",
+            e->upper, e->upper);
+  if (o->weights_section || o->weights_align) sb_puts(out, " __attribute__((");
+  if (o->weights_section) sb_printf(out, "section(\"%s\")", o->weights_section);
+  if (o->weights_section && o->weights_align) sb_puts(out, ", ");
+  if (o->weights_align) sb_printf(out, "aligned(%lld)", (long long)o->weights_align);
+  if (o->weights_section || o->weights_align) sb_puts(out, "))");
+  sb_puts(out, "\n#endif\n");
+}
+
+/* "static const NAME_CONST int8_t c3[128]" */
+static void print_declaration(const Emit *e, int index, const char *storage, StrBuf *out) {
+  const PoolConst *c = &e->pool.v[index];
+  sb_printf(out, "%sconst %s_CONST ", storage, e->upper);
+  if (c->align > (int)dtype_size(c->dtype) && c->align > e->opt->weights_align)
+    sb_printf(out, "MF_ALIGN(%d) ", c->align);
+  sb_printf(out, "%s ", c_type_of(c->dtype));
+  print_const(e, index, out);
+  sb_printf(out, "[%lld]", (long long)(c->count ? c->count : 1));
+}
+
+static void print_elements(const PoolConst *c, StrBuf *out) {
   size_t line = out->len;
+  sb_puts(out, " = {");
   if (c->count == 0) sb_putc(out, '0');
   for (int64_t i = 0; i < c->count; i++) {
     if (i) sb_putc(out, ',');
@@ -129,4 +161,50 @@ void pool_print(const PoolConst *c, int index, StrBuf *out) {
     print_element(out, c->dtype, c->data, i);
   }
   sb_puts(out, "};\n");
+}
+
+void pool_print(const Emit *e, int index, StrBuf *out) {
+  const bool apart = e->opt->weights == WEIGHTS_APART;
+  print_declaration(e, index, apart ? "extern " : "static ", out);
+  if (apart)
+    sb_puts(out, ";\n");
+  else
+    print_elements(&e->pool.v[index], out);
+}
+
+/* The blob's bytes as an array, for the image that leaves the factory. */
+static void print_blob_array(const Emit *e, StrBuf *out) {
+  StrBuf blob = {0};
+  blob_bytes(e, &blob);
+  const PoolConst bytes = {.dtype = DT_U8, .data = sb_str(&blob), .count = (int64_t)blob.len};
+  print_constants_attribute(e, out);
+  sb_printf(out, "\nconst %s_CONST", e->upper);
+  if (e->blob.align > e->opt->weights_align)
+    sb_printf(out, " __attribute__((aligned(%lld)))", (long long)e->blob.align);
+  sb_printf(out, " unsigned char %s_weights[%s_WEIGHTS_SIZE]", e->opt->name, e->upper);
+  print_elements(&bytes, out);
+  sb_free(&blob);
+}
+
+void print_weights_c(const Emit *e, StrBuf *out) {
+  sb_printf(out, "/* Weights of \"%s\", made by mistify. */\n#include \"model.h\"\n", e->opt->name);
+  if (in_blob(e)) {
+    print_blob_array(e, out);
+    return;
+  }
+  StrBuf body = {0};
+  for (int i = 0; i < e->pool.n; i++) {
+    sb_putc(&body, '\n');
+    print_declaration(e, i, "extern ", &body);
+    sb_puts(&body, ";\n");
+    print_declaration(e, i, "", &body);
+    print_elements(&e->pool.v[i], &body);
+  }
+  if (strstr(sb_str(&body), "INFINITY") || strstr(sb_str(&body), "NAN")) sb_puts(out, "#include <math.h>\n");
+  print_constants_attribute(e, out);
+  if (strstr(sb_str(&body), "MF_ALIGN("))
+    sb_puts(out, "\n#ifdef __GNUC__\n#define MF_ALIGN(n) __attribute__((aligned(n)))\n#else\n"
+                 "#define MF_ALIGN(n) _Alignas(n)\n#endif\n");
+  sb_puts(out, sb_str(&body));
+  sb_free(&body);
 }

@@ -1,13 +1,23 @@
 /* model.json (sizes, tensors, layers and memory plan for programs) and CMakeLists.txt (a library and its self-test). */
 #include "backend/emit/emit.h"
 
+#include <inttypes.h>
 #include <string.h>
 
-void print_cmake(const Emit *e, StrBuf *out) {
+#include "ir/base/file.h"
+
+static bool is_source(const OutFile *f) {
+  return strcmp(path_ext(f->name), ".c") == 0 && strcmp(f->name, "selftest.c") != 0;
+}
+
+void print_cmake(const Emit *e, const OutFiles *f, StrBuf *out) {
   const char *n = e->opt->name;
   sb_printf(out, "# Library \"%s\" and its self-test, made by mistify.\n", n);
   sb_printf(out, "cmake_minimum_required(VERSION 3.13)\nproject(%s C)\n\n", n);
-  sb_printf(out, "add_library(%s STATIC model.c)\n", n);
+  sb_printf(out, "add_library(%s STATIC", n);
+  for (int i = 0; i < f->n; i++)
+    if (is_source(&f->v[i])) sb_printf(out, " %s", f->v[i].name);
+  sb_puts(out, e->opt->share_arena ? " ../models.c)\n" : ")\n");
   sb_printf(out, "target_include_directories(%s PUBLIC ${CMAKE_CURRENT_SOURCE_DIR})\n", n);
   sb_printf(out, "set_target_properties(%s PROPERTIES C_STANDARD 99)\n", n);
   sb_printf(out, "target_compile_options(%s PRIVATE %s)\n", n, e->target->cflags);
@@ -99,12 +109,26 @@ static void json_estimate(const Emit *e, StrBuf *out) {
             (long long)c.flash, (long long)c.flash_weights, (long long)c.ram, (long long)c.cycles);
 }
 
-void print_json(const Emit *e, StrBuf *out) {
+/* What is compiled for the model, seen from its folder. */
+static void json_sources(const Emit *e, const OutFiles *f, StrBuf *out) {
+  bool any = false;
+  sb_puts(out, "  \"sources\": [");
+  for (int i = 0; i < f->n; i++) {
+    if (!is_source(&f->v[i])) continue;
+    sb_printf(out, "%s\"%s\"", any ? ", " : "", f->v[i].name);
+    any = true;
+  }
+  sb_puts(out, e->opt->share_arena ? ", \"../models.c\"],\n" : "],\n");
+}
+
+void print_json(const Emit *e, const OutFiles *f, StrBuf *out) {
   char hex[HASH_HEX];
   hash_hex(graph_hash(e->g), hex);
   sb_puts(out, "{\n  \"name\": ");
   sb_json_str(out, e->opt->name);
   sb_printf(out, ",\n  \"target\": \"%s\",\n  \"content\": \"%s\",\n", e->target->name, hex);
+  sb_printf(out, "  \"fingerprint\": \"%016" PRIx64 "\",\n", e->blob.fingerprint);
+  json_sources(e, f, out);
   sb_printf(out, "  \"macs\": %lld,\n  \"params\": %lld,\n", (long long)graph_macs(e->g),
             (long long)graph_params(e->g));
   sb_printf(out, "  \"constants\": %lld,\n  \"arena\": %lld,\n", (long long)pool_bytes(&e->pool),
@@ -112,6 +136,9 @@ void print_json(const Emit *e, StrBuf *out) {
   sb_printf(out, "  \"arena_lower_bound\": %lld,\n", (long long)e->plan.lower_bound);
   sb_printf(out, "  \"plan_level\": \"%s\",\n  \"kernel_calls\": %lld,\n", plan_level_name(e->plan.level),
             (long long)e->plan.pieces);
+  if (in_blob(e))
+    sb_printf(out, "  \"weights\": {\"file\": \"%s_weights.bin\", \"bytes\": %lld, \"align\": %lld},\n",
+              e->opt->name, (long long)e->blob.size, (long long)e->blob.align);
   if (e->plan.input_rows) sb_printf(out, "  \"input_rows\": %d,\n", (int)e->plan.input_rows);
   json_estimate(e, out);
   json_tensors(e, "inputs", e->g->inputs, e->g->n_inputs, out);

@@ -2,21 +2,14 @@
  *
  *   bind batch 1 -> lower -> select kernels -> plan memory -> collect constants -> print -> publish
  *
- * The folder is written beside its final place and renamed; into a folder that exists, each file is replaced by a
- * rename. The same graph, target and options give the same bytes on every machine.
+ * The same graph, target and options give the same bytes on every machine.
  */
 #include "backend/emit/emit.h"
 
 #include <ctype.h>
-#include <errno.h>
-#include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "ir/base/file.h"
-#include "ir/base/mem.h"
-
-enum { NAME_MAX_LEN = 60, N_FILES = 6 };
+enum { NAME_MAX_LEN = 60 };
 
 static bool check_name(const char *name, Diag *d) {
   bool ok = name && (isalpha((unsigned char)*name) || *name == '_') && strlen(name) <= NAME_MAX_LEN;
@@ -47,51 +40,36 @@ static void collect_constants(Emit *e) {
   }
 }
 
-/* -- publication -- */
+/* -- options -- */
 
-typedef struct OutFile {
-  const char *name;
-  StrBuf text;
-} OutFile;
-
-static bool print_files(Emit *e, OutFile f[N_FILES]) {
-  TRY(print_model_c(e, &f[0].text));
-  print_model_h(e, &f[1].text);
-  TRY(print_selftest(e, &f[2].text, e->diag));
-  TRY(make_vectors(e, &f[3].text, e->diag));
-  print_cmake(e, &f[4].text);
-  print_json(e, &f[5].text);
+static bool check_options(const EmitOptions *o, Diag *d) {
+  const int64_t align = o->weights_align;
+  const char *s = o->weights_section;
+  FAIL_IF(align < 0 || align > 4096 || (align & (align - 1)) != 0, d, NULL,
+          "weights aligned to %lld: want a power of 2 of at most 4096", (long long)align);
+  FAIL_IF(s && (!*s || strpbrk(s, "\"\\\n")), d, NULL, "section \"%s\" of the weights: want a section's name",
+          s);
   return true;
 }
 
-static bool write_files(Arena *a, const char *dir, const OutFile f[N_FILES], Diag *d) {
-  for (int i = 0; i < N_FILES; i++)
-    TRY(file_write(path_join(a, dir, f[i].name), sb_str(&f[i].text), f[i].text.len, d));
-  return true;
-}
+/* -- files -- */
 
-static bool rename_into(Arena *a, const char *tmp, const char *dir, const OutFile f[N_FILES], Diag *d) {
-  if (!file_is_dir(dir)) {
-    FAIL_IF(rename(tmp, dir) != 0, d, NULL, "%s: cannot be made: %s", dir, strerror(errno));
-    return true;
-  }
-  for (int i = 0; i < N_FILES; i++) {
-    const char *to = path_join(a, dir, f[i].name);
-    FAIL_IF(rename(path_join(a, tmp, f[i].name), to) != 0, d, NULL, "%s: cannot be written: %s", to,
-            strerror(errno));
-  }
+static bool print_files(Emit *e, OutFiles *f) {
+  TRY(add_kernel_files(e, f));
+  TRY(print_model_c(e, files_add(f, "model.c")));
+  if (e->opt->weights != WEIGHTS_IN_CODE) print_weights_c(e, files_add(f, "weights.c"));
+  if (in_blob(e)) blob_bytes(e, files_add(f, arena_printf(e->arena, "%s_weights.bin", e->opt->name)));
+  print_model_h(e, files_add(f, "model.h"));
+  TRY(print_selftest(e, files_add(f, "selftest.c"), e->diag));
+  TRY(make_vectors(e, files_add(f, "vectors.bin"), e->diag));
+  StrBuf cmake = {0}, json = {0};
+  print_cmake(e, f, &cmake);
+  print_json(e, f, &json);
+  sb_write(files_add(f, "CMakeLists.txt"), sb_str(&cmake), cmake.len);
+  sb_write(files_add(f, "model.json"), sb_str(&json), json.len);
+  sb_free(&cmake);
+  sb_free(&json);
   return true;
-}
-
-static bool publish(Arena *a, const char *dir, const OutFile f[N_FILES], Diag *d) {
-  size_t n = strlen(dir);
-  while (n > 1 && dir[n - 1] == '/') n--;
-  const char *clean = arena_strndup(a, dir, n);
-  const char *tmp = arena_printf(a, "%s.tmp.%ld", clean, (long)getpid());
-  bool ok = file_make_dirs(path_dir(a, arena_strdup(a, clean)), d) && file_make_dirs(tmp, d) &&
-            write_files(a, tmp, f, d) && rename_into(a, tmp, clean, f, d);
-  file_remove_tree(tmp);
-  return ok;
 }
 
 /* -- driver -- */
@@ -102,17 +80,20 @@ static bool prepare(Emit *e) {
   TRY(select_kernels(e->target, &e->calls, e->diag));
   PlanOptions o = e->opt->plan ? *e->opt->plan : target_plan(e->target);
   TRY(plan_memory(e->g, &e->calls, &o, e->arena, &e->plan, e->diag));
+  e->pool.apart = in_blob(e);
   collect_constants(e);
-  return collect_states(e);
+  TRY(collect_states(e));
+  FAIL_IF(
+      e->opt->share_arena && e->g->n_states > 0, e->diag, NULL,
+      "the model keeps values in its arena from one run to the next: it cannot share it with other models");
+  blob_layout(e);
+  return true;
 }
 
 static bool emit_bound(Emit *e) {
-  static const char *const names[N_FILES] = {"model.c",     "model.h",        "selftest.c",
-                                             "vectors.bin", "CMakeLists.txt", "model.json"};
-  OutFile files[N_FILES] = {{0}};
-  for (int i = 0; i < N_FILES; i++) files[i].name = names[i];
-  bool ok = prepare(e) && print_files(e, files) && publish(e->arena, e->opt->out_dir, files, e->diag);
-  for (int i = 0; i < N_FILES; i++) sb_free(&files[i].text);
+  OutFiles files = {0};
+  bool ok = prepare(e) && print_files(e, &files) && files_publish(e->arena, e->opt->out_dir, &files, e->diag);
+  files_free(&files);
   return ok;
 }
 
@@ -123,7 +104,7 @@ Graph *bind_batch(const Graph *g, Diag *d) {
 }
 
 static bool emit_begin(Emit *e, const Graph *g, const Target *t, const EmitOptions *o, Diag *d) {
-  TRY(check_name(o->name, d));
+  TRY(check_name(o->name, d) && check_options(o, d));
   Graph *bound = bind_batch(g, d);
   if (!bound) return false;
   *e = (Emit){.g = bound, .bound = bound, .target = t, .opt = o, .arena = arena_new(), .diag = d};

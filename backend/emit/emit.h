@@ -1,10 +1,16 @@
 /* Emission's parts, and what they share while one model is emitted.
  *
- *   emit.c       lower, select, plan, and publish the folder
+ *   emit.c       lower, select, plan, print the files
+ *   files.c      publish them
+ *   kernels_c.c  kernels in model.c, or in files of their own
  *   shake.c      kernel text: the definitions that a model needs, and no others
  *   constants.c  weights as C arrays, equal ones once
  *   model_c.c    model.c: kernels, constants, layers, the public functions
  *   run_c.c      of these, NAME_run: the calls as the plan has them
+ *   step_c.c     NAME_step: the same in pieces
+ *   params_c.c   params of the layers
+ *   blob.c       weights apart from the code: their layout, fingerprint, NAME_bind_weights
+ *   info.c       NAME_info
  *   special.c    kernels specialised by a layer's shapes
  *   model_h.c    model.h: sizes, shapes and quantization as macros, the public functions
  *   state.c      what a model with state does at first and at the end of a run
@@ -22,8 +28,9 @@ typedef struct PoolConst {
   const void *data;
   int64_t count;
   Hash hash;
-  int layer; /* the first call that uses it */
-  int align; /* bytes; 0: the element's */
+  int layer;      /* the first call that uses it */
+  int align;      /* bytes; 0: the element's */
+  int64_t offset; /* in the weights' blob (blob_layout) */
 } PoolConst;
 
 /* Constants of a model, equal ones once; the index is part of the C name. */
@@ -31,6 +38,7 @@ typedef struct ConstPool {
   PoolConst *v;
   size_t cap;
   int n;
+  bool apart; /* equal ones stay apart, so that the layout does not hang on values */
 } ConstPool;
 
 /* Index of the constant, added if it is new. The data must outlive the pool. */
@@ -41,8 +49,6 @@ struct CallNames;
 void pool_add_call(ConstPool *p, const Graph *g, const KernelCall *k, int layer, struct CallNames *names);
 int64_t pool_bytes(const ConstPool *p);
 void pool_free(ConstPool *p);
-/* "static const int8_t c3[128] = {...};" */
-void pool_print(const PoolConst *c, int index, StrBuf *out);
 const char *c_type_of(DType t);
 /* C literals. print_float may need <math.h> (INFINITY, NAN). */
 void print_float(StrBuf *out, float v);
@@ -62,6 +68,14 @@ typedef struct StateCopy {
   int next; /* pool index where the next value is a constant; -1 */
 } StateCopy;
 
+/* The weights' blob: see blob.c. */
+typedef struct Blob {
+  int64_t size, align;
+  int words, reals;             /* pool indices of the layers' quantization; -1: none */
+  int *first_word, *first_real; /* by call: the first of its own */
+  uint64_t fingerprint;
+} Blob;
+
 typedef struct Emit {
   const Graph *g;
   Graph *bound; /* the same, for who frees it */
@@ -74,6 +88,8 @@ typedef struct Emit {
   CallNames *names;         /* by call */
   int *out_const;           /* by graph output: pool index of one that is a constant, -1 otherwise */
   struct StateCopy *states; /* by graph state, in the order in which they may be copied */
+  Blob blob;
+  const char **symbols; /* by call: its kernel's function in a file of its own; NULL */
   Arena *arena;
   Diag *diag;
 } Emit;
@@ -86,8 +102,52 @@ bool collect_states(Emit *e);
 void print_state_reset(const Emit *e, StrBuf *out);
 void print_state_step(const Emit *e, StrBuf *out);
 
+/* -- constants.c -- */
+/* "c3", or what stands for it where weights are apart: "NAME_c3", "(w + 128)". */
+void print_const(const Emit *e, int index, StrBuf *out);
+/* "static const int8_t c3[128] = {...};" */
+void pool_print(const Emit *e, int index, StrBuf *out);
+void print_constants_attribute(const Emit *e, StrBuf *out);
+void print_weights_c(const Emit *e, StrBuf *out);
+
+/* -- blob.c -- */
+static inline bool in_blob(const Emit *e) { return e->opt->weights == WEIGHTS_BLOB; }
+/* Whether field f of a params struct is quantization, which goes with the weights. */
+bool field_is_tuned(const FieldDesc *f);
+/* After the constants are collected: offsets, and the layers' quantization as constants more. Also where there is no
+ * blob: the fingerprint. */
+void blob_layout(Emit *e);
+void blob_bytes(const Emit *e, StrBuf *out);
+void print_bind_weights(const Emit *e, StrBuf *out);
+/* "p.w = ...;" for all of a call's params that lie in the blob; false, nothing printed: none do. */
+bool print_bound_params(const Emit *e, uint32_t call, const char *indent, StrBuf *out);
+bool has_bound_params(const Emit *e, uint32_t call);
+
 /* Text for a comment: nothing in it ends the comment or starts another one. */
 void print_comment_text(StrBuf *out, const char *s);
+
+/* -- files.c -- */
+typedef struct OutFile {
+  const char *name; /* seen from the folder; what begins with "../" is shared by models, and written first */
+  StrBuf text;
+} OutFile;
+typedef struct OutFiles {
+  OutFile *v;
+  size_t cap;
+  int n;
+} OutFiles;
+/* The text to write into; until the next is added. */
+StrBuf *files_add(OutFiles *f, const char *name);
+void files_free(OutFiles *f);
+bool files_publish(Arena *a, const char *dir, const OutFiles *f, Diag *d);
+
+/* -- kernels_c.c -- */
+/* Text of the kernels that model.c holds, and declarations of those in files of their own. */
+bool print_kernels(const Emit *e, StrBuf *out);
+/* The C function of a call. */
+void print_kernel_name(const Emit *e, uint32_t call, StrBuf *out);
+/* Files of kernels; each is named by its content. */
+bool add_kernel_files(Emit *e, OutFiles *f);
 
 /* model.h and model.c as emit_c would write them, appended; nothing else is made (o->out_dir is not used). */
 bool emit_text(const Graph *g, const Target *t, const EmitOptions *o, StrBuf *model_h, StrBuf *model_c,
@@ -97,12 +157,28 @@ bool emit_text(const Graph *g, const Target *t, const EmitOptions *o, StrBuf *mo
 #define LAYERS_COMMENT "\n/* -- constants (c0, c1, ...) and layers -- */\n"
 
 bool print_model_c(const Emit *e, StrBuf *out);
+void print_params(const Emit *e, uint32_t call, StrBuf *out);
+
+/* -- run_c.c, step_c.c -- */
 void print_run(const Emit *e, StrBuf *out);
+/* One layer as a whole, or one time of layers that take turns: t. */
+void print_group_once(const Emit *e, const PlanGroup *s, const char *indent, StrBuf *out);
+bool group_by_rows(const Emit *e, const PlanGroup *s);
+/* Steps of a run for NAME_step (without the groups that NAME_push_rows drives). */
+int64_t step_count(const Emit *e);
+void print_step(const Emit *e, StrBuf *out);
+/* "a" and "w", the arena and the weights' blob; `unbound`: what a function returns where none is bound. */
+void print_locals(const Emit *e, const char *unbound, StrBuf *out);
+
 void print_model_h(const Emit *e, StrBuf *out);
 bool print_selftest(const Emit *e, StrBuf *out, Diag *d);
 bool make_vectors(const Emit *e, StrBuf *out, Diag *d);
-void print_cmake(const Emit *e, StrBuf *out);
-void print_json(const Emit *e, StrBuf *out);
+void print_cmake(const Emit *e, const OutFiles *f, StrBuf *out);
+void print_json(const Emit *e, const OutFiles *f, StrBuf *out);
+
+/* -- info.c -- */
+void print_info_types(StrBuf *out);
+void print_info(const Emit *e, StrBuf *out);
 
 /* -- special.c -- */
 /* The call whose specialised kernel call c uses; -1: the shared kernel. */

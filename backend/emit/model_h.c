@@ -39,16 +39,14 @@ static void print_tensor(const Emit *e, const char *kind, uint32_t i, ValId id, 
   sb_free(&p);
 }
 
-static const char context[] = "typedef struct @_context {\n"
-                              "  unsigned char *arena;\n"
-                              "} @_context;\n"
-                              "\n";
-
-static const char context_rows[] = "typedef struct @_context {\n"
-                                   "  unsigned char *arena;\n"
-                                   "  int32_t row; /* rows of the input that have been given */\n"
-                                   "} @_context;\n"
-                                   "\n";
+static void print_context(const Emit *e, StrBuf *out) {
+  const char *n = e->opt->name;
+  sb_printf(out, "typedef struct %s_context {\n  unsigned char *arena;\n", n);
+  if (in_blob(e)) sb_puts(out, "  const unsigned char *weights; /* NULL: none are bound */\n");
+  if (e->plan.input_rows) sb_puts(out, "  int32_t row; /* rows of the input that have been given */\n");
+  if (e->opt->step) sb_printf(out, "  int32_t layer, time; /* where %s_step goes on */\n", n);
+  sb_printf(out, "} %s_context;\n\n", n);
+}
 
 static const char init[] =
     "/* Bind the model to its working memory: @U_ARENA_SIZE bytes or more, aligned to @U_ARENA_ALIGN, the "
@@ -59,6 +57,48 @@ static const char init[] =
     "(misaligned). */\n"
     "int @_init(@_context *ctx, void *arena, size_t size);\n"
     "\n";
+
+static const char init_shared[] =
+    "/* Bind the model to its working memory: @U_ARENA_SIZE bytes or more, aligned to @U_ARENA_ALIGN. NULL "
+    "stands for\n"
+    " * models_arena, which the models of the program share: one run at a time, and its outputs are read "
+    "before another\n"
+    " * model's input is written. Returns 0, 1 (too small) or 2 (misaligned). */\n"
+    "int @_init(@_context *ctx, void *arena, size_t size);\n"
+    "\n";
+
+static const char weights[] =
+    "/* Weights apart from the code: @_weights.bin, wherever it is stored, aligned to @U_WEIGHTS_ALIGN and "
+    "readable at its\n"
+    " * address. weights.c holds the same bytes for the first image; leave it out where another one is "
+    "bound. */\n"
+    "extern const unsigned char @_weights[@U_WEIGHTS_SIZE];\n"
+    "\n"
+    "/* Bind weights, after @_init and before a run; the caller's for as long as the context is used. "
+    "Checked are form,\n"
+    " * version, whether they fit this code, length and checksum. Returns 0, or the fault: then none are "
+    "bound, a run\n"
+    " * computes nothing. */\n"
+    "enum {\n"
+    "  @U_WEIGHTS_MISALIGNED = 1,\n"
+    "  @U_WEIGHTS_MAGIC,       /* no weights of mistify's */\n"
+    "  @U_WEIGHTS_VERSION,     /* another version of the form */\n"
+    "  @U_WEIGHTS_FINGERPRINT, /* another model's: other layers, shapes, kernels or quantization of inputs "
+    "and outputs */\n"
+    "  @U_WEIGHTS_LENGTH,      /* NULL, too short, or not as long as they should be */\n"
+    "  @U_WEIGHTS_CHECKSUM\n"
+    "};\n"
+    "int @_bind_weights(@_context *ctx, const void *blob, size_t size);\n"
+    "\n";
+
+static const char step[] =
+    "\n/* One inference in pieces: a layer, or a row each of layers that take turns. Returns 1 while there "
+    "is more to do, "
+    "0\n"
+    " * when the outputs are there; the next call begins anew. @U_STEPS calls are a run. */\n"
+    "int @_step(@_context *ctx);\n";
+
+static const char info[] = "\n/* All of this at run time. */\nextern const mistify_model_info @_info;\n";
 
 static const char whole[] =
     "/* Where to write input i before a run (NULL: no such input). A run may overwrite it. */\n"
@@ -82,6 +122,18 @@ static const char by_rows[] =
     "/* Output i, valid from the last row until the next row is given (NULL: no such output). */\n"
     "const void *@_output(const @_context *ctx, int i);\n";
 
+static const char by_rows_step[] =
+    "/* Give the next n rows of the input, @U_INPUT0_ROW_BYTES bytes each; layers run as far as they can. "
+    "Returns 1 when the last\n"
+    " * of them was the input's last row: then call @_step until it returns 0, which is when the outputs are "
+    "there; "
+    "the next\n"
+    " * row begins another input. Returns 0 otherwise. */\n"
+    "int @_push_rows(@_context *ctx, const void *rows, int n);\n"
+    "\n"
+    "/* Output i, valid from the last step until the next row is given (NULL: no such output). */\n"
+    "const void *@_output(const @_context *ctx, int i);\n";
+
 static const char reset[] =
     "\n"
     "/* The model keeps values from one run to the next (in its arena): back to what @_init began with. */\n"
@@ -103,6 +155,7 @@ static void print_template(const Emit *e, const char *text, StrBuf *out) {
 
 static void print_usage(const Emit *e, StrBuf *out) {
   const char *u = e->upper, *n = e->opt->name;
+  if (in_blob(e)) sb_printf(out, " *   %s_bind_weights(&ctx, %s_weights, sizeof %s_weights);\n", n, n, n);
   if (e->plan.input_rows) {
     sb_printf(
         out, " *   ... for each row of the input: %s_push_rows(&ctx, row, 1); 1: the outputs are there ...\n",
@@ -115,9 +168,25 @@ static void print_usage(const Emit *e, StrBuf *out) {
 }
 
 static void print_functions(const Emit *e, StrBuf *out) {
-  print_template(e, e->plan.input_rows ? context_rows : context, out);
-  print_template(e, init, out);
-  print_template(e, e->plan.input_rows ? by_rows : whole, out);
+  print_context(e, out);
+  print_template(e, e->opt->share_arena ? init_shared : init, out);
+  if (in_blob(e)) print_template(e, weights, out);
+  print_template(e, !e->plan.input_rows ? whole : e->opt->step ? by_rows_step : by_rows, out);
+  if (e->opt->step) print_template(e, step, out);
+  if (e->g->n_states > 0) print_template(e, reset, out);
+  print_template(e, info, out);
+}
+
+static void print_sizes(const Emit *e, StrBuf *out) {
+  const char *u = e->upper;
+  sb_printf(out, "/* Working memory in bytes, input and output included. */\n");
+  sb_printf(out, "#define %s_ARENA_SIZE %lld\n", u, (long long)(e->plan.arena ? e->plan.arena : 1));
+  sb_printf(out, "#define %s_ARENA_ALIGN %lld\n", u, (long long)e->plan.align);
+  if (in_blob(e))
+    sb_printf(out, "#define %s_WEIGHTS_SIZE %lld\n#define %s_WEIGHTS_ALIGN %lld\n", u,
+              (long long)e->blob.size, u, (long long)e->blob.align);
+  if (e->opt->step) sb_printf(out, "#define %s_STEPS %lld\n", u, (long long)step_count(e));
+  sb_printf(out, "#define %s_INPUTS %u\n#define %s_OUTPUTS %u\n", u, e->g->n_inputs, u, e->g->n_outputs);
 }
 
 void print_model_h(const Emit *e, StrBuf *out) {
@@ -133,14 +202,12 @@ void print_model_h(const Emit *e, StrBuf *out) {
   sb_printf(out, "#ifndef MODEL_%s_H\n#define MODEL_%s_H\n\n#include <stddef.h>\n#include <stdint.h>\n\n", u,
             u);
   sb_puts(out, "#ifdef __cplusplus\nextern \"C\" {\n#endif\n\n");
-  sb_printf(out, "/* Working memory in bytes, input and output included. */\n");
-  sb_printf(out, "#define %s_ARENA_SIZE %lld\n", u, (long long)(e->plan.arena ? e->plan.arena : 1));
-  sb_printf(out, "#define %s_ARENA_ALIGN %lld\n", u, (long long)e->plan.align);
-  sb_printf(out, "#define %s_INPUTS %u\n#define %s_OUTPUTS %u\n", u, e->g->n_inputs, u, e->g->n_outputs);
+  print_sizes(e, out);
   for (uint32_t i = 0; i < e->g->n_inputs; i++) print_tensor(e, "INPUT", i, e->g->inputs[i], out);
   for (uint32_t i = 0; i < e->g->n_outputs; i++) print_tensor(e, "OUTPUT", i, e->g->outputs[i], out);
   sb_putc(out, '\n');
+  print_info_types(out);
+  sb_putc(out, '\n');
   print_functions(e, out);
-  if (e->g->n_states > 0) print_template(e, reset, out);
   sb_puts(out, "\n#ifdef __cplusplus\n}\n#endif\n\n#endif\n");
 }

@@ -48,10 +48,12 @@ static void print_slot(const PlanSlot *s, StrBuf *out) {
 static void print_view(const Emit *e, const CallView *v, int constant, bool batch, StrBuf *out) {
   ValId root = value_root(e->g, v->val);
   int64_t at = v->offset + (constant >= 0 ? 0 : e->plan.offset[root]);
-  if (constant >= 0)
-    sb_printf(out, "{(void *)(uintptr_t)((const char *)c%d", constant);
-  else
+  if (constant >= 0) {
+    sb_puts(out, "{(void *)(uintptr_t)((const char *)");
+    print_const(e, constant, out);
+  } else {
     sb_puts(out, "{a");
+  }
   if (at) sb_printf(out, " + %lld", (long long)at);
   if (constant < 0) print_slot(&e->plan.slot[v->val], out);
   if (batch && v->step) sb_printf(out, " + n * %lld", (long long)v->step);
@@ -61,6 +63,7 @@ static void print_view(const Emit *e, const CallView *v, int constant, bool batc
 
 static void print_views(const Emit *e, uint32_t c, bool batch, const char *indent, StrBuf *out) {
   const KernelCall *k = &e->calls.v[c];
+  print_bound_params(e, c, arena_printf(e->arena, "%s  ", indent), out);
   if (k->n_in) sb_printf(out, "%s  const mf_view in[] = {", indent);
   for (int i = 0; i < k->n_in; i++) {
     if (i) sb_puts(out, ", ");
@@ -75,35 +78,35 @@ static void print_views(const Emit *e, uint32_t c, bool batch, const char *inden
 static void print_kernel(const Emit *e, uint32_t c, const char *y0, const char *y1, const char *indent,
                          StrBuf *out) {
   const KernelCall *k = &e->calls.v[c];
-  int special = special_of(e, c);
-  sb_printf(out, "%s  ", indent);
-  if (special >= 0)
-    sb_printf(out, "special%d", special);
+  sb_printf(out, "%s  MF_LAYER(%u, ", indent, c);
+  print_kernel_name(e, c, out);
+  if (has_bound_params(e, c))
+    sb_puts(out, "(&p, ");
   else
-    sb_printf(out, "%s__%s", k->kernel->name, k->kernel->tag);
-  sb_printf(out, "(&layer%u, %s, &out, %s, %s, ", c, k->n_in ? "in" : "NULL", y0, y1);
+    sb_printf(out, "(&layer%u, ", c);
+  sb_printf(out, "%s, &out, %s, %s, ", k->n_in ? "in" : "NULL", y0, y1);
   if (e->plan.scratch[c] < 0) {
-    sb_puts(out, "NULL);\n");
+    sb_puts(out, "NULL));\n");
     return;
   }
   sb_printf(out, "a + %lld", (long long)e->plan.scratch[c]);
   print_slot(&e->plan.scratch_slot[c], out);
-  sb_puts(out, ");\n");
+  sb_puts(out, "));\n");
 }
 
-static void print_whole(const Emit *e, uint32_t c, StrBuf *out) {
+static void print_whole(const Emit *e, uint32_t c, const char *indent, StrBuf *out) {
   const KernelCall *k = &e->calls.v[c];
   bool batch = k->batch > 1;
   char rows[16];
   snprintf(rows, sizeof rows, "%d", (int)k->rows);
   print_layer_comment(e, c, out);
   if (batch)
-    sb_printf(out, "  for (int32_t n = 0; n < %d; n++) {\n", (int)k->batch);
+    sb_printf(out, "%sfor (int32_t n = 0; n < %d; n++) {\n", indent, (int)k->batch);
   else
-    sb_puts(out, "  {\n");
-  print_views(e, c, batch, "  ", out);
-  print_kernel(e, c, "0", rows, "  ", out);
-  sb_puts(out, "  }\n");
+    sb_printf(out, "%s{\n", indent);
+  print_views(e, c, batch, indent, out);
+  print_kernel(e, c, "0", rows, indent, out);
+  sb_printf(out, "%s}\n", indent);
 }
 
 /* Row y of the call at time t, where that is one. */
@@ -126,11 +129,18 @@ static void print_turns(const Emit *e, const PlanGroup *s, const char *indent, S
   for (int32_t c = s->first; c < s->first + s->n; c++) print_row(e, (uint32_t)c, indent, out);
 }
 
-static bool by_rows(const Emit *e, const PlanGroup *s) { return e->plan.stage[s->first].step > 0; }
+bool group_by_rows(const Emit *e, const PlanGroup *s) { return e->plan.stage[s->first].step > 0; }
+
+void print_group_once(const Emit *e, const PlanGroup *s, const char *indent, StrBuf *out) {
+  if (group_by_rows(e, s))
+    print_turns(e, s, indent, out);
+  else
+    print_whole(e, (uint32_t)s->first, indent, out);
+}
 
 static void print_group(const Emit *e, const PlanGroup *s, StrBuf *out) {
-  if (!by_rows(e, s)) {
-    print_whole(e, (uint32_t)s->first, out);
+  if (!group_by_rows(e, s)) {
+    print_whole(e, (uint32_t)s->first, "  ", out);
     return;
   }
   sb_printf(out, "  for (int32_t t = 0, y; t < %d; t++) {\n", (int)s->steps);
@@ -148,8 +158,25 @@ static const char push_rows[] =
     "    int32_t t = ctx->row ? ctx->row * %d + %d : 0;\n"
     "    for (int32_t i = 0; i < %lld; i++) slot[i] = *from++;\n"
     "    ctx->row = ctx->row + 1 < %d ? ctx->row + 1 : 0;\n"
-    "    for (const int32_t end = ctx->row ? ctx->row * %d + %d : %d; t < end; t++) stream(a, t);\n"
-    "    if (!ctx->row) rest(a);\n";
+    "    for (const int32_t end = ctx->row ? ctx->row * %d + %d : %d; t < end; t++) stream(%s, t);\n";
+
+/* The weights' blob as a parameter, an argument, a variable. */
+static const char *weights_param(const Emit *e) { return in_blob(e) ? ", const unsigned char *w" : ""; }
+static const char *weights_arg(const Emit *e) { return in_blob(e) ? "a, w" : "a"; }
+
+void print_locals(const Emit *e, const char *unbound, StrBuf *out) {
+  sb_puts(out, "  unsigned char *const a = ctx->arena;\n");
+  if (in_blob(e))
+    sb_printf(out, "  const unsigned char *const w = ctx->weights;\n  if (!w) return%s;\n", unbound);
+}
+
+static void print_rest(const Emit *e, StrBuf *out) {
+  sb_printf(out, "/* The layers after the last row. */\nstatic void rest(unsigned char *a%s) {\n  (void)a;\n",
+            weights_param(e));
+  if (in_blob(e)) sb_puts(out, "  (void)w;\n");
+  print_groups(e, 1, out);
+  sb_puts(out, "}\n\n");
+}
 
 /* The caller's rows drive the first group; the other ones come after the last row. */
 static void print_push_rows(const Emit *e, StrBuf *out) {
@@ -158,19 +185,24 @@ static void print_push_rows(const Emit *e, StrBuf *out) {
   ValId in = e->g->inputs[0];
   long long row = (long long)val_bytes(e->g, in) / p->input_rows;
   int32_t ring = p->ring[in] ? p->ring[in] : p->input_rows;
-  sb_puts(out, "/* The layers that take turns while rows come, at time t. */\n"
-               "static void stream(unsigned char *a, int32_t t) {\n  int32_t y;\n");
+  sb_printf(out,
+            "/* The layers that take turns while rows come, at time t. */\n"
+            "static void stream(unsigned char *a%s, int32_t t) {\n  int32_t y;\n",
+            weights_param(e));
+  if (in_blob(e)) sb_puts(out, "  (void)w;\n");
   print_turns(e, &p->groups[0], "  ", out);
-  sb_puts(out,
-          "}\n\n/* The layers after the last row. */\nstatic void rest(unsigned char *a) {\n  (void)a;\n");
-  print_groups(e, 1, out);
-  sb_printf(out, "}\n\nint %s_push_rows(%s_context *ctx, const void *rows, int n) {\n", n, n);
-  sb_puts(out, "  unsigned char *const a = ctx->arena;\n"
-               "  const unsigned char *from = (const unsigned char *)rows;\n"
+  sb_puts(out, "}\n\n");
+  if (!e->opt->step) print_rest(e, out);
+  sb_printf(out, "int %s_push_rows(%s_context *ctx, const void *rows, int n) {\n", n, n);
+  print_locals(e, " 0", out);
+  sb_puts(out, "  const unsigned char *from = (const unsigned char *)rows;\n"
                "  int given = 0;\n  for (; given < n; given++) {\n");
   sb_printf(out, push_rows, (long long)p->offset[in], (int)ring, row, (int)p->input.step, (int)p->input.lead,
-            row, (int)p->input_rows, (int)p->input.step, (int)p->input.lead, (int)p->groups[0].steps);
+            row, (int)p->input_rows, (int)p->input.step, (int)p->input.lead, (int)p->groups[0].steps,
+            weights_arg(e));
+  if (!e->opt->step) sb_printf(out, "    if (!ctx->row) rest(%s);\n", weights_arg(e));
   sb_puts(out, "  }\n  return given > 0 && !ctx->row;\n}\n");
+  if (e->opt->step) print_step(e, out);
 }
 
 void print_run(const Emit *e, StrBuf *out) {
@@ -178,11 +210,18 @@ void print_run(const Emit *e, StrBuf *out) {
     print_push_rows(e, out);
     return;
   }
+  if (e->opt->step) {
+    print_step(e, out);
+    return;
+  }
   sb_printf(out, "void %s_run(const %s_context *ctx) {\n", e->opt->name, e->opt->name);
-  if (e->calls.n || e->g->n_states)
-    sb_puts(out, "  unsigned char *const a = ctx->arena;\n\n");
-  else
+  if (e->calls.n || e->g->n_states) {
+    print_locals(e, "", out);
+    if (in_blob(e)) sb_puts(out, "  (void)w;\n");
+    sb_putc(out, '\n');
+  } else {
     sb_puts(out, "  (void)ctx;\n");
+  }
   print_groups(e, 0, out);
   print_state_step(e, out);
   sb_puts(out, "}\n");

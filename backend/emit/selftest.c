@@ -57,6 +57,10 @@ bool print_selftest(const Emit *e, StrBuf *out, Diag *d) {
               "#define MODEL_ROWS %s_INPUT0_ROWS\n#define MODEL_ROW_BYTES %s_INPUT0_ROW_BYTES\n"
               "#define model_push_rows %s_push_rows\n",
               e->upper, e->upper, n);
+  if (e->opt->share_arena) sb_puts(out, "#define MODEL_SHARED_ARENA\n");
+  if (e->opt->step) sb_printf(out, "#define model_step %s_step\n", n);
+  if (in_blob(e))
+    sb_printf(out, "#define model_weights %s_weights\n#define model_bind_weights %s_bind_weights\n", n, n);
   sb_puts(out, "\n/* Bytes of the tensor and of one element; 'f' float, 'i' signed, 'u' unsigned. */\n"
                "struct tensor {\n  unsigned long bytes, element;\n  char kind;\n};\n");
   print_sizes(e, "inputs", e->g->inputs, e->g->n_inputs, out);

@@ -51,15 +51,23 @@ bool collect_states(Emit *e) {
   return true;
 }
 
+static void print_copy(const Emit *e, const char *arena, long long at, int constant, long long n,
+                       StrBuf *out) {
+  sb_printf(out, "  memcpy(%s + %lld, ", arena, at);
+  print_const(e, constant, out);
+  sb_printf(out, ", %lld);\n", n);
+}
+
 void print_state_reset(const Emit *e, StrBuf *out) {
   if (e->g->n_states == 0) return;
   sb_printf(out, "void %s_reset(const %s_context *ctx) {\n", e->opt->name, e->opt->name);
+  if (in_blob(e)) sb_puts(out, "  const unsigned char *const w = ctx->weights;\n  if (!w) return;\n");
   for (uint32_t i = 0; i < e->g->n_states; i++) {
     const StateCopy *s = &e->states[i];
     const long long at = (long long)e->plan.offset[s->state->now],
                     n = (long long)val_bytes(e->g, s->state->now);
     if (s->init >= 0)
-      sb_printf(out, "  memcpy(ctx->arena + %lld, c%d, %lld);\n", at, s->init, n);
+      print_copy(e, "ctx->arena", at, s->init, n, out);
     else
       sb_printf(out, "  memset(ctx->arena + %lld, %d, %lld);\n", at, s->fill, n);
   }
@@ -74,7 +82,7 @@ void print_state_step(const Emit *e, StrBuf *out) {
                     n = (long long)val_bytes(e->g, s->state->now);
     if (value_root(e->g, s->state->next) == s->state->now) continue;
     if (s->next >= 0)
-      sb_printf(out, "  memcpy(a + %lld, c%d, %lld);\n", at, s->next, n);
+      print_copy(e, "a", at, s->next, n, out);
     else
       sb_printf(out, "  memcpy(a + %lld, a + %lld, %lld);\n", at, (long long)e->plan.offset[s->state->next],
                 n);

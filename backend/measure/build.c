@@ -13,6 +13,7 @@
 
 #include "backend/emit/emit.h"
 #include "ir/base/file.h"
+#include "ir/base/json.h"
 
 enum { COMPILE_SECONDS = 300 };
 
@@ -64,6 +65,26 @@ static bool unpack_harness(Work *w) {
   return true;
 }
 
+/* The model's sources: model.c alone where model.json names none. */
+static bool read_sources(Work *w) {
+  static const char *const alone[] = {"model.c"};
+  const char *path = path_join(w->arena, w->dir, "model.json");
+  size_t n;
+  const char *text = file_exists(path) ? file_read(w->arena, path, &n, w->diag) : NULL;
+  const Json *j = text ? json_parse(w->arena, text, n, path, w->diag) : NULL;
+  const Json *list = json_get(j, "sources");
+  FAIL_IF(text && !j, w->diag, NULL, "%s: cannot be read", path);
+  w->n_sources = list && list->type == JSON_ARRAY && list->n ? (int)list->n : 1;
+  FAIL_IF(w->n_sources > MAX_SOURCES, w->diag, NULL, "%s: names %d sources; want at most %d", path,
+          w->n_sources, MAX_SOURCES);
+  w->sources = arena_array(w->arena, (size_t)w->n_sources + 1, sizeof *w->sources);
+  for (int i = 0; i < w->n_sources; i++) {
+    const Json *name = json_at(list, (uint32_t)i);
+    w->sources[i] = name && name->type == JSON_STRING ? name->str : alone[0];
+  }
+  return true;
+}
+
 bool work_begin(Work *w, const char *dir, const Target *t, const Host *host, Diag *d) {
   *w = (Work){
       .target = t, .host = host, .arena = arena_new(), .diag = d, .bare = strcmp(t->run, "qemu-m") == 0};
@@ -75,6 +96,7 @@ bool work_begin(Work *w, const char *dir, const Target *t, const Host *host, Dia
   }
   TRY(absolute_path(w, dir));
   FAIL_IF(!file_exists(path_join(w->arena, w->dir, "model.c")), d, NULL, "%s: holds no model.c", dir);
+  TRY(read_sources(w));
   TRY(make_tmp(w));
   return !w->bare || unpack_harness(w);
 }
@@ -111,9 +133,14 @@ static bool compile(Work *w, const char *from, const char *object, const char *f
   return run_compiler(w, &a);
 }
 
+static const char *model_object(Work *w, int i) {
+  return i ? arena_printf(w->arena, "model%d.o", i) : "model.o";
+}
+
 bool build_objects(Work *w) {
   const char *selftest = path_join(w->arena, w->dir, "selftest.c");
-  TRY(compile(w, path_join(w->arena, w->dir, "model.c"), "model.o", NULL));
+  for (int i = 0; i < w->n_sources; i++)
+    TRY(compile(w, path_join(w->arena, w->dir, w->sources[i]), model_object(w, i), NULL));
   TRY(compile(w, selftest, "selftest.o", NULL));
   if (!w->bare) return true;
   return compile(w, "start.c", "start.o", NULL) &&
@@ -127,7 +154,7 @@ static bool link_program(Work *w, const char *main_object, const char *script, c
   args_words(&a, w->arena, "-Wl,--gc-sections -o");
   args_add(&a, program);
   args_add(&a, main_object);
-  args_add(&a, "model.o");
+  for (int i = 0; i < w->n_sources; i++) args_add(&a, model_object(w, i));
   if (w->bare) {
     args_words(&a, w->arena, "start.o bare.o --specs=nano.specs -nostartfiles -L. -T");
     args_add(&a, script);

@@ -17,7 +17,9 @@ typedef struct Work {
   const Host *host; /* may be NULL */
   Arena *arena;
   Diag *diag;
-  bool bare; /* no operating system: run by qemu-system-arm */
+  bool bare;            /* no operating system: run by qemu-system-arm */
+  const char **sources; /* of the model, seen from dir: model.json names them */
+  int n_sources;
 } Work;
 
 bool work_begin(Work *w, const char *dir, const Target *t, const Host *host, Diag *d);
@@ -32,7 +34,7 @@ bool process_run(Work *w, const char *const *argv, const char *cwd, int seconds,
                  const char **output);
 
 /* -- build.c -- */
-enum { MAX_ARGS = 96 };
+enum { MAX_ARGS = 600, MAX_SOURCES = 500 };
 typedef struct Args {
   const char *v[MAX_ARGS + 1];
   int n;

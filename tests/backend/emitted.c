@@ -62,10 +62,12 @@ static const char *fill_mark(const char *p, StrBuf *out, Rng *r) {
   return end;
 }
 
-Graph *graph_of(const char *text) {
+Graph *graph_of(const char *text) { return graph_of_seed(text, 11); }
+
+Graph *graph_of_seed(const char *text, uint64_t seed) {
   StrBuf filled = {0};
   Rng r;
-  rng_seed(&r, 11, 0);
+  rng_seed(&r, seed, 0);
   if (strncmp(text, "graph", 5) != 0) sb_puts(&filled, "graph\n");
   for (const char *p = text; *p;) {
     if (*p == '@')

@@ -6,6 +6,8 @@
 
 /* The graph of a text in our text form ("graph" at its head may be left out); fails the test where it has errors. */
 Graph *graph_of(const char *text);
+/* The same with other constants where the text has marks for them ("@i8:40"). */
+Graph *graph_of_seed(const char *text, uint64_t seed);
 
 /* Emit into test_tmp_dir()/NAME and return that path (static buffer, valid until the next call). */
 const char *emit_to_tmp(const Graph *g, const char *target, const char *name);
