@@ -117,6 +117,12 @@ static CallWork work_matmul_f32(const Graph *g, const KernelCall *k) {
   return dense(k->rows, (double)k->rows * p->n, p->k, BLOCK_F32);
 }
 
+static CallWork work_matmul_s8(const Graph *g, const KernelCall *k) {
+  (void)g;
+  const mf_matmul_s8 *p = k->params;
+  return dense(k->rows, (double)k->rows * p->n, p->k, BLOCK);
+}
+
 static CallWork work_matmul_s8_even(const Graph *g, const KernelCall *k) {
   (void)g;
   const mf_matmul_s8_even *p = k->params;
@@ -196,6 +202,7 @@ static const struct {
     {NULL, "mf_matmul_f32", work_matmul_f32},
     {NULL, "mf_conv_s8_even", work_conv_s8_even},
     {NULL, "mf_matmul_s8_even", work_matmul_s8_even},
+    {NULL, "mf_matmul_s8", work_matmul_s8},
     {NULL, "mf_mean", work_mean},
     {NULL, "mf_copy", work_copy},
     {NULL, "mf_binary", work_binary},

@@ -42,6 +42,13 @@ static const FieldDesc fields_conv_s8_even[] = {
 static const FieldDesc fields_conv_transpose[] = {WINDOW(mf_conv_transpose), I32(mf_conv_transpose, groups),
                                                   I32(mf_conv_transpose, has_bias),
                                                   F32(mf_conv_transpose, lo), F32(mf_conv_transpose, hi)};
+static const FieldDesc fields_conv_transpose_s8[] = {
+    WINDOW(mf_conv_transpose_s8),       I32(mf_conv_transpose_s8, groups),
+    I32(mf_conv_transpose_s8, in_zero), I32(mf_conv_transpose_s8, out_zero),
+    I32(mf_conv_transpose_s8, lo),      I32(mf_conv_transpose_s8, hi),
+    P_I8(mf_conv_transpose_s8, w),      P_I32(mf_conv_transpose_s8, bias),
+    P_I32(mf_conv_transpose_s8, mult),  P_I8(mf_conv_transpose_s8, shift),
+};
 static const FieldDesc fields_fc_f32[] = {
     I32(mf_fc_f32, k),  I32(mf_fc_f32, n),   I32(mf_fc_f32, w_out),  F32(mf_fc_f32, lo),
     F32(mf_fc_f32, hi), P_F32(mf_fc_f32, w), P_F32(mf_fc_f32, bias),
@@ -56,6 +63,11 @@ static const FieldDesc fields_matmul_s8_even[] = {
     I32(mf_matmul_s8_even, k),      I32(mf_matmul_s8_even, n),        I32(mf_matmul_s8_even, a_zero),
     I32(mf_matmul_s8_even, b_zero), I32(mf_matmul_s8_even, out_zero), I32(mf_matmul_s8_even, lo),
     I32(mf_matmul_s8_even, hi),     F32(mf_matmul_s8_even, scale),
+};
+static const FieldDesc fields_matmul_s8[] = {
+    I32(mf_matmul_s8, k),      I32(mf_matmul_s8, n),        I32(mf_matmul_s8, a_zero),
+    I32(mf_matmul_s8, b_zero), I32(mf_matmul_s8, out_zero), I32(mf_matmul_s8, mult),
+    I32(mf_matmul_s8, shift),  I32(mf_matmul_s8, lo),       I32(mf_matmul_s8, hi),
 };
 static const FieldDesc fields_matmul_f32[] = {I32(mf_matmul_f32, k), I32(mf_matmul_f32, n)};
 static const FieldDesc fields_pool_f32[] = {WINDOW(mf_pool_f32), I32(mf_pool_f32, count_include_pad),
@@ -169,6 +181,18 @@ static const FieldDesc fields_softmax_f32[] = {I32(mf_softmax_f32, n), I32(mf_so
                                                F32(mf_softmax_f32, beta)};
 static const FieldDesc fields_softmax_s8[] = {I32(mf_softmax_s8, n), I32(mf_softmax_s8, mult),
                                               I32(mf_softmax_s8, shift), I32(mf_softmax_s8, diff_min)};
+static const FieldDesc fields_log_softmax_s8[] = {
+    I32(mf_log_softmax_s8, n),        I32(mf_log_softmax_s8, mult),      I32(mf_log_softmax_s8, shift),
+    I32(mf_log_softmax_s8, diff_min), I32(mf_log_softmax_s8, back_mult), I32(mf_log_softmax_s8, back_shift),
+};
+static const FieldDesc fields_l2_normalization_s8[] = {I32(mf_l2_normalization_s8, n),
+                                                       I32(mf_l2_normalization_s8, in_zero)};
+static const FieldDesc fields_resize_bilinear_s8[] = {
+    I32(mf_resize_bilinear_s8, in_h),    I32(mf_resize_bilinear_s8, in_w),
+    I32(mf_resize_bilinear_s8, c),       I32(mf_resize_bilinear_s8, out_h),
+    I32(mf_resize_bilinear_s8, out_w),   I32(mf_resize_bilinear_s8, scale_h),
+    I32(mf_resize_bilinear_s8, scale_w), I32(mf_resize_bilinear_s8, half),
+};
 static const FieldDesc fields_affine_f32[] = {I32(mf_affine_f32, n), I32(mf_affine_f32, c),
                                               I32(mf_affine_f32, inner), P_F32(mf_affine_f32, scale),
                                               P_F32(mf_affine_f32, offset)};
@@ -180,10 +204,12 @@ PARAMS(conv_f32);
 PARAMS(conv_s8);
 PARAMS(conv_s8_even);
 PARAMS(conv_transpose);
+PARAMS(conv_transpose_s8);
 PARAMS(fc_f32);
 PARAMS(fc_s8);
 PARAMS(matmul_f32);
 PARAMS(matmul_s8_even);
+PARAMS(matmul_s8);
 PARAMS(pool_f32);
 PARAMS(pool_s8);
 PARAMS(pool_index);
@@ -219,6 +245,9 @@ PARAMS(requant);
 PARAMS(dequant_axis);
 PARAMS(softmax_f32);
 PARAMS(softmax_s8);
+PARAMS(log_softmax_s8);
+PARAMS(l2_normalization_s8);
+PARAMS(resize_bilinear_s8);
 PARAMS(affine_f32);
 
 size_t avg_rows_s8_scratch(const void *params);

@@ -89,14 +89,31 @@ static const struct {
   const char *c_type;
   void (*find)(const KernelCall *k, CallRows *r);
 } finders[] = {
-    {"mf_conv_s8", rows_conv_s8},   {"mf_conv_f32", rows_conv_f32}, {"mf_pool_s8", rows_pool_s8},
-    {"mf_pool_f32", rows_pool_f32}, {"mf_mean", rows_mean},         {"mf_fc_s8", rows_same},
-    {"mf_fc_f32", rows_same},       {"mf_matmul_f32", rows_matmul}, {"mf_binary", rows_binary},
-    {"mf_add_s8", rows_binary},     {"mf_mul_s8", rows_binary},     {"mf_unary_f32", rows_same},
-    {"mf_lut_s8", rows_same},       {"mf_cast", rows_same},         {"mf_quant", rows_same},
-    {"mf_requant", rows_same},      {"mf_dequant_axis", rows_same}, {"mf_softmax_f32", rows_same},
-    {"mf_softmax_s8", rows_same},   {"mf_affine_f32", rows_same},   {"mf_copy", rows_copy},
+    {"mf_conv_s8", rows_conv_s8},
+    {"mf_conv_f32", rows_conv_f32},
+    {"mf_pool_s8", rows_pool_s8},
+    {"mf_pool_f32", rows_pool_f32},
+    {"mf_mean", rows_mean},
+    {"mf_fc_s8", rows_same},
+    {"mf_fc_f32", rows_same},
+    {"mf_matmul_f32", rows_matmul},
+    {"mf_binary", rows_binary},
+    {"mf_add_s8", rows_binary},
+    {"mf_mul_s8", rows_binary},
+    {"mf_unary_f32", rows_same},
+    {"mf_lut_s8", rows_same},
+    {"mf_cast", rows_same},
+    {"mf_quant", rows_same},
+    {"mf_requant", rows_same},
+    {"mf_dequant_axis", rows_same},
+    {"mf_softmax_f32", rows_same},
+    {"mf_softmax_s8", rows_same},
+    {"mf_affine_f32", rows_same},
+    {"mf_copy", rows_copy},
     {"mf_fill", rows_fill},
+    {"mf_matmul_s8", rows_matmul},
+    {"mf_log_softmax_s8", rows_same},
+    {"mf_l2_normalization_s8", rows_same},
 };
 
 /* A view with a place of its own for each row; a batch would repeat them. */

@@ -277,6 +277,16 @@ bool xp_fake_quant(Export *x, const Node *n) {
   return true;
 }
 
+/* Of int8 alone: qdq_expand.c has refused them. */
+#define REFUSED(op)                                     \
+  bool xp_##op(Export *x, const Node *n) {              \
+    return diag_error(x->d, &n->loc, #op " of codes cannot be exported"); \
+  }
+REFUSED(squared_difference)
+REFUSED(log_softmax)
+REFUSED(l2_normalization)
+REFUSED(resize_bilinear)
+
 bool xp_lookup(Export *x, const Node *n) {
   return diag_error(x->d, &n->loc, "Lookup by a table that is not constant cannot be exported");
 }

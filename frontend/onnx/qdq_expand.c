@@ -171,7 +171,15 @@ static bool own_codes(const Node *n) {
   return n->op == OP_seq_lstm || n->op == OP_svdf || n->op == OP_svdf_state;
 }
 
+/* Operators of int8 alone, whose rounding ONNX cannot say. */
+static bool has_no_form(const Node *n) {
+  return n->op == OP_squared_difference || n->op == OP_log_softmax || n->op == OP_l2_normalization ||
+         n->op == OP_resize_bilinear;
+}
+
 static bool expand_node(Expand *x, const Node *n) {
+  if (has_no_form(n))
+    return refuse(x, n, "ONNX has no int8 form of it", "export to .tflite, or the model before quantize");
   bool codes = is_codes(graph_val(x->g, n->out[0]));
   for (uint32_t i = 0; i < n->n_in; i++)
     codes = codes || (n->in[i] != NO_VAL && is_codes(graph_val(x->g, n->in[i])));

@@ -1,8 +1,8 @@
 /* TFLite operators along axes: reductions, ARG_MAX, CUMSUM, TOPK_V2, GATHER_ND, LOG_SOFTMAX, L2_NORMALIZATION,
  * RESIZE_BILINEAR.
  *
- * float32, and integers where the reference has them; the largest and the smallest and their places also of int8 codes,
- * whose order is that of the numbers. Sources: TensorFlow Lite's reference kernels reduce.h, arg_min_max.h, cumsum.h, log_softmax.h,
+ * float32, and integers where the reference has them; int8: sums, the largest and the smallest and their places, norms
+ * and RESIZE_BILINEAR by operators of their own. Sources: TensorFlow Lite's reference kernels reduce.h, arg_min_max.h, cumsum.h, log_softmax.h,
  * l2normalization.h, resize_bilinear.h; topk_v2.cc.
  */
 #include "frontend/tflite/tfl.h"
@@ -40,18 +40,21 @@ static bool reduce(TflNode *n, OpKind op, const char *types) {
   return tfl_end(n, 0, compose_1(&k, op, &a, x));
 }
 
-bool tfl_import_sum(TflNode *n) { return reduce(n, OP_reduce_sum, "fi"); }
-bool tfl_import_reduce_prod(TflNode *n) { return reduce(n, OP_reduce_prod, "fi"); }
-
-/* int8 of one quantization: the codes as int32. */
-static bool reduce_extreme(TflNode *n, OpKind op) {
-  const Compose k = tfl_compose(n);
+/* int8 too. */
+static bool reduce_codes(TflNode *n, OpKind op) {
   reduce_mean_attrs a;
   if (!tfl_has(n, 0) || tfl_in_tensor(n, 0)->dtype != DT_I8) return reduce(n, op, "fi");
-  TRY(tfl_same_quant(n, tfl_in_tensor(n, 0), tfl_out_tensor(n, 0)));
   ValId x = tfl_data(n, 0);
-  TRY(x != NO_VAL && reduced_axes(n, x, &a));
-  return tfl_end(n, 0, compose_1(&k, op, &a, compose_cast(&k, x, DT_I32)));
+  return x != NO_VAL && reduced_axes(n, x, &a) && tfl_emit(n, op, &a, &x, 1);
+}
+
+bool tfl_import_sum(TflNode *n) { return reduce_codes(n, OP_reduce_sum); }
+bool tfl_import_reduce_prod(TflNode *n) { return reduce(n, OP_reduce_prod, "fi"); }
+
+/* Codes compare as the numbers do. */
+static bool reduce_extreme(TflNode *n, OpKind op) {
+  return (!tfl_has(n, 0) || tfl_same_quant(n, tfl_in_tensor(n, 0), tfl_out_tensor(n, 0))) &&
+         reduce_codes(n, op);
 }
 
 bool tfl_import_reduce_max(TflNode *n) { return reduce_extreme(n, OP_reduce_max); }
@@ -132,7 +135,8 @@ bool tfl_import_gather_nd(TflNode *n) {
 /* -- norms: along the innermost axis -- */
 
 static ValId innermost(TflNode *n, int32_t *axis) {
-  ValId x = tfl_number(n, 0, "f");
+  const bool codes = tfl_has(n, 0) && tfl_in_tensor(n, 0)->dtype == DT_I8;
+  ValId x = codes ? tfl_data(n, 0) : tfl_number(n, 0, "f");
   if (x == NO_VAL) return x;
   *axis = shape_of_val(n, x).rank - 1;
   if (*axis >= 0) return x;
@@ -140,11 +144,22 @@ static ValId innermost(TflNode *n, int32_t *axis) {
   return NO_VAL;
 }
 
+/* The int8 form, whose output has one quantization. */
+static bool norm_codes(TflNode *n, OpKind op, ValId x, float scale, int32_t zero) {
+  const TflTensor *y = tfl_out_tensor(n, 0);
+  FAIL_IF(y->quant.n != 1 || y->quant.scale[0] != scale || y->quant.zero[0] != zero, n->m->d, &n->loc,
+          "has an output (\"%s\") of scale %g and zero point %" PRId32 "; want %g and %" PRId32, y->name,
+          y->quant.n ? (double)y->quant.scale[0] : 0, y->quant.n ? y->quant.zero[0] : 0, (double)scale, zero);
+  return tfl_emit(n, op, NULL, &x, 1);
+}
+
 bool tfl_import_log_softmax(TflNode *n) {
   const Compose k = tfl_compose(n);
   int32_t axis;
   ValId x = innermost(n, &axis);
-  return x != NO_VAL && tfl_end(n, 0, compose_log_softmax(&k, x, axis));
+  TRY(x != NO_VAL);
+  if (graph_val(n->m->g, x)->dtype == DT_I8) return norm_codes(n, OP_log_softmax, x, 1.0f / 16, 127);
+  return tfl_end(n, 0, compose_log_softmax(&k, x, axis));
 }
 
 /* x / max(norm, 1e-6) */
@@ -154,6 +169,7 @@ bool tfl_import_l2_normalization(TflNode *n) {
   ValId x = innermost(n, &axis);
   TRY(x != NO_VAL && tfl_act(n, 0, &act));
   FAIL_IF(act != ACT_NONE, n->m->d, &n->loc, "has a fused activation; want an operator of its own");
+  if (graph_val(n->m->g, x)->dtype == DT_I8) return norm_codes(n, OP_l2_normalization, x, 1.0f / 128, 0);
   ValId norm = compose_1(&k, OP_sqrt, NULL, compose_reduce(&k, OP_reduce_sum_square, x, axis, axis + 1));
   return tfl_end(n, 0, compose_2(&k, OP_div, x, compose_with(&k, OP_max, norm, (double)1e-6f)));
 }
@@ -201,11 +217,17 @@ static ValId resize_axis(TflNode *n, ValId x, int32_t axis, int64_t out, Bilinea
 bool tfl_import_resize_bilinear(TflNode *n) {
   enum { CORNERS = 2, HALF = 3, EXTENT_MAX = 1 << 24 };
   const Bilinear b = {fb_u8(&n->options, CORNERS, 0) != 0, fb_u8(&n->options, HALF, 0) != 0};
-  ValId x = tfl_number(n, 0, "f");
+  const bool codes = tfl_has(n, 0) && tfl_in_tensor(n, 0)->dtype == DT_I8;
+  ValId x = codes ? tfl_moved(n, 0) : tfl_number(n, 0, "f");
   TRY(x != NO_VAL);
   const Shape *out = &tfl_out_tensor(n, 0)->shape;
   const int32_t rank = shape_of_val(n, x).rank;
   FAIL_IF(rank != 4 || out->rank != 4, n->m->d, &n->loc, "resizes %" PRId32 " dimensions; want 4", rank);
+  if (codes) {
+    const resize_bilinear_attrs a = {
+        .size = {2, {out->d[1], out->d[2]}}, .align_corners = b.corners, .half_pixel_centers = b.half};
+    return tfl_emit(n, OP_resize_bilinear, &a, &x, 1);
+  }
   for (int32_t axis = 1; axis < 3 && x != NO_VAL; axis++) {
     FAIL_IF(out->d[axis] > EXTENT_MAX, n->m->d, &n->loc, "resizes axis %" PRId32 " to %" PRId64, axis,
             out->d[axis]);

@@ -172,55 +172,22 @@ bool tfl_import_average_pool(TflNode *n) {
 
 /* -- TRANSPOSE_CONV -- */
 
-/* w [O,Kh,Kw,I] turned by half a circle in its window, element by element. */
-static ValId turned(TflNode *n, ValId w) {
-  Graph *g = n->m->g;
-  Value v = *graph_val(g, w);
-  size_t item = (size_t)v.shape.d[3] * dtype_size(v.dtype), taps = (size_t)(v.shape.d[1] * v.shape.d[2]);
-  size_t bytes = item * taps * (size_t)v.shape.d[0];
-  char *to = mem_array(bytes, 1);
-  const char *from = val_data(g, w);
-  for (size_t k = 0; k < bytes / item; k++)
-    memcpy(to + k * item, from + (k / taps * taps + taps - 1 - k % taps) * item, item);
-  ValId t = graph_const_data(g, v.name, v.dtype, &v.shape, to);
-  mem_free(to);
-  if (v.quant.n) graph_set_quant(g, t, v.quant.n, v.quant.axis, v.quant.scale, v.quant.zero);
-  return t;
-}
-
-/* x with stride - 1 zeros between its pixels along both axes. */
-static ValId spread(TflNode *n, ValId x, int64_t sh, int64_t sw) {
-  if (sh == 1 && sw == 1) return x;
-  Shape s = graph_val(n->m->g, x)->shape;
-  int64_t h = (s.d[1] - 1) * sh + 1, w = (s.d[2] - 1) * sw + 1;
-  Shape apart = shape_of(6, s.d[0], s.d[1], (int64_t)1, s.d[2], (int64_t)1, s.d[3]);
-  Shape joined = shape_of(4, s.d[0], s.d[1] * sh, s.d[2] * sw, s.d[3]);
-  pad_attrs p = {.pads = {.n = 12}};
-  p.pads.v[6 + 2] = sh - 1;
-  p.pads.v[6 + 4] = sw - 1;
-  slice_attrs cut = {.starts = {.n = 4}, .counts = {4, {s.d[0], h, w, s.d[3]}}, .steps = {4, {1, 1, 1, 1}}};
-  x = tfl_reshape(n, x, &apart);
-  if (x != NO_VAL) x = tfl_node1(n, OP_pad, &p, x);
-  x = tfl_reshape(n, x, &joined);
-  return x == NO_VAL ? NO_VAL : tfl_node1(n, OP_slice, &cut, x);
-}
-
-/* Pads of the Conv along one axis: the forward convolution's, turned inside out. */
-static bool inner_pads(TflNode *n, int64_t in, int64_t out, int64_t k, int64_t stride, bool same,
-                       int64_t *before, int64_t *after) {
+/* Pads of the output along one axis; what is left over at its end is `extra`. */
+static bool outer_pads(TflNode *n, int64_t in, int64_t out, int64_t k, int64_t stride, bool same,
+                       int64_t *before, int64_t *after, int64_t *extra) {
   int64_t b = 0, a = 0;
   if (same) same_pads(out, k, stride, 1, &b, &a);
-  *before = k - 1 - b;
-  *after = out - ((in - 1) * stride + 1) - *before + k - 1;
-  FAIL_IF(*before < 0 || *after < 0, n->m->d, &n->loc,
-          "makes %" PRId64 " of %" PRId64 " with a window of %" PRId64 " and stride %" PRId64
-          ", which cuts its result off",
-          out, in, k, stride);
+  const int64_t rest = (in - 1) * stride + k - b - out;
+  *before = b;
+  *after = rest > 0 ? rest : 0;
+  *extra = rest < 0 ? -rest : 0;
+  FAIL_IF(out < 1 || b >= k, n->m->d, &n->loc,
+          "makes %" PRId64 " of %" PRId64 " with a window of %" PRId64 " and stride %" PRId64, out, in, k,
+          stride);
   return true;
 }
 
-/* Inputs: the output's shape, weights, x, bias. The sums are those of a Conv over x spread by the strides with turned
- * weights, so that int8 results are the reference's too (reference_integer_ops::TransposeConv). */
+/* Inputs: the output's shape, weights, x, bias. */
 bool tfl_import_transpose_conv(TflNode *n) {
   enum { PADDING = 0, STRIDE = 1, ACT = 3 };
   ValId in[3];
@@ -235,11 +202,14 @@ bool tfl_import_transpose_conv(TflNode *n) {
   Shape x = graph_val(n->m->g, in[0])->shape, w = graph_val(n->m->g, in[1])->shape,
         y = tfl_out_tensor(n, 0)->shape;
   FAIL_IF(y.rank != 4, n->m->d, &n->loc, "writes %" PRId32 " dimensions; want 4", y.rank);
-  conv_attrs a = {.strides = {2, {1, 1}}, .pads = {.n = 4}, .dilations = {2, {1, 1}}, .group = 1, .act = act};
+  conv_transpose_attrs a = {.strides = {2, {sh, sw}},
+                            .pads = {.n = 4},
+                            .dilations = {2, {1, 1}},
+                            .extra = {.n = 2},
+                            .group = 1,
+                            .act = act};
   bool same = fb_u8(&n->options, PADDING, PADDING_SAME) == PADDING_SAME;
-  TRY(inner_pads(n, x.d[1], y.d[1], w.d[1], sh, same, &a.pads.v[0], &a.pads.v[2]));
-  TRY(inner_pads(n, x.d[2], y.d[2], w.d[2], sw, same, &a.pads.v[1], &a.pads.v[3]));
-  in[1] = turned(n, in[1]);
-  in[0] = spread(n, in[0], sh, sw);
-  return in[0] != NO_VAL && tfl_emit(n, OP_conv, &a, in, 3);
+  TRY(outer_pads(n, x.d[1], y.d[1], w.d[1], sh, same, &a.pads.v[0], &a.pads.v[2], &a.extra.v[0]));
+  TRY(outer_pads(n, x.d[2], y.d[2], w.d[2], sw, same, &a.pads.v[1], &a.pads.v[3], &a.extra.v[1]));
+  return tfl_emit(n, OP_conv_transpose, &a, in, 3);
 }

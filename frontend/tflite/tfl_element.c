@@ -1,9 +1,8 @@
 /* TFLite operators of one element at a time beyond arithmetic: functions, comparisons, logic, choices, powers, integer
  * division.
  *
- *   functions                float32 (TensorFlow Lite Micro has no int8 form of them)
- *   comparisons              float32, int32, int64, EQUAL also bool; int8 of one quantization: the codes compare as the
- *                            numbers do
+ *   functions                float32 (EXP, LOG of int8: tfl_table.c)
+ *   comparisons              float32, int32, int64, int8 of any quantizations, EQUAL also bool
  *   POW, FLOOR_DIV, -MOD     float32, int32, int64
  *
  * Sources: TensorFlow Lite's kernels elementwise.cc, comparisons.cc, select.cc, pow.cc, floor_div.cc, floor_mod.cc.
@@ -48,8 +47,6 @@ static bool function(TflNode *n, OpKind op) {
   return x != NO_VAL && tfl_emit(n, op, NULL, &x, 1);
 }
 
-bool tfl_import_exp(TflNode *n) { return function(n, OP_exp); }
-bool tfl_import_log(TflNode *n) { return function(n, OP_log); }
 bool tfl_import_sqrt(TflNode *n) { return function(n, OP_sqrt); }
 bool tfl_import_sin(TflNode *n) { return function(n, OP_sin); }
 bool tfl_import_cos(TflNode *n) { return function(n, OP_cos); }
@@ -59,12 +56,10 @@ bool tfl_import_round(TflNode *n) { return function(n, OP_round); }
 
 /* -- comparisons -- */
 
-/* Input i of a comparison; int8 codes as int32. */
+/* Input i of a comparison. */
 static ValId compared(TflNode *n, uint32_t i, const char *types) {
-  if (!tfl_has(n, i) || tfl_in_tensor(n, i)->dtype != DT_I8) return tfl_number(n, i, types);
-  const Compose k = tfl_compose(n);
-  ValId x = tfl_data(n, i);
-  return x == NO_VAL ? x : compose_cast(&k, x, DT_I32);
+  const bool codes = tfl_has(n, i) && tfl_in_tensor(n, i)->dtype == DT_I8;
+  return codes ? tfl_data(n, i) : tfl_number(n, i, types);
 }
 
 /* x op y, or y op x; `negated`: its opposite. */
@@ -78,11 +73,6 @@ static bool compare(TflNode *n, OpKind op, bool swap, bool negated) {
   const TflTensor *a = tfl_in_tensor(n, 0), *b = tfl_in_tensor(n, 1);
   FAIL_IF(a->dtype != b->dtype, n->m->d, &n->loc, "has inputs of %s and %s; want the same",
           dtype_name(a->dtype), dtype_name(b->dtype));
-  FAIL_IF(
-      a->dtype == DT_I8 && !quant_equal(&a->quant, &b->quant), n->m->d, &n->loc,
-      "compares int8 tensors of different quantizations (\"%s\" and \"%s\"); supported is one scale and zero "
-      "point for both",
-      a->name, b->name);
   ValId y = compose_2(&k, op, in[0], in[1]);
   return tfl_end(n, 0, negated ? compose_with(&k, OP_bitwise_xor, y, 1) : y);
 }

@@ -45,14 +45,23 @@ bool tfl_import_mul(TflNode *n) {
   return tfl_emit(n, OP_mul, &a, in, 2);
 }
 
+/* A fused activation by an operator of its own; codes are limited without being scaled. */
+static ValId activated(TflNode *n, ValId x, Act act) {
+  const Quant *q = &tfl_out_tensor(n, 0)->quant;
+  clip_attrs a = {.lo = 0, .hi = 6};
+  if (x == NO_VAL || act == ACT_NONE) return x;
+  if (q->n) graph_set_quant(n->m->g, x, q->n, q->axis, q->scale, q->zero);
+  if (act == ACT_RELU) return tfl_node1(n, OP_relu, NULL, x);
+  if (act == ACT_RELU_N1_TO_1) a = (clip_attrs){.lo = -1, .hi = 1};
+  return tfl_node1(n, OP_clip, &a, x);
+}
+
 bool tfl_import_div(TflNode *n) {
   ValId in[2];
   int32_t act;
   TRY(two_inputs(n, in) && tfl_act(n, 0, &act));
-  FAIL_IF(act != ACT_NONE, n->m->d, &n->loc, "has a fused activation; want an operator of its own");
-  FAIL_IF(graph_val(n->m->g, in[0])->dtype == DT_I8, n->m->d, &n->loc,
-          "divides int8 tensors; supported is float32: multiply by the reciprocal instead");
-  return tfl_emit(n, OP_div, NULL, in, 2);
+  if (act == ACT_NONE) return tfl_emit(n, OP_div, NULL, in, 2);
+  return tfl_bind(n, 0, activated(n, tfl_node2(n, OP_div, NULL, in[0], in[1]), (Act)act));
 }
 
 /* MAXIMUM and MINIMUM compare codes: one quantization for all. */
@@ -174,8 +183,7 @@ bool tfl_import_square(TflNode *n) {
 bool tfl_import_squared_difference(TflNode *n) {
   ValId in[2];
   TRY(two_inputs(n, in));
-  FAIL_IF(graph_val(n->m->g, in[0])->dtype == DT_I8, n->m->d, &n->loc,
-          "is not supported on int8; use SUB and MUL");
+  if (graph_val(n->m->g, in[0])->dtype == DT_I8) return tfl_emit(n, OP_squared_difference, NULL, in, 2);
   ValId x = tfl_node2(n, OP_sub, NULL, in[0], in[1]);
   return tfl_bind(n, 0, tfl_node2(n, OP_mul, NULL, x, x));
 }
@@ -195,8 +203,8 @@ bool tfl_import_batch_matmul(TflNode *n) {
   TRY(two_inputs(n, in));
   for (int i = 0; i < 2; i++) {
     const Value *v = graph_val(n->m->g, in[i]);
-    FAIL_IF(v->dtype != DT_F32 || v->shape.rank < 2, n->m->d, &n->loc,
-            "multiplies %s tensors of %" PRId32 " dimensions; supported are f32 of at least 2",
+    FAIL_IF((v->dtype != DT_F32 && v->dtype != DT_I8) || v->shape.rank < 2, n->m->d, &n->loc,
+            "multiplies %s tensors of %" PRId32 " dimensions; supported are f32 and i8 of at least 2",
             dtype_name(v->dtype), v->shape.rank);
     in[i] = adjoint(n, in[i], fb_u8(&n->options, i == 0 ? ADJ_X : ADJ_Y, 0) != 0);
     TRY(in[i] != NO_VAL);

@@ -1,8 +1,9 @@
 /* TFLite's int8 functions of one element as tables of codes (Lookup), and their float forms as compositions:
- * HARD_SWISH, ELU, PRELU, ABS, RSQRT, NEG. The tables are made by the reference's own arithmetic.
+ * HARD_SWISH, ELU, EXP, LOG, GELU, PRELU, ABS, RSQRT, NEG. The tables are made by the reference's own arithmetic.
  *
  * Sources: TensorFlow Lite Micro's hard_swish_common.cc, elu.cc, prelu_common.cc, elementwise.cc; TensorFlow Lite's
- * reference/hard_swish.h, reference/prelu.h.
+ * reference/hard_swish.h, reference/prelu.h, reference/gelu.h, exp.cc, elementwise.cc (LogLUT), LUTPopulate of
+ * internal/common.h.
  */
 #include "frontend/tflite/tfl.h"
 
@@ -134,6 +135,44 @@ bool tfl_import_elu(TflNode *n) {
   TRY(x != NO_VAL);
   if (real) return tfl_emit(n, OP_elu, &(elu_attrs){.alpha = 1}, &x, 1);
   return by_table(n, x, elu_code);
+}
+
+/* float: `op`; int8: a table of f's values. */
+static bool function(TflNode *n, OpKind op, CodeFn *f) {
+  bool real;
+  ValId x = data_of(n, &real);
+  return x != NO_VAL && (real ? tfl_emit(n, op, NULL, &x, 1) : by_table(n, x, f));
+}
+
+static int32_t exp_code(const Codes *c, int32_t x) { return real_code(c, expf(c->sx * (float)x)); }
+
+bool tfl_import_exp(TflNode *n) { return function(n, OP_exp, exp_code); }
+
+/* What is not positive has the least code, as the reference has it. */
+static int32_t log_code(const Codes *c, int32_t x) {
+  return x > 0 ? real_code(c, logf(c->sx * (float)x)) : -128;
+}
+
+bool tfl_import_log(TflNode *n) { return function(n, OP_log, log_code); }
+
+static int32_t gelu_code(const Codes *c, int32_t x) {
+  const float v = c->sx * (float)x;
+  return real_code(c, 0.5f * v * erfcf(v * -0.70710678f));
+}
+
+static int32_t gelu_tanh_code(const Codes *c, int32_t x) {
+  const float v = c->sx * (float)x;
+  return real_code(c, 0.5f * v * (1 + tanhf(0.79788456f * (v + 0.044715f * v * v * v))));
+}
+
+bool tfl_import_gelu(TflNode *n) {
+  const Compose k = tfl_compose(n);
+  const bool by_tanh = fb_u8(&n->options, 0, 0) != 0;
+  bool real;
+  ValId x = data_of(n, &real);
+  TRY(x != NO_VAL);
+  if (real) return tfl_end(n, 0, compose_gelu(&k, x, by_tanh));
+  return by_table(n, x, by_tanh ? gelu_tanh_code : gelu_code);
 }
 
 static int32_t abs_code(const Codes *c, int32_t x) {

@@ -5,7 +5,9 @@
  *
  * int8 Add: the inputs' multipliers are scale / (2 max scale), the output's 2 max scale / (2^20 scale), in double
  * (TFLM add_common.cc); Sub the same in float (TFLM sub_common.cc), marked by a negative b_mult.
- * int8 Mul: scale_a * scale_b / scale_y in double (mul_common.cc).
+ * int8 Mul: scale_a * scale_b / scale_y in double (mul_common.cc); Div: scale_a / (scale_b * scale_y) in float (div.cc);
+ * SquaredDifference: as Add, with 7 bits of left shift (squared_difference.cc); comparisons: the scales themselves
+ * (comparisons.cc).
  */
 #include <math.h>
 #include <string.h>
@@ -155,9 +157,44 @@ bool lower_mul(const Graph *g, const Node *n, Calls *out, Diag *d) {
   return is_s8(g, n) ? lower_mul_s8(g, n, act, out, d) : lower_plain(g, n, "mul", true, act, out, d);
 }
 
+static bool lower_div_s8(const Graph *g, const Node *n, Calls *out, Diag *d) {
+  const Value *a = op_in(g, n, 0), *b = op_in(g, n, 1), *y = op_out(g, n, 0);
+  bool empty;
+  TRY(want_quant(g, n, 2, d));
+  KernelCall *k = binary_call(g, n, "div_s8", out, &empty, d);
+  if (k == NULL) return empty;
+  mf_mul_s8 *p = k->params;
+  const float product = scale_of(b) * scale_of(y), ratio = scale_of(a) / product;
+  quantize_multiplier((double)ratio, &p->out_mult, &p->out_shift);
+  p->a_zero = zero_of(a);
+  p->b_zero = zero_of(b);
+  p->out_zero = zero_of(y);
+  act_range_s8(ACT_NONE, scale_of(y), zero_of(y), &p->lo, &p->hi);
+  return true;
+}
+
 bool lower_div(const Graph *g, const Node *n, Calls *out, Diag *d) {
-  if (is_s8(g, n)) return op_fail(n, d, "int8 is not supported; compute it in float32");
+  if (is_s8(g, n)) return lower_div_s8(g, n, out, d);
   return lower_plain(g, n, "div", false, ACT_NONE, out, d);
+}
+
+bool lower_squared_difference(const Graph *g, const Node *n, Calls *out, Diag *d) {
+  const Value *a = op_in(g, n, 0), *b = op_in(g, n, 1), *y = op_out(g, n, 0);
+  bool empty;
+  TRY(want_quant(g, n, 2, d));
+  KernelCall *k = binary_call(g, n, "squared_difference_s8", out, &empty, d);
+  if (k == NULL) return empty;
+  mf_add_s8 *p = k->params;
+  const double twice = 2.0 * (double)fmaxf(scale_of(a), scale_of(b));
+  p->left_shift = 7;
+  quantize_multiplier((double)scale_of(a) / twice, &p->a_mult, &p->a_shift);
+  quantize_multiplier((double)scale_of(b) / twice, &p->b_mult, &p->b_shift);
+  quantize_multiplier(twice * twice / ((double)(1 << 14) * (double)scale_of(y)), &p->out_mult, &p->out_shift);
+  p->a_zero = zero_of(a);
+  p->b_zero = zero_of(b);
+  p->out_zero = zero_of(y);
+  act_range_s8(ACT_NONE, scale_of(y), zero_of(y), &p->lo, &p->hi);
+  return true;
 }
 
 bool lower_max(const Graph *g, const Node *n, Calls *out, Diag *d) {
@@ -200,8 +237,29 @@ bool lower_bitwise_xor(const Graph *g, const Node *n, Calls *out, Diag *d) {
   return lower_bits(g, n, "xor", out, d);
 }
 
+/* Codes as integers of scale 2^-8: that is what the reference compares. */
+static bool lower_comparison_s8(const Graph *g, const Node *n, const char *name, Calls *out, Diag *d) {
+  const Value *a = op_in(g, n, 0), *b = op_in(g, n, 1);
+  bool empty;
+  TRY(want_quant_inputs(g, n, 2, d));
+  if (!(scale_of(a) < 4096) || !(scale_of(b) < 4096)) {
+    return op_fail(n, d, "inputs have scales %g and %g, want less than 4096", (double)scale_of(a),
+                   (double)scale_of(b));
+  }
+  KernelCall *k = binary_call(g, n, arena_printf(out->arena, "%s_s8", name), out, &empty, d);
+  if (k == NULL) return empty;
+  mf_add_s8 *p = k->params;
+  p->left_shift = 8;
+  quantize_multiplier((double)scale_of(a), &p->a_mult, &p->a_shift);
+  quantize_multiplier((double)scale_of(b), &p->b_mult, &p->b_shift);
+  p->a_zero = zero_of(a);
+  p->b_zero = zero_of(b);
+  return true;
+}
+
 static bool lower_comparison(const Graph *g, const Node *n, const char *name, Calls *out, Diag *d) {
   const DType t = op_in(g, n, 0)->dtype;
+  if (t == DT_I8) return lower_comparison_s8(g, n, name, out, d);
   /* Equality of bits: signs do not matter. */
   const bool equal = n->op == OP_equal;
   const char *suffix = t == DT_BOOL ? "u8" : equal && t == DT_U64 ? "i64" : dtype_name(t);

@@ -137,10 +137,41 @@ bool lower_depthwise_conv(const Graph *g, const Node *n, Calls *out, Diag *d) {
   return lower_any_conv(g, n, &c, a->rounding, out, d);
 }
 
+static bool conv_transpose_s8(const Graph *g, const Node *n, Calls *out, Diag *d) {
+  const conv_transpose_attrs *a = CATTRS(n, conv_transpose);
+  const Value *x = op_in(g, n, 0), *w = op_in(g, n, 1), *y = op_out(g, n, 0);
+  TRY(want_quant(g, n, 2, d));
+  TRY(want_const(g, n, 1, d));
+  if (op_in_opt(g, n, 2)) TRY(want_const(g, n, 2, d));
+  if (shape_count(&y->shape) == 0) return true;
+  const int64_t outs = y->shape.d[3];
+  int32_t *mult = arena_array(out->arena, (size_t)outs, sizeof *mult);
+  int8_t *shift = arena_array(out->arena, (size_t)outs, sizeof *shift);
+  KernelCall *k = calls_add(out, "conv_transpose_s8", node_id(g, n));
+  mf_conv_transpose_s8 *p = k->params;
+  p->g = conv_window(&x->shape, &w->shape, &y->shape, &a->strides, &a->pads, &a->dilations);
+  p->groups = a->group;
+  p->in_zero = zero_of(x);
+  p->out_zero = zero_of(y);
+  act_range_s8((Act)a->act, scale_of(y), zero_of(y), &p->lo, &p->hi);
+  channel_multipliers(x, w, y, outs, false, mult, shift);
+  call_const(k, "w", val_data(g, n->in[1]), shape_count(&w->shape), n->in[1]);
+  if (op_in_opt(g, n, 2)) call_const(k, "bias", val_data(g, n->in[2]), outs, n->in[2]);
+  call_const(k, "mult", mult, outs, NO_VAL);
+  call_const(k, "shift", shift, outs, NO_VAL);
+  k->in[0] = view_rows(g, n->in[0], rows_of(&x->shape));
+  k->out = view_rows(g, n->out[0], rows_of(&y->shape));
+  k->n_in = 1;
+  k->rows = (int32_t)y->shape.d[1];
+  k->batch = (int32_t)y->shape.d[0];
+  k->macs = node_macs(g, n);
+  return true;
+}
+
 bool lower_conv_transpose(const Graph *g, const Node *n, Calls *out, Diag *d) {
   const conv_transpose_attrs *a = CATTRS(n, conv_transpose);
   const Shape *x = &op_in(g, n, 0)->shape, *w = &op_in(g, n, 1)->shape, *y = &op_out(g, n, 0)->shape;
-  (void)d;
+  if (op_in(g, n, 0)->dtype == DT_I8) return conv_transpose_s8(g, n, out, d);
   if (shape_count(y) == 0) return true;
   KernelCall *k = calls_add(out, "conv_transpose_f32", node_id(g, n));
   mf_conv_transpose *p = k->params;

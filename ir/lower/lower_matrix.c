@@ -106,10 +106,28 @@ static bool outer_plain(const Shape *s, const Shape *out) {
   return have == 1 || have == shape_count_range(out, 0, out->rank - 2);
 }
 
+/* The multiplier is FullyConnected's (GetQuantizedConvolutionMultipler). */
+static void matmul_s8_params(const Value *a, const Value *b, const Value *y, int32_t depth, int32_t cols,
+                             mf_matmul_s8 *p) {
+  const float product = scale_of(a) * scale_of(b);
+  *p = (mf_matmul_s8){.k = depth,
+                      .n = cols,
+                      .a_zero = zero_of(a),
+                      .b_zero = zero_of(b),
+                      .out_zero = zero_of(y),
+                      .lo = -128,
+                      .hi = 127};
+  quantize_multiplier((double)product / (double)scale_of(y), &p->mult, &p->shift);
+}
+
 static void matmul_params(const Graph *g, const Node *n, int32_t depth, int32_t cols, void *params) {
   const Value *a = op_in(g, n, 0), *b = op_in(g, n, 1), *y = op_out(g, n, 0);
   if (a->dtype != DT_I8) {
     *(mf_matmul_f32 *)params = (mf_matmul_f32){depth, cols};
+    return;
+  }
+  if (CATTRS(n, matmul)->rounding == ROUND_TFLITE) {
+    matmul_s8_params(a, b, y, depth, cols, params);
     return;
   }
   mf_matmul_s8_even *p = params;
@@ -131,7 +149,8 @@ static void matmul_call(const Graph *g, const Node *n, int64_t item, int64_t bat
                        : op_in(g, n, 0)->dtype == DT_I64 ? "matmul_i64"
                        : op_in(g, n, 0)->dtype == DT_F64 ? "matmul_f64"
                        : e_out == 4                      ? "matmul_s8_sums"
-                                                         : "matmul_s8_even";
+                       : CATTRS(n, matmul)->rounding     ? "matmul_s8_even"
+                                                         : "matmul_s8";
   bool a_one = shape_count_range(a, 0, a->rank - 2) == 1, b_one = shape_count_range(b, 0, b->rank - 2) == 1;
   KernelCall *k = calls_add(out, kernel, node_id(g, n));
   matmul_params(g, n, (int32_t)depth, (int32_t)cols, k->params);

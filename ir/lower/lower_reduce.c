@@ -104,8 +104,21 @@ static bool lower_reduction(const Graph *g, const Node *n, const char *name, boo
   return true;
 }
 
+/* The mean's kernel, without the division (QuantizedMeanOrSum). */
+static bool lower_sum_s8(const Graph *g, const Node *n, Calls *out, Diag *d) {
+  const Value *x = op_in(g, n, 0), *y = op_out(g, n, 0);
+  TRY(want_quant(g, n, 1, d));
+  KernelCall *k = reduce_call(g, n, "mean_s8", &CATTRS(n, reduce_sum)->axes, out);
+  if (k == NULL) return true;
+  mf_mean *p = k->params;
+  p->in_zero = zero_of(x);
+  p->out_zero = zero_of(y);
+  quantize_multiplier((double)scale_of(x) / (double)scale_of(y), &p->mult, &p->shift);
+  return true;
+}
+
 bool lower_reduce_sum(const Graph *g, const Node *n, Calls *out, Diag *d) {
-  (void)d;
+  if (op_in(g, n, 0)->dtype == DT_I8) return lower_sum_s8(g, n, out, d);
   return lower_reduction(g, n, "sum", true, &CATTRS(n, reduce_sum)->axes, out);
 }
 

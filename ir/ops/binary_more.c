@@ -3,8 +3,8 @@
  *   Pow, Mod             x, y of one type: f32, f64, i32, i64; Mod also u64
  *   BitwiseAnd, -Or, -Xor   bool and integers of 8 bits and more
  *   BitShift             u64
- *   Equal                f32, f64, i32, i64, u64, bool, u8 -> bool
- *   Less, LessOrEqual    f32, f64, i32, i64, u64 -> bool
+ *   Equal                f32, f64, i32, i64, u64, bool, u8, i8 -> bool
+ *   Less, LessOrEqual    f32, f64, i32, i64, u64, i8 -> bool; i8: numbers are compared, each of its own quantization
  *   Where                bool, and two of one element type and quantization
  */
 #include "ir/ops/ops.h"
@@ -55,12 +55,12 @@ static bool infer_comparison(Graph *g, const Node *n, bool fits, Diag *d) {
 
 bool infer_equal(Graph *g, Node *n, Diag *d) {
   const DType t = op_in(g, n, 0)->dtype;
-  return infer_comparison(g, n, is_signed(t) || t == DT_U64 || t == DT_BOOL || t == DT_U8, d);
+  return infer_comparison(g, n, is_signed(t) || t == DT_U64 || t == DT_BOOL || t == DT_U8 || t == DT_I8, d);
 }
 
 static bool infer_order(Graph *g, const Node *n, Diag *d) {
   const DType t = op_in(g, n, 0)->dtype;
-  return infer_comparison(g, n, is_signed(t) || t == DT_U64, d);
+  return infer_comparison(g, n, is_signed(t) || t == DT_U64 || t == DT_I8, d);
 }
 
 bool infer_less(Graph *g, Node *n, Diag *d) { return infer_order(g, n, d); }

@@ -1,7 +1,8 @@
 /* ConvTranspose: the gradient of a convolution to its input, as an operator of its own.
  *
- *   x [N,H,W,C] f32, w [O,Kh,Kw,C/group] f32, bias [O] f32 -> y [N,H',W',O]
- *   H' = (H - 1) * stride + (Kh - 1) * dilation + 1 + extra - pads       Source: ONNX ConvTranspose-22, channels last
+ *   x [N,H,W,C] f32 | i8, w [O,Kh,Kw,C/group], bias [O] f32 | i32 -> y [N,H',W',O]
+ *   H' = (H - 1) * stride + (Kh - 1) * dilation + 1 + extra - pads       Source: ONNX ConvTranspose-22, channels last; int8: TFLite
+ * TRANSPOSE_CONV
  */
 #include "ir/ops/ops.h"
 
@@ -27,14 +28,15 @@ bool infer_conv_transpose(Graph *g, Node *n, Diag *d) {
   TRY(op_want_rank(g, n, 1, 4, d));
   const Shape *x = &op_in(g, n, 0)->shape, *w = &op_in(g, n, 1)->shape;
   Shape out = *x;
-  TRY(op_want_dtype(g, n, 0, DT_F32, d));
   TRY(op_weights_dtype(g, n, w->d[0], d));
   if (a->group < 1 || x->d[3] % a->group != 0 || w->d[0] % a->group != 0 || w->d[3] != x->d[3] / a->group) {
     return op_fail(n, d, "weights take %lld channels in %d group(s) to %lld, but the input has %lld",
                    (long long)w->d[3], (int)a->group, (long long)w->d[0], (long long)x->d[3]);
   }
-  TRY(op_want_act(n, a->act, DT_F32, d));
+  const DType t = op_in(g, n, 0)->dtype;
+  TRY(op_want_act(n, a->act, t, d));
   TRY(transposed_size(n, x, w, &out, d));
   out.d[3] = w->d[0];
-  return op_set(g, n, DT_F32, &out, d);
+  TRY(op_set(g, n, t, &out, d));
+  return op_weights_quant(g, n, 0, true, true, d);
 }

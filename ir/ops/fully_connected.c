@@ -34,8 +34,8 @@ bool infer_matmul(Graph *g, Node *n, Diag *d) {
   if (op_in(g, n, 0)->dtype != DT_I64 && op_in(g, n, 0)->dtype != DT_F64) TRY(op_want_real(g, n, 0, d));
   TRY(op_want_dtype(g, n, 1, op_in(g, n, 0)->dtype, d));
   TRY(op_rounding(n, op_in(g, n, 0)->dtype, rounding, ACT_NONE, &t, d));
-  if (t == DT_I8 && rounding != ROUND_ONNX)
-    return op_fail(n, d, "int8 wants ONNX's rounding (1), or none (2)");
+  if (rounding == ROUND_ONCE)
+    return op_fail(n, d, "rounding is 3, want TFLite's (0), ONNX's (1), or none (2)");
   if (op_in(g, n, 0)->quant.n > 1 || op_in(g, n, 1)->quant.n > 1)
     return op_fail(n, d, "a factor is quantized per axis, want one scale");
   const Shape *x = &op_in(g, n, 0)->shape, *y = &op_in(g, n, 1)->shape;

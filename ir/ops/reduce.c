@@ -1,6 +1,8 @@
 /* Reductions over axes, ArgMax, ArgMin, CumSum.
  *
  *   ReduceSum, -Prod, -SumSquare, -Max, -Min   f32, f64, i32, i64, u64; the result of no elements is the operator's
+ *                                              ReduceSum, -Max, -Min also i8: -Max and -Min compare codes, which hold
+ *                                              one quantization
  *   ReduceLogSumExp                            neutral value, as ONNX says (ReduceMean stands in pool.c)
  *   ArgMax, ArgMin                             f32, f64, i8, i32, i64, u64 -> i64; the axis is not empty
  *   CumSum                                     f32, f64, i32, i64, u64
@@ -23,7 +25,10 @@ static bool infer_reduction(Graph *g, const Node *n, const Ints *axes, int32_t k
                             Diag *d) {
   const Value *x = op_in(g, n, 0);
   Shape out = {0};
-  TRY(want_plain(g, n, integers, false, d));
+  const bool codes = n->op == OP_reduce_sum || n->op == OP_reduce_max || n->op == OP_reduce_min;
+  TRY(want_plain(g, n, integers, codes, d));
+  if (x->dtype == DT_I8 && x->quant.n > 1)
+    return op_fail(n, d, "input is quantized per axis, want one scale");
   TRY(want_flag(n, keepdims, "keepdims", d));
   for (int i = 0; i < axes->n; i++) {
     const int64_t axis = axes->v[i];
@@ -38,7 +43,8 @@ static bool infer_reduction(Graph *g, const Node *n, const Ints *axes, int32_t k
     if (reduced) k++;
     if (!reduced || keepdims) out.d[out.rank++] = reduced ? 1 : x->shape.d[i];
   }
-  return op_set(g, n, x->dtype, &out, d);
+  TRY(op_set(g, n, x->dtype, &out, d));
+  return x->dtype != DT_I8 || n->op == OP_reduce_sum || op_same_quant(g, n, -1, d);
 }
 
 bool infer_reduce_sum(Graph *g, Node *n, Diag *d) {

@@ -122,6 +122,17 @@ typedef struct mf_conv_transpose {
   float lo, hi;
 } mf_conv_transpose;
 
+/* int8: weights and bias are constants, mult and shift as of mf_conv_s8. */
+typedef struct mf_conv_transpose_s8 {
+  mf_window g;
+  int32_t groups, in_zero, out_zero, lo, hi;
+  const int8_t *w;
+  const int32_t *bias; /* may be NULL */
+  const int32_t *mult;
+  const int8_t *shift;
+} mf_conv_transpose_s8;
+size_t mf_conv_transpose_s8_scratch(const void *params);
+
 /* FullyConnected: x [rows][k], w [n][k], y [rows][n]; a row is one vector. */
 typedef struct mf_fc_f32 {
   int32_t k, n, w_out;
@@ -148,6 +159,11 @@ typedef struct mf_matmul_s8_even {
   int32_t k, n, a_zero, b_zero, out_zero, lo, hi;
   float scale;
 } mf_matmul_s8_even;
+
+/* The same with TFLite's: y = clamp(out_zero + requantize(acc, mult, shift), lo, hi). */
+typedef struct mf_matmul_s8 {
+  int32_t k, n, a_zero, b_zero, out_zero, mult, shift, lo, hi;
+} mf_matmul_s8;
 
 /* Pools; out_c == in_c. */
 typedef struct mf_pool_f32 {
@@ -412,6 +428,21 @@ typedef struct mf_softmax_f32 {
 typedef struct mf_softmax_s8 {
   int32_t n, mult, shift, diff_min;
 } mf_softmax_s8;
+
+/* LogSoftmax, int8: mult and shift scale a difference of codes to Q5.26, back_mult and back_shift back again. */
+typedef struct mf_log_softmax_s8 {
+  int32_t n, mult, shift, diff_min, back_mult, back_shift;
+} mf_log_softmax_s8;
+
+typedef struct mf_l2_normalization_s8 {
+  int32_t n, in_zero;
+} mf_l2_normalization_s8;
+
+/* ResizeBilinear, int8: [in_h][in_w][c] to [out_h][out_w][c]. Output line i is at i * scale / 1024 of the input; half: at
+ * (i + 1/2) * scale / 1024 - 1/2. A row is a line. */
+typedef struct mf_resize_bilinear_s8 {
+  int32_t in_h, in_w, c, out_h, out_w, scale_h, scale_w, half;
+} mf_resize_bilinear_s8;
 
 /* ArgMax, ArgMin, CumSum: a row holds [n][inner] elements and works along n; outputs [inner] and [n][inner]. */
 typedef struct mf_arg {

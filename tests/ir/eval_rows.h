@@ -16,5 +16,6 @@ typedef struct EvalRows {
 extern const EvalRows eval_rows_cast;
 extern const EvalRows eval_rows_tflite;
 extern const EvalRows eval_rows_math;
+extern const EvalRows eval_rows_int8;
 
 #endif

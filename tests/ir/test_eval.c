@@ -352,7 +352,7 @@ static const EvalCase cases[] = {
 enum { N_CASES = sizeof cases / sizeof cases[0] };
 
 /* The rows of other files: one line each. */
-static const EvalRows *const more[] = {&eval_rows_cast, &eval_rows_math, &eval_rows_tflite};
+static const EvalRows *const more[] = {&eval_rows_cast, &eval_rows_math, &eval_rows_tflite, &eval_rows_int8};
 enum { N_MORE = sizeof more / sizeof more[0] };
 
 static const EvalCase *case_at(int i) {
@@ -400,6 +400,8 @@ static double element(const Tensor *t, int64_t i) {
   }
 }
 
+enum { MOST = 256 }; /* elements of a row's tensor */
+
 static int read_numbers(const char *text, double *v, int most) {
   int n = 0;
   for (char *end; *text; text = *end ? end + 1 : end) {
@@ -412,8 +414,8 @@ static int read_numbers(const char *text, double *v, int most) {
 
 /* The input's elements; a symbolic batch takes as many items as there are elements for. */
 static Tensor case_input(const Graph *g, uint32_t i, const char *text) {
-  double v[64];
-  int n = read_numbers(text, v, 64);
+  double v[MOST];
+  int n = read_numbers(text, v, MOST);
   const Value *val = graph_val(g, g->inputs[i]);
   Shape s = val->shape;
   if (s.rank > 0 && s.d[0] == DIM_BATCH) s.d[0] = n / shape_count(&s);
@@ -426,8 +428,8 @@ static Tensor case_input(const Graph *g, uint32_t i, const char *text) {
 START_TEST(operators_by_hand)
 {
   const EvalCase *c = case_at(_i);
-  double want[64];
-  int n = read_numbers(c->want, want, 64);
+  double want[MOST];
+  int n = read_numbers(c->want, want, MOST);
   Graph *g = case_graph(c);
   Diag *d = diag_new();
   Tensor in[3], out;

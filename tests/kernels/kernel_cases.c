@@ -17,13 +17,13 @@ int32_t in_range(Rng *r, int32_t lo, int32_t hi) {
   return lo + (int32_t)rng_below(r, (uint32_t)(hi - lo + 1));
 }
 
-static int32_t code(Rng *r) {
+int32_t random_code(Rng *r) {
   uint32_t kind = rng_below(r, 8);
   return kind == 0 ? -128 : kind == 1 ? 127 : in_range(r, -128, 127);
 }
 
 void fill_random(Rng *r, void *p, size_t n, char kind) {
-  for (size_t i = 0; (kind == 'b' || kind == 'h') && i < n; i++) ((int8_t *)p)[i] = (int8_t)code(r);
+  for (size_t i = 0; (kind == 'b' || kind == 'h') && i < n; i++) ((int8_t *)p)[i] = (int8_t)random_code(r);
   for (size_t i = 0; kind == 'f' && i < n / 4; i++) ((float *)p)[i] = rng_below(r, 8) ? rng_normal(r) : 0;
   for (size_t i = 0; kind == 'd' && i < n / 8; i++) ((double *)p)[i] = (double)rng_normal(r) * 1000;
   for (size_t i = 0; kind == 'i' && i < n / 4; i++) ((int32_t *)p)[i] = in_range(r, -5000, 5000);
@@ -132,7 +132,7 @@ static void conv_channels(const KernelDef *k, Rng *r, mf_window *g, int32_t *gro
 }
 
 /* Weights: as most converters make them, without -128, in three of four cases. */
-static int8_t *random_weights(Rng *r, Arena *a, int32_t n) {
+int8_t *random_weights(Rng *r, Arena *a, int32_t n) {
   int8_t *w = random_data(r, a, n, 'b');
   bool symmetric = rng_below(r, 4) > 0;
   for (int32_t i = 0; symmetric && i < n; i++)
@@ -149,7 +149,7 @@ void limits_f32(Rng *r, float *lo, float *hi) {
   *hi = rng_below(r, 2) ? 1e30f : 1.5f;
 }
 
-static void limits_s8(Rng *r, int32_t *lo, int32_t *hi) {
+void limits_s8(Rng *r, int32_t *lo, int32_t *hi) {
   *lo = rng_below(r, 2) ? -128 : in_range(r, -128, 0);
   *hi = rng_below(r, 2) ? 127 : in_range(r, 1, 127);
 }
@@ -177,20 +177,20 @@ static void gen_conv_f32(KernelCase *c, Rng *r, Arena *a) {
   window_tensors(c, &p->g, r, a, 'f');
 }
 
-static int32_t multiplier(Rng *r) {
+int32_t random_multiplier(Rng *r) {
   return rng_below(r, 16) ? in_range(r, 1 << 30, INT32_MAX - 1) : INT32_MAX;
 }
 
-static const int8_t *shifts(Rng *r, Arena *a, int32_t n) {
+const int8_t *shifts(Rng *r, Arena *a, int32_t n) {
   int8_t *s = arena_alloc(a, (size_t)n);
   for (int32_t i = 0; i < n; i++)
     s[i] = (int8_t)(rng_below(r, 10) ? in_range(r, -12, -4) : in_range(r, -31, 3));
   return s;
 }
 
-static const int32_t *multipliers(Rng *r, Arena *a, int32_t n) {
+const int32_t *multipliers(Rng *r, Arena *a, int32_t n) {
   int32_t *m = arena_array(a, (size_t)n, sizeof *m);
-  for (int32_t i = 0; i < n; i++) m[i] = multiplier(r);
+  for (int32_t i = 0; i < n; i++) m[i] = random_multiplier(r);
   return m;
 }
 
@@ -198,8 +198,8 @@ static void gen_conv_s8(KernelCase *c, Rng *r, Arena *a) {
   mf_conv_s8 *p = c->params;
   p->g = window(r, true);
   conv_channels(c->kernel, r, &p->g, &p->groups, &p->w_tap, &p->w_out);
-  p->in_zero = code(r);
-  p->out_zero = code(r);
+  p->in_zero = random_code(r);
+  p->out_zero = random_code(r);
   limits_s8(r, &p->lo, &p->hi);
   p->w = random_weights(r, a, conv_weights(&p->g, p->w_tap, p->w_out));
   p->bias = rng_below(r, 4) ? random_data(r, a, p->g.out_c, 'i') : NULL;
@@ -219,15 +219,15 @@ static void gen_conv_s8_even(KernelCase *c, Rng *r, Arena *a) {
     p->w_tap = p->g.out_c = p->g.in_c * in_range(r, 1, 2);
     p->w_out = 1;
   }
-  p->in_zero = code(r);
-  p->out_zero = code(r);
+  p->in_zero = random_code(r);
+  p->out_zero = random_code(r);
   limits_s8(r, &p->lo, &p->hi);
   p->w = random_data(r, a, p->g.out_c * p->g.k_h * p->g.k_w * (p->g.in_c / p->groups), 'b');
   p->bias = rng_below(r, 4) ? random_data(r, a, p->g.out_c, 'i') : NULL;
   int32_t *zero = arena_array(a, (size_t)p->g.out_c, sizeof *zero);
   float *scale = arena_array(a, (size_t)p->g.out_c, sizeof *scale);
   for (int32_t o = 0; o < p->g.out_c; o++) {
-    zero[o] = code(r);
+    zero[o] = random_code(r);
     scale[o] = rng_below(r, 4) ? 0.0007f * (float)in_range(r, 1, 40) : 0.5f; /* halves, too */
   }
   p->w_zero = rng_below(r, 2) ? zero : NULL;
@@ -279,9 +279,9 @@ static void gen_fc_s8(KernelCase *c, Rng *r, Arena *a) {
   mf_fc_s8 *p = c->params;
   p->k = p->w_out = in_range(r, 1, 40);
   p->n = in_range(r, 1, 12);
-  p->in_zero = code(r);
-  p->w_zero = rng_below(r, 2) ? 0 : code(r);
-  p->out_zero = code(r);
+  p->in_zero = random_code(r);
+  p->w_zero = rng_below(r, 2) ? 0 : random_code(r);
+  p->out_zero = random_code(r);
   limits_s8(r, &p->lo, &p->hi);
   p->per_channel = in_range(r, 0, 1);
   p->w = random_weights(r, a, p->n * p->k);
@@ -291,7 +291,7 @@ static void gen_fc_s8(KernelCase *c, Rng *r, Arena *a) {
   vector_tensors(c, r, a, p->k, p->n, 'b');
 }
 
-static void reads_matmul(const KernelCase *c, int i, int32_t y, int32_t *lo, int32_t *hi) {
+void reads_matmul(const KernelCase *c, int i, int32_t y, int32_t *lo, int32_t *hi) {
   *lo = i == 0 ? y : 0;
   *hi = i == 0 ? y + 1 : c->in[1].rows;
 }
@@ -300,9 +300,9 @@ static void gen_matmul_s8_even(KernelCase *c, Rng *r, Arena *a) {
   mf_matmul_s8_even *p = c->params;
   p->k = in_range(r, 1, 12);
   p->n = in_range(r, 1, 12);
-  p->a_zero = code(r);
-  p->b_zero = code(r);
-  p->out_zero = code(r);
+  p->a_zero = random_code(r);
+  p->b_zero = random_code(r);
+  p->out_zero = random_code(r);
   limits_s8(r, &p->lo, &p->hi);
   p->scale = rng_below(r, 3) ? 0.0007f * (float)in_range(r, 1, 40) : 0.5f;
   vector_tensors(c, r, a, p->k, p->n, 'b');
@@ -347,9 +347,9 @@ static void gen_mean(KernelCase *c, Rng *r, Arena *a) {
     p->src[i] = stride;
     stride *= p->dims[i];
   }
-  p->in_zero = code(r);
-  p->out_zero = code(r);
-  p->mult = multiplier(r);
+  p->in_zero = random_code(r);
+  p->out_zero = random_code(r);
+  p->mult = random_multiplier(r);
   p->shift = in_range(r, -6, 1);
   c->in[0] = (CaseTensor){1, stride * elem, random_data(r, a, stride, kind), false, false};
   c->n_in = 1;
@@ -362,7 +362,7 @@ static void gen_mean(KernelCase *c, Rng *r, Arena *a) {
 
 /* -- elementwise -- */
 
-static void unary_tensors(KernelCase *c, Rng *r, Arena *a, int32_t n, char from, char to) {
+void unary_tensors(KernelCase *c, Rng *r, Arena *a, int32_t n, char from, char to) {
   vector_tensors(c, r, a, n, n, from);
   c->out_row = n * kind_size(to);
   c->in[0].plain = kind_size(from) == kind_size(to);
@@ -393,7 +393,7 @@ static void gen_lut_s8(KernelCase *c, Rng *r, Arena *a) {
   unary_tensors(c, r, a, p->n, 'b', 'b');
 }
 
-static void reads_all(const KernelCase *c, int i, int32_t y, int32_t *lo, int32_t *hi) {
+void reads_all(const KernelCase *c, int i, int32_t y, int32_t *lo, int32_t *hi) {
   (void)y;
   *lo = 0;
   *hi = c->in[i].rows;
@@ -431,8 +431,8 @@ static void gen_seq_lstm_s8(KernelCase *c, Rng *r, Arena *a) {
   p->steps = in_range(r, 1, 4);
   p->inputs = in_range(r, 1, 5);
   p->size = in_range(r, 1, 6);
-  p->x_zero = code(r);
-  p->h_zero = code(r);
+  p->x_zero = random_code(r);
+  p->h_zero = random_code(r);
   p->clip = rng_below(r, 2) ? in_range(r, 1, 32767) : 0;
   p->cell_log2 = in_range(r, -15, -9);
   p->w = random_data(r, a, 4 * p->size * p->inputs, 'b');
@@ -487,10 +487,10 @@ static void gen_svdf_s8(KernelCase *c, Rng *r, Arena *a) {
   p->filters = p->rank * in_range(r, 1, 4);
   p->memory = in_range(r, 1, 4);
   p->wide = in_range(r, 1, 2);
-  p->in_zero = code(r);
-  p->state_zero = p->wide == 1 ? code(r) : 0;
-  p->out_zero = code(r);
-  p->mult = multiplier(r);
+  p->in_zero = random_code(r);
+  p->state_zero = p->wide == 1 ? random_code(r) : 0;
+  p->out_zero = random_code(r);
+  p->mult = random_multiplier(r);
   p->shift = in_range(r, -14, -4);
   p->bias = rng_below(r, 2) ? random_data(r, a, p->filters, 'i') : NULL;
   svdf_tensors(c, r, a, (const int32_t[4]){p->inputs, p->filters, p->memory, p->rank}, p->wide, false);
@@ -515,7 +515,7 @@ static void gen_softmax_f32(KernelCase *c, Rng *r, Arena *a) {
 static void gen_softmax_s8(KernelCase *c, Rng *r, Arena *a) {
   mf_softmax_s8 *p = c->params;
   p->n = in_range(r, 1, 40);
-  p->mult = multiplier(r);
+  p->mult = random_multiplier(r);
   p->shift = in_range(r, 17, 26);
   p->diff_min = -(int32_t)(((int64_t)31 << 26) >> p->shift);
   unary_tensors(c, r, a, p->n, 'b', 'b');
@@ -588,9 +588,9 @@ static void gen_dequant_axis(KernelCase *c, Rng *r, Arena *a) {
 static void gen_requant(KernelCase *c, Rng *r, Arena *a) {
   mf_requant *p = c->params;
   p->n = in_range(r, 1, 30);
-  p->in_zero = code(r);
-  p->out_zero = code(r);
-  p->mult = multiplier(r);
+  p->in_zero = random_code(r);
+  p->out_zero = random_code(r);
+  p->mult = random_multiplier(r);
   p->shift = in_range(r, -4, 3);
   limits_s8(r, &p->lo, &p->hi);
   if (ends(c->kernel->name, "_u8")) p->lo = 0;
@@ -710,18 +710,18 @@ static void gen_cum(KernelCase *c, Rng *r, Arena *a) {
 static void gen_add_s8(KernelCase *c, Rng *r, Arena *a) {
   mf_add_s8 *p = c->params;
   binary_tensors(c, r, a);
-  p->a_zero = code(r);
-  p->b_zero = code(r);
-  p->out_zero = code(r);
+  p->a_zero = random_code(r);
+  p->b_zero = random_code(r);
+  p->out_zero = random_code(r);
   p->left_shift = 20;
-  p->a_mult = multiplier(r);
-  p->b_mult = rng_below(r, 2) ? multiplier(r) : -multiplier(r);
+  p->a_mult = random_multiplier(r);
+  p->b_mult = rng_below(r, 2) ? random_multiplier(r) : -random_multiplier(r);
   p->a_shift = in_range(r, -4, 0);
   p->b_shift = in_range(r, -4, 0);
   uint32_t larger = rng_below(r, 3); /* as TFLite has it: the larger scale's factor is 1/2 */
   if (larger == 0) p->a_mult = 1 << 30, p->a_shift = 0;
   if (larger == 1) p->b_mult = 1 << 30, p->b_shift = 0;
-  p->out_mult = multiplier(r);
+  p->out_mult = random_multiplier(r);
   p->out_shift = in_range(r, -22, -17);
   limits_s8(r, &p->lo, &p->hi);
 }
@@ -729,10 +729,10 @@ static void gen_add_s8(KernelCase *c, Rng *r, Arena *a) {
 static void gen_mul_s8(KernelCase *c, Rng *r, Arena *a) {
   mf_mul_s8 *p = c->params;
   binary_tensors(c, r, a);
-  p->a_zero = code(r);
-  p->b_zero = code(r);
-  p->out_zero = code(r);
-  p->out_mult = multiplier(r);
+  p->a_zero = random_code(r);
+  p->b_zero = random_code(r);
+  p->out_zero = random_code(r);
+  p->out_mult = random_multiplier(r);
   p->out_shift = in_range(r, -12, -4);
   limits_s8(r, &p->lo, &p->hi);
 }
@@ -847,6 +847,11 @@ static const struct {
     {"mf_svdf_s8", gen_svdf_s8},
     {"mf_softmax_f32", gen_softmax_f32},
     {"mf_softmax_s8", gen_softmax_s8},
+    {"mf_log_softmax_s8", gen_log_softmax_s8},
+    {"mf_l2_normalization_s8", gen_l2_normalization_s8},
+    {"mf_resize_bilinear_s8", gen_resize_bilinear_s8},
+    {"mf_conv_transpose_s8", gen_conv_transpose_s8},
+    {"mf_matmul_s8", gen_matmul_s8},
     {"mf_copy", gen_copy},
     {"mf_fill", gen_fill},
     {"mf_gather", gen_gather},

@@ -23,12 +23,6 @@ static char *indices(Rng *r, Arena *a, int32_t count, int32_t bytes, int32_t n) 
 
 static CaseTensor block_of(char *data, int32_t bytes) { return (CaseTensor){1, bytes, data, false, false}; }
 
-static void reads_all(const KernelCase *c, int i, int32_t y, int32_t *lo, int32_t *hi) {
-  (void)y;
-  *lo = 0;
-  *hi = c->in[i].rows;
-}
-
 /* dims of the indices, and dense strides of a tensor that is larger along some axes; its bytes. */
 static int32_t index_dims(Rng *r, int32_t rank, int32_t elem, int32_t axis, int32_t axis_len, int32_t *dims,
                           int32_t *stride) {

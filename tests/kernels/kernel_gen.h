@@ -1,4 +1,4 @@
-/* What the files of generators of kernel cases share: kernel_cases.c (tools, table), kernel_cases_index.c. */
+/* What the files of generators of kernel cases share: kernel_cases.c (tools, table), kernel_cases_s8.c, kernel_cases_index.c. */
 #ifndef TESTS_KERNELS_KERNEL_GEN_H
 #define TESTS_KERNELS_KERNEL_GEN_H
 
@@ -14,9 +14,23 @@ mf_window window(Rng *r, bool dilated);
 void window_tensors(KernelCase *c, const mf_window *g, Rng *r, Arena *a, char kind);
 void limits_f32(Rng *r, float *lo, float *hi);
 void vector_tensors(KernelCase *c, Rng *r, Arena *a, int32_t k, int32_t n, char kind);
+void unary_tensors(KernelCase *c, Rng *r, Arena *a, int32_t n, char from, char to);
+void reads_all(const KernelCase *c, int i, int32_t y, int32_t *lo, int32_t *hi);
+void reads_matmul(const KernelCase *c, int i, int32_t y, int32_t *lo, int32_t *hi);
+int32_t random_code(Rng *r);
+int32_t random_multiplier(Rng *r);
+int8_t *random_weights(Rng *r, Arena *a, int32_t n);
+const int8_t *shifts(Rng *r, Arena *a, int32_t n);
+const int32_t *multipliers(Rng *r, Arena *a, int32_t n);
+void limits_s8(Rng *r, int32_t *lo, int32_t *hi);
+
+typedef void MakeCase(KernelCase *c, Rng *r, Arena *a);
+
+/* -- kernel_cases_s8.c -- */
+MakeCase gen_matmul_s8, gen_log_softmax_s8, gen_l2_normalization_s8, gen_resize_bilinear_s8,
+    gen_conv_transpose_s8;
 
 /* -- kernel_cases_index.c -- */
-typedef void MakeCase(KernelCase *c, Rng *r, Arena *a);
 MakeCase gen_gather_elements, gen_gather_nd, gen_scatter_elements, gen_scatter_nd, gen_top_k, gen_trilu,
     gen_weighted_gather, gen_recurrent, gen_conv_transpose, gen_pool_index;
 

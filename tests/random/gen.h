@@ -66,7 +66,7 @@ void gen_set_ints(Draft *t, const char *name, const int64_t *v, int n);
 /* -- the generators (gen_ops.c, gen_window.c), one for many operators -- */
 GenFn gen_unary, gen_binary, gen_choice, gen_conv, gen_depthwise, gen_fully_connected, gen_matmul, gen_pool,
     gen_reduce, gen_norm, gen_reshape, gen_transpose, gen_concat, gen_pad, gen_slice, gen_gather, gen_cast,
-    gen_quantize, gen_dequantize, gen_fake_quant, gen_softmax, gen_table, gen_sample;
+    gen_quantize, gen_dequantize, gen_fake_quant, gen_softmax, gen_norm_s8, gen_table, gen_sample;
 
 typedef struct GenRow {
   OpKind op;

@@ -125,6 +125,16 @@ bool gen_softmax(Gen *r, Draft *t) {
   return true;
 }
 
+/* Norms of int8 along the innermost axis, whose output has one quantization. */
+bool gen_norm_s8(Gen *r, Draft *t) {
+  const bool log = t->op == op_info(OP_log_softmax);
+  t->in[t->n_in++] = gen_value(r, t->type, 1, 5);
+  t->fixed = true;
+  t->scale = log ? 1.0f / 16 : 1.0f / 128;
+  t->zero = log ? 127 : 0;
+  return true;
+}
+
 /* -- moves -- */
 
 /* The elements of one input in another shape: its extents' factors dealt out anew. */
@@ -211,7 +221,7 @@ bool gen_slice(Gen *r, Draft *t) {
   return true;
 }
 
-/* Data and indices; constant ones lie within the axis, others are anything. */
+/* Data and indices; constant ones, and what could be folded to them, lie within the axis; inputs are anything. */
 bool gen_gather(Gen *r, Draft *t) {
   ValId x = gen_value(r, t->type, 1, 4);
   const Shape s = *gen_shape_of(r, x);
@@ -220,8 +230,9 @@ bool gen_gather(Gen *r, Draft *t) {
   Shape is = gen_shape(r, gen_int(r, 0, 2));
   gen_set_int(t, "axis", axis);
   t->in[t->n_in++] = x;
-  if (gen_chance(r, 30)) {
-    t->in[t->n_in++] = gen_value_like(r, wide, &is, NULL);
+  const ValId any = gen_chance(r, 30) ? gen_value_like(r, wide, &is, NULL) : NO_VAL;
+  if (any != NO_VAL && r->g->vals[any].def == NO_NODE && !r->g->vals[any].blob) {
+    t->in[t->n_in++] = any;
     return true;
   }
   int64_t n = shape_count(&is);
