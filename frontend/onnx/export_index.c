@@ -278,8 +278,8 @@ bool xp_fake_quant(Export *x, const Node *n) {
 }
 
 /* Of int8 alone: qdq_expand.c has refused them. */
-#define REFUSED(op)                                     \
-  bool xp_##op(Export *x, const Node *n) {              \
+#define REFUSED(op)                                                       \
+  bool xp_##op(Export *x, const Node *n) {                                \
     return diag_error(x->d, &n->loc, #op " of codes cannot be exported"); \
   }
 REFUSED(squared_difference)

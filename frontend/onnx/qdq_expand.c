@@ -3,10 +3,12 @@
  *   Conv (int8) with codes x, w, bias    becomes   Dequantize of each -> Conv -> (Relu or Clip) -> Quantize
  *
  * A fused activation stays with its operator, which the exporter takes apart. A Quantize between codes is a Dequantize and
- * a Quantize. A FullyConnected of more than two axes is one of two between Reshapes, since ONNX's Gemm has no others.
+ * a Quantize. A ConvTranspose is a Conv over zeros. A FullyConnected of more than two axes is one of two between Reshapes, since ONNX's Gemm has no others.
  * Read back with the same rounding the graph computes the same bytes.
  */
 #include "frontend/onnx/qdq.h"
+
+#include <string.h>
 
 #include "ir/base/mem.h"
 
@@ -45,7 +47,7 @@ static ValId real(Expand *x, ValId v, const Loc *loc) {
 }
 
 static bool has_weights(OpKind op) {
-  return op == OP_conv || op == OP_depthwise_conv || op == OP_fully_connected;
+  return op == OP_conv || op == OP_depthwise_conv || op == OP_fully_connected || op == OP_conv_transpose;
 }
 
 /* An int32 bias as real numbers: its units are the input's scale times the weights', whatever it says itself. */
@@ -99,6 +101,58 @@ static ValId fully_connected(Expand *x, const Node *n, ValId *in, const void *at
   in[0] = reshape_to(x, in[0], &flat, &n->loc);
   if (in[0] == NO_VAL) return NO_VAL;
   return reshape_to(x, graph_node(x->to, n->op, attrs, in, n->n_in, NULL, &n->loc, x->d), y, &n->loc);
+}
+
+/* -- ConvTranspose of codes: read back as one, its weights would be real numbers; as a Conv they stay codes -- */
+
+/* Weights [O,Kh,Kw,I] turned by half a circle in their window, as real numbers. */
+static ValId turned(Expand *x, const Node *n) {
+  const Value *w = graph_val(x->g, n->in[1]);
+  const size_t item = (size_t)w->shape.d[3], taps = (size_t)(w->shape.d[1] * w->shape.d[2]);
+  const size_t bytes = item * taps * (size_t)w->shape.d[0];
+  const int8_t *from = val_data(x->g, n->in[1]);
+  int8_t *to = mem_array(bytes + 1, 1);
+  for (size_t k = 0; k < bytes / item; k++)
+    memcpy(to + k * item, from + (k / taps * taps + taps - 1 - k % taps) * item, item);
+  ValId v = graph_const_data(x->to, w->name, w->dtype, &w->shape, to);
+  mem_free(to);
+  graph_set_quant(x->to, v, w->quant.n, w->quant.axis, w->quant.scale, w->quant.zero);
+  return graph_node1(x->to, OP_dequantize, NULL, v, NULL, &n->loc, x->d);
+}
+
+/* v, an image like old value `like`, with step - 1 zeros behind each of its lines and columns but the last. */
+static ValId spread(Expand *x, const Node *n, ValId v, const Shape *s, const Ints *step) {
+  const int64_t h = s->d[1], w = s->d[2], sh = step->v[0], sw = step->v[1];
+  pad_attrs pad = {.pads = {.n = 12}};
+  pad.pads.v[6 + 2] = sh - 1;
+  pad.pads.v[6 + 4] = sw - 1;
+  const slice_attrs cut = {.starts = {.n = 4},
+                           .counts = {4, {s->d[0], (h - 1) * sh + 1, (w - 1) * sw + 1, s->d[3]}},
+                           .steps = {4, {1, 1, 1, 1}}};
+  v = reshape_to(x, v, &(Shape){6, {s->d[0], h, 1, w, 1, s->d[3]}}, &n->loc);
+  if (v != NO_VAL) v = graph_node1(x->to, OP_pad, &pad, v, NULL, &n->loc, x->d);
+  v = reshape_to(x, v, &(Shape){4, {s->d[0], h * sh, w * sw, s->d[3]}}, &n->loc);
+  return v == NO_VAL ? v : graph_node1(x->to, OP_slice, &cut, v, NULL, &n->loc, x->d);
+}
+
+static ValId conv_transpose(Expand *x, const Node *n, ValId *in) {
+  const conv_transpose_attrs *a = CATTRS(n, conv_transpose);
+  const Shape *w = &graph_val(x->g, n->in[1])->shape;
+  conv_attrs c = {
+      .strides = {2, {1, 1}}, .pads = {.n = 4}, .dilations = a->dilations, .group = a->group, .act = a->act};
+  for (int i = 0; i < 2; i++) {
+    const int64_t reach = (w->d[1 + i] - 1) * a->dilations.v[i];
+    c.pads.v[i] = reach - a->pads.v[i];
+    c.pads.v[2 + i] = reach - a->pads.v[2 + i] + a->extra.v[i];
+    if (c.pads.v[i] < 0 || c.pads.v[2 + i] < 0 || !val_is_const(x->g, n->in[1])) {
+      refuse(x, n, "it cuts its result off, or its weights are computed", "export the model before quantize");
+      return NO_VAL;
+    }
+  }
+  in[0] = spread(x, n, in[0], &graph_val(x->g, n->in[0])->shape, &a->strides);
+  in[1] = turned(x, n);
+  if (in[0] == NO_VAL || in[1] == NO_VAL) return NO_VAL;
+  return graph_node(x->to, OP_conv, &c, in, n->n_in, NULL, &n->loc, x->d);
 }
 
 /* Where in all tables, one behind the other, the code 0 of each stands. */
@@ -192,6 +246,7 @@ static bool expand_node(Expand *x, const Node *n) {
     bool bias = codes && i == 2 && has_weights(n->op) && val_is_const(x->g, n->in[2]);
     in[i] = bias ? real_bias(x, n) : codes ? real(x, n->in[i], &n->loc) : copy(x, n->in[i]);
   }
+  if (codes && n->op == OP_conv_transpose) return finish(x, n, conv_transpose(x, n, in));
   if (codes && n->op == OP_quantize) return finish(x, n, in[0]);
   if (codes && n->op == OP_fully_connected) return finish(x, n, fully_connected(x, n, in, attrs));
   ValId y = graph_node(x->to, n->op, attrs, in, n->n_in, NULL, &n->loc, x->d);
@@ -216,12 +271,18 @@ static bool has_choice(const Graph *g, const Node *n) {
   return true;
 }
 
+/* int8 products of two computed matrices round as TFLite does where the file says so, otherwise as ONNX does. */
+static bool is_product(const Graph *g, const Node *n) {
+  return n->op == OP_matmul && graph_val(g, n->out[0])->dtype == DT_I8;
+}
+
 /* A file says once how its operators round. */
 static bool check_rounding(Expand *x) {
   const int rounding = qdq_rounding(x->g);
   for (NodeId k = 0; k < x->g->n_nodes; k++) {
     const Node *n = &x->g->nodes[k];
-    if (has_choice(x->g, n) && rounding_of(n) != rounding)
+    const bool other = is_product(x->g, n) && (rounding_of(n) == ROUND_TFLITE) != (rounding == ROUND_TFLITE);
+    if ((has_choice(x->g, n) && rounding_of(n) != rounding) || other)
       return refuse(x, n, "it rounds otherwise than an operator before it",
                     "import all parts of the model with one --rounding");
   }
@@ -235,6 +296,7 @@ int qdq_rounding(const Graph *g) {
     if (graph_val(g, n->out[0])->dtype != DT_I8) continue;
     if (n->op == OP_quantize && CATTRS(n, quantize)->rounding == ROUND_ONNX) others = ROUND_ONNX;
     if (n->op == OP_reduce_mean && others < 0) others = rounding_of(n);
+    if (is_product(g, n) && rounding_of(n) == ROUND_TFLITE) others = ROUND_TFLITE;
     if (has_choice(g, n)) return rounding_of(n);
   }
   return others;

