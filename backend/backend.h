@@ -57,10 +57,18 @@ typedef struct KernelSet {
 } KernelSet;
 extern const KernelSet kernel_sets[]; /* backend/kernels/sets.c: one per folder of runtime/kernels */
 extern const int n_kernel_sets;
+/* What decides beside the order of sets. */
+typedef struct SelectBy {
+  const Graph *g;
+  const struct TargetCosts *costs; /* NULL: the order alone */
+  const char *without;             /* kernels whose tag ends so are not taken; NULL: all are */
+} SelectBy;
 /* Give each call the first kernel of its name, in the order of `order` (set names, NULL-terminated), that accepts its
- * params. A set without rows yet may be named. Reports a call that no set can do. */
-bool select_from(const KernelSet *sets, int n_sets, const char *const *order, Calls *calls, Diag *d);
-bool select_kernels(const Target *t, Calls *calls, Diag *d);
+ * params, or a later one that costs clearly fewer cycles. `by` NULL: the order alone. A set without rows yet may be
+ * named. Reports a call that no set can do. */
+bool select_from(const KernelSet *sets, int n_sets, const char *const *order, const SelectBy *by,
+                 Calls *calls, Diag *d);
+bool select_kernels(const Graph *g, const Target *t, Calls *calls, Diag *d);
 
 /* -- memory plan (backend/plan/) -- */
 typedef enum PlanLevel {

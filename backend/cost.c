@@ -26,12 +26,23 @@ static const char *costed_as(const char *kernel) {
   return kernel;
 }
 
-static const KernelCost *cost_of(const TargetCosts *t, const KernelDef *k) {
+const KernelCost *kernel_cost(const TargetCosts *t, const KernelDef *k) {
   const char *name = costed_as(k->name);
   for (int i = 0; i < t->n_kernels; i++)
     if (strcmp(t->kernels[i].kernel, name) == 0 && strcmp(t->kernels[i].set, k->tag) == 0)
       return &t->kernels[i];
-  return &unknown;
+  return NULL;
+}
+
+static const KernelCost *cost_of(const TargetCosts *t, const KernelDef *k) {
+  const KernelCost *known = kernel_cost(t, k);
+  return known ? known : &unknown;
+}
+
+double kernel_cycles(const KernelCost *cost, const CallWork *w) {
+  double sum = 0;
+  for (int f = 0; f < WORK_COUNT; f++) sum += w->v[f] * cost->per[f];
+  return sum;
 }
 
 static int64_t params_bytes(const ParamsDesc *desc, int32_t pointer) {
@@ -92,10 +103,7 @@ static int32_t library_ram(const Calls *calls, const TargetCosts *t) {
 static double cycles_of(const Graph *g, const KernelCall *k, const PlanStage *s, const TargetCosts *t) {
   CallWork w = call_work(g, k);
   if (s->step > 0) w.v[WORK_call] *= k->rows;
-  const KernelCost *cost = cost_of(t, k->kernel);
-  double sum = 0;
-  for (int f = 0; f < WORK_COUNT; f++) sum += w.v[f] * cost->per[f];
-  return sum;
+  return kernel_cycles(cost_of(t, k->kernel), &w);
 }
 
 static bool cost_bound(const Graph *g, const Target *t, const PlanOptions *o, Calls *calls, Arena *a,
@@ -103,7 +111,7 @@ static bool cost_bound(const Graph *g, const Target *t, const PlanOptions *o, Ca
   MemoryPlan plan;
   double cycles = t->costs->base_cycles;
   TRY(graph_lower(g, calls, d));
-  TRY(select_kernels(t, calls, d));
+  TRY(select_kernels(g, t, calls, d));
   TRY(plan_memory(g, calls, o, a, &plan, d));
   for (uint32_t c = 0; c < calls->n; c++) cycles += cycles_of(g, &calls->v[c], &plan.stage[c], t->costs);
   out->flash_weights = constant_bytes(g, calls, t->costs);

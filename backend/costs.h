@@ -56,4 +56,9 @@ typedef struct TargetCosts {
 /* The features of a call, all batch items together. */
 CallWork call_work(const Graph *g, const KernelCall *k);
 
+/* -- backend/cost.c -- */
+/* The kernel's row; NULL: the table has none. */
+const KernelCost *kernel_cost(const TargetCosts *t, const KernelDef *k);
+double kernel_cycles(const KernelCost *cost, const CallWork *w);
+
 #endif

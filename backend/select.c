@@ -1,13 +1,16 @@
 /* Kernel selection: each call's generic kernel is exchanged for the best one that the target has for it.
  *
- * Lowering names kernels by operator and dtype ("conv_s8"). A target lists kernel sets, best first; the first row of
- * the first set that has that name and accepts the call's params wins. Kernels of one name share their params struct; a
+ * Lowering names kernels by operator and dtype ("conv_s8"). A target lists kernel sets, best first; of the rows of that
+ * name that accept the call's params the first wins, unless the target's cost table (backend/costs.h) knows it and a
+ * later one, and gives the later one clearly fewer cycles for this call's shapes. Kernels of one name share their params struct; a
  * kernel with a pack function gets its constants in its own layout, and nothing else of the call changes. "generic"
  * ends every target's list and accepts all.
  */
 #include "backend/backend.h"
 
 #include <string.h>
+
+#include "backend/costs.h"
 
 static const KernelSet *find_set(const KernelSet *sets, int n, const char *name) {
   for (int i = 0; i < n; i++)
@@ -20,39 +23,53 @@ static bool ends_with(const char *s, const char *end) {
   return n >= m && strcmp(s + n - m, end) == 0;
 }
 
-static const KernelDef *find_kernel(const KernelSet *set, const char *without, const KernelCall *call) {
+/* The order of sets is a judgement too, and a fit is off by some percent: what a later kernel must save. */
+#define CLEARLY 0.9
+
+static bool clearly_cheaper(const SelectBy *by, const KernelCall *call, const KernelDef *k,
+                            const KernelDef *than) {
+  if (!by || !by->costs) return false;
+  const KernelCost *a = kernel_cost(by->costs, k), *b = kernel_cost(by->costs, than);
+  if (!a || !b) return false;
+  const CallWork w = call_work(by->g, call);
+  return kernel_cycles(a, &w) < CLEARLY * kernel_cycles(b, &w);
+}
+
+static bool accepts(const KernelSet *set, const KernelDef *k, const KernelCall *call, const SelectBy *by) {
+  if (by && by->without && ends_with(k->tag, by->without)) return false;
+  return strcmp(k->name, call->kernel->name) == 0 && (!k->accepts || k->accepts(call->params)) &&
+         (!set->accepts || set->accepts(k, call->params));
+}
+
+static const KernelDef *choose(const KernelSet *set, const KernelCall *call, const SelectBy *by,
+                               const KernelDef *best) {
   for (int i = 0; i < *set->n; i++) {
     const KernelDef *k = &set->kernels[i];
-    if (strcmp(k->name, call->kernel->name) != 0 || (without && ends_with(k->tag, without))) continue;
-    if (k->accepts && !k->accepts(call->params)) continue;
-    if (!set->accepts || set->accepts(k, call->params)) return k;
+    if (accepts(set, k, call, by) && (!best || clearly_cheaper(by, call, k, best))) best = k;
   }
-  return NULL;
+  return best;
 }
 
-static bool select_call(const KernelSet *sets, int n_sets, const char *const *order, const char *without,
+static bool select_call(const KernelSet *sets, int n_sets, const char *const *order, const SelectBy *by,
                         KernelCall *call, Arena *a, Diag *d) {
+  const KernelDef *best = NULL;
   for (; *order; order++) {
     const KernelSet *set = find_set(sets, n_sets, *order);
-    const KernelDef *k = set ? find_kernel(set, without, call) : NULL;
-    if (!k) continue;
-    call_exchange(call, k, a);
-    return true;
+    if (set) best = choose(set, call, by, best);
   }
-  return diag_error(d, NULL, "no kernel set of the target has \"%s\" for this layer", call->kernel->name);
-}
-
-static bool select_all(const KernelSet *sets, int n_sets, const char *const *order, const char *without,
-                       Calls *calls, Diag *d) {
-  for (uint32_t i = 0; i < calls->n; i++)
-    TRY(select_call(sets, n_sets, order, without, &calls->v[i], calls->arena, d));
+  FAIL_IF(!best, d, NULL, "no kernel set of the target has \"%s\" for this layer", call->kernel->name);
+  call_exchange(call, best, a);
   return true;
 }
 
-bool select_from(const KernelSet *sets, int n_sets, const char *const *order, Calls *calls, Diag *d) {
-  return select_all(sets, n_sets, order, NULL, calls, d);
+bool select_from(const KernelSet *sets, int n_sets, const char *const *order, const SelectBy *by,
+                 Calls *calls, Diag *d) {
+  for (uint32_t i = 0; i < calls->n; i++)
+    TRY(select_call(sets, n_sets, order, by, &calls->v[i], calls->arena, d));
+  return true;
 }
 
-bool select_kernels(const Target *t, Calls *calls, Diag *d) {
-  return select_all(kernel_sets, n_kernel_sets, t->sets, t->without, calls, d);
+bool select_kernels(const Graph *g, const Target *t, Calls *calls, Diag *d) {
+  const SelectBy by = {g, t->costs, t->without};
+  return select_from(kernel_sets, n_kernel_sets, t->sets, &by, calls, d);
 }

@@ -320,7 +320,7 @@ static const KernelCost *known_best(const Table *t, const char *kernel) {
 static void calls_of(const Graph *g, const Target *t, Calls *calls) {
   Diag *d = diag_new();
   calls_init(calls);
-  if (!graph_lower(g, calls, d) || !select_kernels(t, calls, d)) {
+  if (!graph_lower(g, calls, d) || !select_from(kernel_sets, n_kernel_sets, t->sets, NULL, calls, d)) {
     diag_print(d, stderr);
     exit(3);
   }

@@ -77,7 +77,7 @@ static bool print_files(Emit *e, OutFiles *f) {
 static bool prepare(Emit *e) {
   FAIL_IF(!e->g->n_outputs, e->diag, NULL, "the model has no output; want one at least");
   TRY(graph_lower(e->g, &e->calls, e->diag));
-  TRY(select_kernels(e->target, &e->calls, e->diag));
+  TRY(select_kernels(e->g, e->target, &e->calls, e->diag));
   PlanOptions o = e->opt->plan ? *e->opt->plan : target_plan(e->target);
   TRY(plan_memory(e->g, &e->calls, &o, e->arena, &e->plan, e->diag));
   e->pool.apart = in_blob(e);

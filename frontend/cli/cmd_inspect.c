@@ -59,7 +59,7 @@ static bool plan(Inspected *x, const Target *t, Diag *d) {
   Calls calls;
   PlanOptions o = t ? target_plan(t) : (PlanOptions){.level = PLAN_LEAST};
   calls_init(&calls);
-  bool ok = graph_lower(x->deployed, &calls, d) && (!t || select_kernels(t, &calls, d)) &&
+  bool ok = graph_lower(x->deployed, &calls, d) && (!t || select_kernels(x->deployed, t, &calls, d)) &&
             plan_memory(x->deployed, &calls, &o, x->arena, &x->plan, d);
   StrBuf text = {0};
   if (ok) plan_print(x->deployed, &calls, &x->plan, &text);

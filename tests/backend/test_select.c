@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "backend/costs.h"
 #include "tests/support.h"
 
 Suite *suite_select(void);
@@ -55,7 +56,7 @@ START_TEST(first_set_that_accepts_wins)
   add_conv(&f, 8);
   add_conv(&f, 3);
   calls_add(&f.calls, "fc_s8", 0);
-  ck_assert_msg(select_from(f.sets, 2, order, &f.calls, f.diag), "%s", diag_text(f.diag));
+  ck_assert_msg(select_from(f.sets, 2, order, NULL, &f.calls, f.diag), "%s", diag_text(f.diag));
   ck_assert_str_eq(f.calls.v[0].kernel->set, "fast");
   ck_assert(f.calls.v[0].kernel->fn == fast_conv);
   ck_assert_str_eq(f.calls.v[1].kernel->set, "generic"); /* 3 channels are refused */
@@ -71,9 +72,32 @@ START_TEST(order_decides)
   Fixture f;
   begin(&f);
   add_conv(&f, 8);
-  ck_assert(select_from(f.sets, 2, order, &f.calls, f.diag));
+  ck_assert(select_from(f.sets, 2, order, NULL, &f.calls, f.diag));
   ck_assert_str_eq(f.calls.v[0].kernel->set, "generic");
   end(&f);
+}
+END_TEST
+
+START_TEST(costs_decide_against_the_order)
+{
+  static const char *const order[] = {"fast", "generic", NULL};
+  const KernelCost close[] = {{"conv_s8", "generic", {0}, {100}}, {"conv_s8", "fast", {0}, {105}}};
+  const KernelCost apart[] = {{"conv_s8", "generic", {0}, {100}}, {"conv_s8", "fast", {0}, {150}}};
+  const KernelCost half[] = {{"conv_s8", "generic", {0}, {100}}};
+  const TargetCosts tables[] = {{.kernels = close, .n_kernels = 2},
+                                {.kernels = apart, .n_kernels = 2},
+                                {.kernels = half, .n_kernels = 1}};
+  static const char *const want[] = {"fast", "generic", "fast"};
+  Graph *g = graph_of("%x = input : f32[1]\noutput %x\n");
+  Fixture f;
+  begin(&f);
+  f.fast_kernels[0].tag = "fast";
+  add_conv(&f, 8);
+  const SelectCosts by = {g, &tables[_i]};
+  ck_assert(select_from(f.sets, 2, order, &by, &f.calls, f.diag));
+  ck_assert_str_eq(f.calls.v[0].kernel->set, want[_i]);
+  end(&f);
+  graph_free(g);
 }
 END_TEST
 
@@ -83,7 +107,7 @@ START_TEST(no_kernel_is_reported)
   Fixture f;
   begin(&f);
   add_conv(&f, 3);
-  ck_assert(!select_from(f.sets, 2, order, &f.calls, f.diag));
+  ck_assert(!select_from(f.sets, 2, order, NULL, &f.calls, f.diag));
   ck_assert_msg(strstr(diag_text(f.diag), "conv_s8") != NULL, "%s", diag_text(f.diag));
   end(&f);
 }
@@ -113,6 +137,7 @@ END_TEST
 START_TEST(every_target_ends_with_generic)
 {
   ck_assert_int_ge(n_targets, 4);
+  Graph *g = graph_of("%x = input : f32[1]\noutput %x\n"); /* convolutions look at their params alone */
   for (int i = 0; i < n_targets; i++) {
     const char *const *s = targets[i].sets;
     ck_assert_msg(s[0] != NULL, "%s has no sets", targets[i].name);
@@ -122,9 +147,10 @@ START_TEST(every_target_ends_with_generic)
     Fixture f;
     begin(&f);
     add_conv(&f, 3);
-    ck_assert_msg(select_kernels(&targets[i], &f.calls, f.diag), "%s", diag_text(f.diag));
+    ck_assert_msg(select_kernels(g, &targets[i], &f.calls, f.diag), "%s", diag_text(f.diag));
     end(&f);
   }
+  graph_free(g);
   ck_assert_ptr_null(target_find("z80"));
 }
 END_TEST
@@ -134,6 +160,7 @@ Suite *suite_select(void) {
   TCase *t = tcase_create("select");
   tcase_add_test(t, first_set_that_accepts_wins);
   tcase_add_test(t, order_decides);
+  tcase_add_loop_test(t, costs_decide_against_the_order, 0, 3);
   tcase_add_test(t, no_kernel_is_reported);
   tcase_add_test(t, every_target_ends_with_generic);
   tcase_add_test(t, a_variant_may_be_left_out);

@@ -36,7 +36,7 @@ static void add_once(Kernels *k, const char **list, int *n, const char *s) {
 static bool add_kernels(Kernels *k, const Graph *g, const Target *t, Diag *d) {
   Calls calls;
   calls_init(&calls);
-  bool ok = graph_lower(g, &calls, d) && select_kernels(t, &calls, d);
+  bool ok = graph_lower(g, &calls, d) && select_kernels(g, t, &calls, d);
   for (uint32_t i = 0; ok && i < calls.n; i++) {
     const KernelDef *def = calls.v[i].kernel;
     add_once(k, k->files, &k->n_files, def->file);
