@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "backend/costs.h"
+#include "tests/backend/emitted.h"
 #include "tests/support.h"
 
 Suite *suite_select(void);
@@ -45,7 +46,10 @@ static void end(Fixture *f) {
 
 static void add_conv(Fixture *f, int32_t channels) {
   KernelCall *k = calls_add(&f->calls, "conv_s8", 0);
-  ((mf_conv_s8 *)k->params)->g.in_c = channels;
+  mf_conv_s8 *p = k->params;
+  p->groups = 1;
+  p->g.in_c = channels;
+  p->g.dil_w = p->g.dil_h = p->g.stride_w = p->g.stride_h = 1;
 }
 
 START_TEST(first_set_that_accepts_wins)
