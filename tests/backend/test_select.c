@@ -49,7 +49,8 @@ static void add_conv(Fixture *f, int32_t channels) {
   mf_conv_s8 *p = k->params;
   p->groups = 1;
   p->g.in_c = channels;
-  p->g.dil_w = p->g.dil_h = p->g.stride_w = p->g.stride_h = 1;
+  p->w_tap = channels;
+  p->g.dil_w = p->g.dil_h = p->g.stride_w = p->g.stride_h = p->g.k_h = p->g.k_w = 1;
 }
 
 START_TEST(first_set_that_accepts_wins)
