@@ -218,6 +218,19 @@ bool harness_available(const Target *t, const char **missing);
 bool harness_run(const char *dir, const Target *t, const Graph *g, const Tensor *in, int n, Tensor *out,
                  Diag *d);
 
+/* -- calibration (backend/calibrate/) -- */
+typedef struct CalibrateOptions {
+  const char *const *kernels; /* these alone, the other rows stay as they are; n_kernels 0: all */
+  size_t n_kernels;
+  bool sets_only;   /* kernels of the target's own sets alone; generic rows stay */
+  const char *dir;  /* for emitted C; removed */
+  const Host *host; /* its log gets a line for each kernel; may be NULL */
+} CalibrateOptions;
+/* Measure what kernels cost on a target and append its cost table, as C, to *table: backend/targets/NAME/IDENT.c.
+ * *worst: largest relative error of a fit. */
+bool calibrate_target(const Target *t, const CalibrateOptions *o, struct StrBuf *table, double *worst,
+                      Diag *d);
+
 /* -- cost (backend/cost.c) -- */
 /* Cost of a graph as it stands (already int8 or float), with the plan that emission makes by default. */
 bool backend_cost(const Graph *g, const Target *t, Cost *out, Diag *d);

@@ -1,5 +1,5 @@
 /* Cost tables: what kernels cost on a target. One table per target, in backend/targets/NAME/, written by
- * bench/calibrate_costs.c from emulator counts and the linker's sizes; never by hand. Cycles: instructions weighted by
+ * mistify calibrate (backend/calibrate/) from emulator counts and the linker's sizes; never by hand. Cycles: instructions weighted by
  * the documented cycles of their classes on Cortex-M, plain instructions elsewhere.
  *
  *   cycles of a call = per_call * calls + per_row * rows + per_out * outs + per_tap * taps + per_mac * macs

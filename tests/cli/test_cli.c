@@ -1,6 +1,8 @@
 /* The command as its users meet it: the built binary is run on small models, and on everything that people get wrong.
  * Each mistake is to give one error, in words that name it, and status 1.
  */
+#include "backend/costs.h"
+#include "tests/backend/emitted.h"
 #include "tests/support.h"
 
 #include <math.h>
@@ -234,6 +236,8 @@ static const struct {
     {"cache stat --cache $T", "did you mean stats?"},
     {"cache gc --cache $T", "--max SIZE is missing"},
     {"cache gc --cache $T --max lots", "--max lots"},
+    {"calibrate cortex-m5", "did you mean"},
+    {"calibrate cortex-m4 --kernels conv_s9", "did you mean conv_s8?"},
     {"ops --quite", "did you mean --quiet?"},
 };
 
@@ -433,6 +437,25 @@ START_TEST(verify_notices_wrong_results)
   char *out = run_expecting(2, "verify $T/w");
   has("verify", out, "disagrees");
   free(out);
+  arena_free(a);
+}
+END_TEST
+
+/* One row measured anew; the others are the committed table's. */
+START_TEST(calibrate_one_kernel)
+{
+  if (!have_target(__FILE__, "cortex-m4")) return;
+  Arena *a = arena_new();
+  size_t n;
+  free(succeeds("calibrate cortex-m4 --kernels relu_f32 -o $T/m4.c"));
+  const char *table = file_read(a, tmp(a, "m4.c"), &n, NULL),
+             *row = strstr(table, "{\"relu_f32\", \"generic\", {");
+  int many = 0, once = 0;
+  ck_assert_msg(row && sscanf(row + 25, "%d, %d", &many, &once) == 2 && many >= once && once > 0, "%s",
+                table);
+  const TargetCosts *costs = target_find("cortex-m4")->costs;
+  ck_assert_int_eq(count(table, "\", \""), costs->n_kernels); /* kernel, set */
+  has("table", table, arena_printf(a, "{\"conv_s8\", \"generic\", {%d, ", (int)costs->kernels[0].size.many));
   arena_free(a);
 }
 END_TEST
@@ -684,6 +707,7 @@ Suite *suite_cli(void) {
   tcase_add_test(t, compile_spares_foreign_files);
   tcase_add_test(t, opt_round_trips);
   tcase_add_test(t, diff_finds_the_first_difference);
+  tcase_add_test(t, calibrate_one_kernel);
   tcase_add_test(t, train_eval_quantize);
   tcase_add_test(t, training_again_gives_the_same_bytes);
   tcase_add_test(t, interruption_leaves_nothing);

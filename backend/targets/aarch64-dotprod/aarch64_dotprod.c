@@ -1,4 +1,4 @@
-/* What kernels cost on aarch64-dotprod: written by bench/calibrate_costs.c, not by hand. Of set neon conv_s8, depthwise_s8
+/* What kernels cost on aarch64-dotprod: written by mistify calibrate, not by hand. Of set neon conv_s8, depthwise_s8
  * and fc_s8 were calibrated for this target; all other rows are aarch64's. */
 #include "backend/costs.h"
 

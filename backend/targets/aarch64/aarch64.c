@@ -1,4 +1,4 @@
-/* What kernels cost on aarch64: written by bench/calibrate_costs.c, not by hand. */
+/* What kernels cost on aarch64: written by mistify calibrate, not by hand. */
 #include "backend/costs.h"
 
 extern const TargetCosts costs_aarch64;

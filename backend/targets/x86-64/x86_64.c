@@ -1,4 +1,4 @@
-/* What kernels cost on x86-64: written by bench/calibrate_costs.c, not by hand. */
+/* What kernels cost on x86-64: written by mistify calibrate, not by hand. */
 #include "backend/costs.h"
 
 extern const TargetCosts costs_x86_64;

@@ -1,0 +1,107 @@
+/* The cost table of a target, measured and printed as C: backend/targets/NAME/IDENT.c.
+ *
+ * Generic kernels are measured first, as by a target that has no others; then those of its own sets, on the shapes that
+ * they accept. Rows that are not asked for stay as they are.
+ */
+#include "backend/calibrate/calibrate.h"
+
+#include <string.h>
+
+#include "ir/base/mem.h"
+#include "ir/base/nearest.h"
+
+/* -- the table as C -- */
+
+static void print_rows(const Calibration *c, StrBuf *b) {
+  for (int i = 0; i < c->n; i++) {
+    const KernelCost *k = &c->cost[i];
+    sb_printf(b, "    {\"%s\", \"%s\", {%d, %d, %d}, {", k->kernel, k->set, (int)k->size.many,
+              (int)k->size.once, (int)k->size.ram);
+    for (int f = 0; f < WORK_COUNT; f++) sb_printf(b, "%s%.4g", f ? ", " : "", k->per[f]);
+    sb_puts(b, "}},\n");
+  }
+}
+
+/* "cortex_m4" */
+static void print_ident(const char *name, StrBuf *b) {
+  for (; *name; name++) sb_putc(b, *name == '-' ? '_' : *name);
+}
+
+static void print_table(const Calibration *c, StrBuf *b) {
+  const Target *t = c->target;
+  StrBuf ident = {0};
+  print_ident(t->name, &ident);
+  sb_printf(b, "/* What kernels cost on %s: written by mistify calibrate, not by hand. */\n", t->name);
+  sb_printf(b, "#include \"backend/costs.h\"\n\nextern const TargetCosts costs_%s;\n\n", sb_str(&ident));
+  sb_puts(b,
+          "/* kernel, set, bytes of code where called several times and once, of data, cycles per call, row, "
+          "output,\n * tap, MAC, rest */\nstatic const KernelCost kernels[] = {\n");
+  print_rows(c, b);
+  sb_printf(b, "};\n\nconst TargetCosts costs_%s = {\n", sb_str(&ident));
+  sb_printf(b, "    .origin = \"%s %s\",\n", t->cc, t->cflags);
+  sb_printf(b, "    .pointer = %d,\n    .base_code = %d,\n    .code_per_call = %d,\n", (int)t->costs->pointer,
+            (int)c->base_code, (int)c->code_per_call);
+  sb_printf(b, "    .int8_shared = %d,\n    .float_shared = %d,\n", (int)c->int8_shared,
+            (int)c->float_shared);
+  sb_printf(b, "    .base_cycles = %.0f,\n", c->base_cycles);
+  sb_puts(b, "    .kernels = kernels,\n    .n_kernels = sizeof kernels / sizeof *kernels,\n};\n");
+  sb_free(&ident);
+}
+
+/* -- driver -- */
+
+static bool check_names(const CalibrateOptions *o, Diag *d) {
+  for (size_t i = 0; i < o->n_kernels; i++) {
+    bool found = false;
+    for (int k = 0; k < n_families; k++) found |= strcmp(o->kernels[i], families[k].kernel) == 0;
+    if (found) continue;
+    diag_error(d, NULL, "\"%s\" is no kernel that is calibrated", o->kernels[i]);
+    const char *names[MAX_KERNELS + 1] = {NULL};
+    for (int k = 0; k < n_families && k < MAX_KERNELS; k++) names[k] = families[k].kernel;
+    const char *near = name_nearest(o->kernels[i], names);
+    if (near) diag_hint(d, "did you mean %s?", near);
+    return false;
+  }
+  return true;
+}
+
+static bool wanted(const CalibrateOptions *o, const char *kernel) {
+  for (size_t i = 0; i < o->n_kernels; i++)
+    if (strcmp(o->kernels[i], kernel) == 0) return true;
+  return o->n_kernels == 0;
+}
+
+static bool calibrate_set(Calibration *c, const char *set, const CalibrateOptions *o) {
+  TRY(measure_anchors(c));
+  for (int i = 0; i < n_families; i++)
+    if (wanted(o, families[i].kernel)) TRY(measure_kernel(c, &families[i], set));
+  return true;
+}
+
+static bool calibrate_all(Calibration *c, const Target *t, const CalibrateOptions *o) {
+  static const char *const generic[] = {"generic", NULL};
+  Target alone = *t;
+  alone.sets = generic;
+  c->target = &alone;
+  TRY(measure_base(c));
+  bool ok = o->sets_only || calibrate_set(c, "generic", o);
+  c->target = t; /* `alone` ends here */
+  for (const char *const *set = t->sets; ok && strcmp(*set, "generic") != 0; set++)
+    ok = calibrate_set(c, *set, o);
+  return ok;
+}
+
+bool calibrate_target(const Target *t, const CalibrateOptions *o, StrBuf *table, double *worst, Diag *d) {
+  Calibration *c = mem_zalloc(sizeof *c);
+  *c = (Calibration){.host = o->host, .diag = d, .dir = o->dir};
+  for (int i = 0; (o->n_kernels || o->sets_only) && i < t->costs->n_kernels; i++)
+    c->cost[c->n++] = t->costs->kernels[i];
+  bool ok = check_names(o, d) && calibrate_all(c, t, o);
+  if (ok) {
+    measure_shared(c);
+    print_table(c, table);
+    *worst = c->worst;
+  }
+  mem_free(c);
+  return ok;
+}
