@@ -198,8 +198,8 @@ static bool measure_added(Calibration *c, const Family *f, const int *size, cons
   return true;
 }
 
-/* Whether a layer of this size gets the kernel of that set. */
-static bool gets(const Calibration *c, const Family *f, const int *size, const char *set) {
+/* Whether a layer of this size takes the kernel of that set. */
+static bool takes(const Calibration *c, const Family *f, const int *size, const char *set) {
   Graph *g = layers_make(f->text, size, NULL, NULL, c->diag);
   Calls calls;
   bool found = false;
@@ -259,7 +259,7 @@ bool measure_kernel(Calibration *c, const Family *f, const char *set) {
   KernelCost cost = {.kernel = f->kernel, .set = set};
   double worst;
   for (int i = 0; i < MAX_ROWS && f->sizes[i][0]; i++)
-    if (gets(c, f, f->sizes[i], set)) r.size[r.n++] = f->sizes[i];
+    if (takes(c, f, f->sizes[i], set)) r.size[r.n++] = f->sizes[i];
   if (r.n < CODE_SHAPES) return true;
   TRY(measure_cycles(c, f, &r, &cost, &worst));
   TRY(measure_code(c, f, &r, &cost));
