@@ -1,7 +1,7 @@
 /* Layouts of the kernels of runtime/kernels/avx2; each is drawn in the kernel's header. */
 #include "backend/kernels/kernels.h"
 
-enum { BLOCK = 16, Q_WORDS = 80, LINE_SLACK = 32, FLAT = 4096, TAPS_MAX = 25 };
+enum { UNIT = 8, BLOCK = 16, Q_WORDS = 48, LINE_SLACK = 32, FLAT = 4096, TAPS_MAX = 25 };
 
 /* As fold_channel, and channels without a right shift, which round once. */
 static bool fold_once(const FoldWeights *w, const FoldScales *s, int32_t o, FoldedChannel *c) {
@@ -17,43 +17,75 @@ static bool all_fold(const FoldWeights *w, const FoldScales *s) {
   return true;
 }
 
-/* Place i of a block of a depthwise convolution: which channel lies there. */
-static int32_t interleaved(int32_t i) { return (i & 3) | (i & 4) << 1 | (i & 8) >> 1; }
+/* Units of eight channels: the two of a block of 16 share its channels by halves. lone: the last may stand alone, with
+ * channels in their order. */
+typedef struct Units {
+  int32_t outs, n;
+  bool lone;
+} Units;
 
-static void put_q(int32_t *q, const FoldWeights *w, const FoldScales *s, int32_t first, bool interleave) {
-  for (int32_t i = 0; i < BLOCK; i++) {
-    int32_t o = first + (interleave ? interleaved(i) : i);
+static Units units_of(const FoldWeights *w, bool lone) {
+  int32_t blocks = (w->outs + BLOCK - 1) / BLOCK;
+  return (Units){w->outs, lone ? (w->outs + UNIT - 1) / UNIT : 2 * blocks, lone};
+}
+
+/* The channel in place i of unit u. */
+static int32_t channel_at(const Units *units, int32_t u, int32_t i) {
+  int32_t block = u / 2 * BLOCK;
+  if (units->lone && units->outs - block <= UNIT) return block + i;
+  return block + (i & 3) + (i & 4) * 2 + u % 2 * 4;
+}
+
+static void put_wide(int32_t *to, int64_t v) {
+  to[0] = (int32_t)(uint32_t)(uint64_t)v;
+  to[1] = (int32_t)(v >> 32);
+}
+
+static void put_q(int32_t *q, const FoldWeights *w, const FoldScales *s, const Units *units, int32_t u) {
+  for (int32_t i = 0; i < UNIT; i++) {
+    int32_t o = channel_at(units, u, i);
     FoldedChannel c = {.shift = 1};
     if (o < w->outs) ASSERT(fold_once(w, s, o, &c));
     q[i] = c.bias;
-    q[BLOCK + i] = c.mult;
-    q[2 * BLOCK + i] = c.round;
-    q[3 * BLOCK + i] = c.shift;
-    q[4 * BLOCK + i] = c.shift > 0 ? -1 : 0;
+    q[UNIT + i] = c.mult;
+    put_wide(q + (2 + i % 2) * UNIT + i / 2 * 2, ((int64_t)1 << 30) + c.round * ((int64_t)1 << 31));
+    q[4 * UNIT + i] = c.shift;
+    q[5 * UNIT + i] = c.shift > 0 ? -1 : 0;
   }
 }
 
-static int32_t blocks_of(const FoldWeights *w) { return (w->outs + BLOCK - 1) / BLOCK; }
-
-static int32_t *pack_q(KernelPack *k, const FoldWeights *w, const FoldScales *s, bool interleave) {
-  int32_t *q = arena_array(k->arena, (size_t)blocks_of(w) * Q_WORDS, sizeof *q);
-  for (int32_t b = 0; b < blocks_of(w); b++) put_q(q + b * Q_WORDS, w, s, b * BLOCK, interleave);
-  return q;
+static void pack_units(KernelPack *k, const FoldWeights *w, const FoldScales *s, const Units *units,
+                       const int8_t *packed, int64_t n) {
+  int64_t words = (int64_t)units->n * Q_WORDS;
+  int32_t *q = arena_array(k->arena, (size_t)words, sizeof *q);
+  for (int32_t u = 0; u < units->n; u++) put_q(q + u * Q_WORDS, w, s, units, u);
+  pack_result(k, packed, n, q, words);
 }
 
-/* Blocks of 16 channels; in each, for every two inputs of a run of `run`, both weights of each channel. */
-static void pack_runs(KernelPack *k, const FoldWeights *w, const FoldScales *s, int32_t run) {
-  int32_t inputs = w->taps * w->run, blocks = blocks_of(w);
-  int64_t n = (int64_t)blocks * (inputs / run) * ((run + 1) / 2) * 2 * BLOCK;
+static int8_t *put_half(int8_t *to, int32_t v) {
+  to[0] = (int8_t)(v & 0xff);
+  to[1] = (int8_t)(v >> 8);
+  return to + 2;
+}
+
+/* Units of eight channels; in each, for every two inputs of a run of `run`, both weights of each channel. wide: int16. */
+static void pack_runs(KernelPack *k, const FoldWeights *w, const FoldScales *s, int32_t run, bool wide) {
+  int32_t inputs = w->taps * w->run;
+  Units units = units_of(w, true);
+  int64_t n = (int64_t)units.n * (inputs / run) * ((run + 1) / 2) * 2 * UNIT * (wide ? 2 : 1);
   int8_t *packed = arena_alloc(k->arena, (size_t)n), *to = packed;
-  for (int32_t b = 0; b < blocks; b++)
+  for (int32_t u = 0; u < units.n; u++)
     for (int32_t at = 0; at < inputs; at += run)
-      for (int32_t t = 0; t < run; t += 2)
-        for (int32_t i = 0; i < BLOCK; i++) {
-          *to++ = (int8_t)weight_or_zero(w, b * BLOCK + i, at + t);
-          *to++ = (int8_t)(t + 1 < run ? weight_or_zero(w, b * BLOCK + i, at + t + 1) : 0);
+      for (int32_t t = 0; t < 2 * ((run + 1) / 2); t += 2)
+        for (int32_t i = 0; i < 2 * UNIT; i++) {
+          int32_t tap = t + i % 2;
+          int32_t v = tap < run ? weight_or_zero(w, channel_at(&units, u, i / 2), at + tap) : 0;
+          if (wide)
+            to = put_half(to, v);
+          else
+            *to++ = (int8_t)v;
         }
-  pack_result(k, packed, n, pack_q(k, w, s, false), (int64_t)blocks * Q_WORDS);
+  pack_units(k, w, s, &units, packed, n);
 }
 
 /* -- conv_s8 -- */
@@ -90,7 +122,7 @@ void avx2_conv_pack(KernelPack *k) {
   const mf_conv_s8 *p = k->params;
   FoldWeights w = conv_fold_weights(p);
   FoldScales s = conv_fold_scales(p);
-  pack_runs(k, &w, &s, (p->g.dil_w == 1 ? p->g.k_w : 1) * p->g.in_c);
+  pack_runs(k, &w, &s, (p->g.dil_w == 1 ? p->g.k_w : 1) * p->g.in_c, true);
 }
 
 /* -- depthwise_s8 -- */
@@ -102,26 +134,25 @@ bool avx2_depthwise_accepts(const void *params) {
   return p->g.in_c == p->g.out_c && w.taps <= TAPS_MAX && all_fold(&w, &s);
 }
 
-static void put_half(int8_t *to, int32_t v) {
-  to[0] = (int8_t)(v & 0xff);
-  to[1] = (int8_t)(v >> 8);
-}
-
-/* Blocks of 16 channels; in each, for every two taps, both weights of each channel, int16. */
+/* Blocks of 16 channels; in each, for every two taps, both weights of each channel, int16. Taps of 3x3 windows in the order
+ * that the kernel's header draws. */
 void avx2_depthwise_pack(KernelPack *k) {
+  static const int32_t square[9] = {0, 3, 1, 4, 2, 5, 6, 7, 8};
   const mf_conv_s8 *p = k->params;
   FoldWeights w = depthwise_fold_weights(p);
   FoldScales s = conv_fold_scales(p);
-  int32_t blocks = blocks_of(&w);
-  int64_t n = (int64_t)blocks * ((w.taps + 1) / 2) * 4 * BLOCK;
+  int32_t taps = (w.taps + 1) / 2 * 2;
+  Units units = units_of(&w, false);
+  int64_t n = (int64_t)units.n * taps * UNIT * 2;
   int8_t *packed = arena_alloc(k->arena, (size_t)n), *to = packed;
-  for (int32_t b = 0; b < blocks; b++)
-    for (int32_t t = 0; t < w.taps; t += 2)
-      for (int32_t i = 0; i < BLOCK; i++, to += 4) {
-        put_half(to, weight_or_zero(&w, b * BLOCK + interleaved(i), t));
-        put_half(to + 2, weight_or_zero(&w, b * BLOCK + interleaved(i), t + 1));
+  for (int32_t b = 0; b < units.n; b += 2)
+    for (int32_t t = 0; t < taps; t += 2)
+      for (int32_t i = 0; i < 4 * UNIT; i++) {
+        int32_t tap = t + i % 2, o = channel_at(&units, b + i / (2 * UNIT), i / 2 % UNIT);
+        if (p->g.k_h == 3 && p->g.k_w == 3 && tap < 9) tap = square[tap];
+        to = put_half(to, tap < w.taps ? weight_or_zero(&w, o, tap) : 0);
       }
-  pack_result(k, packed, n, pack_q(k, &w, &s, true), (int64_t)blocks * Q_WORDS);
+  pack_units(k, &w, &s, &units, packed, n);
 }
 
 /* -- fc_s8 -- */
@@ -139,5 +170,5 @@ void avx2_fc_pack(KernelPack *k) {
   const mf_fc_s8 *p = k->params;
   FoldWeights w = fc_fold_weights(p);
   FoldScales s = fc_fold_scales(p);
-  pack_runs(k, &w, &s, p->k);
+  pack_runs(k, &w, &s, p->k, false);
 }

@@ -110,65 +110,26 @@ MF_AVX2_INLINE __m256i mf_pair16(const int16_t *x) {
   return _mm256_set1_epi32(v);
 }
 
-#define MF_PIXEL_PAIR(i)                                     \
-  v = mf_pair16(x + i * t->step);                            \
-  lo##i = _mm256_add_epi32(lo##i, _mm256_madd_epi16(v, w0)); \
-  hi##i = _mm256_add_epi32(hi##i, _mm256_madd_epi16(v, w1));
+/* Channels come in units of eight. Of two units that make a block of 16 channels, the first holds 0 .. 3 and 8 .. 11, the
+ * second 4 .. 7 and 12 .. 15: the order that packing undoes. A unit of q: biases, multipliers, terms of the products (of
+ * even channels, then of odd ones, 64 bits each), right shifts, masks. A term holds both roundings and the output's zero
+ * point; the mask is 0 for a channel that rounds once, in the product (its shift is 0). */
+enum { MF_Q8 = 48 };
 
-/* Sums of 16 channels for n <= 4 pixels, the first at element `at` of its lines, to sum[2 * pixel], sum[2 * pixel + 1].
- * w: for each pair the weights of channels 0 .. 7, then 8 .. 15. */
-MF_AVX2_INLINE void mf_sums16(const mf_pairs *t, int32_t at, int32_t n, const int8_t *w, const int32_t *bias,
-                              __m256i *sum) {
-  __m256i lo0 = mf_load8i(bias), hi0 = mf_load8i(bias + 8);
-  __m256i lo1 = lo0, hi1 = hi0, lo2 = lo0, hi2 = hi0, lo3 = lo0, hi3 = hi0;
-  int32_t ky, run, i, slot = t->slot;
-  for (ky = 0; ky < t->rows; ky++) {
-    const int16_t *line = t->room + (ptrdiff_t)slot * t->size + at;
-    for (run = 0; run < t->runs; run++, line += t->apart) {
-      const int16_t *x = line;
-      for (i = 0; i < t->pairs; i++, x += 2, w += 32) {
-        const __m256i w0 = mf_widen16(w), w1 = mf_widen16(w + 16);
-        __m256i v;
-        MF_PIXEL_PAIR(0)
-        if (n > 1) {
-          MF_PIXEL_PAIR(1)
-        }
-        if (n > 2) {
-          MF_PIXEL_PAIR(2)
-        }
-        if (n > 3) {
-          MF_PIXEL_PAIR(3)
-        }
-      }
-    }
-    slot += t->dil;
-    if (slot >= t->span) slot -= t->span;
-  }
-  sum[0] = lo0, sum[1] = hi0, sum[2] = lo1, sum[3] = hi1;
-  sum[4] = lo2, sum[5] = hi2, sum[6] = lo3, sum[7] = hi3;
-}
-
-/* Per block of 16 channels q holds biases, multipliers, rounding terms, right shifts and masks, 16 of each. The mask is 0
- * for a channel that rounds once, in the product (its shift is 0). */
-enum { MF_Q16 = 80 };
-
-/* Codes of eight sums x, not limited yet; q: their multipliers. As mf_code_of of window.h: the product's high half is put
- * together from those of even and odd lanes. */
-MF_AVX2_INLINE __m256i mf_codes8(__m256i x, const int32_t *q) {
-  const __m256i m = mf_load8i(q), half = _mm256_set1_epi64x((int64_t)1 << 30);
-  const __m256i even = _mm256_add_epi64(_mm256_mul_epi32(x, m), half);
+/* Codes of eight sums x, not limited yet: (x * mult + term) >> 31, less 1 where x is negative, >> shift. That is
+ * TFLite's double rounding: a negative x whose product rounds to 0 gives the same either way. positive: negative codes
+ * will be cut off, and their rounding does not matter. */
+MF_AVX2_INLINE __m256i mf_codes8(__m256i x, const int32_t *q, int32_t positive) {
+  const __m256i even = _mm256_add_epi64(_mm256_mul_epi32(x, mf_load8i(q + 8)), mf_load8i(q + 16));
   const __m256i odd =
-      _mm256_add_epi64(_mm256_mul_epi32(_mm256_srli_epi64(x, 32), _mm256_srli_epi64(m, 32)), half);
-  const __m256i high = _mm256_blend_epi32(_mm256_srli_epi64(even, 31), _mm256_slli_epi64(odd, 1), 0xaa);
-  const __m256i sign = _mm256_and_si256(_mm256_srai_epi32(high, 31), mf_load8i(q + 48));
-  return _mm256_srav_epi32(_mm256_add_epi32(_mm256_add_epi32(high, sign), mf_load8i(q + 16)),
-                           mf_load8i(q + 32));
+      _mm256_add_epi64(_mm256_mul_epi32(_mm256_srli_epi64(x, 32), mf_load8i(q + 9)), mf_load8i(q + 24));
+  __m256i high = _mm256_blend_epi32(_mm256_srli_epi64(even, 31), _mm256_slli_epi64(odd, 1), 0xaa);
+  if (!positive) high = _mm256_add_epi32(high, _mm256_and_si256(_mm256_srai_epi32(x, 31), mf_load8i(q + 40)));
+  return _mm256_srav_epi32(high, mf_load8i(q + 32));
 }
 
-/* 16 values of int16 to the first n places at y, limited. */
-MF_AVX2_INLINE void mf_store_codes(int8_t *y, int32_t n, __m256i v, __m128i lo, __m128i hi) {
-  __m128i c = _mm_packs_epi16(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
-  c = _mm_min_epi8(_mm_max_epi8(c, lo), hi);
+/* The first n of 16 codes to y. */
+MF_AVX2_INLINE void mf_store_some(int8_t *y, int32_t n, __m128i c) {
   if (n >= 16) {
     _mm_storeu_si128((__m128i *)(void *)y, c);
   } else {
@@ -180,11 +141,71 @@ MF_AVX2_INLINE void mf_store_codes(int8_t *y, int32_t n, __m256i v, __m128i lo, 
   }
 }
 
-/* One pixel's codes of channels in order, from its sums. */
-MF_AVX2_INLINE void mf_pixel_codes(int8_t *y, int32_t n, const __m256i *sum, const int32_t *q, __m128i lo,
-                                   __m128i hi) {
-  const __m256i v = _mm256_packs_epi32(mf_codes8(sum[0], q + 16), mf_codes8(sum[1], q + 24));
-  mf_store_codes(y, n, _mm256_permute4x64_epi64(v, 0xd8), lo, hi);
+/* 16 values of int16 to the first n places at y, limited. */
+MF_AVX2_INLINE void mf_store_codes(int8_t *y, int32_t n, __m256i v, __m128i lo, __m128i hi) {
+  const __m128i c = _mm_packs_epi16(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
+  mf_store_some(y, n, _mm_min_epi8(_mm_max_epi8(c, lo), hi));
+}
+
+/* Limits of the codes; positive: lo is no less than the zero point. */
+typedef struct mf_limits {
+  __m256i lo, hi;
+  int32_t positive;
+} mf_limits;
+
+MF_AVX2_INLINE mf_limits mf_limits_of(int32_t lo, int32_t hi, int32_t zero) {
+  mf_limits l;
+  l.lo = _mm256_set1_epi8((char)lo);
+  l.hi = _mm256_set1_epi8((char)hi);
+  l.positive = lo >= zero;
+  return l;
+}
+
+/* 16 channels of a pixel as int16. */
+MF_AVX2_INLINE __m256i mf_codes16(__m256i first, __m256i second, const int32_t *q, int32_t positive) {
+  return _mm256_packs_epi32(mf_codes8(first, q, positive), mf_codes8(second, q + MF_Q8, positive));
+}
+
+/* A block's channels, the first n of them there, of one pixel and of two. */
+MF_AVX2_INLINE void mf_put_pixel(int8_t *y, int32_t n, const __m256i *sum, const int32_t *q,
+                                 const mf_limits *l, int32_t positive) {
+  mf_store_codes(y, n, mf_codes16(sum[0], sum[1], q, positive), _mm256_castsi256_si128(l->lo),
+                 _mm256_castsi256_si128(l->hi));
+}
+
+MF_AVX2_INLINE void mf_put_two(int8_t *y, int32_t next, int32_t n, const __m256i *sum, const int32_t *q,
+                               const mf_limits *l, int32_t positive) {
+  __m256i c =
+      _mm256_packs_epi16(mf_codes16(sum[0], sum[1], q, positive), mf_codes16(sum[2], sum[3], q, positive));
+  c = _mm256_permute4x64_epi64(_mm256_min_epi8(_mm256_max_epi8(c, l->lo), l->hi), 0xd8);
+  mf_store_some(y, n, _mm256_castsi256_si128(c));
+  mf_store_some(y + next, n, _mm256_extracti128_si256(c, 1));
+}
+
+/* The same for n pixels, an even number of them or one. */
+MF_AVX2_INLINE void mf_put_pixels(int8_t *y, int32_t next, int32_t n, int32_t left, const __m256i *sum,
+                                  const int32_t *q, const mf_limits *l, int32_t positive) {
+  if (n == 1) mf_put_pixel(y, left, sum, q, l, positive);
+  if (n > 1) mf_put_two(y, next, left, sum, q, l, positive);
+  if (n > 2) mf_put_two(y + 2 * next, next, left, sum + 4, q, l, positive);
+}
+
+/* A lone unit's eight channels, the first `left` of them there, of two pixels. */
+MF_AVX2_INLINE void mf_put_two8(int8_t *y, int32_t next, int32_t n, int32_t left, const __m256i *sum,
+                                const int32_t *q, const mf_limits *l, int32_t positive) {
+  __m256i c = _mm256_packs_epi32(mf_codes8(sum[0], q, positive), mf_codes8(sum[n - 1], q, positive));
+  __m128i codes;
+  c = _mm256_permute4x64_epi64(c, 0xd8);
+  codes = _mm_packs_epi16(_mm256_castsi256_si128(c), _mm256_extracti128_si256(c, 1));
+  codes = _mm_max_epi8(codes, _mm256_castsi256_si128(l->lo));
+  codes = _mm_min_epi8(codes, _mm256_castsi256_si128(l->hi));
+  if (left == 8) {
+    _mm_storel_epi64((__m128i *)(void *)y, codes);
+    if (n > 1) _mm_storel_epi64((__m128i *)(void *)(y + next), _mm_unpackhi_epi64(codes, codes));
+  } else {
+    mf_store_some(y, left, codes);
+    if (n > 1) mf_store_some(y + next, left, _mm_unpackhi_epi64(codes, codes));
+  }
 }
 
 #endif

@@ -4,8 +4,14 @@
  *   two taps: their channels interleaved, so that VPMADDWD adds the two products of each channel
  *
  * Interleaving works on halves of registers: the low vector holds channels 0 .. 3 and 8 .. 11, the high one 4 .. 7 and
- * 12 .. 15; weights and q lie in that order, and packing the codes restores the channels' own. An odd last tap has a
- * partner of weight 0. Same results as depthwise_s8__generic. A row is a line of the image.
+ * 12 .. 15, the order of units. An odd last tap has a partner of weight 0. Taps of 3x3 windows pair the first line with the
+ * second, so that an interleaved column serves three pixels; the others go in order:
+ *
+ *   0 1 2     (0,3) (1,4) (2,5)
+ *   3 4 5     (6,7) (8,-)
+ *   6 7 8
+ *
+ * Same results as depthwise_s8__generic. A row is a line of the image.
  */
 #include "runtime/kernels/avx2/avx2.h"
 
@@ -13,12 +19,22 @@ MF_AVX2 MF_KERNEL mf_kernel_fn depthwise_s8__avx2;
 
 enum { DEPTHWISE_AVX2_TAPS = 26 };
 
-/* Where the taps of a row's first pixel lie, in elements of the lines; an even number of them. */
+typedef struct depthwise_avx2 {
+  const mf_window *g;
+  mf_limits l;
+  const int16_t *w;
+  const int32_t *q;
+  int32_t taps, left; /* left: channels from this block on */
+} depthwise_avx2;
+
+/* Where the taps of a row's first pixel lie, in elements of the lines; an even number of them, in the order of weights. */
 MF_HELPER int32_t depthwise_avx2_taps(const mf_window *g, const mf_lines *l, int32_t y, int32_t *tap) {
-  int32_t ky, kx, n = 0;
-  for (ky = 0; ky < g->k_h; ky++) {
+  static const int8_t square[9] = {0, 3, 1, 4, 2, 5, 6, 7, 8};
+  int32_t n = g->k_h * g->k_w, t;
+  for (t = 0; t < n; t++) {
+    const int32_t at = g->k_h == 3 && g->k_w == 3 ? square[t] : t, ky = at / g->k_w, kx = at % g->k_w;
     const int32_t slot = mf_ring_slot(y * g->stride_h - g->pad_top + ky * g->dil_h, l->span);
-    for (kx = 0; kx < g->k_w; kx++) tap[n++] = slot * l->size + kx * g->dil_w * g->in_c;
+    tap[t] = slot * l->size + kx * g->dil_w * g->in_c;
   }
   if (n & 1) {
     tap[n] = tap[n - 1];
@@ -27,47 +43,122 @@ MF_HELPER int32_t depthwise_avx2_taps(const mf_window *g, const mf_lines *l, int
   return n;
 }
 
-MF_AVX2_INLINE void depthwise_avx2_pixel(const int16_t *x, const int32_t *tap, int32_t taps, const int16_t *w,
-                                         const int32_t *q, __m256i sum[2]) {
-  __m256i lo = mf_load8i(q), hi = mf_load8i(q + 8);
-  int32_t t;
-  for (t = 0; t < taps; t += 2, w += 32) {
-    const __m256i a = mf_load8i(x + tap[t]), b = mf_load8i(x + tap[t + 1]);
-    lo = _mm256_add_epi32(lo, _mm256_madd_epi16(_mm256_unpacklo_epi16(a, b), mf_load8i(w)));
-    hi = _mm256_add_epi32(hi, _mm256_madd_epi16(_mm256_unpackhi_epi16(a, b), mf_load8i(w + 16)));
-  }
-  sum[0] = lo;
-  sum[1] = hi;
+#define DEPTHWISE_AVX2_PAIR(a, b, i)                                                                  \
+  lo = _mm256_add_epi32(lo, _mm256_madd_epi16(_mm256_unpacklo_epi16(a, b), mf_load8i(w + 32 * (i)))); \
+  hi = _mm256_add_epi32(hi, _mm256_madd_epi16(_mm256_unpackhi_epi16(a, b), mf_load8i(w + 32 * (i) + 16)));
+
+MF_AVX2_INLINE void depthwise_avx2_put(const depthwise_avx2 *b, int8_t *y, __m256i lo, __m256i hi) {
+  const __m256i sum[2] = {lo, hi};
+  if (b->l.positive)
+    mf_put_pixel(y, b->left, sum, b->q, &b->l, 1);
+  else
+    mf_put_pixel(y, b->left, sum, b->q, &b->l, 0);
 }
 
-MF_AVX2_INLINE void depthwise_avx2_line(const mf_conv_s8 *p, const int16_t *x, const int32_t *tap,
-                                        int32_t taps, int8_t *line) {
-  const mf_window *g = &p->g;
-  const __m128i lo = _mm_set1_epi8((char)p->lo), hi = _mm_set1_epi8((char)p->hi);
-  const int16_t *w = (const int16_t *)(const void *)p->w;
-  const int32_t *q = p->bias;
-  int32_t o, i;
-  for (o = 0; o < g->out_c; o += 16, x += 16, w += taps * 16, q += MF_Q16)
-    for (i = 0; i < g->out_w; i++) {
-      __m256i sum[2];
-      depthwise_avx2_pixel(x + i * g->stride_w * g->in_c, tap, taps, w, q, sum);
-      sum[0] = _mm256_packs_epi32(mf_codes8(sum[0], q + 16), mf_codes8(sum[1], q + 24));
-      mf_store_codes(line + i * g->out_c + o, g->out_c - o, sum[0], lo, hi);
+/* A block's channels of one line. */
+MF_AVX2_INLINE void depthwise_avx2_line(const depthwise_avx2 *b, const int16_t *x, const int32_t *tap,
+                                        int8_t *y) {
+  const int32_t step = b->g->stride_w * b->g->in_c;
+  int32_t i, t;
+  for (i = 0; i < b->g->out_w; i++, x += step, y += b->g->out_c) {
+    const int16_t *w = b->w;
+    __m256i lo = mf_load8i(b->q), hi = mf_load8i(b->q + MF_Q8);
+    for (t = 0; t < b->taps; t += 2, w += 32) {
+      const __m256i first = mf_load8i(x + tap[t]), second = mf_load8i(x + tap[t + 1]);
+      DEPTHWISE_AVX2_PAIR(first, second, 0)
     }
+    depthwise_avx2_put(b, y, lo, hi);
+  }
+}
+
+/* A column of a 3x3 window: the first two lines interleaved, and the third. */
+typedef struct depthwise_column {
+  __m256i lo, hi, third;
+} depthwise_column;
+
+MF_AVX2_INLINE depthwise_column depthwise_avx2_column(const int16_t *const line[3], ptrdiff_t at) {
+  const __m256i a = mf_load8i(line[0] + at), b = mf_load8i(line[1] + at);
+  depthwise_column c;
+  c.lo = _mm256_unpacklo_epi16(a, b);
+  c.hi = _mm256_unpackhi_epi16(a, b);
+  c.third = mf_load8i(line[2] + at);
+  return c;
+}
+
+MF_AVX2_INLINE void depthwise_avx2_pixel3(const depthwise_avx2 *b, const depthwise_column *c0,
+                                          const depthwise_column *c1, const depthwise_column *c2, int8_t *y) {
+  const int16_t *w = b->w;
+  __m256i lo = _mm256_add_epi32(mf_load8i(b->q), _mm256_madd_epi16(c0->lo, mf_load8i(w)));
+  __m256i hi = _mm256_add_epi32(mf_load8i(b->q + MF_Q8), _mm256_madd_epi16(c0->hi, mf_load8i(w + 16)));
+  lo = _mm256_add_epi32(lo, _mm256_madd_epi16(c1->lo, mf_load8i(w + 32)));
+  hi = _mm256_add_epi32(hi, _mm256_madd_epi16(c1->hi, mf_load8i(w + 48)));
+  lo = _mm256_add_epi32(lo, _mm256_madd_epi16(c2->lo, mf_load8i(w + 64)));
+  hi = _mm256_add_epi32(hi, _mm256_madd_epi16(c2->hi, mf_load8i(w + 80)));
+  DEPTHWISE_AVX2_PAIR(c0->third, c1->third, 3)
+  DEPTHWISE_AVX2_PAIR(c2->third, c2->third, 4)
+  depthwise_avx2_put(b, y, lo, hi);
+}
+
+/* The same for 3x3 windows of stride 1 without dilation: a column serves three pixels. */
+MF_AVX2_INLINE void depthwise_avx2_line3(const depthwise_avx2 *b, const int16_t *const line[3], int8_t *y) {
+  const int32_t c = b->g->in_c, n = b->g->out_w;
+  depthwise_column c0 = depthwise_avx2_column(line, 0), c1 = depthwise_avx2_column(line, c), c2;
+  ptrdiff_t at = 2 * c;
+  int32_t i = 0;
+  for (; i + 3 <= n; i += 3, at += 3 * c, y += 3 * c) {
+    c2 = depthwise_avx2_column(line, at);
+    depthwise_avx2_pixel3(b, &c0, &c1, &c2, y);
+    c0 = depthwise_avx2_column(line, at + c);
+    depthwise_avx2_pixel3(b, &c1, &c2, &c0, y + c);
+    c1 = depthwise_avx2_column(line, at + 2 * c);
+    depthwise_avx2_pixel3(b, &c2, &c0, &c1, y + 2 * c);
+  }
+  if (i == n) return;
+  c2 = depthwise_avx2_column(line, at);
+  depthwise_avx2_pixel3(b, &c0, &c1, &c2, y);
+  if (i + 1 == n) return;
+  c0 = depthwise_avx2_column(line, at + c);
+  depthwise_avx2_pixel3(b, &c1, &c2, &c0, y + c);
+}
+
+/* The same for stride 2: every second column serves two pixels. */
+MF_AVX2_INLINE void depthwise_avx2_line3_2(const depthwise_avx2 *b, const int16_t *const line[3], int8_t *y) {
+  const int32_t c = b->g->in_c;
+  depthwise_column c0 = depthwise_avx2_column(line, 0), c1, c2;
+  ptrdiff_t at = 2 * c;
+  int32_t i;
+  for (i = 0; i < b->g->out_w; i++, at += 2 * c, y += c, c0 = c2) {
+    c1 = depthwise_avx2_column(line, at - c);
+    c2 = depthwise_avx2_column(line, at);
+    depthwise_avx2_pixel3(b, &c0, &c1, &c2, y);
+  }
 }
 
 MF_AVX2 MF_KERNEL void depthwise_s8__avx2(const void *params, const mf_view *in, const mf_view *out,
                                           int32_t y0, int32_t y1, void *scratch) {
   const mf_conv_s8 *p = (const mf_conv_s8 *)params;
-  mf_lines l = mf_lines_of(&p->g, scratch);
-  int32_t tap[DEPTHWISE_AVX2_TAPS], y;
+  const mf_window *g = &p->g;
+  const int32_t square = g->k_h == 3 && g->k_w == 3 && g->dil_w == 1 ? g->stride_w : 0;
+  mf_lines l = mf_lines_of(g, scratch);
+  int32_t tap[DEPTHWISE_AVX2_TAPS], y, o;
+  depthwise_avx2 b;
+  b.g = g;
+  b.l = mf_limits_of(p->lo, p->hi, p->out_zero);
   for (y = y0; y < y1; y++) {
-    const int32_t taps = depthwise_avx2_taps(&p->g, &l, y, tap);
     int8_t *line = (int8_t *)mf_row(out, y);
-    mf_lines_load(&l, &p->g, in, p->in_zero, y);
-    if (taps == 10) /* 3x3 */
-      depthwise_avx2_line(p, l.room, tap, 10, line);
-    else
-      depthwise_avx2_line(p, l.room, tap, taps, line);
+    b.taps = depthwise_avx2_taps(g, &l, y, tap);
+    b.w = (const int16_t *)(const void *)p->w;
+    b.q = p->bias;
+    mf_lines_load(&l, g, in, p->in_zero, y);
+    for (o = 0; o < g->out_c; o += 16, b.w += b.taps * 16, b.q += 2 * MF_Q8) {
+      const int16_t *x = l.room + o, *const lines[3] = {x + tap[0], x + tap[1], x + tap[b.taps > 6 ? 6 : 0]};
+      b.left = g->out_c - o;
+      if (square == 1)
+        depthwise_avx2_line3(&b, lines, line + o);
+      else if (square == 2)
+        depthwise_avx2_line3_2(&b, lines, line + o);
+      else
+        depthwise_avx2_line(&b, x, tap, line + o);
+    }
   }
 }
