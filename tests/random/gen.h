@@ -63,10 +63,16 @@ void gen_set_int(Draft *t, const char *name, int64_t v);
 void gen_set_real(Draft *t, const char *name, float v);
 void gen_set_ints(Draft *t, const char *name, const int64_t *v, int n);
 
-/* -- the generators (gen_ops.c, gen_window.c), one for many operators -- */
+/* The shape of a second operand of `s`: some axes 1, some leading axes gone. */
+Shape gen_broadcast(Gen *r, const Shape *s);
+
+/* -- the generators (gen_ops.c, gen_window.c, gen_index.c, gen_cells.c), one for many operators -- */
 GenFn gen_unary, gen_binary, gen_choice, gen_conv, gen_depthwise, gen_fully_connected, gen_matmul, gen_pool,
     gen_reduce, gen_norm, gen_reshape, gen_transpose, gen_concat, gen_pad, gen_slice, gen_gather, gen_cast,
-    gen_quantize, gen_dequantize, gen_fake_quant, gen_softmax, gen_norm_s8, gen_table, gen_sample;
+    gen_quantize, gen_dequantize, gen_fake_quant, gen_softmax, gen_norm_s8, gen_table, gen_sample,
+    draft_conv_transpose, draft_gather_elements, draft_gather_nd, draft_scatter_elements, draft_scatter_nd,
+    draft_weighted_gather, draft_lookup, draft_expand, draft_where, draft_shift, draft_lstm, draft_gru,
+    draft_rnn, draft_seq_lstm, draft_svdf_state, draft_svdf;
 
 typedef struct GenRow {
   OpKind op;

@@ -15,8 +15,7 @@ bool gen_unary(Gen *r, Draft *t) {
   return true;
 }
 
-/* The shape of a second operand of `s`: some axes 1, some leading axes gone. */
-static Shape broadcast_shape(Gen *r, const Shape *s) {
+Shape gen_broadcast(Gen *r, const Shape *s) {
   Shape b = *s;
   if (gen_chance(r, 40)) return b;
   int drop = gen_chance(r, 40) ? gen_int(r, 0, s->rank) : 0;
@@ -27,7 +26,7 @@ static Shape broadcast_shape(Gen *r, const Shape *s) {
 
 static void binary_inputs(Gen *r, Draft *t, bool same_quant) {
   ValId x = gen_value(r, t->type, 0, 6);
-  Shape s = broadcast_shape(r, gen_shape_of(r, x));
+  Shape s = gen_broadcast(r, gen_shape_of(r, x));
   const Quant q = r->g->vals[x].quant;
   ValId y = gen_chance(r, 5) ? x : gen_value_like(r, t->type, &s, same_quant ? &q : NULL);
   bool swap = gen_chance(r, 40);

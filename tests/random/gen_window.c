@@ -75,3 +75,35 @@ bool gen_pool(Gen *r, Draft *t) {
   gen_set_ints(t, "kernel", kernel, 2);
   return draw_window(r, t, gen_shape_of(r, t->in[0]), kernel, true);
 }
+
+/* Groups, and rows and columns added at the end. */
+bool draft_conv_transpose(Gen *r, Draft *t) {
+  int64_t kernel[2], strides[2], pads[4] = {0}, dil[2], extra[2] = {0};
+  ValId x = gen_value(r, t->type, 4, 4);
+  const Shape s = *gen_shape_of(r, x);
+  const int64_t group = s.d[3] % 2 == 0 && s.d[3] > 0 && gen_chance(r, 30) ? 2 : 1,
+                outs = group * gen_int(r, 1, 4);
+  draw_kernel(r, kernel);
+  for (int i = 0; i < 2; i++) {
+    strides[i] = gen_int(r, 1, 3);
+    dil[i] = gen_chance(r, 70) ? 1 : 2;
+    if (gen_chance(r, 40)) pads[i] = gen_int(r, 0, (int)kernel[i]);
+    if (gen_chance(r, 40)) pads[2 + i] = gen_int(r, 0, (int)kernel[i]);
+    if (gen_chance(r, 30)) extra[i] = gen_int(r, 0, (int)strides[i] - 1);
+  }
+  gen_set_ints(t, "strides", strides, 2);
+  gen_set_ints(t, "pads", pads, 4);
+  gen_set_ints(t, "dilations", dil, 2);
+  gen_set_ints(t, "extra", extra, 2);
+  gen_set_int(t, "group", group);
+  const Shape w = shape_of(4, outs, kernel[0], kernel[1], s.d[3] / group), b = shape_of(1, outs);
+  t->in[t->n_in++] = x;
+  if (t->type == DT_I8) {
+    add_weights(r, t, &w, 0, outs, kernel[0] * kernel[1] * s.d[3] / group);
+    return true;
+  }
+  t->in[t->n_in++] =
+      gen_chance(r, 70) ? gen_weights(r, t->type, &w, 0) : gen_value_like(r, t->type, &w, NULL);
+  if (gen_chance(r, 60)) t->in[t->n_in++] = gen_value_like(r, t->type, &b, NULL);
+  return true;
+}
