@@ -9,7 +9,9 @@ tensorflow/lite/micro/kernels/*, gemmlowp's fixedpoint.h.
     scripts/tflite-values.py > tests/ir/eval_rows_int8.c
 """
 import math
+import os
 import random
+import re
 import struct
 
 I32 = 1 << 31
@@ -259,6 +261,89 @@ def conv_transpose(x, w, bias, h, wd, ins, outs, kh, kw, sh, sw, top, left, out_
     return out
 
 
+# -- cells: lstm_eval.h and lstm_eval_common.cc, svdf_common.cc --
+
+
+def sigmoid_table():  # sigmoid_table_uint16 of internal/common.h, which no formula gives: read where it is kept
+    path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "runtime", "kernels", "sigmoid16.h")
+    return [int(v) for v in re.search(r"\[256\] = \{(.*?)\}", open(path).read(), re.S).group(1).split(",")]
+
+
+TABLE = sigmoid_table()
+
+
+def scaled16(x, power):  # power of two: its distance from Q3.12
+    return (x * 3 << power) if power >= 0 else (x * 3 + (1 << (-power - 1))) >> -power
+
+
+def logistic16(x):
+    v = scaled16(x, 0)
+    i, t = abs(v) >> 9, abs(v) & 511
+    y = 0x7FFF << 10 if i >= 255 else (TABLE[i] << 9) + t * (TABLE[i + 1] - TABLE[i])
+    return (y + (1 << 9) if v >= 0 else (1 << 25) - y + (1 << 9) - 1) >> 10
+
+
+def tanh16(x, power):
+    v = scaled16(x, power)
+    i, t = abs(v) >> 8, abs(v) & 255
+    y = 0xFFFF << 8 if i >= 255 else (TABLE[i] << 8) + t * (TABLE[i + 1] - TABLE[i])
+    return (y - (1 << 23) + (1 << 7) if v >= 0 else -y + (1 << 23) + (1 << 7) - 1) >> 8
+
+
+def sat16(x):
+    return clamp(x, -32768, 32767)
+
+
+def lstm(x, h, c, w, r, bias, steps, qx, qh, sc, sw, sr, clip):
+    size, ins = len(bias[0]), len(x) // steps
+    mx = [multiplier(f32(qx[0] * s) / 2.0**-12) for s in sw]
+    mr = [multiplier(f32(qh[0] * s) / 2.0**-12) for s in sr]
+    m_forget, m_input = multiplier(2.0**-15 * sc / sc), multiplier(2.0**-15 * 2.0**-15 / sc)
+    m_out = multiplier(2.0**-15 * 2.0**-15 / qh[0])
+    power = int(math.log2(sc))
+    h, c, out = list(h), list(c), []
+    for t in range(steps):
+        row = x[t * ins : (t + 1) * ins]
+
+        def gate(g):
+            v = []
+            for i in range(size):
+                a = bias[g][i] + sum((row[k] - qx[1]) * w[g][i * ins + k] for k in range(ins))
+                b = sum((h[k] - qh[1]) * r[g][i * size + k] for k in range(size))
+                v.append(sat16(sat16(mbqm(a, *mx[g])) + sat16(mbqm(b, *mr[g]))))
+            return [tanh16(s, 0) if g == 2 else logistic16(s) for s in v]
+
+        i_, f_, g_, o_ = gate(0), gate(1), gate(2), gate(3)
+        for k in range(size):
+            kept, fresh = sat16(mbqm(f_[k] * c[k], *m_forget)), sat16(mbqm(i_[k] * g_[k], *m_input))
+            c[k] = sat16(kept + fresh)
+            if clip > 0:
+                limit = int(min(clip / sc, 32767.0))
+                c[k] = clamp(c[k], -limit, limit)
+        h = [clamp(mbqm(tanh16(c[k], 12 + power) * o_[k], *m_out) + qh[1]) for k in range(size)]
+        out += h
+    return out + c
+
+
+def svdf_state(state, x, w, filters, memory, qs, qx, sw, wide):
+    m = multiplier(f32(f32(qx[0] * sw) / qs[0]))
+    lo, hi = (-32768, 32767) if wide else (-128, 127)
+    out = []
+    for f in range(filters):
+        dot = sum(w[f * len(x) + k] * (x[k] - qx[1]) for k in range(len(x)))
+        out += state[f * memory + 1 : (f + 1) * memory] + [clamp(qs[1] + mbqm(dot, *m), lo, hi)]
+    return out
+
+
+def svdf(state, time, bias, rank, memory, qs, st, qy):
+    m = multiplier(f32(f32(qs[0] * st) / qy[0]))
+    taps = rank * memory
+    return [
+        clamp(qy[1] + mbqm(bias[u] + sum((state[u * taps + k] - qs[1]) * time[u * taps + k] for k in range(taps)), *m))
+        for u in range(len(bias))
+    ]
+
+
 # -- rows --
 
 
@@ -413,6 +498,53 @@ def images(r):
                   resize(x, h, w, c, out_h, out_w, corners, half))
 
 
+def const(name, kind, shape, v, scale=None):
+    return "%%%s = const : %s[%s]%s {%s} " % (
+        name, kind, shape, "" if scale is None else " q(%s, 0)" % num(scale), codes(v).replace(",", ", "))
+
+
+def cells(r):
+    for steps, ins, size, power, clip in ((3, 4, 3, -11, 0), (2, 2, 4, -12, 0), (2, 3, 2, -14, 0.9), (1, 5, 3, -15, 0)):
+        qx, qh = quants(((0.05, -7), (0.0078125, 12)))
+        sc = 2.0**power
+        sw, sr = [[f32(0.002 * (k + 1) * f) for k in range(4)] for f in (1, 3)]
+        x, h = some(r, steps * ins), some(r, size)
+        c = [r.randint(-32768, 32767) for _ in range(size)]
+        w, rec = [[some(r, size * n, -127) for _ in range(4)] for n in (ins, size)]
+        bias = [[r.randint(-20000, 20000) for _ in range(size)] for _ in range(4)]
+        text = "%%x = input : i8[1,%d,%d] %s %%h = input : i8[1,%d] %s %%c = input : i16[1,%d] q(%s, 0) " % (
+            steps, ins, quant(qx), size, quant(qh), size, num(sc))
+        for k in range(4):
+            text += const("w%d" % k, "i8", "%d,%d" % (size, ins), w[k], sw[k])
+            text += const("r%d" % k, "i8", "%d,%d" % (size, size), rec[k], sr[k])
+            text += const("b%d" % k, "i32", size, bias[k])
+        names = ", ".join("%%%s%d" % (n, k) for n in "wrb" for k in range(4))
+        text += "%%y = SequenceLstm(%%x, %%h, %%c, %s)%s : i16[1,%d,%d] q(1, 0) output %%y" % (
+            names, " {clip=%s}" % num(clip) if clip else "", steps + 1, size)
+        emit(text, [x, h, c], lstm(x, h, c, w, rec, bias, steps, qx, qh, sc, sw, sr, f32(clip)))
+    for wide in (True, False):
+        ins, filters, memory, rank = 5, 6, 3, 2
+        qs, qx, qy = quants(((0.002 if wide else 0.2, 0 if wide else -9), (0.05, 3), (60 if wide else 1.2, -20)))
+        sw, st = f32(0.012), f32(0.0021 if wide else 0.02)
+        kind = "i16" if wide else "i8"
+        top = 32767 if wide else 127
+        state = [r.randint(-top - 1, top) for _ in range(filters * memory)]
+        time = [r.randint(-top, top) for _ in range(filters * memory)]
+        x, w = some(r, ins), some(r, filters * ins, -127)
+        bias = [r.randint(-9000, 9000) for _ in range(filters // rank)]
+        emit(
+            "%%s = input : %s[1,%d] %s %%x = input : i8[1,%d] %s " % (kind, filters * memory, quant(qs), ins, quant(qx))
+            + const("w", "i8", "%d,%d" % (filters, ins), w, sw)
+            + "%%y = SvdfState(%%s, %%x, %%w) : %s[1,%d] %s output %%y" % (kind, filters * memory, quant(qs)),
+            [state, x], svdf_state(state, x, w, filters, memory, qs, qx, sw, wide))
+        emit(
+            "%%s = input : %s[1,%d] %s " % (kind, filters * memory, quant(qs))
+            + const("t", kind, "%d,%d" % (filters, memory), time, st)
+            + const("b", "i32", filters // rank, bias)
+            + "%%y = Svdf(%%s, %%t, %%b) {rank=%d} : i8[1,%d] %s output %%y" % (rank, filters // rank, quant(qy)),
+            [state], svdf(state, time, bias, rank, memory, qs, st, qy))
+
+
 def main():
     r = random.Random(7)
     print("""/* Rows of TFLite's int8 operators, with the codes of its reference kernels. Written by scripts/tflite-values.py. */
@@ -420,7 +552,7 @@ def main():
 #include "tests/ir/eval_rows.h"
 
 static const EvalCase rows[] = {""")
-    for part in (elementwise, reductions, products, norms, images):
+    for part in (elementwise, reductions, products, norms, images, cells):
         part(r)
     print("""};
 

@@ -138,6 +138,10 @@ bool tfl_end(TflNode *n, uint32_t i, ValId v);
 /* Input i, not quantized; types: any of "f" (f32), "i" (i32, i64), "b" (bool). NO_VAL: reported. */
 ValId tfl_number(TflNode *n, uint32_t i, const char *types);
 
+/* -- tfl_conv.c -- */
+/* SAME padding of one direction: before and after. */
+void tfl_same_pads(int64_t in, int64_t k, int64_t stride, int64_t dilation, int64_t *before, int64_t *after);
+
 /* -- tfl_state.c -- */
 /* A variable tensor's present value, made now. */
 ValId tfl_variable(Tfl *m, TflTensor *t);

@@ -15,9 +15,7 @@ typedef struct Window {
   Ints strides, pads, dilations;
 } Window;
 
-/* Padding of one direction: before and after. */
-static void same_pads(int64_t in, int64_t k, int64_t stride, int64_t dilation, int64_t *before,
-                      int64_t *after) {
+void tfl_same_pads(int64_t in, int64_t k, int64_t stride, int64_t dilation, int64_t *before, int64_t *after) {
   int64_t out = (in + stride - 1) / stride;
   int64_t total = (out - 1) * stride + (k - 1) * dilation + 1 - in;
   if (total < 0) total = 0;
@@ -47,8 +45,8 @@ static bool read_window(TflNode *n, const Shape *x, int64_t kh, int64_t kw, int3
   uint8_t padding = fb_u8(&n->options, 0, PADDING_SAME);
   FAIL_IF(padding > PADDING_VALID, n->m->d, &n->loc, "has padding %u; want SAME (0) or VALID (1)", padding);
   if (padding == PADDING_SAME) {
-    same_pads(x->d[1], kh, sh, dh, &w->pads.v[0], &w->pads.v[2]);
-    same_pads(x->d[2], kw, sw, dw, &w->pads.v[1], &w->pads.v[3]);
+    tfl_same_pads(x->d[1], kh, sh, dh, &w->pads.v[0], &w->pads.v[2]);
+    tfl_same_pads(x->d[2], kw, sw, dw, &w->pads.v[1], &w->pads.v[3]);
   }
   return true;
 }
@@ -176,7 +174,7 @@ bool tfl_import_average_pool(TflNode *n) {
 static bool outer_pads(TflNode *n, int64_t in, int64_t out, int64_t k, int64_t stride, bool same,
                        int64_t *before, int64_t *after, int64_t *extra) {
   int64_t b = 0, a = 0;
-  if (same) same_pads(out, k, stride, 1, &b, &a);
+  if (same) tfl_same_pads(out, k, stride, 1, &b, &a);
   const int64_t rest = (in - 1) * stride + k - b - out;
   *before = b;
   *after = rest > 0 ? rest : 0;

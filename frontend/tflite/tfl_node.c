@@ -112,10 +112,22 @@ bool tfl_bias(TflNode *n, uint32_t i, ValId x, ValId *v) {
   return *v != NO_VAL;
 }
 
+/* What an operator before gave as a constant: SHAPE, RANGE, BROADCAST_ARGS. */
+static bool known_ints(TflNode *n, const TflTensor *t, Ints *out) {
+  const int64_t count = shape_count(&t->shape);
+  FAIL_IF(count > MAX_RANK * 2, n->m->d, &n->loc, "\"%s\" has %" PRId64 " integers; want at most %d", t->name,
+          count, MAX_RANK * 2);
+  *out = (Ints){.n = (int32_t)count};
+  for (int64_t k = 0; k < count; k++) out->v[k] = dtype_get(t->dtype, val_data(n->m->g, t->val), k);
+  return true;
+}
+
 bool tfl_ints(TflNode *n, uint32_t i, Ints *out) {
   TRY(want_input(n, i));
   const TflTensor *t = tfl_in_tensor(n, i);
   bool wide = t->dtype == DT_I64;
+  if (!t->data && t->val != NO_VAL && val_is_const(n->m->g, t->val) && (wide || t->dtype == DT_I32))
+    return known_ints(n, t, out);
   FAIL_IF(!t->data || (!wide && t->dtype != DT_I32), n->m->d, &n->loc,
           "wants input %u (\"%s\") as constant integers; it is %s of %s elements", i, t->name,
           t->data ? "a constant" : "computed", dtype_name(t->dtype));

@@ -55,6 +55,9 @@ static bool lstm_scales(const Graph *g, const Node *n, mf_seq_lstm_s8 *p, Kernel
   call_const(k, "mult", mult, MULTS, NO_VAL);
   call_const(k, "shift", narrow, MULTS, NO_VAL);
   const double clip = (double)CATTRS(n, seq_lstm)->clip / (double)sc;
+  if (clip > 0 && clip < 1)
+    return op_fail(n, d, "clip is %g, less than the cell's step %g", (double)CATTRS(n, seq_lstm)->clip,
+                   (double)sc);
   p->clip = clip > 32767 ? 32767 : (int32_t)clip;
   return true;
 }
@@ -62,7 +65,8 @@ static bool lstm_scales(const Graph *g, const Node *n, mf_seq_lstm_s8 *p, Kernel
 static bool seq_lstm_s8(const Graph *g, const Node *n, KernelCall *k, Arena *a, Diag *d) {
   mf_seq_lstm_s8 *p = k->params;
   for (uint32_t i = 0; i < BIAS; i++)
-    if (op_in(g, n, i)->quant.n != 1) return op_fail(n, d, "input %u wants one scale", (unsigned)i);
+    if (op_in(g, n, i)->quant.n != 1 || (i >= C && zero_of(op_in(g, n, i)) != 0))
+      return op_fail(n, d, "input %u wants one scale%s", (unsigned)i, i >= C ? " and zero point 0" : "");
   const Shape *x = &op_in(g, n, X)->shape;
   p->steps = (int32_t)x->d[1];
   p->inputs = (int32_t)x->d[2];

@@ -45,6 +45,50 @@ START_TEST(int8_net_is_byte_equal)
 }
 END_TEST
 
+/* Two layers that keep state: SVDF with a state of int16, an LSTM over two steps with its hidden and cell state. */
+static const char streaming_net[] =
+    "graph \"streaming\"\n"
+    "%x = input : i8[2,5] q(0.05, -3) \"frames\"\n"
+    "%s0 = const : i16[2,24] q(0.002, 0) @i16:48\n%s = state(%s0) : i16[2,24] q(0.002, 0) \"memory\"\n"
+    "%f = const : i8[8,5] q(0.01, 0) @i8:40\n%t = const : i16[8,3] q(0.0005, 0) @i16:24\n"
+    "%sn = SvdfState(%s, %x, %f) : i16[2,24] q(0.002, 0)\n"
+    "%v = Svdf(%sn, %t) {rank=2} : i8[2,4] q(0.1, 5)\n"
+    "%in = Reshape(%v) {shape=[1,2,4]}\n"
+    "%h0 = const : i8[1,6] q(0.0078125, 3) @i8:6\n%h = state(%h0) : i8[1,6] q(0.0078125, 3) \"hidden\"\n"
+    "%c0 = const : i16[1,6] q(0.00048828125, 0) @i16:6\n%c = state(%c0) : i16[1,6] q(0.00048828125, 0) "
+    "\"cell\"\n"
+    "%w0 = const : i8[6,4] q(0.003, 0) @i8:24\n%r0 = const : i8[6,6] q(0.004, 0) @i8:36\n%b0 = const : "
+    "i32[6] @i32:6\n"
+    "%w1 = const : i8[6,4] q(0.003, 0) @i8:24\n%r1 = const : i8[6,6] q(0.004, 0) @i8:36\n%b1 = const : "
+    "i32[6] @i32:6\n"
+    "%w2 = const : i8[6,4] q(0.003, 0) @i8:24\n%r2 = const : i8[6,6] q(0.004, 0) @i8:36\n%b2 = const : "
+    "i32[6] @i32:6\n"
+    "%w3 = const : i8[6,4] q(0.003, 0) @i8:24\n%r3 = const : i8[6,6] q(0.004, 0) @i8:36\n%b3 = const : "
+    "i32[6] @i32:6\n"
+    "%all = SequenceLstm(%in, %h, %c, %w0, %w1, %w2, %w3, "
+    "%r0, %r1, %r2, %r3, %b0, %b1, %b2, %b3) : i16[1,3,6] q(0.00048828125, 0)\n"
+    "%rows = Slice(%all) {starts=[0,0,0], counts=[1,2,6], steps=[1,1,1]} : i16[1,2,6] q(0.00048828125, 0)\n"
+    "%last = Slice(%all) {starts=[0,2,0], counts=[1,1,6], steps=[1,1,1]} : i16[1,1,6] q(0.00048828125, 0)\n"
+    "%y = Cast(%rows) {to=i8} : i8[1,2,6] q(0.0078125, 3)\n"
+    "%end = Slice(%y) {starts=[0,1,0], counts=[1,1,6], steps=[1,1,1]} : i8[1,1,6] q(0.0078125, 3)\n"
+    "%hn = Reshape(%end) {shape=[1,6]}\n%cn = Reshape(%last) {shape=[1,6]}\n"
+    "next %s = %sn next %h = %hn next %c = %cn\n"
+    "output %y\n";
+
+START_TEST(states_are_kept)
+{
+  const char *target = target_names[_i];
+  if (!have_target(__FILE__, target)) return;
+  Graph *g = graph_of(streaming_net);
+  ck_assert_uint_eq(g->n_states, 3);
+  Measured m = verify(g, target, "streaming");
+  ck_assert(m.built && m.ran);
+  ck_assert_int_gt(m.vectors, 1); /* each begins where the one before it ended */
+  ck_assert_int_eq(m.vectors_equal, m.vectors);
+  graph_free(g);
+}
+END_TEST
+
 START_TEST(bare_machines_are_measured)
 {
   const char *target = target_names[2 + _i];
@@ -182,6 +226,7 @@ Suite *suite_harness_m(void) {
   Suite *s = suite_create("harness_m");
   TCase *t = tcase_create("harness_m");
   tcase_add_loop_test(t, int8_net_is_byte_equal, 0, 4);
+  tcase_add_loop_test(t, states_are_kept, 0, 4);
   tcase_add_loop_test(t, bare_machines_are_measured, 0, 2);
   tcase_add_loop_test(t, user_programs_are_counted, 0, 2);
   tcase_add_loop_test(t, float_net_is_close, 0, 4);
