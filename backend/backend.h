@@ -187,6 +187,8 @@ typedef struct EmitOptions {
 } EmitOptions;
 /* Writes model.c model.h selftest.c vectors.bin CMakeLists.txt model.json, and what the options ask for, into out_dir
  * (made; written beside, then renamed). A symbolic batch is bound to 1. The name must be a C identifier. */
+/* Whether section and alignment of the weights can be meant; emit_c asks too. */
+bool emit_options_check(const EmitOptions *o, Diag *d);
 bool emit_c(const Graph *g, const Target *t, const EmitOptions *o, Diag *d);
 
 /* -- harness (backend/measure/, with the texts of backend/harness/): build with the target's compiler, run, measure -- */

@@ -129,6 +129,8 @@ void print_json(const Emit *e, const OutFiles *f, StrBuf *out) {
   sb_printf(out, ",\n  \"target\": \"%s\",\n  \"content\": \"%s\",\n", e->target->name, hex);
   sb_printf(out, "  \"fingerprint\": \"%016" PRIx64 "\",\n", e->blob.fingerprint);
   json_sources(e, f, out);
+  if (e->opt->kernels && strncmp(e->opt->kernels, "../", 3) == 0)
+    sb_printf(out, "  \"firmware\": true,\n  \"share_arena\": %s,\n", e->opt->share_arena ? "true" : "false");
   sb_printf(out, "  \"macs\": %lld,\n  \"params\": %lld,\n", (long long)graph_macs(e->g),
             (long long)graph_params(e->g));
   sb_printf(out, "  \"constants\": %lld,\n  \"arena\": %lld,\n", (long long)pool_bytes(&e->pool),

@@ -42,13 +42,14 @@ static void collect_constants(Emit *e) {
 
 /* -- options -- */
 
-static bool check_options(const EmitOptions *o, Diag *d) {
+bool emit_options_check(const EmitOptions *o, Diag *d) {
   const int64_t align = o->weights_align;
   const char *s = o->weights_section;
   FAIL_IF(align < 0 || align > 4096 || (align & (align - 1)) != 0, d, NULL,
           "weights aligned to %lld: want a power of 2 of at most 4096", (long long)align);
-  FAIL_IF(s && (!*s || strpbrk(s, "\"\\\n")), d, NULL, "section \"%s\" of the weights: want a section's name",
-          s);
+  FAIL_IF(s && (!*s || strlen(s) > 60 ||
+                strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._$") != strlen(s)),
+          d, NULL, "section \"%s\" of the weights: want a section's name", s);
   return true;
 }
 
@@ -104,7 +105,7 @@ Graph *bind_batch(const Graph *g, Diag *d) {
 }
 
 static bool emit_begin(Emit *e, const Graph *g, const Target *t, const EmitOptions *o, Diag *d) {
-  TRY(check_name(o->name, d) && check_options(o, d));
+  TRY(check_name(o->name, d) && emit_options_check(o, d));
   Graph *bound = bind_batch(g, d);
   if (!bound) return false;
   *e = (Emit){.g = bound, .bound = bound, .target = t, .opt = o, .arena = arena_new(), .diag = d};

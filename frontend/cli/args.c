@@ -15,10 +15,11 @@ static const Opt common[] = {
     {"--help", OPT_FLAG, offsetof(CommonOpts, help), false, NULL, "print this help"},
     {0}};
 
+static bool is_positional(const Opt *o) { return o->kind == OPT_PARAM || o->kind == OPT_PARAMS; }
+
 static const Opt *find_in(const Opt *opts, const char *name, size_t len) {
   for (; opts->name; opts++) {
-    if (opts->kind != OPT_PARAM && strlen(opts->name) == len && strncmp(opts->name, name, len) == 0)
-      return opts;
+    if (!is_positional(opts) && strlen(opts->name) == len && strncmp(opts->name, name, len) == 0) return opts;
   }
   return NULL;
 }
@@ -33,7 +34,7 @@ static bool unknown(const Command *cmd, const char *name, size_t len, Diag *d) {
   const char *names[64], *typed = NULL;
   int n = 0;
   for (const Opt *o = cmd->opts; o->name && n < 60; o++) {
-    if (o->kind != OPT_PARAM) names[n++] = o->name;
+    if (!is_positional(o)) names[n++] = o->name;
   }
   for (const Opt *o = common; o->name; o++) names[n++] = o->name;
   names[n] = NULL;
@@ -104,9 +105,16 @@ static bool set(Arena *a, const Command *cmd, const Opt *o, char *base, const ch
   return true;
 }
 
-static bool positional(const Command *cmd, char *base, const char *value, Diag *d) {
+static bool positional(Arena *a, const Command *cmd, char *base, const char *value, Diag *d) {
   for (const Opt *o = cmd->opts; o->name; o++) {
     const char *have;
+    if (o->kind == OPT_PARAMS) {
+      ArgList l;
+      memcpy(&l, base + o->offset, sizeof l);
+      list_add(a, &l, value);
+      memcpy(base + o->offset, &l, sizeof l);
+      return true;
+    }
     if (o->kind != OPT_PARAM) continue;
     memcpy(&have, base + o->offset, sizeof have);
     if (have) continue;
@@ -140,7 +148,7 @@ void *args_parse(Arena *a, const Command *cmd, int argc, char **argv, Diag *d) {
       continue;
     }
     if (!options || s[0] != '-' || !s[1]) {
-      if (!positional(cmd, base, s, d)) return NULL;
+      if (!positional(a, cmd, base, s, d)) return NULL;
       continue;
     }
     size_t len = s[1] == '-' ? strcspn(s, "=") : strlen(s);
@@ -159,15 +167,16 @@ void *args_parse(Arena *a, const Command *cmd, int argc, char **argv, Diag *d) {
 static void print_opt(const Opt *o) {
   char left[64];
   snprintf(left, sizeof left, "%s%s%s%s", o->name, o->value ? " " : "", o->value ? o->value : "",
-           o->kind == OPT_LIST ? "..." : "");
+           o->kind == OPT_LIST || o->kind == OPT_PARAMS ? "..." : "");
   printf("  %-24s %s%s\n", left, o->doc, o->required ? " (required)" : "");
 }
 
 void args_help(const Command *cmd) {
   printf("usage: mistify %s", cmd->name);
   for (const Opt *o = cmd->opts; o->name; o++) {
-    if (o->kind == OPT_PARAM) {
-      printf("%s%s%s", o->required ? " " : " [", o->name, o->required ? "" : "]");
+    if (is_positional(o)) {
+      printf("%s%s%s%s", o->required ? " " : " [", o->name, o->kind == OPT_PARAMS ? "..." : "",
+             o->required ? "" : "]");
     } else if (o->required) {
       printf(" %s %s%s", o->name, o->value, o->kind == OPT_LIST ? "..." : "");
     }

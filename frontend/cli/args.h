@@ -15,7 +15,8 @@ typedef enum OptKind {
   OPT_INT,    /* int64_t, not negative */
   OPT_FLOAT,  /* double, finite, not negative */
   OPT_LIST,   /* ArgList: may be given many times, each with one or more values up to the next option */
-  OPT_PARAM   /* const char *: a positional argument, in table order; `required` or not */
+  OPT_PARAM,  /* const char *: a positional argument, in table order; `required` or not */
+  OPT_PARAMS  /* ArgList: all positional arguments from here on */
 } OptKind;
 
 typedef struct ArgList {

@@ -4,39 +4,61 @@
 #include <dirent.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "frontend/cli/cli.h"
+#include "frontend/cli/code_form.h"
+#include "frontend/cli/firmware.h"
 #include "ir/base/file.h"
 
 typedef struct CompileOpts {
   CommonOpts common;
-  const char *model, *target, *board, *name, *out, *rounding, *input, *optimize, *winograd;
+  ArgList models;
+  const char *target, *board, *name, *out, *rounding, *input, *optimize, *winograd, *kernels;
   int64_t ram;
-  bool force;
+  CodeForm form;
+  bool force, share_arena;
 } CompileOpts;
 
-static const Opt opts[] = {{"MODEL", OPT_PARAM, offsetof(CompileOpts, model), true, NULL,
-                            "model file (.onnx, .tflite, .ir, .mistify)"},
-                           {"--target", OPT_STRING, offsetof(CompileOpts, target), false, "T",
-                            "target (mistify targets lists them)"},
-                           {"--board", OPT_STRING, offsetof(CompileOpts, board), false, "B",
-                            "board instead: its target, flash and RAM"},
-                           {"-o", OPT_STRING, offsetof(CompileOpts, out), true, "DIR", "folder to write"},
-                           {"--name", OPT_STRING, offsetof(CompileOpts, name), false, "N",
-                            "prefix of the C functions (default: from the file's name)"},
-                           {"--input", OPT_STRING, offsetof(CompileOpts, input), false, "HOW",
-                            "whole (default), or rows: given row by row as it comes (NAME_push_rows)"},
-                           {"--ram", OPT_INT, offsetof(CompileOpts, ram), false, "BYTES",
-                            "plan for fewest kernel calls within so much RAM (default: least RAM)"},
-                           {"--force", OPT_FLAG, offsetof(CompileOpts, force), false, NULL,
-                            "write into a folder that holds other files"},
-                           {"--optimize", OPT_STRING, offsetof(CompileOpts, optimize), false, "HOW",
-                            "size, balanced (the default) or speed: kernels of the layers' own shapes"},
-                           {"--winograd", OPT_STRING, offsetof(CompileOpts, winograd), false, "HOW",
-                            "on (the default): float 3x3 convolutions by Winograd's method where a target's "
-                            "kernels have it; off: as sums of products"},
-                           ROUNDING_OPT(CompileOpts),
-                           {0}};
+static const Opt opts[] = {
+    {"MODEL", OPT_PARAMS, offsetof(CompileOpts, models), true, NULL,
+     "model file (.onnx, .tflite, .ir, .mistify); several for one program"},
+    {"--target", OPT_STRING, offsetof(CompileOpts, target), false, "T",
+     "target (mistify targets lists them)"},
+    {"--board", OPT_STRING, offsetof(CompileOpts, board), false, "B",
+     "board instead: its target, flash and RAM"},
+    {"-o", OPT_STRING, offsetof(CompileOpts, out), true, "DIR", "folder to write"},
+    {"--name", OPT_STRING, offsetof(CompileOpts, name), false, "N",
+     "prefix of the C functions (default: from the file's name); A,B of several models"},
+    {"--input", OPT_STRING, offsetof(CompileOpts, input), false, "HOW",
+     "whole (default), or rows: given row by row as it comes (NAME_push_rows)"},
+    {"--ram", OPT_INT, offsetof(CompileOpts, ram), false, "BYTES",
+     "plan for fewest kernel calls within so much RAM (default: least RAM)"},
+    {"--force", OPT_FLAG, offsetof(CompileOpts, force), false, NULL,
+     "write into a folder that holds other files"},
+    {"--optimize", OPT_STRING, offsetof(CompileOpts, optimize), false, "HOW",
+     "size, balanced (the default) or speed: kernels of the layers' own shapes"},
+    {"--winograd", OPT_STRING, offsetof(CompileOpts, winograd), false, "HOW",
+     "on (the default): float 3x3 convolutions by Winograd's method where a target's "
+     "kernels have it; off: as sums of products"},
+    {"--format", OPT_STRING, offsetof(CompileOpts, form.format), false, "F",
+     "single (default): model.c holds all; split: weights.c, kernels/ apart"},
+    {"--step", OPT_FLAG, offsetof(CompileOpts, form.step), false, NULL,
+     "NAME_step as well: a run in pieces of a layer, or a row each of a chain"},
+    {"--weights", OPT_STRING, offsetof(CompileOpts, form.weights), false, "HOW",
+     "code (default), or blob: NAME_weights.bin, bound at run time, versioned and "
+     "checked (NAME_bind_weights)"},
+    {"--weights-section", OPT_STRING, offsetof(CompileOpts, form.section), false, "S",
+     "linker section of the weights (default: the compiler's)"},
+    {"--weights-align", OPT_INT, offsetof(CompileOpts, form.align), false, "BYTES",
+     "alignment of every weight array (default: what kernels want)"},
+    {"--kernels", OPT_STRING, offsetof(CompileOpts, kernels), false, "HOW",
+     "own (default), or shared: DIR/NAME/ for the model, kernels in DIR/kernels/ for "
+     "all models of a program (several models: always)"},
+    {"--share-arena", OPT_FLAG, offsetof(CompileOpts, share_arena), false, NULL,
+     "one arena for all models of the program, as large as the largest wants"},
+    ROUNDING_OPT(CompileOpts),
+    {0}};
 
 static bool is_empty_dir(const char *dir) {
   DIR *h = opendir(dir);
@@ -58,24 +80,33 @@ static bool is_ours(Arena *a, const char *dir) {
   return json_get_str(j, "target", NULL) && json_get_str(j, "content", NULL);
 }
 
-static bool check_folder(const CompileOpts *o, Diag *d) {
-  if (!file_exists(o->out)) return true;
-  FAIL_IF(!file_is_dir(o->out), d, NULL, "%s: is a file; want a folder to write into", o->out);
-  Arena *a = arena_new();
-  bool ok = o->force || is_empty_dir(o->out) || is_ours(a, o->out);
-  arena_free(a);
-  if (ok) return true;
-  diag_error(d, NULL, "%s: holds files that mistify did not write", o->out);
+static bool check_folder(const CompileOpts *o, const char *dir, bool ours, Diag *d) {
+  if (!file_exists(dir)) return true;
+  FAIL_IF(!file_is_dir(dir), d, NULL, "%s: is a file; want a folder to write into", dir);
+  if (o->force || is_empty_dir(dir) || ours) return true;
+  diag_error(d, NULL, "%s: holds files that mistify did not write", dir);
   diag_hint(d, "name another folder, or give --force to write beside them");
   return false;
 }
 
-/* What is estimated against what the board has. */
-typedef struct Fit {
+/* One model: what it is called, where it goes, what it costs. */
+typedef struct Part {
+  const char *model, *name, *dir;
+  Graph *g; /* prepared */
   Cost cost;
+} Part;
+
+/* What is estimated against what the board has. */
+typedef struct Build {
+  const CompileOpts *o;
+  Machine machine;
+  bool shared; /* the folder of several models */
+  Part *parts;
+  int n;
+  Cost cost;          /* of all */
   int64_t flash, ram; /* limits; 0: none */
   bool fits;
-} Fit;
+} Build;
 
 static void print_line(Arena *a, const char *what, int64_t have, int64_t limit) {
   printf("  %-6s %12s bytes", what, cli_count(a, have));
@@ -83,36 +114,72 @@ static void print_line(Arena *a, const char *what, int64_t have, int64_t limit) 
   putchar('\n');
 }
 
-static void print_text(Arena *a, const CompileOpts *o, const Machine *m, const Fit *f) {
-  printf("%s: C for %s%s%s\n", o->out, m->target->name, m->has_board ? " on " : "",
-         m->has_board ? m->board.name : "");
-  printf("estimated:\n");
-  print_line(a, "flash", f->cost.flash, f->flash);
-  print_line(a, "RAM", f->cost.ram, f->ram);
-  printf("  %-6s %12s of one inference (%s MACs)\n", "cycles", cli_count(a, f->cost.cycles),
-         cli_count(a, f->cost.macs));
-  if (!o->common.quiet) printf("mistify verify %s builds and runs it\n", o->out);
+static void print_parts(Arena *a, const Build *b) {
+  Table t;
+  table_begin(&t, a, "<model,<folder,>flash,>RAM,>cycles");
+  for (int i = 0; i < b->n; i++) {
+    const Part *p = &b->parts[i];
+    table_cell(&t, "%s", p->name);
+    table_cell(&t, "%s", p->dir);
+    table_count(&t, p->cost.flash);
+    table_count(&t, p->cost.ram);
+    table_count(&t, p->cost.cycles);
+  }
+  table_print(&t);
+  printf("all together, kernels that models share counted for each:\n");
 }
 
-static void print_json(const CompileOpts *o, const Machine *m, const Fit *f) {
+static void print_text(Arena *a, const Build *b) {
+  const Machine *m = &b->machine;
+  printf("%s: C for %s%s%s\n", b->o->out, m->target->name, m->has_board ? " on " : "",
+         m->has_board ? m->board.name : "");
+  printf("estimated:\n");
+  if (b->n > 1) print_parts(a, b);
+  print_line(a, "flash", b->cost.flash, b->flash);
+  print_line(a, "RAM", b->cost.ram, b->ram);
+  if (b->n == 1)
+    printf("  %-6s %12s of one inference (%s MACs)\n", "cycles", cli_count(a, b->cost.cycles),
+           cli_count(a, b->cost.macs));
+  for (int i = 0; i < b->n && !b->o->common.quiet; i++)
+    printf("mistify verify %s builds and runs it\n", b->parts[i].dir);
+}
+
+static void json_cost(JsonWriter *w, const Cost *c) {
+  json_kint(w, "flash", c->flash);
+  json_kint(w, "flash_weights", c->flash_weights);
+  json_kint(w, "ram", c->ram);
+  json_kint(w, "cycles", c->cycles);
+  json_kint(w, "macs", c->macs);
+  json_kint(w, "params", c->params);
+}
+
+static void json_parts(JsonWriter *w, const Build *b) {
+  json_karray(w, "models");
+  for (int i = 0; i < b->n; i++) {
+    json_object(w);
+    json_kstr(w, "name", b->parts[i].name);
+    json_kstr(w, "folder", b->parts[i].dir);
+    json_cost(w, &b->parts[i].cost);
+    json_end(w);
+  }
+  json_end(w);
+}
+
+static void print_json(const Build *b) {
   JsonWriter w;
-  StrBuf b;
-  cli_json_begin(&w, &b);
+  StrBuf text;
+  cli_json_begin(&w, &text);
   json_object(&w);
-  json_kstr(&w, "folder", o->out);
-  json_kstr(&w, "target", m->target->name);
-  json_kstr(&w, "board", m->has_board ? m->board.name : NULL);
-  json_kint(&w, "flash", f->cost.flash);
-  json_kint(&w, "flash_weights", f->cost.flash_weights);
-  json_kint(&w, "ram", f->cost.ram);
-  json_kint(&w, "cycles", f->cost.cycles);
-  json_kint(&w, "macs", f->cost.macs);
-  json_kint(&w, "params", f->cost.params);
-  if (f->flash) json_kint(&w, "flash_limit", f->flash);
-  if (f->ram) json_kint(&w, "ram_limit", f->ram);
-  json_kbool(&w, "fits", f->fits);
+  json_kstr(&w, "folder", b->o->out);
+  json_kstr(&w, "target", b->machine.target->name);
+  json_kstr(&w, "board", b->machine.has_board ? b->machine.board.name : NULL);
+  json_cost(&w, &b->cost);
+  if (b->flash) json_kint(&w, "flash_limit", b->flash);
+  if (b->ram) json_kint(&w, "ram_limit", b->ram);
+  json_kbool(&w, "fits", b->fits);
+  if (b->shared) json_parts(&w, b);
   json_end(&w);
-  cli_json_end(&w, &b);
+  cli_json_end(&w, &text);
 }
 
 static bool by_rows(const CompileOpts *o) { return o->input && strcmp(o->input, "rows") == 0; }
@@ -141,45 +208,137 @@ static bool read_winograd(const char *s, Target *t, Diag *d) {
   return true;
 }
 
-static bool emit(Arena *a, const CompileOpts *o, const Machine *m, Fit *f, Diag *d) {
+/* -- names and folders -- */
+
+/* Number i of the names in "A,B"; NULL: there are fewer. */
+static const char *name_at(Arena *a, const char *names, size_t i) {
+  for (; names && i > 0; i--) {
+    names = strchr(names, ',');
+    if (names) names++;
+  }
+  return names ? arena_strndup(a, names, strcspn(names, ",")) : NULL;
+}
+
+static bool check_names(const Build *b, Diag *d) {
+  for (int i = 0; i < b->n; i++)
+    for (int k = 0; k < i; k++)
+      if (strcasecmp(b->parts[i].name, b->parts[k].name) == 0) {
+        diag_error(d, NULL, "%s and %s: would both be called %s", b->parts[k].model, b->parts[i].model,
+                   b->parts[i].name);
+        diag_hint(d, "give the models names: --name A,B");
+        return false;
+      }
+  return true;
+}
+
+static bool read_kernels(const CompileOpts *o, bool *shared, Diag *d) {
+  const char *s = o->kernels;
+  FAIL_IF(s && strcmp(s, "own") != 0 && strcmp(s, "shared") != 0, d, NULL, "--kernels %s: want own or shared",
+          s);
+  *shared = o->models.n > 1 || o->share_arena || (s && strcmp(s, "shared") == 0);
+  FAIL_IF(s && *shared && strcmp(s, "own") == 0, d, NULL,
+          "--kernels own: several models of one program share their kernels");
+  return true;
+}
+
+static bool name_parts(Arena *a, Build *b, Diag *d) {
+  const CompileOpts *o = b->o;
+  b->n = (int)o->models.n;
+  b->parts = arena_array(a, o->models.n, sizeof *b->parts);
+  FAIL_IF(name_at(a, o->name, o->models.n), d, NULL, "--name %s: more names than models", o->name);
+  for (int i = 0; i < b->n; i++) {
+    Part *p = &b->parts[i];
+    p->model = o->models.v[i];
+    p->name = name_at(a, o->name, (size_t)i);
+    if (!p->name) p->name = cli_model_name(a, p->model);
+    p->dir = b->shared ? path_join(a, o->out, p->name) : o->out;
+  }
+  return check_names(b, d);
+}
+
+static bool check_folders(Arena *a, const Build *b, Diag *d) {
+  if (b->shared) TRY(check_folder(b->o, b->o->out, firmware_is(a, b->o->out), d));
+  for (int i = 0; i < b->n; i++) TRY(check_folder(b->o, b->parts[i].dir, is_ours(a, b->parts[i].dir), d));
+  return true;
+}
+
+/* -- the work -- */
+
+static bool load(const CompileOpts *o, Part *p, Diag *d) {
+  Graph *g = cli_load_rounding(p->model, o->rounding, d);
+  if (!g) return false;
+  p->g = cli_prepare(g, d);
+  graph_free(g);
+  return p->g != NULL;
+}
+
+/* All models are read and planned before the first is written. */
+static bool emit_parts(Build *b, const Target *t, EmitOptions e, Diag *d) {
+  for (int i = 0; i < b->n; i++) {
+    Part *p = &b->parts[i];
+    TRY(load(b->o, p, d) && backend_cost_planned(p->g, t, e.plan, &p->cost, d));
+  }
+  for (int i = 0; i < b->n; i++) {
+    e.name = b->parts[i].name;
+    e.out_dir = b->parts[i].dir;
+    TRY(emit_c(b->parts[i].g, t, &e, d));
+  }
+  return true;
+}
+
+static bool emit(Arena *a, Build *b, Diag *d) {
+  const CompileOpts *o = b->o;
   Optimize optimize = OPT_BALANCED;
-  Target target = *m->target;
+  Target target = *b->machine.target;
   TRY(read_optimize(o->optimize, &optimize, d));
   TRY(read_winograd(o->winograd, &target, d));
-  Graph *g = cli_load_rounding(o->model, o->rounding, d);
-  if (!g) return false;
-  Graph *p = cli_prepare(g, d);
-  graph_free(g);
-  if (!p) return false;
   const PlanOptions plan = target_plan_within(&target, o->ram, by_rows(o));
-  EmitOptions e = {.name = o->name ? o->name : cli_model_name(a, o->model),
-                   .out_dir = o->out,
-                   .plan = &plan,
-                   .optimize = optimize};
-  bool ok = backend_cost_planned(p, &target, &plan, &f->cost, d) && emit_c(p, &target, &e, d);
-  graph_free(p);
-  return ok;
+  EmitOptions e = {.plan = &plan,
+                   .optimize = optimize,
+                   .kernels = b->shared ? "../kernels" : NULL,
+                   .share_arena = o->share_arena};
+  bool ok = code_form_apply(&o->form, &e, d) && emit_parts(b, &target, e, d);
+  for (int i = 0; i < b->n; i++) graph_free(b->parts[i].g);
+  return ok && (!b->shared || firmware_write(a, o->out, d));
+}
+
+/* Models take turns on a shared arena; otherwise each has its own. */
+static void add_up(Build *b) {
+  for (int i = 0; i < b->n; i++) {
+    const Cost *c = &b->parts[i].cost;
+    b->cost.flash += c->flash;
+    b->cost.flash_weights += c->flash_weights;
+    b->cost.cycles += c->cycles;
+    b->cost.macs += c->macs;
+    b->cost.params += c->params;
+    if (!b->o->share_arena)
+      b->cost.ram += c->ram;
+    else if (c->ram > b->cost.ram)
+      b->cost.ram = c->ram;
+  }
 }
 
 static int compile(Arena *a, const CompileOpts *o, Diag *d) {
-  Machine m;
-  Fit f = {0};
-  if (!cli_machine(a, o->target, o->board, &m, d)) return EXIT_USER;
-  if (!m.target) {
+  Build b = {.o = o};
+  if (!cli_machine(a, o->target, o->board, &b.machine, d)) return EXIT_USER;
+  if (!b.machine.target) {
     diag_error(d, NULL, "mistify compile: neither --target nor --board is given");
     diag_hint(d, "mistify targets and mistify boards list them");
     return EXIT_USER;
   }
-  if (!check_input(o, d) || !check_folder(o, d) || !emit(a, o, &m, &f, d)) return EXIT_USER;
-  f.flash = m.board.flash;
-  f.ram = o->ram ? o->ram : m.board.ram;
-  f.fits = (!f.flash || f.cost.flash <= f.flash) && (!f.ram || f.cost.ram <= f.ram);
+  if (!check_input(o, d) || !read_kernels(o, &b.shared, d) || !name_parts(a, &b, d) ||
+      !check_folders(a, &b, d) || !emit(a, &b, d))
+    return EXIT_USER;
+  add_up(&b);
+  b.flash = b.machine.board.flash;
+  b.ram = o->ram ? o->ram : b.machine.board.ram;
+  b.fits = (!b.flash || b.cost.flash <= b.flash) && (!b.ram || b.cost.ram <= b.ram);
   if (o->common.json) {
-    print_json(o, &m, &f);
+    print_json(&b);
   } else {
-    print_text(a, o, &m, &f);
+    print_text(a, &b);
   }
-  return f.fits ? EXIT_DONE : EXIT_LIMITS;
+  return b.fits ? EXIT_DONE : EXIT_LIMITS;
 }
 
 static int run(void *opts_, Diag *d) {
@@ -195,10 +354,14 @@ const Command cmd_compile = {
     "Write a model as plain C for a target, as it is",
     "Writes model.c, model.h, a self-test with reference vectors, CMakeLists.txt and model.json\n"
     "into DIR. The model is neither retrained nor quantized: a float model gives float C, an int8\n"
-    "model int8 C. Exit status 2: written, but by the estimate it does not fit the board or --ram.",
+    "model int8 C. Exit status 2: written, but by the estimate it does not fit the board or --ram.\n"
+    "Several models, compiled together or with --kernels shared one after another, become one\n"
+    "program: DIR/NAME/ for each, DIR/kernels/, DIR/models.h.",
     "  mistify compile model.tflite --target cortex-m4 -o out\n"
     "  mistify compile model.onnx --board nucleo-l432kc --name digits -o out\n"
-    "  mistify compile model.tflite --target cortex-m4 --input rows -o out\n",
+    "  mistify compile model.tflite --target cortex-m4 --input rows -o out\n"
+    "  mistify compile wake.tflite words.tflite --target cortex-m4 --share-arena -o firmware\n"
+    "  mistify compile model.onnx --target cortex-m4 --weights blob --step -o out\n",
     opts,
     sizeof(CompileOpts),
     run};

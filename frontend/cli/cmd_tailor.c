@@ -3,6 +3,7 @@
  *   deploy.yaml, design.yaml -> checked against the model -> TailorJob -> tailor_run -> OUT/TARGET/, report
  */
 #include "frontend/cli/cli.h"
+#include "frontend/cli/code_form.h"
 #include "frontend/cli/device.h"
 #include "frontend/cli/report.h"
 #include "frontend/config/deploy.h"
@@ -111,6 +112,14 @@ static bool add_target(Run *r, const DeployTarget *t, int64_t macs) {
     diag_hint(r->d, "scripts/install-deps installs what the targets need");
     return false;
   }
+  const DeployCode *c = &t->code;
+  const CodeForm form = {.format = deploy_formats[c->format],
+                         .weights = deploy_weights[c->weights],
+                         .section = c->section,
+                         .align = c->align,
+                         .step = c->step};
+  EmitOptions check = {0};
+  TRY(code_form_apply(&form, &check, r->d) && emit_options_check(&check, r->d));
   int i = r->n++;
   r->devices[i] = (Device){m.target, t->limits.ram, t->input == DEPLOY_INPUT_ROWS};
   r->costs[i] = device_cost_model(&r->devices[i], m.has_board ? &m.board : NULL);
@@ -124,9 +133,10 @@ static bool add_target(Run *r, const DeployTarget *t, int64_t macs) {
                                             .max_drop = t->accuracy_drop_loc.line ? t->accuracy_drop : 0},
                                  .precision = t->precision == PRECISION_INT8 ? DT_I8 : DT_F32,
                                  .cost = &r->costs[i],
-                                 .params = arena_printf(r->a, "target=%s,name=%s,raw=%d,ram=%lld,rows=%d",
+                                 .params = arena_printf(r->a, "target=%s,name=%s,raw=%d,ram=%lld,rows=%d%s",
                                                         m.target->name, r->dep->design->name, takes_bytes(r),
-                                                        (long long)t->limits.ram, r->devices[i].input_rows)};
+                                                        (long long)t->limits.ram, r->devices[i].input_rows,
+                                                        code_form_params(r->a, &form))};
   return true;
 }
 

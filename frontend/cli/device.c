@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "frontend/cli/cli.h"
+#include "frontend/cli/code_form.h"
 #include "ir/base/file.h"
 #include "ir/base/mem.h"
 #include "passes/pass.h"
@@ -57,9 +58,10 @@ typedef struct Request {
   const Target *target;
   char name[64];
   PlanOptions plan;
+  EmitOptions emit; /* points at name and plan */
 } Request;
 
-static bool parse_request(const StepCall *c, Request *out, Diag *d) {
+static bool parse_request(Arena *a, const StepCall *c, Request *out, Diag *d) {
   char target[64];
   bool ok = pass_param(c->params, "target", target, sizeof target) &&
             pass_param(c->params, "name", out->name, sizeof out->name);
@@ -69,7 +71,9 @@ static bool parse_request(const StepCall *c, Request *out, Diag *d) {
   int64_t ram = (int64_t)pass_param_num(c->params, "ram", 0, &bad);
   out->plan = target_plan_within(out->target, ram, pass_param_num(c->params, "rows", 0, &bad) > 0);
   FAIL_IF(bad, d, NULL, "deploy: \"%s\": want ram=BYTES,rows=0 or 1", c->params);
-  return true;
+  CodeForm form;
+  out->emit = (EmitOptions){.name = out->name, .plan = &out->plan};
+  return code_form_parse(a, c->params, &form, d) && code_form_apply(&form, &out->emit, d);
 }
 
 /* ---- deploy */
@@ -91,7 +95,8 @@ static void put_measured(const Measured *m, Artifact *out) {
 static bool deploy_in(const StepCall *c, const Request *r, const Graph *g, const char *dir, Artifact *out,
                       int *n_out, Diag *d) {
   Measured m = {0};
-  EmitOptions o = {.name = r->name, .out_dir = dir, .plan = &r->plan};
+  EmitOptions o = r->emit;
+  o.out_dir = dir;
   TRY(emit_c(g, r->target, &o, d));
   TRY(artifact_from_dir(dir, &out[0], d));
   *n_out = 1;
@@ -103,9 +108,8 @@ static bool deploy_in(const StepCall *c, const Request *r, const Graph *g, const
 
 static bool run_deploy(const StepCall *c, Artifact *out, int *n_out, Diag *d) {
   Request r;
-  TRY(parse_request(c, &r, d));
   Arena *a = arena_new();
-  Graph *g = artifact_graph(&c->in[0], d);
+  Graph *g = parse_request(a, c, &r, d) ? artifact_graph(&c->in[0], d) : NULL;
   char *tmp = g ? cli_temp_dir(a, d) : NULL;
   bool ok = tmp && deploy_in(c, &r, g, path_join(a, tmp, "model"), out, n_out, d);
   if (tmp) file_remove_tree(tmp);
@@ -218,7 +222,10 @@ static bool target_agrees(const StepCall *c, const Request *r, const Feeder *f, 
   Tensor in[PROOF_VECTORS];
   int n = f->s->n < PROOF_VECTORS ? (int)f->s->n : PROOF_VECTORS, made = 0;
   while (made < n && feed(f, (uint32_t)made, &in[made], d)) made++;
-  EmitOptions o = {.name = r->name, .out_dir = dir, .vectors = in, .n_vectors = n, .plan = &r->plan};
+  EmitOptions o = r->emit;
+  o.out_dir = dir;
+  o.vectors = in;
+  o.n_vectors = n;
   bool ok = made == n && emit_c(f->g, r->target, &o, d) && harness_verify(dir, r->target, c->host, m, d);
   cli_free_tensors(in, (size_t)made);
   return ok;
@@ -247,10 +254,11 @@ static bool run_proof(const StepCall *c, Artifact *out, int *n_out, Diag *d) {
   const DeviceEnv *env = c->env;
   Feeder f = {0};
   Normalize nz;
-  TRY(parse_request(c, &r, d) && tailor_test_data(env->data, &f.s, d));
+  TRY(tailor_test_data(env->data, &f.s, d));
   FAIL_IF(!f.s->y, d, NULL, "the test split has no labels");
   Arena *a = arena_new();
-  Graph *g = artifact_graph(&c->in[0], d), *one = g ? graph_with_batch(g, 1, d) : NULL;
+  Graph *g = parse_request(a, c, &r, d) ? artifact_graph(&c->in[0], d) : NULL,
+        *one = g ? graph_with_batch(g, 1, d) : NULL;
   char *tmp = one ? cli_temp_dir(a, d) : NULL;
   f.g = one;
   f.nz = &nz;
@@ -264,8 +272,8 @@ static bool run_proof(const StepCall *c, Artifact *out, int *n_out, Diag *d) {
   return ok;
 }
 
-static const char *const deploy_src[] = {"ir/", "runtime/kernels/", "backend/", "frontend/cli/device.c",
-                                         NULL};
+static const char *const deploy_src[] = {
+    "ir/", "runtime/kernels/", "backend/", "frontend/cli/device.c", "frontend/cli/code_form.c", NULL};
 
 const StepKind step_deploy = {.name = "deploy", .sources = deploy_src, .names = true, .run = run_deploy};
 const StepKind step_proof = {.name = "proof", .sources = deploy_src, .run = run_proof};

@@ -15,6 +15,8 @@
 
 static const char *const precision_names[] = {"int8", "float32", NULL};
 static const char *const input_names[] = {"whole", "rows", NULL};
+const char *const deploy_formats[] = {"single", "split", NULL};
+const char *const deploy_weights[] = {"code", "blob", NULL};
 
 typedef struct RawAccuracy {
   double min, drop;
@@ -27,6 +29,7 @@ typedef struct RawTarget {
   DeployLimits limits;
   RawAccuracy accuracy;
   int precision, input;
+  DeployCode code;
 } RawTarget;
 
 typedef struct RawDeploy {
@@ -78,6 +81,34 @@ static const CfgRow accuracy_rows[] = {
     {0}};
 static const Schema accuracy_schema = {"key", accuracy_rows, sizeof(RawAccuracy)};
 
+static const CfgRow code_rows[] = {
+    {.key = "format",
+     CFG_FIELD(DeployCode, format),
+     .type = CFG_ENUM,
+     .names = deploy_formats,
+     .otherwise = "single",
+     .doc = "single: model.c holds all; split: weights.c, kernels/ apart"},
+    {.key = "weights",
+     CFG_FIELD(DeployCode, weights),
+     .type = CFG_ENUM,
+     .names = deploy_weights,
+     .otherwise = "code",
+     .doc = "blob: NAME_weights.bin, bound at run time, versioned and checked (NAME_bind_weights)"},
+    {.key = "weights_section",
+     CFG_FIELD(DeployCode, section),
+     .type = CFG_STRING,
+     .doc = "linker section of the weights; the compiler's when left out"},
+    {.key = "weights_align",
+     CFG_FIELD(DeployCode, align),
+     .type = CFG_BYTES,
+     .doc = "alignment of every weight array; what kernels want when left out"},
+    {.key = "step",
+     CFG_FIELD(DeployCode, step),
+     .type = CFG_BOOL,
+     .doc = "NAME_step as well: a run in pieces, for cooperative loops and watchdogs"},
+    {0}};
+static const Schema code_schema = {"key", code_rows, sizeof(DeployCode)};
+
 #define DESIGNERS "the model's designer decides this: it stands in design.yaml"
 #define FOREIGN(name) \
   { .key = name, .type = CFG_FOREIGN, .doc = DESIGNERS }
@@ -122,6 +153,11 @@ static const CfgRow target_rows[] = {
      .names = input_names,
      .otherwise = "whole",
      .doc = "rows: given row by row as it comes, with less RAM (NAME_push_rows)"},
+    {.key = "code",
+     CFG_FIELD(RawTarget, code),
+     .type = CFG_GROUP,
+     .sub = &code_schema,
+     .doc = "the form of the C that is written"},
     FOREIGN("model"),
     FOREIGN("data"),
     FOREIGN("freedom"),
@@ -256,7 +292,8 @@ static DeployTarget target_of(const RawTarget *raw, Loc loc) {
                         .accuracy_drop_loc = raw->accuracy.drop_loc,
                         .precision = (DeployPrecision)raw->precision,
                         .precision_loc = raw->precision_loc,
-                        .input = (DeployInput)raw->input};
+                        .input = (DeployInput)raw->input,
+                        .code = raw->code};
 }
 
 static bool bind_targets(Deploy *dep, const CfgList *list, Arena *a, Diag *d) {

@@ -17,6 +17,15 @@ typedef struct DeployLimits {
   Loc flash_loc, ram_loc, cycles_loc, macs_loc;
 } DeployLimits;
 
+extern const char *const deploy_formats[], *const deploy_weights[];
+/* How the emitted C is cut up; words as `mistify compile` has them. */
+typedef struct DeployCode {
+  int format, weights; /* 0: single, code; 1: split, blob */
+  bool step;
+  const char *section; /* NULL: the compiler's */
+  int64_t align;
+} DeployCode;
+
 typedef struct DeployTarget {
   const char *name;   /* unique; the folder of its results below `out` */
   const char *board;  /* a shipped board's name, or the path of a board's YAML file; NULL: target is set */
@@ -30,6 +39,7 @@ typedef struct DeployTarget {
   DeployPrecision precision;
   Loc precision_loc;
   DeployInput input;
+  DeployCode code;
 } DeployTarget;
 
 typedef struct Deploy {

@@ -1,0 +1,56 @@
+/* The form of emitted C: see code_form.h. */
+#include "frontend/cli/code_form.h"
+
+#include <string.h>
+
+#include "ir/base/strbuf.h"
+#include "passes/pass.h"
+
+/* Index of the word in names; 0 for none; -1: no such word, reported. */
+static int word_of(const char *what, const char *word, const char *const names[2], Diag *d) {
+  for (int i = 0; i < 2; i++)
+    if (!word || strcmp(word, names[i]) == 0) return i;
+  diag_error(d, NULL, "%s \"%s\": want %s or %s", what, word, names[0], names[1]);
+  return -1;
+}
+
+bool code_form_apply(const CodeForm *f, EmitOptions *out, Diag *d) {
+  static const char *const formats[] = {"single", "split"}, *const weights[] = {"code", "blob"};
+  const int split = word_of("format", f->format, formats, d),
+            blob = word_of("weights", f->weights, weights, d);
+  if (split < 0 || blob < 0) return false;
+  out->weights = blob ? WEIGHTS_BLOB : split ? WEIGHTS_APART : WEIGHTS_IN_CODE;
+  if (split && !out->kernels) out->kernels = "kernels";
+  out->weights_section = f->section;
+  out->weights_align = f->align;
+  out->step = f->step;
+  return true;
+}
+
+const char *code_form_params(Arena *a, const CodeForm *f) {
+  StrBuf b = {0};
+  if (f->format && strcmp(f->format, "single") != 0) sb_printf(&b, ",format=%s", f->format);
+  if (f->weights && strcmp(f->weights, "code") != 0) sb_printf(&b, ",weights=%s", f->weights);
+  if (f->section) sb_printf(&b, ",section=%s", f->section);
+  if (f->align) sb_printf(&b, ",align=%lld", (long long)f->align);
+  if (f->step) sb_puts(&b, ",step=1");
+  const char *text = arena_strdup(a, sb_str(&b));
+  sb_free(&b);
+  return text;
+}
+
+static const char *param(Arena *a, const char *params, const char *key) {
+  char text[128];
+  return pass_param(params, key, text, sizeof text) ? arena_strdup(a, text) : NULL;
+}
+
+bool code_form_parse(Arena *a, const char *params, CodeForm *out, Diag *d) {
+  bool bad = false;
+  *out = (CodeForm){.format = param(a, params, "format"),
+                    .weights = param(a, params, "weights"),
+                    .section = param(a, params, "section"),
+                    .align = (int64_t)pass_param_num(params, "align", 0, &bad),
+                    .step = pass_param_num(params, "step", 0, &bad) > 0};
+  FAIL_IF(bad, d, NULL, "deploy: \"%s\": want align=BYTES,step=0 or 1", params);
+  return true;
+}

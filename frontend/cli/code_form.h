@@ -1,0 +1,22 @@
+/* The form of emitted C as users ask for it: options of `compile`, the group `code` of a target in deploy.yaml. */
+#ifndef FRONTEND_CLI_CODE_FORM_H
+#define FRONTEND_CLI_CODE_FORM_H
+
+#include "backend/backend.h"
+
+typedef struct CodeForm {
+  const char *format;  /* "single", "split"; NULL: single */
+  const char *weights; /* "code", "blob"; NULL: code */
+  const char *section; /* of the weights; NULL: the compiler's */
+  int64_t align;       /* of the weights; 0: what kernels ask for */
+  bool step;
+} CodeForm;
+
+/* Checks the words, and sets what they say in *out. */
+bool code_form_apply(const CodeForm *f, EmitOptions *out, Diag *d);
+
+/* ",format=split,step=1" for a step's params, "" for the default; and back. */
+const char *code_form_params(Arena *a, const CodeForm *f);
+bool code_form_parse(Arena *a, const char *params, CodeForm *out, Diag *d);
+
+#endif
