@@ -38,10 +38,15 @@ typedef struct Board {
   const char *name, *doc, *target;
   int64_t flash, ram; /* bytes; 0: unknown */
   double clock_hz;    /* 0: unknown */
+  double cycle_scale; /* cycles of the board to an estimated one: wait states, caches; 1: unknown */
 } Board;
+/* Estimated cycles in a second; 0: unknown. */
+double board_hz(const Board *b);
 /* A shipped board by name, or a YAML file by path (a name with '/' or ending in .yaml or .yml); strings live in `a`.
  * Errors carry line and column. */
 bool board_load(Arena *a, const char *name_or_path, Board *out, Diag *d);
+/* Its YAML, n bytes, in `a` or embedded; *file: for messages. NULL: reported. */
+const char *board_text(Arena *a, const char *name_or_path, size_t *n, const char **file, Diag *d);
 /* The same from text; `file` for messages. */
 bool board_parse(Arena *a, const char *text, size_t n, const char *file, Board *out, Diag *d);
 /* Names of the shipped boards, NULL-terminated, in `a`. */

@@ -1,7 +1,9 @@
 /* Boards: a flat YAML mapping of what the tool must know about a device, read with libyaml's event parser.
  *
  *   name: nucleo-l432kc        doc: free text         target: a name of backend/targets.def
- *   flash: 256KiB              ram: 64KiB             clock: 80MHz            (these three may be left out)
+ *   flash: 256KiB              ram: 64KiB             clock: 80MHz            cycle_scale: 1.3
+ *
+ * The second line may be left out. cycle_scale: cycles the board takes for an estimated one (`mistify calibrate`).
  *
  * Sizes: bytes, or with KiB, MiB, GiB, or kB, MB, GB (1000). Unknown and duplicate keys are refused (libyaml itself
  * accepts duplicates silently), nested values too. Shipped boards are embedded in the binary (scripts/embed.sh).
@@ -18,8 +20,9 @@
 
 static const char BOARD_DIR[] = "backend/boards/";
 
-enum { KEY_NAME, KEY_DOC, KEY_TARGET, KEY_FLASH, KEY_RAM, KEY_CLOCK, KEY_COUNT };
-static const char *const key_names[KEY_COUNT] = {"name", "doc", "target", "flash", "ram", "clock"};
+enum { KEY_NAME, KEY_DOC, KEY_TARGET, KEY_FLASH, KEY_RAM, KEY_CLOCK, KEY_SCALE, KEY_COUNT };
+static const char *const key_names[KEY_COUNT] = {"name", "doc",   "target",     "flash",
+                                                 "ram",  "clock", "cycle_scale"};
 
 typedef struct Reader {
   Arena *arena;
@@ -110,6 +113,13 @@ static bool set_target(const Reader *r, const char *text, yaml_mark_t at, Board 
   return false;
 }
 
+static bool set_scale(const Reader *r, const char *text, yaml_mark_t at, Board *b) {
+  char *end;
+  b->cycle_scale = strtod(text, &end);
+  if (end != text && !*end && b->cycle_scale >= 0.1 && b->cycle_scale <= 100) return true;
+  return fail_at(r, at, "cycle_scale: got \"%s\", want a number from 0.1 to 100", text);
+}
+
 static bool set_value(const Reader *r, int key, const char *text, yaml_mark_t at, Board *b) {
   switch (key) {
   case KEY_NAME:
@@ -120,6 +130,7 @@ static bool set_value(const Reader *r, int key, const char *text, yaml_mark_t at
   case KEY_TARGET: return set_target(r, text, at, b);
   case KEY_FLASH: return set_size(r, "flash", text, at, &b->flash);
   case KEY_RAM: return set_size(r, "ram", text, at, &b->ram);
+  case KEY_SCALE: return set_scale(r, text, at, b);
   default:
     if (parse_quantity(text, clock_units, &b->clock_hz)) return true;
     return fail_at(r, at, "clock: got \"%s\", want a frequency such as 80MHz", text);
@@ -135,7 +146,7 @@ static bool find_key(Reader *r, const char *text, yaml_mark_t at, int *out) {
     return true;
   }
   fail_at(r, at, "unknown key \"%s\"", text);
-  diag_hint(r->diag, "keys of a board: name, doc, target, flash, ram, clock");
+  diag_hint(r->diag, "keys of a board: name, doc, target, flash, ram, clock, cycle_scale");
   return false;
 }
 
@@ -189,7 +200,7 @@ static bool read_board(Reader *r, Board *b) {
 
 bool board_parse(Arena *a, const char *text, size_t n, const char *file, Board *out, Diag *d) {
   Reader r = {.arena = a, .file = file, .text = text, .size = n, .diag = d};
-  *out = (Board){.doc = ""};
+  *out = (Board){.doc = "", .cycle_scale = 1};
   ASSERT(yaml_parser_initialize(&r.parser));
   yaml_parser_set_input_string(&r.parser, (const unsigned char *)text, n);
   bool ok = read_board(&r, out);
@@ -219,23 +230,31 @@ static bool is_path(const char *s) {
   return strchr(s, '/') || strcmp(ext, ".yaml") == 0 || strcmp(ext, ".yml") == 0;
 }
 
-bool board_load(Arena *a, const char *name_or_path, Board *out, Diag *d) {
-  if (is_path(name_or_path)) {
-    size_t n;
-    const char *text = file_read(a, name_or_path, &n, d);
-    return text && board_parse(a, text, n, name_or_path, out, d);
-  }
+const char *board_text(Arena *a, const char *name_or_path, size_t *n, const char **file, Diag *d) {
+  *file = name_or_path;
+  if (is_path(name_or_path)) return file_read(a, name_or_path, n, d);
   char list[600] = "";
   for (size_t i = 0; i < embedded_files_count; i++) {
     const EmbeddedFile *f = &embedded_files[i];
     const char *name = embedded_board(a, f);
     if (!name) continue;
-    if (strcmp(name, name_or_path) == 0)
-      return board_parse(a, (const char *)f->text, f->size, f->path, out, d);
+    if (strcmp(name, name_or_path) == 0) {
+      *n = f->size;
+      *file = f->path;
+      return (const char *)f->text;
+    }
     size_t len = strlen(list);
     snprintf(list + len, sizeof list - len, "%s%s", *list ? ", " : "", name);
   }
   diag_error(d, NULL, "no board \"%s\"", name_or_path);
   diag_hint(d, "shipped boards: %s; or give the path of a board's .yaml file", list);
-  return false;
+  return NULL;
 }
+
+bool board_load(Arena *a, const char *name_or_path, Board *out, Diag *d) {
+  size_t n;
+  const char *file, *text = board_text(a, name_or_path, &n, &file, d);
+  return text && board_parse(a, text, n, file, out, d);
+}
+
+double board_hz(const Board *b) { return b->clock_hz / b->cycle_scale; }

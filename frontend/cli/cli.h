@@ -77,6 +77,11 @@ void cli_json_begin(JsonWriter *w, StrBuf *b);
 void cli_json_end(JsonWriter *w, StrBuf *b);
 void json_shape(JsonWriter *w, const char *key, const Shape *s); /* symbolic batch: "N" */
 
+/* -- board_log.c -- */
+/* Cycles measured on a board (lines "FOLDER CYCLES" of the file `log`) against estimates; prints both, and writes the
+ * board's YAML with its cycle_scale to `out` (NULL: nowhere). */
+bool cli_board_log(const char *board, const char *log, const char *out, Diag *d);
+
 /* -- tables: columns as wide as their longest cell -- */
 enum { TABLE_MAX_COLUMNS = 16 };
 typedef struct Table {

@@ -7,19 +7,23 @@
 
 typedef struct CalibrateOpts {
   CommonOpts common;
-  const char *target, *out;
+  const char *target, *board, *log, *out;
   ArgList kernels;
   bool sets;
 } CalibrateOpts;
 
 static const Opt opts[] = {
-    {"TARGET", OPT_PARAM, offsetof(CalibrateOpts, target), true, NULL, "see mistify targets"},
+    {"TARGET", OPT_PARAM, offsetof(CalibrateOpts, target), false, NULL, "see mistify targets"},
     {"--kernels", OPT_LIST, offsetof(CalibrateOpts, kernels), false, "K",
      "these kernels alone (\"conv_s8\"); the other rows stay"},
     {"--sets", OPT_FLAG, offsetof(CalibrateOpts, sets), false, NULL,
      "kernels of the target's own sets alone; the rows of generic ones stay"},
+    {"--board", OPT_STRING, offsetof(CalibrateOpts, board), false, "B",
+     "instead of TARGET: set measurements of this board beside estimates; wants --log"},
+    {"--log", OPT_STRING, offsetof(CalibrateOpts, log), false, "FILE",
+     "lines \"FOLDER CYCLES\": a folder that mistify wrote, cycles of one inference on the board"},
     {"-o", OPT_STRING, offsetof(CalibrateOpts, out), false, "FILE",
-     "write the table there (default: standard output)"},
+     "write the table, or the board's YAML, there (default: the table to standard output)"},
     {0}};
 
 static bool measured_table(const CalibrateOpts *o, const Target *t, Arena *a, StrBuf *table, double *worst,
@@ -58,8 +62,7 @@ static void print_json(const CalibrateOpts *o, const StrBuf *table, double worst
   cli_json_end(&w, &b);
 }
 
-static int run(void *opts_, Diag *d) {
-  const CalibrateOpts *o = opts_;
+static int run_target(const CalibrateOpts *o, Diag *d) {
   const Target *t = cli_target(o->target, d);
   if (!t) return EXIT_USER;
   Arena *a = arena_new();
@@ -74,6 +77,16 @@ static int run(void *opts_, Diag *d) {
   return ok ? EXIT_DONE : EXIT_USER;
 }
 
+static int run(void *opts_, Diag *d) {
+  const CalibrateOpts *o = opts_;
+  if (o->target && !o->board && !o->log) return run_target(o, d);
+  if (o->board && o->log && !o->target)
+    return cli_board_log(o->board, o->log, o->out, d) ? EXIT_DONE : EXIT_USER;
+  diag_error(d, NULL, "calibrate wants a target, or a board and its log");
+  diag_hint(d, "mistify calibrate cortex-m4, or mistify calibrate --board B --log FILE");
+  return EXIT_USER;
+}
+
 extern const Command cmd_calibrate;
 const Command cmd_calibrate = {
     "calibrate",
@@ -82,9 +95,13 @@ const Command cmd_calibrate = {
     "backend/targets/NAME/NAME.c. For each kernel, layers of several shapes are emitted, built by\n"
     "the target's compiler and run in its emulator; counts are fitted to the work of the layer.\n"
     "Cycles are instructions weighted by class on Cortex-M, plain instructions elsewhere. Takes\n"
-    "some minutes; then build mistify again.",
+    "some minutes; then build mistify again.\n\n"
+    "A real board has wait states, caches, dual issue: with --board and --log its measured cycles are\n"
+    "set beside the estimates, and its YAML gets their ratio (cycle_scale), by which times and\n"
+    "limits of latency are estimated from then on.",
     "  mistify calibrate cortex-m4 -o backend/targets/cortex-m4/cortex_m4.c\n"
-    "  mistify calibrate cortex-m4 --sets --kernels conv_s8\n",
+    "  mistify calibrate cortex-m4 --sets --kernels conv_s8\n"
+    "  mistify calibrate --board nucleo-l432kc --log cycles.txt -o my-nucleo.yaml\n",
     opts,
     sizeof(CalibrateOpts),
     run};

@@ -103,9 +103,9 @@ static bool add_target(Run *r, const DeployTarget *t, int64_t macs) {
   Machine m;
   DeployBounds b;
   TRY(cli_machine(r->a, t->target, t->board, &m, r->d));
-  const char *board = m.has_board ? m.board.name : NULL;
-  TRY(deploy_bounds(r->dep, t, board, m.has_board ? m.board.flash : 0, m.has_board ? m.board.ram : 0, macs,
-                    &b, r->d));
+  DeployBoard board = {0};
+  if (m.has_board) board = (DeployBoard){m.board.name, m.board.flash, m.board.ram, board_hz(&m.board)};
+  TRY(deploy_bounds(r->dep, t, &board, macs, &b, r->d));
   const char *missing = NULL;
   if (!harness_available(m.target, &missing)) {
     diag_error(r->d, &t->loc, "target %s: %s is not installed", t->name, missing);
@@ -123,7 +123,7 @@ static bool add_target(Run *r, const DeployTarget *t, int64_t macs) {
   int i = r->n++;
   r->devices[i] = (Device){m.target, t->limits.ram, t->input == DEPLOY_INPUT_ROWS};
   r->costs[i] = device_cost_model(&r->devices[i], m.has_board ? &m.board : NULL);
-  r->machines[i] = arena_strdup(r->a, board ? board : m.target->name);
+  r->machines[i] = arena_strdup(r->a, m.has_board ? m.board.name : m.target->name);
   r->targets[i] = (TailorTarget){.name = t->name,
                                  .limits = {.flash = b.flash,
                                             .ram = b.ram,

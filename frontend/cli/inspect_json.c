@@ -73,7 +73,7 @@ static void json_boards(JsonWriter *w, const Inspected *x) {
     if (*why) json_kstr(w, "why", why);
     if (b->flash > 0) json_kint(w, "flash", b->flash);
     if (b->ram > 0) json_kint(w, "ram", b->ram);
-    if (b->clock_hz > 0) json_knum(w, "seconds", (double)e->cost.cycles / b->clock_hz);
+    if (board_hz(b) > 0) json_knum(w, "seconds", (double)e->cost.cycles / board_hz(b));
     json_end(w);
   }
   json_end(w);

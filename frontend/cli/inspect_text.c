@@ -224,7 +224,7 @@ static void board_row(Table *t, Arena *a, const Estimate *e, const Board *b) {
   table_cell(t, "%s", b->target);
   of_total(t, a, e->cost.flash, b->flash);
   of_total(t, a, e->cost.ram, b->ram);
-  time_cell(t, b->clock_hz > 0 ? (double)e->cost.cycles / b->clock_hz : 0);
+  time_cell(t, board_hz(b) > 0 ? (double)e->cost.cycles / board_hz(b) : 0);
   bool fits = inspect_fits(e, b, &why);
   table_cell(t, "%s%s", fits ? "fits" : "too small: ", why);
 }

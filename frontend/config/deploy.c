@@ -64,6 +64,12 @@ static const CfgRow limit_rows[] = {
      CFG_FROM(1),
      CFG_WHERE(DeployLimits, cycles_loc),
      .doc = "processor cycles of one inference (estimated)"},
+    {.key = "latency",
+     CFG_FIELD(DeployLimits, latency),
+     .type = CFG_SECONDS,
+     CFG_ABOVE(0),
+     CFG_WHERE(DeployLimits, latency_loc),
+     .doc = "time of one inference by the board's clock (estimated)"},
     {0}};
 static const Schema limit_schema = {"limit", limit_rows, sizeof(DeployLimits)};
 
@@ -338,12 +344,29 @@ static bool memory_bound(const Deploy *dep, const char *what, int64_t limit, con
   return false;
 }
 
-bool deploy_bounds(const Deploy *dep, const DeployTarget *t, const char *board_name, int64_t board_flash,
-                   int64_t board_ram, int64_t original_macs, DeployBounds *out, Diag *d) {
+/* Cycles within the latency; the fewer of both where cycles are limited too. */
+static bool cycle_bound(const Deploy *dep, const DeployTarget *t, const DeployBoard *board, int64_t *out,
+                        Diag *d) {
   const DeployLimits *l = &t->limits;
-  bool ok = memory_bound(dep, "flash", l->flash, &l->flash_loc, board_name, board_flash, &out->flash, d);
-  ok = memory_bound(dep, "ram", l->ram, &l->ram_loc, board_name, board_ram, &out->ram, d) && ok;
-  out->cycles = l->cycles;
+  *out = l->cycles;
+  if (!l->latency_loc.line) return true;
+  if (board->hz <= 0) {
+    yaml_error(dep->file, &l->latency_loc, d, "a latency wants a board whose clock is known");
+    diag_hint(d, board->name ? "give its YAML file a clock, or write a limit of cycles"
+                             : "name a board instead of a target, or write a limit of cycles");
+    return false;
+  }
+  int64_t cycles = (int64_t)floor(l->latency * board->hz);
+  if (!*out || cycles < *out) *out = cycles > 0 ? cycles : 1;
+  return true;
+}
+
+bool deploy_bounds(const Deploy *dep, const DeployTarget *t, const DeployBoard *board, int64_t original_macs,
+                   DeployBounds *out, Diag *d) {
+  const DeployLimits *l = &t->limits;
+  bool ok = memory_bound(dep, "flash", l->flash, &l->flash_loc, board->name, board->flash, &out->flash, d);
+  ok = memory_bound(dep, "ram", l->ram, &l->ram_loc, board->name, board->ram, &out->ram, d) && ok;
+  ok = cycle_bound(dep, t, board, &out->cycles, d) && ok;
   out->macs = (int64_t)(l->macs.share ? floor(l->macs.value * (double)original_macs) : l->macs.value);
   return ok;
 }

@@ -13,8 +13,9 @@ typedef enum DeployInput { DEPLOY_INPUT_WHOLE, DEPLOY_INPUT_ROWS } DeployInput;
 
 typedef struct DeployLimits {
   int64_t flash, ram, cycles; /* bytes, bytes, cycles of one inference; 0: not given */
+  double latency;             /* seconds of one inference; 0: not given */
   CfgAmount macs;             /* of one inference: absolute, or a share of the original's; 0: not given */
-  Loc flash_loc, ram_loc, cycles_loc, macs_loc;
+  Loc flash_loc, ram_loc, cycles_loc, latency_loc, macs_loc;
 } DeployLimits;
 
 extern const char *const deploy_formats[], *const deploy_weights[];
@@ -61,10 +62,17 @@ typedef struct DeployBounds {
   int64_t flash, ram, macs, cycles;
 } DeployBounds;
 
-/* board_name: for messages; board_flash, board_ram: bytes, 0: unknown; original_macs: of the design's model.
- * A limit beyond the board's memory is an error: it would promise what the board cannot hold. */
-bool deploy_bounds(const Deploy *dep, const DeployTarget *t, const char *board_name, int64_t board_flash,
-                   int64_t board_ram, int64_t original_macs, DeployBounds *out, Diag *d);
+/* What is known of a target's board. */
+typedef struct DeployBoard {
+  const char *name;   /* for messages */
+  int64_t flash, ram; /* bytes; 0: unknown */
+  double hz;          /* estimated cycles in a second; 0: unknown */
+} DeployBoard;
+
+/* original_macs: of the design's model. A limit beyond the board's memory is an error: it would promise what the board
+ * cannot hold; so is a latency where no board's clock is known. */
+bool deploy_bounds(const Deploy *dep, const DeployTarget *t, const DeployBoard *board, int64_t original_macs,
+                   DeployBounds *out, Diag *d);
 
 /* The least accuracy asked for, when the original reaches `original` (shares 0..1); 0: no floor. */
 double deploy_floor(const DeployTarget *t, double original);

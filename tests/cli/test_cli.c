@@ -236,6 +236,8 @@ static const struct {
     {"cache stat --cache $T", "did you mean stats?"},
     {"cache gc --cache $T", "--max SIZE is missing"},
     {"cache gc --cache $T --max lots", "--max lots"},
+    {"calibrate", "wants a target, or a board and its log"},
+    {"calibrate --board microbit --log $T/none", "none"},
     {"calibrate cortex-m5", "did you mean"},
     {"calibrate cortex-m4 --kernels conv_s9", "did you mean conv_s8?"},
     {"ops --quite", "did you mean --quiet?"},
@@ -456,6 +458,29 @@ START_TEST(calibrate_one_kernel)
   const TargetCosts *costs = target_find("cortex-m4")->costs;
   ck_assert_int_eq(count(table, "\", \""), costs->n_kernels); /* kernel, set */
   has("table", table, arena_printf(a, "{\"conv_s8\", \"generic\", {%d, ", (int)costs->kernels[0].size.many));
+  arena_free(a);
+}
+END_TEST
+
+/* A board that takes twice the estimated cycles says so in its YAML. */
+START_TEST(calibrate_by_a_boards_log)
+{
+  Arena *a = arena_new();
+  size_t n;
+  static const char board[] = "name: slow\ntarget: cortex-m4\ncycle_scale: 7\nclock: 80MHz\n";
+  test_write_file(tmp(a, "slow.yaml"), board, sizeof board - 1);
+  free(succeeds("compile tests/data/onnx/net_residual.onnx --target cortex-m4 -o $T/logged"));
+  const char *json = file_read(a, tmp(a, "logged/model.json"), &n, NULL);
+  const Json *j = json_parse(a, json, n, "model.json", NULL);
+  const char *log = arena_printf(a, "# cycles\n\n%s %lld\n", tmp(a, "logged"),
+                                 2 * (long long)json_get_int(json_get(j, "estimate"), "cycles", 0));
+  test_write_file(tmp(a, "cycles.txt"), log, strlen(log));
+  char *out = succeeds("calibrate --board $T/slow.yaml --log $T/cycles.txt -o $T/scaled.yaml");
+  has("calibrate", out, "cycle_scale: 2.000\n");
+  free(out);
+  has("scaled.yaml", file_read(a, tmp(a, "scaled.yaml"), &n, NULL),
+      "name: slow\ntarget: cortex-m4\nclock: 80MHz\ncycle_scale: 2.000\n");
+  free(run_expecting(1, "calibrate --board $T/slow.yaml --log $T/slow.yaml"));
   arena_free(a);
 }
 END_TEST
@@ -708,6 +733,7 @@ Suite *suite_cli(void) {
   tcase_add_test(t, opt_round_trips);
   tcase_add_test(t, diff_finds_the_first_difference);
   tcase_add_test(t, calibrate_one_kernel);
+  tcase_add_test(t, calibrate_by_a_boards_log);
   tcase_add_test(t, train_eval_quantize);
   tcase_add_test(t, training_again_gives_the_same_bytes);
   tcase_add_test(t, interruption_leaves_nothing);
