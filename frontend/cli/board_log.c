@@ -33,10 +33,18 @@ static bool estimate_of(const Log *l, const Loc *at, const char *folder, int64_t
   return true;
 }
 
+/* The next word of *text, ended there; NULL: none. */
+static char *next_word(char **text) {
+  char *word = *text + strspn(*text, " \t\r");
+  *text = word + strcspn(word, " \t\r");
+  if (**text) *(*text)++ = 0;
+  return *word ? word : NULL;
+}
+
 static bool add_line(Log *l, int number, char *line) {
   const Loc at = {.file = l->path, .line = number, .col = 1};
   line[strcspn(line, "#")] = 0;
-  const char *folder = strtok(line, " \t\r"), *count = strtok(NULL, " \t\r"), *more = strtok(NULL, " \t\r");
+  const char *folder = next_word(&line), *count = next_word(&line), *more = next_word(&line);
   if (!folder) return true;
   char *end = NULL;
   double cycles = count ? strtod(count, &end) : 0;
