@@ -1,7 +1,7 @@
 /* TFLite export: any graph whose operators TensorFlow Lite has, float or int8, as a file of schema version 3.
  *
  * A symbolic batch is bound to 1. Every value is a tensor of the one graph; constants stand in buffers of their own,
- * 16-byte aligned, equal ones once. Codes and quantization go as they are, so that importing the file again gives the
+ * 16-byte aligned, equal ones once. States are variables (tfl_export_state.c), which a second graph sets first. Codes and quantization go as they are, so that importing the file again gives the
  * same outputs byte for byte.
  * Source: TensorFlow Lite schema version 3.
  */
@@ -23,6 +23,7 @@ int32_t tfx_new(Tfx *x, const TfxTensor *t) {
   mem_grow(&grown, &x->cap_tensors, (size_t)x->n_tensors + 1, sizeof *x->tensors);
   x->tensors = grown;
   x->tensors[x->n_tensors] = *t;
+  x->tensors[x->n_tensors].sub = x->sub;
   return x->n_tensors++;
 }
 
@@ -45,13 +46,18 @@ int32_t tfx_ints(Tfx *x, const char *name, const int64_t *v, int n) {
   return tfx_new(x, &t);
 }
 
-TfxOp *tfx_op(Tfx *x, const Node *n, int32_t code, int32_t options, int32_t in) {
-  int32_t out = tfx_tensor(x, n->out[0]);
+TfxOp *tfx_bare(Tfx *x, int32_t code, int32_t options, int32_t out) {
   void *grown = x->ops;
   mem_grow(&grown, &x->cap_ops, (size_t)x->n_ops + 1, sizeof *x->ops);
   x->ops = grown;
   TfxOp *op = &x->ops[x->n_ops++];
-  *op = (TfxOp){.code = code, .options = options, .in = {in}, .n_in = 1, .out = out};
+  *op = (TfxOp){.code = code, .options = options, .out = out, .sub = x->sub};
+  return op;
+}
+
+TfxOp *tfx_op(Tfx *x, const Node *n, int32_t code, int32_t options, int32_t in) {
+  TfxOp *op = tfx_bare(x, code, options, tfx_tensor(x, n->out[0]));
+  tfx_in(op, in);
   return op;
 }
 
@@ -73,6 +79,12 @@ void tfx_float(TfxOp *op, uint32_t id, float v) {
   tfx_byte(op, id, 0);
   op->field[op->n_fields - 1].kind = 'f';
   op->field[op->n_fields - 1].f = v;
+}
+
+void tfx_string(TfxOp *op, uint32_t id, const char *s) {
+  tfx_byte(op, id, 0);
+  op->field[op->n_fields - 1].kind = 's';
+  op->field[op->n_fields - 1].s = s;
 }
 
 bool tfx_refuse(Tfx *x, const Node *n, const char *why) {
@@ -123,9 +135,11 @@ static bool export_node(Tfx *x, const Node *n) {
 static bool collect(Tfx *x) {
   bool ok = true;
   for (uint32_t i = 0; i < x->g->n_inputs; i++) tfx_tensor(x, x->g->inputs[i]);
+  tfx_read_states(x);
   for (uint32_t k = 0; k < x->g->n_nodes; k++) {
     ok = export_node(x, &x->g->nodes[k]) && ok;
   }
+  tfx_assign_states(x);
   for (uint32_t i = 0; i < x->g->n_outputs; i++) tfx_tensor(x, x->g->outputs[i]);
   for (int i = 0; ok && i < x->n_tensors; i++) ok = check_tensor(x, &x->tensors[i]);
   return ok;
@@ -196,21 +210,24 @@ static void write_quant(StrBuf *f, size_t from, const Quant *q) {
 }
 
 static void write_tensor(StrBuf *f, size_t from, const TfxTensor *x, uint32_t buffer) {
-  FbOut t = fbw_table(f, from, 5);
+  FbOut t = fbw_table(f, from, 6);
   int32_t dims[MAX_RANK];
   for (int i = 0; i < x->shape.rank; i++) dims[i] = (int32_t)x->shape.d[i];
-  fbw_u8(f, &t, TENSOR_TYPE, (uint8_t)type_code(x->dtype));
+  fbw_u8(f, &t, TENSOR_TYPE, (uint8_t)(x->resource ? TFL_RESOURCE : type_code(x->dtype)));
   fbw_u32(f, &t, TENSOR_BUFFER, buffer);
   fbw_vector(f, fbw_place(f, &t, TENSOR_SHAPE), dims, (size_t)x->shape.rank, 4, 4);
   fbw_string(f, fbw_place(f, &t, TENSOR_NAME), x->name);
   if (x->quant.n > 0) write_quant(f, fbw_place(f, &t, TENSOR_QUANT), &x->quant);
+  if (x->variable) fbw_u8(f, &t, TENSOR_VARIABLE, 1);
 }
 
-static void write_op(StrBuf *f, size_t from, const TfxOp *op, uint32_t code) {
+static void write_op(const Tfx *x, StrBuf *f, size_t from, const TfxOp *op, uint32_t code) {
   FbOut t = fbw_table(f, from, 5);
+  int32_t in[64], out = op->out < 0 ? -1 : x->local[op->out];
+  for (int i = 0; i < op->n_in; i++) in[i] = op->in[i] < 0 ? -1 : x->local[op->in[i]];
   if (code) fbw_u32(f, &t, OPERATOR_CODE, code);
-  fbw_vector(f, fbw_place(f, &t, OPERATOR_INPUTS), op->in, (size_t)op->n_in, 4, 4);
-  fbw_vector(f, fbw_place(f, &t, OPERATOR_OUTPUTS), &op->out, 1, 4, 4);
+  fbw_vector(f, fbw_place(f, &t, OPERATOR_INPUTS), in, (size_t)op->n_in, 4, 4);
+  fbw_vector(f, fbw_place(f, &t, OPERATOR_OUTPUTS), &out, out >= 0, 4, 4);
   if (!op->options) return;
   fbw_u8(f, &t, OPERATOR_OPTIONS_TYPE, (uint8_t)op->options);
   uint32_t most = 0;
@@ -223,6 +240,8 @@ static void write_op(StrBuf *f, size_t from, const TfxOp *op, uint32_t code) {
       fbw_u8(f, &o, id, (uint8_t)op->field[i].i);
     else if (op->field[i].kind == 'i')
       fbw_u32(f, &o, id, (uint32_t)op->field[i].i);
+    else if (op->field[i].kind == 's')
+      fbw_string(f, fbw_place(f, &o, id), op->field[i].s);
     else
       fbw_f32(f, &o, id, op->field[i].f);
   }
@@ -230,24 +249,56 @@ static void write_op(StrBuf *f, size_t from, const TfxOp *op, uint32_t code) {
 
 static void write_ends(Tfx *x, StrBuf *f, size_t from, const ValId *ids, uint32_t n) {
   int32_t *list = mem_array((size_t)n + 1, sizeof *list);
-  for (uint32_t i = 0; i < n; i++) list[i] = tfx_tensor(x, ids[i]);
+  for (uint32_t i = 0; i < n; i++) list[i] = x->local[tfx_tensor(x, ids[i])];
   fbw_vector(f, from, list, n, 4, 4);
   mem_free(list);
 }
 
-static void write_graph(Tfx *x, StrBuf *f, size_t from, const int32_t *codes, const uint32_t *buffer) {
-  FbOut g = fbw_table(f, fbw_refs(f, from, 1), 5);
-  write_ends(x, f, fbw_place(f, &g, SUBGRAPH_INPUTS), x->g->inputs, x->g->n_inputs);
-  write_ends(x, f, fbw_place(f, &g, SUBGRAPH_OUTPUTS), x->g->outputs, x->g->n_outputs);
-  size_t at = fbw_refs(f, fbw_place(f, &g, SUBGRAPH_TENSORS), (uint32_t)x->n_tensors);
-  for (int i = 0; i < x->n_tensors; i++) write_tensor(f, at + 4 * (size_t)i, &x->tensors[i], buffer[i]);
-  at = fbw_refs(f, fbw_place(f, &g, SUBGRAPH_OPERATORS), (uint32_t)x->n_ops);
+/* Numbers of the tensors in their graphs; how many there are in graph `sub`. */
+static uint32_t number_tensors(Tfx *x, int sub) {
+  int32_t n = 0;
+  for (int i = 0; i < x->n_tensors; i++)
+    if (x->tensors[i].sub == sub) x->local[i] = n++;
+  return (uint32_t)n;
+}
+
+static void write_operators(const Tfx *x, StrBuf *f, size_t from, int sub, const int32_t *codes) {
+  uint32_t n = 0;
+  for (int i = 0; i < x->n_ops; i++) n += x->ops[i].sub == sub;
+  size_t at = fbw_refs(f, from, n);
   for (int i = 0; i < x->n_ops; i++) {
     uint32_t code = 0;
+    if (x->ops[i].sub != sub) continue;
     while (codes[code] != x->ops[i].code) code++;
-    write_op(f, at + 4 * (size_t)i, &x->ops[i], code);
+    write_op(x, f, at, &x->ops[i], code);
+    at += 4;
   }
-  fbw_string(f, fbw_place(f, &g, SUBGRAPH_NAME), "main");
+}
+
+static void write_graph(Tfx *x, StrBuf *f, size_t from, int sub, const int32_t *codes,
+                        const uint32_t *buffer) {
+  FbOut g = fbw_table(f, from, 5);
+  const uint32_t n = number_tensors(x, sub);
+  write_ends(x, f, fbw_place(f, &g, SUBGRAPH_INPUTS), x->g->inputs, sub ? 0 : x->g->n_inputs);
+  write_ends(x, f, fbw_place(f, &g, SUBGRAPH_OUTPUTS), x->g->outputs, sub ? 0 : x->g->n_outputs);
+  size_t at = fbw_refs(f, fbw_place(f, &g, SUBGRAPH_TENSORS), n);
+  for (int i = 0; i < x->n_tensors; i++) {
+    if (x->tensors[i].sub != sub) continue;
+    write_tensor(f, at, &x->tensors[i], buffer[i]);
+    at += 4;
+  }
+  write_operators(x, f, fbw_place(f, &g, SUBGRAPH_OPERATORS), sub, codes);
+  fbw_string(f, fbw_place(f, &g, SUBGRAPH_NAME), sub ? "first" : "main");
+}
+
+/* A second graph where states are set first. */
+static void write_graphs(Tfx *x, StrBuf *f, size_t from, const int32_t *codes, const uint32_t *buffer) {
+  uint32_t n = 1;
+  for (int i = 0; i < x->n_ops; i++)
+    if (x->ops[i].sub == 1) n = 2;
+  size_t at = fbw_refs(f, from, n);
+  x->local = arena_array(x->arena, (size_t)x->n_tensors + 1, sizeof *x->local);
+  for (uint32_t i = 0; i < n; i++) write_graph(x, f, at + 4 * (size_t)i, (int)i, codes, buffer);
 }
 
 static void write_file(Tfx *x, StrBuf *f) {
@@ -259,7 +310,7 @@ static void write_file(Tfx *x, StrBuf *f) {
   FbOut m = fbw_table(f, 0, 5);
   fbw_u32(f, &m, MODEL_VERSION, 3);
   write_codes(f, fbw_place(f, &m, MODEL_CODES), codes, n_codes);
-  write_graph(x, f, fbw_place(f, &m, MODEL_SUBGRAPHS), codes, buffer);
+  write_graphs(x, f, fbw_place(f, &m, MODEL_SUBGRAPHS), codes, buffer);
   fbw_string(f, fbw_place(f, &m, MODEL_DESCRIPTION), "mistify");
   write_buffers(x, f, fbw_place(f, &m, MODEL_BUFFERS), buffer, n_buffers);
   mem_free(codes);
@@ -267,7 +318,6 @@ static void write_file(Tfx *x, StrBuf *f) {
 }
 
 bool tflite_write(const Graph *g, StrBuf *out, Diag *d) {
-  TRY(graph_want_stateless(g, "TensorFlow Lite export", d));
   Graph *bound = graph_clone(g);
   for (uint32_t i = 0; i < g->n_inputs; i++) {
     if (shape_is_static(&graph_val(g, g->inputs[i])->shape)) continue;
@@ -277,6 +327,7 @@ bool tflite_write(const Graph *g, StrBuf *out, Diag *d) {
   }
   if (!bound) return false;
   Tfx x = {.g = bound, .d = d, .arena = arena_new(), .of_val = mem_array(bound->n_vals, sizeof *x.of_val)};
+  x.own_state = arena_array(x.arena, (size_t)bound->n_states + 1, sizeof *x.own_state);
   bool ok = collect(&x);
   if (ok) write_file(&x, out);
   arena_free(x.arena);

@@ -15,17 +15,21 @@ typedef struct TfxTensor {
   Shape shape;
   Quant quant;
   const void *data; /* NULL: computed */
+  int sub;          /* the graph of the file that it is in: 0, or 1, which sets states first */
+  bool resource;    /* a handle of a variable */
+  bool variable;    /* lives from one run to the next */
 } TfxTensor;
 
 typedef struct TfxOp {
   int32_t code, options; /* BuiltinOperator, BuiltinOptions (0: none) */
-  int32_t in[64], out;
-  int n_in, n_fields;
+  int32_t in[64], out;   /* out -1: none */
+  int n_in, n_fields, sub;
   struct {
     uint32_t id;
-    char kind; /* 'b' byte, 'i' int32, 'f' float */
+    char kind; /* 'b' byte, 'i' int32, 'f' float, 's' string */
     int32_t i;
     float f;
+    const char *s;
   } field[TFX_FIELDS];
 } TfxOp;
 
@@ -37,6 +41,9 @@ typedef struct Tfx {
   int n_tensors;
   size_t cap_tensors;
   int32_t *of_val; /* tensor + 1 of each value; 0: none yet */
+  int32_t *local;  /* number of each tensor in its graph */
+  int sub;         /* of what is made now */
+  bool *own_state; /* states that an operator of TensorFlow Lite keeps itself */
   TfxOp *ops;
   int n_ops;
   size_t cap_ops;
@@ -50,13 +57,24 @@ int32_t tfx_tensor(Tfx *x, ValId v);
 int32_t tfx_new(Tfx *x, const TfxTensor *t);
 /* A constant list of int32. */
 int32_t tfx_ints(Tfx *x, const char *name, const int64_t *v, int n);
+/* An operator without inputs and options yet; out -1: it has none. */
+TfxOp *tfx_bare(Tfx *x, int32_t code, int32_t options, int32_t out);
 /* Begin an operator whose first input is `in` and whose output is n's; add inputs and options. */
 TfxOp *tfx_op(Tfx *x, const Node *n, int32_t code, int32_t options, int32_t in);
 void tfx_in(TfxOp *op, int32_t tensor);
 void tfx_byte(TfxOp *op, uint32_t id, int v);
 void tfx_int(TfxOp *op, uint32_t id, int64_t v);
 void tfx_float(TfxOp *op, uint32_t id, float v);
+void tfx_string(TfxOp *op, uint32_t id, const char *s);
 bool tfx_refuse(Tfx *x, const Node *n, const char *why);
+
+/* -- tfl_export_state.c -- */
+/* The states that operators keep themselves are found; the others are read, before all nodes. */
+void tfx_read_states(Tfx *x);
+/* What the others become, behind all nodes. */
+void tfx_assign_states(Tfx *x);
+bool tfx_svdf_state(Tfx *x, const Node *n);
+bool tfx_svdf(Tfx *x, const Node *n);
 
 /* -- tfl_export_ops.c -- */
 /* NULL: the operator has no counterpart. */

@@ -316,6 +316,33 @@ static bool tfx_slice(Tfx *x, const Node *n) {
   return true;
 }
 
+/* Codes as places in the table (in all tables, one behind the other), which GATHER reads. */
+static bool tfx_lookup(Tfx *x, const Node *n) {
+  const Value *v = graph_val(x->g, n->in[0]), *t = graph_val(x->g, n->in[1]);
+  const int64_t tables = shape_count(&t->shape) / 256;
+  if (!t->blob) return tfx_refuse(x, n, "its table is no constant");
+  int32_t *first = arena_array(x->arena, (size_t)tables, sizeof *first);
+  for (int64_t c = 0; c < tables; c++) first[c] = (int32_t)(c * 256 + 128);
+  TfxTensor wide = {.name = "places", .dtype = DT_I32, .shape = v->shape};
+  const int32_t code = tfx_new(x, &wide), place = tfx_new(x, &wide);
+  const int32_t from =
+      tfx_new(x, &(TfxTensor){.name = "first", .dtype = DT_I32, .shape = {1, {tables}}, .data = first});
+  const int32_t table = tfx_new(x, &(TfxTensor){.name = "table",
+                                                .dtype = DT_I8,
+                                                .shape = {1, {tables * 256}},
+                                                .quant = graph_val(x->g, n->out[0])->quant,
+                                                .data = val_data(x->g, n->in[1])});
+  const int32_t in = tfx_tensor(x, n->in[0]);
+  tfx_in(tfx_bare(x, 53, O_CAST, code), in);
+  TfxOp *add = tfx_bare(x, 0, O_ADD, place);
+  tfx_in(add, code);
+  tfx_in(add, from);
+  TfxOp *gather = tfx_op(x, n, 36, O_GATHER, table);
+  tfx_in(gather, place);
+  tfx_int(gather, 0, 0);
+  return true;
+}
+
 TfxFn *tfx_fn(OpKind op) {
   static TfxFn *const fns[OP_COUNT] = {
       [OP_conv] = tfx_conv,
@@ -346,6 +373,9 @@ TfxFn *tfx_fn(OpKind op) {
       [OP_cast] = tfx_cast,
       [OP_quantize] = tfx_quantize,
       [OP_dequantize] = tfx_dequantize,
+      [OP_lookup] = tfx_lookup,
+      [OP_svdf_state] = tfx_svdf_state,
+      [OP_svdf] = tfx_svdf,
   };
   return fns[op];
 }

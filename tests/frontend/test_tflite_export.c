@@ -49,7 +49,7 @@ static void assert_same(const Graph *a, const Graph *b, const char *name) {
   ck_assert_uint_eq(a->n_outputs, b->n_outputs);
   Rng r;
   rng_seed(&r, 5, 0);
-  for (int round = 0; round < 2; round++) {
+  for (int round = 0; round < 4; round++) {
     const void *in[16];
     for (uint32_t i = 0; i < a->n_inputs; i++) {
       unsigned char *p = mem_alloc_aligned(val_bytes(a, a->inputs[i]) + 64, 64);
@@ -131,6 +131,72 @@ START_TEST(operators)
 }
 END_TEST
 
+static const char *const state_nets[] = {
+    "graph \"sum\"\n"
+    "%1 = input : f32[1,2] \"x\"\n"
+    "%2 = const : f32[1,2] {10, 20}\n"
+    "%3 = state(%2) : f32[1,2] \"sum\"\n"
+    "%4 = const : f32[1,2] {0, 0}\n"
+    "%5 = state(%4) : f32[1,2] \"before\"\n"
+    "%6 = state(%4) : f32[1,2] \"before\\x0athat\"\n"
+    "%7 = Add(%3, %1) : f32[1,2] \"y\"\n"
+    "%8 = Add(%7, %6) : f32[1,2] \"z\"\n"
+    "next %3 = %7\n"
+    "next %5 = %3\n"
+    "next %6 = %5\n"
+    "output %7, %8\n",
+    /* int8: a window over the last three inputs, and its mean */
+    "graph \"window\"\n"
+    "%1 = input : i8[1,2] q(0.5, -3) \"x\"\n"
+    "%2 = const : i8[2,2] q(0.5, -3) {-3, -3, 5, -3}\n"
+    "%3 = state(%2) : i8[2,2] q(0.5, -3) \"last\"\n"
+    "%4 = Concat(%3, %1) : i8[3,2] q(0.5, -3) \"all\"\n"
+    "%5 = Slice(%4) {starts=[1,0], counts=[2,2], steps=[1,1]} : i8[2,2] q(0.5, -3) \"rest\"\n"
+    "%6 = ReduceMean(%4) {axes=[0]} : i8[1,2] q(0.25, 0) \"mean\"\n"
+    "next %3 = %5\n"
+    "output %6\n",
+};
+
+START_TEST(states)
+{
+  for (size_t i = 0; i < sizeof state_nets / sizeof state_nets[0]; i++) {
+    Diag *d = diag_new();
+    Graph *g = graph_parse(state_nets[i], "state.ir", d);
+    ck_assert_msg(g != NULL, "%s", diag_text(d));
+    Graph *back = written_and_read(g, g->name);
+    ck_assert_uint_eq(back->n_states, g->n_states);
+    assert_same(g, back, g->name);
+    graph_free(back);
+    graph_free(g);
+    diag_free(d);
+  }
+}
+END_TEST
+
+/* SVDF keeps its state itself, float and int8. */
+START_TEST(svdf_comes_back)
+{
+  static const char *const texts[] = {
+      "tensor x f32 1,1\ntensor f f32 1,1 = 2\ntensor t f32 1,2 = 1,10\ntensor b f32 1 = 0.5\n"
+      "tensor s f32 1,2 variable\ntensor y f32 1,1\nop SVDF x,f,t,b,s -> y 0:i32=1\ninput x\noutput y\n",
+      "tensor x i8 1,1 q=1:0\ntensor f i8 1,1 q=1:0 = 2\ntensor t i16 1,2 q=0.125:0 = 1,10\ntensor b i32 1 = "
+      "16\n"
+      "tensor s i16 1,2 q=0.5:0 variable\ntensor y i8 1,1 q=1:-3\nop SVDF x,f,t,b,s -> y 0:i32=1 1:u8=1\n"
+      "input x\noutput y\n"};
+  for (int i = 0; i < 2; i++) {
+    Diag *d = diag_new();
+    Graph *g = tflite_text_import(texts[i], d);
+    ck_assert_msg(g != NULL, "%s", diag_text(d));
+    Graph *back = written_and_read(g, "svdf");
+    ck_assert_int_eq(back->nodes[0].op, OP_svdf_state);
+    assert_same(g, back, "svdf");
+    graph_free(back);
+    graph_free(g);
+    diag_free(d);
+  }
+}
+END_TEST
+
 /* Pads that are neither SAME nor VALID, per-channel weights, a requantization: int8 throughout. */
 START_TEST(int8_net)
 {
@@ -171,6 +237,8 @@ Suite *suite_tflite_export(void) {
   Suite *s = suite_create("tflite_export");
   TCase *t = tcase_create("export");
   tcase_add_test(t, reference_models);
+  tcase_add_test(t, states);
+  tcase_add_test(t, svdf_comes_back);
   tcase_add_test(t, int8_net);
   tcase_add_loop_test(t, operators, 0, n_samples);
   suite_add_tcase(s, t);
