@@ -137,7 +137,7 @@ static bool collect(Tfx *x) {
   for (uint32_t i = 0; i < x->g->n_inputs; i++) tfx_tensor(x, x->g->inputs[i]);
   tfx_read_states(x);
   for (uint32_t k = 0; k < x->g->n_nodes; k++) {
-    ok = export_node(x, &x->g->nodes[k]) && ok;
+    if (!x->written[k]) ok = export_node(x, &x->g->nodes[k]) && ok;
   }
   tfx_assign_states(x);
   for (uint32_t i = 0; i < x->g->n_outputs; i++) tfx_tensor(x, x->g->outputs[i]);
@@ -328,6 +328,7 @@ bool tflite_write(const Graph *g, StrBuf *out, Diag *d) {
   if (!bound) return false;
   Tfx x = {.g = bound, .d = d, .arena = arena_new(), .of_val = mem_array(bound->n_vals, sizeof *x.of_val)};
   x.own_state = arena_array(x.arena, (size_t)bound->n_states + 1, sizeof *x.own_state);
+  x.written = arena_array(x.arena, (size_t)bound->n_nodes + 1, sizeof *x.written);
   bool ok = collect(&x);
   if (ok) write_file(&x, out);
   arena_free(x.arena);

@@ -43,6 +43,7 @@ typedef struct Tfx {
   int32_t *of_val; /* tensor + 1 of each value; 0: none yet */
   int32_t *local;  /* number of each tensor in its graph */
   int sub;         /* of what is made now */
+  bool *written;   /* nodes that an operator of several stands for */
   bool *own_state; /* states that an operator of TensorFlow Lite keeps itself */
   TfxOp *ops;
   int n_ops;
@@ -73,8 +74,16 @@ bool tfx_refuse(Tfx *x, const Node *n, const char *why);
 void tfx_read_states(Tfx *x);
 /* What the others become, behind all nodes. */
 void tfx_assign_states(Tfx *x);
+/* Number of the state whose present value is `now`; -1: none. Does a constant hold zeros (zero points) alone? */
+int tfx_state_of(const Graph *g, ValId now);
+bool tfx_begins_as_zeros(const Graph *g, ValId v);
 bool tfx_svdf_state(Tfx *x, const Node *n);
 bool tfx_svdf(Tfx *x, const Node *n);
+
+/* -- tfl_export_lstm.c -- */
+/* The nodes that are a UNIDIRECTIONAL_SEQUENCE_LSTM together, and its states, are marked; returns how many states. */
+uint32_t tfx_find_lstms(Tfx *x, const uint32_t *uses);
+bool tfx_seq_lstm(Tfx *x, const Node *n);
 
 /* -- tfl_export_ops.c -- */
 /* NULL: the operator has no counterpart. */

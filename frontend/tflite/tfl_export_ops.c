@@ -374,6 +374,7 @@ TfxFn *tfx_fn(OpKind op) {
       [OP_quantize] = tfx_quantize,
       [OP_dequantize] = tfx_dequantize,
       [OP_lookup] = tfx_lookup,
+      [OP_seq_lstm] = tfx_seq_lstm,
       [OP_svdf_state] = tfx_svdf_state,
       [OP_svdf] = tfx_svdf,
   };

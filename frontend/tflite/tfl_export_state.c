@@ -27,8 +27,7 @@ enum {
 
 /* -- SVDF -- */
 
-/* Is every element of the constant 0, or its zero point? */
-static bool begins_as_zeros(const Graph *g, ValId v) {
+bool tfx_begins_as_zeros(const Graph *g, ValId v) {
   const Value *c = graph_val(g, v);
   const int64_t zero = c->quant.n == 1 ? c->quant.zero[0] : 0, n = shape_count(&c->shape);
   for (int64_t i = 0; i < n; i++)
@@ -36,7 +35,7 @@ static bool begins_as_zeros(const Graph *g, ValId v) {
   return true;
 }
 
-static int state_of(const Graph *g, ValId now) {
+int tfx_state_of(const Graph *g, ValId now) {
   for (uint32_t i = 0; i < g->n_states; i++)
     if (g->states[i].now == now) return (int)i;
   return -1;
@@ -44,16 +43,16 @@ static int state_of(const Graph *g, ValId now) {
 
 /* The state that the SvdfState renews for one Svdf alone; -1: it is not so. */
 static int svdf_own(const Graph *g, const Node *n, const uint32_t *uses) {
-  const int i = state_of(g, n->in[0]);
+  const int i = tfx_state_of(g, n->in[0]);
   if (i < 0 || g->states[i].next != n->out[0] || uses[n->in[0]] != 1 || uses[n->out[0]] != 2) return -1;
   bool svdf = false;
   for (NodeId k = 0; k < g->n_nodes; k++)
     svdf = svdf || (g->nodes[k].op == OP_svdf && g->nodes[k].in[0] == n->out[0]);
-  return svdf && begins_as_zeros(g, g->states[i].init) ? i : -1;
+  return svdf && tfx_begins_as_zeros(g, g->states[i].init) ? i : -1;
 }
 
 bool tfx_svdf_state(Tfx *x, const Node *n) {
-  const int i = state_of(x->g, n->in[0]);
+  const int i = tfx_state_of(x->g, n->in[0]);
   if (i >= 0 && x->own_state[i] && x->g->states[i].next == n->out[0]) return true; /* its Svdf writes it */
   return tfx_refuse(
       x, n, "SVDF has a state of its own that begins as zeros, and gives nothing else but its output");
@@ -61,7 +60,7 @@ bool tfx_svdf_state(Tfx *x, const Node *n) {
 
 bool tfx_svdf(Tfx *x, const Node *n) {
   const Node *s = graph_def(x->g, n->in[0]);
-  const int i = s && s->op == OP_svdf_state ? state_of(x->g, s->in[0]) : -1;
+  const int i = s && s->op == OP_svdf_state ? tfx_state_of(x->g, s->in[0]) : -1;
   const svdf_attrs *a = CATTRS(n, svdf);
   static const int acts[ACT_COUNT] = {[ACT_RELU] = 1, [ACT_RELU6] = 3, [ACT_RELU_N1_TO_1] = 2};
   if (i < 0 || !x->own_state[i]) return tfx_refuse(x, n, "it wants the SvdfState before it alone");
@@ -117,7 +116,7 @@ static void first_values(Tfx *x) {
 void tfx_read_states(Tfx *x) {
   const Graph *g = x->g;
   const uint32_t *uses = graph_uses(g, x->arena);
-  uint32_t own = 0;
+  uint32_t own = tfx_find_lstms(x, uses);
   for (NodeId k = 0; k < g->n_nodes; k++) {
     const int i = g->nodes[k].op == OP_svdf_state ? svdf_own(g, &g->nodes[k], uses) : -1;
     if (i < 0) continue;

@@ -173,8 +173,8 @@ START_TEST(states)
 }
 END_TEST
 
-/* SVDF keeps its state itself, float and int8. */
-START_TEST(svdf_comes_back)
+/* SVDF and UNIDIRECTIONAL_SEQUENCE_LSTM keep their states themselves, float and int8. */
+START_TEST(cells_come_back)
 {
   static const char *const texts[] = {
       "tensor x f32 1,1\ntensor f f32 1,1 = 2\ntensor t f32 1,2 = 1,10\ntensor b f32 1 = 0.5\n"
@@ -182,14 +182,24 @@ START_TEST(svdf_comes_back)
       "tensor x i8 1,1 q=1:0\ntensor f i8 1,1 q=1:0 = 2\ntensor t i16 1,2 q=0.125:0 = 1,10\ntensor b i32 1 = "
       "16\n"
       "tensor s i16 1,2 q=0.5:0 variable\ntensor y i8 1,1 q=1:-3\nop SVDF x,f,t,b,s -> y 0:i32=1 1:u8=1\n"
-      "input x\noutput y\n"};
-  for (int i = 0; i < 2; i++) {
+      "input x\noutput y\n",
+      "tensor x f32 1,3,1\ntensor w f32 1,1 = 0.5\ntensor z f32 1 = 0.25\ntensor h f32 1,1 variable\n"
+      "tensor c f32 1,1 variable\ntensor y f32 1,3,1\n"
+      "op UNIDIRECTIONAL_SEQUENCE_LSTM x,w,w,w,w,w,w,w,w,,,,z,z,z,z,,,h,c,,,, -> y 0:u8=4\ninput x\noutput "
+      "y\n",
+      "tensor x i8 1,3,1 q=0.01:3\ntensor w i8 1,1 q=0.01:0 = 50\ntensor z i32 1 = 0\n"
+      "tensor h i8 1,1 q=0.0078125:0 variable\ntensor c i16 1,1 q=0.00048828125:0 variable\n"
+      "tensor y i8 1,3,1 q=0.0078125:0\n"
+      "op UNIDIRECTIONAL_SEQUENCE_LSTM x,w,w,w,w,w,w,w,w,,,,z,z,z,z,,,h,c,,,, -> y 0:u8=4\ninput x\noutput "
+      "y\n"};
+  for (int i = 0; i < 4; i++) {
     Diag *d = diag_new();
     Graph *g = tflite_text_import(texts[i], d);
     ck_assert_msg(g != NULL, "%s", diag_text(d));
-    Graph *back = written_and_read(g, "svdf");
-    ck_assert_int_eq(back->nodes[0].op, OP_svdf_state);
-    assert_same(g, back, "svdf");
+    Graph *back = written_and_read(g, "cell");
+    ck_assert_uint_eq(back->n_nodes, g->n_nodes);
+    ck_assert_int_eq(back->nodes[0].op, i < 2 ? OP_svdf_state : OP_seq_lstm);
+    assert_same(g, back, "cell");
     graph_free(back);
     graph_free(g);
     diag_free(d);
@@ -238,7 +248,7 @@ Suite *suite_tflite_export(void) {
   TCase *t = tcase_create("export");
   tcase_add_test(t, reference_models);
   tcase_add_test(t, states);
-  tcase_add_test(t, svdf_comes_back);
+  tcase_add_test(t, cells_come_back);
   tcase_add_test(t, int8_net);
   tcase_add_loop_test(t, operators, 0, n_samples);
   suite_add_tcase(s, t);
