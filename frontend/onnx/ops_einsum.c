@@ -122,6 +122,7 @@ static bool take_diagonal(OxCall *c, Term *t, int i, int j) {
   TRY(t->v != NO_VAL);
   Shape s = ox_shape(c, t->v), flat = s;
   int64_t n = s.d[s.rank - 1];
+  OX_FAIL_IF(!shape_is_static(&s), c, "takes a diagonal, and has a symbolic batch; fix it");
   OX_FAIL_IF(n != s.d[s.rank - 2] || n > INT16_MAX, c, "takes the diagonal of %" PRId64 " by %" PRId64,
              s.d[s.rank - 2], n);
   flat.rank--;
@@ -162,6 +163,13 @@ static bool sum_rest(OxCall *c, Term *t, bool (*kept)(const void *ctx, uint8_t l
   reorder(c, t, order);
   TRY(t->v != NO_VAL);
   Shape s = ox_shape(c, t->v), to = s;
+  if (!shape_is_static(&s)) { /* rows and columns would be merged with the batch */
+    reduce_sum_attrs over = {.axes = {.n = s.rank - stay}};
+    for (int i = stay; i < s.rank; i++) over.axes.v[i - stay] = i;
+    t->n = stay;
+    t->v = ox_node(c, OP_reduce_sum, &over, &t->v, 1, "summed");
+    return t->v != NO_VAL;
+  }
   int64_t rows = shape_count_range(&s, 0, stay), columns = shape_count_range(&s, stay, s.rank);
   ValId x = ox_reshape(c, t->v, &(Shape){2, {rows, columns}}, "rows");
   x = ox_node(c, OP_matmul, NULL, (ValId[2]){x, ones(c, ox_type(c, t->v), columns)}, 2, "sums");
@@ -192,6 +200,8 @@ static bool match_extents(OxCall *c, Term *t, const Term *other) {
   for (int i = 0; i < t->n; i++) {
     int j = find_label(other, t->label[i]);
     bool grow = j >= 0 && s.d[i] == 1 && o.d[j] != 1;
+    OX_FAIL_IF(grow && o.d[j] == DIM_BATCH, c,
+               "multiplies an axis of 1 by the symbolic batch; fix it, or use MatMul");
     OX_FAIL_IF(j >= 0 && !grow && s.d[i] != o.d[j] && o.d[j] != 1, c,
                "multiplies axes of %" PRId64 " and %" PRId64, s.d[i], o.d[j]);
     a.shape.v[i] = grow ? o.d[j] : s.d[i];
@@ -199,6 +209,12 @@ static bool match_extents(OxCall *c, Term *t, const Term *other) {
   }
   if (any) t->v = ox_node(c, OP_expand, &a, &t->v, 1, "expanded");
   return t->v != NO_VAL;
+}
+
+/* Has the term a symbolic batch under a label that the other has not? */
+static bool own_batch(OxCall *c, const Term *t, const Term *other) {
+  Shape s = ox_shape(c, t->v);
+  return t->n > 0 && s.d[0] == DIM_BATCH && find_label(other, t->label[0]) < 0;
 }
 
 /* Axes of t in three groups, those of group g being where which(label) == g; extents of the groups in size[3]. */
@@ -210,6 +226,7 @@ static bool in_groups(OxCall *c, Term *t, const Term *other, const Kept *later, 
     count[p] = 0;
     for (int i = 0; i < t->n; i++) {
       int group = find_label(other, t->label[i]) < 0 ? 1 : is_kept(later, t->label[i]) ? 0 : 2;
+      if (i == 0 && own_batch(c, t, other)) group = 0; /* the product broadcasts over it */
       if (group != place[p]) continue;
       order[k++] = i;
       count[p]++;
@@ -217,9 +234,24 @@ static bool in_groups(OxCall *c, Term *t, const Term *other, const Kept *later, 
   }
   Shape s = ox_shape(c, t->v);
   for (int p = 0, i = 0; p < 3; p++)
-    for (int end = i + count[p]; i < end; i++) size[p] *= s.d[order[i]];
+    for (int end = i + count[p]; i < end; i++) {
+      OX_FAIL_IF(p > 0 && s.d[order[i]] == DIM_BATCH, c,
+                 "sums over the symbolic batch; fix it, or use MatMul");
+      size[p] *= s.d[order[i]];
+    }
   reorder(c, t, order);
   return t->v != NO_VAL;
+}
+
+/* A stack of matrices: what both terms keep is one axis, or `apart`, for a symbolic batch. */
+static Shape stack(const Shape *s, int kept, const int64_t size[3], bool apart) {
+  Shape to = {3, {size[0], size[1], size[2]}};
+  if (!apart) return to;
+  to = *s;
+  to.rank = kept;
+  to.d[to.rank++] = size[1];
+  to.d[to.rank++] = size[2];
+  return to;
 }
 
 /* a times b into *a. */
@@ -227,6 +259,11 @@ static bool contract(OxCall *c, Term *a, Term *b, Kept *later) {
   static const int left[3] = {0, 1, 2}, right[3] = {0, 2, 1}; /* batch, own, summed | batch, summed, own */
   int64_t m[3], n[3];
   int na[3], nb[3];
+  if (own_batch(c, b, a)) { /* stands on the left */
+    Term held = *a;
+    *a = *b;
+    *b = held;
+  }
   later->beside = b;
   TRY(sum_rest(c, a, is_kept, later));
   later->beside = a;
@@ -256,8 +293,11 @@ static bool contract(OxCall *c, Term *a, Term *b, Kept *later) {
   TRY(b->v != NO_VAL && in_groups(c, a, b, later, left, m, na) && in_groups(c, b, a, later, right, n, nb));
   Shape as = ox_shape(c, a->v), bs = ox_shape(c, b->v), to = {.rank = na[0] + na[1] + nb[2]};
   OX_FAIL_IF(to.rank > MAX_RANK, c, "makes %" PRId32 " dimensions", to.rank);
-  ValId x = ox_reshape(c, a->v, &(Shape){3, {m[0], m[1], m[2]}}, "left");
-  ValId y = ox_reshape(c, b->v, &(Shape){3, {n[0], n[1], n[2]}}, "right");
+  bool apart = !shape_is_static(&as) || !shape_is_static(&bs);
+  OX_FAIL_IF(apart && (na[0] > MAX_RANK - 2 || nb[0] > MAX_RANK - 2), c, "makes more than %d dimensions",
+             MAX_RANK);
+  Shape ls = stack(&as, na[0], m, apart), rs = stack(&bs, nb[0], n, apart);
+  ValId x = ox_reshape(c, a->v, &ls, "left"), y = ox_reshape(c, b->v, &rs, "right");
   x = ox_node(c, OP_matmul, NULL, (ValId[2]){x, y}, 2, "product");
   for (int i = 0; i < to.rank; i++) {
     bool mine = i < na[0] + na[1];
@@ -276,8 +316,6 @@ static bool operands(OxCall *c, Term *t, DType *type) {
     t[i].v = ox_in(c, i);
     TRY(t[i].v != NO_VAL);
     *type = ox_type(c, t[i].v);
-    Shape s = ox_shape(c, t[i].v);
-    OX_FAIL_IF(!shape_is_static(&s), c, "has a symbolic batch; fix it, or use MatMul");
     DType work = ox_product_type(*type);
     OX_FAIL_IF(work == DT_NONE, c, "has elements of %s", dtype_name(*type));
     t[i].v = ox_cast(c, t[i].v, work, "wide");

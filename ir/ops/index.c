@@ -86,8 +86,8 @@ bool infer_gather_nd(Graph *g, Node *n, Diag *d) {
   return op_same_quant(g, n, -1, d);
 }
 
-/* x and updates are of one type that can be joined so; the batch is not symbolic. */
-static bool want_updates(const Graph *g, const Node *n, int reduce, Diag *d) {
+/* x and updates are of one type that can be joined so; the batch is not symbolic, unless all three have it (`batch`). */
+static bool want_updates(const Graph *g, const Node *n, int reduce, bool batch, Diag *d) {
   const Value *x = op_in(g, n, 0), *u = op_in(g, n, 2);
   TRY(op_want_dtype(g, n, 2, x->dtype, d));
   TRY(want_indices(g, n, 1, d));
@@ -96,14 +96,16 @@ static bool want_updates(const Graph *g, const Node *n, int reduce, Diag *d) {
     return op_fail(n, d, "elements are %s; want f32, i32 or i64 to join them", dtype_name(x->dtype));
   if (!quant_equal(&x->quant, &u->quant)) return op_fail(n, d, "x and updates are quantized differently");
   for (uint32_t i = 0; i < 3; i++)
-    if (!shape_is_static(&op_in(g, n, i)->shape)) return op_fail_batch(n, d, "scattering into it");
+    if (!batch && !shape_is_static(&op_in(g, n, i)->shape)) return op_fail_batch(n, d, "scattering into it");
   return true;
 }
 
 bool infer_scatter_elements(Graph *g, Node *n, Diag *d) {
   const scatter_elements_attrs *a = CATTRS(n, scatter_elements);
   const Value *x = op_in(g, n, 0), *idx = op_in(g, n, 1), *u = op_in(g, n, 2);
-  TRY(want_updates(g, n, a->reduce, d));
+  bool batch = a->axis != 0; /* each item by itself */
+  for (uint32_t i = 0; i < 3; i++) batch = batch && !shape_is_static(&op_in(g, n, i)->shape);
+  TRY(want_updates(g, n, a->reduce, batch, d));
   TRY(want_axis(n, a->axis, &x->shape, d));
   TRY(indices_beside(n, &x->shape, &idx->shape, a->axis, d));
   if (!shape_equal(&idx->shape, &u->shape)) return op_fail(n, d, "updates and indices have different shapes");
@@ -114,7 +116,7 @@ bool infer_scatter_elements(Graph *g, Node *n, Diag *d) {
 bool infer_scatter_nd(Graph *g, Node *n, Diag *d) {
   const Value *x = op_in(g, n, 0), *idx = op_in(g, n, 1), *u = op_in(g, n, 2);
   int64_t depth;
-  TRY(want_updates(g, n, CATTRS(n, scatter_nd)->reduce, d));
+  TRY(want_updates(g, n, CATTRS(n, scatter_nd)->reduce, false, d));
   TRY(want_tuples(n, &x->shape, &idx->shape, 0, &depth, d));
   Shape want = {0};
   int more = x->shape.rank - (int)depth;

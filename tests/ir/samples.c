@@ -156,6 +156,7 @@ const Sample samples[] = {
     {OP_gather_nd, "i64[4,3] =i64[3,1]:3,-4,0", ""},
     {OP_scatter_elements, "f32[4,5] =i64[2,3]:0,1,-1,3,2,0 f32[2,3]", "axis=1 reduce=1"},
     {OP_scatter_elements, "i8[4,5] i32[4,2] i8[4,2]", "axis=1"},
+    {OP_scatter_elements, "f32[N,5] i64[N,2] f32[N,2]", "axis=1 reduce=3"},
     {OP_scatter_nd, "f32[4,3,2] =i64[2,1]:3,-4 f32[2,3,2]", "reduce=3"},
     {OP_scatter_nd, "i32[4,3] i32[3,2] i32[3]", "reduce=2"},
     {OP_top_k, "f32[N,9]", "axis=1 k=4"},
