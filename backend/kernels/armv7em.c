@@ -140,3 +140,62 @@ void em_depthwise_pack(KernelPack *k) {
   }
   pack_result(k, packed, n, q, (int64_t)blocks * 16);
 }
+
+/* -- depthwise_s8, 3x3 -- */
+
+enum { COLUMNS = 18, COLUMN_BYTES = 24 };
+
+size_t em3_depthwise_scratch(const void *params) {
+  const mf_window *g = &((const mf_conv_s8 *)params)->g;
+  int32_t n = (g->out_w - 1) * g->stride_w + 3;
+  return (size_t)(n < COLUMNS ? n : COLUMNS) * COLUMN_BYTES;
+}
+
+bool em3_depthwise_accepts(const void *params) {
+  const mf_window *g = &((const mf_conv_s8 *)params)->g;
+  return g->k_h == 3 && g->k_w == 3 && g->dil_h == 1 && g->dil_w == 1 && g->stride_w <= COLUMNS - 3 &&
+         em_depthwise_accepts(params);
+}
+
+static int8_t *put_word(int8_t *to, int32_t v) {
+  for (int i = 0; i < 4; i++) *to++ = (int8_t)(uint8_t)((uint32_t)v >> 8 * i);
+  return to;
+}
+
+/* Doubled weights of channel o, column x: of lines y and z, or of line y in channels o and p. */
+static int8_t *put_two(int8_t *to, int32_t low, int32_t high) {
+  put_half(to, 2 * low);
+  put_half(to + 2, 2 * high);
+  return to + 4;
+}
+
+static int8_t *put_column(int8_t *to, const FoldWeights *w, int32_t o, int32_t x) {
+  to = put_two(to, weight_or_zero(w, o, 6 + x), weight_or_zero(w, o + 2, 6 + x));
+  to = put_two(to, weight_or_zero(w, o + 3, x), weight_or_zero(w, o + 3, 3 + x));
+  to = put_two(to, weight_or_zero(w, o + 1, 6 + x), weight_or_zero(w, o + 3, 6 + x));
+  for (int32_t i = 2; i >= 0; i--)
+    to = put_two(to, weight_or_zero(w, o + i, x), weight_or_zero(w, o + i, 3 + x));
+  return to;
+}
+
+void em3_depthwise_pack(KernelPack *k) {
+  const mf_conv_s8 *p = k->params;
+  FoldWeights w = depthwise_fold_weights(p);
+  FoldScales s = conv_fold_scales(p);
+  int64_t n = (int64_t)w.outs / BLOCK * 34 * 4;
+  int8_t *packed = arena_alloc(k->arena, (size_t)n), *to = packed;
+  for (int32_t o = 0; o < w.outs; o += BLOCK) {
+    int32_t scales[BLOCK * 3];
+    for (int32_t i = 0; i < BLOCK; i++) {
+      FoldedChannel c = folded_or_none(&w, &s, o + i);
+      to = put_word(to, 2 * c.bias);
+      put_scales(scales + 3 * i, &c);
+    }
+    for (int32_t x = 0; x < 3; x++) to = put_column(to, &w, o, x);
+    for (int32_t i = 0; i < BLOCK * 3; i++) to = put_word(to, scales[i]);
+  }
+  pack_const(k, "w", packed, n, 4);
+  pack_const(k, "bias", NULL, 0, 0);
+  pack_const(k, "mult", NULL, 0, 0);
+  pack_const(k, "shift", NULL, 0, 0);
+}

@@ -135,6 +135,9 @@ void em_conv_pack(KernelPack *p);
 size_t em_depthwise_scratch(const void *params);
 bool em_depthwise_accepts(const void *params);
 void em_depthwise_pack(KernelPack *p);
+size_t em3_depthwise_scratch(const void *params);
+bool em3_depthwise_accepts(const void *params);
+void em3_depthwise_pack(KernelPack *p);
 bool em_fc_accepts(const void *params);
 void em_fc_pack(KernelPack *p);
 

@@ -26,6 +26,7 @@ typedef struct conv_em_block {
 
 #ifdef MF_DSP
 
+/* clang-format off */
 #define CONV_EM_STEP            \
   "ldrd r10, r11, [r0], #8\n\t" \
   "ldrd r12, lr, [r1], #8\n\t"  \
@@ -39,72 +40,88 @@ typedef struct conv_em_block {
   "smlad r6, r11, r12, r6\n\t"  \
   "smlad r4, r10, lr, r4\n\t"   \
   "smlad r8, r11, lr, r8\n\t"
+/* A channel's sums in a and b, of both pixels, to their codes; where the lowest code stands for 0, signs do not matter. */
 #define CONV_EM_CODE(a, b)               \
   "ldm r0!, {r10, r11, r12}\n\t"         \
   "smmulr " a ", " a ", r10\n\t"         \
-  "smmulr " b ", " b ", r10\n\t"         \
   "add " a ", " a ", " a ", asr #31\n\t" \
-  "add " b ", " b ", " b ", asr #31\n\t" \
   "add " a ", " a ", r11\n\t"            \
-  "add " b ", " b ", r11\n\t"            \
-  "asr " a ", " a ", r12\n\t"            \
-  "asr " b ", " b ", r12\n\t"            \
-  "ssat " a ", #8, " a "\n\t"            \
-  "ssat " b ", #8, " b "\n\t"            \
-  "strb " b ", [lr], #1\n\t"             \
+  "add r11, r11, " b ", asr #31\n\t"     \
+  "smmlar " b ", " b ", r10, r11\n\t"    \
+  CONV_EM_STORE(a, b)
+#define CONV_EM_CODE_ZERO(a, b)          \
+  "ldm r0!, {r10, r11, r12}\n\t"         \
+  "smmlar " a ", " a ", r10, r11\n\t"    \
+  "smmlar " b ", " b ", r10, r11\n\t"    \
+  CONV_EM_STORE(a, b)
+#define CONV_EM_STORE(a, b)   \
+  "asr " a ", " a ", r12\n\t" \
+  "asr " b ", " b ", r12\n\t" \
+  "ssat " a ", #8, " a "\n\t" \
+  "ssat " b ", #8, " b "\n\t" \
+  "strb " b ", [lr], #1\n\t"  \
   "strb " a ", [r1], #1\n\t"
 
 /* On the stack, from sp: x, x4, x1, w, q, out0, out1, blocks. Sums of pixel 0: r2 (channel 0), r3 (256 * channel 1 +
  * channel 0), r4, r5 (channels 2, 3); of pixel 1: r6 .. r9. */
-MF_ASM void conv_em_run(const conv_em_block *b MF_UNUSED) {
-  __asm__ volatile("push {r4-r11, lr}\n\t"
-                   "ldm r0, {r1-r8}\n\t"
-                   "push {r1-r8}\n"
-                   "1:\n\t"
-                   "ldrd r1, r0, [sp, #12]\n\t"
-                   "ldm r0!, {r2, r4}\n\t"
-                   "str r0, [sp, #16]\n\t"
-                   "ldrd r0, r12, [sp]\n\t"
-                   "mov r3, r2\n\t"
-                   "mov r6, r2\n\t"
-                   "mov r7, r2\n\t"
-                   "mov r5, r4\n\t"
-                   "mov r8, r4\n\t"
-                   "mov r9, r4\n\t"
-                   "cmp r0, r12\n\t"
-                   "beq 3f\n"
-                   "2:\n\t" CONV_EM_STEP CONV_EM_STEP CONV_EM_STEP CONV_EM_STEP "ldr r12, [sp, #4]\n\t"
-                   "cmp r0, r12\n\t"
-                   "bne 2b\n"
-                   "3:\n\t"
-                   "ldr r12, [sp, #8]\n\t"
-                   "cmp r0, r12\n\t"
-                   "beq 4f\n\t" CONV_EM_STEP "b 3b\n"
-                   "4:\n\t"
-                   "str r1, [sp, #12]\n\t"
-                   "ldrd r0, r1, [sp, #16]\n\t"
-                   "ldr lr, [sp, #24]\n\t"
-                   "ldm r0!, {r10, r11}\n\t"
-                   "sub r3, r3, r2\n\t"
-                   "sub r7, r7, r6\n\t"
-                   "sub r5, r5, r4\n\t"
-                   "sub r9, r9, r8\n\t"
-                   "add r3, r10, r3, asr #7\n\t"
-                   "add r7, r10, r7, asr #7\n\t"
-                   "add r5, r11, r5, asr #7\n\t"
-                   "add r9, r11, r9, asr #7\n\t"
-                   "lsl r2, r2, #1\n\t"
-                   "lsl r6, r6, #1\n\t"
-                   "lsl r4, r4, #1\n\t"
-                   "lsl r8, r8, #1\n\t" CONV_EM_CODE("r2", "r6") CONV_EM_CODE("r3", "r7")
-                       CONV_EM_CODE("r4", "r8") CONV_EM_CODE("r5", "r9") "strd r0, r1, [sp, #16]\n\t"
-                                                                         "ldrd r12, r11, [sp, #24]\n\t"
-                                                                         "subs r11, r11, #1\n\t"
-                                                                         "strd lr, r11, [sp, #24]\n\t"
-                                                                         "bne 1b\n\t"
-                                                                         "add sp, sp, #32\n\t"
-                                                                         "pop {r4-r11, pc}\n\t");
-}
+#define CONV_EM_RUN(CODE)                              \
+  __asm__ volatile(                                    \
+      "push {r4-r11, lr}\n\t"                          \
+      "ldm r0, {r1-r8}\n\t"                            \
+      "push {r1-r8}\n"                                 \
+      "1:\n\t"                                         \
+      "ldrd r1, r0, [sp, #12]\n\t"                     \
+      "ldm r0!, {r2, r4}\n\t"                          \
+      "str r0, [sp, #16]\n\t"                          \
+      "ldrd r0, r12, [sp]\n\t"                         \
+      "mov r3, r2\n\t"                                 \
+      "mov r6, r2\n\t"                                 \
+      "mov r7, r2\n\t"                                 \
+      "mov r5, r4\n\t"                                 \
+      "mov r8, r4\n\t"                                 \
+      "mov r9, r4\n\t"                                 \
+      "cmp r0, r12\n\t"                                \
+      "beq 3f\n"                                       \
+      "2:\n\t"                                         \
+      CONV_EM_STEP CONV_EM_STEP CONV_EM_STEP CONV_EM_STEP \
+      "ldr r12, [sp, #4]\n\t"                          \
+      "cmp r0, r12\n\t"                                \
+      "bne 2b\n"                                       \
+      "3:\n\t"                                         \
+      "ldr r12, [sp, #8]\n\t"                          \
+      "cmp r0, r12\n\t"                                \
+      "beq 4f\n\t"                                     \
+      CONV_EM_STEP                                     \
+      "b 3b\n"                                         \
+      "4:\n\t"                                         \
+      "str r1, [sp, #12]\n\t"                          \
+      "ldrd r0, r1, [sp, #16]\n\t"                     \
+      "ldr lr, [sp, #24]\n\t"                          \
+      "ldm r0!, {r10, r11}\n\t"                        \
+      "sub r3, r3, r2\n\t"                             \
+      "sub r7, r7, r6\n\t"                             \
+      "sub r5, r5, r4\n\t"                             \
+      "sub r9, r9, r8\n\t"                             \
+      "add r3, r10, r3, asr #7\n\t"                    \
+      "add r7, r10, r7, asr #7\n\t"                    \
+      "add r5, r11, r5, asr #7\n\t"                    \
+      "add r9, r11, r9, asr #7\n\t"                    \
+      "lsl r2, r2, #1\n\t"                             \
+      "lsl r6, r6, #1\n\t"                             \
+      "lsl r4, r4, #1\n\t"                             \
+      "lsl r8, r8, #1\n\t"                             \
+      CODE("r2", "r6") CODE("r3", "r7") CODE("r4", "r8") CODE("r5", "r9") \
+      "strd r0, r1, [sp, #16]\n\t"                     \
+      "ldrd r12, r11, [sp, #24]\n\t"                   \
+      "subs r11, r11, #1\n\t"                          \
+      "strd lr, r11, [sp, #24]\n\t"                    \
+      "bne 1b\n\t"                                     \
+      "add sp, sp, #32\n\t"                            \
+      "pop {r4-r11, pc}\n\t")
+/* clang-format on */
+
+MF_ASM void conv_em_run(const conv_em_block *b MF_UNUSED) { CONV_EM_RUN(CONV_EM_CODE); }
+MF_ASM void conv_em_run_zero(const conv_em_block *b MF_UNUSED) { CONV_EM_RUN(CONV_EM_CODE_ZERO); }
 
 #else
 
@@ -121,8 +138,7 @@ static void conv_em_pair(const conv_em_block *b, const int8_t *w, int32_t sum[2]
   }
 }
 
-static void conv_em_run(const conv_em_block *block) {
-  conv_em_block b = *block;
+MF_INLINE void conv_em_twin(conv_em_block b, int32_t sign) {
   int32_t pair, p;
   for (; b.blocks > 0; b.blocks--, b.q += 16, b.w += (b.x1 - b.x) * 4, b.out0 += 4, b.out1 += 4)
     for (pair = 0; pair < 2; pair++) {
@@ -132,11 +148,14 @@ static void conv_em_run(const conv_em_block *block) {
       for (p = 1; p >= 0; p--) {
         int8_t *out = (p ? b.out1 : b.out0) + 2 * pair;
         const int32_t other = (int32_t)((uint32_t)sum[p][1] - (uint32_t)sum[p][0]) >> 7;
-        out[0] = mf_code((int32_t)((uint32_t)sum[p][0] << 1), q);
-        out[1] = mf_code(b.q[2 + pair] + other, q + 3);
+        out[0] = mf_code_signed((int32_t)((uint32_t)sum[p][0] << 1), q, sign);
+        out[1] = mf_code_signed(b.q[2 + pair] + other, q + 3, sign);
       }
     }
 }
+
+static void conv_em_run(const conv_em_block *b) { conv_em_twin(*b, 1); }
+static void conv_em_run_zero(const conv_em_block *b) { conv_em_twin(*b, 0); }
 
 #endif
 
@@ -225,10 +244,10 @@ static void conv_em_limit(int8_t *y, int32_t n, int32_t lo, int32_t hi) {
 
 /* All channels of the two pixels whose windows lie in scratch. One pixel: out1 is out0, which is written last. */
 static void conv_em_pixels(const mf_conv_s8 *p, conv_em_block b) {
-  const int32_t n = p->g.out_c, rest = n & 3;
+  const int32_t n = p->g.out_c, rest = n & 3, zero = p->out_zero <= p->lo;
   int8_t *const out0 = b.out0, *const out1 = b.out1;
   b.blocks = n >> 2;
-  if (b.blocks) conv_em_run(&b);
+  if (b.blocks) (zero ? conv_em_run_zero : conv_em_run)(&b);
   if (rest) {
     int8_t last[8];
     int32_t i;
@@ -237,7 +256,7 @@ static void conv_em_pixels(const mf_conv_s8 *p, conv_em_block b) {
     b.out0 = last;
     b.out1 = last + 4;
     b.blocks = 1;
-    conv_em_run(&b);
+    (zero ? conv_em_run_zero : conv_em_run)(&b);
     for (i = 0; i < rest; i++) {
       out1[n - rest + i] = last[4 + i];
       out0[n - rest + i] = last[i];

@@ -35,13 +35,12 @@ typedef struct depthwise_em_block {
   "smlatt r4, r7, r8, r4\n\t" \
   "smlabb r3, r6, r9, r3\n\t" \
   "smlatt r5, r6, r9, r5\n\t"
-#define DEPTHWISE_EM_CODE(a)             \
-  "ldm r12!, {r6, r7, r8}\n\t"           \
-  "smmulr " a ", " a ", r6\n\t"          \
-  "add " a ", " a ", " a ", asr #31\n\t" \
-  "add " a ", " a ", r7\n\t"             \
-  "asr " a ", " a ", r8\n\t"             \
-  "ssat " a ", #8, " a "\n\t"            \
+#define DEPTHWISE_EM_CODE(a)        \
+  "ldm r12!, {r6, r7, r8}\n\t"      \
+  "add r7, r7, " a ", asr #31\n\t"  \
+  "smmlar " a ", " a ", r6, r7\n\t" \
+  "asr " a ", " a ", r8\n\t"        \
+  "ssat " a ", #8, " a "\n\t"       \
   "strb " a ", [lr], #1\n\t"
 
 /* r0 taps, r1 weights, r2 .. r5 sums, r10 offset, r11 taps left, r12 q, lr out; on the stack: taps, w, q, out, offset,

@@ -84,10 +84,12 @@ MF_INLINE int8_t mf_ssat8(int32_t x) {
 
 /* The output code of twice an accumulator: q holds { mult, round, shift }, shift >= 1,
  * round = (1 << (shift - 1)) + (out_zero << shift). Equal to out_zero + mf_requantize(x, mult, -shift), limited to int8,
- * for |twice| < 2^31: the sign taken off makes halves go away from zero. */
-MF_INLINE int8_t mf_code(int32_t twice, const int32_t *q) {
+ * for |twice| < 2^31: the sign taken off makes halves go away from zero. Without it (sign 0) negative halves go up, at
+ * most to out_zero: the same where no code is below that. */
+MF_INLINE int8_t mf_code_signed(int32_t twice, const int32_t *q, int32_t sign) {
   const int32_t high = mf_smmulr(twice, q[0]);
-  return mf_ssat8((high + (high >> 31) + q[1]) >> q[2]);
+  return mf_ssat8((high + (sign ? twice >> 31 : 0) + q[1]) >> q[2]);
 }
+MF_INLINE int8_t mf_code(int32_t twice, const int32_t *q) { return mf_code_signed(twice, q, 1); }
 
 #endif

@@ -38,13 +38,12 @@ typedef struct fc_em_block {
   "sxtb16 r11, r11\n\t"             \
   "smlad r2, r12, r10, r2\n\t"      \
   "smlad r4, r12, r11, r4\n\t"
-#define FC_EM_CODE(a)                    \
-  "ldm r12!, {r8, r9, r10}\n\t"          \
-  "smmulr " a ", " a ", r8\n\t"          \
-  "add " a ", " a ", " a ", asr #31\n\t" \
-  "add " a ", " a ", r9\n\t"             \
-  "asr " a ", " a ", r10\n\t"            \
-  "ssat " a ", #8, " a "\n\t"            \
+#define FC_EM_CODE(a)               \
+  "ldm r12!, {r8, r9, r10}\n\t"     \
+  "add r9, r9, " a ", asr #31\n\t"  \
+  "smmlar " a ", " a ", r8, r9\n\t" \
+  "asr " a ", " a ", r10\n\t"       \
+  "ssat " a ", #8, " a "\n\t"       \
   "strb " a ", [r7], #1\n\t"
 
 /* r0 inputs, r1 weights, r2 .. r5 sums, r6 end of the inputs, r7 out; on the stack: x, x4, w, q, out, blocks, rest,
