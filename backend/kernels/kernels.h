@@ -88,6 +88,7 @@ void neon_depthwise_f32_pack(KernelPack *p);
 void neon_fc_f32_pack(KernelPack *p);
 
 /* -- mve.c -- */
+size_t mve_conv_scratch(const void *params);
 bool mve_conv_accepts(const void *params);
 void mve_conv_pack(KernelPack *p);
 bool mve_depthwise_accepts(const void *params);
