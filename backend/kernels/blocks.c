@@ -113,10 +113,11 @@ void v7m_conv_pack(KernelPack *k) {
 bool v7m_conv_accepts(const void *params) { return conv_accepts(params, 30); }
 bool v6m_conv_accepts(const void *params) { return conv_accepts(params, 29); }
 
-/* As many runs as a window may have, of 8 bytes each, and a line of zero points. */
+/* As many runs as a window may have, of 8 bytes each, its lines, of 4, and a line of zero points. */
 size_t v6m_conv_scratch(const void *params) {
   const mf_window *g = &((const mf_conv_s8 *)params)->g;
-  return 8 * (size_t)(g->k_h * (g->k_w < 3 ? 3 : g->k_w) + 1) + (size_t)(g->k_w * g->in_c);
+  return 8 * (size_t)(g->k_h * (g->k_w < 3 ? 3 : g->k_w) + 1) + 4 * (size_t)g->k_h +
+         (size_t)(g->k_w * g->in_c);
 }
 
 void v6m_conv_pack(KernelPack *k) {
@@ -134,6 +135,12 @@ static bool depthwise_accepts(const mf_conv_s8 *p, int bits) {
   FoldScales s = conv_fold_scales(p);
   return p->g.in_c == p->g.out_c && p->g.out_c % 8 == 0 && w.taps <= TAPS_MAX &&
          all_channels_fold(&w, &s, bits);
+}
+
+/* Addresses of a window's taps and of its lines, as large as this host's, and a pixel of zero points. */
+size_t taps_depthwise_scratch(const void *params) {
+  const mf_window *g = &((const mf_conv_s8 *)params)->g;
+  return sizeof(void *) * (size_t)(g->k_h * g->k_w + g->k_h) + (size_t)g->in_c;
 }
 
 bool v7m_depthwise_accepts(const void *params) { return depthwise_accepts(params, 30); }

@@ -41,12 +41,12 @@ bool fold_channel(const FoldWeights *w, const FoldScales *s, int32_t o, FoldedCh
   bias -= s->in_zero * sum;
   *out = (FoldedChannel){.bias = (int32_t)bias, .mult = s->mult[q], .shift = -s->shift[q], .weights = size};
   out->bound = llabs(bias) + 128 * size;
-  if (is_constant(bias - 128 * size, bias + 128 * size, s, q, &value)) {
-    out->bias = 0;
-    out->bound = 128 * size;
+  if (size < INT32_MAX / 256 && is_constant(bias - 128 * size, bias + 128 * size, s, q, &value)) {
+    out->bias = (int32_t)(128 * size + 1); /* no sum is negative: a kernel may give those the lowest code */
+    out->bound = 256 * size + 1;
     out->mult = 0;
     out->shift = 1;
-    out->round = 2 * value + 1; /* the same if 1 is taken off for the sign */
+    out->round = 2 * value + 1;
     return true;
   }
   if (out->bound >= (int64_t)1 << ACC_BITS) return false;

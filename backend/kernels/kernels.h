@@ -74,6 +74,7 @@ void v7l_fc_pack(KernelPack *p);
 size_t v6m_conv_scratch(const void *params);
 bool v6m_conv_accepts(const void *params);
 void v6m_conv_pack(KernelPack *p);
+size_t taps_depthwise_scratch(const void *params);
 bool v6m_depthwise_accepts(const void *params);
 bool v6m_fc_accepts(const void *params);
 void v6m_fc_pack(KernelPack *p);

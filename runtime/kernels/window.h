@@ -89,6 +89,28 @@ MF_HELPER const int8_t *mf_window_bytes(const mf_window *g, const mf_view *in, i
   return room;
 }
 
+/* The lines of the windows whose first is `top`; NULL: outside the image. */
+MF_HELPER void mf_window_lines(const mf_window *g, const mf_view *in, int32_t top, const int8_t **line) {
+  int32_t ky;
+  for (ky = 0; ky < g->k_h; ky++) {
+    const int32_t iy = top + ky * g->dil_h;
+    line[ky] = iy >= 0 && iy < g->in_h ? (const int8_t *)mf_row(in, iy) : NULL;
+  }
+}
+
+/* The addresses of the taps of the window of these lines from column `left` on; those outside point at `zeros`. */
+MF_HELPER void mf_line_taps(const mf_window *g, const int8_t *const *line, const int8_t *zeros, int32_t left,
+                            const int8_t **tap) {
+  int32_t ky, kx;
+  for (kx = 0; kx < g->k_w; kx++, tap++) {
+    const int32_t ix = left + kx * g->dil_w;
+    if (ix < 0 || ix >= g->in_w)
+      for (ky = 0; ky < g->k_h; ky++) tap[ky * g->k_w] = zeros;
+    else
+      for (ky = 0; ky < g->k_h; ky++) tap[ky * g->k_w] = line[ky] ? line[ky] + ix * g->in_c : zeros;
+  }
+}
+
 /* The addresses of the taps of the window whose corner is (top, left); those outside the image point at `zeros`. */
 MF_HELPER void mf_window_taps(const mf_window *g, const mf_view *in, const int8_t *zeros, int32_t top,
                               int32_t left, const int8_t **tap) {

@@ -15,21 +15,28 @@ MF_INLINE mf_run *conv_v6m_add(mf_run *run, int32_t at, int32_t n) {
   return run + 1;
 }
 
-/* The runs of the window whose corner is (top, left). */
-static void conv_v6m_window(const mf_window *g, const mf_view *in, int32_t top, int32_t left, mf_run *run) {
+/* The lines of the window whose first is `top`, as offsets of the base; -1: outside. */
+static void conv_v6m_lines(const mf_window *g, const mf_view *in, int32_t top, int32_t *line) {
+  int32_t ky;
+  for (ky = 0; ky < g->k_h; ky++) {
+    const int32_t iy = top + ky * g->dil_h;
+    line[ky] = iy < 0 || iy >= g->in_h ? -1 : (in->ring ? iy % in->ring : iy) * in->row;
+  }
+}
+
+/* The runs of the window of these lines from column `left` on. */
+static void conv_v6m_window(const mf_window *g, const int32_t *lines, int32_t left, mf_run *run) {
   const int32_t c = g->in_c, dense = g->dil_w == 1 || g->k_w == 1;
   const int32_t kx0 = left < 0 ? (-left < g->k_w ? -left : g->k_w) : 0; /* taps left of the image */
   const int32_t over = left + g->k_w - g->in_w,
                 kx1 = over > 0 ? (g->k_w - over > kx0 ? g->k_w - over : kx0) : g->k_w;
   int32_t ky, kx;
   for (ky = 0; ky < g->k_h; ky++) {
-    const int32_t iy = top + ky * g->dil_h;
-    int32_t line;
-    if (iy < 0 || iy >= g->in_h) {
+    const int32_t line = lines[ky] + left * c;
+    if (lines[ky] < 0) {
       run = conv_v6m_add(run, -1, g->k_w * c);
       continue;
     }
-    line = (in->ring ? iy % in->ring : iy) * in->row + left * c;
     if (dense) {
       run = conv_v6m_add(run, -1, kx0 * c);
       run = conv_v6m_add(run, line + kx0 * c, (kx1 - kx0) * c);
@@ -50,21 +57,27 @@ MF_KERNEL void conv_s8__armv6m(const void *params, const mf_view *in, const mf_v
   const mf_window *g = &p->g;
   const int32_t width = g->k_w * g->in_c, step = g->k_h * width * 8;
   mf_run *const run = (mf_run *)scratch;
-  int8_t *const zeros = (int8_t *)(run + g->k_h * (g->k_w < 3 ? 3 : g->k_w) + 1);
+  int32_t *const lines = (int32_t *)(run + g->k_h * (g->k_w < 3 ? 3 : g->k_w) + 1);
+  int8_t *const zeros = (int8_t *)(lines + g->k_h);
   int32_t y, x, o;
   mf_dot8 d;
   d.run = run;
   d.base = (const int8_t *)in->base;
   d.zeros = zeros;
+  d.lo = p->lo;
+  d.hi = p->hi;
+  d.zero = p->out_zero == -128 && p->lo == -128;
   mf_fill_bytes(zeros, p->in_zero, width);
   for (y = y0; y < y1; y++) {
     int8_t *line = (int8_t *)mf_row(out, y);
+    conv_v6m_lines(g, in, y * g->stride_h - g->pad_top, lines);
     for (x = 0; x < g->out_w; x++, line += g->out_c) {
-      const int32_t *q = p->bias;
-      conv_v6m_window(g, in, y * g->stride_h - g->pad_top, x * g->stride_w - g->pad_left, run);
+      conv_v6m_window(g, lines, x * g->stride_w - g->pad_left, run);
       d.w = p->w;
-      for (o = 0; o < g->out_c; o += 8, d.w += step, q += 32)
-        mf_dot8_codes(&d, q, line + o, g->out_c - o < 8 ? g->out_c - o : 8, p->lo, p->hi);
+      d.q = p->bias;
+      d.known = 0;
+      for (o = 0; o < g->out_c; o += 8, d.w += step, d.q += 32)
+        mf_dot8_codes(&d, line + o, g->out_c - o < 8 ? g->out_c - o : 8);
     }
   }
 }

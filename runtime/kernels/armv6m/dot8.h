@@ -3,8 +3,9 @@
  *
  *   weights, packed, as w + 128:   [k0: c0 .. c7] [k1: c0 .. c7] ...      sum x * w = sum x * (w + 128) - 128 * sum x
  *
- * so that sum x is kept beside the eight sums, of which six live in high registers. The inputs are runs of bytes, one
- * after another: of the image, or of a line of the input's zero point. No access is unaligned.
+ * so that sum x is kept beside the eight sums, of which six live in high registers; the blocks of channels that follow
+ * know it. The inputs are runs of bytes, one after another: of the image, or of a line of the input's zero point. No access
+ * is unaligned.
  */
 #ifndef MF_ARMV6M_DOT8_H
 #define MF_ARMV6M_DOT8_H
@@ -23,13 +24,16 @@ typedef struct mf_run {
 typedef struct mf_dot8 {
   const mf_run *run;
   const int8_t *base, *zeros;
-  const int8_t *w;    /* uint8 */
-  const int32_t *sum; /* eight to begin with */
-  int32_t *out;       /* [9]: the sums, then sum x */
+  const int8_t *w;      /* uint8 */
+  const int32_t *q;     /* eight sums to begin with, then eight times { mult, round, shift } */
+  int32_t sum[9];       /* the sums, then sum x */
+  int32_t known, less;  /* whether sum x is known: 128 times as much */
+  int32_t lo, hi, zero; /* limits; whether lo and the code of 0 are -128 */
 } mf_dot8;
 
 #ifdef MF_THUMB1
 
+/* clang-format off */
 #define MF_DOT8_LOW(a, w)     \
   "ldrb r1, [r2, #" w "]\n\t" \
   "muls r1, r0, r1\n\t"       \
@@ -38,391 +42,119 @@ typedef struct mf_dot8 {
   "ldrb r1, [r2, #" w "]\n\t" \
   "muls r1, r0, r1\n\t"       \
   "add " a ", r1\n\t"
-#define MF_DOT8_STEP(w0, w1, w2, w3, w4, w5, w6, w7)                                                 \
-  "ldrsb r0, [r3, r4]\n\t"                                                                           \
-  "adds r7, r7, r0\n\t" MF_DOT8_LOW("r5", w0) MF_DOT8_LOW("r6", w1) MF_DOT8_HIGH("r8", w2)           \
-      MF_DOT8_HIGH("r9", w3) MF_DOT8_HIGH("r10", w4) MF_DOT8_HIGH("r11", w5) MF_DOT8_HIGH("r12", w6) \
-          MF_DOT8_HIGH("lr", w7)
+#define MF_DOT8_STEP(SUM, w0, w1, w2, w3, w4, w5, w6, w7) \
+  "ldrsb r0, [r3, r4]\n\t" SUM                            \
+  MF_DOT8_LOW("r5", w0) MF_DOT8_LOW("r6", w1)             \
+  MF_DOT8_HIGH("r8", w2) MF_DOT8_HIGH("r9", w3)           \
+  MF_DOT8_HIGH("r10", w4) MF_DOT8_HIGH("r11", w5)         \
+  MF_DOT8_HIGH("r12", w6) MF_DOT8_HIGH("lr", w7)
+#define MF_DOT8_SUM "adds r7, r7, r0\n\t"
 
-/* r2 weights, r3 end of the run, r4 minus the bytes left, r7 sum x; on the stack: run, base, zeros, out. */
-MF_ASM void mf_dot8_run(const mf_dot8 *d MF_UNUSED) {
-  __asm__ volatile(".syntax unified\n\t"
-                   "push {r4-r7, lr}\n\t"
-                   "mov r4, r8\n\t"
-                   "mov r5, r9\n\t"
-                   "mov r6, r10\n\t"
-                   "mov r7, r11\n\t"
-                   "push {r4-r7}\n\t"
-                   "mov r7, r0\n\t"
-                   "ldm r7!, {r1, r2, r3, r4, r5, r6}\n\t"
-                   "sub sp, sp, #16\n\t"
-                   "str r1, [sp]\n\t"
-                   "str r2, [sp, #4]\n\t"
-                   "str r3, [sp, #8]\n\t"
-                   "str r6, [sp, #12]\n\t"
-                   "movs r2, r4\n\t"
-                   "movs r7, r5\n\t"
-                   "ldm r7!, {r5, r6}\n\t"
-                   "ldm r7!, {r0, r1, r3}\n\t"
-                   "mov r8, r0\n\t"
-                   "mov r9, r1\n\t"
-                   "mov r10, r3\n\t"
-                   "ldm r7!, {r0, r1, r3}\n\t"
-                   "mov r11, r0\n\t"
-                   "mov r12, r1\n\t"
-                   "mov lr, r3\n\t"
-                   "movs r7, #0\n"
-                   "2:\n\t"
-                   "ldr r0, [sp]\n\t"
-                   "ldm r0!, {r3, r4}\n\t"
-                   "str r0, [sp]\n\t"
-                   "cmp r4, #0\n\t"
-                   "bne 3f\n\t"
-                   "b 9f\n"
-                   "3:\n\t"
-                   "cmp r3, #0\n\t"
-                   "blt 4f\n\t"
-                   "ldr r0, [sp, #4]\n\t"
-                   "adds r3, r3, r0\n\t"
-                   "b 5f\n"
-                   "4:\n\t"
-                   "ldr r0, [sp, #8]\n\t"
-                   "subs r3, r0, r3\n"
-                   "5:\n\t"
-                   "lsls r0, r4, #30\n\t"
-                   "beq 7f\n"
-                   "6:\n\t" MF_DOT8_STEP("0", "1", "2", "3", "4", "5", "6",
-                                         "7") "adds r2, r2, #8\n\t"
-                                              "adds r4, r4, #1\n\t"
-                                              "lsls r0, r4, #30\n\t"
-                                              "bne 6b\n\t"
-                                              "cmp r4, #0\n\t"
-                                              "beq 2b\n"
-                                              "7:\n\t" MF_DOT8_STEP("0", "1", "2", "3", "4", "5", "6", "7") "adds r4, r4, #1\n\t" MF_DOT8_STEP(
-                                                  "8", "9", "10", "11", "12", "13", "14",
-                                                  "15") "adds r4, r4, #1\n\t" MF_DOT8_STEP("16", "17", "18",
-                                                                                           "19", "20", "21",
-                                                                                           "22",
-                                                                                           "23") "adds r4, "
-                                                                                                 "r4, "
-                                                                                                 "#1\n"
-                                                                                                 "\t" MF_DOT8_STEP(
-                                                                                                     "24",
-                                                                                                     "25",
-                                                                                                     "26",
-                                                                                                     "27",
-                                                                                                     "28",
-                                                                                                     "29",
-                                                                                                     "30",
-                                                                                                     "31") "a"
-                                                                                                           "d"
-                                                                                                           "d"
-                                                                                                           "s"
-                                                                                                           " "
-                                                                                                           "r"
-                                                                                                           "2"
-                                                                                                           ","
-                                                                                                           " "
-                                                                                                           "r"
-                                                                                                           "2"
-                                                                                                           ","
-                                                                                                           " "
-                                                                                                           "#"
-                                                                                                           "3"
-                                                                                                           "2"
-                                                                                                           "\n\t"
-                                                                                                           "a"
-                                                                                                           "d"
-                                                                                                           "d"
-                                                                                                           "s"
-                                                                                                           " "
-                                                                                                           "r"
-                                                                                                           "4"
-                                                                                                           ","
-                                                                                                           " "
-                                                                                                           "r"
-                                                                                                           "4"
-                                                                                                           ","
-                                                                                                           " "
-                                                                                                           "#"
-                                                                                                           "1"
-                                                                                                           "\n\t"
-                                                                                                           "b"
-                                                                                                           "n"
-                                                                                                           "e"
-                                                                                                           " "
-                                                                                                           "7"
-                                                                                                           "b"
-                                                                                                           "\n\t"
-                                                                                                           "b"
-                                                                                                           " "
-                                                                                                           "2"
-                                                                                                           "b"
-                                                                                                           "\n"
-                                                                                                           "9"
-                                                                                                           ":"
-                                                                                                           "\n\t"
-                                                                                                           "l"
-                                                                                                           "d"
-                                                                                                           "r"
-                                                                                                           " "
-                                                                                                           "r"
-                                                                                                           "0"
-                                                                                                           ","
-                                                                                                           " "
-                                                                                                           "["
-                                                                                                           "s"
-                                                                                                           "p"
-                                                                                                           ","
-                                                                                                           " "
-                                                                                                           "#"
-                                                                                                           "1"
-                                                                                                           "2"
-                                                                                                           "]"
-                                                                                                           "\n\t"
-                                                                                                           "m"
-                                                                                                           "o"
-                                                                                                           "v"
-                                                                                                           " "
-                                                                                                           "r"
-                                                                                                           "1"
-                                                                                                           ","
-                                                                                                           " "
-                                                                                                           "r"
-                                                                                                           "8"
-                                                                                                           "\n\t"
-                                                                                                           "m"
-                                                                                                           "o"
-                                                                                                           "v"
-                                                                                                           " "
-                                                                                                           "r"
-                                                                                                           "2"
-                                                                                                           ","
-                                                                                                           " "
-                                                                                                           "r"
-                                                                                                           "9"
-                                                                                                           "\n\t"
-                                                                                                           "m"
-                                                                                                           "o"
-                                                                                                           "v"
-                                                                                                           " "
-                                                                                                           "r"
-                                                                                                           "3"
-                                                                                                           ","
-                                                                                                           " "
-                                                                                                           "r"
-                                                                                                           "1"
-                                                                                                           "0"
-                                                                                                           "\n\t"
-                                                                                                           "s"
-                                                                                                           "t"
-                                                                                                           "m"
-                                                                                                           " "
-                                                                                                           "r"
-                                                                                                           "0"
-                                                                                                           "!"
-                                                                                                           ","
-                                                                                                           " "
-                                                                                                           "{"
-                                                                                                           "r"
-                                                                                                           "5"
-                                                                                                           ","
-                                                                                                           " "
-                                                                                                           "r"
-                                                                                                           "6"
-                                                                                                           "}"
-                                                                                                           "\n\t"
-                                                                                                           "s"
-                                                                                                           "t"
-                                                                                                           "m"
-                                                                                                           " "
-                                                                                                           "r"
-                                                                                                           "0"
-                                                                                                           "!"
-                                                                                                           ","
-                                                                                                           " "
-                                                                                                           "{"
-                                                                                                           "r"
-                                                                                                           "1"
-                                                                                                           ","
-                                                                                                           " "
-                                                                                                           "r"
-                                                                                                           "2"
-                                                                                                           ","
-                                                                                                           " "
-                                                                                                           "r"
-                                                                                                           "3"
-                                                                                                           "}"
-                                                                                                           "\n\t"
-                                                                                                           "m"
-                                                                                                           "o"
-                                                                                                           "v"
-                                                                                                           " "
-                                                                                                           "r"
-                                                                                                           "1"
-                                                                                                           ","
-                                                                                                           " "
-                                                                                                           "r"
-                                                                                                           "1"
-                                                                                                           "1"
-                                                                                                           "\n\t"
-                                                                                                           "m"
-                                                                                                           "o"
-                                                                                                           "v"
-                                                                                                           " "
-                                                                                                           "r"
-                                                                                                           "2"
-                                                                                                           ","
-                                                                                                           " "
-                                                                                                           "r"
-                                                                                                           "1"
-                                                                                                           "2"
-                                                                                                           "\n\t"
-                                                                                                           "m"
-                                                                                                           "o"
-                                                                                                           "v"
-                                                                                                           " "
-                                                                                                           "r"
-                                                                                                           "3"
-                                                                                                           ","
-                                                                                                           " "
-                                                                                                           "l"
-                                                                                                           "r"
-                                                                                                           "\n\t"
-                                                                                                           "s"
-                                                                                                           "t"
-                                                                                                           "m"
-                                                                                                           " "
-                                                                                                           "r"
-                                                                                                           "0"
-                                                                                                           "!"
-                                                                                                           ","
-                                                                                                           " "
-                                                                                                           "{"
-                                                                                                           "r"
-                                                                                                           "1"
-                                                                                                           ","
-                                                                                                           " "
-                                                                                                           "r"
-                                                                                                           "2"
-                                                                                                           ","
-                                                                                                           " "
-                                                                                                           "r"
-                                                                                                           "3"
-                                                                                                           ","
-                                                                                                           " "
-                                                                                                           "r"
-                                                                                                           "7"
-                                                                                                           "}"
-                                                                                                           "\n\t"
-                                                                                                           "a"
-                                                                                                           "d"
-                                                                                                           "d"
-                                                                                                           " "
-                                                                                                           "s"
-                                                                                                           "p"
-                                                                                                           ","
-                                                                                                           " "
-                                                                                                           "s"
-                                                                                                           "p"
-                                                                                                           ","
-                                                                                                           " "
-                                                                                                           "#"
-                                                                                                           "1"
-                                                                                                           "6"
-                                                                                                           "\n\t"
-                                                                                                           "p"
-                                                                                                           "o"
-                                                                                                           "p"
-                                                                                                           " "
-                                                                                                           "{"
-                                                                                                           "r"
-                                                                                                           "4"
-                                                                                                           "-"
-                                                                                                           "r"
-                                                                                                           "7"
-                                                                                                           "}"
-                                                                                                           "\n\t"
-                                                                                                           "m"
-                                                                                                           "o"
-                                                                                                           "v"
-                                                                                                           " "
-                                                                                                           "r"
-                                                                                                           "8"
-                                                                                                           ","
-                                                                                                           " "
-                                                                                                           "r"
-                                                                                                           "4"
-                                                                                                           "\n\t"
-                                                                                                           "m"
-                                                                                                           "o"
-                                                                                                           "v"
-                                                                                                           " "
-                                                                                                           "r"
-                                                                                                           "9"
-                                                                                                           ","
-                                                                                                           " "
-                                                                                                           "r"
-                                                                                                           "5"
-                                                                                                           "\n\t"
-                                                                                                           "m"
-                                                                                                           "o"
-                                                                                                           "v"
-                                                                                                           " "
-                                                                                                           "r"
-                                                                                                           "1"
-                                                                                                           "0"
-                                                                                                           ","
-                                                                                                           " "
-                                                                                                           "r"
-                                                                                                           "6"
-                                                                                                           "\n\t"
-                                                                                                           "m"
-                                                                                                           "o"
-                                                                                                           "v"
-                                                                                                           " "
-                                                                                                           "r"
-                                                                                                           "1"
-                                                                                                           "1"
-                                                                                                           ","
-                                                                                                           " "
-                                                                                                           "r"
-                                                                                                           "7"
-                                                                                                           "\n\t"
-                                                                                                           "p"
-                                                                                                           "o"
-                                                                                                           "p"
-                                                                                                           " "
-                                                                                                           "{"
-                                                                                                           "r"
-                                                                                                           "4"
-                                                                                                           "-"
-                                                                                                           "r"
-                                                                                                           "7"
-                                                                                                           ","
-                                                                                                           " "
-                                                                                                           "p"
-                                                                                                           "c"
-                                                                                                           "}"
-                                                                                                           "\n\t");
-}
+/* r2 weights, r3 end of the run, r4 minus the bytes left, r7 sum x; on the stack: run, base, zeros, sums. */
+#define MF_DOT8_RUN(SUM)                                                          \
+  __asm__ volatile(                                                               \
+      ".syntax unified\n\t"                                                       \
+      "push {r4-r7, lr}\n\t"                                                      \
+      "mov r4, r8\n\t"                                                            \
+      "mov r5, r9\n\t"                                                            \
+      "mov r6, r10\n\t"                                                           \
+      "mov r7, r11\n\t"                                                           \
+      "push {r4-r7}\n\t"                                                          \
+      "ldm r0!, {r1, r2, r3, r4, r7}\n\t"                                         \
+      "push {r0}\n\t"                                                             \
+      "push {r1, r2, r3}\n\t"                                                     \
+      "movs r2, r4\n\t"                                                           \
+      "ldm r7!, {r5, r6}\n\t"                                                     \
+      "ldm r7!, {r0, r1, r3}\n\t"                                                 \
+      "mov r8, r0\n\t"                                                            \
+      "mov r9, r1\n\t"                                                            \
+      "mov r10, r3\n\t"                                                           \
+      "ldm r7!, {r0, r1, r3}\n\t"                                                 \
+      "mov r11, r0\n\t"                                                           \
+      "mov r12, r1\n\t"                                                           \
+      "mov lr, r3\n\t"                                                            \
+      "movs r7, #0\n"                                                             \
+      "2:\n\t"                                                                    \
+      "ldr r0, [sp]\n\t"                                                          \
+      "ldm r0!, {r3, r4}\n\t"                                                     \
+      "str r0, [sp]\n\t"                                                          \
+      "cmp r4, #0\n\t"                                                            \
+      "bne 3f\n\t"                                                                \
+      "b 9f\n"                                                                    \
+      "3:\n\t"                                                                    \
+      "cmp r3, #0\n\t"                                                            \
+      "blt 4f\n\t"                                                                \
+      "ldr r0, [sp, #4]\n\t"                                                      \
+      "adds r3, r3, r0\n\t"                                                       \
+      "b 5f\n"                                                                    \
+      "4:\n\t"                                                                    \
+      "ldr r0, [sp, #8]\n\t"                                                      \
+      "subs r3, r0, r3\n"                                                         \
+      "5:\n\t"                                                                    \
+      "lsls r0, r4, #30\n\t"                                                      \
+      "beq 7f\n"                                                                  \
+      "6:\n\t"                                                                    \
+      MF_DOT8_STEP(SUM, "0", "1", "2", "3", "4", "5", "6", "7")                   \
+      "adds r2, r2, #8\n\t"                                                       \
+      "adds r4, r4, #1\n\t"                                                       \
+      "lsls r0, r4, #30\n\t"                                                      \
+      "bne 6b\n\t"                                                                \
+      "cmp r4, #0\n\t"                                                            \
+      "beq 2b\n"                                                                  \
+      "7:\n\t"                                                                    \
+      MF_DOT8_STEP(SUM, "0", "1", "2", "3", "4", "5", "6", "7")                   \
+      "adds r4, r4, #1\n\t"                                                       \
+      MF_DOT8_STEP(SUM, "8", "9", "10", "11", "12", "13", "14", "15")             \
+      "adds r4, r4, #1\n\t"                                                       \
+      MF_DOT8_STEP(SUM, "16", "17", "18", "19", "20", "21", "22", "23")           \
+      "adds r4, r4, #1\n\t"                                                       \
+      MF_DOT8_STEP(SUM, "24", "25", "26", "27", "28", "29", "30", "31")           \
+      "adds r2, r2, #32\n\t"                                                      \
+      "adds r4, r4, #1\n\t"                                                       \
+      "bne 7b\n\t"                                                                \
+      "b 2b\n"                                                                    \
+      "9:\n\t"                                                                    \
+      "ldr r0, [sp, #12]\n\t"                                                     \
+      "mov r1, r8\n\t"                                                            \
+      "mov r2, r9\n\t"                                                            \
+      "mov r3, r10\n\t"                                                           \
+      "stm r0!, {r5, r6}\n\t"                                                     \
+      "stm r0!, {r1, r2, r3}\n\t"                                                 \
+      "mov r1, r11\n\t"                                                           \
+      "mov r2, r12\n\t"                                                           \
+      "mov r3, lr\n\t"                                                            \
+      "stm r0!, {r1, r2, r3}\n\t"                                                 \
+      "str r7, [r0]\n\t"                                                          \
+      "add sp, sp, #16\n\t"                                                       \
+      "pop {r4-r7}\n\t"                                                           \
+      "mov r8, r4\n\t"                                                            \
+      "mov r9, r5\n\t"                                                            \
+      "mov r10, r6\n\t"                                                           \
+      "mov r11, r7\n\t"                                                           \
+      "pop {r4-r7, pc}\n\t")
+/* clang-format on */
+
+MF_ASM void mf_dot8_run(const mf_dot8 *d MF_UNUSED) { MF_DOT8_RUN(MF_DOT8_SUM); }
+MF_ASM void mf_dot8_more(const mf_dot8 *d MF_UNUSED) { MF_DOT8_RUN(""); }
 
 #else
 
-static void mf_dot8_run(const mf_dot8 *d) {
+static void mf_dot8_run(mf_dot8 *d) {
   const uint8_t *w = (const uint8_t *)d->w;
   const mf_run *run;
   int32_t i, k;
-  for (i = 0; i < 8; i++) d->out[i] = d->sum[i];
-  d->out[8] = 0;
+  for (i = 0; i < 8; i++) d->sum[i] = d->q[i];
+  d->sum[8] = 0;
   for (run = d->run; run->count; run++) {
     const int8_t *end = run->end < 0 ? d->zeros - run->end : d->base + run->end;
     for (k = run->count; k < 0; k++, w += 8) {
-      for (i = 0; i < 8; i++) d->out[i] = (int32_t)((uint32_t)d->out[i] + (uint32_t)(end[k] * w[i]));
-      d->out[8] += end[k];
+      for (i = 0; i < 8; i++) d->sum[i] = (int32_t)((uint32_t)d->sum[i] + (uint32_t)(end[k] * w[i]));
+      d->sum[8] += end[k];
     }
   }
 }
+
+static void mf_dot8_more(mf_dot8 *d) { mf_dot8_run(d); }
 
 #endif
 
@@ -440,7 +172,7 @@ MF_HELPER int32_t mf_code32(int32_t x, const int32_t *q) {
   return (high + (high >> 31) + q[1]) >> q[2];
 }
 
-/* n codes of n sums: y[i] = clamp(mf_code32(sum[i] - less, q + 3 i), lo, hi). */
+/* Codes of sums: y[i] = clamp(mf_code32(sum[i] - less, q + 3 i), lo, hi). */
 typedef struct mf_codes {
   const int32_t *sum, *q;
   int8_t *y, *end;
@@ -449,72 +181,114 @@ typedef struct mf_codes {
 
 #ifdef MF_THUMB1
 
-/* r0 sums, r1 q, r2 y; r8 end, r9 less, r10 lo, r11 hi, r12 1 << 14; the rest as mf_high32 has it. */
+/* clang-format off */
+#define MF_CODES_ENTER          \
+  ".syntax unified\n\t"         \
+  "push {r4-r7, lr}\n\t"        \
+  "mov r4, r8\n\t"              \
+  "mov r5, r9\n\t"              \
+  "mov r6, r10\n\t"             \
+  "mov r7, r11\n\t"             \
+  "push {r4-r7}\n\t"            \
+  "ldm r0!, {r1, r2, r3, r4, r5, r6, r7}\n\t" \
+  "mov r8, r4\n\t"              \
+  "mov r9, r5\n\t"              \
+  "mov r10, r6\n\t"             \
+  "mov r11, r7\n\t"             \
+  "movs r0, r1\n\t"             \
+  "movs r1, r2\n\t"             \
+  "movs r2, r3\n\t"             \
+  "movs r3, #1\n\t"             \
+  "lsls r3, r3, #14\n\t"        \
+  "mov r12, r3\n"
+#define MF_CODES_LEAVE          \
+  "pop {r4-r7}\n\t"             \
+  "mov r8, r4\n\t"              \
+  "mov r9, r5\n\t"              \
+  "mov r10, r6\n\t"             \
+  "mov r11, r7\n\t"             \
+  "pop {r4-r7, pc}\n\t"
+/* r5:r3 the halves of x, to r7; SHIFT: arithmetic, or of halves that are not signed. */
+#define MF_CODES_HIGH(SHIFT)    \
+  "uxth r6, r4\n\t"             \
+  "lsrs r4, r4, #16\n\t"        \
+  "movs r7, r5\n\t"             \
+  "muls r7, r6, r7\n\t"         \
+  SHIFT " r7, r7, #16\n\t"      \
+  "muls r5, r4, r5\n\t"         \
+  "adds r7, r7, r5\n\t"         \
+  "muls r6, r3, r6\n\t"         \
+  "adds r7, r7, r6\n\t"         \
+  "add r7, r12\n\t"             \
+  "muls r3, r4, r3\n\t"         \
+  SHIFT " r7, r7, #15\n\t"      \
+  "lsls r3, r3, #1\n\t"         \
+  "adds r7, r7, r3\n\t"
+
+/* r0 sums, r1 q, r2 y; r8 end, r9 less, r10 lo, r11 hi, r12 1 << 14. */
 MF_ASM void mf_codes_run(const mf_codes *c MF_UNUSED) {
-  __asm__ volatile(".syntax unified\n\t"
-                   "push {r4-r7, lr}\n\t"
-                   "mov r4, r8\n\t"
-                   "mov r5, r9\n\t"
-                   "mov r6, r10\n\t"
-                   "mov r7, r11\n\t"
-                   "push {r4-r7}\n\t"
-                   "ldm r0!, {r1, r2, r3, r4, r5, r6, r7}\n\t"
-                   "mov r8, r4\n\t"
-                   "mov r9, r5\n\t"
-                   "mov r10, r6\n\t"
-                   "mov r11, r7\n\t"
-                   "movs r0, r1\n\t"
-                   "movs r1, r2\n\t"
-                   "movs r2, r3\n\t"
-                   "movs r3, #1\n\t"
-                   "lsls r3, r3, #14\n\t"
-                   "mov r12, r3\n"
-                   "1:\n\t"
-                   "ldm r0!, {r3}\n\t"
-                   "ldm r1!, {r4}\n\t"
-                   "mov r5, r9\n\t"
-                   "subs r3, r3, r5\n\t"
-                   "sxth r5, r3\n\t"
-                   "subs r3, r3, r5\n\t"
-                   "asrs r3, r3, #16\n\t"
-                   "uxth r6, r4\n\t"
-                   "lsrs r4, r4, #16\n\t"
-                   "movs r7, r5\n\t"
-                   "muls r7, r6, r7\n\t"
-                   "asrs r7, r7, #16\n\t"
-                   "muls r5, r4, r5\n\t"
-                   "adds r7, r7, r5\n\t"
-                   "muls r6, r3, r6\n\t"
-                   "adds r7, r7, r6\n\t"
-                   "add r7, r12\n\t"
-                   "muls r3, r4, r3\n\t"
-                   "asrs r7, r7, #15\n\t"
-                   "lsls r3, r3, #1\n\t"
-                   "adds r7, r7, r3\n\t"
-                   "asrs r3, r7, #31\n\t"
-                   "adds r7, r7, r3\n\t"
-                   "ldm r1!, {r3, r4}\n\t"
-                   "adds r7, r7, r3\n\t"
-                   "asrs r7, r7, r4\n\t"
-                   "cmp r7, r10\n\t"
-                   "bge 2f\n\t"
-                   "mov r7, r10\n"
-                   "2:\n\t"
-                   "cmp r7, r11\n\t"
-                   "ble 3f\n\t"
-                   "mov r7, r11\n"
-                   "3:\n\t"
-                   "strb r7, [r2]\n\t"
-                   "adds r2, r2, #1\n\t"
-                   "cmp r2, r8\n\t"
-                   "bne 1b\n\t"
-                   "pop {r4-r7}\n\t"
-                   "mov r8, r4\n\t"
-                   "mov r9, r5\n\t"
-                   "mov r10, r6\n\t"
-                   "mov r11, r7\n\t"
-                   "pop {r4-r7, pc}\n\t");
+  __asm__ volatile(
+      MF_CODES_ENTER
+      "1:\n\t"
+      "ldm r0!, {r3}\n\t"
+      "ldm r1!, {r4}\n\t"
+      "mov r5, r9\n\t"
+      "subs r3, r3, r5\n\t"
+      "sxth r5, r3\n\t"
+      "subs r3, r3, r5\n\t"
+      "asrs r3, r3, #16\n\t"
+      MF_CODES_HIGH("asrs")
+      "asrs r3, r7, #31\n\t"
+      "adds r7, r7, r3\n\t"
+      "ldm r1!, {r3, r4}\n\t"
+      "adds r7, r7, r3\n\t"
+      "asrs r7, r7, r4\n\t"
+      "cmp r7, r10\n\t"
+      "bge 2f\n\t"
+      "mov r7, r10\n"
+      "2:\n\t"
+      "cmp r7, r11\n\t"
+      "ble 3f\n\t"
+      "mov r7, r11\n"
+      "3:\n\t"
+      "strb r7, [r2]\n\t"
+      "adds r2, r2, #1\n\t"
+      "cmp r2, r8\n\t"
+      "bne 1b\n\t"
+      MF_CODES_LEAVE);
 }
+
+/* The same where lo and the code of 0 are -128: sums that are not positive give it at once. */
+MF_ASM void mf_codes_zero(const mf_codes *c MF_UNUSED) {
+  __asm__ volatile(
+      MF_CODES_ENTER
+      "1:\n\t"
+      "ldm r0!, {r3}\n\t"
+      "mov r5, r9\n\t"
+      "subs r3, r3, r5\n\t"
+      "ble 4f\n\t"
+      "ldm r1!, {r4}\n\t"
+      "uxth r5, r3\n\t"
+      "lsrs r3, r3, #16\n\t"
+      MF_CODES_HIGH("lsrs")
+      "ldm r1!, {r3, r4}\n\t"
+      "adds r7, r7, r3\n\t"
+      "asrs r7, r7, r4\n\t"
+      "cmp r7, r11\n\t"
+      "ble 3f\n\t"
+      "mov r7, r11\n"
+      "3:\n\t"
+      "strb r7, [r2]\n\t"
+      "adds r2, r2, #1\n\t"
+      "cmp r2, r8\n\t"
+      "bne 1b\n\t"
+      MF_CODES_LEAVE
+      "4:\n\t"
+      "adds r1, r1, #12\n\t"
+      "mov r7, r10\n\t"
+      "b 3b\n\t");
+}
+/* clang-format on */
 
 #else
 
@@ -525,23 +299,31 @@ static void mf_codes_run(const mf_codes *c) {
                                c->lo, c->hi);
 }
 
+static void mf_codes_zero(const mf_codes *c) { mf_codes_run(c); }
+
 #endif
 
-/* The codes of n <= 8 channels. q: eight biases, then eight times { mult, round, shift }. */
-MF_HELPER void mf_dot8_codes(mf_dot8 *d, const int32_t *q, int8_t *y, int32_t n, int32_t lo, int32_t hi) {
-  int32_t sum[9];
+/* The codes of n <= 8 channels whose sums, and those of their inputs, d is ready for. */
+MF_HELPER void mf_dot8_codes(mf_dot8 *d, int8_t *y, int32_t n) {
   mf_codes c;
-  d->sum = q;
-  d->out = sum;
-  mf_dot8_run(d);
-  c.sum = sum;
-  c.q = q + 8;
+  if (d->known) {
+    mf_dot8_more(d);
+  } else {
+    mf_dot8_run(d);
+    d->known = 1;
+    d->less = d->sum[8] * 128;
+  }
+  c.sum = d->sum;
+  c.q = d->q + 8;
   c.y = y;
   c.end = y + n;
-  c.less = sum[8] * 128;
-  c.lo = lo;
-  c.hi = hi;
-  mf_codes_run(&c);
+  c.less = d->less;
+  c.lo = d->lo;
+  c.hi = d->hi;
+  if (d->zero)
+    mf_codes_zero(&c);
+  else
+    mf_codes_run(&c);
 }
 
 #endif

@@ -17,12 +17,16 @@ MF_KERNEL void fc_s8__armv6m(const void *params, const mf_view *in, const mf_vie
   run[1].count = 0;
   d.run = run;
   d.zeros = NULL;
+  d.lo = p->lo;
+  d.hi = p->hi;
+  d.zero = p->out_zero == -128 && p->lo == -128;
   for (y = y0; y < y1; y++) {
     int8_t *to = (int8_t *)mf_row(out, y);
-    const int32_t *q = p->bias;
     d.base = (const int8_t *)mf_row(in, y);
     d.w = p->w;
-    for (o = 0; o < p->n; o += 8, d.w += 8 * p->k, q += 32)
-      mf_dot8_codes(&d, q, to + o, p->n - o < 8 ? p->n - o : 8, p->lo, p->hi);
+    d.q = p->bias;
+    d.known = 0;
+    for (o = 0; o < p->n; o += 8, d.w += 8 * p->k, d.q += 32)
+      mf_dot8_codes(&d, to + o, p->n - o < 8 ? p->n - o : 8);
   }
 }

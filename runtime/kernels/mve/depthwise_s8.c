@@ -15,8 +15,6 @@
 
 MF_KERNEL mf_kernel_fn depthwise_s8__mve;
 
-enum { DEPTHWISE_MVE_TAPS = 25 };
-
 typedef struct depthwise_mve_block {
   const int8_t *const *tap;
   const int8_t *w;
@@ -223,10 +221,12 @@ static void depthwise_mve_pixel(const mf_conv_s8 *p, depthwise_mve_block b) {
   }
 }
 
-static void depthwise_mve_line(const mf_conv_s8 *p, const mf_view *in, const int8_t *zeros, int8_t *line,
+/* A line of output; in scratch: addresses of taps, lines, zero points. */
+static void depthwise_mve_line(const mf_conv_s8 *p, const mf_view *in, const int8_t **tap, int8_t *line,
                                int32_t top) {
   const mf_window *g = &p->g;
-  const int8_t *tap[DEPTHWISE_MVE_TAPS];
+  const int32_t taps = g->k_h * g->k_w;
+  const int8_t **const lines = tap + taps, *const zeros = (const int8_t *)(lines + g->k_h);
   const int32_t rows_inside = top >= 0 && top + (g->k_h - 1) * g->dil_h < g->in_h;
   const int32_t span = (g->k_w - 1) * g->dil_w;
   int32_t x, moving = 0; /* moving: the addresses serve for this pixel too */
@@ -235,15 +235,16 @@ static void depthwise_mve_line(const mf_conv_s8 *p, const mf_view *in, const int
   b.w = p->w;
   b.q = p->bias;
   b.offset = 0;
-  b.taps = g->k_h * g->k_w;
+  b.taps = taps;
   b.blocks = g->out_c >> 4;
+  mf_window_lines(g, in, top, lines);
   for (x = 0; x < g->out_w; x++, line += g->out_c) {
     const int32_t left = x * g->stride_w - g->pad_left;
     const int32_t inside = rows_inside && left >= 0 && left + span < g->in_w;
     if (inside && moving) {
       b.offset += g->stride_w * g->in_c;
     } else {
-      mf_window_taps(g, in, zeros, top, left, tap);
+      mf_line_taps(g, lines, zeros, left, tap);
       b.offset = 0;
       moving = inside;
     }
@@ -255,11 +256,12 @@ static void depthwise_mve_line(const mf_conv_s8 *p, const mf_view *in, const int
 MF_KERNEL void depthwise_s8__mve(const void *params, const mf_view *in, const mf_view *out, int32_t y0,
                                  int32_t y1, void *scratch) {
   const mf_conv_s8 *p = (const mf_conv_s8 *)params;
+  const int8_t **const tap = (const int8_t **)scratch;
   int32_t y;
-  mf_fill_bytes((int8_t *)scratch, p->in_zero, p->g.in_c);
+  mf_fill_bytes((int8_t *)(tap + p->g.k_h * p->g.k_w + p->g.k_h), p->in_zero, p->g.in_c);
   for (y = y0; y < y1; y++) {
     int8_t *const line = (int8_t *)mf_row(out, y);
-    depthwise_mve_line(p, in, (const int8_t *)scratch, line, y * p->g.stride_h - p->g.pad_top);
+    depthwise_mve_line(p, in, tap, line, y * p->g.stride_h - p->g.pad_top);
     mf_limit(line, p->g.out_w * p->g.out_c, p->lo, p->hi);
   }
 }
