@@ -64,9 +64,8 @@ MF_KERNEL void conv_s8__armv6m(const void *params, const mf_view *in, const mf_v
   d.run = run;
   d.base = (const int8_t *)in->base;
   d.zeros = zeros;
-  d.lo = p->lo;
-  d.hi = p->hi;
-  d.zero = p->out_zero == -128 && p->lo == -128;
+  d.codes.lo = p->lo;
+  d.codes.hi = p->hi;
   mf_fill_bytes(zeros, p->in_zero, width);
   for (y = y0; y < y1; y++) {
     int8_t *line = (int8_t *)mf_row(out, y);
@@ -77,7 +76,7 @@ MF_KERNEL void conv_s8__armv6m(const void *params, const mf_view *in, const mf_v
       d.q = p->bias;
       d.known = 0;
       for (o = 0; o < g->out_c; o += 8, d.w += step, d.q += 32)
-        mf_dot8_codes(&d, line + o, g->out_c - o < 8 ? g->out_c - o : 8);
+        mf_dot8_codes(&d, line + o, g->out_c - o < 8 ? g->out_c - o : 8, mf_cuts_off(p->out_zero, p->lo));
     }
   }
 }

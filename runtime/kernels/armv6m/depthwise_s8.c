@@ -124,7 +124,7 @@ static void depthwise_v6m_pixel(const mf_conv_s8 *p, depthwise_v6m_block *b, int
     c.q = b->q + 8;
     c.y = y;
     c.end = y + 8;
-    if (p->out_zero == -128 && p->lo == -128)
+    if (mf_cuts_off(p->out_zero, p->lo))
       mf_codes_zero(&c);
     else
       mf_codes_run(&c);

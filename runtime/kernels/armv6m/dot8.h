@@ -21,14 +21,21 @@ typedef struct mf_run {
   int32_t end, count;
 } mf_run;
 
+/* Codes of sums: y[i] = clamp(mf_code32(sum[i] - less, q + 3 i), lo, hi). */
+typedef struct mf_codes {
+  const int32_t *sum, *q;
+  int8_t *y, *end;
+  int32_t less, lo, hi;
+} mf_codes;
+
 typedef struct mf_dot8 {
   const mf_run *run;
   const int8_t *base, *zeros;
-  const int8_t *w;      /* uint8 */
-  const int32_t *q;     /* eight sums to begin with, then eight times { mult, round, shift } */
-  int32_t sum[9];       /* the sums, then sum x */
-  int32_t known, less;  /* whether sum x is known: 128 times as much */
-  int32_t lo, hi, zero; /* limits; whether lo and the code of 0 are -128 */
+  const int8_t *w;  /* uint8 */
+  const int32_t *q; /* eight sums to begin with, then eight times { mult, round, shift } */
+  int32_t sum[9];   /* the sums, then sum x */
+  int32_t known;    /* whether sum x is known; codes.less is 128 times as much */
+  mf_codes codes;
 } mf_dot8;
 
 #ifdef MF_THUMB1
@@ -172,13 +179,6 @@ MF_HELPER int32_t mf_code32(int32_t x, const int32_t *q) {
   return (high + (high >> 31) + q[1]) >> q[2];
 }
 
-/* Codes of sums: y[i] = clamp(mf_code32(sum[i] - less, q + 3 i), lo, hi). */
-typedef struct mf_codes {
-  const int32_t *sum, *q;
-  int8_t *y, *end;
-  int32_t less, lo, hi;
-} mf_codes;
-
 #ifdef MF_THUMB1
 
 /* clang-format off */
@@ -303,27 +303,26 @@ static void mf_codes_zero(const mf_codes *c) { mf_codes_run(c); }
 
 #endif
 
-/* The codes of n <= 8 channels whose sums, and those of their inputs, d is ready for. */
-MF_HELPER void mf_dot8_codes(mf_dot8 *d, int8_t *y, int32_t n) {
-  mf_codes c;
+/* The codes of n <= 8 channels whose sums, and those of their inputs, d is ready for; zero: mf_codes_zero serves. */
+MF_HELPER void mf_dot8_codes(mf_dot8 *d, int8_t *y, int32_t n, int32_t zero) {
   if (d->known) {
     mf_dot8_more(d);
   } else {
     mf_dot8_run(d);
     d->known = 1;
-    d->less = d->sum[8] * 128;
+    d->codes.less = d->sum[8] * 128;
   }
-  c.sum = d->sum;
-  c.q = d->q + 8;
-  c.y = y;
-  c.end = y + n;
-  c.less = d->less;
-  c.lo = d->lo;
-  c.hi = d->hi;
-  if (d->zero)
-    mf_codes_zero(&c);
+  d->codes.sum = d->sum;
+  d->codes.q = d->q + 8;
+  d->codes.y = y;
+  d->codes.end = y + n;
+  if (zero)
+    mf_codes_zero(&d->codes);
   else
-    mf_codes_run(&c);
+    mf_codes_run(&d->codes);
 }
+
+/* Whether sums that are not positive have the code -128. */
+MF_HELPER int32_t mf_cuts_off(int32_t out_zero, int32_t lo) { return out_zero == -128 && lo == -128; }
 
 #endif

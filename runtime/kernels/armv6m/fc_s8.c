@@ -17,9 +17,8 @@ MF_KERNEL void fc_s8__armv6m(const void *params, const mf_view *in, const mf_vie
   run[1].count = 0;
   d.run = run;
   d.zeros = NULL;
-  d.lo = p->lo;
-  d.hi = p->hi;
-  d.zero = p->out_zero == -128 && p->lo == -128;
+  d.codes.lo = p->lo;
+  d.codes.hi = p->hi;
   for (y = y0; y < y1; y++) {
     int8_t *to = (int8_t *)mf_row(out, y);
     d.base = (const int8_t *)mf_row(in, y);
@@ -27,6 +26,6 @@ MF_KERNEL void fc_s8__armv6m(const void *params, const mf_view *in, const mf_vie
     d.q = p->bias;
     d.known = 0;
     for (o = 0; o < p->n; o += 8, d.w += 8 * p->k, d.q += 32)
-      mf_dot8_codes(&d, to + o, p->n - o < 8 ? p->n - o : 8);
+      mf_dot8_codes(&d, to + o, p->n - o < 8 ? p->n - o : 8, mf_cuts_off(p->out_zero, p->lo));
   }
 }
