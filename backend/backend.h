@@ -89,6 +89,7 @@ typedef struct PlanOptions {
   int64_t limit;   /* bytes that are few enough: then the fewest kernel calls; 0: as few bytes as can be */
   int64_t align;   /* 0: 4, or 8 where a value has 8-byte elements */
   bool input_rows; /* the caller gives the (only) input row by row: no room for all of it */
+  int bands; /* set by plan_patches: the graph is one in so many bands, the order of its calls is known */
 } PlanOptions;
 
 /* A place that moves: slot (y * mul + add) % rows of a ring whose rows are `row` bytes, during row y of the calls that
@@ -155,7 +156,13 @@ PlanOptions target_plan_within(const Target *t, int64_t ram, bool input_rows);
 /* Plan. All shapes static. Puts the calls into the plan's order, and exchanges kernels for those that work by rows of
  * their input where the plan says so. NULL options: all 0. */
 bool plan_memory(const Graph *g, Calls *calls, const PlanOptions *o, Arena *a, MemoryPlan *out, Diag *d);
+/* Where no plan of the graph is within the limit, but one is of the graph with some layers computed band by band of
+ * columns, at the price of columns that are computed twice: that graph, of the least work, and its options in *o; the
+ * caller frees it. NULL: as the graph is. The graph's shapes are static. */
+Graph *plan_patches(const Graph *g, const Target *t, PlanOptions *o);
 struct StrBuf;
+/* The call at which most bytes are held, and (unless NULL) how many. */
+int32_t plan_peak_call(const Calls *calls, const MemoryPlan *p, int64_t *bytes);
 void plan_print(const Graph *g, const Calls *calls, const MemoryPlan *p, struct StrBuf *out);
 /* Rows in which a tensor of this shape is given: the lines of an image [1,H,W,C] or [1,H,...]; 0: it has none. */
 int32_t plan_input_rows(const Shape *s);

@@ -129,6 +129,11 @@ bool backend_cost_planned(const Graph *g, const Target *t, const PlanOptions *pl
   *out = (Cost){0};
   Graph *bound = bind_batch(g, d);
   if (!bound) return false;
+  Graph *patched = plan_patches(bound, t, &o);
+  if (patched) {
+    graph_free(bound);
+    bound = patched;
+  }
   Arena *a = arena_new();
   Calls calls;
   calls_init(&calls);

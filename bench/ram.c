@@ -5,6 +5,9 @@
  * Bytes of the arena for generic kernels: input, output and scratch included. "rows in": the input given row by row.
  * The lower bound is that of the best level, for the order and the cut into chains that the planner chose. The peer is
  * TensorFlow Lite Micro's arena on a Cortex-M4.
+ *
+ * Then RAM against instructions from the patch knob, for three models on a Cortex-M4 with its own kernels: the limit is
+ * lowered as long as a plan in bands of columns meets it; instructions of an inference counted under QEMU.
  */
 #define _XOPEN_SOURCE 700
 
@@ -18,6 +21,7 @@
 #include "backend/backend.h"
 #include "frontend/onnx/onnx.h"
 #include "frontend/tflite/tflite.h"
+#include "ir/base/file.h"
 #include "ir/base/json.h"
 #include "ir/base/strbuf.h"
 #include "passes/pass.h"
@@ -89,6 +93,62 @@ static bool measure(const char *dir, const char *name, Row *r) {
   diag_free(d);
   sb_free(&path);
   return ok;
+}
+
+/* -- the patch knob -- */
+
+static const char *const curves[] = {"tflite/resnet8_int8.tflite", "tflite/vww_96_int8.tflite",
+                                     "onnx/zoo_mnist_8.onnx"};
+
+static int64_t instructions_of(const Graph *g, const Target *t, const PlanOptions *o) {
+  char dir[] = "/tmp/mistify-ram-XXXXXX";
+  Diag *d = diag_new();
+  Measured m = {.instructions = -1};
+  const EmitOptions e = {.name = "model", .out_dir = dir, .plan = o};
+  const bool made = mkdtemp(dir) != NULL;
+  if (!made || !emit_c(g, t, &e, d) || !harness_verify(dir, t, NULL, &m, d) || m.vectors_equal != m.vectors)
+    fprintf(stderr, "bench-ram: %s\n", diag_text(d));
+  if (made) file_remove_tree(dir);
+  diag_free(d);
+  return m.instructions;
+}
+
+static void knob_result(JsonWriter *w, const char *name, const Cost *c, const char *metric, int64_t value) {
+  char text[200];
+  snprintf(text, sizeof text, "%s, patches, %lld bytes", name, (long long)c->ram);
+  json_object(w);
+  json_kstr(w, "case", text);
+  json_kstr(w, "metric", metric);
+  json_kint(w, "value", value);
+  json_kstr(w, "unit", strcmp(metric, "MACs") == 0 ? "MACs" : "instructions");
+  json_kstr(w, "better", "lower");
+  json_kstr(w, "how", "cortex-m4; outputs equal byte for byte under QEMU");
+  json_end(w);
+}
+
+static void curve(JsonWriter *w, const char *dir, const char *name) {
+  enum { POINTS = 8 };
+  const Target *t = target_find("cortex-m4");
+  StrBuf path = {0};
+  Diag *d = diag_new();
+  const char *missing;
+  Cost c;
+  sb_printf(&path, "%s/%s", dir, name);
+  Graph *g = prepared(sb_str(&path), d);
+  PlanOptions o = target_plan(t);
+  for (int i = 0; g && i < POINTS && backend_cost_planned(g, t, &o, &c, d); i++) {
+    int64_t n = harness_available(t, &missing) ? instructions_of(g, t, &o) : -1;
+    printf("%-42s %10lld bytes %12lld MACs %12lld instructions\n", name, (long long)c.ram, (long long)c.macs,
+           (long long)n);
+    knob_result(w, name, &c, "MACs", c.macs);
+    if (n > 0) knob_result(w, name, &c, "instructions", n);
+    const int64_t limit = c.ram * 98 / 100;
+    o = target_plan_within(t, limit, false);
+    if (!backend_cost_planned(g, t, &o, &c, d) || c.ram > limit) break;
+  }
+  graph_free(g);
+  diag_free(d);
+  sb_free(&path);
 }
 
 static int by_name(const void *a, const void *b) {
@@ -170,6 +230,8 @@ int main(void) {
   printf("%-42s %10s %10s %10s %10s %10s %10s\n", "bytes", "whole", "overlap", "rows", "least", "bound",
          "rows in");
   for (int i = 0; i < n; i++) report(&w, &rows[i]);
+  snprintf(dir, sizeof dir, "%s/data/models", shared ? shared : "../shared");
+  for (size_t i = 0; i < sizeof curves / sizeof *curves; i++) curve(&w, dir, curves[i]);
   bool ok = save(&w, &text) && n > 0;
   sb_free(&text);
   if (!ok) fprintf(stderr, "bench-ram: no models, or bench/results/ram.json cannot be written\n");

@@ -102,7 +102,7 @@ static void json_plan(const Emit *e, StrBuf *out) {
 /* What the cost model says, for whoever measures later (mistify verify). */
 static void json_estimate(const Emit *e, StrBuf *out) {
   Cost c;
-  if (!backend_cost_planned(e->g, e->target, e->opt->plan, &c, e->diag))
+  if (!backend_cost_planned(e->g, e->target, &e->plan_options, &c, e->diag))
     return; /* reported; the same graph was lowered just now */
   sb_printf(out,
             "  \"estimate\": {\"flash\": %lld, \"flash_weights\": %lld, \"ram\": %lld, \"cycles\": %lld},\n",
@@ -141,6 +141,7 @@ void print_json(const Emit *e, const OutFiles *f, StrBuf *out) {
   if (in_blob(e))
     sb_printf(out, "  \"weights\": {\"file\": \"%s_weights.bin\", \"bytes\": %lld, \"align\": %lld},\n",
               e->opt->name, (long long)e->blob.size, (long long)e->blob.align);
+  if (e->plan_options.bands) sb_printf(out, "  \"bands\": %d,\n", e->plan_options.bands);
   if (e->plan.input_rows) sb_printf(out, "  \"input_rows\": %d,\n", (int)e->plan.input_rows);
   json_estimate(e, out);
   json_tensors(e, "inputs", e->g->inputs, e->g->n_inputs, out);

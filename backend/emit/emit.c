@@ -75,12 +75,21 @@ static bool print_files(Emit *e, OutFiles *f) {
 
 /* -- driver -- */
 
+/* In patches, where the limit of memory asks for them. */
+static void patch(Emit *e) {
+  e->plan_options = e->opt->plan ? *e->opt->plan : target_plan(e->target);
+  Graph *patched = plan_patches(e->g, e->target, &e->plan_options);
+  if (!patched) return;
+  graph_free(e->bound);
+  e->g = e->bound = patched;
+}
+
 static bool prepare(Emit *e) {
   FAIL_IF(!e->g->n_outputs, e->diag, NULL, "the model has no output; want one at least");
+  patch(e);
   TRY(graph_lower(e->g, &e->calls, e->diag));
   TRY(select_kernels(e->g, e->target, &e->calls, e->diag));
-  PlanOptions o = e->opt->plan ? *e->opt->plan : target_plan(e->target);
-  TRY(plan_memory(e->g, &e->calls, &o, e->arena, &e->plan, e->diag));
+  TRY(plan_memory(e->g, &e->calls, &e->plan_options, e->arena, &e->plan, e->diag));
   e->pool.apart = in_blob(e);
   collect_constants(e);
   TRY(collect_states(e));

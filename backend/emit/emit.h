@@ -83,6 +83,7 @@ typedef struct Emit {
   const EmitOptions *opt;
   const char *upper; /* the name in capitals: macros */
   Calls calls;
+  PlanOptions plan_options;
   MemoryPlan plan;
   ConstPool pool;
   CallNames *names;         /* by call */

@@ -162,3 +162,34 @@ bool order_find(const Planner *p, int32_t *order) {
   mem_free(o.n_states);
   return found;
 }
+
+/* -- copies early -- */
+
+/* A part of a value that other calls write too. */
+static bool is_part(const Graph *g, const Calls *calls, const KernelCall *c) {
+  int writers = 0;
+  for (uint32_t i = 0; i < calls->n; i++)
+    writers += value_root(g, calls->v[i].out.val) == value_root(g, c->out.val);
+  return writers > 1 && strcmp(c->kernel->name, "copy") == 0;
+}
+
+/* Call c may not stand before call b. */
+static bool must_follow(const Graph *g, const KernelCall *c, const KernelCall *b) {
+  const ValId from = value_root(g, c->in[0].val), to = value_root(g, c->out.val),
+              out = value_root(g, b->out.val);
+  if (out == from || out == to) return strcmp(b->kernel->name, "copy") != 0 || out == from;
+  for (int i = 0; i < b->n_in; i++)
+    if (value_root(g, b->in[i].val) == to) return true;
+  return false;
+}
+
+void order_copies_early(const Graph *g, Calls *calls) {
+  for (uint32_t c = 1; c < calls->n; c++) {
+    const KernelCall k = calls->v[c];
+    uint32_t to = c;
+    if (!is_part(g, calls, &k)) continue;
+    while (to > 0 && !must_follow(g, &k, &calls->v[to - 1])) to--;
+    memmove(&calls->v[to + 1], &calls->v[to], (c - to) * sizeof k);
+    calls->v[to] = k;
+  }
+}

@@ -107,10 +107,10 @@ static bool fits_exactly(const Stages *m, ValId over, ValId under) {
   if (p->span[over].bytes != p->span[under].bytes || p->span[over].writers != 1) return false;
   for (int i = m->feed; i < m->n; i++) {
     const Stage *s = &m->v[i];
-    if (stage_out(m, s) != over) continue;
+    if (stage_out(s) != over) continue;
     for (int k = 0; k < 2 && k < s->call->n_in; k++) {
       const CallView *in = &s->call->in[k], *out = &s->out;
-      if (stage_in(m, s, k) != under || !may_replace(s, k)) continue;
+      if (stage_in(s, k) != under || !may_replace(s, k)) continue;
       if (in->offset != out->offset || (s->rows > 1 && in->row != out->row) ||
           (s->call->batch > 1 && in->step != out->step))
         continue;
@@ -156,7 +156,7 @@ static int touched(const Stages *m, ValId *v) {
   int n = 0;
   for (int i = m->feed; i < m->n; i++)
     for (int k = -1; k < CALL_MAX_IN; k++) {
-      ValId x = k < 0 ? stage_out(m, &m->v[i]) : stage_in(m, &m->v[i], k);
+      ValId x = k < 0 ? stage_out(&m->v[i]) : stage_in(&m->v[i], k);
       bool seen = x == NO_VAL;
       for (int q = 0; q < n && !seen; q++) seen = v[q] == x;
       if (!seen) v[n++] = x;

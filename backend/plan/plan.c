@@ -10,6 +10,7 @@
 
 #include <string.h>
 
+#include "backend/costs.h"
 #include "ir/base/mem.h"
 
 enum { PLAN_ALIGN = 4 };
@@ -27,10 +28,10 @@ PlanOptions target_plan(const Target *t) {
 }
 
 PlanOptions target_plan_within(const Target *t, int64_t ram, bool input_rows) {
-  enum { CONTEXT = 16 }; /* bytes, or less */
+  const int64_t context = (input_rows ? 2 : 1) * (int64_t)t->costs->pointer;
   PlanOptions o = target_plan(t);
   if (ram > 0 || input_rows) o.level = PLAN_LEAST;
-  if (ram > 0) o.limit = ram > CONTEXT ? ram - CONTEXT : 1;
+  if (ram > 0) o.limit = ram > context ? ram - context : 1;
   o.input_rows = input_rows;
   return o;
 }
@@ -268,7 +269,7 @@ static void planner_init(Planner *p, const Graph *g, Calls *calls, const PlanOpt
 /* A planner of the same calls in another order, NULL: there is none that is better. */
 static Planner *planner_reordered(const Planner *p) {
   int32_t *order = arena_array(p->arena, (size_t)p->calls->n + 1, sizeof *order);
-  if (p->by_rows != NO_VAL || !order_find(p, order)) return NULL;
+  if (p->by_rows != NO_VAL || p->opt.bands || !order_find(p, order)) return NULL;
   Planner *q = mem_alloc(sizeof *q);
   Calls *calls = mem_alloc(sizeof *calls);
   *calls = *p->calls;
@@ -298,10 +299,10 @@ static bool wins(const Draft *d, const Contest *c, int64_t limit) {
   return c->best.arena > limit && d->arena < c->best.arena;
 }
 
-static void enter_cut(const Planner *p, PlanLevel level, Contest *c, MemoryPlan *out) {
+static void enter_cut(const Planner *p, PlanLevel level, int64_t limit, Contest *c, MemoryPlan *out) {
   Choice choice;
   Draft d;
-  choose_segments(p, level, p->opt.limit, &choice);
+  choose_segments(p, level, limit, &choice);
   if (choice.peak == INT64_MAX) {
     choice_free(&choice);
     return;
@@ -317,12 +318,15 @@ static void enter_cut(const Planner *p, PlanLevel level, Contest *c, MemoryPlan 
   c->best.c = &c->choice;
 }
 
-/* A level's best cut; where it did not pack well, also the one that does not count on overlap. */
+/* A level's best cut; where it did not pack well, also the one of the least peak, and the one that does not count on
+ * overlap. */
 static void enter(Planner *p, PlanLevel level, Contest *c, MemoryPlan *out) {
-  enter_cut(p, level, c, out);
+  const int64_t limit = p->opt.limit;
+  enter_cut(p, level, limit, c, out);
+  if (c->any && c->best.arena > limit && out->bound[level] < limit) enter_cut(p, level, 0, c, out);
   if (level == PLAN_WHOLE || (c->any && c->best.arena <= out->bound[level])) return;
   p->apart = true;
-  enter_cut(p, level, c, out);
+  enter_cut(p, level, limit, c, out);
   p->apart = false;
 }
 
@@ -365,6 +369,7 @@ static bool check_input_rows(const Graph *g, Diag *d) {
 bool plan_memory(const Graph *g, Calls *calls, const PlanOptions *o, Arena *a, MemoryPlan *out, Diag *d) {
   Planner p;
   if (o && o->input_rows) TRY(check_input_rows(g, d));
+  if (o && o->bands) order_copies_early(g, calls);
   planner_init(&p, g, calls, o);
   *out = (MemoryPlan){.align = p.align};
   bool ok = plan_with(&p, a, out, d);

@@ -7,6 +7,7 @@
  *   choose.c    the cut of all calls into segments
  *   pack.c      offsets
  *   plan.c      the plan itself; plan_print.c its table
+ *   bands.c     before all that: the graph with layers in bands of columns; patches.c which ones, under a limit
  */
 #ifndef BACKEND_PLAN_PLAN_H
 #define BACKEND_PLAN_PLAN_H
@@ -148,5 +149,8 @@ void choice_free(Choice *c);
 /* An order of the calls whose peak of whole tensors is lower than the present one's: order[i] is the call that comes
  * i-th. False: none was found. */
 bool order_find(const Planner *p, int32_t *order);
+/* Move each copy up behind the call that writes what it copies: a band's last layer and its share of the whole (bands.c)
+ * then run together. */
+void order_copies_early(const Graph *g, Calls *calls);
 
 #endif

@@ -66,13 +66,19 @@ static void print_bounds(const MemoryPlan *p, struct StrBuf *out) {
     if (p->bound[level]) sb_printf(out, "lower bound (%s): %lld\n", what[level], (long long)p->bound[level]);
 }
 
-void plan_print(const Graph *g, const Calls *calls, const MemoryPlan *p, struct StrBuf *out) {
+int32_t plan_peak_call(const Calls *calls, const MemoryPlan *p, int64_t *bytes) {
   int32_t peak_call = 0;
   int64_t peak = 0;
   for (int32_t c = 0; c < (int32_t)calls->n; c++) {
     int64_t held = held_at(p, c);
     if (held > peak) peak = held, peak_call = c;
   }
+  if (bytes) *bytes = peak;
+  return peak_call;
+}
+
+void plan_print(const Graph *g, const Calls *calls, const MemoryPlan *p, struct StrBuf *out) {
+  const int32_t peak_call = plan_peak_call(calls, p, NULL);
   sb_puts(out, "    offset      bytes  first   last  what\n");
   for (int i = 0; i < p->n_items; i++) print_item(g, calls, &p->items[i], out);
   print_groups(calls, p, out);

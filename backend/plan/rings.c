@@ -8,8 +8,8 @@
 int accesses_find(const Stages *m, ValId v, Access *out, int n) {
   for (int i = 0; i < m->n; i++) {
     for (int k = 0; k < CALL_MAX_IN; k++)
-      if (stage_in(m, &m->v[i], k) == v) out[n++] = (Access){i, k};
-    if (stage_out(m, &m->v[i]) == v) out[n++] = (Access){i, -1};
+      if (stage_in(&m->v[i], k) == v) out[n++] = (Access){i, k};
+    if (stage_out(&m->v[i]) == v) out[n++] = (Access){i, -1};
   }
   return n;
 }
@@ -103,10 +103,9 @@ static bool view_fits(const CallView *v, int64_t row) { return v->row == row && 
 static bool views_fit(const Stages *m, const Ring *r) {
   for (int i = 0; i < m->n; i++) {
     const Stage *s = &m->v[i];
-    if (stage_out(m, s) == r->val && (!view_fits(&s->out, r->row) || s->map.ends)) return false;
+    if (stage_out(s) == r->val && (!view_fits(&s->out, r->row) || s->map.ends)) return false;
     for (int k = 0; k < CALL_MAX_IN; k++)
-      if (stage_in(m, s, k) == r->val && (!view_fits(&s->call->in[k], r->row) || s->map.in[k].all))
-        return false;
+      if (stage_in(s, k) == r->val && (!view_fits(&s->call->in[k], r->row) || s->map.in[k].all)) return false;
   }
   return true;
 }
@@ -133,9 +132,9 @@ static void find_shares(Stages *m) {
   for (int k = 0; k < m->n; k++) {
     const Stage *s = &m->v[k];
     const KernelDef *kernel = s->call ? s->call->kernel : NULL;
-    int out = find_ring(m, stage_out(m, s));
+    int out = find_ring(m, stage_out(s));
     for (int i = 0; kernel && i < 2 && i < s->call->n_in; i++) {
-      int in = find_ring(m, stage_in(m, s, i));
+      int in = find_ring(m, stage_in(s, i));
       if (!(kernel->in_place & (1 << i)) || !shares(m, s, i, in, out)) continue;
       m->ring[out].share = m->ring[in].share;
       break;
@@ -146,7 +145,7 @@ static void find_shares(Stages *m) {
 bool rings_find(Stages *m, int32_t first, int32_t n) {
   m->n_rings = 0;
   for (int i = 0; i < m->n; i++) {
-    ValId v = stage_out(m, &m->v[i]);
+    ValId v = stage_out(&m->v[i]);
     const Span *span = &m->p->span[v];
     bool inside = (span->first >= first || v == m->p->by_rows) && span->last < first + n;
     if (!inside || find_ring(m, v) >= 0) continue;

@@ -29,10 +29,19 @@ int32_t plan_rows_done(const PlanStage *s, int32_t rows, int32_t t) {
 
 /* -- stages -- */
 
+static void find_roots(const Planner *p, Stage *s) {
+  for (int i = 0; s->call && i < s->call->n_in; i++) {
+    ValId root = p->root[s->call->in[i].val];
+    s->in_root[i] = val_is_const(p->g, root) ? NO_VAL : root;
+  }
+  s->out_root = p->root[s->out.val];
+}
+
 static bool add_call(Stages *m, int32_t c, SegKind kind) {
   const KernelCall *k = &m->p->calls->v[c];
   Stage *s = &m->v[m->n++];
   *s = (Stage){.call = k, .at = c, .rows = k->rows, .out = k->out, .map = m->p->rows[c]};
+  find_roots(m->p, s);
   if (kind == SEG_WHOLE) return true;
   s->formed = call_rows_form(m->p->g, k, &s->form);
   if (s->formed) {
@@ -52,6 +61,7 @@ static bool add_feed(Stages *m) {
                          .rows = rows,
                          .out = {.val = p->by_rows, .row = p->span[p->by_rows].bytes / rows},
                          .map = {.by_rows = true}};
+  find_roots(p, &m->v[m->n - 1]);
   return true;
 }
 
@@ -67,14 +77,6 @@ static bool collect(Stages *m, SegKind kind, int32_t first, int32_t n) {
     if (!add_call(m, c, kind)) return false;
   return true;
 }
-
-ValId stage_in(const Stages *m, const Stage *s, int i) {
-  if (!s->call || i >= s->call->n_in) return NO_VAL;
-  ValId root = m->p->root[s->call->in[i].val];
-  return val_is_const(m->p->g, root) ? NO_VAL : root;
-}
-
-ValId stage_out(const Stages *m, const Stage *s) { return m->p->root[s->out.val]; }
 
 /* -- links: stage `to` needs rows that stage `from` writes -- */
 
@@ -92,10 +94,10 @@ static bool find_links(Stages *m) {
   for (int to = 0; to < m->n; to++)
     for (int from = 0; from < to; from++) {
       const Stage *t = &m->v[to];
-      ValId v = stage_out(m, &m->v[from]);
+      ValId v = stage_out(&m->v[from]);
       for (int i = 0; t->call && i < t->call->n_in; i++)
-        if (stage_in(m, t, i) == v && !add_link(m, from, to, &t->call->in[i], &t->map.in[i])) return false;
-      if (stage_out(m, t) == v && !add_link(m, from, to, &t->out, &same)) return false;
+        if (stage_in(t, i) == v && !add_link(m, from, to, &t->call->in[i], &t->map.in[i])) return false;
+      if (stage_out(t) == v && !add_link(m, from, to, &t->out, &same)) return false;
     }
   return true;
 }

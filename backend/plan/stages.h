@@ -13,6 +13,7 @@ typedef struct Stage {
   KernelCall form;
   int32_t at, rows; /* number of the call; rows that it computes */
   CallView out;
+  ValId in_root[CALL_MAX_IN], out_root; /* NO_VAL: no such input, or a constant */
   CallRows map;
   PlanStage time;
 } Stage;
@@ -42,9 +43,8 @@ typedef struct Stages {
   int n_rings;
 } Stages;
 
-/* Roots; NO_VAL: no input i, or a constant. */
-ValId stage_in(const Stages *m, const Stage *s, int i);
-ValId stage_out(const Stages *m, const Stage *s);
+static inline ValId stage_in(const Stage *s, int i) { return s->in_root[i]; }
+static inline ValId stage_out(const Stage *s) { return s->out_root; }
 
 /* A stage that touches a value; input -1: it writes it. */
 typedef struct Access {

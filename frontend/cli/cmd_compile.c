@@ -33,7 +33,7 @@ static const Opt opts[] = {
     {"--input", OPT_STRING, offsetof(CompileOpts, input), false, "HOW",
      "whole (default), or rows: given row by row as it comes (NAME_push_rows)"},
     {"--ram", OPT_INT, offsetof(CompileOpts, ram), false, "BYTES",
-     "plan for fewest kernel calls within so much RAM (default: least RAM)"},
+     "within so much RAM: fewest kernel calls, or else patches (default: least RAM)"},
     {"--force", OPT_FLAG, offsetof(CompileOpts, force), false, NULL,
      "write into a folder that holds other files"},
     {"--optimize", OPT_STRING, offsetof(CompileOpts, optimize), false, "HOW",
@@ -94,6 +94,7 @@ typedef struct Part {
   const char *model, *name, *dir;
   Graph *g; /* prepared */
   Cost cost;
+  int64_t macs; /* of the model as it is: patches repeat some */
 } Part;
 
 /* What is estimated against what the board has. */
@@ -140,6 +141,12 @@ static void print_text(Arena *a, const Build *b) {
   if (b->n == 1)
     printf("  %-6s %12s of one inference (%s MACs)\n", "cycles", cli_count(a, b->cost.cycles),
            cli_count(a, b->cost.macs));
+  for (int i = 0; i < b->n; i++) {
+    const Part *p = &b->parts[i];
+    if (p->cost.macs != p->macs)
+      printf("%s in patches, to stay within its RAM: some layers in bands of columns (%+.1f %% MACs)\n",
+             p->name, 100.0 * (double)(p->cost.macs - p->macs) / (double)p->macs);
+  }
   for (int i = 0; i < b->n && !b->o->common.quiet; i++)
     printf("mistify verify %s builds and runs it\n", b->parts[i].dir);
 }
@@ -274,9 +281,16 @@ static bool load(const CompileOpts *o, Part *p, Diag *d) {
 
 /* All models are read and planned before the first is written. */
 static bool emit_parts(Build *b, const Target *t, EmitOptions e, Diag *d) {
+  PlanOptions within;
   for (int i = 0; i < b->n; i++) {
     Part *p = &b->parts[i];
     TRY(load(b->o, p, d) && backend_cost_planned(p->g, t, e.plan, &p->cost, d));
+    p->macs = graph_macs(p->g);
+  }
+  if (b->n == 1 && !b->o->ram && b->machine.board.ram && b->parts->cost.ram > b->machine.board.ram) {
+    within = target_plan_within(t, b->machine.board.ram, by_rows(b->o)); /* it may do in patches */
+    e.plan = &within;
+    TRY(backend_cost_planned(b->parts->g, t, e.plan, &b->parts->cost, d));
   }
   for (int i = 0; i < b->n; i++) {
     e.name = b->parts[i].name;
