@@ -9,6 +9,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "frontend/tflite/tfl.h"
+
 /* Numbers of the schema's options. */
 enum {
   O_CONV = 1,
@@ -26,6 +28,14 @@ enum {
   O_REDUCER = 27,
   O_SUB = 28,
   O_DIV = 29,
+  O_L2_NORM = 12,
+  O_RESIZE_BILINEAR = 15,
+  O_LOG_SOFTMAX = 36,
+  O_LESS = 41,
+  O_LESS_EQUAL = 46,
+  O_TRANSPOSE_CONV = 49,
+  O_EQUAL = 53,
+  O_SQUARED_DIFFERENCE = 76,
   O_STRIDED_SLICE = 32,
   O_CAST = 37,
   O_DEQUANTIZE = 38,
@@ -198,6 +208,17 @@ static bool tfx_div(Tfx *x, const Node *n) {
 }
 static bool tfx_max(Tfx *x, const Node *n) { return all_inputs(x, n, 55, O_MAX_MIN) != NULL; }
 static bool tfx_min(Tfx *x, const Node *n) { return all_inputs(x, n, 57, O_MAX_MIN) != NULL; }
+static bool tfx_less(Tfx *x, const Node *n) { return all_inputs(x, n, 58, O_LESS) != NULL; }
+static bool tfx_less_or_equal(Tfx *x, const Node *n) { return all_inputs(x, n, 63, O_LESS_EQUAL) != NULL; }
+static bool tfx_equal(Tfx *x, const Node *n) { return all_inputs(x, n, 71, O_EQUAL) != NULL; }
+static bool tfx_squared_difference(Tfx *x, const Node *n) {
+  return all_inputs(x, n, 99, O_SQUARED_DIFFERENCE) != NULL;
+}
+static bool tfx_log_softmax(Tfx *x, const Node *n) { return all_inputs(x, n, 50, O_LOG_SOFTMAX) != NULL; }
+static bool tfx_l2_normalization(Tfx *x, const Node *n) {
+  tfx_byte(all_inputs(x, n, 11, O_L2_NORM), 0, 0);
+  return true;
+}
 static bool tfx_relu(Tfx *x, const Node *n) { return all_inputs(x, n, 19, 0) != NULL; }
 static bool tfx_sigmoid(Tfx *x, const Node *n) { return all_inputs(x, n, 14, 0) != NULL; }
 static bool tfx_tanh(Tfx *x, const Node *n) { return all_inputs(x, n, 28, 0) != NULL; }
@@ -231,12 +252,66 @@ static bool tfx_softmax(Tfx *x, const Node *n) {
 
 static bool tfx_matmul(Tfx *x, const Node *n) { return all_inputs(x, n, 126, O_BATCH_MATMUL) != NULL; }
 
-static bool tfx_reduce_mean(Tfx *x, const Node *n) {
-  const reduce_mean_attrs *a = CATTRS(n, reduce_mean);
-  int32_t in = tfx_tensor(x, n->in[0]), axes = tfx_ints(x, "axes", a->axes.v, a->axes.n);
-  TfxOp *op = tfx_op(x, n, 40, O_REDUCER, in);
+static bool reduction(Tfx *x, const Node *n, int32_t code, const Ints *list, int32_t keepdims) {
+  if (list->n == 0) return tfx_refuse(x, n, "it reduces no axis");
+  int32_t in = tfx_tensor(x, n->in[0]), axes = tfx_ints(x, "axes", list->v, list->n);
+  TfxOp *op = tfx_op(x, n, code, O_REDUCER, in);
   tfx_in(op, axes);
-  tfx_byte(op, 0, a->keepdims);
+  tfx_byte(op, 0, keepdims);
+  return true;
+}
+
+static bool tfx_reduce_mean(Tfx *x, const Node *n) {
+  return reduction(x, n, 40, &CATTRS(n, reduce_mean)->axes, CATTRS(n, reduce_mean)->keepdims);
+}
+static bool tfx_reduce_sum(Tfx *x, const Node *n) {
+  return reduction(x, n, 74, &CATTRS(n, reduce_sum)->axes, CATTRS(n, reduce_sum)->keepdims);
+}
+static bool tfx_reduce_max(Tfx *x, const Node *n) {
+  return reduction(x, n, 82, &CATTRS(n, reduce_max)->axes, CATTRS(n, reduce_max)->keepdims);
+}
+static bool tfx_reduce_min(Tfx *x, const Node *n) {
+  return reduction(x, n, 89, &CATTRS(n, reduce_min)->axes, CATTRS(n, reduce_min)->keepdims);
+}
+
+/* Of int8 alone: floats are weighted means along one axis after the other. */
+static bool tfx_resize_bilinear(Tfx *x, const Node *n) {
+  const resize_bilinear_attrs *a = CATTRS(n, resize_bilinear);
+  int32_t in = tfx_tensor(x, n->in[0]), size = tfx_ints(x, "size", a->size.v, 2);
+  TfxOp *op = tfx_op(x, n, 23, O_RESIZE_BILINEAR, in);
+  tfx_in(op, size);
+  tfx_byte(op, 2, a->align_corners);
+  tfx_byte(op, 3, a->half_pixel_centers);
+  return true;
+}
+
+/* Whether the pads before the output are those of VALID (none) or SAME; what is behind follows from the shape. */
+static bool transposed_same(const Shape *y, const Shape *w, const conv_transpose_attrs *a, bool *same) {
+  bool valid = !a->pads.v[0] && !a->pads.v[1];
+  *same = !valid;
+  for (int i = 0; *same && i < 2; i++) {
+    int64_t before, after;
+    tfl_same_pads(y->d[1 + i], w->d[1 + i], a->strides.v[i], 1, &before, &after);
+    *same = before == a->pads.v[i];
+  }
+  return valid || *same;
+}
+
+static bool tfx_conv_transpose(Tfx *x, const Node *n) {
+  const conv_transpose_attrs *a = CATTRS(n, conv_transpose);
+  const Shape *y = shape(x, n->out[0]), *w = shape(x, n->in[1]);
+  bool same = false;
+  if (a->group != 1 || a->dilations.v[0] != 1 || a->dilations.v[1] != 1 || !transposed_same(y, w, a, &same))
+    return tfx_refuse(x, n, "it has no groups, dilation or pads but SAME and VALID");
+  int32_t size = tfx_ints(x, "shape", y->d, 4), in = tfx_tensor(x, n->in[0]), by = tfx_tensor(x, n->in[1]);
+  TfxOp *op = tfx_op(x, n, 67, O_TRANSPOSE_CONV, size);
+  tfx_in(op, by);
+  tfx_in(op, in);
+  if (n->n_in > 2 && n->in[2] != NO_VAL) tfx_in(op, tfx_tensor(x, n->in[2]));
+  tfx_byte(op, 0, same ? 0 : 1);
+  tfx_int(op, 1, a->strides.v[1]);
+  tfx_int(op, 2, a->strides.v[0]);
+  tfx_byte(op, 3, act_code(a->act));
   return true;
 }
 
@@ -349,6 +424,17 @@ TfxFn *tfx_fn(OpKind op) {
       [OP_depthwise_conv] = tfx_depthwise_conv,
       [OP_fully_connected] = tfx_fully_connected,
       [OP_matmul] = tfx_matmul,
+      [OP_conv_transpose] = tfx_conv_transpose,
+      [OP_squared_difference] = tfx_squared_difference,
+      [OP_equal] = tfx_equal,
+      [OP_less] = tfx_less,
+      [OP_less_or_equal] = tfx_less_or_equal,
+      [OP_reduce_sum] = tfx_reduce_sum,
+      [OP_reduce_max] = tfx_reduce_max,
+      [OP_reduce_min] = tfx_reduce_min,
+      [OP_log_softmax] = tfx_log_softmax,
+      [OP_l2_normalization] = tfx_l2_normalization,
+      [OP_resize_bilinear] = tfx_resize_bilinear,
       [OP_max_pool] = tfx_max_pool,
       [OP_average_pool] = tfx_average_pool,
       [OP_reduce_mean] = tfx_reduce_mean,
