@@ -122,6 +122,20 @@ static ValId swap_time(TflNode *n, ValId x) {
   return tfl_node1(n, OP_transpose, &(transpose_attrs){.perm = {3, {1, 0, 2}}}, x);
 }
 
+/* What the reference's integer form takes: symmetric weights and cell, a clip of at least one step of the cell. */
+static bool lstm_codes(TflNode *n, float clip) {
+  for (uint32_t i = LSTM_W; i <= LSTM_C; i++) {
+    if ((i >= LSTM_PEEPHOLE && i < LSTM_C) || !tfl_has(n, i)) continue;
+    const TflTensor *t = tfl_in_tensor(n, i);
+    FAIL_IF(t->quant.n != 1 || t->quant.zero[0] != 0, n->m->d, &n->loc,
+            "has \"%s\" without one scale and zero point 0", t->name);
+  }
+  const TflTensor *c = tfl_in_tensor(n, LSTM_C);
+  FAIL_IF(clip > 0 && clip < c->quant.scale[0], n->m->d, &n->loc,
+          "limits its cell to %g, less than a step of %g", (double)clip, (double)c->quant.scale[0]);
+  return true;
+}
+
 /* x, h, c and the gates' constants, in the order of SequenceLstm. */
 static bool lstm_inputs(TflNode *n, ValId in[15]) {
   in[0] = tfl_data(n, 0);
@@ -155,6 +169,7 @@ bool tfl_import_lstm(TflNode *n) {
   TRY(in[0] != NO_VAL);
   const int64_t steps = graph_val(g, in[0])->shape.d[1];
   seq_lstm_attrs a = {.clip = fb_f32(&n->options, CLIP, 0)};
+  TRY(!codes || lstm_codes(n, a.clip));
   ValId all = graph_node(g, OP_seq_lstm, &a, in, 15, tfl_out_tensor(n, 0)->name, &n->loc, n->m->d);
   TRY(all != NO_VAL);
   if (codes) graph_set_quant(g, all, 1, 0, qc.scale, qc.zero);

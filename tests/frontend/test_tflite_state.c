@@ -85,6 +85,44 @@ START_TEST(steps)
 }
 END_TEST
 
+/* Forms of UNIDIRECTIONAL_SEQUENCE_LSTM that TensorFlow Lite Micro refuses, too. */
+#define LSTM(w, c, inputs, options)                                                                         \
+  "tensor x i8 1,1,1 q=1:0\ntensor w i8 1,1 q=0.01:" w " = 1\ntensor z i32 1 = 0\n"                         \
+  "tensor h i8 1,1 q=0.0078125:0 variable\ntensor c i16 1,1 q=" c " variable\n"                             \
+  "tensor y i8 1,1,1 q=0.0078125:0\nop UNIDIRECTIONAL_SEQUENCE_LSTM " inputs " -> y " options "\ninput x\n" \
+  "output y\n"
+#define PLAIN "x,w,w,w,w,w,w,w,w,,,,z,z,z,z,,,h,c,,,,"
+
+static const struct {
+  const char *text, *say;
+} refused[] = {
+    {LSTM("0", "0.00048828125:0", PLAIN, "0:u8=4"), NULL},
+    {LSTM("0", "0.00048828125:0", "x,w,w,w,w,w,w,w,w,w,,,z,z,z,z,,,h,c,,,,", "0:u8=4"),
+     "has input 9 (peepholes"},
+    {LSTM("0", "0.00048828125:0", "x,w,w,w,w,w,w,w,w,,,,z,z,z,z,w,,h,c,,,,", "0:u8=4"),
+     "has input 16 (peepholes, a projection"},
+    {LSTM("0", "0.00048828125:0", "x,w,w,w,w,w,w,w,w,,,,z,z,z,z,,,h,c,z,,,", "0:u8=4"),
+     "has input 20 (peepholes, a projection or layer norm"},
+    {LSTM("0", "0.00048828125:0", "x,,w,w,w,w,w,w,w,,,,z,z,z,z,,,h,c,,,,", "0:u8=4"),
+     "input 1 is left out; coupled gates"},
+    {LSTM("0", "0.00048828125:0", PLAIN, "0:u8=1"), "has activation 1; supported is TANH"},
+    {LSTM("3", "0.00048828125:0", PLAIN, "0:u8=4"), "has \"w\" without one scale and zero point 0"},
+    {LSTM("0", "0.00048828125:0", PLAIN, "0:u8=4 1:f32=0.0001"),
+     "limits its cell to 0.0001, less than a step"},
+};
+
+START_TEST(other_cells_are_refused)
+{
+  Diag *d = diag_new();
+  Graph *g = tflite_text_import(refused[_i].text, d);
+  ck_assert_msg((g == NULL) == (refused[_i].say != NULL), "%s", diag_text(d));
+  ck_assert_msg(!refused[_i].say || strstr(diag_text(d), refused[_i].say), "want \"%s\", got\n%s",
+                refused[_i].say, diag_text(d));
+  graph_free(g);
+  diag_free(d);
+}
+END_TEST
+
 /* Cut off anywhere: a report or a graph. */
 START_TEST(damaged)
 {
@@ -106,6 +144,7 @@ Suite *suite_tflite_state(void) {
   Suite *s = suite_create("tflite_state");
   TCase *t = tcase_create("state");
   tcase_add_loop_test(t, steps, 0, (int)(sizeof runs / sizeof runs[0]));
+  tcase_add_loop_test(t, other_cells_are_refused, 0, (int)(sizeof refused / sizeof refused[0]));
   tcase_add_loop_test(t, damaged, 0, (int)(sizeof runs / sizeof runs[0]));
   suite_add_tcase(s, t);
   return s;
