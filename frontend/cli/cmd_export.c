@@ -37,7 +37,9 @@ const Command cmd_export = {
     "it is at\n"
     "first, and an output NAME:next; who runs the file hands the output back as the input. The model's "
     "property\n"
-    "mistify.states lists the pairs, and mistify reads them as states again.",
+    "mistify.states lists the pairs, and mistify reads them as states again. In TensorFlow Lite they are "
+    "variables, set\n"
+    "first by a graph of their own.",
     "  mistify export trained.mistify -o trained.onnx\n"
     "  mistify export int8.mistify -o int8.tflite\n"
     "  mistify export model.onnx -o model.ir\n",

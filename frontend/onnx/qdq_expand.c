@@ -187,8 +187,8 @@ static ValId lookup(Expand *x, const Node *n) {
   return graph_node2(x->to, OP_gather, NULL, table, index, NULL, &n->loc, x->d);
 }
 
-/* The operator's attributes without its rounding of codes. false: it has no float form. */
-static bool float_attrs(Expand *x, const Node *n, void *attrs) {
+/* The operator's attributes without its rounding of codes. */
+static void float_attrs(const Node *n, void *attrs) {
   int32_t *rounding = NULL;
   switch (n->op) {
   case OP_conv: rounding = &((conv_attrs *)attrs)->rounding; break;
@@ -196,14 +196,10 @@ static bool float_attrs(Expand *x, const Node *n, void *attrs) {
   case OP_fully_connected: rounding = &((fully_connected_attrs *)attrs)->rounding; break;
   case OP_matmul: rounding = &((matmul_attrs *)attrs)->rounding; break;
   case OP_reduce_mean: rounding = &((reduce_mean_attrs *)attrs)->rounding; break;
-  case OP_softmax:
-    if (((softmax_attrs *)attrs)->beta != 1)
-      return refuse(x, n, "int8 with a factor before exp", "export the model before quantize");
-    break;
+  case OP_softmax: ((softmax_attrs *)attrs)->beta = 1; break; /* it is in the input's scale: softmax_input */
   default: break;
   }
   if (rounding) *rounding = ROUND_TFLITE;
-  return true;
 }
 
 static int32_t rounding_of(const Node *n) {
@@ -231,6 +227,24 @@ static bool has_no_form(const Node *n) {
          n->op == OP_resize_bilinear;
 }
 
+/* An int8 Softmax with a factor before exp: the real input with the factor in its scale, which the kernel multiplies by it
+ * in double precision; so the product has to be a float. */
+static ValId softmax_input(Expand *x, const Node *n) {
+  const float beta = CATTRS(n, softmax)->beta;
+  const Quant *q = &graph_val(x->g, n->in[0])->quant;
+  if (beta == 1) return real(x, n->in[0], &n->loc);
+  const float scale = q->scale[0] * beta;
+  if ((double)scale != (double)q->scale[0] * (double)beta || !(scale > 0)) {
+    refuse(x, n, "its factor before exp makes no exact scale", "export the model before quantize");
+    return NO_VAL;
+  }
+  ValId codes = copy(x, n->in[0]);
+  codes = graph_node1(x->to, OP_cast, &(cast_attrs){.to = DT_I8}, codes, NULL, &n->loc, x->d);
+  if (codes == NO_VAL) return NO_VAL;
+  graph_set_quant(x->to, codes, 1, 0, &scale, q->zero);
+  return graph_node1(x->to, OP_dequantize, NULL, codes, NULL, &n->loc, x->d);
+}
+
 static bool expand_node(Expand *x, const Node *n) {
   if (has_no_form(n))
     return refuse(x, n, "ONNX has no int8 form of it", "export to .tflite, or the model before quantize");
@@ -241,12 +255,16 @@ static bool expand_node(Expand *x, const Node *n) {
   if (n->op == OP_lookup) return finish(x, n, lookup(x, n));
   void *attrs = arena_dup(x->to->arena, n->attrs, op_info(n->op)->attrs_size);
   ValId *in = arena_array(x->to->arena, n->n_in, sizeof *in);
-  if (codes) TRY(float_attrs(x, n, attrs));
+  if (codes) float_attrs(n, attrs);
   for (uint32_t i = 0; i < n->n_in; i++) {
     bool bias = codes && i == 2 && has_weights(n->op) && val_is_const(x->g, n->in[2]);
     in[i] = bias ? real_bias(x, n) : codes ? real(x, n->in[i], &n->loc) : copy(x, n->in[i]);
   }
   if (codes && n->op == OP_conv_transpose) return finish(x, n, conv_transpose(x, n, in));
+  if (codes && n->op == OP_softmax) {
+    in[0] = softmax_input(x, n);
+    TRY(in[0] != NO_VAL);
+  }
   if (codes && n->op == OP_quantize) return finish(x, n, in[0]);
   if (codes && n->op == OP_fully_connected) return finish(x, n, fully_connected(x, n, in, attrs));
   ValId y = graph_node(x->to, n->op, attrs, in, n->n_in, NULL, &n->loc, x->d);

@@ -128,6 +128,32 @@ START_TEST(rounding_is_kept)
 }
 END_TEST
 
+/* An int8 Softmax's factor before exp goes into the scale of its input, where that is exact. */
+START_TEST(factor_of_softmax)
+{
+  static const char *const betas[] = {"0.5", "4", "0.3"};
+  for (int i = 0; i < 3; i++) {
+    char text[400], path[1200];
+    snprintf(text, sizeof text,
+             "graph \"softmax\"\n"
+             "%%1 = input : i8[2,6] q(0.1, -3) \"x\"\n"
+             "%%2 = Softmax(%%1) {beta=%s} : i8[2,6] q(0.00390625, -128) \"y\"\n"
+             "output %%2\n",
+             betas[i]);
+    Diag *d = diag_new();
+    Graph *g = graph_parse(text, "softmax.ir", d);
+    ck_assert_msg(g != NULL, "%s", diag_text(d));
+    snprintf(path, sizeof path, "%s/softmax.onnx", test_tmp_dir());
+    if (i < 2)
+      check(betas[i], g);
+    else
+      ck_assert(!onnx_export(g, path, d) && strstr(diag_text(d), "no exact scale"));
+    graph_free(g);
+    diag_free(d);
+  }
+}
+END_TEST
+
 /* A file says once how all its operators round. */
 START_TEST(mixed_rounding_is_refused)
 {
@@ -157,6 +183,7 @@ Suite *suite_export_int8(void) {
   tcase_add_test(t, models_of_tflite);
   tcase_add_test(t, rounding_is_kept);
   tcase_add_test(t, mixed_rounding_is_refused);
+  tcase_add_test(t, factor_of_softmax);
   suite_add_tcase(s, t);
   return s;
 }

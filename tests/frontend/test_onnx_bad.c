@@ -8,6 +8,7 @@
 
 #include "frontend/onnx/onnx.h"
 #include "ir/base/rng.h"
+#include "ir/base/strbuf.h"
 #include "tests/frontend/onnx_text.h"
 
 /* -- what is wrong with a well-formed file -- */
@@ -299,10 +300,35 @@ START_TEST(changed_bytes_are_survived)
 }
 END_TEST
 
+/* 25 operators that nobody knows: 20 are told, and how many there were more. */
+START_TEST(many_faults_are_counted)
+{
+  StrBuf text = {0}, printed = {0};
+  sb_puts(&text, "input x f32 1\n");
+  for (int i = 0; i < 25; i++) sb_printf(&text, "node Unknown%d n%d x -> y%d\noutput y%d\n", i, i, i, i);
+  Diag *d = diag_new();
+  Graph *g = onnx_text_import(text.s, d);
+  ck_assert(!g && diag_count(d) == 25);
+  FILE *f = tmpfile();
+  ck_assert_ptr_nonnull(f);
+  diag_print(d, f);
+  rewind(f);
+  for (int c; (c = fgetc(f)) != EOF;) sb_putc(&printed, (char)c);
+  fclose(f);
+  ck_assert_msg(strstr(sb_str(&printed), "Unknown19") && !strstr(sb_str(&printed), "Unknown20") &&
+                    strstr(sb_str(&printed), "... and 5 more errors"),
+                "%s", sb_str(&printed));
+  sb_free(&printed);
+  sb_free(&text);
+  diag_free(d);
+}
+END_TEST
+
 Suite *suite_onnx_bad(void);
 Suite *suite_onnx_bad(void) {
   Suite *s = suite_create("onnx_bad");
   TCase *t = tcase_create("faults");
+  tcase_add_test(t, many_faults_are_counted);
   tcase_add_loop_test(t, faults_are_reported, 0, (int)(sizeof bad / sizeof bad[0]));
   tcase_add_test(t, unused_nodes_do_no_harm);
   tcase_add_test(t, missing_files_are_reported);
