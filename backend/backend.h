@@ -225,6 +225,19 @@ typedef struct Measured {
 /* Build and run the self-test of an emitted folder. Missing compiler or emulator: reported with the package to install.
  * A vector that fails is reported too (false; *out holds what was measured). `host` may be NULL. */
 bool harness_verify(const char *dir, const Target *t, const Host *host, Measured *out, Diag *d);
+/* What one layer took in one inference, all its rows together: instructions, and cycles as in Measured. */
+typedef struct LayerMeasured {
+  int64_t calls, instructions, cycles;
+} LayerMeasured;
+typedef struct Profile {
+  LayerMeasured *layers; /* by number in model.c; NULL: not measured here */
+  int n_layers;
+  int64_t stack;             /* of one inference by the compiler's call graph; -1: unknown */
+  const char *stack_deepest; /* the chain of functions that has it: "net_run > conv_s8__generic" */
+  const char *stack_without; /* functions that are called and not known to it: "expf memcpy"; "" */
+} Profile;
+/* Layers (bare machines) and stack by the compiler, of an emitted folder; in `a`. */
+bool harness_profile(const char *dir, const Target *t, const Host *host, Arena *a, Profile *out, Diag *d);
 /* Whether the tools to build and run for this target are here; if not, *missing names the first that is not. */
 bool harness_available(const Target *t, const char **missing);
 /* Run emitted C on given inputs: in[n][n_inputs] -> out[n][n_outputs] (allocated; tensor_free). g gives the outputs'

@@ -100,9 +100,9 @@ static int32_t library_ram(const Calls *calls, const TargetCosts *t) {
 }
 
 /* A layer that is computed row by row is as many calls. */
-static double cycles_of(const Graph *g, const KernelCall *k, const PlanStage *s, const TargetCosts *t) {
+double call_cycles(const TargetCosts *t, const Graph *g, const KernelCall *k, bool by_rows) {
   CallWork w = call_work(g, k);
-  if (s->step > 0) w.v[WORK_call] *= k->rows;
+  if (by_rows) w.v[WORK_call] *= k->rows;
   return kernel_cycles(cost_of(t, k->kernel), &w);
 }
 
@@ -113,7 +113,8 @@ static bool cost_bound(const Graph *g, const Target *t, const PlanOptions *o, Ca
   TRY(graph_lower(g, calls, d));
   TRY(select_kernels(g, t, calls, d));
   TRY(plan_memory(g, calls, o, a, &plan, d));
-  for (uint32_t c = 0; c < calls->n; c++) cycles += cycles_of(g, &calls->v[c], &plan.stage[c], t->costs);
+  for (uint32_t c = 0; c < calls->n; c++)
+    cycles += call_cycles(t->costs, g, &calls->v[c], plan.stage[c].step > 0);
   out->flash_weights = constant_bytes(g, calls, t->costs);
   out->flash = out->flash_weights + code_bytes(calls, t->costs);
   out->ram = plan.arena + t->costs->pointer + (plan.input_rows ? 4 : 0) /* the context counts rows */ +

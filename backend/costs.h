@@ -60,5 +60,7 @@ CallWork call_work(const Graph *g, const KernelCall *k);
 /* The kernel's row; NULL: the table has none. */
 const KernelCost *kernel_cost(const TargetCosts *t, const KernelDef *k);
 double kernel_cycles(const KernelCost *cost, const CallWork *w);
+/* Estimated cycles of one call of a plan. */
+double call_cycles(const TargetCosts *t, const Graph *g, const KernelCall *k, bool by_rows);
 
 #endif

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "backend/costs.h"
 #include "ir/base/file.h"
 
 static bool is_source(const OutFile *f) {
@@ -76,8 +77,10 @@ static void json_layers(const Emit *e, StrBuf *out) {
     const Node *n = &e->g->nodes[k->node];
     sb_printf(out, "%s\n    {\"op\": \"%s\", \"name\": ", c ? "," : "", op_info(n->op)->name);
     sb_json_str(out, n->loc.name ? n->loc.name : "");
-    sb_printf(out, ", \"kernel\": \"%s__%s\", \"macs\": %lld, \"output\": ", k->kernel->name, k->kernel->tag,
-              (long long)k->macs);
+    sb_printf(out,
+              ", \"kernel\": \"%s__%s\", \"macs\": %lld, \"cycles\": %lld, \"output\": ", k->kernel->name,
+              k->kernel->tag, (long long)k->macs,
+              (long long)(call_cycles(e->target->costs, e->g, k, e->plan.stage[c].step > 0) + 0.5));
     json_shape(&graph_val(e->g, n->out[0])->shape, out);
     sb_putc(out, '}');
   }

@@ -87,12 +87,13 @@ uint64_t bare_count_stop(void) {
 
 extern uint32_t stack_limit[]; /* by the linker: end of data, start of free memory */
 enum { PAINT = 0x5AFEC0DE, PAINT_MAX = 16384 / 4, GUARD = 16 };
-static uint32_t *painted_from, *painted_to;
+static uint32_t *painted_from, *painted_to, *stack_from;
 
-__attribute__((noinline)) void bare_stack_paint(void) {
-  uint32_t *sp, *p;
-  __asm__ volatile("mov %0, sp" : "=r"(sp));
-  painted_to = sp - GUARD / 4;
+/* GUARD bytes below this function's own frame stay as they are: they count as used. */
+__attribute__((noinline)) void bare_stack_paint(uint32_t *sp) {
+  uint32_t *p;
+  stack_from = sp;
+  painted_to = bare_sp() - GUARD / 4;
   painted_from = painted_to - PAINT_MAX < stack_limit ? stack_limit : painted_to - PAINT_MAX;
   for (p = painted_from; p < painted_to; p++) *(volatile uint32_t *)p = PAINT;
 }
@@ -100,5 +101,5 @@ __attribute__((noinline)) void bare_stack_paint(void) {
 uint32_t bare_stack_used(void) {
   const uint32_t *p = painted_from;
   while (p < painted_to && *p == PAINT) p++;
-  return (uint32_t)((painted_to - p) * 4) + (p < painted_to ? GUARD : 0);
+  return (uint32_t)((stack_from - p) * 4);
 }

@@ -18,8 +18,15 @@ __attribute__((noreturn)) void bare_exit(int status);
 void bare_count_start(void);
 uint64_t bare_count_stop(void);
 
-/* Paint the free stack below the caller, then ask how many bytes below that point were written since. */
-void bare_stack_paint(void);
+/* Paint the free stack below sp, the caller's (bare_sp), then ask how many bytes below it were written since. */
+void bare_stack_paint(uint32_t *sp);
 uint32_t bare_stack_used(void);
+#ifdef __arm__
+static inline __attribute__((always_inline, unused)) uint32_t *bare_sp(void) {
+  uint32_t *sp;
+  __asm__ volatile("mov %0, sp" : "=r"(sp));
+  return sp;
+}
+#endif
 
 #endif

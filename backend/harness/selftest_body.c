@@ -87,8 +87,6 @@ static int close_file(file_handle f) { return fclose(f) == 0; }
 static void print(const char *s) { fputs(s, stdout); }
 static void bare_count_start(void) {}
 static uint64_t bare_count_stop(void) { return 0; }
-static void bare_stack_paint(void) {}
-static uint32_t bare_stack_used(void) { return 0; }
 #endif
 
 enum { EXPECTED = 1, COUNT = 2, SKIP = 4, PLAIN = 8, CHUNK = 64 };
@@ -244,17 +242,25 @@ __attribute__((noinline))
 #endif
 void selftest_run(const model_context *ctx);
 #ifdef MODEL_ROWS /* the input lies here as a whole, and is given row by row */
-void selftest_run(const model_context *ctx) {
-  int y;
-  (void)ctx;
-  for (y = 0; y < MODEL_ROWS; y++) model_push_rows(&context, input_rows + y * MODEL_ROW_BYTES, 1);
+#define INFER(ctx)                                                                                       \
+  do {                                                                                                   \
+    int y_;                                                                                              \
+    for (y_ = 0; y_ < MODEL_ROWS; y_++) model_push_rows(&context, input_rows + y_ * MODEL_ROW_BYTES, 1); \
+    INFER_REST                                                                                           \
+  } while (0)
 #ifdef model_step
+#define INFER_REST \
   while (model_step(&context)) {}
-#endif
-}
 #else
-void selftest_run(const model_context *ctx) { model_run(ctx); }
+#define INFER_REST
 #endif
+#else
+#define INFER(ctx) model_run(ctx)
+#endif
+void selftest_run(const model_context *ctx) {
+  (void)ctx;
+  INFER(ctx);
+}
 
 /* One vector, its inputs read. 2, 1, 0, -1 as compare_one; the worst of all outputs. */
 static int check_vector(file_handle f, uint32_t number) {
@@ -291,6 +297,7 @@ static int fail(const char *why, const char *path) {
 
 /* The inference, measured when it is the first. */
 static void run_measured(uint32_t number, uint32_t flags, int64_t *instructions, int64_t *stack) {
+  (void)stack;
   if (flags & SKIP) return;
 #if defined(model_step) && !defined(MODEL_ROWS) /* every other one in pieces */
   if (number % 2 == 1) {
@@ -302,10 +309,12 @@ static void run_measured(uint32_t number, uint32_t flags, int64_t *instructions,
     bare_count_start();
     selftest_run(&context);
     *instructions = (int64_t)bare_count_stop();
+#ifdef SELFTEST_BARE
   } else if (number == 0 && !(flags & PLAIN)) {
-    bare_stack_paint();
-    selftest_run(&context);
+    bare_stack_paint(bare_sp());
+    INFER(&context); /* here, so that no frame of the test lies between */
     *stack = (int64_t)bare_stack_used();
+#endif
   } else {
     selftest_run(&context);
   }

@@ -1,5 +1,6 @@
 /* A plugin of QEMU's translator that weighs the Thumb instructions a bare Cortex-M program executes by the cycles that the
- * core's manual gives for their class, and prints "executed N weighted M" at the end. Argument: core=NAME.
+ * core's manual gives for their class, and prints "executed N weighted M" at the end, and for each layer between marks
+ * (layers.h) "layer L calls C executed N weighted M". Argument: core=NAME.
  *
  *   cortex-m0   DDI 0432C 3.3        cortex-m3   DDI 0337H 3.3        cortex-m4   DDI 0439B 3.3
  *
@@ -53,9 +54,15 @@ static const Weights *core = &cores[2];
 typedef struct Block {
   uint64_t from, to;
   uint32_t instructions, weight;
+  uint32_t yields, marks; /* YIELD and SEV in it */
 } Block;
 
 static uint64_t executed, weighted, expected; /* expected: where the last block would go on */
+
+enum { MAX_LAYERS = 4096 };
+static struct { uint64_t calls, executed, weighted; } layers[MAX_LAYERS];
+static uint64_t layer_executed, layer_weighted; /* when it began */
+static uint32_t yields, layer;                  /* layer: number + 1; 0: none is running */
 
 static uint32_t ones(uint32_t x) { return (uint32_t)__builtin_popcount(x); }
 
@@ -91,13 +98,40 @@ static uint32_t weight_of(const struct qemu_plugin_insn *insn) {
   return n < 4 ? weight16(half[0]) : weight32(half[0], half[1]);
 }
 
+static void begin_layer(void) {
+  layer = yields <= MAX_LAYERS ? yields : 0;
+  yields = 0;
+  layer_executed = executed;
+  layer_weighted = weighted;
+}
+
+static void end_layer(void) {
+  layers[layer - 1].calls++;
+  layers[layer - 1].executed += executed - layer_executed;
+  layers[layer - 1].weighted += weighted - layer_weighted;
+  layer = 0;
+}
+
+/* A mark's block is no part of the layer. */
 static void entered(unsigned cpu, void *data) {
   const Block *b = data;
   (void)cpu;
+  const int mark = b->marks > 0, ends = mark && layer > 0;
+  if (ends) end_layer();
   if (b->from != expected) weighted += core->branch;
   executed += b->instructions;
   weighted += b->weight;
   expected = b->to;
+  yields += b->yields;
+  if (mark && !ends) begin_layer();
+}
+
+static void count_hints(Block *b, const struct qemu_plugin_insn *insn) {
+  uint16_t half;
+  memcpy(&half, qemu_plugin_insn_data(insn), 2);
+  if (qemu_plugin_insn_size(insn) != 2) return;
+  b->yields += half == 0xBF10;
+  b->marks += half == 0xBF40;
 }
 
 static void translated(uint64_t id, struct qemu_plugin_tb *tb) {
@@ -110,6 +144,7 @@ static void translated(uint64_t id, struct qemu_plugin_tb *tb) {
   for (i = 0; i < b->instructions; i++) {
     const struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);
     b->weight += weight_of(insn);
+    count_hints(b, insn);
     b->to += qemu_plugin_insn_size(insn);
   }
   qemu_plugin_register_vcpu_tb_exec_cb(tb, entered, 0, b);
@@ -119,6 +154,10 @@ static void ended(uint64_t id, void *data) {
   (void)id;
   (void)data;
   fprintf(stderr, "executed %" PRIu64 " weighted %" PRIu64 "\n", executed, weighted);
+  for (size_t i = 0; i < MAX_LAYERS; i++)
+    if (layers[i].calls)
+      fprintf(stderr, "layer %zu calls %" PRIu64 " executed %" PRIu64 " weighted %" PRIu64 "\n", i,
+              layers[i].calls, layers[i].executed, layers[i].weighted);
 }
 
 API int qemu_plugin_install(uint64_t id, const void *info, int argc, char **argv) {

@@ -52,8 +52,8 @@ static bool make_tmp(Work *w) {
   return true;
 }
 
-static const char *const harness_files[] = {"bare.h",  "bare.c",   "start.c",  "sections.ld",
-                                            "mps2.ld", "an505.ld", "an547.ld", "microbit.ld"};
+static const char *const harness_files[] = {"bare.h",   "bare.c",   "start.c",     "sections.ld", "mps2.ld",
+                                            "an505.ld", "an547.ld", "microbit.ld", "layers.h",    "layers.c"};
 
 static bool unpack_harness(Work *w) {
   for (size_t i = 0; i < sizeof harness_files / sizeof *harness_files; i++) {
@@ -169,6 +169,23 @@ bool build_selftest(Work *w, const char *script, const char **path) {
   const char *name = script ? arena_printf(w->arena, "selftest-%s.elf", script) : "selftest";
   *path = path_join(w->arena, w->tmp, name);
   return link_program(w, "selftest.o", script, name);
+}
+
+bool build_profile(Work *w, const char **path) {
+  *path = NULL;
+  for (int i = 0; i < w->n_sources; i++)
+    TRY(compile(w, path_join(w->arena, w->dir, w->sources[i]), model_object(w, i), "-fcallgraph-info=su"));
+  if (!w->bare) return true;
+  for (int i = 0; i < w->n_sources; i++)
+    TRY(compile(w, path_join(w->arena, w->dir, w->sources[i]), model_object(w, i), "-includelayers.h"));
+  TRY(compile(w, path_join(w->arena, w->dir, "selftest.c"), "selftest.o", NULL));
+  TRY(compile(w, "start.c", "start.o", NULL) &&
+      compile(w, "bare.c", "bare.o", machine_flags(w->target->machine)));
+  TRY(compile(w, "layers.c", model_object(w, w->n_sources), NULL));
+  w->n_sources++; /* one object more */
+  bool ok = build_selftest(w, machine_script(w->target->machine), path);
+  w->n_sources--;
+  return ok;
 }
 
 bool build_plugin(Work *w, const char *source) {

@@ -4,6 +4,8 @@
  *   build.c    compile and link: self-test, and the two programs whose difference is the model's size
  *   verify.c   harness_verify: run the vectors, count instructions, read the results
  *   run.c      harness_run: inputs in, outputs out
+ *   weigh.c    instructions by class, under a plugin of QEMU's
+ *   profile.c  harness_profile: layer by layer; stack.c: stack by the compiler's call graph
  */
 #ifndef BACKEND_MEASURE_MEASURE_H
 #define BACKEND_MEASURE_MEASURE_H
@@ -53,6 +55,15 @@ bool build_plugin(Work *w, const char *source);
 /* Bytes that the model adds to a program: flash_code, flash_weights, flash, ram_other (without `arena` bytes). */
 bool build_measure(Work *w, int64_t arena, Measured *out);
 
+/* The model compiled for its profile: layers between marks (bare machines; the program is *path), and by the compiler
+ * the call graph with stacks, in w->tmp as FILE.ci. *path NULL: no bare machine. */
+bool build_profile(Work *w, const char **path);
+
+/* -- stack.c -- */
+/* Bytes of stack of NAME_run (or NAME_push_rows, NAME_step), by the compiler's call graph; -1: it gave none, or functions
+ * call themselves. The chain that has it, and functions of other libraries that are not counted. */
+bool stack_by_compiler(Work *w, const char *name, int64_t *bytes, const char **deepest, const char **without);
+
 /* -- verify.c -- */
 typedef struct Vectors {
   const char *bytes;
@@ -70,5 +81,7 @@ bool run_selftest(Work *w, const char *program, const char *machine, bool count,
 /* Weighted cycles of the first vector's inference by the self-test program of a bare machine; *cycles stays as it is
  * where this machine has no compiler for the plugin. */
 bool weigh_selftest(Work *w, const Vectors *v, const char *program, int64_t *cycles);
+/* The same program's output under the plugin; NULL where there is no compiler for it. */
+bool weigh_output(Work *w, const Vectors *v, const char *program, unsigned flags, const char **output);
 
 #endif

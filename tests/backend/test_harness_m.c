@@ -106,6 +106,46 @@ START_TEST(bare_machines_are_measured)
 }
 END_TEST
 
+/* Layer by layer, by whole layers and by turns: the sum is the whole but for what lies between the calls. */
+START_TEST(layers_are_told_apart)
+{
+  static const PlanOptions plans[] = {{.level = PLAN_WHOLE}, {.level = PLAN_STREAM}, {.input_rows = true}};
+  const char *target = target_names[2 + _i % 2];
+  if (!have_target(__FILE__, target)) return;
+  Graph *g = graph_of(small_int8_net);
+  char dir[600];
+  snprintf(dir, sizeof dir, "%s/profile", test_tmp_dir());
+  const EmitOptions o = {.name = "net", .out_dir = dir, .plan = &plans[_i / 2]};
+  Measured m;
+  Profile p;
+  Arena *a = arena_new();
+  Diag *d = diag_new();
+  ck_assert_msg(emit_c(g, target_find(target), &o, d), "%s", diag_text(d));
+  ck_assert_msg(harness_verify(dir, target_find(target), NULL, &m, d), "%s", diag_text(d));
+  ck_assert_msg(harness_profile(dir, target_find(target), NULL, a, &p, d), "%s", diag_text(d));
+  int64_t instructions = 0, cycles = 0;
+  ck_assert_int_eq(p.n_layers, 7); /* calls; Reshape is none */
+  for (int i = 0; i < p.n_layers; i++) {
+    ck_assert_msg(p.layers[i].calls > 0 && p.layers[i].instructions > 0, "%s: layer %d was not seen", target,
+                  i);
+    ck_assert_int_ge(p.layers[i].cycles, p.layers[i].instructions);
+    instructions += p.layers[i].instructions;
+    cycles += p.layers[i].cycles;
+  }
+  ck_assert_msg(instructions < m.instructions * 102 / 100 && instructions > m.instructions * 80 / 100,
+                "%s: layers %lld, all %lld", target, (long long)instructions, (long long)m.instructions);
+  ck_assert_msg(cycles < m.cycles * 102 / 100 && cycles > m.cycles * 80 / 100, "%s: layers %lld, all %lld",
+                target, (long long)cycles, (long long)m.cycles);
+  /* what the compiler says and what was written: apart by functions of its library, and frames not all written */
+  ck_assert_msg(p.stack > 0 && p.stack < m.stack + 100 && m.stack < p.stack + 300,
+                "%s: stack %lld, painted %lld", target, (long long)p.stack, (long long)m.stack);
+  ck_assert_ptr_nonnull(strstr(p.stack_deepest, _i / 2 == 2 ? "net_push_rows" : "net_run"));
+  arena_free(a);
+  diag_free(d);
+  graph_free(g);
+}
+END_TEST
+
 /* Counted where there is a counter; counts do not depend on the vectors' number, nor on the test around them. */
 START_TEST(user_programs_are_counted)
 {
@@ -227,6 +267,7 @@ Suite *suite_harness_m(void) {
   TCase *t = tcase_create("harness_m");
   tcase_add_loop_test(t, int8_net_is_byte_equal, 0, 4);
   tcase_add_loop_test(t, states_are_kept, 0, 4);
+  tcase_add_loop_test(t, layers_are_told_apart, 0, 6);
   tcase_add_loop_test(t, bare_machines_are_measured, 0, 2);
   tcase_add_loop_test(t, user_programs_are_counted, 0, 2);
   tcase_add_loop_test(t, float_net_is_close, 0, 4);
