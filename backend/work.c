@@ -56,6 +56,12 @@ static CallWork work_conv_s8(const Graph *g, const KernelCall *k) {
   return conv_work(&p->g, p->groups, p->g.dil_w == 1 && p->w_tap == p->g.in_c && p->groups == 1, BLOCK);
 }
 
+static CallWork work_conv_s16(const Graph *g, const KernelCall *k) {
+  (void)g;
+  const mf_conv_s16 *p = k->params;
+  return conv_work(&p->g, p->groups, p->g.dil_w == 1 && p->w_tap == p->g.in_c && p->groups == 1, BLOCK);
+}
+
 static CallWork work_conv_s8_even(const Graph *g, const KernelCall *k) {
   (void)g;
   const mf_conv_s8_even *p = k->params;
@@ -73,6 +79,11 @@ static CallWork channelwise(const mf_window *g) {
   double blocks = (g->out_c + BLOCK - 1) / BLOCK, taps = w.rows * w.cols;
   return (CallWork){
       {1, w.pixels * blocks, w.pixels * w.out_c, taps * blocks, taps * w.out_c, taps * (g->out_c % BLOCK)}};
+}
+
+static CallWork work_depthwise_s16(const Graph *g, const KernelCall *k) {
+  (void)g;
+  return channelwise(&((const mf_conv_s16 *)k->params)->g);
 }
 
 static CallWork work_depthwise_s8(const Graph *g, const KernelCall *k) {
@@ -102,6 +113,18 @@ static CallWork dense(double rows, double outs, int32_t k, int32_t block) {
 static CallWork work_fc_s8(const Graph *g, const KernelCall *k) {
   (void)g;
   const mf_fc_s8 *p = k->params;
+  return dense(k->rows, (double)k->rows * p->n, p->k, BLOCK);
+}
+
+static CallWork work_fc_s16(const Graph *g, const KernelCall *k) {
+  (void)g;
+  const mf_fc_s16 *p = k->params;
+  return dense(k->rows, (double)k->rows * p->n, p->k, BLOCK);
+}
+
+static CallWork work_matmul_s16(const Graph *g, const KernelCall *k) {
+  (void)g;
+  const mf_matmul_s16 *p = k->params;
   return dense(k->rows, (double)k->rows * p->n, p->k, BLOCK);
 }
 
@@ -193,6 +216,10 @@ static const struct {
 } workers[] = {
     {"depthwise_s8", NULL, work_depthwise_s8},
     {"depthwise_f32", NULL, work_depthwise_f32},
+    {"depthwise_s16", NULL, work_depthwise_s16},
+    {NULL, "mf_conv_s16", work_conv_s16},
+    {NULL, "mf_fc_s16", work_fc_s16},
+    {NULL, "mf_matmul_s16", work_matmul_s16},
     {NULL, "mf_conv_s8", work_conv_s8},
     {NULL, "mf_conv_f32", work_conv_f32},
     {NULL, "mf_pool_s8", work_pool_s8},

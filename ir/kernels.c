@@ -18,6 +18,7 @@
 #define P_I8(s, member)  FIELD(s, member, FIELD_PTR_I8, 1)
 #define P_I32(s, member) FIELD(s, member, FIELD_PTR_I32, 1)
 #define P_F32(s, member) FIELD(s, member, FIELD_PTR_F32, 1)
+#define P_I16(s, member) FIELD(s, member, FIELD_PTR_I16, 1)
 #define P_I64(s, member) FIELD(s, member, FIELD_PTR_I64, 1)
 #define WINDOW(s)                                                                                    \
   I32(s, g.in_h), I32(s, g.in_w), I32(s, g.in_c), I32(s, g.out_h), I32(s, g.out_w), I32(s, g.out_c), \
@@ -32,6 +33,11 @@ static const FieldDesc fields_conv_s8[] = {
     WINDOW(mf_conv_s8),       I32(mf_conv_s8, groups),   I32(mf_conv_s8, w_tap),  I32(mf_conv_s8, w_out),
     I32(mf_conv_s8, in_zero), I32(mf_conv_s8, out_zero), I32(mf_conv_s8, lo),     I32(mf_conv_s8, hi),
     P_I8(mf_conv_s8, w),      P_I32(mf_conv_s8, bias),   P_I32(mf_conv_s8, mult), P_I8(mf_conv_s8, shift),
+};
+static const FieldDesc fields_conv_s16[] = {
+    WINDOW(mf_conv_s16),      I32(mf_conv_s16, groups), I32(mf_conv_s16, w_tap), I32(mf_conv_s16, w_out),
+    I32(mf_conv_s16, lo),     I32(mf_conv_s16, hi),     P_I8(mf_conv_s16, w),    P_I64(mf_conv_s16, bias),
+    P_I32(mf_conv_s16, mult), P_I8(mf_conv_s16, shift),
 };
 static const FieldDesc fields_conv_s8_even[] = {
     WINDOW(mf_conv_s8_even),      I32(mf_conv_s8_even, groups),   I32(mf_conv_s8_even, w_tap),
@@ -59,6 +65,13 @@ static const FieldDesc fields_fc_s8[] = {
     I32(mf_fc_s8, per_channel), P_I8(mf_fc_s8, w),       P_I32(mf_fc_s8, bias), P_I32(mf_fc_s8, mult),
     P_I8(mf_fc_s8, shift),
 };
+static const FieldDesc fields_fc_s16[] = {
+    I32(mf_fc_s16, k),      I32(mf_fc_s16, n),      I32(mf_fc_s16, w_out),       I32(mf_fc_s16, w_zero),
+    I32(mf_fc_s16, lo),     I32(mf_fc_s16, hi),     I32(mf_fc_s16, per_channel), P_I8(mf_fc_s16, w),
+    P_I64(mf_fc_s16, bias), P_I32(mf_fc_s16, mult), P_I8(mf_fc_s16, shift),
+};
+static const FieldDesc fields_matmul_s16[] = {I32(mf_matmul_s16, k), I32(mf_matmul_s16, n),
+                                              I32(mf_matmul_s16, mult), I32(mf_matmul_s16, shift)};
 static const FieldDesc fields_matmul_s8_even[] = {
     I32(mf_matmul_s8_even, k),      I32(mf_matmul_s8_even, n),        I32(mf_matmul_s8_even, a_zero),
     I32(mf_matmul_s8_even, b_zero), I32(mf_matmul_s8_even, out_zero), I32(mf_matmul_s8_even, lo),
@@ -143,6 +156,11 @@ static const FieldDesc fields_mul_s8[] = {
 static const FieldDesc fields_unary_f32[] = {I32(mf_unary_f32, n), F32(mf_unary_f32, p),
                                              F32(mf_unary_f32, q)};
 static const FieldDesc fields_lut_s8[] = {I32(mf_lut_s8, n), P_I8(mf_lut_s8, table)};
+static const FieldDesc fields_curve_s16[] = {I32(mf_curve_s16, n), I32(mf_curve_s16, mult),
+                                             I32(mf_curve_s16, shift)};
+static const FieldDesc fields_leaky_s16[] = {I32(mf_leaky_s16, n), I32(mf_leaky_s16, mult),
+                                             I32(mf_leaky_s16, shift), I32(mf_leaky_s16, neg_mult),
+                                             I32(mf_leaky_s16, neg_shift)};
 static const FieldDesc fields_seq_lstm_f32[] = {
     I32(mf_seq_lstm_f32, steps),  I32(mf_seq_lstm_f32, inputs), I32(mf_seq_lstm_f32, size),
     F32(mf_seq_lstm_f32, clip),   P_F32(mf_seq_lstm_f32, w),    P_F32(mf_seq_lstm_f32, r),
@@ -193,6 +211,9 @@ static const FieldDesc fields_resize_bilinear_s8[] = {
     I32(mf_resize_bilinear_s8, out_w),   I32(mf_resize_bilinear_s8, scale_h),
     I32(mf_resize_bilinear_s8, scale_w), I32(mf_resize_bilinear_s8, half),
 };
+static const FieldDesc fields_softmax_s16[] = {I32(mf_softmax_s16, n), I32(mf_softmax_s16, mult),
+                                               I32(mf_softmax_s16, shift), P_I16(mf_softmax_s16, exp),
+                                               P_I16(mf_softmax_s16, inverse)};
 static const FieldDesc fields_affine_f32[] = {I32(mf_affine_f32, n), I32(mf_affine_f32, c),
                                               I32(mf_affine_f32, inner), P_F32(mf_affine_f32, scale),
                                               P_F32(mf_affine_f32, offset)};
@@ -202,14 +223,17 @@ static const FieldDesc fields_affine_f32[] = {I32(mf_affine_f32, n), I32(mf_affi
                                  (int)(sizeof fields_##s / sizeof fields_##s[0])}
 PARAMS(conv_f32);
 PARAMS(conv_s8);
+PARAMS(conv_s16);
 PARAMS(conv_s8_even);
 PARAMS(conv_transpose);
 PARAMS(conv_transpose_s8);
 PARAMS(fc_f32);
 PARAMS(fc_s8);
+PARAMS(fc_s16);
 PARAMS(matmul_f32);
 PARAMS(matmul_s8_even);
 PARAMS(matmul_s8);
+PARAMS(matmul_s16);
 PARAMS(pool_f32);
 PARAMS(pool_s8);
 PARAMS(pool_index);
@@ -235,6 +259,8 @@ PARAMS(mul_s8);
 PARAMS(unary_f32);
 PARAMS(lut_s8);
 PARAMS(lut_axis_s8);
+PARAMS(curve_s16);
+PARAMS(leaky_s16);
 PARAMS(seq_lstm_f32);
 PARAMS(seq_lstm_s8);
 PARAMS(svdf_f32);
@@ -248,6 +274,7 @@ PARAMS(softmax_s8);
 PARAMS(log_softmax_s8);
 PARAMS(l2_normalization_s8);
 PARAMS(resize_bilinear_s8);
+PARAMS(softmax_s16);
 PARAMS(affine_f32);
 
 size_t avg_rows_s8_scratch(const void *params);
@@ -283,6 +310,7 @@ size_t field_size(const FieldDesc *f) {
   case FIELD_I32: return sizeof(int32_t);
   case FIELD_F32: return sizeof(float);
   case FIELD_PTR_I8:
+  case FIELD_PTR_I16:
   case FIELD_PTR_I32:
   case FIELD_PTR_I64:
   case FIELD_PTR_F32: return sizeof(void *);

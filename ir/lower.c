@@ -118,6 +118,12 @@ void quantize_multiplier_once(double real, int32_t *mult, int32_t *shift) {
   *shift = 0;
 }
 
+bool quantize_multiplier_wide(double real, int32_t *mult, int32_t *shift) {
+  quantize_multiplier(real, mult, shift);
+  *mult = *mult < 0x7fff0000 ? (*mult + (1 << 15)) >> 16 : 0x7fff;
+  return *shift <= 7;
+}
+
 int32_t quantize_limit(float real, float scale, int32_t zero, int32_t lo, int32_t hi) {
   float code = roundf(real / scale) + (float)zero;
   if (!(code > (float)lo)) return lo;
@@ -133,11 +139,20 @@ void act_range_f32(Act act, float *lo, float *hi) {
   *hi = range[act][1];
 }
 
-void act_range_s8(Act act, float scale, int32_t zero, int32_t *lo, int32_t *hi) {
+static void act_range(Act act, float scale, int32_t zero, int32_t least, int32_t most, int32_t *lo,
+                      int32_t *hi) {
   float real_lo, real_hi;
   act_range_f32(act, &real_lo, &real_hi);
-  *lo = quantize_limit(real_lo, scale, zero, -128, 127);
-  *hi = quantize_limit(real_hi, scale, zero, -128, 127);
+  *lo = quantize_limit(real_lo, scale, zero, least, most);
+  *hi = quantize_limit(real_hi, scale, zero, least, most);
+}
+
+void act_range_s8(Act act, float scale, int32_t zero, int32_t *lo, int32_t *hi) {
+  act_range(act, scale, zero, INT8_MIN, INT8_MAX, lo, hi);
+}
+
+void act_range_s16(Act act, float scale, int32_t *lo, int32_t *hi) {
+  act_range(act, scale, 0, INT16_MIN, INT16_MAX, lo, hi);
 }
 
 /* -- the whole graph -- */

@@ -15,6 +15,7 @@ typedef enum FieldKind {
   FIELD_I32,
   FIELD_F32,
   FIELD_PTR_I8,
+  FIELD_PTR_I16,
   FIELD_PTR_I32,
   FIELD_PTR_F32,
   FIELD_PTR_I64
@@ -135,8 +136,11 @@ int64_t lower_store_float(DType t, float v);
 void quantize_multiplier(double real, int32_t *mult, int32_t *shift);
 /* The same with no right shift, so that requantization rounds once; factors of less than 1 lose precision (2^-31 of 1). */
 void quantize_multiplier_once(double real, int32_t *mult, int32_t *shift);
+/* Multiplier of 15 bits and shift for mf_requantize_wide, as TFLite reduces them; false: real is 128 or more. */
+bool quantize_multiplier_wide(double real, int32_t *mult, int32_t *shift);
 /* Integer limits of a fused activation on an output quantized so (TFLite CalculateActivationRangeQuantized). */
 void act_range_s8(Act act, float scale, int32_t zero, int32_t *lo, int32_t *hi);
+void act_range_s16(Act act, float scale, int32_t *lo, int32_t *hi); /* zero point 0 */
 void act_range_f32(Act act, float *lo, float *hi);
 
 #endif

@@ -43,6 +43,8 @@ const char *dtype_name(DType t);
 size_t dtype_size(DType t);
 char dtype_kind(DType t); /* 'f', 's', 'i', 'u' */
 int dtype_bits(DType t);  /* of information: 1 for bool, 4 for i4 */
+/* What quantized arithmetic has as activations: int8, or int16 of zero point 0. */
+static inline bool dtype_is_code(DType t) { return t == DT_I8 || t == DT_I16; }
 static inline bool dtype_is_int(DType t) { return dtype_kind(t) == 'i' || dtype_kind(t) == 'u'; }
 /* The bits of element i, integers sign- or zero-extended; u64 as its two's complement. And back: the low bits. */
 int64_t dtype_get(DType t, const void *data, int64_t i);

@@ -54,8 +54,9 @@ static bool zero_fits(DType t, int32_t zero) {
 static bool check_quant(const Value *v, const Loc *loc, Diag *d) {
   const Quant *q = &v->quant;
   if (q->n == 0) return true;
-  FAIL_IF(v->dtype != DT_I8 && v->dtype != DT_U8 && v->dtype != DT_I16 && v->dtype != DT_I32, d, loc,
-          "a value of %s is quantized, want i8, u8, i16 or i32", dtype_name(v->dtype));
+  FAIL_IF(v->dtype != DT_I8 && v->dtype != DT_U8 && v->dtype != DT_I16 && v->dtype != DT_I32 &&
+              v->dtype != DT_I64,
+          d, loc, "a value of %s is quantized, want i8, u8, i16, i32 or i64", dtype_name(v->dtype));
   FAIL_IF(q->n < 0, d, loc, "%d quantization scales", (int)q->n);
   FAIL_IF(q->n > 1 && (q->axis < 0 || q->axis >= v->shape.rank), d, loc,
           "quantized along axis %d of %d dimensions", (int)q->axis, (int)v->shape.rank);

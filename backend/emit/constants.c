@@ -32,8 +32,11 @@ int pool_add_value(ConstPool *p, const Graph *g, ValId v, int layer) {
   return pool_add(p, val->dtype, val_data(g, v), shape_count(&val->shape), 0, layer);
 }
 
-static const DType pointee[] = {
-    [FIELD_PTR_I8] = DT_I8, [FIELD_PTR_I32] = DT_I32, [FIELD_PTR_F32] = DT_F32, [FIELD_PTR_I64] = DT_I64};
+static const DType pointee[] = {[FIELD_PTR_I8] = DT_I8,
+                                [FIELD_PTR_I16] = DT_I16,
+                                [FIELD_PTR_I32] = DT_I32,
+                                [FIELD_PTR_F32] = DT_F32,
+                                [FIELD_PTR_I64] = DT_I64};
 
 void pool_add_call(ConstPool *p, const Graph *g, const KernelCall *k, int layer, CallNames *names) {
   CallNames unused;

@@ -78,7 +78,7 @@ static void fill_random(Tensor *t, Rng *r) {
   size_t bytes = tensor_bytes(t);
   if (t->dtype == DT_F32)
     for (int64_t i = 0; i < n; i++) ((float *)t->data)[i] = 2 * rng_uniform(r) - 1;
-  else if (t->dtype == DT_I8 || t->dtype == DT_U8)
+  else if (t->dtype == DT_I8 || t->dtype == DT_U8 || t->dtype == DT_I16)
     for (size_t i = 0; i < bytes; i++) ((unsigned char *)t->data)[i] = (unsigned char)rng_below(r, 256);
   /* other dtypes (indices, flags) stay 0: any other value may be out of the model's range */
 }

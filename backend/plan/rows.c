@@ -24,6 +24,11 @@ static void rows_conv_s8(const KernelCall *k, CallRows *r) {
   r->by_rows = true;
 }
 
+static void rows_conv_s16(const KernelCall *k, CallRows *r) {
+  r->in[0] = map_window(&((const mf_conv_s16 *)k->params)->g);
+  r->by_rows = true;
+}
+
 static void rows_conv_f32(const KernelCall *k, CallRows *r) {
   r->in[0] = map_window(&((const mf_conv_f32 *)k->params)->g);
   r->by_rows = true;
@@ -114,6 +119,12 @@ static const struct {
     {"mf_matmul_s8", rows_matmul},
     {"mf_log_softmax_s8", rows_same},
     {"mf_l2_normalization_s8", rows_same},
+    {"mf_conv_s16", rows_conv_s16},
+    {"mf_fc_s16", rows_same},
+    {"mf_matmul_s16", rows_matmul},
+    {"mf_curve_s16", rows_same},
+    {"mf_leaky_s16", rows_same},
+    {"mf_softmax_s16", rows_same},
 };
 
 /* A view with a place of its own for each row; a batch would repeat them. */

@@ -100,11 +100,13 @@ TflTensor *tfl_in_tensor(const TflNode *n, uint32_t i);
 TflTensor *tfl_out_tensor(const TflNode *n, uint32_t i);
 /* Input i as float32 or per-tensor quantized int8 data; NO_VAL: reported. */
 ValId tfl_data(TflNode *n, uint32_t i);
+/* The same, or int16 of zero point 0: of operators that have such a form. */
+ValId tfl_data16(TflNode *n, uint32_t i);
 /* Input i, to be moved: any element type, with output 0's quantization; NO_VAL: reported. */
 ValId tfl_moved(TflNode *n, uint32_t i);
-/* Input i as constant weights beside data x: the same arithmetic, no mix of float and integer. */
+/* Input i as constant weights beside data x: the same arithmetic, no mix of float and integer; int8 beside int16. */
 ValId tfl_weights(TflNode *n, uint32_t i, ValId x);
-/* Input i as constant bias: float32, or int32 beside int8 data. *v is NO_VAL where there is none. */
+/* Input i as constant bias: float32, or int32 beside int8 data, int64 or int32 beside int16. *v is NO_VAL where there is none. */
 bool tfl_bias(TflNode *n, uint32_t i, ValId x, ValId *v);
 /* Input i as a short constant list of integers. */
 bool tfl_ints(TflNode *n, uint32_t i, Ints *out);

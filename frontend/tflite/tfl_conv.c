@@ -60,7 +60,7 @@ static bool want_rank4(TflNode *n, ValId v) {
 
 /* x, weights and bias of a convolution. */
 static bool conv_inputs(TflNode *n, ValId in[3]) {
-  in[0] = tfl_data(n, 0);
+  in[0] = tfl_data16(n, 0);
   TRY(in[0] != NO_VAL);
   in[1] = tfl_weights(n, 1, in[0]);
   TRY(in[1] != NO_VAL);
@@ -92,6 +92,9 @@ bool tfl_import_depthwise_conv(TflNode *n) {
   ValId in[3];
   TRY(conv_inputs(n, in));
   Shape x = graph_val(n->m->g, in[0])->shape, w = graph_val(n->m->g, in[1])->shape;
+  FAIL_IF(graph_val(n->m->g, in[0])->dtype == DT_I16 && in[2] != NO_VAL &&
+              graph_val(n->m->g, in[2])->dtype != DT_I64,
+          n->m->d, &n->loc, "has a bias of i32 elements for i16 data; want i64");
   Window win;
   int32_t act;
   TRY(read_window(n, &x, w.d[1], w.d[2], STRIDE, DILATION, &win));
@@ -105,7 +108,7 @@ bool tfl_import_fully_connected(TflNode *n) {
   enum { ACT = 0, WEIGHTS_FORMAT = 1 };
   Graph *g = n->m->g;
   ValId in[3];
-  in[0] = tfl_data(n, 0);
+  in[0] = tfl_data16(n, 0);
   TRY(in[0] != NO_VAL);
   in[1] = tfl_weights(n, 1, in[0]);
   TRY(in[1] != NO_VAL);
@@ -143,7 +146,7 @@ typedef struct PoolParts {
 
 static bool read_pool(TflNode *n, PoolParts *p) {
   enum { STRIDE = 1, WIDTH = 3, HEIGHT = 4, ACT = 5 };
-  p->x = tfl_data(n, 0);
+  p->x = tfl_data16(n, 0);
   TRY(p->x != NO_VAL && want_rank4(n, p->x));
   int32_t kw = fb_i32(&n->options, WIDTH, 0), kh = fb_i32(&n->options, HEIGHT, 0);
   Shape x = graph_val(n->m->g, p->x)->shape;

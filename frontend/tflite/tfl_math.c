@@ -6,11 +6,11 @@
 
 #include "ir/base/mem.h"
 
-/* Input i as tfl_data, or plain int32 or int64. */
+/* Input i as tfl_data16, or plain int32 or int64. */
 static ValId number(TflNode *n, uint32_t i) {
   const TflTensor *t = tfl_has(n, i) ? tfl_in_tensor(n, i) : NULL;
   if (t && (t->dtype == DT_I32 || t->dtype == DT_I64)) return tfl_value(n->m, n->in[i], &n->loc);
-  return tfl_data(n, i);
+  return tfl_data16(n, i);
 }
 
 static bool two_inputs(TflNode *n, ValId in[2]) {
@@ -60,6 +60,8 @@ bool tfl_import_div(TflNode *n) {
   ValId in[2];
   int32_t act;
   TRY(two_inputs(n, in) && tfl_act(n, 0, &act));
+  FAIL_IF(graph_val(n->m->g, in[0])->dtype == DT_I16, n->m->d, &n->loc,
+          "divides int16 tensors; supported are float32 and int8: multiply by the reciprocal instead");
   if (act == ACT_NONE) return tfl_emit(n, OP_div, NULL, in, 2);
   return tfl_bind(n, 0, activated(n, tfl_node2(n, OP_div, NULL, in[0], in[1]), (Act)act));
 }
@@ -77,7 +79,7 @@ bool tfl_import_maximum(TflNode *n) { return extreme(n, OP_max); }
 bool tfl_import_minimum(TflNode *n) { return extreme(n, OP_min); }
 
 static bool unary(TflNode *n, OpKind op, const void *attrs) {
-  ValId x = tfl_data(n, 0);
+  ValId x = tfl_data16(n, 0);
   return x != NO_VAL && tfl_emit(n, op, attrs, &x, 1);
 }
 
@@ -97,7 +99,7 @@ bool tfl_import_softmax(TflNode *n) {
 }
 
 bool tfl_import_mean(TflNode *n) {
-  ValId x = tfl_data(n, 0);
+  ValId x = tfl_data16(n, 0);
   Ints axes;
   TRY(x != NO_VAL && tfl_ints(n, 1, &axes));
   int32_t rank = graph_val(n->m->g, x)->shape.rank, axis;
@@ -114,10 +116,22 @@ bool tfl_import_mean(TflNode *n) {
 
 bool tfl_import_quantize(TflNode *n) {
   const TflTensor *out = tfl_out_tensor(n, 0);
-  FAIL_IF(out->dtype != DT_I8, n->m->d, &n->loc, "quantizes to %s; supported is i8", dtype_name(out->dtype));
-  FAIL_IF(out->quant.n != 1, n->m->d, &n->loc, "int8 output \"%s\" has %" PRId32 " scales; want one",
-          out->name, out->quant.n);
-  return unary(n, OP_quantize, &(quantize_attrs){.to = DT_I8});
+  FAIL_IF(!dtype_is_code(out->dtype) && out->dtype != DT_I32, n->m->d, &n->loc,
+          "quantizes to %s; supported are i8, i16 and i32", dtype_name(out->dtype));
+  FAIL_IF(out->quant.n != 1, n->m->d, &n->loc, "int%d output \"%s\" has %" PRId32 " scales; want one",
+          dtype_bits(out->dtype), out->name, out->quant.n);
+  const quantize_attrs a = {.to = (int32_t)out->dtype};
+  const TflTensor *in = tfl_has(n, 0) ? tfl_in_tensor(n, 0) : NULL;
+  if (!in || in->dtype != DT_I32) {
+    FAIL_IF(in && in->dtype == DT_F32 && out->dtype == DT_I32, n->m->d, &n->loc,
+            "quantizes f32 to i32; supported are i8 and i16");
+    return unary(n, OP_quantize, &a);
+  }
+  FAIL_IF(in->quant.n != 1 || out->dtype == DT_I32, n->m->d, &n->loc,
+          "reads \"%s\" of i32 elements with %" PRId32 " scales; want one, and i8 or i16 as output", in->name,
+          in->quant.n);
+  ValId x = tfl_value(n->m, n->in[0], &n->loc);
+  return x != NO_VAL && tfl_emit(n, OP_quantize, &a, &x, 1);
 }
 
 /* IEEE half to float, exactly. */
@@ -145,8 +159,8 @@ bool tfl_import_dequantize(TflNode *n) {
   FAIL_IF(!tfl_has(n, 0), n->m->d, &n->loc, "input 0 is left out; the operator needs it");
   const TflTensor *in = tfl_in_tensor(n, 0);
   if (in->stored == TFL_FLOAT16) return dequantize_half(n);
-  FAIL_IF(in->dtype != DT_I8 || in->quant.n == 0, n->m->d, &n->loc,
-          "reads \"%s\" of %s elements with %" PRId32 " scales; supported is quantized i8", in->name,
+  FAIL_IF(!dtype_is_code(in->dtype) || in->quant.n == 0, n->m->d, &n->loc,
+          "reads \"%s\" of %s elements with %" PRId32 " scales; supported are quantized i8 and i16", in->name,
           dtype_name(in->dtype), in->quant.n);
   ValId x = tfl_value(n->m, n->in[0], &n->loc);
   return x != NO_VAL && tfl_emit(n, OP_dequantize, NULL, &x, 1);
@@ -176,7 +190,8 @@ bool tfl_import_add_n(TflNode *n) {
 bool tfl_import_square(TflNode *n) {
   ValId x = number(n, 0);
   TRY(x != NO_VAL);
-  FAIL_IF(graph_val(n->m->g, x)->dtype == DT_I8, n->m->d, &n->loc, "squares int8 tensors; use MUL");
+  FAIL_IF(dtype_is_code(graph_val(n->m->g, x)->dtype), n->m->d, &n->loc,
+          "squares quantized tensors; use MUL");
   return tfl_bind(n, 0, tfl_node2(n, OP_mul, NULL, x, x));
 }
 
@@ -184,6 +199,8 @@ bool tfl_import_squared_difference(TflNode *n) {
   ValId in[2];
   TRY(two_inputs(n, in));
   if (graph_val(n->m->g, in[0])->dtype == DT_I8) return tfl_emit(n, OP_squared_difference, NULL, in, 2);
+  FAIL_IF(graph_val(n->m->g, in[0])->dtype == DT_I16, n->m->d, &n->loc,
+          "is not supported on int16 tensors; use SUB and MUL");
   ValId x = tfl_node2(n, OP_sub, NULL, in[0], in[1]);
   return tfl_bind(n, 0, tfl_node2(n, OP_mul, NULL, x, x));
 }
@@ -203,8 +220,8 @@ bool tfl_import_batch_matmul(TflNode *n) {
   TRY(two_inputs(n, in));
   for (int i = 0; i < 2; i++) {
     const Value *v = graph_val(n->m->g, in[i]);
-    FAIL_IF((v->dtype != DT_F32 && v->dtype != DT_I8) || v->shape.rank < 2, n->m->d, &n->loc,
-            "multiplies %s tensors of %" PRId32 " dimensions; supported are f32 and i8 of at least 2",
+    FAIL_IF((v->dtype != DT_F32 && !dtype_is_code(v->dtype)) || v->shape.rank < 2, n->m->d, &n->loc,
+            "multiplies %s tensors of %" PRId32 " dimensions; supported are f32, i8 and i16 of at least 2",
             dtype_name(v->dtype), v->shape.rank);
     in[i] = adjoint(n, in[i], fb_u8(&n->options, i == 0 ? ADJ_X : ADJ_Y, 0) != 0);
     TRY(in[i] != NO_VAL);

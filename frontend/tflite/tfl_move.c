@@ -58,10 +58,12 @@ static bool pad_value(TflNode *n, float *value) {
   *value = 0;
   if (!tfl_has(n, 2)) return true;
   const TflTensor *t = tfl_in_tensor(n, 2);
-  bool known = t->dtype == DT_F32 || (t->dtype == DT_I8 && t->quant.n == 1);
+  bool known = t->dtype == DT_F32 || (dtype_is_code(t->dtype) && t->quant.n == 1);
   FAIL_IF(!t->data || !known || shape_count(&t->shape) != 1, n->m->d, &n->loc,
-          "wants its value (\"%s\") as one constant of f32 or i8", t->name);
-  if (t->dtype == DT_I8) {
+          "wants its value (\"%s\") as one constant of f32, i8 or i16", t->name);
+  if (t->dtype == DT_I16) {
+    *value = t->quant.scale[0] * (float)(int16_t)(t->data[0] | t->data[1] << 8);
+  } else if (t->dtype == DT_I8) {
     *value = t->quant.scale[0] * (float)((int8_t)t->data[0] - t->quant.zero[0]);
   } else {
     FbVec v = {.fb = &n->m->fb, .at = (size_t)(t->data - n->m->fb.p), .n = 1, .present = true};

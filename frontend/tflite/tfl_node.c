@@ -30,22 +30,25 @@ static bool want_input(const TflNode *n, uint32_t i) {
   return diag_error(n->m->d, &n->loc, "input %u is left out; the operator needs it", i);
 }
 
-ValId tfl_data(TflNode *n, uint32_t i) {
+static ValId data_input(TflNode *n, uint32_t i, bool wide) {
   if (!want_input(n, i)) return NO_VAL;
   const TflTensor *t = tfl_in_tensor(n, i);
   if (t->stored == TFL_FLOAT16) return tfl_value(n->m, n->in[i], &n->loc); /* reports */
-  if (t->dtype != DT_F32 && t->dtype != DT_I8) {
-    diag_error(n->m->d, &n->loc, "computes on %s elements (\"%s\"); supported are f32 and i8",
-               dtype_name(t->dtype), t->name);
+  if (t->dtype != DT_F32 && t->dtype != DT_I8 && !(wide && t->dtype == DT_I16)) {
+    diag_error(n->m->d, &n->loc, "computes on %s elements (\"%s\"); supported are f32%s",
+               dtype_name(t->dtype), t->name, wide ? ", i8 and i16" : " and i8");
     return NO_VAL;
   }
-  if (t->dtype == DT_I8 && t->quant.n != 1) {
-    diag_error(n->m->d, &n->loc, "int8 tensor \"%s\" has %" PRId32 " scales; want one scale and zero point",
-               t->name, t->quant.n);
+  if (dtype_is_code(t->dtype) && t->quant.n != 1) {
+    diag_error(n->m->d, &n->loc, "int%d tensor \"%s\" has %" PRId32 " scales; want one scale and zero point",
+               dtype_bits(t->dtype), t->name, t->quant.n);
     return NO_VAL;
   }
   return tfl_value(n->m, n->in[i], &n->loc);
 }
+
+ValId tfl_data(TflNode *n, uint32_t i) { return data_input(n, i, false); }
+ValId tfl_data16(TflNode *n, uint32_t i) { return data_input(n, i, true); }
 
 /* Hybrid models (float activations, int8 weights) are computed in float32: TensorFlow Lite Micro refuses them
  * (tensorflow/lite/micro/kernels/conv.cc), and TensorFlow Lite's own hybrid kernels requantize activations at run time,
@@ -70,11 +73,11 @@ ValId tfl_dequantized(TflNode *n, uint32_t i) {
 ValId tfl_rescaled(TflNode *n, uint32_t i) {
   if (!want_input(n, i)) return NO_VAL;
   const TflTensor *x = tfl_in_tensor(n, i), *y = tfl_out_tensor(n, 0);
-  bool codes = x->dtype == DT_I8 && y->dtype == DT_I8 && x->quant.n == 1 && y->quant.n == 1;
+  bool codes = dtype_is_code(x->dtype) && y->dtype == x->dtype && x->quant.n == 1 && y->quant.n == 1;
   if (!codes || quant_equal(&x->quant, &y->quant)) return tfl_moved(n, i);
   ValId v = tfl_value(n->m, n->in[i], &n->loc);
   if (v == NO_VAL) return NO_VAL;
-  v = tfl_node1(n, OP_quantize, &(quantize_attrs){.to = DT_I8}, v);
+  v = tfl_node1(n, OP_quantize, &(quantize_attrs){.to = (int32_t)y->dtype}, v);
   if (v != NO_VAL) graph_set_quant(n->m->g, v, 1, 0, y->quant.scale, y->quant.zero);
   return v;
 }
@@ -84,7 +87,7 @@ ValId tfl_weights(TflNode *n, uint32_t i, ValId x) {
   const TflTensor *t = tfl_in_tensor(n, i);
   DType xt = graph_val(n->m->g, x)->dtype;
   if (xt == DT_F32 && t->dtype == DT_I8 && t->data && t->quant.n) return tfl_dequantized(n, i);
-  if (t->dtype != xt) {
+  if (t->dtype != (xt == DT_I16 ? DT_I8 : xt)) {
     diag_error(n->m->d, &n->loc, "has %s weights (\"%s\") for %s data", dtype_name(t->dtype), t->name,
                dtype_name(xt));
     return NO_VAL;
@@ -104,7 +107,9 @@ bool tfl_bias(TflNode *n, uint32_t i, ValId x, ValId *v) {
   *v = NO_VAL;
   if (!tfl_has(n, i)) return true;
   const TflTensor *t = tfl_in_tensor(n, i);
-  DType want = graph_val(n->m->g, x)->dtype == DT_F32 ? DT_F32 : DT_I32;
+  const DType xt = graph_val(n->m->g, x)->dtype;
+  DType want = xt == DT_F32 ? DT_F32 : xt == DT_I16 ? DT_I64 : DT_I32;
+  if (xt == DT_I16 && t->dtype == DT_I32) want = DT_I32;
   FAIL_IF(t->dtype != want || !t->data, n->m->d, &n->loc,
           "has a %s bias (\"%s\") of %s elements; want a constant of %s", t->data ? "constant" : "computed",
           t->name, dtype_name(t->dtype), dtype_name(want));

@@ -7,7 +7,7 @@
  * (TFLM add_common.cc); Sub the same in float (TFLM sub_common.cc), marked by a negative b_mult.
  * int8 Mul: scale_a * scale_b / scale_y in double (mul_common.cc); Div: scale_a / (scale_b * scale_y) in float (div.cc);
  * SquaredDifference: as Add, with 7 bits of left shift (squared_difference.cc); comparisons: the scales themselves
- * (comparisons.cc).
+ * (comparisons.cc). int16 Add, Sub and Mul: the same, with 2^15 for 2^20.
  */
 #include <math.h>
 #include <string.h>
@@ -78,14 +78,14 @@ _Static_assert(offsetof(mf_mul_s8, b) == offsetof(mf_binary, b), "mf_mul_s8 begi
 
 _Static_assert(offsetof(mf_compare, b) == offsetof(mf_binary, b), "mf_compare begins as mf_binary does");
 
-/* f32, f64, i32, i64, u64 (and i8 where codes are compared): kernel "NAME_DTYPE". `bits`: u64 computes as i64. */
+/* f32, f64, i32, i64, u64 (and i8, i16 where codes are compared): kernel "NAME_DTYPE". `bits`: u64 computes as i64. */
 static bool lower_plain(const Graph *g, const Node *n, const char *name, bool bits, Act act, Calls *out,
                         Diag *d) {
   const DType t = op_out(g, n, 0)->dtype;
   bool empty;
   char *kernel = arena_printf(out->arena, "%s_%s", name, kernel_suffix(bits && t == DT_U64 ? DT_I64 : t));
   if (act != ACT_NONE && t != DT_F32)
-    return op_fail(n, d, "a fused activation wants f32 or i8, not %s", dtype_name(t));
+    return op_fail(n, d, "a fused activation wants f32, i8 or i16, not %s", dtype_name(t));
   KernelCall *k = binary_call(g, n, kernel, out, &empty, d);
   if (k == NULL) return empty;
   mf_binary *p = k->params;
@@ -93,25 +93,25 @@ static bool lower_plain(const Graph *g, const Node *n, const char *name, bool bi
   return true;
 }
 
-static bool lower_add_s8(const Graph *g, const Node *n, bool sub, Act act, Calls *out, Diag *d) {
+static bool lower_add_codes(const Graph *g, const Node *n, bool sub, Act act, Calls *out, Diag *d) {
   const Value *a = op_in(g, n, 0), *b = op_in(g, n, 1), *y = op_out(g, n, 0);
   bool empty;
-  TRY(want_quant(g, n, 2, d));
-  KernelCall *k = binary_call(g, n, "add_s8", out, &empty, d);
+  TRY(want_codes(g, n, 2, d));
+  KernelCall *k = binary_call(g, n, a->dtype == DT_I8 ? "add_s8" : "add_s16", out, &empty, d);
   if (k == NULL) return empty;
   mf_add_s8 *p = k->params;
   const float sa = scale_of(a), sb = scale_of(b), sy = scale_of(y), twice = 2 * fmaxf(sa, sb);
   double ra, rb, ry;
-  p->left_shift = 20;
+  p->left_shift = a->dtype == DT_I8 ? 20 : 15;
   if (sub) {
-    const float fa = sa / twice, fb = sb / twice, fy = twice / ((float)(1 << 20) * sy);
+    const float fa = sa / twice, fb = sb / twice, fy = twice / ((float)(1 << p->left_shift) * sy);
     ra = (double)fa;
     rb = (double)fb;
     ry = (double)fy;
   } else {
     ra = (double)sa / (double)twice;
     rb = (double)sb / (double)twice;
-    ry = (double)twice / ((double)(1 << 20) * (double)sy);
+    ry = (double)twice / ((double)(1 << p->left_shift) * (double)sy);
   }
   quantize_multiplier(ra, &p->a_mult, &p->a_shift);
   quantize_multiplier(rb, &p->b_mult, &p->b_shift);
@@ -120,15 +120,15 @@ static bool lower_add_s8(const Graph *g, const Node *n, bool sub, Act act, Calls
   p->a_zero = zero_of(a);
   p->b_zero = zero_of(b);
   p->out_zero = zero_of(y);
-  act_range_s8(act, sy, zero_of(y), &p->lo, &p->hi);
+  act_range_codes(act, y, &p->lo, &p->hi);
   return true;
 }
 
-static bool lower_mul_s8(const Graph *g, const Node *n, Act act, Calls *out, Diag *d) {
+static bool lower_mul_codes(const Graph *g, const Node *n, Act act, Calls *out, Diag *d) {
   const Value *a = op_in(g, n, 0), *b = op_in(g, n, 1), *y = op_out(g, n, 0);
   bool empty;
-  TRY(want_quant(g, n, 2, d));
-  KernelCall *k = binary_call(g, n, "mul_s8", out, &empty, d);
+  TRY(want_codes(g, n, 2, d));
+  KernelCall *k = binary_call(g, n, a->dtype == DT_I8 ? "mul_s8" : "mul_s16", out, &empty, d);
   if (k == NULL) return empty;
   mf_mul_s8 *p = k->params;
   quantize_multiplier((double)scale_of(a) * (double)scale_of(b) / (double)scale_of(y), &p->out_mult,
@@ -136,25 +136,27 @@ static bool lower_mul_s8(const Graph *g, const Node *n, Act act, Calls *out, Dia
   p->a_zero = zero_of(a);
   p->b_zero = zero_of(b);
   p->out_zero = zero_of(y);
-  act_range_s8(act, scale_of(y), zero_of(y), &p->lo, &p->hi);
+  act_range_codes(act, y, &p->lo, &p->hi);
   return true;
 }
 
-static bool is_s8(const Graph *g, const Node *n) { return op_in(g, n, 0)->dtype == DT_I8; }
+static bool is_code(const Graph *g, const Node *n) { return dtype_is_code(op_in(g, n, 0)->dtype); }
 
 bool lower_add(const Graph *g, const Node *n, Calls *out, Diag *d) {
   Act act = (Act)CATTRS(n, add)->act;
-  return is_s8(g, n) ? lower_add_s8(g, n, false, act, out, d) : lower_plain(g, n, "add", true, act, out, d);
+  return is_code(g, n) ? lower_add_codes(g, n, false, act, out, d)
+                       : lower_plain(g, n, "add", true, act, out, d);
 }
 
 bool lower_sub(const Graph *g, const Node *n, Calls *out, Diag *d) {
   Act act = (Act)CATTRS(n, sub)->act;
-  return is_s8(g, n) ? lower_add_s8(g, n, true, act, out, d) : lower_plain(g, n, "sub", true, act, out, d);
+  return is_code(g, n) ? lower_add_codes(g, n, true, act, out, d)
+                       : lower_plain(g, n, "sub", true, act, out, d);
 }
 
 bool lower_mul(const Graph *g, const Node *n, Calls *out, Diag *d) {
   Act act = (Act)CATTRS(n, mul)->act;
-  return is_s8(g, n) ? lower_mul_s8(g, n, act, out, d) : lower_plain(g, n, "mul", true, act, out, d);
+  return is_code(g, n) ? lower_mul_codes(g, n, act, out, d) : lower_plain(g, n, "mul", true, act, out, d);
 }
 
 static bool lower_div_s8(const Graph *g, const Node *n, Calls *out, Diag *d) {
@@ -174,7 +176,10 @@ static bool lower_div_s8(const Graph *g, const Node *n, Calls *out, Diag *d) {
 }
 
 bool lower_div(const Graph *g, const Node *n, Calls *out, Diag *d) {
-  if (is_s8(g, n)) return lower_div_s8(g, n, out, d);
+  if (is_code(g, n)) {
+    if (op_in(g, n, 0)->dtype == DT_I8) return lower_div_s8(g, n, out, d);
+    return op_fail(n, d, "int16 is not supported; compute it in float32");
+  }
   return lower_plain(g, n, "div", false, ACT_NONE, out, d);
 }
 

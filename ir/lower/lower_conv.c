@@ -39,7 +39,7 @@ static mf_window conv_window(const Shape *x, const Shape *w, const Shape *y, con
 }
 
 typedef struct ConvCall {
-  const char *f32, *s8; /* kernels */
+  const char *f32, *s8, *s16, *narrow; /* kernels; narrow: of int16 with int32 sums, NULL: none */
   mf_window window;
   int32_t groups, w_tap, w_out;
   Act act;
@@ -66,7 +66,7 @@ static void conv_s8(const Graph *g, const Node *n, const ConvCall *c, KernelCall
   p->w_out = c->w_out;
   p->in_zero = zero_of(x);
   p->out_zero = zero_of(y);
-  act_range_s8(c->act, scale_of(y), zero_of(y), &p->lo, &p->hi);
+  act_range_codes(c->act, y, &p->lo, &p->hi);
   int64_t outs = c->window.out_c;
   int32_t *mult = arena_array(a, (size_t)outs, sizeof *mult);
   int8_t *shift = arena_array(a, (size_t)outs, sizeof *shift);
@@ -77,9 +77,42 @@ static void conv_s8(const Graph *g, const Node *n, const ConvCall *c, KernelCall
   call_const(k, "shift", shift, outs, NO_VAL);
 }
 
+/* int16: the kernel is the one that the bias's type asks for; conv_s8's params where sums have 32 bits. */
+static const char *conv_kernel_s16(const Graph *g, const Node *n, const ConvCall *c, Diag *d) {
+  const Value *bias = op_in_opt(g, n, 2);
+  if (bias ? bias->dtype == DT_I64 : c->narrow == NULL) return c->s16;
+  if (c->narrow == NULL) op_fail(n, d, "int16 with a bias of i32 has no reference; want i64, or none");
+  return c->narrow;
+}
+
+static bool conv_s16(const Graph *g, const Node *n, const ConvCall *c, KernelCall *k, Arena *a, Diag *d) {
+  const Value *x = op_in(g, n, 0), *w = op_in(g, n, 1), *y = op_out(g, n, 0);
+  mf_conv_s16 *p = k->params;
+  p->g = c->window;
+  p->groups = c->groups;
+  p->w_tap = c->w_tap;
+  p->w_out = c->w_out;
+  act_range_s16(c->act, scale_of(y), &p->lo, &p->hi);
+  const int64_t outs = c->window.out_c;
+  int32_t *mult = arena_array(a, (size_t)outs, sizeof *mult);
+  int8_t *shift = arena_array(a, (size_t)outs, sizeof *shift);
+  for (int64_t o = 0; o < outs; o++) {
+    int32_t s;
+    const double sw = (double)w->quant.scale[w->quant.n > 1 ? o : 0];
+    TRY(wide_multiplier(n, (double)scale_of(x) * sw / (double)scale_of(y), &mult[o], &s, d));
+    shift[o] = (int8_t)s;
+  }
+  call_const(k, "w", val_data(g, n->in[1]), shape_count(&w->shape), n->in[1]);
+  if (op_in_opt(g, n, 2)) TRY(wide_bias(g, n, k, d));
+  call_const(k, "mult", mult, outs, NO_VAL);
+  call_const(k, "shift", shift, outs, NO_VAL);
+  return true;
+}
+
 static bool lower_any_conv(const Graph *g, const Node *n, const ConvCall *c, int32_t rounding, Calls *out,
                            Diag *d) {
-  bool s8 = op_in(g, n, 0)->dtype == DT_I8;
+  const DType t = op_in(g, n, 0)->dtype;
+  const bool codes = dtype_is_code(t);
   if (rounding == ROUND_ONNX || rounding == ROUND_SUMS) {
     const EvenConv even = {c->window,
                            c->groups,
@@ -93,17 +126,20 @@ static bool lower_any_conv(const Graph *g, const Node *n, const ConvCall *c, int
   }
   TRY(want_const(g, n, 1, d));
   if (op_in_opt(g, n, 2)) TRY(want_const(g, n, 2, d));
-  if (s8) TRY(want_quant(g, n, 2, d));
+  if (codes) TRY(want_codes(g, n, 2, d));
+  const char *kernel = t == DT_I16 ? conv_kernel_s16(g, n, c, d) : codes ? c->s8 : c->f32;
+  TRY(kernel != NULL);
   const Shape *x = &op_in(g, n, 0)->shape, *y = &op_out(g, n, 0)->shape;
   if (shape_count(y) == 0) return true;
-  KernelCall *k = calls_add(out, s8 ? c->s8 : c->f32, node_id(g, n));
+  KernelCall *k = calls_add(out, kernel, node_id(g, n));
   k->in[0] = view_rows(g, n->in[0], rows_of(x));
   k->out = view_rows(g, n->out[0], rows_of(y));
   k->n_in = 1;
   k->rows = (int32_t)y->d[1];
   k->batch = (int32_t)y->d[0];
   k->macs = node_macs(g, n);
-  if (s8)
+  if (kernel == c->s16) return conv_s16(g, n, c, k, out->arena, d);
+  if (codes)
     conv_s8(g, n, c, k, out->arena);
   else
     conv_f32(g, n, c, k);
@@ -115,6 +151,8 @@ bool lower_conv(const Graph *g, const Node *n, Calls *out, Diag *d) {
   const Shape *x = &op_in(g, n, 0)->shape, *w = &op_in(g, n, 1)->shape, *y = &op_out(g, n, 0)->shape;
   const ConvCall c = {.f32 = "conv_f32",
                       .s8 = "conv_s8",
+                      .s16 = "conv_s16",
+                      .narrow = "conv_s16_narrow",
                       .window = conv_window(x, w, y, &a->strides, &a->pads, &a->dilations),
                       .groups = a->group,
                       .w_tap = (int32_t)w->d[3],
@@ -129,6 +167,7 @@ bool lower_depthwise_conv(const Graph *g, const Node *n, Calls *out, Diag *d) {
   const Shape *x = &op_in(g, n, 0)->shape, *w = &op_in(g, n, 1)->shape, *y = &op_out(g, n, 0)->shape;
   const ConvCall c = {.f32 = "depthwise_f32",
                       .s8 = "depthwise_s8",
+                      .s16 = "depthwise_s16",
                       .window = conv_window(x, w, y, &a->strides, &a->pads, &a->dilations),
                       .groups = (int32_t)x->d[3],
                       .w_tap = (int32_t)w->d[3],

@@ -38,11 +38,28 @@ bool lower_cast(const Graph *g, const Node *n, Calls *out, Diag *d) {
 
 /* The kernel of the conversion, NULL: there is none. */
 static const char *quantize_kernel(DType from, DType to, bool even) {
-  if (from == DT_F32 && even)
-    return to == DT_I8 ? "quantize_even_f32_s8" : to == DT_U8 ? "quantize_even_f32_u8" : NULL;
-  if (from == DT_F32) return to == DT_I8 ? "quantize_f32_s8" : to == DT_U8 ? "quantize_f32_u8" : NULL;
-  if (from == DT_I8) return to == DT_I8 ? "requantize_s8" : to == DT_U8 ? "requantize_s8_u8" : NULL;
-  return from == DT_U8 && to == DT_I8 ? "requantize_u8_s8" : NULL;
+  static const struct {
+    DType from, to;
+    bool even;
+    const char *kernel;
+  } kernels[] = {
+      {DT_F32, DT_I8, true, "quantize_even_f32_s8"}, {DT_F32, DT_U8, true, "quantize_even_f32_u8"},
+      {DT_F32, DT_I8, false, "quantize_f32_s8"},     {DT_F32, DT_U8, false, "quantize_f32_u8"},
+      {DT_F32, DT_I16, false, "quantize_f32_s16"},   {DT_I8, DT_I8, false, "requantize_s8"},
+      {DT_I8, DT_U8, false, "requantize_s8_u8"},     {DT_U8, DT_I8, false, "requantize_u8_s8"},
+      {DT_I16, DT_I16, false, "requantize_s16_s16"}, {DT_I8, DT_I16, false, "requantize_s8_s16"},
+      {DT_I16, DT_I8, false, "requantize_s16_s8"},   {DT_I8, DT_I32, false, "requantize_s8_s32"},
+      {DT_I16, DT_I32, false, "requantize_s16_s32"}, {DT_I32, DT_I8, false, "requantize_s32_s8"},
+      {DT_I32, DT_I16, false, "requantize_s32_s16"},
+  };
+  for (size_t i = 0; i < sizeof kernels / sizeof *kernels; i++)
+    if (kernels[i].from == from && kernels[i].to == to && kernels[i].even == even) return kernels[i].kernel;
+  return NULL;
+}
+
+static void code_range(DType t, int32_t *lo, int32_t *hi) {
+  *lo = t == DT_U8 ? 0 : t == DT_I8 ? INT8_MIN : t == DT_I16 ? INT16_MIN : INT32_MIN;
+  *hi = t == DT_U8 ? UINT8_MAX : t == DT_I8 ? INT8_MAX : t == DT_I16 ? INT16_MAX : INT32_MAX;
 }
 
 bool lower_quantize(const Graph *g, const Node *n, Calls *out, Diag *d) {
@@ -57,7 +74,8 @@ bool lower_quantize(const Graph *g, const Node *n, Calls *out, Diag *d) {
   if (shape_count(&y->shape) == 0) return true;
   Rows r = rows_of(&y->shape);
   KernelCall *k = call_rows(g, n, out, kernel, r);
-  int32_t lo = y->dtype == DT_U8 ? 0 : -128, hi = y->dtype == DT_U8 ? 255 : 127;
+  int32_t lo, hi;
+  code_range(y->dtype, &lo, &hi);
   if (real) {
     *(mf_quant *)k->params = (mf_quant){r.n, scale_of(y), zero_of(y), lo, hi};
   } else {
@@ -77,7 +95,7 @@ static void dequantize_axis(const Graph *g, const Node *n, Calls *out) {
   p->n = r.n;
   p->c = x->quant.n;
   p->inner = x->quant.n > 1 ? (int32_t)shape_count_range(&x->shape, axis + 1, last) : r.n;
-  p->from = x->dtype == DT_I8 ? MF_I8 : x->dtype == DT_U8 ? MF_U8 : MF_I32;
+  p->from = cast_types[x->dtype];
   size_t bytes = (size_t)x->quant.n * sizeof(float);
   call_const(k, "scale", arena_dup(out->arena, x->quant.scale, bytes), p->c, NO_VAL);
   call_const(k, "zero", arena_dup(out->arena, x->quant.zero, bytes), p->c, NO_VAL);
@@ -85,7 +103,6 @@ static void dequantize_axis(const Graph *g, const Node *n, Calls *out) {
 
 bool lower_dequantize(const Graph *g, const Node *n, Calls *out, Diag *d) {
   const Value *x = op_in(g, n, 0);
-  if (x->dtype == DT_I16) return op_fail(n, d, "from i16 is not supported");
   if (x->quant.n == 0)
     return op_fail(n, d, "input is %s without a quantization (scale > 0)", dtype_name(x->dtype));
   if (shape_count(&x->shape) == 0) return true;
@@ -94,7 +111,10 @@ bool lower_dequantize(const Graph *g, const Node *n, Calls *out, Diag *d) {
     return true;
   }
   Rows r = rows_of(&x->shape);
-  KernelCall *k = call_rows(g, n, out, x->dtype == DT_I8 ? "dequantize_s8" : "dequantize_u8", r);
+  const char *kernel = x->dtype == DT_I8    ? "dequantize_s8"
+                       : x->dtype == DT_I16 ? "dequantize_s16"
+                                            : "dequantize_u8";
+  KernelCall *k = call_rows(g, n, out, kernel, r);
   *(mf_quant *)k->params = (mf_quant){.n = r.n, .scale = scale_of(x), .zero = zero_of(x)};
   return true;
 }

@@ -20,7 +20,7 @@ static mf_window pool_window(const Shape *x, const Shape *y, const Ints *kernel,
 }
 
 typedef struct PoolCall {
-  const char *f32, *s8;
+  const char *f32, *s8, *s16;
   mf_window window;
   int32_t count_include_pad;
   Act act;
@@ -28,19 +28,19 @@ typedef struct PoolCall {
 
 static bool lower_any_pool(const Graph *g, const Node *n, const PoolCall *c, Calls *out, Diag *d) {
   const Value *x = op_in(g, n, 0), *y = op_out(g, n, 0);
-  bool s8 = x->dtype == DT_I8;
-  if (s8) TRY(want_quant(g, n, 1, d));
+  const bool codes = dtype_is_code(x->dtype);
+  if (codes) TRY(want_codes(g, n, 1, d));
   if (shape_count(&y->shape) == 0) return true;
-  KernelCall *k = calls_add(out, s8 ? c->s8 : c->f32, node_id(g, n));
+  KernelCall *k = calls_add(out, !codes ? c->f32 : x->dtype == DT_I8 ? c->s8 : c->s16, node_id(g, n));
   k->in[0] = view_rows(g, n->in[0], rows_of(&x->shape));
   k->out = view_rows(g, n->out[0], rows_of(&y->shape));
   k->n_in = 1;
   k->rows = (int32_t)y->shape.d[1];
   k->batch = (int32_t)y->shape.d[0];
-  if (s8) {
+  if (codes) {
     mf_pool_s8 *p = k->params;
     p->g = c->window;
-    act_range_s8(c->act, scale_of(y), zero_of(y), &p->lo, &p->hi);
+    act_range_codes(c->act, y, &p->lo, &p->hi);
   } else {
     mf_pool_f32 *p = k->params;
     p->g = c->window;
@@ -55,6 +55,7 @@ bool lower_max_pool(const Graph *g, const Node *n, Calls *out, Diag *d) {
   const Shape *x = &op_in(g, n, 0)->shape, *y = &op_out(g, n, 0)->shape;
   const PoolCall c = {.f32 = "max_pool_f32",
                       .s8 = "max_pool_s8",
+                      .s16 = "max_pool_s16",
                       .window = pool_window(x, y, &a->kernel, &a->strides, &a->pads, &a->dilations),
                       .act = (Act)a->act};
   return lower_any_pool(g, n, &c, out, d);
@@ -84,11 +85,12 @@ bool lower_average_pool(const Graph *g, const Node *n, Calls *out, Diag *d) {
   bool padded = a->pads.v[0] || a->pads.v[1] || a->pads.v[2] || a->pads.v[3];
   const PoolCall c = {.f32 = "avg_pool_f32",
                       .s8 = "avg_pool_s8",
+                      .s16 = "avg_pool_s16",
                       .window = pool_window(x, y, &a->kernel, &a->strides, &a->pads, &a->dilations),
                       .count_include_pad = a->count_include_pad,
                       .act = (Act)a->act};
-  if (a->count_include_pad && padded && op_in(g, n, 0)->dtype == DT_I8) {
-    return op_fail(n, d, "int8 with count_include_pad has no reference; compute it in float32");
+  if (a->count_include_pad && padded && dtype_is_code(op_in(g, n, 0)->dtype)) {
+    return op_fail(n, d, "a quantized one with count_include_pad has no reference; compute it in float32");
   }
   return lower_any_pool(g, n, &c, out, d);
 }

@@ -1,6 +1,6 @@
 /* Lowering of the reductions (any axes), ArgMax, ArgMin and CumSum (one axis).
  *
- * Axes are simplified first: neighbours that are both kept or both reduced merge. int8 ReduceMean: 1 / count goes into
+ * Axes are simplified first: neighbours that are both kept or both reduced merge. int8 and int16 ReduceMean: 1 / count goes into
  * the multiplier as in TFLite's QuantizedMeanOrSum.
  */
 #include "ir/lower/lower_util.h"
@@ -86,10 +86,12 @@ static void mean_multiplier(const Value *x, const Value *y, bool once, mf_mean *
 }
 
 bool lower_reduce_mean(const Graph *g, const Node *n, Calls *out, Diag *d) {
-  const bool s8 = op_in(g, n, 0)->dtype == DT_I8;
-  if (s8) TRY(want_quant(g, n, 1, d));
-  KernelCall *k = reduce_call(g, n, s8 ? "mean_s8" : "mean_f32", &CATTRS(n, reduce_mean)->axes, out);
-  if (k != NULL && s8)
+  const DType t = op_in(g, n, 0)->dtype;
+  const bool codes = dtype_is_code(t);
+  if (codes) TRY(want_codes(g, n, 1, d));
+  const char *kernel = t == DT_I8 ? "mean_s8" : t == DT_I16 ? "mean_s16" : "mean_f32";
+  KernelCall *k = reduce_call(g, n, kernel, &CATTRS(n, reduce_mean)->axes, out);
+  if (k != NULL && codes)
     mean_multiplier(op_in(g, n, 0), op_out(g, n, 0), CATTRS(n, reduce_mean)->rounding == ROUND_ONCE,
                     k->params);
   return true;

@@ -1,10 +1,10 @@
 /* Lowering of Relu, Clip, LeakyRelu, Sigmoid, Tanh, Softmax, BatchNormalization.
  *
- * int8 Relu and Clip are a requantization with other limits (factor exactly 1 where the scales are equal). int8
+ * int8 and int16 Relu and Clip are a requantization with other limits (factor exactly 1 where the scales are equal). int8
  * LeakyRelu, Sigmoid and Tanh become tables of 256 codes, made here from TensorFlow Lite Micro's own
  * arithmetic (reference_ops::QuantizeLeakyRelu, reference_integer_ops::Logistic and Tanh: fixed point, 4 integer
  * bits), so that the bytes are the reference's. Sigmoid and Tanh whose output is not quantized as TFLite's (1/256 and
- * -128; 1/128 and 0) are computed in double and rounded, halves away from zero.
+ * -128; 1/128 and 0) are computed in double and rounded, halves away from zero. The other int16 forms: lower_unary_s16.c.
  */
 #include <math.h>
 
@@ -12,30 +12,32 @@
 #include "runtime/kernels/requantize.h"
 
 /* Requantization to the output's quantization, limited to real_lo .. real_hi. */
-static bool lower_limit_s8(const Graph *g, const Node *n, float real_lo, float real_hi, Calls *out, Diag *d) {
+static bool lower_limit(const Graph *g, const Node *n, float real_lo, float real_hi, Calls *out, Diag *d) {
   const Value *x = op_in(g, n, 0), *y = op_out(g, n, 0);
+  const bool wide = x->dtype == DT_I16;
+  const int32_t least = wide ? INT16_MIN : INT8_MIN, most = wide ? INT16_MAX : INT8_MAX;
   Rows r = rows_of(&y->shape);
-  TRY(want_quant(g, n, 1, d));
+  TRY(want_codes(g, n, 1, d));
   if (shape_count(&y->shape) == 0) return true;
-  KernelCall *k = call_rows(g, n, out, "requantize_s8", r);
+  KernelCall *k = call_rows(g, n, out, wide ? "requantize_s16_s16" : "requantize_s8", r);
   mf_requant *p = k->params;
   p->n = r.n;
   p->in_zero = zero_of(x);
   p->out_zero = zero_of(y);
   quantize_multiplier((double)scale_of(x) / (double)scale_of(y), &p->mult, &p->shift);
-  p->lo = quantize_limit(real_lo, scale_of(y), zero_of(y), -128, 127);
-  p->hi = quantize_limit(real_hi, scale_of(y), zero_of(y), -128, 127);
+  p->lo = quantize_limit(real_lo, scale_of(y), zero_of(y), least, most);
+  p->hi = quantize_limit(real_hi, scale_of(y), zero_of(y), least, most);
   return true;
 }
 
 bool lower_relu(const Graph *g, const Node *n, Calls *out, Diag *d) {
-  if (op_in(g, n, 0)->dtype == DT_I8) return lower_limit_s8(g, n, 0, INFINITY, out, d);
+  if (dtype_is_code(op_in(g, n, 0)->dtype)) return lower_limit(g, n, 0, INFINITY, out, d);
   return lower_unary_plain(g, n, "relu", 0, 0, out);
 }
 
 bool lower_clip(const Graph *g, const Node *n, Calls *out, Diag *d) {
   const clip_attrs *a = CATTRS(n, clip);
-  if (op_in(g, n, 0)->dtype == DT_I8) return lower_limit_s8(g, n, a->lo, a->hi, out, d);
+  if (dtype_is_code(op_in(g, n, 0)->dtype)) return lower_limit(g, n, a->lo, a->hi, out, d);
   return lower_unary_plain(g, n, "clip", a->lo, a->hi, out);
 }
 
@@ -114,16 +116,19 @@ static int32_t tanh_code(const Node *n, const Value *x, const Value *y, int32_t 
 
 bool lower_leaky_relu(const Graph *g, const Node *n, Calls *out, Diag *d) {
   if (op_in(g, n, 0)->dtype == DT_I8) return lower_table(g, n, leaky_relu_code, out, d);
+  if (op_in(g, n, 0)->dtype == DT_I16) return lower_leaky_relu_s16(g, n, out, d);
   return lower_unary_plain(g, n, "leaky_relu", CATTRS(n, leaky_relu)->alpha, 0, out);
 }
 
 bool lower_sigmoid(const Graph *g, const Node *n, Calls *out, Diag *d) {
   if (op_in(g, n, 0)->dtype == DT_I8) return lower_table(g, n, sigmoid_code, out, d);
+  if (op_in(g, n, 0)->dtype == DT_I16) return lower_curve_s16(g, n, "sigmoid_s16", 0, out, d);
   return lower_unary_plain(g, n, "sigmoid", 0, 0, out);
 }
 
 bool lower_tanh(const Graph *g, const Node *n, Calls *out, Diag *d) {
   if (op_in(g, n, 0)->dtype == DT_I8) return lower_table(g, n, tanh_code, out, d);
+  if (op_in(g, n, 0)->dtype == DT_I16) return lower_curve_s16(g, n, "tanh_s16", 1, out, d);
   return lower_unary_plain(g, n, "tanh", 0, 0, out);
 }
 
@@ -157,6 +162,7 @@ bool lower_softmax(const Graph *g, const Node *n, Calls *out, Diag *d) {
   Rows r = rows_before(s, axis);
   if (shape_count(s) == 0) return true;
   if (op_in(g, n, 0)->dtype == DT_I8) return lower_softmax_s8(g, n, r, (int32_t)s->d[axis], out, d);
+  if (op_in(g, n, 0)->dtype == DT_I16) return lower_softmax_s16(g, n, r, (int32_t)s->d[axis], out, d);
   KernelCall *k = call_rows(g, n, out, "softmax_f32", r);
   *(mf_softmax_f32 *)k->params =
       (mf_softmax_f32){(int32_t)s->d[axis], (int32_t)shape_count_range(s, axis + 1, s->rank), a->beta};

@@ -32,7 +32,7 @@ KernelCall *call_rows(const Graph *g, const Node *n, Calls *out, const char *ker
   return k;
 }
 
-const char *kernel_suffix(DType t) { return t == DT_I8 ? "s8" : dtype_name(t); }
+const char *kernel_suffix(DType t) { return t == DT_I8 ? "s8" : t == DT_I16 ? "s16" : dtype_name(t); }
 
 bool lower_unary_plain(const Graph *g, const Node *n, const char *name, float p, float q, Calls *out) {
   const Value *y = op_out(g, n, 0);
@@ -66,8 +66,42 @@ bool want_quant(const Graph *g, const Node *n, uint32_t count, Diag *d) {
   return want_quants(g, n, count, true, d);
 }
 
+bool want_codes(const Graph *g, const Node *n, uint32_t count, Diag *d) {
+  TRY(want_quants(g, n, count, true, d));
+  for (uint32_t i = 0; i <= count; i++) {
+    const Value *v = i < count ? op_in(g, n, i) : op_out(g, n, 0);
+    for (int32_t k = 0; v->dtype == DT_I16 && k < v->quant.n; k++)
+      if (v->quant.zero[k] != 0)
+        return op_fail(n, d, "int16 tensor with zero point %d, want 0", (int)v->quant.zero[k]);
+  }
+  return true;
+}
+
+void act_range_codes(Act act, const Value *y, int32_t *lo, int32_t *hi) {
+  if (y->dtype == DT_I16)
+    act_range_s16(act, scale_of(y), lo, hi);
+  else
+    act_range_s8(act, scale_of(y), zero_of(y), lo, hi);
+}
+
 bool want_quant_inputs(const Graph *g, const Node *n, uint32_t count, Diag *d) {
   return want_quants(g, n, count, false, d);
+}
+
+bool wide_multiplier(const Node *n, double real, int32_t *mult, int32_t *shift, Diag *d) {
+  if (quantize_multiplier_wide(real, mult, shift)) return true;
+  return op_fail(n, d, "int16 with a factor of %g between sums and output, want less than 128", real);
+}
+
+bool wide_bias(const Graph *g, const Node *n, KernelCall *k, Diag *d) {
+  const int64_t *bias = val_data(g, n->in[2]), count = shape_count(&op_in(g, n, 2)->shape),
+                most = (int64_t)1 << 46;
+  for (int64_t i = 0; i < count; i++)
+    if (bias[i] <= -most || bias[i] >= most)
+      return op_fail(n, d, "bias %lld is %lld, want a magnitude below 2^46", (long long)i,
+                     (long long)bias[i]);
+  call_const(k, "bias", bias, count, n->in[2]);
+  return true;
 }
 
 bool want_const(const Graph *g, const Node *n, uint32_t i, Diag *d) {

@@ -28,8 +28,16 @@ static inline NodeId node_id(const Graph *g, const Node *n) { return (NodeId)(n 
 /* Report unless every tensor among `count` first inputs and the output is quantized per tensor with a sane scale. */
 bool want_quant(const Graph *g, const Node *n, uint32_t count, Diag *d);
 bool want_quant_inputs(const Graph *g, const Node *n, uint32_t count, Diag *d); /* the inputs alone */
+/* The same of codes that are computed on: int16 ones have zero point 0. */
+bool want_codes(const Graph *g, const Node *n, uint32_t count, Diag *d);
+/* Limits of a fused activation on y, int8 or int16. */
+void act_range_codes(Act act, const Value *y, int32_t *lo, int32_t *hi);
 static inline float scale_of(const Value *v) { return v->quant.scale[0]; }
 static inline int32_t zero_of(const Value *v) { return v->quant.zero[0]; }
+
+/* Multiplier and shift of 64-bit sums (mf_requantize_wide), and their bias, input 2; false: reported. */
+bool wide_multiplier(const Node *n, double real, int32_t *mult, int32_t *shift, Diag *d);
+bool wide_bias(const Graph *g, const Node *n, KernelCall *k, Diag *d);
 
 /* Report unless input i is a constant: parameters of a kernel. */
 bool want_const(const Graph *g, const Node *n, uint32_t i, Diag *d);
@@ -49,6 +57,11 @@ typedef struct Block {
 void dense_strides(const Shape *s, int64_t elem, int64_t stride[MAX_RANK]);
 /* Append the copy (none when the block is empty): axis 0 of rank >= 3 becomes the batch, the next one the rows. */
 bool lower_block(const Graph *g, const Node *n, const Block *b, Calls *out, Diag *d);
+
+/* -- lower_unary_s16.c -- */
+bool lower_curve_s16(const Graph *g, const Node *n, const char *kernel, int most_left, Calls *out, Diag *d);
+bool lower_leaky_relu_s16(const Graph *g, const Node *n, Calls *out, Diag *d);
+bool lower_softmax_s16(const Graph *g, const Node *n, Rows r, int32_t extent, Calls *out, Diag *d);
 
 /* -- lower_even.c: ONNX's rounding, or none -- */
 /* A convolution, or a FullyConnected as one of a window of one, with the strides of its weights (mf_conv_s8_even). */

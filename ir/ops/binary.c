@@ -1,7 +1,7 @@
 /* Add, Sub, Mul, Div, Max, Min, SquaredDifference: elementwise with NumPy broadcasting.
  *
- *   x, y of one element type: f32, f64, i32, i64, u64, i8 (quantized). The symbolic batch broadcasts with itself and
- *   with 1. int8 Add, Sub, Mul and Div rescale, so that each tensor has its own quantization; Max and Min compare codes,
+ *   x, y of one element type: f32, f64, i32, i64, u64, i8 and i16 (quantized; Div: i8 alone). The symbolic batch broadcasts with itself and
+ *   with 1. int8 and int16 Add, Sub, Mul and Div rescale, so that each tensor has its own quantization; Max and Min compare codes,
  *   so that all three share one (TFLite MAXIMUM, MINIMUM).
  *
  * SquaredDifference: of i8 alone, of any quantizations; other types are Sub and Mul.
@@ -11,8 +11,8 @@
 static bool infer_binary(Graph *g, const Node *n, int32_t act, Diag *d) {
   const Value *x = op_in(g, n, 0), *y = op_in(g, n, 1);
   DType t = x->dtype;
-  if (t != DT_F32 && t != DT_F64 && t != DT_I32 && t != DT_I64 && t != DT_U64 && t != DT_I8) {
-    return op_fail(n, d, "input 0 is %s, want f32, i8, f64, i32, i64 or u64", dtype_name(t));
+  if (t != DT_F32 && t != DT_F64 && t != DT_I32 && t != DT_I64 && t != DT_U64 && !dtype_is_code(t)) {
+    return op_fail(n, d, "input 0 is %s, want f32, i8, i16, f64, i32, i64 or u64", dtype_name(t));
   }
   TRY(op_want_dtype(g, n, 1, t, d));
   TRY(op_want_act(n, act, t, d));

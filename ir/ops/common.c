@@ -51,8 +51,8 @@ bool op_want_dtype(const Graph *g, const Node *n, uint32_t i, DType t, Diag *d) 
 
 bool op_want_real(const Graph *g, const Node *n, uint32_t i, Diag *d) {
   DType got = op_in(g, n, i)->dtype;
-  return got == DT_F32 || got == DT_I8 ||
-         op_fail(n, d, "input %u is %s, want f32 or i8", (unsigned)i, dtype_name(got));
+  return got == DT_F32 || dtype_is_code(got) ||
+         op_fail(n, d, "input %u is %s, want f32, i8 or i16", (unsigned)i, dtype_name(got));
 }
 
 bool op_want_ints(const Node *n, const Ints *v, const char *name, int count, int64_t least, Diag *d) {
@@ -68,8 +68,8 @@ bool op_want_ints(const Node *n, const Ints *v, const char *name, int count, int
 
 bool op_want_act(const Node *n, int32_t act, DType t, Diag *d) {
   if (act < 0 || act >= ACT_COUNT) return op_fail(n, d, "act is %d, which is no activation", (int)act);
-  if (act != ACT_NONE && t != DT_F32 && t != DT_I8) {
-    return op_fail(n, d, "a fused activation wants f32 or i8, not %s", dtype_name(t));
+  if (act != ACT_NONE && t != DT_F32 && !dtype_is_code(t)) {
+    return op_fail(n, d, "a fused activation wants f32, i8 or i16, not %s", dtype_name(t));
   }
   return true;
 }
@@ -140,9 +140,12 @@ bool op_broadcast(const Node *n, const Shape *a, const Shape *b, Shape *out, Dia
 bool op_weights_dtype(const Graph *g, const Node *n, int64_t outs, Diag *d) {
   if (!op_want_real(g, n, 0, d)) return false;
   DType t = op_in(g, n, 0)->dtype;
-  if (!op_want_dtype(g, n, 1, t, d)) return false;
-  if (op_in_opt(g, n, 2) == NULL) return true;
-  if (!op_want_dtype(g, n, 2, t == DT_F32 ? DT_F32 : DT_I32, d) || !op_want_rank(g, n, 2, 1, d)) return false;
+  if (!op_want_dtype(g, n, 1, t == DT_I16 ? DT_I8 : t, d)) return false;
+  const Value *bias = op_in_opt(g, n, 2);
+  if (bias == NULL) return true;
+  const bool wide = t == DT_I16 && bias->dtype == DT_I64;
+  if (!wide && !op_want_dtype(g, n, 2, t == DT_F32 ? DT_F32 : DT_I32, d)) return false;
+  if (!op_want_rank(g, n, 2, 1, d)) return false;
   int64_t got = op_in(g, n, 2)->shape.d[0];
   return got == outs || op_fail(n, d, "bias has %lld elements, want %lld, one per output channel",
                                 (long long)got, (long long)outs);

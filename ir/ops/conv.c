@@ -1,10 +1,10 @@
 /* Conv and DepthwiseConv: 2-D convolutions of NHWC images.
  *
- *   x [N,H,W,C] f32 | i8     Conv w [O,Kh,Kw,C/group]   DepthwiseConv w [1,Kh,Kw,O], O a multiple of C
- *   bias [O] f32 | i32       y [N,H',W',O] as x         H' = floor((H + pads - ((Kh-1)*dilation + 1)) / stride) + 1
+ *   x [N,H,W,C] f32 | i8 | i16    Conv w [O,Kh,Kw,C/group]   DepthwiseConv w [1,Kh,Kw,O], O a multiple of C
+ *   bias [O] f32 | i32 | i64      y [N,H',W',O] as x         H' = floor((H + pads - ((Kh-1)*dilation + 1)) / stride) + 1
  *
  * int8: weights symmetric, per tensor or per output channel (with ONNX's rounding: any zero points); bias in units of
- * scale_x * scale_w. Without rounding y is the int32 sums. Semantics:
+ * scale_x * scale_w. Without rounding y is the int32 sums. int16 x and y take int8 weights and a bias of i64, or i32. Semantics:
  * ONNX Conv (opset 11) with channels last; TFLite CONV_2D, DEPTHWISE_CONV_2D with explicit padding.
  */
 #include "ir/ops/ops.h"

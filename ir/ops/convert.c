@@ -1,7 +1,7 @@
 /* Cast, Quantize, Dequantize, FakeQuant: from one number format to another, element by element.
  *
  *   Cast        any type to any, as C converts (float to integer: toward zero); quantization does not count
- *   Quantize    f32, or quantized i8 u8 i16 (a requantization) -> i8, u8, i16 in the output's quantization
+ *   Quantize    f32, or quantized i8 u8 i16 i32 (a requantization) -> i8, u8, i16, i32 in the output's quantization
  *   Dequantize  quantized i8 u8 i16 i32 -> f32
  *   FakeQuant   f32 -> f32 on the grid scale * (code - zero), lo <= code <= hi
  */
@@ -24,9 +24,10 @@ bool infer_cast(Graph *g, Node *n, Diag *d) {
 bool infer_quantize(Graph *g, Node *n, Diag *d) {
   int32_t to = CATTRS(n, quantize)->to;
   const Value *x = op_in(g, n, 0);
-  if (to <= DT_NONE || to >= DT_COUNT || !is_code((DType)to)) return op_fail(n, d, "to is not i8, u8 or i16");
-  if (x->dtype != DT_F32 && !is_code(x->dtype)) {
-    return op_fail(n, d, "input is %s, want f32, i8, u8 or i16", dtype_name(x->dtype));
+  if (to <= DT_NONE || to >= DT_COUNT || (!is_code((DType)to) && to != DT_I32))
+    return op_fail(n, d, "to is not i8, u8, i16 or i32");
+  if (x->dtype != DT_F32 && !is_code(x->dtype) && x->dtype != DT_I32) {
+    return op_fail(n, d, "input is %s, want f32, i8, u8, i16 or i32", dtype_name(x->dtype));
   }
   int32_t rounding = CATTRS(n, quantize)->rounding;
   if (rounding != ROUND_TFLITE && (rounding != ROUND_ONNX || x->dtype != DT_F32)) {

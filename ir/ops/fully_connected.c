@@ -1,7 +1,7 @@
 /* FullyConnected and MatMul: products with a matrix.
  *
- *   FullyConnected   x [...,K] f32 | i8, w [O,K], bias [O] f32 | i32 -> y [...,O]   (TFLite FULLY_CONNECTED)
- *   MatMul           x [...,M,K] f32 | f64 | i64 | i8, y [...,K,P] as x -> [...,M,P], outer axes broadcast (ONNX MatMul, rank >= 2)
+ *   FullyConnected   x [...,K] f32 | i8 | i16, w [O,K], bias [O] f32 | i32 | i64 -> y [...,O]   (TFLite FULLY_CONNECTED)
+ *   MatMul           x [...,M,K] f32 | f64 | i64 | i8 | i16, y [...,K,P] as x -> [...,M,P], outer axes broadcast (ONNX MatMul, rank >= 2)
  *
  * int8 FullyConnected: weights per tensor (any zero point) or per output channel (zero points 0). The contracted
  * axis is never the symbolic batch.

@@ -1,8 +1,8 @@
 /* MaxPool, MaxPoolIndex, AveragePool and ReduceMean.
  *
- *   pools       x [N,H,W,C] f32 | i8 -> [N,H',W',C], H' = floor((H + pads - span) / stride) + 1, span
+ *   pools       x [N,H,W,C] f32 | i8 | i16 -> [N,H',W',C], H' = floor((H + pads - span) / stride) + 1, span
  *               (kernel - 1) * dilation + 1
- *   ReduceMean  x [...] f32 | i8, mean over `axes`
+ *   ReduceMean  x [...] f32 | i8 | i16, mean over `axes`
  *
  * Every window must reach into the image: padding has no value of its own. One whose taps, far apart by dilation, all
  * fall beside a smaller image gives the kernel's least value (MaxPool) or 0 (AveragePool). Importers express

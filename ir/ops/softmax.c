@@ -1,7 +1,7 @@
-/* Softmax: y = exp(beta * x) / sum of exp(beta * x) along one axis, f32 or i8 (computed from x - max).
+/* Softmax: y = exp(beta * x) / sum of exp(beta * x) along one axis, f32, i8 or i16 (computed from x - max).
  *
  * Source: ONNX Softmax of opset 13 (importers bring older, flattening forms to this one by Reshape); TFLite SOFTMAX,
- * whose int8 output has scale 1/256 and zero point -128.
+ * whose int8 output has scale 1/256 and zero point -128, int16 2^-15 and 0.
  */
 #include <math.h>
 

@@ -1,8 +1,8 @@
-/* Relu, Clip, LeakyRelu, Sigmoid, Tanh: elementwise functions of one f32, f64 or i8 tensor; Relu of i32
+/* Relu, Clip, LeakyRelu, Sigmoid, Tanh: elementwise functions of one f32, f64, i8 or i16 tensor; Relu of i32
  * and i64 too.
  *
  * Relu and Clip hand the input's quantization on where the output has none of its own (their range is a part of the
- * input's); the others have their own (TFLite: Sigmoid 1/256 and -128, Tanh 1/128 and 0).
+ * input's); the others have their own (TFLite: Sigmoid 1/256 and -128, Tanh 1/128 and 0; of i16 both 2^-15 and 0).
  */
 #include <math.h>
 

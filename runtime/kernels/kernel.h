@@ -102,6 +102,18 @@ typedef struct mf_conv_s8 {
   const int8_t *shift;
 } mf_conv_s8;
 
+/* int16 x and y (zero points 0), int8 weights: acc = bias + sum x * w in 64 bits; y = clamp(acc * mult[o] * 2^(shift[o] -
+ * 15), lo, hi), rounded once. mult: reduced multipliers, 0 .. 2^15-1; shift -31 .. 7. |bias| < 2^46. The form with int32
+ * sums has mf_conv_s8's params. */
+typedef struct mf_conv_s16 {
+  mf_window g;
+  int32_t groups, w_tap, w_out, lo, hi;
+  const int8_t *w;
+  const int64_t *bias; /* may be NULL */
+  const int32_t *mult;
+  const int8_t *shift;
+} mf_conv_s16;
+
 /* Conv, DepthwiseConv and FullyConnected, int8, with ONNX's rounding or without any: acc = bias + sum (x - in_zero) *
  * (w - w_zero[o]); y = clamp(out_zero + round(acc * scale[o]), lo, hi), halves to even, or acc itself as int32. Element
  * (o, tap, i) of the weights lies at w[o * w_out + tap * w_tap + i]. */
@@ -149,6 +161,16 @@ typedef struct mf_fc_s8 {
   const int8_t *shift;
 } mf_fc_s8;
 
+/* int16 x and y, int8 weights, 64-bit sums: as mf_conv_s16. */
+typedef struct mf_fc_s16 {
+  int32_t k, n, w_out, w_zero, lo, hi;
+  int32_t per_channel; /* 1: mult[n], shift[n]; 0: one of each */
+  const int8_t *w;
+  const int64_t *bias;
+  const int32_t *mult;
+  const int8_t *shift;
+} mf_fc_s16;
+
 /* MatMul: x [rows][k], y [rows][n]; in[1] is the right factor [k][n], of which a row is one line too. */
 typedef struct mf_matmul_f32 {
   int32_t k, n;
@@ -164,6 +186,11 @@ typedef struct mf_matmul_s8_even {
 typedef struct mf_matmul_s8 {
   int32_t k, n, a_zero, b_zero, out_zero, mult, shift, lo, hi;
 } mf_matmul_s8;
+
+/* The same of int16, zero points 0: y = sum * mult * 2^(shift - 15), rounded once; mult reduced, as mf_conv_s16's. */
+typedef struct mf_matmul_s16 {
+  int32_t k, n, mult, shift;
+} mf_matmul_s16;
 
 /* Pools; out_c == in_c. */
 typedef struct mf_pool_f32 {
@@ -327,6 +354,14 @@ typedef struct mf_lut_s8 {
   const int8_t *table; /* [256] */
 } mf_lut_s8;
 
+/* Functions of int16. Sigmoid and Tanh: mf_sigmoid16's, mf_tanh16's factor. LeakyRelu: factors of x >= 0 and x < 0. */
+typedef struct mf_curve_s16 {
+  int32_t n, mult, shift;
+} mf_curve_s16;
+typedef struct mf_leaky_s16 {
+  int32_t n, mult, shift, neg_mult, neg_shift;
+} mf_leaky_s16;
+
 /* SequenceLstm, one sequence: in: x [steps][inputs], h [size], c [size]; out [steps + 1][size]: h after each step, then c. A row
  * is one of these. Weights of the gates input, forget, cell, output one behind the other: w [4][size][inputs],
  * r [4][size][size], bias [4][size]. A range of rows is computed from the first step on. */
@@ -443,6 +478,12 @@ typedef struct mf_l2_normalization_s8 {
 typedef struct mf_resize_bilinear_s8 {
   int32_t in_h, in_w, c, out_h, out_w, scale_h, scale_w, half;
 } mf_resize_bilinear_s8;
+
+/* int16: interpolated tables [513] of exp(x), x in -10 .. 0, and of 1 / (1 + x), x in 0 .. 1, both Q0.15. */
+typedef struct mf_softmax_s16 {
+  int32_t n, mult, shift;
+  const int16_t *exp, *inverse;
+} mf_softmax_s16;
 
 /* ArgMax, ArgMin, CumSum: a row holds [n][inner] elements and works along n; outputs [inner] and [n][inner]. */
 typedef struct mf_arg {

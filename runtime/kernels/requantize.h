@@ -34,6 +34,12 @@ MF_HELPER int32_t mf_requantize(int32_t x, int32_t mult, int32_t shift) {
   return mf_shift_round(mf_mul_high(mf_shift_left(x, left), mult), left - shift);
 }
 
+/* x * mult * 2^(shift - 15), rounded once, halves up: TFLite's MultiplyByQuantizedMultiplier of 64 bits, whose mult is
+ * reduced to 0 .. 2^15-1; |x| < 2^47, shift in -31 .. 7. */
+MF_HELPER int32_t mf_requantize_wide(int64_t x, int32_t mult, int32_t shift) {
+  return (int32_t)((x * mult + ((int64_t)1 << (14 - shift))) >> (15 - shift));
+}
+
 MF_HELPER int32_t mf_clamp(int32_t x, int32_t lo, int32_t hi) { return x < lo ? lo : x > hi ? hi : x; }
 
 /* exp(x) for x <= 0, x with `bits` integer bits (Q5.26: 5); result in Q0.31. The argument is split into a part in

@@ -17,5 +17,6 @@ extern const EvalRows eval_rows_cast;
 extern const EvalRows eval_rows_tflite;
 extern const EvalRows eval_rows_math;
 extern const EvalRows eval_rows_int8;
+extern const EvalRows eval_rows_s16;
 
 #endif

@@ -33,6 +33,33 @@ const Sample samples[] = {
     {OP_matmul, "i8[N,3,4] i8[4,5]", "rounding=1"},
     {OP_matmul, "i8[2,3,4] i8[2,4,5]", "rounding=2"},
     {OP_reduce_mean, "i8[N,4,5,6]", "axes=1,2 keepdims=0 rounding=3"},
+    {OP_conv, "i16[N,8,9,4] =i8[6,3,2,4] =i64[6]", "pads=1,0,1,1 act=relu"},
+    {OP_conv, "i16[N,8,9,4] =i8[6,3,2,2] =i32[6]", "strides=2,1 group=2"},
+    {OP_conv, "i16[N,8,9,4] =i8[6,1,1,4]", "act=relu6"},
+    {OP_depthwise_conv, "i16[1,5,5,3] =i8[1,3,3,6] =i64[6]", "strides=2,2 pads=1,1,0,0 dilations=1,2"},
+    {OP_fully_connected, "i16[3,12] =i8[5,12] =i64[5]", "act=relu"},
+    {OP_fully_connected, "i16[3,12] =i8[5,12] =i32[5]", ""},
+    {OP_matmul, "i16[2,3,4] i16[2,4,5]", ""},
+    {OP_max_pool, "i16[N,6,6,2]", "kernel=2,2 strides=2,2"},
+    {OP_average_pool, "i16[N,6,6,2]", "kernel=3,2 pads=1,0,1,1 act=relu"},
+    {OP_reduce_mean, "i16[N,4,5,6]", "axes=1,2 keepdims=0"},
+    {OP_add, "i16[N,4,3] =i16[1,1,3]", "act=relu"},
+    {OP_sub, "i16[N,4,3] i16[N,4,3]", ""},
+    {OP_mul, "i16[N,4,3] i16[N,4,3]", ""},
+    {OP_max, "i16[N,4,3] i16[N,4,3]", ""},
+    {OP_min, "i16[N,4,3] i16[N,4,3]", ""},
+    {OP_relu, "i16[N,5]", ""},
+    {OP_clip, "i16[N,5]", "lo=-0.1 hi=0.5"},
+    {OP_leaky_relu, "i16[N,5]", "alpha=0.30000001"},
+    {OP_sigmoid, "i16[N,5]", ""},
+    {OP_tanh, "i16[N,5]", ""},
+    {OP_softmax, "i16[N,10]", "axis=1"},
+    {OP_quantize, "f32[N,3]", "to=i16"},
+    {OP_quantize, "i8[N,3]", "to=i16"},
+    {OP_quantize, "i16[N,3]", "to=i8"},
+    {OP_dequantize, "i16[N,3]", ""},
+    {OP_concat, "i16[N,3] i16[N,2]", "axis=1"},
+    {OP_pad, "i16[N,3]", "pads=0,1,0,2 value=0.25"},
     {OP_quantize, "f32[N,3]", "to=i8 rounding=1"},
     {OP_matmul, "i8[N,3,4] i8[4,5]", ""},
     {OP_matmul, "i8[2,1,3,4] =i8[3,4,5]", ""},
@@ -235,9 +262,10 @@ static ValId add_const(Graph *g, DType t, const Shape *s, const char *elems, uin
 }
 
 static void set_quant(Graph *g, ValId v) {
-  const float scale = 0.0235f;
-  const int32_t zero = g->vals[v].blob != NULL ? 0 : -3;
+  const float scale = 0.0235f, fine = 1.0f / 32768;
+  const int32_t zero = g->vals[v].blob != NULL ? 0 : -3, none = 0;
   if (g->vals[v].dtype == DT_I8) graph_set_quant(g, v, 1, 0, &scale, &zero);
+  if (g->vals[v].dtype == DT_I16) graph_set_quant(g, v, 1, 0, &fine, &none);
 }
 
 static void read_attrs(OpKind op, const char *text, void *attrs) {

@@ -352,7 +352,8 @@ static const EvalCase cases[] = {
 enum { N_CASES = sizeof cases / sizeof cases[0] };
 
 /* The rows of other files: one line each. */
-static const EvalRows *const more[] = {&eval_rows_cast, &eval_rows_math, &eval_rows_tflite, &eval_rows_int8};
+static const EvalRows *const more[] = {&eval_rows_cast, &eval_rows_math, &eval_rows_s16, &eval_rows_tflite,
+                                       &eval_rows_int8};
 enum { N_MORE = sizeof more / sizeof more[0] };
 
 static const EvalCase *case_at(int i) {

@@ -250,9 +250,21 @@ static const struct {
      "%y = AveragePool(%x) {kernel=[2,2], pads=[1,1,0,0], count_include_pad=1} : i8[1,2,2,1] q(1, 0) output "
      "%y",
      "count_include_pad has no reference"},
-    {"%x = input : f32[2] %y = Quantize(%x) {to=i16} : i16[2] q(1, 0) output %y",
-     "from f32 to i16 is not supported"},
-    {"%x = input : i16[2] q(1, 0) %y = Dequantize(%x) : f32[2] output %y", "from i16 is not supported"},
+    {"%x = input : f32[2] %y = Quantize(%x) {to=i32} : i32[2] q(1, 0) output %y",
+     "from f32 to i32 is not supported"},
+    {"%x = input : i16[1,2] q(1, 0) %y = Softmax(%x) : i16[1,2] q(0.5, 0) output %y", "want 2^-15"},
+    {"%x = input : i16[1,2] q(1, 3) %y = Relu(%x) : i16[1,2] q(1, 3) output %y", "zero point 3, want 0"},
+    {"%x = input : i16[1,2] q(3, 0) %y = Tanh(%x) : i16[1,2] q(3.0517578e-05, 0) output %y",
+     "want less than 2.6"},
+    {"%x = input : i16[1,1] q(200, 0) %w = const : i8[1,1] q(1, 0) {2} %b = const : i64[1] {0}"
+     "%y = FullyConnected(%x, %w, %b) : i16[1,1] q(1, 0) output %y",
+     "factor of 200"},
+    {"%x = input : i16[1,1] q(1, 0) %w = const : i8[1,1] q(1, 0) {2} %b = const : i64[1] {70368744177664}"
+     "%y = FullyConnected(%x, %w, %b) : i16[1,1] q(1, 0) output %y",
+     "below 2^46"},
+    {"%x = input : i16[1,1,1,1] q(1, 0) %w = const : i8[1,1,1,1] q(1, 0) {2} %b = const : i32[1] {0}"
+     "%y = DepthwiseConv(%x, %w, %b) : i16[1,1,1,1] q(1, 0) output %y",
+     "bias of i32 has no reference"},
     {"%x = input : f32[1,2,1] %s = input : f32[1] %y = BatchNormalization(%x, %s, %s, %s, %s) {axis=2} : "
      "f32[1,2,1]"
      "output %y",

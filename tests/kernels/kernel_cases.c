@@ -44,7 +44,8 @@ char kind_of(const KernelDef *k) {
   static const struct {
     const char *ending;
     char kind;
-  } kinds[] = {{"_f32", 'f'}, {"_f64", 'd'}, {"_i16", 'h'}, {"_i32", 'i'}, {"_i64", 'l'}, {"_u64", 'l'}};
+  } kinds[] = {{"_f32", 'f'}, {"_f64", 'd'}, {"_i16", 'h'}, {"_i32", 'i'},
+               {"_i64", 'l'}, {"_u64", 'l'}, {"_s16", 'h'}, {"_s16_narrow", 'h'}};
   for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
     if (ends(k->name, kinds[i].ending)) return kinds[i].kind;
   return 'b';
@@ -127,8 +128,8 @@ void window_tensors(KernelCase *c, const mf_window *g, Rng *r, Arena *a, char ki
 }
 
 /* Channels of a convolution and its dense weight strides. */
-static void conv_channels(const KernelDef *k, Rng *r, mf_window *g, int32_t *groups, int32_t *w_tap,
-                          int32_t *w_out) {
+void conv_channels(const KernelDef *k, Rng *r, mf_window *g, int32_t *groups, int32_t *w_tap,
+                   int32_t *w_out) {
   if (strncmp(k->name, "depthwise", 9) == 0) {
     g->in_c = rng_below(r, 2) ? in_range(r, 1, 20) : 4 * in_range(r, 1, 10);
     g->out_c = g->in_c * (rng_below(r, 3) ? 1 : in_range(r, 2, 3));
@@ -155,7 +156,7 @@ int8_t *random_weights(Rng *r, Arena *a, int32_t n) {
   return w;
 }
 
-static int32_t conv_weights(const mf_window *g, int32_t w_tap, int32_t w_out) {
+int32_t conv_weights(const mf_window *g, int32_t w_tap, int32_t w_out) {
   return w_out ? g->out_c * w_out : g->k_h * g->k_w * w_tap;
 }
 
@@ -340,7 +341,7 @@ static void gen_matmul_f32(KernelCase *c, Rng *r, Arena *a) {
   c->reads = reads_matmul;
 }
 
-static void gen_mean(KernelCase *c, Rng *r, Arena *a) {
+void gen_mean(KernelCase *c, Rng *r, Arena *a) {
   mf_mean *p = c->params;
   char kind = kind_of(c->kernel);
   int32_t stride = 1, rank = in_range(r, 1, 3), elem = kind_size(kind);
@@ -643,7 +644,7 @@ static bool dense(const mf_binary *p, const int32_t *stride) {
 }
 
 /* rank, dims, a, b of any params that begin as mf_binary does. */
-static void binary_tensors(KernelCase *c, Rng *r, Arena *a) {
+void binary_tensors(KernelCase *c, Rng *r, Arena *a) {
   mf_binary *p = c->params;
   char kind = kind_of(c->kernel);
   p->rank = in_range(r, 2, 5);
@@ -893,10 +894,14 @@ KernelCase kernel_case(const KernelDef *k, Rng *r, Arena *a) {
   KernelCase c = {.kernel = k, .params = arena_alloc(a, k->params->size), .reads = reads_same};
   size_t i = 0, n = sizeof generators / sizeof generators[0];
   while (i < n && strcmp(generators[i].params, k->params->c_type) != 0) i++;
-  ck_assert_msg(i < n, "%s: no generator for %s in tests/kernels/kernel_cases.c", k->name, k->params->c_type);
+  ck_assert_msg(i < n || gen_of_s16(k), "%s: no generator for %s in tests/kernels/kernel_cases.c", k->name,
+                k->params->c_type);
   for (int tries = 0; tries < MAX_TRIES; tries++) {
     memset(c.params, 0, k->params->size);
-    generators[i].make(&c, r, a);
+    if (gen_of_s16(k))
+      gen_of_s16(k)(&c, r, a);
+    else
+      generators[i].make(&c, r, a);
     if (!k->accepts || k->accepts(c.params)) return c;
   }
   ck_abort_msg("%s__%s accepts none of %d random cases", k->name, k->tag, MAX_TRIES);
@@ -941,6 +946,14 @@ bool kernel_case_widen(const KernelCase *c, Rng *r, Arena *a, KernelCase *out) {
   } else if (strcmp(type, "mf_conv_s8") == 0) {
     mf_conv_s8 *p = out->params;
     p->w = spread_conv(r, a, p->w, 1, &p->g, &p->w_tap, &p->w_out);
+  } else if (strcmp(type, "mf_conv_s16") == 0) {
+    mf_conv_s16 *p = out->params;
+    p->w = spread_conv(r, a, p->w, 1, &p->g, &p->w_tap, &p->w_out);
+  } else if (strcmp(type, "mf_fc_s16") == 0) {
+    mf_fc_s16 *p = out->params;
+    const int32_t dims[3] = {p->n, 1, p->k}, from[2] = {p->w_out, 0};
+    p->w_out += in_range(r, 1, 5);
+    p->w = spread(r, a, p->w, 1, dims, from, (const int32_t[2]){p->w_out, 0});
   } else if (strcmp(type, "mf_fc_f32") == 0) {
     mf_fc_f32 *p = out->params;
     const int32_t dims[3] = {p->n, 1, p->k}, from[2] = {p->w_out, 0};

@@ -1,4 +1,5 @@
-/* What the files of generators of kernel cases share: kernel_cases.c (tools, table), kernel_cases_s8.c, kernel_cases_index.c. */
+/* What the files of generators of kernel cases share: kernel_cases.c (tools, table), kernel_cases_s8.c, kernel_cases_s16.c,
+ * kernel_cases_index.c. */
 #ifndef TESTS_KERNELS_KERNEL_GEN_H
 #define TESTS_KERNELS_KERNEL_GEN_H
 
@@ -15,6 +16,9 @@ void window_tensors(KernelCase *c, const mf_window *g, Rng *r, Arena *a, char ki
 void limits_f32(Rng *r, float *lo, float *hi);
 void vector_tensors(KernelCase *c, Rng *r, Arena *a, int32_t k, int32_t n, char kind);
 void unary_tensors(KernelCase *c, Rng *r, Arena *a, int32_t n, char from, char to);
+void binary_tensors(KernelCase *c, Rng *r, Arena *a);
+void conv_channels(const KernelDef *k, Rng *r, mf_window *g, int32_t *groups, int32_t *w_tap, int32_t *w_out);
+int32_t conv_weights(const mf_window *g, int32_t w_tap, int32_t w_out);
 void reads_all(const KernelCase *c, int i, int32_t y, int32_t *lo, int32_t *hi);
 void reads_matmul(const KernelCase *c, int i, int32_t y, int32_t *lo, int32_t *hi);
 int32_t random_code(Rng *r);
@@ -33,5 +37,10 @@ MakeCase gen_matmul_s8, gen_log_softmax_s8, gen_l2_normalization_s8, gen_resize_
 /* -- kernel_cases_index.c -- */
 MakeCase gen_gather_elements, gen_gather_nd, gen_scatter_elements, gen_scatter_nd, gen_top_k, gen_trilu,
     gen_weighted_gather, gen_recurrent, gen_conv_transpose, gen_pool_index;
+
+/* -- kernel_cases.c, kernel_cases_s16.c -- */
+MakeCase gen_mean;
+/* For kernels of int16 (and int32 codes); NULL: another kernel. */
+MakeCase *gen_of_s16(const KernelDef *k);
 
 #endif
