@@ -14,7 +14,7 @@
 #include "ir/base/strbuf.h"
 #include "tests/support.h"
 
-enum { MAX_TENSORS = 32, MAX_OPS = 16, MAX_VALUES = 512, MAX_FIELDS = 12 };
+enum { MAX_GRAPHS = 2, MAX_TENSORS = 32, MAX_OPS = 16, MAX_VALUES = 512, MAX_FIELDS = 12 };
 
 typedef struct TextTensor {
   char name[40], type[12];
@@ -29,20 +29,26 @@ typedef struct TextOp {
   int32_t code, in[24], out[8];
   int n_in, n_out, n_fields;
   int field[MAX_FIELDS];
-  char kind[MAX_FIELDS]; /* 'u', 'i', 'f' */
+  char kind[MAX_FIELDS]; /* 'u', 'i', 'f', 's' */
   double value[MAX_FIELDS];
+  char string[MAX_FIELDS][20];
 } TextOp;
 
-typedef struct Text {
+typedef struct TextGraph {
   TextTensor t[MAX_TENSORS];
   TextOp op[MAX_OPS];
   int32_t in[8], out[8];
   int n_t, n_op, n_in, n_out;
+} TextGraph;
+
+typedef struct Text {
+  TextGraph g[MAX_GRAPHS];
+  int n_g;
 } Text;
 
 /* -- reading the text -- */
 
-static int32_t find_tensor(const Text *x, const char *name, size_t n) {
+static int32_t find_tensor(const TextGraph *x, const char *name, size_t n) {
   if (n == 0) return -1;
   for (int i = 0; i < x->n_t; i++)
     if (strlen(x->t[i].name) == n && strncmp(x->t[i].name, name, n) == 0) return i;
@@ -50,7 +56,7 @@ static int32_t find_tensor(const Text *x, const char *name, size_t n) {
   return -1;
 }
 
-static int find_list(const Text *x, const char *list, int32_t *out, int most) {
+static int find_list(const TextGraph *x, const char *list, int32_t *out, int most) {
   int n = 0;
   for (const char *end; list; list = *end ? end + 1 : NULL) {
     end = list + strcspn(list, ",");
@@ -75,7 +81,7 @@ static void read_quant(TextTensor *t, char *text) {
   }
 }
 
-static void read_tensor(Text *x, char *words[], int n) {
+static void read_tensor(TextGraph *x, char *words[], int n) {
   ck_assert(x->n_t < MAX_TENSORS && n >= 4);
   TextTensor *t = &x->t[x->n_t++];
   snprintf(t->name, sizeof t->name, "%s", words[1]);
@@ -111,7 +117,7 @@ static int32_t code_of(const char *name) {
   return atoi(name);
 }
 
-static void read_op(Text *x, char *words[], int n) {
+static void read_op(TextGraph *x, char *words[], int n) {
   ck_assert(x->n_op < MAX_OPS && n >= 5 && strcmp(words[3], "->") == 0);
   TextOp *op = &x->op[x->n_op++];
   op->code = code_of(words[1]);
@@ -124,10 +130,12 @@ static void read_op(Text *x, char *words[], int n) {
     op->field[k] = (int)strtol(words[i], &end, 10);
     op->kind[k] = end[1];
     op->value[k] = atof(strchr(end, '=') + 1);
+    snprintf(op->string[k], sizeof op->string[k], "%s", strchr(end, '=') + 1);
   }
 }
 
-static void statement(Text *x, char *line) {
+static void statement(Text *text, char *line) {
+  TextGraph *x = &text->g[text->n_g - 1];
   char *words[32];
   int n = 0;
   for (char *p = line; *p && n < 32;) {
@@ -136,7 +144,9 @@ static void statement(Text *x, char *line) {
     while (*p && *p != ' ') p++;
   }
   if (n == 0) return;
-  if (strcmp(words[0], "tensor") == 0)
+  if (strcmp(words[0], "graph") == 0)
+    ck_assert(text->n_g++ < MAX_GRAPHS);
+  else if (strcmp(words[0], "tensor") == 0)
     read_tensor(x, words, n);
   else if (strcmp(words[0], "op") == 0)
     read_op(x, words, n);
@@ -213,6 +223,7 @@ static uint8_t type_code(const char *t) {
                                       "i16", "c64", "i8",  "f64", "c128", "u64", "resource"};
   for (uint8_t i = 0; i < sizeof names / sizeof names[0]; i++)
     if (strcmp(names[i], t) == 0) return i;
+  if (strcmp(t, "i4") == 0) return TFL_INT4;
   ck_abort_msg("tflite_text: no type \"%s\"", t);
   return 0;
 }
@@ -239,12 +250,12 @@ static void write_quant(StrBuf *f, size_t at, const TextTensor *t) {
   vector(f, field(q, 3), t->zero, (size_t)t->n_scales, 8);
 }
 
-static void write_tensor(StrBuf *f, size_t at, const TextTensor *t, int index) {
+static void write_tensor(StrBuf *f, size_t at, const TextTensor *t, int buffer) {
   size_t x = table(f, 6);
   here_table(f, at, x);
   set(f, field(x, 5), (uint64_t)t->variable, 1);
   set(f, field(x, 1), type_code(t->type), 1);
-  set(f, field(x, 2), t->n_values ? (uint64_t)index + 1 : 0, 4);
+  set(f, field(x, 2), t->n_values ? (uint64_t)buffer : 0, 4);
   vector(f, field(x, 0), t->dims, (size_t)t->n_dims, 4);
   vector(f, field(x, 3), t->name, strlen(t->name), 1);
   sb_putc(f, 0);
@@ -269,11 +280,21 @@ static void write_buffer(StrBuf *f, size_t at, const TextTensor *t) {
     memcpy(&bits, &real, 4);
     if (strcmp(t->type, "f32") == 0)
       put(&data, bits, 4);
+    else if (strcmp(t->type, "i4") == 0 && i % 2) /* two to a byte, the lower half first */
+      data.s[data.len - 1] = (char)((data.s[data.len - 1] & 15) | (int)v * 16);
     else
       put(&data, (uint64_t)(int64_t)v, element_size(t->type));
   }
   vector(f, field(b, 0), data.s, data.len, 1);
   sb_free(&data);
+}
+
+static void write_strings(StrBuf *f, size_t options, const TextOp *op) {
+  for (int k = 0; k < op->n_fields; k++) {
+    if (op->kind[k] != 's') continue;
+    vector(f, field(options, op->field[k]), op->string[k], strlen(op->string[k]), 1);
+    sb_putc(f, 0);
+  }
 }
 
 static void write_op(StrBuf *f, size_t at, const TextOp *op, int index) {
@@ -291,41 +312,58 @@ static void write_op(StrBuf *f, size_t at, const TextOp *op, int index) {
       absent(f, options, id, MAX_FIELDS);
       continue;
     }
+    if (op->kind[k] == 's') continue;
     float real = (float)op->value[k];
     uint32_t bits;
     memcpy(&bits, &real, 4);
     set(f, field(options, id), op->kind[k] == 'f' ? bits : (uint64_t)(int64_t)op->value[k], 4);
   }
+  write_strings(f, options, op);
 }
 
+/* first_op, first_buffer: numbers of the graph's first operator code and buffer. */
+static void write_graph(const TextGraph *x, StrBuf *f, size_t at, int first_op, int first_buffer) {
+  size_t g = table(f, 4);
+  here_table(f, at, g);
+  vector(f, field(g, SUBGRAPH_INPUTS), x->in, (size_t)x->n_in, 4);
+  vector(f, field(g, SUBGRAPH_OUTPUTS), x->out, (size_t)x->n_out, 4);
+  size_t tensors = offsets(f, field(g, SUBGRAPH_TENSORS), x->n_t);
+  for (int i = 0; i < x->n_t; i++) write_tensor(f, tensors + 4 * (size_t)i, &x->t[i], first_buffer + i);
+  size_t ops = offsets(f, field(g, SUBGRAPH_OPERATORS), x->n_op);
+  for (int i = 0; i < x->n_op; i++) write_op(f, ops + 4 * (size_t)i, &x->op[i], first_op + i);
+}
+
+static void write_code(StrBuf *f, size_t at, int32_t code) {
+  size_t c = table(f, 4);
+  here_table(f, at, c);
+  absent(f, c, 1, 4);
+  set(f, field(c, 0), (uint64_t)(code < 127 ? code : 127), 1);
+  set(f, field(c, 3), (uint64_t)code, 4);
+}
+
+/* One code per operator; narrow codes in both fields, as converters do. */
 static void write_file(const Text *x, StrBuf *f) {
+  int n_op = 0, n_t = 0;
+  for (int k = 0; k < x->n_g; k++) {
+    n_op += x->g[k].n_op;
+    n_t += x->g[k].n_t;
+  }
   put(f, 0, 4);
   sb_write(f, "TFL3", 4);
   size_t model = table(f, 5);
   here_table(f, 0, model);
   set(f, field(model, MODEL_VERSION), 3, 4);
   absent(f, model, MODEL_DESCRIPTION, 5);
-  size_t codes = offsets(f, field(model, MODEL_CODES), x->n_op);
-  for (int i = 0; i < x->n_op;
-       i++) { /* one code per operator; narrow codes in both fields, as converters do */
-    size_t c = table(f, 4);
-    here_table(f, codes + 4 * (size_t)i, c);
-    absent(f, c, 1, 4);
-    set(f, field(c, 0), (uint64_t)(x->op[i].code < 127 ? x->op[i].code : 127), 1);
-    set(f, field(c, 3), (uint64_t)x->op[i].code, 4);
-  }
-  size_t buffers = offsets(f, field(model, MODEL_BUFFERS), x->n_t + 1);
+  size_t codes = offsets(f, field(model, MODEL_CODES), n_op);
+  for (int k = 0; k < x->n_g; k++)
+    for (int i = 0; i < x->g[k].n_op; i++, codes += 4) write_code(f, codes, x->g[k].op[i].code);
+  size_t buffers = offsets(f, field(model, MODEL_BUFFERS), n_t + 1);
   write_buffer(f, buffers, NULL);
-  for (int i = 0; i < x->n_t; i++) write_buffer(f, buffers + 4 * (size_t)(i + 1), &x->t[i]);
-  size_t graphs = offsets(f, field(model, MODEL_SUBGRAPHS), 1);
-  size_t g = table(f, 4);
-  here_table(f, graphs, g);
-  vector(f, field(g, SUBGRAPH_INPUTS), x->in, (size_t)x->n_in, 4);
-  vector(f, field(g, SUBGRAPH_OUTPUTS), x->out, (size_t)x->n_out, 4);
-  size_t tensors = offsets(f, field(g, SUBGRAPH_TENSORS), x->n_t);
-  for (int i = 0; i < x->n_t; i++) write_tensor(f, tensors + 4 * (size_t)i, &x->t[i], i);
-  size_t ops = offsets(f, field(g, SUBGRAPH_OPERATORS), x->n_op);
-  for (int i = 0; i < x->n_op; i++) write_op(f, ops + 4 * (size_t)i, &x->op[i], i);
+  for (int k = 0; k < x->n_g; k++)
+    for (int i = 0; i < x->g[k].n_t; i++) write_buffer(f, buffers += 4, &x->g[k].t[i]);
+  size_t graphs = offsets(f, field(model, MODEL_SUBGRAPHS), x->n_g);
+  for (int k = 0, op = 0, t = 1; k < x->n_g; op += x->g[k].n_op, t += x->g[k].n_t, k++)
+    write_graph(&x->g[k], f, graphs + 4 * (size_t)k, op, t);
 }
 
 Blob *tflite_text(const char *text) {
@@ -333,6 +371,7 @@ Blob *tflite_text(const char *text) {
   StrBuf f = {0};
   char line[4096];
   ck_assert(x != NULL);
+  x->n_g = 1;
   while (*text) {
     size_t n = strcspn(text, "\n");
     ck_assert(n < sizeof line);
