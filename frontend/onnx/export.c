@@ -528,9 +528,28 @@ static bool export_to(const Graph *g, int rounding, const char *path, Diag *d) {
   return ok;
 }
 
+/* ONNX says nothing of integer arithmetic on int16 codes; between Dequantize and Quantize it would round otherwise. */
+static bool want_no_int16(const Graph *g, const Node *n, Diag *d) {
+  const Value *v = graph_val(g, n->in[0]), *y = graph_val(g, n->out[0]);
+  const bool converts = n->op == OP_quantize && v->dtype != DT_F32,
+             moves = op_info(n->op)->traits & (T_MOVE | T_VIEW);
+  const bool codes = v->dtype == DT_I16 && v->quant.n > 0;
+  if (converts ? v->dtype != DT_I16 && y->dtype != DT_I16 && v->dtype != DT_I32 && y->dtype != DT_I32
+               : !codes || moves || n->op == OP_dequantize || n->op == OP_cast || n->op == OP_svdf ||
+                     n->op == OP_svdf_state)
+    return true;
+  return diag_error(d, &n->loc,
+                    "%s of %s to %s codes cannot be written as ONNX, which computes on none; write .tflite",
+                    op_info(n->op)->name, dtype_name(v->dtype), dtype_name(y->dtype));
+}
+
 bool onnx_export(const Graph *g, const char *path, Diag *d) {
+  bool ok = true;
+  for (uint32_t k = 0; k < g->n_nodes; k++)
+    if (g->nodes[k].n_in > 0 && g->nodes[k].in[0] != NO_VAL) ok = want_no_int16(g, &g->nodes[k], d) && ok;
+  TRY(ok);
   Graph *q = qdq_expand(g, d);
-  bool ok = q && export_to(q, qdq_rounding(g), path, d);
+  ok = q && export_to(q, qdq_rounding(g), path, d);
   graph_free(q);
   return ok;
 }

@@ -344,10 +344,14 @@ bool xp_pad(Export *x, const Node *n) {
   XpNode m = {0};
   xp_in(&m, in);
   xp_in(&m, xp_const_ints(x, xp_fresh(x, out, "pads"), &pads));
-  DType t = graph_val(x->g, n->in[0])->dtype;
+  const Value *v = graph_val(x->g, n->in[0]);
+  const DType t = v->dtype;
   FAIL_IF(dtype_kind(t) == 's' && a->value != 0, x->d, &n->loc, "Pad of %s with a value cannot be exported",
           dtype_name(t));
-  if (a->value != 0) xp_in(&m, xp_const_number(x, xp_fresh(x, out, "value"), t, (double)a->value));
+  double value = (double)a->value;
+  if (t == DT_I16 && v->quant.n == 1) /* moved as codes */
+    value = fmin(fmax(round(value / (double)v->quant.scale[0]) + v->quant.zero[0], INT16_MIN), INT16_MAX);
+  if (value != 0) xp_in(&m, xp_const_number(x, xp_fresh(x, out, "value"), t, value));
   xp_end(x, &m, "Pad", out);
   return true;
 }

@@ -25,6 +25,9 @@ static const struct {
     {OP_resize_bilinear, false, "ONNX has no int8 form of it"},
 };
 
+/* Arithmetic on int16 codes is refused. */
+static const char int16_codes[] = "codes cannot be written as ONNX";
+
 static const char *exception(OpKind op, bool reading) {
   for (size_t i = 0; i < sizeof exceptions / sizeof exceptions[0]; i++)
     if (exceptions[i].op == op && exceptions[i].reading == reading) return exceptions[i].why;
@@ -100,8 +103,10 @@ START_TEST(each_sample_comes_back)
     char what[200];
     snprintf(what, sizeof what, "%s %s %s", info->name, samples[i].inputs, samples[i].attrs);
     Graph *g = sample_graph(&samples[i]);
-    missing += exception(samples[i].op, false) != NULL;
-    Graph *b = round_trip(what, g, exception(samples[i].op, false), exception(samples[i].op, true));
+    const bool wide = strstr(samples[i].inputs, "i16") || strstr(samples[i].attrs, "to=i16");
+    const char *refused = wide ? int16_codes : exception(samples[i].op, false);
+    Graph *b = round_trip(what, g, refused, exception(samples[i].op, true));
+    missing += refused && b == NULL;
     if (b) same_outputs(what, g, b, (info->traits & T_MOVE) != 0);
     back += b != NULL;
     graph_free(b);
