@@ -228,7 +228,7 @@ static const struct {
     {"tensor x i16 2 q=1:0\ntensor c i16 1 q=1:0 = 2\ntensor y i16 2 q=1:0\nop PRELU x,c -> y\n" IO,
      "computes on i16 elements"},
     {"tensor x i16 2 q=1:0\ntensor c i16 1 q=1:0 = 2\ntensor y i16 2 q=1:0\nop DIV x,c -> y\n" IO,
-     "divides quantized tensors"},
+     "divides int16 tensors"},
     {"tensor x i16 1,1 q=1:0\ntensor w i16 1,1 q=1:0 = 2\ntensor y i16 1,1 q=1:0\nop FULLY_CONNECTED x,w -> "
      "y\n" IO,
      "has i16 weights (\"w\") for i16 data"},

@@ -49,6 +49,20 @@ static const Run runs[] = {
      {1, 2, 3, 4},
      {1, 2, 4, 6},
      2},
+    /* two variables, set by another graph before the first run: y = x + sum + step; sum += x */
+    {"variables that CALL_ONCE sets",
+     "tensor v resource -\ntensor w resource -\ntensor x f32 1\ntensor r f32 1\ntensor q f32 1\ntensor s f32 "
+     "1\n"
+     "tensor y f32 1\nop CALL_ONCE - -> - 0:i32=1\nop VAR_HANDLE - -> v 1:str=sum\nop VAR_HANDLE - -> w "
+     "1:str=step\n"
+     "op READ_VARIABLE v -> r\nop READ_VARIABLE w -> q\nop ADD x,r -> s\nop ASSIGN_VARIABLE v,s -> -\n"
+     "op ADD s,q -> y\ninput x\noutput y\ngraph\n"
+     "tensor a resource -\ntensor b resource -\ntensor c f32 1 = 100\ntensor d f32 1 = 0.5\n"
+     "op VAR_HANDLE - -> a 1:str=step\nop VAR_HANDLE - -> b 1:str=sum\nop ASSIGN_VARIABLE a,d -> -\n"
+     "op ASSIGN_VARIABLE b,c -> -\n",
+     {1, 2, 3},
+     {101.5f, 103.5f, 106.5f},
+     3},
 };
 
 static float element(const void *p, DType t, int i) {

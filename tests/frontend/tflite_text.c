@@ -121,7 +121,7 @@ static void read_op(TextGraph *x, char *words[], int n) {
   ck_assert(x->n_op < MAX_OPS && n >= 5 && strcmp(words[3], "->") == 0);
   TextOp *op = &x->op[x->n_op++];
   op->code = code_of(words[1]);
-  op->n_in = find_list(x, words[2], op->in, 24);
+  op->n_in = strcmp(words[2], "-") == 0 ? 0 : find_list(x, words[2], op->in, 24);
   op->n_out = strcmp(words[4], "-") == 0 ? 0 : find_list(x, words[4], op->out, 8);
   for (int i = 5; i < n; i++) {
     char *end;

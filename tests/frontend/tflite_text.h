@@ -3,7 +3,7 @@
  *   tensor NAME TYPE DIMS [q=SCALE:ZERO[,SCALE:ZERO...][@AXIS]] [= VALUES]
  *            TYPE f32, i8, i32, i64, u8, f16, i4 (constants), ...; DIMS "1,8,8,3" ("-" for a scalar); VALUES "1,2,3", repeated: a constant
  *   tensor NAME TYPE DIMS [q=...] variable: it lives from one run to the next
- *   op NAME INPUTS -> OUTPUTS [FIELD:KIND=VALUE ...]   NAME as in builtins.def; "a,,b": the second one is left out;
+ *   op NAME INPUTS -> OUTPUTS [FIELD:KIND=VALUE ...]   NAME as in builtins.def; "a,,b": the second one is left out, "-": none;
  *            fields of the options' table by number, KIND u8, i32, f32, str
  *   input NAME | output NAME
  *   graph    what follows belongs to the next graph of the file
