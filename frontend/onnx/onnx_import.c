@@ -21,7 +21,7 @@
 
 /* What folding may cost in all, beside 8 bytes and 64 multiplications for each byte of the file: an import takes no more
  * time and memory than the file is worth. */
-enum { FOLD_MAX_BYTES = 1 << 28, FOLD_MAX_WORK = 1 << 29 };
+enum { FOLD_MAX_WORK = 1 << 29 };
 
 typedef struct OpRow {
   const char *name, *advice;
@@ -211,14 +211,14 @@ static bool small_enough(const OxCall *c) {
   OxModel *m = c->m;
   const int64_t file = (int64_t)blob_size(m->bytes);
   m->made += made_without_nodes(c);
-  OX_FAIL_IF(m->made > FOLD_MAX_BYTES + 8 * file, c,
-             "folding constants here and before would take more than %d bytes", (int)FOLD_MAX_BYTES);
+  OX_FAIL_IF(m->made > import_made_most(blob_size(m->bytes)), c,
+             "folding constants here and before would take more than %d bytes", (int)IMPORT_MADE_BYTES);
   for (uint32_t k = 0; k < c->g->n_nodes; k++) {
     const Node *n = &c->g->nodes[k];
     for (uint32_t i = 0; i < n->n_out; i++) {
       const int64_t bytes = (int64_t)val_bytes(c->g, n->out[i]);
-      OX_FAIL_IF(bytes > FOLD_MAX_BYTES + 8 * file - m->made, c,
-                 "folding constants here and before would take more than %d bytes", (int)FOLD_MAX_BYTES);
+      OX_FAIL_IF(bytes > import_made_most(blob_size(m->bytes)) - m->made, c,
+                 "folding constants here and before would take more than %d bytes", (int)IMPORT_MADE_BYTES);
       m->made += bytes;
     }
     const int64_t work = window_work(c->g, n) + node_macs(c->g, n);

@@ -74,6 +74,7 @@ typedef struct Tfl {
   TflVar *vars;
   uint32_t n_vars;
   size_t cap_vars;
+  int64_t made; /* bytes of constants that are not in the file */
 } Tfl;
 
 typedef struct TflNode {
@@ -92,6 +93,8 @@ TflTensor *tfl_tensor(Tfl *m, int32_t index, const Loc *loc);
 /* Its value: an input, a computed one, or a constant made now. NO_VAL: not computed yet (reported). */
 ValId tfl_value(Tfl *m, int32_t index, const Loc *loc);
 const char *tfl_type_name(uint8_t type);
+/* Takes the bytes of a constant that the import is about to make from what it may make in all; false: reported. */
+bool tfl_may_make(Tfl *m, int64_t count, size_t size, const Loc *loc);
 
 /* -- tfl_node.c: what import functions ask for -- */
 bool tfl_has(const TflNode *n, uint32_t i);
@@ -145,8 +148,8 @@ ValId tfl_number(TflNode *n, uint32_t i, const char *types);
 void tfl_same_pads(int64_t in, int64_t k, int64_t stride, int64_t dilation, int64_t *before, int64_t *after);
 
 /* -- tfl_state.c -- */
-/* A variable tensor's present value, made now. */
-ValId tfl_variable(Tfl *m, TflTensor *t);
+/* A variable tensor's present value, made now; NO_VAL: reported. */
+ValId tfl_variable(Tfl *m, TflTensor *t, const Loc *loc);
 /* What the graph that CALL_ONCE names assigns to variables; code_of reads an operator's code. */
 typedef bool TflCodeOf(void *ctx, const FbTable *op, int32_t *code);
 bool tfl_first_values(Tfl *m, const FbTable *subgraph, TflCodeOf *code_of, void *ctx, const Loc *loc);

@@ -198,6 +198,7 @@ static ValId resize_axis(TflNode *n, ValId x, int32_t axis, int64_t out, Bilinea
   const int64_t len = shape_of_val(n, x).d[axis];
   const Shape table = shape_of(2, out, (int64_t)2);
   bool same = out == len;
+  if (!tfl_may_make(n->m, out, 16, &n->loc)) return NO_VAL;
   int32_t *index = mem_array((size_t)out, 2 * sizeof *index);
   float *w = mem_array((size_t)out, 2 * sizeof *w);
   for (int64_t i = 0; i < out; i++) {

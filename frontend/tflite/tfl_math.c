@@ -146,6 +146,7 @@ static float half_to_float(uint32_t h) {
 static bool dequantize_half(TflNode *n) {
   const TflTensor *in = tfl_in_tensor(n, 0);
   size_t count = (size_t)shape_count(&in->shape);
+  TRY(tfl_may_make(n->m, (int64_t)count, sizeof(float), &n->loc));
   float *w = mem_array(count, sizeof *w);
   for (size_t i = 0; i < count; i++)
     w[i] = half_to_float((uint32_t)in->data[2 * i] | (uint32_t)in->data[2 * i + 1] << 8);

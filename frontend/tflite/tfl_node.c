@@ -59,6 +59,7 @@ ValId tfl_dequantized(TflNode *n, uint32_t i) {
   if (codes == NO_VAL) return NO_VAL;
   const int8_t *q = val_data(n->m->g, codes);
   int64_t count = shape_count(&t->shape), inner = 1;
+  if (!tfl_may_make(n->m, count, sizeof(float), &n->loc)) return NO_VAL;
   if (t->quant.n > 1) inner = shape_count_range(&t->shape, t->quant.axis + 1, t->shape.rank);
   float *w = mem_array((size_t)count, sizeof *w);
   for (int64_t k = 0; k < count; k++) {

@@ -13,8 +13,6 @@
 
 #include "ir/base/mem.h"
 
-enum { MADE_MAX = 1 << 26 }; /* elements of a constant that is not in the file */
-
 static Shape shape_of_val(const TflNode *n, ValId v) { return graph_val(n->m->g, v)->shape; }
 
 static ValId transpose(TflNode *n, ValId x, const int *perm, int rank) {
@@ -137,11 +135,7 @@ bool tfl_import_reverse(TflNode *n) {
 /* -- repeating -- */
 
 /* A file of a few bytes must not ask for much memory. */
-static bool few(TflNode *n, int64_t count) {
-  FAIL_IF(count > MADE_MAX, n->m->d, &n->loc,
-          "makes a list of %" PRId64 " elements; supported are at most %d", count, MADE_MAX);
-  return true;
-}
+static bool few(TflNode *n, int64_t count) { return tfl_may_make(n->m, count, sizeof(int32_t), &n->loc); }
 
 /* Fills index[0 .. count-1] for an axis of `len`: which element stands at each place. */
 typedef int64_t IndexFn(int64_t i, int64_t len, int64_t p);
@@ -395,7 +389,7 @@ bool tfl_import_rank(TflNode *n) {
 static bool filled(TflNode *n, const uint8_t *value) {
   const TflTensor *out = tfl_out_tensor(n, 0);
   size_t size = dtype_size(out->dtype), count = (size_t)shape_count(&out->shape);
-  TRY(few(n, (int64_t)count));
+  TRY(tfl_may_make(n->m, (int64_t)count, size, &n->loc));
   unsigned char *data = mem_zalloc(count * size + 1);
   for (size_t i = 0; value && i < count; i++) memcpy(data + i * size, value, size);
   bool ok = bind_const(n, out->dtype, data);

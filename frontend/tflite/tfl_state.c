@@ -16,8 +16,9 @@
 
 /* -- variable tensors -- */
 
-/* A constant like tensor t: its data, or zeros. */
-static ValId first_value(Tfl *m, const TflTensor *t, const uint8_t *data) {
+/* A constant like tensor t: its data, or zeros; NO_VAL: reported. */
+static ValId first_value(Tfl *m, const TflTensor *t, const uint8_t *data, const Loc *loc) {
+  if (!tfl_may_make(m, shape_count(&t->shape), dtype_size(t->dtype), loc)) return NO_VAL;
   size_t bytes = (size_t)shape_count(&t->shape) * dtype_size(t->dtype);
   unsigned char *zero = mem_zalloc(bytes + 1);
   if (data)
@@ -30,8 +31,10 @@ static ValId first_value(Tfl *m, const TflTensor *t, const uint8_t *data) {
   return v;
 }
 
-ValId tfl_variable(Tfl *m, TflTensor *t) {
-  t->val = graph_state(m->g, t->name, first_value(m, t, NULL));
+ValId tfl_variable(Tfl *m, TflTensor *t, const Loc *loc) {
+  const ValId first = first_value(m, t, NULL, loc);
+  if (first == NO_VAL) t->state = TFL_BROKEN;
+  t->val = first == NO_VAL ? NO_VAL : graph_state(m->g, t->name, first);
   return t->val;
 }
 
@@ -222,7 +225,9 @@ static TflVar *opened(TflNode *n, const TflTensor *t) {
                v->first_bytes, bytes);
     return NULL;
   }
-  v->now = v->current = graph_state(n->m->g, t->name, first_value(n->m, t, v->first));
+  const ValId first = first_value(n->m, t, v->first, &n->loc);
+  if (first == NO_VAL) return NULL;
+  v->now = v->current = graph_state(n->m->g, t->name, first);
   return v;
 }
 

@@ -22,6 +22,15 @@ static const struct {
     {"UINT16", DT_NONE},    {"INT4", DT_I8},
 };
 
+bool tfl_may_make(Tfl *m, int64_t count, size_t size, const Loc *loc) {
+  const int64_t bytes = count * (int64_t)size; /* of a shape in the file: below 2^31 elements of 8 bytes */
+  FAIL_IF(bytes > import_made_most(m->fb.n) - m->made, m->d, loc,
+          "makes a constant of %" PRId64 " bytes; constants here and before would take more than %d bytes",
+          bytes, (int)IMPORT_MADE_BYTES);
+  m->made += bytes;
+  return true;
+}
+
 const char *tfl_type_name(uint8_t type) {
   return type < sizeof types / sizeof types[0] ? types[type].name : "an unknown type";
 }
@@ -185,7 +194,7 @@ ValId tfl_value(Tfl *m, int32_t index, const Loc *loc) {
   TflTensor *t = tfl_tensor(m, index, loc);
   if (!t) return NO_VAL;
   if (t->val != NO_VAL) return t->val;
-  if (t->variable) return tfl_variable(m, t);
+  if (t->variable) return tfl_variable(m, t, loc);
   if (!t->data) {
     if (t->produced)
       diag_error(m->d, loc,

@@ -10,6 +10,11 @@
 
 #include "ir/graph.h"
 
+/* Bytes of constants that an import may make itself, beside 8 times those of the file: no small file asks for all
+ * memory. */
+enum { IMPORT_MADE_BYTES = 1 << 28 };
+static inline int64_t import_made_most(size_t file) { return IMPORT_MADE_BYTES + 8 * (int64_t)file; }
+
 typedef struct Compose {
   Graph *g;
   const char *name;

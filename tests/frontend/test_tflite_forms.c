@@ -501,6 +501,16 @@ static const Bad bad[] = {
      "tensor x f32 3\ntensor k i32 - = 4\ntensor y f32 4\ntensor z i32 4\nop TOPK_V2 x,k -> y,z\n" IO,
      {"takes 4 elements of 3"},
      1},
+    {"a constant larger than the file is worth",
+     "tensor d i32 2 = 16384,8192\ntensor v f32 - = 1\ntensor y f32 16384,8192\nop FILL d,v -> y\noutput y\n",
+     {"makes a constant of 536870912 bytes; constants here and before would take more than 268435456 bytes"},
+     1},
+    {"a state larger than the file is worth",
+     "tensor x f32 1,1\ntensor f f32 16384,1 = 2\ntensor t f32 16384,2 = 1,10\ntensor s f32 16384,32768 "
+     "variable\n"
+     "tensor y f32 16384,1\nop SVDF x,f,t,,s -> y 0:i32=1\ninput x\noutput y\n",
+     {"makes a constant of 2147483648 bytes"},
+     1},
     {"two faults and what depends on them",
      "tensor x f32 3\ntensor a f32 3\ntensor b f32 3\ntensor c f32 3\ntensor y f32 3\n"
      "op RNN x -> a\nop RELU a -> b\nop ADD x,x -> c 0:u8=4\nop ADD b,c -> y\n" IO,
