@@ -172,6 +172,12 @@ static const FieldDesc fields_seq_lstm_s8[] = {
     I32(mf_seq_lstm_s8, cell_log2), P_I8(mf_seq_lstm_s8, w),     P_I8(mf_seq_lstm_s8, r),
     P_I32(mf_seq_lstm_s8, bias),    P_I32(mf_seq_lstm_s8, mult), P_I8(mf_seq_lstm_s8, shift),
 };
+static const FieldDesc fields_seq_lstm_s16[] = {
+    I32(mf_seq_lstm_s16, steps),  I32(mf_seq_lstm_s16, inputs),    I32(mf_seq_lstm_s16, size),
+    I32(mf_seq_lstm_s16, clip),   I32(mf_seq_lstm_s16, cell_log2), P_I8(mf_seq_lstm_s16, w),
+    P_I8(mf_seq_lstm_s16, r),     P_I64(mf_seq_lstm_s16, bias),    P_I32(mf_seq_lstm_s16, mult),
+    P_I8(mf_seq_lstm_s16, shift),
+};
 static const FieldDesc fields_svdf_f32[] = {
     I32(mf_svdf_f32, inputs), I32(mf_svdf_f32, filters), I32(mf_svdf_f32, memory), I32(mf_svdf_f32, rank),
     F32(mf_svdf_f32, lo),     F32(mf_svdf_f32, hi),      P_F32(mf_svdf_f32, bias),
@@ -263,6 +269,7 @@ PARAMS(curve_s16);
 PARAMS(leaky_s16);
 PARAMS(seq_lstm_f32);
 PARAMS(seq_lstm_s8);
+PARAMS(seq_lstm_s16);
 PARAMS(svdf_f32);
 PARAMS(svdf_s8);
 PARAMS(cast);

@@ -141,7 +141,7 @@ static bool lstm_codes(TflNode *n, float clip) {
 
 /* x, h, c and the gates' constants, in the order of SequenceLstm. */
 static bool lstm_inputs(TflNode *n, ValId in[15]) {
-  in[0] = tfl_data(n, 0);
+  in[0] = tfl_data16(n, 0);
   in[1] = state_input(n, LSTM_H);
   in[2] = state_input(n, LSTM_C);
   TRY(in[0] != NO_VAL && in[1] != NO_VAL && in[2] != NO_VAL);
@@ -163,7 +163,8 @@ bool tfl_import_lstm(TflNode *n) {
   TRY(lstm_plain(n) && lstm_inputs(n, in));
   const bool time_major = fb_u8(&n->options, TIME_MAJOR, 0) != 0;
   FAIL_IF(graph_val(g, in[0])->shape.rank != 3, n->m->d, &n->loc, "wants an input of 3 dimensions");
-  const bool codes = graph_val(g, in[0])->dtype == DT_I8;
+  const DType t = graph_val(g, in[0])->dtype;
+  const bool codes = dtype_is_code(t);
   const ValId h = in[1], c = in[2];
   const Quant qh = graph_val(g, h)->quant, qc = graph_val(g, c)->quant;
   FAIL_IF(codes && (qh.n != 1 || qc.n != 1), n->m->d, &n->loc, "has a state without a scale");
@@ -179,7 +180,7 @@ bool tfl_import_lstm(TflNode *n) {
   ValId y = rows(n, all, 0, steps), cell = rows(n, all, steps, 1);
   TRY(y != NO_VAL && cell != NO_VAL);
   if (codes) {
-    y = tfl_node1(n, OP_cast, &(cast_attrs){.to = DT_I8}, y);
+    y = tfl_node1(n, OP_cast, &(cast_attrs){.to = (int32_t)t}, y);
     TRY(y != NO_VAL);
     graph_set_quant(g, y, 1, 0, qh.scale, qh.zero);
   }

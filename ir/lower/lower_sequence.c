@@ -31,7 +31,10 @@ static void join(const Graph *g, const Node *n, KernelCall *k, Arena *a) {
   call_const(k, "bias", all, count, NO_VAL);
 }
 
-static bool lstm_scales(const Graph *g, const Node *n, mf_seq_lstm_s8 *p, KernelCall *k, Arena *a, Diag *d) {
+/* cell_log2 and clip of mf_seq_lstm_s8, or of mf_seq_lstm_s16, whose gates' multipliers are reduced. */
+static bool lstm_scales(const Graph *g, const Node *n, int32_t *cell_log2, int32_t *clip_code, KernelCall *k,
+                        Arena *a, Diag *d) {
+  const bool wide = op_in(g, n, X)->dtype == DT_I16;
   int32_t *mult = arena_array(a, MULTS, sizeof *mult), shift[MULTS];
   int8_t *narrow = arena_array(a, MULTS, sizeof *narrow);
   const float sx = scale_of(op_in(g, n, X)), sh = scale_of(op_in(g, n, H)), sc = scale_of(op_in(g, n, C));
@@ -39,12 +42,17 @@ static bool lstm_scales(const Graph *g, const Node *n, mf_seq_lstm_s8 *p, Kernel
   int log2 = 0;
   if (frexpf(sc, &log2) != 0.5f)
     return op_fail(n, d, "the cell's scale is %g, want a power of two", (double)sc);
-  p->cell_log2 = log2 - 1;
-  if (p->cell_log2 < -24 || p->cell_log2 > -1) {
+  *cell_log2 = log2 - 1;
+  if (*cell_log2 < -24 || *cell_log2 > -1) {
     return op_fail(n, d, "the cell's scale is %g, want 2^-24 to 2^-1", (double)sc);
   }
   for (uint32_t i = 0; i < GATES; i++) {
     const float w = sx * scale_of(op_in(g, n, W + i)), r = sh * scale_of(op_in(g, n, R + i));
+    if (wide) {
+      TRY(wide_multiplier(n, (double)w / gate, &mult[i], &shift[i], d));
+      TRY(wide_multiplier(n, (double)r / gate, &mult[GATES + i], &shift[GATES + i], d));
+      continue;
+    }
     quantize_multiplier((double)w / gate, &mult[i], &shift[i]);
     quantize_multiplier((double)r / gate, &mult[GATES + i], &shift[GATES + i]);
   }
@@ -58,7 +66,7 @@ static bool lstm_scales(const Graph *g, const Node *n, mf_seq_lstm_s8 *p, Kernel
   if (clip > 0 && clip < 1)
     return op_fail(n, d, "clip is %g, less than the cell's step %g", (double)CATTRS(n, seq_lstm)->clip,
                    (double)sc);
-  p->clip = clip > 32767 ? 32767 : (int32_t)clip;
+  *clip_code = clip > 32767 ? 32767 : (int32_t)clip;
   return true;
 }
 
@@ -74,7 +82,28 @@ static bool seq_lstm_s8(const Graph *g, const Node *n, KernelCall *k, Arena *a, 
   p->x_zero = zero_of(op_in(g, n, X));
   p->h_zero = zero_of(op_in(g, n, H));
   join(g, n, k, a);
-  return lstm_scales(g, n, p, k, a, d);
+  return lstm_scales(g, n, &p->cell_log2, &p->clip, k, a, d);
+}
+
+static bool seq_lstm_s16(const Graph *g, const Node *n, KernelCall *k, Arena *a, Diag *d) {
+  mf_seq_lstm_s16 *p = k->params;
+  const int64_t most = (int64_t)1 << 46;
+  for (uint32_t i = 0; i < BIAS; i++)
+    if (op_in(g, n, i)->quant.n != 1) return op_fail(n, d, "input %u wants one scale", (unsigned)i);
+  for (uint32_t i = 0; i < 3; i++)
+    if (zero_of(op_in(g, n, i)) != 0)
+      return op_fail(n, d, "int16 tensor with zero point %d, want 0", (int)zero_of(op_in(g, n, i)));
+  for (uint32_t i = BIAS; i < BIAS + GATES; i++) {
+    const int64_t *bias = val_data(g, n->in[i]);
+    for (int64_t m = 0; m < op_in(g, n, i)->shape.d[0]; m++)
+      if (bias[m] <= -most || bias[m] >= most) return op_fail(n, d, "a bias has a magnitude of 2^46 or more");
+  }
+  const Shape *x = &op_in(g, n, X)->shape;
+  p->steps = (int32_t)x->d[1];
+  p->inputs = (int32_t)x->d[2];
+  p->size = (int32_t)op_in(g, n, H)->shape.d[1];
+  join(g, n, k, a);
+  return lstm_scales(g, n, &p->cell_log2, &p->clip, k, a, d);
 }
 
 bool lower_seq_lstm(const Graph *g, const Node *n, Calls *out, Diag *d) {
@@ -82,7 +111,12 @@ bool lower_seq_lstm(const Graph *g, const Node *n, Calls *out, Diag *d) {
   const bool codes = x->dtype == DT_I8;
   for (uint32_t i = W; i < 15; i++) TRY(want_const(g, n, i, d));
   if (shape_count(&y->shape) == 0) return true;
-  KernelCall *k = calls_add(out, codes ? "seq_lstm_s8" : "seq_lstm_f32", node_id(g, n));
+  const bool wide = x->dtype == DT_I16;
+  KernelCall *k = calls_add(out,
+                            codes  ? "seq_lstm_s8"
+                            : wide ? "seq_lstm_s16"
+                                   : "seq_lstm_f32",
+                            node_id(g, n));
   k->in[0] = view_rows(g, n->in[X], rows_of(&x->shape));
   for (int i = H; i <= C; i++) {
     int64_t row = op_in(g, n, (uint32_t)i)->shape.d[1] * (int64_t)dtype_size(op_in(g, n, (uint32_t)i)->dtype);
@@ -95,6 +129,7 @@ bool lower_seq_lstm(const Graph *g, const Node *n, Calls *out, Diag *d) {
   const int64_t size = op_in(g, n, H)->shape.d[1];
   k->macs = x->shape.d[0] * x->shape.d[1] * GATES * size * (size + x->shape.d[2]);
   if (codes) return seq_lstm_s8(g, n, k, out->arena, d);
+  if (wide) return seq_lstm_s16(g, n, k, out->arena, d);
   mf_seq_lstm_f32 *p = k->params;
   *p = (mf_seq_lstm_f32){.steps = (int32_t)x->shape.d[1],
                          .inputs = (int32_t)x->shape.d[2],

@@ -25,9 +25,9 @@ bool infer_seq_lstm(Graph *g, Node *n, Diag *d) {
   TRY(op_want_rank(g, n, 1, 2, d));
   const Shape x = op_in(g, n, 0)->shape, h = op_in(g, n, 1)->shape;
   const DType t = op_in(g, n, 0)->dtype;
-  const bool codes = t == DT_I8;
+  const bool codes = dtype_is_code(t);
   const float clip = CATTRS(n, seq_lstm)->clip;
-  if (t != DT_F32 && !codes) return op_fail(n, d, "input 0 is %s, want f32 or i8", dtype_name(t));
+  if (t != DT_F32 && !codes) return op_fail(n, d, "input 0 is %s, want f32, i8 or i16", dtype_name(t));
   if (!(clip >= 0) || isinf(clip)) return op_fail(n, d, "clip is %g, want 0 or more", (double)clip);
   if (!shape_is_static(&x)) return op_fail_batch(n, d, "a state for each item");
   const int64_t size = h.d[1];
@@ -36,7 +36,8 @@ bool infer_seq_lstm(Graph *g, Node *n, Diag *d) {
   for (uint32_t i = 1; i < 15; i++) {
     const Shape *want = i < 3 ? &state : i < 7 ? &w : i < 11 ? &r : &bias;
     TRY(want_shape(g, n, i, want, d));
-    TRY(op_want_dtype(g, n, i, !codes ? DT_F32 : i == 2 ? DT_I16 : i < 11 ? DT_I8 : DT_I32, d));
+    const DType code = i == 1 ? t : i == 2 ? DT_I16 : i < 11 ? DT_I8 : t == DT_I16 ? DT_I64 : DT_I32;
+    TRY(op_want_dtype(g, n, i, codes ? code : DT_F32, d));
     if (op_in(g, n, i)->quant.n > 1)
       return op_fail(n, d, "input %u is quantized per axis, want one scale", i);
   }

@@ -381,6 +381,16 @@ typedef struct mf_seq_lstm_s8 {
   const int8_t *shift;
 } mf_seq_lstm_s8;
 
+/* The same of int16 x and h, zero points 0, whose gates' sums have 64 bits: mult[0..7] reduced, as mf_conv_s16's. */
+typedef struct mf_seq_lstm_s16 {
+  int32_t steps, inputs, size, clip, cell_log2;
+  const int8_t *w, *r;
+  const int64_t *bias;
+  const int32_t *mult;
+  const int8_t *shift;
+} mf_seq_lstm_s16;
+
+size_t mf_seq_lstm_s16_scratch(const void *params);
 size_t mf_seq_lstm_f32_scratch(const void *params);
 size_t mf_seq_lstm_s8_scratch(const void *params);
 

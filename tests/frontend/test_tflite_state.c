@@ -43,6 +43,18 @@ static const Run runs[] = {
      {7, 7},
      {0.12245933f, 0.1791787f},
      2},
+    /* int16: i = f = o = 1/2, g = tanh(2^-12 * 2250) = 0.5 -> c = 0.25, 0.375 of scale 2^-15; h in steps of 2^-10:
+     * tanh(c) / 2 = 0.12246, 0.17918 */
+    {"UNIDIRECTIONAL_SEQUENCE_LSTM int16",
+     "tensor x i16 1,1,1 q=1:0\ntensor w i8 1,1 q=0.000244140625:0 = 0\ntensor z i64 1 = 0\ntensor g i64 1 = "
+     "2250\n"
+     "tensor h i16 1,1 q=0.0009765625:0 variable\ntensor c i16 1,1 q=3.0517578125e-05:0 variable\n"
+     "tensor y i16 1,1,1 q=0.0009765625:0\n"
+     "op UNIDIRECTIONAL_SEQUENCE_LSTM x,w,w,w,w,w,w,w,w,,,,z,z,g,z,,,h,c,,,, -> y 0:u8=4\ninput x\noutput "
+     "y\n",
+     {7, 7},
+     {125, 183},
+     2},
     {"variables by name",
      "tensor v resource -\ntensor x f32 2\ntensor r f32 2\ntensor y f32 2\nop VAR_HANDLE x -> v\n"
      "op READ_VARIABLE v -> r\nop ADD x,r -> y\nop ASSIGN_VARIABLE v,y -> -\ninput x\noutput y\n",
@@ -66,7 +78,7 @@ static const Run runs[] = {
 };
 
 static float element(const void *p, DType t, int i) {
-  return t == DT_F32 ? ((const float *)p)[i] : (float)((const int8_t *)p)[i];
+  return t == DT_F32 ? ((const float *)p)[i] : (float)dtype_get(t, p, i);
 }
 
 START_TEST(steps)
@@ -81,10 +93,10 @@ START_TEST(steps)
   int n_in = (int)shape_count(&x->shape), n_out = (int)shape_count(&y->shape);
   for (int t = 0; t < r->steps; t++) {
     float real[8];
-    int8_t codes[8];
+    int64_t codes[8];
     for (int i = 0; i < n_in; i++) {
       real[i] = r->in[t * n_in + i];
-      codes[i] = (int8_t)real[i];
+      if (x->dtype != DT_F32) dtype_set(x->dtype, codes, i, (int64_t)real[i]);
     }
     evaluator_run(e, (const void *const[]){x->dtype == DT_F32 ? (const void *)real : (const void *)codes});
     for (int i = 0; i < n_out; i++) {

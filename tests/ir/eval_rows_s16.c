@@ -115,6 +115,15 @@ static const EvalCase rows[] = {
     {"%x = input : i16[2,2] q(0.5, 0) %y = Transpose(%x) {perm=[1,0]} : i16[2,2] q(0.5, 0) output %y",
      {"1,2,3,4"},
      "1,3,2,4"},
+    /* weights 0: f = sigmoid(8 - 2^-12) = 32757 keeps 16384 at 16379, i is its complement, c's next 16379; o = 1/2,
+     * tanh(0.5) = 15142: 7571 / 2^15 in steps of 2^-10 = 236.6 */
+    {"%x = input : i16[1,1,1] q(1, 0) %h = input : i16[1,1] q(0.0009765625, 0) %c = input : i16[1,1] " UNIT
+     "%w = const : i8[1,1] q(0.00024414062, 0) {0} %f = const : i64[1] {32767} %i = const : i64[1] {-32767}"
+     "%z = const : i64[1] {0}"
+     "%y = SequenceLstm(%x, %h, %c, %w, %w, %w, %w, %w, %w, %w, %w, %i, %f, %z, %z) : i16[1,2,1] q(1, 0) "
+     "output %y",
+     {"5", "7", "16384"},
+     "237,16379"},
 };
 
 const EvalRows eval_rows_s16 = {rows, (int)(sizeof rows / sizeof rows[0])};

@@ -54,6 +54,10 @@ const Sample samples[] = {
     {OP_sigmoid, "i16[N,5]", ""},
     {OP_tanh, "i16[N,5]", ""},
     {OP_softmax, "i16[N,10]", "axis=1"},
+    {OP_seq_lstm,
+     "i16[2,3,2] i16[2,2] i16[2,2] =i8[2,2] =i8[2,2] =i8[2,2] =i8[2,2] =i8[2,2] =i8[2,2] =i8[2,2] =i8[2,2] "
+     "=i64[2] =i64[2] =i64[2] =i64[2]",
+     ""},
     {OP_quantize, "f32[N,3]", "to=i16"},
     {OP_quantize, "i8[N,3]", "to=i16"},
     {OP_quantize, "i16[N,3]", "to=i8"},

@@ -191,6 +191,38 @@ static void gen_softmax(KernelCase *c, Rng *r, Arena *a) {
   fill_codes(r, &c->in[0]);
 }
 
+static void gen_lstm(KernelCase *c, Rng *r, Arena *a) {
+  mf_seq_lstm_s16 *p = c->params;
+  int32_t *mult = arena_array(a, 11, sizeof *mult);
+  int8_t *shift = arena_alloc(a, 11);
+  int64_t *bias;
+  p->steps = in_range(r, 1, 4);
+  p->inputs = in_range(r, 1, 5);
+  p->size = in_range(r, 1, 6);
+  p->clip = rng_below(r, 2) ? in_range(r, 1, 32767) : 0;
+  p->cell_log2 = in_range(r, -15, -9);
+  p->w = random_data(r, a, 4 * p->size * p->inputs, 'b');
+  p->r = random_data(r, a, 4 * p->size * p->size, 'b');
+  p->bias = bias = arena_array(a, (size_t)(4 * p->size), sizeof *bias);
+  for (int32_t i = 0; i < 4 * p->size; i++) bias[i] = in_range(r, -2000000, 2000000);
+  for (int i = 0; i < 11; i++) {
+    mult[i] = i < 8 ? in_range(r, 1 << 14, 0x7fff) : random_multiplier(r);
+    shift[i] = (int8_t)(i < 8 ? in_range(r, -14, -7) : -14);
+  }
+  p->mult = mult;
+  p->shift = shift;
+  c->in[0] = tensor_rows(r, a, p->steps, p->inputs, 'h');
+  for (int i = 1; i < 3; i++) c->in[i] = tensor_rows(r, a, 1, p->size, 'h');
+  for (int i = 0; i < 3; i++) {
+    c->in[i].ring = c->in[i].plain = false;
+    fill_codes(r, &c->in[i]);
+  }
+  c->n_in = 3;
+  c->reads = reads_all;
+  c->out_rows = p->steps + 1;
+  c->out_row = p->size * 2;
+}
+
 /* -- conversions -- */
 
 static char code_kind(const char *type) {
@@ -240,6 +272,7 @@ static const struct {
     {"tanh_s16", gen_curve},
     {"leaky_relu_s16", gen_leaky},
     {"softmax_s16", gen_softmax},
+    {"seq_lstm_s16", gen_lstm},
     {"quantize_f32_s16", gen_quant},
     {"dequantize_s16", gen_quant},
 };
