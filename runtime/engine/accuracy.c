@@ -95,6 +95,8 @@ static void quantize(const float *x, int64_t n, DType t, const Quant *q, void *o
     float v = roundf(x[i] / q->scale[0]) + (float)q->zero[0];
     if (t == DT_I8)
       ((int8_t *)out)[i] = (int8_t)clamp(v, -128, 127);
+    else if (t == DT_I16)
+      ((int16_t *)out)[i] = (int16_t)clamp(v, INT16_MIN, INT16_MAX);
     else
       ((uint8_t *)out)[i] = (uint8_t)clamp(v, 0, 255);
   }
@@ -108,6 +110,8 @@ static void to_real(const Value *v, const void *bytes, int64_t n, float *out) {
       out[i] = ((const float *)bytes)[i];
     else if (v->dtype == DT_I8)
       out[i] = ((float)((const int8_t *)bytes)[i] - zero) * scale;
+    else if (v->dtype == DT_I16)
+      out[i] = ((float)((const int16_t *)bytes)[i] - zero) * scale;
     else
       out[i] = ((float)((const uint8_t *)bytes)[i] - zero) * scale;
   }
@@ -115,13 +119,13 @@ static void to_real(const Value *v, const void *bytes, int64_t n, float *out) {
 
 static bool check_eval(const Eval *e, Diag *d) {
   const Value *in = &e->g->vals[e->in], *out = &e->g->vals[e->out];
-  bool quantized = in->dtype == DT_I8 || in->dtype == DT_U8;
-  FAIL_IF(!quantized && in->dtype != DT_F32, d, NULL, "the model's input is %s: want f32, i8 or u8",
+  bool quantized = dtype_is_code(in->dtype) || in->dtype == DT_U8;
+  FAIL_IF(!quantized && in->dtype != DT_F32, d, NULL, "the model's input is %s: want f32, i8, i16 or u8",
           dtype_name(in->dtype));
   FAIL_IF(quantized && in->quant.n != 1, d, NULL, "the model's %s input has no scale and zero point",
           dtype_name(in->dtype));
-  FAIL_IF(out->dtype != DT_F32 && out->dtype != DT_I8 && out->dtype != DT_U8, d, NULL,
-          "the model's output is %s: want f32, i8 or u8", dtype_name(out->dtype));
+  FAIL_IF(out->dtype != DT_F32 && !dtype_is_code(out->dtype) && out->dtype != DT_U8, d, NULL,
+          "the model's output is %s: want f32, i8, i16 or u8", dtype_name(out->dtype));
   return true;
 }
 

@@ -98,6 +98,19 @@ START_TEST(int8_input_is_quantized)
 }
 END_TEST
 
+START_TEST(int16_input_is_quantized)
+{
+  Graph *g = net_parse("%1 = input : i16[N,12] q(0.0001, 0)\n"
+                       "%2 = const : i8[4,12] q(0.0078125, 0) {127,127,127,0,0,0,0,0,0,0,0,0, "
+                       "0,0,0,127,127,127,0,0,0,0,0,0, 0,0,0,0,0,0,127,127,127,0,0,0, "
+                       "0,0,0,0,0,0,0,0,0,127,127,127}\n%b = const : i64[4] {0, 0, 0, 0}\n"
+                       "%3 = FullyConnected(%1, %2, %b) : i16[N,4] q(0.0002, 0)\noutput %3\n",
+                       1);
+  check(g, 0.03f);
+  graph_free(g);
+}
+END_TEST
+
 START_TEST(float_input_of_an_int8_model)
 {
   Graph *g =
@@ -210,6 +223,7 @@ Suite *suite_accuracy(void) {
   tcase_add_test(t, float_by_the_engine);
   tcase_add_test(t, other_operators_by_the_kernels);
   tcase_add_test(t, int8_input_is_quantized);
+  tcase_add_test(t, int16_input_is_quantized);
   tcase_add_test(t, float_input_of_an_int8_model);
   tcase_add_test(t, what_is_refused);
   tcase_add_test(t, ranges);
