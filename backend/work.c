@@ -264,6 +264,15 @@ static CallWork work_listed(const Graph *g, const KernelCall *k, int block) {
   return (CallWork){{1, pixels, pixels * w->out_c, pixels * taps, pixels * w->out_c * taps, 0}};
 }
 
+/* Kernels that widen the columns of a line's windows: a tap is an element of a column. */
+static CallWork work_columns(const Graph *g, const KernelCall *k, int block) {
+  (void)g;
+  const mf_window *w = &((const mf_conv_s8 *)k->params)->g;
+  double pixels = (double)w->out_h * w->out_w, blocks = rounded_up(w->out_c, block) / block;
+  double columns = (double)w->out_h * ((w->out_w - 1) * w->stride_w + w->k_w);
+  return (CallWork){{1, pixels, pixels * w->out_c, columns * w->in_c, w->out_h * blocks, 0}};
+}
+
 static CallWork work_fc_blocks(const Graph *g, const KernelCall *k, int block) {
   (void)g;
   const mf_fc_s8 *p = k->params;
@@ -284,7 +293,8 @@ static const struct {
     {"fc_s8", "armv6m", work_fc_blocks, 8},      {"fc_s8", "mve", work_fc_blocks, 8},
     {"conv_s8", "neon", work_gathered, 4},       {"depthwise_s8", "neon", work_listed, 8},
     {"fc_s8", "neon", work_fc_blocks, 4},        {"conv_f32", "neon", work_gathered, 8},
-    {"depthwise_f32", "neon", work_listed, 8},
+    {"depthwise_f32", "neon", work_listed, 8},   {"conv_s8", "armv7m_long", work_gathered, 4},
+    {"fc_s8", "armv7m_long", work_fc_blocks, 8}, {"depthwise_s8", "armv7em_3x3", work_columns, 4},
 };
 
 static bool matches(const char *want, const char *got) { return !want || strcmp(want, got) == 0; }

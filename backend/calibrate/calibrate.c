@@ -71,10 +71,19 @@ static bool wanted(const CalibrateOptions *o, const char *kernel) {
   return o->n_kernels == 0;
 }
 
-static bool calibrate_set(Calibration *c, const char *set, const CalibrateOptions *o) {
+/* Kernels of one name in a set are variants, told apart by their tags. */
+static bool calibrate_variants(Calibration *c, const Family *f, const KernelSet *set) {
+  for (int i = 0; i < *set->n; i++)
+    if (strcmp(set->kernels[i].name, f->kernel) == 0) TRY(measure_kernel(c, f, set->kernels[i].tag));
+  return true;
+}
+
+static bool calibrate_set(Calibration *c, const char *name, const CalibrateOptions *o) {
+  const KernelSet *set = &kernel_sets[0];
+  while (strcmp(set->name, name) != 0) set++;
   TRY(measure_anchors(c));
   for (int i = 0; i < n_families; i++)
-    if (wanted(o, families[i].kernel)) TRY(measure_kernel(c, &families[i], set));
+    if (wanted(o, families[i].kernel)) TRY(calibrate_variants(c, &families[i], set));
   return true;
 }
 

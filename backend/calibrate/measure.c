@@ -110,12 +110,23 @@ static bool put_row(Calibration *c, const KernelCost *cost) {
   return true;
 }
 
+static const KernelCost *known_in_set(Calibration *c, const char *kernel, const KernelSet *set) {
+  for (int i = 0; i < *set->n; i++) {
+    const KernelCost *k =
+        strcmp(set->kernels[i].name, kernel) == 0 ? known(c, kernel, set->kernels[i].tag) : NULL;
+    if (k) return k;
+  }
+  return NULL;
+}
+
 /* The row of the kernel that the target would rather take. */
 static int32_t once_of_best(Calibration *c, const char *kernel) {
-  for (const char *const *set = c->target->sets; *set; set++) {
-    const KernelCost *k = known(c, kernel, *set);
-    if (k) return k->size.once;
-  }
+  for (const char *const *name = c->target->sets; *name; name++)
+    for (int i = 0; i < n_kernel_sets; i++) {
+      const KernelCost *k =
+          strcmp(kernel_sets[i].name, *name) == 0 ? known_in_set(c, kernel, &kernel_sets[i]) : NULL;
+      if (k) return k->size.once;
+    }
   return 0;
 }
 
