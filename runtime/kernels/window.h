@@ -130,9 +130,9 @@ MF_HELPER void mf_window_taps(const mf_window *g, const mf_view *in, const int8_
  * Where windows are several lines of neighbouring columns. */
 MF_HELPER int32_t mf_by_columns(const mf_window *g) { return g->k_h > 1 && (g->dil_w == 1 || g->k_w == 1); }
 
-/* How many pixels of a line take their turn at once: an even number, unless it is all of them, for about 1 KiB. */
+/* How many pixels of a line take their turn at once: an even number, unless it is all of them, for about 512 bytes. */
 MF_HELPER int32_t mf_columns_pixels(const mf_window *g) {
-  const int32_t columns = 1024 / (g->k_h * g->in_c) - g->k_w;
+  const int32_t columns = 512 / (g->k_h * g->in_c) - g->k_w;
   const int32_t n = columns > g->stride_w ? (columns / g->stride_w + 1) & ~1 : 2;
   return n < g->out_w ? n : g->out_w;
 }
