@@ -56,6 +56,7 @@ typedef struct TflVar {
   const char *name;
   const uint8_t *first; /* what it is at first, in the file; NULL: zeros */
   size_t first_bytes;
+  uint8_t first_type; /* as stored */
   ValId now, current; /* of the state; what a read gives at this point of the graph. NO_VAL: not used yet */
 } TflVar;
 

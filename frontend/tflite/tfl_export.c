@@ -113,22 +113,32 @@ static bool check_tensor(Tfx *x, const TfxTensor *t) {
   return true;
 }
 
-/* Attribute `rounding`: TensorFlow Lite has its own (0) alone. */
-static bool own_rounding(const Node *n) {
+/* Attribute `rounding`: TensorFlow Lite has its own (0) alone. What another one does; NULL: there is none. */
+static const char *other_rounding(const Node *n) {
+  static const char *const others[] = {NULL, "it rounds as ONNX does; write .onnx",
+                                       "it gives sums; write .onnx",
+                                       "it rounds in one step, TensorFlow Lite Micro in two; write .onnx"};
   const OpInfo *info = op_info(n->op);
   for (int i = 0; i < info->n_attrs; i++) {
     int32_t v;
     if (strcmp(info->attrs[i].name, "rounding") != 0) continue;
     memcpy(&v, (const char *)n->attrs + info->attrs[i].offset, sizeof v);
-    if (v != 0) return false;
+    return others[v & 3];
   }
-  return true;
+  return NULL;
+}
+
+static bool computed_weights(const Tfx *x, const Node *n) {
+  const bool has = n->op == OP_conv || n->op == OP_depthwise_conv || n->op == OP_conv_transpose ||
+                   n->op == OP_fully_connected;
+  return has && !val_is_const(x->g, n->in[1]);
 }
 
 static bool export_node(Tfx *x, const Node *n) {
   TfxFn *f = tfx_fn(n->op);
   if (!f) return tfx_refuse(x, n, "it has no such operator");
-  if (!own_rounding(n)) return tfx_refuse(x, n, "it rounds otherwise (convert with TFLite's rounding)");
+  if (other_rounding(n)) return tfx_refuse(x, n, other_rounding(n));
+  if (computed_weights(x, n)) return tfx_refuse(x, n, "its weights are computed");
   return f(x, n);
 }
 

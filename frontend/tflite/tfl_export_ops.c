@@ -155,7 +155,9 @@ static bool tfx_fully_connected(Tfx *x, const Node *n) {
 }
 
 static bool pool(Tfx *x, const Node *n, int32_t code, const Ints *kernel, const Ints *strides,
-                 const Ints *pads, int32_t act) {
+                 const Ints *pads, const Ints *dilations, int32_t act) {
+  for (int32_t i = 0; i < dilations->n; i++)
+    if (dilations->v[i] != 1) return tfx_refuse(x, n, "its windows are dilated");
   bool same = !no_pads(pads);
   if (same && !is_same(shape(x, n->in[0]), kernel->v, strides, pads, NULL))
     return tfx_refuse(x, n, "its pads are neither SAME nor VALID");
@@ -171,13 +173,13 @@ static bool pool(Tfx *x, const Node *n, int32_t code, const Ints *kernel, const 
 
 static bool tfx_max_pool(Tfx *x, const Node *n) {
   const max_pool_attrs *a = CATTRS(n, max_pool);
-  return pool(x, n, 17, &a->kernel, &a->strides, &a->pads, a->act);
+  return pool(x, n, 17, &a->kernel, &a->strides, &a->pads, &a->dilations, a->act);
 }
 
 static bool tfx_average_pool(Tfx *x, const Node *n) {
   const average_pool_attrs *a = CATTRS(n, average_pool);
   if (a->count_include_pad && !no_pads(&a->pads)) return tfx_refuse(x, n, "padding counts in its mean");
-  return pool(x, n, 1, &a->kernel, &a->strides, &a->pads, a->act);
+  return pool(x, n, 1, &a->kernel, &a->strides, &a->pads, &a->dilations, a->act);
 }
 
 /* -- elementwise -- */
@@ -219,7 +221,15 @@ static bool tfx_l2_normalization(Tfx *x, const Node *n) {
   tfx_byte(all_inputs(x, n, 11, O_L2_NORM), 0, 0);
   return true;
 }
-static bool tfx_relu(Tfx *x, const Node *n) { return all_inputs(x, n, 19, 0) != NULL; }
+
+/* Operators of f32 and i8 alone, which ours of other types are not. */
+static bool narrow(Tfx *x, const Node *n) {
+  const DType t = graph_val(x->g, n->in[0])->dtype;
+  if (t == DT_F32 || t == DT_I8) return true;
+  return tfx_refuse(x, n, arena_printf(x->arena, "it is of %s; there are f32 and i8", dtype_name(t)));
+}
+
+static bool tfx_relu(Tfx *x, const Node *n) { return narrow(x, n) && all_inputs(x, n, 19, 0) != NULL; }
 static bool tfx_sigmoid(Tfx *x, const Node *n) { return all_inputs(x, n, 14, 0) != NULL; }
 static bool tfx_tanh(Tfx *x, const Node *n) { return all_inputs(x, n, 28, 0) != NULL; }
 static bool tfx_quantize(Tfx *x, const Node *n) { return all_inputs(x, n, 114, O_QUANTIZE) != NULL; }
@@ -232,6 +242,7 @@ static bool tfx_clip(Tfx *x, const Node *n) {
     int32_t code;
   } known[] = {{0, 6, 21}, {-1, 1, 20}, {0, 1, 152}, {0, INFINITY, 19}};
   const clip_attrs *a = CATTRS(n, clip);
+  TRY(narrow(x, n));
   for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
     if (a->lo == known[i].lo && a->hi == known[i].hi) return all_inputs(x, n, known[i].code, 0) != NULL;
   return tfx_refuse(x, n, "its limits are none of RELU, RELU6, RELU_N1_TO_1, RELU_0_TO_1");
@@ -250,7 +261,9 @@ static bool tfx_softmax(Tfx *x, const Node *n) {
   return true;
 }
 
-static bool tfx_matmul(Tfx *x, const Node *n) { return all_inputs(x, n, 126, O_BATCH_MATMUL) != NULL; }
+static bool tfx_matmul(Tfx *x, const Node *n) {
+  return narrow(x, n) && all_inputs(x, n, 126, O_BATCH_MATMUL) != NULL;
+}
 
 static bool reduction(Tfx *x, const Node *n, int32_t code, const Ints *list, int32_t keepdims) {
   if (list->n == 0) return tfx_refuse(x, n, "it reduces no axis");

@@ -208,6 +208,12 @@ static bool import_inputs(Import *im) {
       ok = diag_error(m->d, &loc, "input \"%s\" is listed twice, or an operator writes it", t->name);
       continue;
     }
+    if (t->stored == TFL_FLOAT16 || t->stored == TFL_INT4) {
+      ok = diag_error(m->d, &loc, "input \"%s\" has elements of %s; supported are constants of it", t->name,
+                      tfl_type_name(t->stored));
+      t->state = TFL_BROKEN;
+      continue;
+    }
     t->data = NULL; /* what the caller gives counts */
     t->val = graph_input(m->g, t->name, t->stored == TFL_UINT8 ? DT_U8 : t->dtype, &t->shape);
     if (t->stored == TFL_UINT8)

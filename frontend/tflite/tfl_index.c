@@ -7,17 +7,13 @@
 #include "frontend/tflite/tfl.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <string.h>
 
 #include "ir/base/mem.h"
 
-enum { MADE_MAX = 1 << 24 }; /* elements of a list that is not in the file */
-
-static bool few(TflNode *n, int64_t count) {
-  FAIL_IF(count > MADE_MAX, n->m->d, &n->loc,
-          "makes a list of %" PRId64 " elements; supported are at most %d", count, MADE_MAX);
-  return true;
-}
+/* A file of a few bytes must not ask for much memory: elements have at most 8 bytes. */
+static bool few(TflNode *n, int64_t count) { return tfl_may_make(n->m, count, 8, &n->loc); }
 
 /* The constant behind input i, known in the file or since its operator was imported; NULL: reported. */
 static const void *known(TflNode *n, uint32_t i, const char *why) {
@@ -147,10 +143,21 @@ bool tfl_import_dynamic_update_slice(TflNode *n) {
 
 /* -- constants -- */
 
-/* Start, limit and step of f32, i32 or i64; floats are added up one by one, as the reference does. */
-bool tfl_import_range(TflNode *n) {
-  const TflTensor *y = tfl_out_tensor(n, 0);
-  const void *v[3];
+/* How many numbers there are from start (v[0]) to before limit (v[1]) by step (v[2], not 0). */
+static double range_count(DType t, const void *const *v) {
+  if (t == DT_F32) {
+    const float start = *(const float *)v[0], limit = *(const float *)v[1], step = *(const float *)v[2];
+    return (step > 0 ? start > limit : start < limit) ? 0 : (double)ceilf(fabsf((limit - start) / step));
+  }
+  const int64_t start = dtype_get(t, v[0], 0), limit = dtype_get(t, v[1], 0), step = dtype_get(t, v[2], 0);
+  if (step > 0 ? start > limit : start < limit) return 0;
+  const uint64_t by = step > 0 ? (uint64_t)step : 0 - (uint64_t)step;
+  const uint64_t span = step > 0 ? (uint64_t)limit - (uint64_t)start : (uint64_t)start - (uint64_t)limit;
+  return (double)(span / by + (span % by != 0));
+}
+
+/* Start, limit and step as one number each of y's type; reports what does not give y's elements. */
+static bool range_inputs(TflNode *n, const TflTensor *y, const void **v) {
   for (uint32_t i = 0; i < 3; i++) {
     v[i] = known(n, i, "the output");
     TRY(v[i] != NULL);
@@ -159,16 +166,31 @@ bool tfl_import_range(TflNode *n) {
                 (t->dtype == DT_F32 || t->dtype == DT_I32 || t->dtype == DT_I64);
     FAIL_IF(!fits, n->m->d, &n->loc, "wants its start, limit and step as numbers of f32, i32 or i64");
   }
+  const bool still = y->dtype == DT_F32 ? *(const float *)v[2] == 0 : dtype_get(y->dtype, v[2], 0) == 0;
+  FAIL_IF(still, n->m->d, &n->loc, "has a step of 0");
+  const int64_t room = shape_count(&y->shape);
+  const double count = range_count(y->dtype, v);
+  FAIL_IF(!(count == (double)room), n->m->d, &n->loc, "counts %.0f numbers; the file has room for %" PRId64,
+          count, room);
+  return few(n, room);
+}
+
+/* Floats are added up one by one, as the reference does. */
+bool tfl_import_range(TflNode *n) {
+  const TflTensor *y = tfl_out_tensor(n, 0);
+  const void *v[3];
+  TRY(range_inputs(n, y, v));
   const int64_t count = shape_count(&y->shape);
-  TRY(few(n, count));
   char *data = mem_zalloc((size_t)count * 8 + 8);
   float real = y->dtype == DT_F32 ? *(const float *)v[0] : 0;
   for (int64_t i = 0; i < count; i++) {
     if (y->dtype == DT_F32) {
       ((float *)(void *)data)[i] = real;
       real += *(const float *)v[2];
-    } else {
-      dtype_set(y->dtype, data, i, dtype_get(y->dtype, v[0], 0) + i * dtype_get(y->dtype, v[2], 0));
+    } else { /* the sum fits, the product alone may not: modulo 2^64 it does not matter */
+      const uint64_t start = (uint64_t)dtype_get(y->dtype, v[0], 0),
+                     step = (uint64_t)dtype_get(y->dtype, v[2], 0);
+      dtype_set(y->dtype, data, i, (int64_t)(start + (uint64_t)i * step));
     }
   }
   bool ok = bind_const(n, data);

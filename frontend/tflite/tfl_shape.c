@@ -208,9 +208,9 @@ typedef struct Nearest {
 static int32_t nearest(int64_t i, int64_t in, int64_t out, Nearest m) {
   float scale = m.corners && out > 1 ? (float)(in - 1) / (float)(out - 1) : (float)in / (float)out;
   float at = ((float)i + (m.half ? 0.5f : 0.0f)) * scale;
-  int32_t k = (int32_t)(m.corners ? roundf(at) : floorf(at));
-  if (k > in - 1) k = (int32_t)in - 1;
-  return k < 0 ? 0 : k;
+  int64_t k = (int64_t)(m.corners ? roundf(at) : floorf(at));
+  if (k > in - 1) k = in - 1;
+  return k < 0 ? 0 : (int32_t)k;
 }
 
 bool tfl_import_resize_nearest(TflNode *n) {
@@ -369,6 +369,7 @@ static bool bind_const(TflNode *n, DType t, const void *data) {
 }
 
 bool tfl_import_shape(TflNode *n) {
+  FAIL_IF(!tfl_has(n, 0), n->m->d, &n->loc, "input 0 is left out; the operator needs it");
   const TflTensor *x = tfl_in_tensor(n, 0), *out = tfl_out_tensor(n, 0);
   int32_t narrow[MAX_RANK];
   FAIL_IF(shape_count(&out->shape) != x->shape.rank || (out->dtype != DT_I32 && out->dtype != DT_I64),
@@ -379,6 +380,7 @@ bool tfl_import_shape(TflNode *n) {
 }
 
 bool tfl_import_rank(TflNode *n) {
+  FAIL_IF(!tfl_has(n, 0), n->m->d, &n->loc, "input 0 is left out; the operator needs it");
   const TflTensor *out = tfl_out_tensor(n, 0);
   FAIL_IF(out->dtype != DT_I32 || shape_count(&out->shape) != 1, n->m->d, &n->loc, "writes %s; want one i32",
           dtype_name(out->dtype));

@@ -16,13 +16,14 @@
 
 /* -- variable tensors -- */
 
-/* A constant like tensor t: its data, or zeros; NO_VAL: reported. */
+/* A constant like tensor t: its data (bytes as the file has them, UINT8 128 above what they are here), or zeros;
+ * NO_VAL: reported. */
 static ValId first_value(Tfl *m, const TflTensor *t, const uint8_t *data, const Loc *loc) {
   if (!tfl_may_make(m, shape_count(&t->shape), dtype_size(t->dtype), loc)) return NO_VAL;
   size_t bytes = (size_t)shape_count(&t->shape) * dtype_size(t->dtype);
   unsigned char *zero = mem_zalloc(bytes + 1);
   if (data)
-    memcpy(zero, data, bytes);
+    for (size_t i = 0; i < bytes; i++) zero[i] = t->stored == TFL_UINT8 ? data[i] ^ 128 : data[i];
   else if (t->dtype == DT_I8 && t->quant.n == 1)
     memset(zero, t->quant.zero[0], bytes);
   ValId v = graph_const_data(m->g, t->name, t->dtype, &t->shape, zero);
@@ -45,13 +46,23 @@ void tfl_finish_states(Tfl *m) {
     if (m->vars[i].now != NO_VAL) graph_state_next(m->g, m->vars[i].now, m->vars[i].current);
 }
 
+static bool is_state(const Graph *g, ValId v) {
+  for (uint32_t i = 0; i < g->n_states; i++)
+    if (g->states[i].now == v) return true;
+  return false;
+}
+
 /* Input i as the state that an operator renews. */
 static ValId state_input(TflNode *n, uint32_t i) {
   if (!tfl_has(n, i) || !tfl_in_tensor(n, i)->variable) {
     diag_error(n->m->d, &n->loc, "input %u is no variable; the operator keeps its state there", i);
     return NO_VAL;
   }
-  return tfl_value(n->m, n->in[i], &n->loc);
+  const TflTensor *t = tfl_in_tensor(n, i);
+  ValId v = tfl_value(n->m, n->in[i], &n->loc);
+  if (v == NO_VAL || is_state(n->m->g, v)) return v;
+  diag_error(n->m->d, &n->loc, "renews \"%s\", which an operator before it renewed", t->name);
+  return NO_VAL;
 }
 
 static bool state_next(TflNode *n, uint32_t i, ValId now, ValId next) {
@@ -72,6 +83,7 @@ bool tfl_import_svdf(TflNode *n) {
   TRY(x != NO_VAL && tfl_act(n, ACT, &a.act));
   ValId w = tfl_weights(n, FEATURE, x), state = state_input(n, STATE), bias;
   TRY(w != NO_VAL && state != NO_VAL && tfl_bias(n, BIAS, x, &bias));
+  FAIL_IF(!tfl_has(n, TIME), n->m->d, &n->loc, "input %d is left out; the operator needs it", (int)TIME);
   const TflTensor *t = tfl_in_tensor(n, TIME);
   bool codes = graph_val(n->m->g, x)->dtype == DT_I8;
   FAIL_IF(!t->data, n->m->d, &n->loc, "has computed time weights (\"%s\"); supported are constant ones",
@@ -221,9 +233,9 @@ static TflVar *opened(TflNode *n, const TflTensor *t) {
   TflVar *v = &n->m->vars[var - 1];
   if (v->now != NO_VAL) return v;
   size_t bytes = (size_t)shape_count(&t->shape) * dtype_size(t->dtype);
-  if (v->first && v->first_bytes != bytes) {
-    diag_error(n->m->d, &n->loc, "variable \"%s\" is set to %zu bytes first, and used with %zu", v->name,
-               v->first_bytes, bytes);
+  if (v->first && (v->first_bytes != bytes || v->first_type != t->stored)) {
+    diag_error(n->m->d, &n->loc, "variable \"%s\" is set to %zu bytes of %s first, and used with %zu of %s",
+               v->name, v->first_bytes, tfl_type_name(v->first_type), bytes, tfl_type_name(t->stored));
     return NULL;
   }
   const ValId first = first_value(n->m, t, v->first, &n->loc);
@@ -280,6 +292,7 @@ static bool first_operator(Tfl *m, const FbTable *op, int32_t code, const FbVec 
   TflVar *v = &m->vars[handle[fb_vec_i32(&in, 0)] - 1];
   v->first = m->fb.p + data.at;
   v->first_bytes = data.n;
+  v->first_type = fb_u8(&value, TENSOR_TYPE, 0);
   return true;
 }
 

@@ -245,6 +245,7 @@ static bool prelu_s8(TflNode *n, ValId x) {
           "wants its slope (\"%s\") as an int8 constant with one scale", t->name);
   FAIL_IF(count != last || count > 1 << 16, n->m->d, &n->loc,
           "has %" PRId64 " slopes (\"%s\"); want one, or one per innermost index", count, t->name);
+  TRY(tfl_may_make(n->m, count, 256, &n->loc));
   Codes c = codes_of(n);
   int8_t *table = mem_array((size_t)count, 256);
   c.p = t->quant.scale[0];

@@ -80,6 +80,7 @@ bool tfl_import_conv_3d(TflNode *n) {
   TRY(read_span(n, &s[0], xs.d[1], ws.d[0], STRIDE_D, DILATION_D, same));
   TRY(read_span(n, &s[1], xs.d[2], ws.d[1], STRIDE_H, DILATION_H, same));
   TRY(read_span(n, &s[2], xs.d[3], ws.d[2], STRIDE_W, DILATION_W, same));
+  TRY(tfl_may_make(n->m, s[0].out * s[0].k, sizeof(int32_t), &n->loc));
   const int64_t slices = xs.d[0] * s[0].out;
   const Shape apart = shape_of(5, slices, s[0].k, xs.d[2], xs.d[3], xs.d[4]);
   const Shape deep = shape_of(4, slices, xs.d[2], xs.d[3], s[0].k * xs.d[4]);

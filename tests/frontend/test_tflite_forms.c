@@ -511,6 +511,30 @@ static const Bad bad[] = {
      "tensor y f32 16384,1\nop SVDF x,f,t,,s -> y 0:i32=1\ninput x\noutput y\n",
      {"makes a constant of 2147483648 bytes"},
      1},
+    {"half floats as an input",
+     "tensor x f16 2 = 1\ntensor y f32 2\nop DEQUANTIZE x -> y\n" IO,
+     {"input \"x\" has elements of FLOAT16; supported are constants of it"},
+     1},
+    {"shapes of nothing",
+     "tensor x f32 2\ntensor a i32 1\ntensor b i32 1\ntensor y i32 1\nop SHAPE , -> a\nop RANK , -> b\nop "
+     "ADD "
+     "a,b -> y\n" IO,
+     {"(SHAPE): error: input 0 is left out", "(RANK): error: input 0 is left out"},
+     2},
+    {"numbers beyond 64 bits",
+     "tensor x f32 2\ntensor a i64 - = 9e18\ntensor b i64 - = 9.2e18\ntensor c i64 - = 1e17\ntensor y i64 9\n"
+     "op RANGE a,b,c -> y\n" IO,
+     {"counts 2 numbers; the file has room for 9"},
+     1},
+    {"numbers that never end",
+     "tensor x f32 2\ntensor a f32 - = 0\ntensor b f32 - = 2\ntensor y f32 2\nop RANGE a,b,a -> y\n" IO,
+     {"has a step of 0"},
+     1},
+    {"a volume that asks for much",
+     "tensor x f32 1,1048576,1,1,1\ntensor w f32 32768,1,1,1,1 = 1\ntensor y f32 1,1015809,1,1,1\n"
+     "op CONV_3D x,w -> y 0:u8=1 1:i32=1 2:i32=1 3:i32=1 5:i32=1 6:i32=1 7:i32=1\n" IO,
+     {"makes a constant of 133144117248 bytes"},
+     1},
     {"two faults and what depends on them",
      "tensor x f32 3\ntensor a f32 3\ntensor b f32 3\ntensor c f32 3\ntensor y f32 3\n"
      "op RNN x -> a\nop RELU a -> b\nop ADD x,x -> c 0:u8=4\nop ADD b,c -> y\n" IO,

@@ -111,7 +111,7 @@ START_TEST(steps)
 }
 END_TEST
 
-/* Forms of UNIDIRECTIONAL_SEQUENCE_LSTM that TensorFlow Lite Micro refuses, too. */
+/* Forms that TensorFlow Lite Micro refuses, too. */
 #define LSTM(w, c, inputs, options)                                                                         \
   "tensor x i8 1,1,1 q=1:0\ntensor w i8 1,1 q=0.01:" w " = 1\ntensor z i32 1 = 0\n"                         \
   "tensor h i8 1,1 q=0.0078125:0 variable\ntensor c i16 1,1 q=" c " variable\n"                             \
@@ -135,6 +135,13 @@ static const struct {
     {LSTM("3", "0.00048828125:0", PLAIN, "0:u8=4"), "has \"w\" without one scale and zero point 0"},
     {LSTM("0", "0.00048828125:0", PLAIN, "0:u8=4 1:f32=0.0001"),
      "limits its cell to 0.0001, less than a step"},
+    {"tensor x f32 1,1\ntensor f f32 1,1 = 2\ntensor t f32 1,2 = 1,10\ntensor s f32 1,2 variable\n"
+     "tensor a f32 1,1\ntensor y f32 1,1\nop SVDF x,f,t,,s -> a 0:i32=1\nop SVDF a,f,t,,s -> y 0:i32=1\n"
+     "input x\noutput y\n",
+     "renews \"s\", which an operator before it renewed"},
+    {"tensor x f32 1,1\ntensor f f32 1,1 = 2\ntensor s f32 1,2 variable\ntensor y f32 1,1\n"
+     "op SVDF x,f,,,s -> y 0:i32=1\ninput x\noutput y\n",
+     "input 2 is left out"},
 };
 
 START_TEST(other_cells_are_refused)
