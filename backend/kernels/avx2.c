@@ -125,6 +125,83 @@ void avx2_conv_pack(KernelPack *k) {
   pack_runs(k, &w, &s, (p->g.dil_w == 1 ? p->g.k_w : 1) * p->g.in_c, true);
 }
 
+/* -- conv_s8 by Winograd's method -- */
+
+enum { PLACES = 36, TILES = 12, SUM_BITS = 25 };
+
+static int32_t parts(int32_t n, int32_t size) { return (n + size - 1) / size; }
+
+size_t winograd8_scratch(const void *params) {
+  const mf_window *g = &((const mf_conv_s8 *)params)->g;
+  int64_t across = parts(g->out_w, 4), span = across >= TILES ? 6 : 2 + 4 * (TILES / across);
+  int64_t lines = span * ((4 * across + 2) * g->in_c + LINE_SLACK);
+  return (size_t)(4 * PLACES * TILES * BLOCK + 2 * (lines + PLACES * TILES * BLOCK * parts(g->in_c, BLOCK)));
+}
+
+/* Instructions of the method and of four pixels by 16 channels, about. */
+static bool winograd8_pays(const mf_window *g) {
+  double tiles = (double)parts(g->out_w, 4) * parts(g->out_h, 4), outs = parts(g->out_c, BLOCK);
+  double transforms = tiles * (360.0 * parts(g->in_c, BLOCK) + 600.0 * outs);
+  double products = tiles * PLACES * outs * (5.5 * parts(g->in_c, 2) + 9);
+  double direct = (double)g->out_h * g->out_w * outs * (5.5 * 3 * parts(3 * g->in_c, 2) + 8);
+  return (transforms + products) * 1.1 < direct;
+}
+
+bool winograd8_accepts(const void *params) {
+  const mf_conv_s8 *p = params;
+  const mf_window *g = &p->g;
+  FoldWeights w = conv_fold_weights(p);
+  FoldScales s = conv_fold_scales(p);
+  if (p->groups != 1 || g->k_h != 3 || g->k_w != 3 || g->stride_h != 1 || g->stride_w != 1 || g->dil_h != 1 ||
+      g->dil_w != 1 || !winograd8_pays(g))
+    return false;
+  for (int32_t o = 0; o < w.outs; o++) {
+    FoldedChannel c;
+    if (!fold_once(&w, &s, o, &c) || 128 * c.weights >= (int64_t)1 << SUM_BITS) return false;
+  }
+  return true;
+}
+
+/* S times a column of three, `step` apart. */
+static void scaled(const int32_t *w, int32_t step, int32_t *to, int32_t to_step) {
+  int32_t a = w[0], b = w[step], c = w[2 * step];
+  to[0] = 6 * a;
+  to[to_step] = -4 * (a + b + c);
+  to[2 * to_step] = -4 * (a - b + c);
+  to[3 * to_step] = a + 2 * b + 4 * c;
+  to[4 * to_step] = a - 2 * b + 4 * c;
+  to[5 * to_step] = 12 * c;
+}
+
+/* The 36 weights of channel o and input i; zeros where there is none. */
+static void scaled_weights(const FoldWeights *w, int32_t o, int32_t i, int32_t to[PLACES]) {
+  int32_t g[9], half[18];
+  for (int32_t t = 0; t < 9; t++) g[t] = i < w->run ? weight_or_zero(w, o, t * w->run + i) : 0;
+  for (int32_t x = 0; x < 3; x++) scaled(g + x, 3, half + x, 3);
+  for (int32_t y = 0; y < 6; y++) scaled(half + 3 * y, 1, to + 6 * y, 1);
+}
+
+void winograd8_pack(KernelPack *k) {
+  const mf_conv_s8 *p = k->params;
+  FoldWeights w = conv_fold_weights(p);
+  FoldScales s = conv_fold_scales(p);
+  Units units = units_of(&w, false);
+  int32_t pairs = parts(w.run, 2);
+  int64_t n = (int64_t)units.n * PLACES * pairs * 4 * UNIT;
+  int8_t *packed = arena_alloc(k->arena, (size_t)n);
+  for (int32_t u = 0; u < units.n; u++)
+    for (int32_t t = 0; t < 2 * pairs; t++)
+      for (int32_t i = 0; i < UNIT; i++) {
+        int32_t to[PLACES];
+        scaled_weights(&w, channel_at(&units, u, i), t, to);
+        for (int64_t place = 0; place < PLACES; place++) {
+          int64_t at = ((u / 2 * PLACES + place) * pairs + t / 2) * 2 + u % 2;
+          put_half(packed + 2 * ((at * UNIT + i) * 2 + t % 2), to[place]);
+        }
+      }
+  pack_units(k, &w, &s, &units, packed, n);
+}
+
 /* -- depthwise_s8 -- */
 
 bool avx2_depthwise_accepts(const void *params) {

@@ -130,6 +130,11 @@ size_t winograd_scratch(const void *params);
 bool winograd_accepts(const void *params);
 void winograd_pack(KernelPack *p);
 
+/* -- avx2.c -- */
+size_t winograd8_scratch(const void *params);
+bool winograd8_accepts(const void *params);
+void winograd8_pack(KernelPack *p);
+
 /* -- armv7em.c -- */
 size_t em_conv_scratch(const void *params);
 bool em_conv_accepts(const void *params);

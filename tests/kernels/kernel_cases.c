@@ -212,7 +212,7 @@ const int32_t *multipliers(Rng *r, Arena *a, int32_t n) {
 
 static void gen_conv_s8(KernelCase *c, Rng *r, Arena *a) {
   mf_conv_s8 *p = c->params;
-  p->g = rng_below(r, 2) ? window(r, true) : usual_window(r);
+  p->g = strstr(c->kernel->tag, "winograd") ? square(r) : rng_below(r, 2) ? window(r, true) : usual_window(r);
   conv_channels(c->kernel, r, &p->g, &p->groups, &p->w_tap, &p->w_out);
   p->in_zero = random_code(r);
   p->out_zero = random_code(r);
