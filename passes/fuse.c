@@ -2,6 +2,7 @@
  *
  *   Conv -> Relu            becomes Conv {act=relu}        (float; the value between has no other reader)
  *   Pad (zeros, H and W) -> Conv   becomes Conv with larger pads   (float and int8: padding is real 0)
+ *   Pad -> Transpose -> Conv       the same, as NCHW models have it
  *
  * Clip to [0,6] is relu6, to [-1,1] relu_n1_to_1; other limits stay. In int8 graphs an activation has its own
  * quantization, so that fusing it would round elsewhere: those are left alone.
@@ -50,23 +51,43 @@ static bool fuse_act(Rewrite *r, const Node *n, const uint32_t *uses) {
   return true;
 }
 
-/* Zeros around H and W alone? Then their extents, top left bottom right. */
-static bool spatial_zeros(const Node *n, int64_t out[4]) {
+/* Zeros around H and W alone? Then their extents, top left bottom right. turn: the Transpose behind, NULL: none. */
+static bool spatial_zeros(const Node *n, const Node *turn, int64_t out[4]) {
   const pad_attrs *p = CATTRS(n, pad);
   if (n->op != OP_pad || p->value != 0 || p->pads.n != 8) return false;
-  const int64_t *v = p->pads.v;
+  int64_t v[8];
+  for (int i = 0; i < 8; i++) v[i] = p->pads.v[turn ? i / 4 * 4 + CATTRS(turn, transpose)->perm.v[i % 4] : i];
   if (v[0] || v[3] || v[4] || v[7]) return false;
   out[0] = v[1], out[1] = v[2], out[2] = v[5], out[3] = v[6];
   return true;
 }
 
+/* The Pad before n; *turn: the Transpose between, or NULL. NULL: there is none, or what is between has other readers. */
+static const Node *pad_before(const Graph *g, const Node *n, const uint32_t *uses, const Node **turn) {
+  const Node *before = graph_def(g, n->in[0]);
+  *turn = NULL;
+  if (before && before->op == OP_transpose && uses[n->in[0]] == 1 && uses[before->in[0]] == 1) {
+    *turn = before;
+    before = graph_def(g, before->in[0]);
+  }
+  return before && before->op == OP_pad ? before : NULL;
+}
+
+/* The value that the Pad got, turned. */
+static ValId unpadded(Rewrite *r, const Node *pad, const Node *turn, Diag *d) {
+  ValId x = rewrite_val(r, pad->in[0]);
+  return turn ? graph_node1(r->to, OP_transpose, turn->attrs, x, graph_val(r->from, turn->out[0])->name,
+                            &turn->loc, d)
+              : x;
+}
+
 /* True when the Pad before n was taken into n's own pads. */
-static bool fuse_pad(Rewrite *r, const Node *n, Diag *d, bool *ok) {
+static bool fuse_pad(Rewrite *r, const Node *n, const uint32_t *uses, Diag *d, bool *ok) {
   if (n->op != OP_conv && n->op != OP_depthwise_conv) return false;
   const Graph *g = r->from;
-  const Node *before = graph_def(g, n->in[0]);
+  const Node *turn, *before = pad_before(g, n, uses, &turn);
   int64_t extra[4];
-  if (!before || !spatial_zeros(before, extra)) return false;
+  if (!before || !spatial_zeros(before, turn, extra)) return false;
   if (!quant_equal(&graph_val(g, before->in[0])->quant, &graph_val(g, n->in[0])->quant)) return false;
   union {
     conv_attrs conv;
@@ -81,8 +102,10 @@ static bool fuse_pad(Rewrite *r, const Node *n, Diag *d, bool *ok) {
     pads = &attrs.depthwise.pads;
   }
   for (int i = 0; i < 4; i++) pads->v[i] += extra[i];
-  ValId in[3] = {rewrite_val(r, before->in[0]), rewrite_val(r, n->in[1]),
-                 n->n_in > 2 ? rewrite_val(r, n->in[2]) : NO_VAL};
+  ValId x = unpadded(r, before, turn, d);
+  *ok = x != NO_VAL;
+  if (!*ok) return true;
+  ValId in[3] = {x, rewrite_val(r, n->in[1]), n->n_in > 2 ? rewrite_val(r, n->in[2]) : NO_VAL};
   const Value *old = graph_val(g, n->out[0]);
   ValId y = graph_node(r->to, n->op, &attrs, in, n->n_in, old->name, &n->loc, d);
   *ok = y != NO_VAL;
@@ -102,7 +125,7 @@ Graph *pass_fuse(const Graph *g, const PassCtx *ctx, Diag *d) {
   rewrite_begin(&r, g, NULL);
   for (uint32_t i = 0; ok && i < g->n_nodes; i++) {
     const Node *n = &g->nodes[i];
-    if (fuse_act(&r, n, uses) || fuse_pad(&r, n, d, &ok)) continue;
+    if (fuse_act(&r, n, uses) || fuse_pad(&r, n, uses, d, &ok)) continue;
     ok = rewrite_copy(&r, n, d);
   }
   arena_free(a);

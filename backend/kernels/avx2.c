@@ -18,22 +18,23 @@ static bool all_fold(const FoldWeights *w, const FoldScales *s) {
 }
 
 /* Units of eight channels: the two of a block of 16 share its channels by halves. lone: the last may stand alone, with
- * channels in their order. */
+ * channels in their order. twins: the block is eight channels twice. */
 typedef struct Units {
   int32_t outs, n;
-  bool lone;
+  bool lone, twins;
 } Units;
 
 static Units units_of(const FoldWeights *w, bool lone) {
   int32_t blocks = (w->outs + BLOCK - 1) / BLOCK;
-  return (Units){w->outs, lone ? (w->outs + UNIT - 1) / UNIT : 2 * blocks, lone};
+  return (Units){w->outs, lone ? (w->outs + UNIT - 1) / UNIT : 2 * blocks, lone, false};
 }
 
 /* The channel in place i of unit u. */
 static int32_t channel_at(const Units *units, int32_t u, int32_t i) {
   int32_t block = u / 2 * BLOCK;
   if (units->lone && units->outs - block <= UNIT) return block + i;
-  return block + (i & 3) + (i & 4) * 2 + u % 2 * 4;
+  int32_t at = (i & 3) + (i & 4) * 2 + u % 2 * 4;
+  return block + (units->twins ? at % UNIT : at);
 }
 
 static void put_wide(int32_t *to, int64_t v) {
@@ -220,6 +221,7 @@ void avx2_depthwise_pack(KernelPack *k) {
   FoldScales s = conv_fold_scales(p);
   int32_t taps = (w.taps + 1) / 2 * 2;
   Units units = units_of(&w, false);
+  units.twins = w.outs == UNIT && p->g.k_h == 3 && p->g.k_w == 3 && p->g.stride_w == 1 && p->g.dil_w == 1;
   int64_t n = (int64_t)units.n * taps * UNIT * 2;
   int8_t *packed = arena_alloc(k->arena, (size_t)n), *to = packed;
   for (int32_t b = 0; b < units.n; b += 2)

@@ -3,7 +3,7 @@
  */
 #include "backend/kernels/kernels.h"
 
-enum { CONV_BLOCK = 16, DEPTHWISE_BLOCK = 8 };
+enum { CONV_BLOCK = 16, DEPTHWISE_BLOCK = 8, DEPTHWISE_LINES = 16, LINE_SLACK = 32 };
 
 /* Tap t, input i of channel o at w[o * out + t * tap + i]. */
 typedef struct FloatWeights {
@@ -26,8 +26,15 @@ static void pack_floats(KernelPack *k, const FloatWeights *w, int32_t block) {
   pack_const(k, "bias", bias, n_bias, 4);
 }
 
-/* The lines of a window. */
-size_t avx2_depthwise_f32_scratch(const void *params) { return 2 * avx2_depthwise_scratch(params); }
+/* The lines of a window; an image of one column may be taken as one line. */
+size_t avx2_depthwise_f32_scratch(const void *params) {
+  const mf_window *g = &((const mf_conv_f32 *)params)->g;
+  size_t lines = 2 * avx2_depthwise_scratch(params);
+  if (g->in_w != 1 || g->out_w != 1 || g->k_w != 1) return lines;
+  int64_t line = (int64_t)(g->out_h - 1) * g->stride_h + (int64_t)(g->k_h - 1) * g->dil_h + 1;
+  size_t turned = 4 * (size_t)(line * g->in_c + LINE_SLACK);
+  return turned > lines ? turned : lines;
+}
 
 /* None where no window leaves the image. */
 size_t avx2_conv_f32_scratch(const void *params) {
@@ -48,7 +55,7 @@ void avx2_conv_f32_pack(KernelPack *k) {
 
 bool avx2_depthwise_f32_accepts(const void *params) {
   const mf_window *g = &((const mf_conv_f32 *)params)->g;
-  return g->in_c == g->out_c;
+  return g->in_c == g->out_c && g->k_h <= DEPTHWISE_LINES;
 }
 
 void avx2_depthwise_f32_pack(KernelPack *k) {

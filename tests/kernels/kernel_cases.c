@@ -131,7 +131,7 @@ void window_tensors(KernelCase *c, const mf_window *g, Rng *r, Arena *a, char ki
 void conv_channels(const KernelDef *k, Rng *r, mf_window *g, int32_t *groups, int32_t *w_tap,
                    int32_t *w_out) {
   if (strncmp(k->name, "depthwise", 9) == 0) {
-    g->in_c = rng_below(r, 2) ? in_range(r, 1, 20) : 4 * in_range(r, 1, 10);
+    g->in_c = rng_below(r, 2) ? in_range(r, 1, 20) : rng_below(r, 4) ? 4 * in_range(r, 1, 10) : 8;
     g->out_c = g->in_c * (rng_below(r, 3) ? 1 : in_range(r, 2, 3));
     *groups = g->in_c;
     *w_tap = g->out_c;
@@ -183,9 +183,26 @@ static mf_window square(Rng *r) {
   return g;
 }
 
+/* An image of one column, or a 3x3 window without dilation, where the case is of a depthwise convolution, at times. */
+static void make_special(const KernelDef *k, Rng *r, mf_window *g) {
+  uint32_t kind = rng_below(r, 4);
+  if (strncmp(k->name, "depthwise", 9) != 0 || strcmp(k->set, "generic") == 0 || kind > 1) return;
+  if (kind == 0) {
+    g->in_w = g->out_w = g->k_w = 1;
+    g->pad_left = 0;
+    return;
+  }
+  int32_t stride = in_range(r, 1, 2);
+  mf_window s = square(r);
+  s.stride_w = stride;
+  s.out_w = (s.out_w - 1) / stride + 1;
+  *g = s;
+}
+
 static void gen_conv_f32(KernelCase *c, Rng *r, Arena *a) {
   mf_conv_f32 *p = c->params;
   p->g = strstr(c->kernel->tag, "winograd") ? square(r) : window(r, true);
+  make_special(c->kernel, r, &p->g);
   conv_channels(c->kernel, r, &p->g, &p->groups, &p->w_tap, &p->w_out);
   limits_f32(r, &p->lo, &p->hi);
   p->w = random_data(r, a, conv_weights(&p->g, p->w_tap, p->w_out), 'f');
@@ -213,6 +230,7 @@ const int32_t *multipliers(Rng *r, Arena *a, int32_t n) {
 static void gen_conv_s8(KernelCase *c, Rng *r, Arena *a) {
   mf_conv_s8 *p = c->params;
   p->g = strstr(c->kernel->tag, "winograd") ? square(r) : rng_below(r, 2) ? window(r, true) : usual_window(r);
+  make_special(c->kernel, r, &p->g);
   conv_channels(c->kernel, r, &p->g, &p->groups, &p->w_tap, &p->w_out);
   p->in_zero = random_code(r);
   p->out_zero = random_code(r);

@@ -1,4 +1,5 @@
-/* Conv, float32, one group, for AVX2 and FMA: up to six pixels by 16 channels in 12 registers.
+/* Conv, float32, one group, for AVX2 and FMA: up to six pixels by 16 channels in 12 registers, or eight by the last
+ * eight channels.
  *
  * A tap costs two loads of packed weights, a broadcast of each pixel's input and two multiply-adds for each pixel.
  *
@@ -13,8 +14,8 @@
 MF_AVX2 MF_KERNEL mf_kernel_fn conv_f32__avx2;
 
 typedef struct conv_f32_avx2 {
-  const mf_flines *l;
-  int32_t top, k_h, dil_h, runs, apart, run, step; /* runs of `run` inputs, `apart` elements apart */
+  mf_fwalk at;                                /* the first line of the windows */
+  int32_t k_h, dil_h, runs, apart, run, step; /* runs of `run` inputs, `apart` elements apart */
   const float *w, *bias;
   __m256 lo, hi;
   int32_t left, out_c; /* left: channels from this block on */
@@ -33,11 +34,12 @@ MF_AVX2_INLINE void conv_f32_avx2_pixels(const conv_f32_avx2 *b, int32_t at, int
   __m256 lo0 = _mm256_loadu_ps(b->bias), hi0 = _mm256_loadu_ps(b->bias + 8);
   __m256 lo1 = lo0, hi1 = hi0, lo2 = lo0, hi2 = hi0, lo3 = lo0, hi3 = hi0, lo4 = lo0, hi4 = hi0, lo5 = lo0,
          hi5 = hi0;
+  mf_fwalk walk = b->at;
   const float *w = b->w;
   const ptrdiff_t step = b->step;
   int32_t ky, run, i;
   for (ky = 0; ky < b->k_h; ky++) {
-    const float *line = mf_fline(b->l, b->top + ky * b->dil_h) + at;
+    const float *line = mf_fwalk_next(&walk, b->dil_h) + at;
     for (run = 0; run < b->runs; run++, line += b->apart) {
       const float *x = line;
       for (i = 0; i < b->run; i++, x++, w += 16) {
@@ -80,6 +82,71 @@ MF_AVX2_INLINE void conv_f32_avx2_pixels(const conv_f32_avx2 *b, int32_t at, int
   }
 }
 
+#define CONV_F32_TAP8(i) s##i = _mm256_fmadd_ps(_mm256_broadcast_ss(x + i * step), w0, s##i);
+#define CONV_F32_END8(i) mf_store_f32(y + i * b->out_c, b->left, s##i, b->lo, b->hi);
+
+/* The same for the last eight channels: n pixels, eight and less, a power of two. */
+MF_AVX2_INLINE void conv_f32_avx2_pixels8(const conv_f32_avx2 *b, int32_t at, int32_t n, float *y) {
+  __m256 s0 = _mm256_loadu_ps(b->bias), s1 = s0, s2 = s0, s3 = s0, s4 = s0, s5 = s0, s6 = s0, s7 = s0;
+  mf_fwalk walk = b->at;
+  const float *w = b->w;
+  const ptrdiff_t step = b->step;
+  int32_t ky, run, i;
+  for (ky = 0; ky < b->k_h; ky++) {
+    const float *line = mf_fwalk_next(&walk, b->dil_h) + at;
+    for (run = 0; run < b->runs; run++, line += b->apart) {
+      const float *x = line;
+      for (i = 0; i < b->run; i++, x++, w += 16) {
+        const __m256 w0 = _mm256_loadu_ps(w);
+        CONV_F32_TAP8(0)
+        if (n > 1) {
+          CONV_F32_TAP8(1)
+        }
+        if (n > 2) {
+          CONV_F32_TAP8(2)
+          CONV_F32_TAP8(3)
+        }
+        if (n > 4) {
+          CONV_F32_TAP8(4)
+          CONV_F32_TAP8(5)
+          CONV_F32_TAP8(6)
+          CONV_F32_TAP8(7)
+        }
+      }
+    }
+  }
+  CONV_F32_END8(0)
+  if (n > 1) {
+    CONV_F32_END8(1)
+  }
+  if (n > 2) {
+    CONV_F32_END8(2)
+    CONV_F32_END8(3)
+  }
+  if (n > 4) {
+    CONV_F32_END8(4)
+    CONV_F32_END8(5)
+    CONV_F32_END8(6)
+    CONV_F32_END8(7)
+  }
+}
+
+MF_AVX2_INLINE void conv_f32_avx2_line8(const conv_f32_avx2 *b, float *y, int32_t out_w) {
+  int32_t at = 0, x = 0;
+  for (; x + 8 <= out_w; x += 8, at += 8 * b->step, y += 8 * b->out_c) conv_f32_avx2_pixels8(b, at, 8, y);
+  if ((out_w - x) & 4) {
+    conv_f32_avx2_pixels8(b, at, 4, y);
+    at += 4 * b->step;
+    y += 4 * b->out_c;
+  }
+  if ((out_w - x) & 2) {
+    conv_f32_avx2_pixels8(b, at, 2, y);
+    at += 2 * b->step;
+    y += 2 * b->out_c;
+  }
+  if ((out_w - x) & 1) conv_f32_avx2_pixels8(b, at, 1, y);
+}
+
 /* A block's channels of one line: six pixels while that leaves no rest of one to three, which would wait for sums. */
 MF_AVX2_INLINE void conv_f32_avx2_line(const conv_f32_avx2 *b, float *y, int32_t out_w) {
   int32_t at = 0, x = 0;
@@ -109,7 +176,6 @@ MF_AVX2 MF_KERNEL void conv_f32__avx2(const void *params, const mf_view *in, con
   conv_f32_avx2 b;
   const int32_t at_once = mf_rows_at_once(g, in, out, 4);
   int32_t y, o, rows;
-  b.l = &l;
   b.k_h = g->k_h;
   b.dil_h = g->dil_h;
   b.runs = g->dil_w == 1 ? 1 : g->k_w;
@@ -123,12 +189,15 @@ MF_AVX2 MF_KERNEL void conv_f32__avx2(const void *params, const mf_view *in, con
     float *line = (float *)mf_row(out, y);
     rows = y1 - y < at_once ? y1 - y : at_once;
     mf_flines_load(&l, g, y);
-    b.top = y * g->stride_h - g->pad_top;
+    b.at = mf_fwalk_from(&l, y * g->stride_h - g->pad_top);
     b.w = p->w;
     b.bias = p->bias;
     for (o = 0; o < g->out_c; o += 16, b.w += g->k_h * g->k_w * g->in_c * 16, b.bias += 16) {
       b.left = g->out_c - o;
-      conv_f32_avx2_line(&b, line + o, rows * g->out_w);
+      if (b.left > 8)
+        conv_f32_avx2_line(&b, line + o, rows * g->out_w);
+      else
+        conv_f32_avx2_line8(&b, line + o, rows * g->out_w);
     }
   }
 }

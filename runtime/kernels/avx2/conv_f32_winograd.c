@@ -62,12 +62,11 @@ MF_AVX2_INLINE void winograd_in8(const float *const line[6], ptrdiff_t at, ptrdi
 MF_AVX2_INLINE void winograd_input(const winograd *w, const winograd_tile *tile, int32_t n) {
   const mf_window *g = w->g;
   const ptrdiff_t place = (ptrdiff_t)WINOGRAD_TILES * w->step;
-  int32_t i, c;
+  int32_t i, k, c;
   for (i = 0; i < n; i++) {
-    const int32_t top = tile[i].y - g->pad_top;
-    const float *const line[6] = {mf_fline(&w->l, top),     mf_fline(&w->l, top + 1),
-                                  mf_fline(&w->l, top + 2), mf_fline(&w->l, top + 3),
-                                  mf_fline(&w->l, top + 4), mf_fline(&w->l, top + 5)};
+    mf_fwalk walk = mf_fwalk_from(&w->l, tile[i].y - g->pad_top);
+    const float *line[6];
+    for (k = 0; k < 6; k++) line[k] = mf_fwalk_next(&walk, 1);
     for (c = 0; c < g->in_c; c += 8)
       winograd_in8(line, tile[i].x * g->in_c + c, g->in_c, w->v + i * w->step + c, place);
   }

@@ -68,8 +68,9 @@ MF_AVX2_INLINE void winograd8_input(const winograd8 *w, const winograd8_tile *ti
   int32_t i, k, c;
   for (i = 0; i < n; i++) {
     const int16_t *line[6];
-    for (k = 0; k < 6; k++)
-      line[k] = w->l.room + (ptrdiff_t)mf_ring_slot(tile[i].y - g->pad_top + k, w->l.span) * w->l.size;
+    int32_t slot = mf_ring_slot(tile[i].y - g->pad_top, w->l.span);
+    for (k = 0; k < 6; k++, slot = slot + 1 < w->l.span ? slot + 1 : 0)
+      line[k] = w->l.room + (ptrdiff_t)slot * w->l.size;
     for (c = 0; c < g->in_c; c += 16)
       winograd8_in16(line, tile[i].x * g->in_c + c, g->in_c, w->v + i * w->step + c,
                      (ptrdiff_t)WINOGRAD8_TILES * w->step);

@@ -1,36 +1,59 @@
 /* DepthwiseConv, float32, one output channel for each input channel, for AVX2 and FMA: eight channels of a pixel at a time.
  *
- * Lines of the image go through scratch, zeros around them. Weights are packed in blocks of eight channels, in each one
- * vector for each tap; those of 3x3 windows stay in registers along a line. Within a rounding of depthwise_f32__generic.
- * A row is a line of the image.
+ * Lines of the image go through scratch, zeros around them, unless no window leaves the image and channels come in eights.
+ * Weights are packed in blocks of eight channels, in each one vector for each tap; those of 3x3 windows stay in registers
+ * along a line, those of others serve four pixels. An image of one column is taken as one line. Within a rounding of
+ * depthwise_f32__generic. A row is a line of the image.
  */
 #include "runtime/kernels/avx2/f32.h"
 
 MF_AVX2 MF_KERNEL mf_kernel_fn depthwise_f32__avx2;
 
+enum { DEPTHWISE_F32_LINES = 16 }; /* of a window, at most */
+
 typedef struct depthwise_f32_avx2 {
   const mf_window *g;
-  const mf_flines *l;
-  int32_t top, left; /* left: channels from this block on */
+  const float *line[DEPTHWISE_F32_LINES]; /* of the output line's windows */
+  int32_t left;                           /* channels from this block on */
   const float *w, *bias;
   __m256 lo, hi;
 } depthwise_f32_avx2;
 
-/* Eight channels of one line; o: the first. */
-MF_AVX2_INLINE void depthwise_f32_avx2_line(const depthwise_f32_avx2 *b, int32_t o, float *y) {
+#define DEPTHWISE_F32_TAP(i) s##i = _mm256_fmadd_ps(_mm256_loadu_ps(x + i * step), weight, s##i);
+
+/* Eight channels, the first o, of n pixels from pixel i on, n four or one. */
+MF_AVX2_INLINE void depthwise_f32_avx2_pixels(const depthwise_f32_avx2 *b, int32_t o, int32_t i, int32_t n,
+                                              float *y) {
   const mf_window *g = b->g;
-  const __m256 bias = _mm256_loadu_ps(b->bias);
-  int32_t i, ky, kx;
-  for (i = 0; i < g->out_w; i++, y += g->out_c) {
-    const float *w = b->w;
-    __m256 sum = bias;
-    for (ky = 0; ky < g->k_h; ky++) {
-      const float *x = mf_fline(b->l, b->top + ky * g->dil_h) + i * g->stride_w * g->in_c + o;
-      for (kx = 0; kx < g->k_w; kx++, w += 8, x += g->dil_w * g->in_c)
-        sum = _mm256_fmadd_ps(_mm256_loadu_ps(x), _mm256_loadu_ps(w), sum);
+  const ptrdiff_t step = g->stride_w * g->in_c, next = g->dil_w * g->in_c;
+  const float *w = b->w;
+  __m256 s0 = _mm256_loadu_ps(b->bias), s1 = s0, s2 = s0, s3 = s0;
+  int32_t ky, kx;
+  for (ky = 0; ky < g->k_h; ky++) {
+    const float *x = b->line[ky] + i * step + o;
+    for (kx = 0; kx < g->k_w; kx++, w += 8, x += next) {
+      const __m256 weight = _mm256_loadu_ps(w);
+      DEPTHWISE_F32_TAP(0)
+      if (n > 1) {
+        DEPTHWISE_F32_TAP(1)
+        DEPTHWISE_F32_TAP(2)
+        DEPTHWISE_F32_TAP(3)
+      }
     }
-    mf_store_f32(y, b->left, sum, b->lo, b->hi);
   }
+  mf_store_f32(y, b->left, s0, b->lo, b->hi);
+  if (n > 1) {
+    mf_store_f32(y + g->out_c, b->left, s1, b->lo, b->hi);
+    mf_store_f32(y + 2 * g->out_c, b->left, s2, b->lo, b->hi);
+    mf_store_f32(y + 3 * g->out_c, b->left, s3, b->lo, b->hi);
+  }
+}
+
+MF_AVX2_INLINE void depthwise_f32_avx2_line(const depthwise_f32_avx2 *b, int32_t o, float *y) {
+  const int32_t n = b->g->out_w, next = b->g->out_c;
+  int32_t i = 0;
+  for (; i + 4 <= n; i += 4, y += 4 * next) depthwise_f32_avx2_pixels(b, o, i, 4, y);
+  for (; i < n; i++, y += next) depthwise_f32_avx2_pixels(b, o, i, 1, y);
 }
 
 #define DEPTHWISE_F32_ROW(x, a, b, c)                       \
@@ -47,8 +70,7 @@ MF_AVX2_INLINE void depthwise_f32_avx2_line3(const depthwise_f32_avx2 *b, int32_
                w5 = _mm256_loadu_ps(b->w + 40);
   const __m256 w6 = _mm256_loadu_ps(b->w + 48), w7 = _mm256_loadu_ps(b->w + 56),
                w8 = _mm256_loadu_ps(b->w + 64);
-  const float *x0 = mf_fline(b->l, b->top) + o, *x1 = mf_fline(b->l, b->top + g->dil_h) + o;
-  const float *x2 = mf_fline(b->l, b->top + 2 * g->dil_h) + o;
+  const float *x0 = b->line[0] + o, *x1 = b->line[1] + o, *x2 = b->line[2] + o;
   const ptrdiff_t next = g->dil_w * g->in_c, step = g->stride_w * g->in_c;
   int32_t i;
   for (i = 0; i < g->out_w; i++, y += g->out_c, x0 += step, x1 += step, x2 += step) {
@@ -60,29 +82,56 @@ MF_AVX2_INLINE void depthwise_f32_avx2_line3(const depthwise_f32_avx2 *b, int32_
   }
 }
 
+/* All blocks of one line. */
+MF_AVX2_INLINE void depthwise_f32_avx2_blocks(depthwise_f32_avx2 *b, const mf_conv_f32 *p, float *line) {
+  const mf_window *g = b->g;
+  int32_t o;
+  b->w = p->w;
+  b->bias = p->bias;
+  for (o = 0; o < g->out_c; o += 8, b->w += g->k_h * g->k_w * 8, b->bias += 8) {
+    b->left = g->out_c - o;
+    if (g->k_h == 3 && g->k_w == 3)
+      depthwise_f32_avx2_line3(b, o, line + o);
+    else
+      depthwise_f32_avx2_line(b, o, line + o);
+  }
+}
+
+/* A window over an image of one column, as one over a line. */
+MF_HELPER mf_window depthwise_f32_turned(const mf_window *g) {
+  mf_window t = *g;
+  t.in_h = t.out_h = t.k_h = t.stride_h = t.dil_h = 1;
+  t.pad_top = 0;
+  t.in_w = g->in_h;
+  t.out_w = g->out_h;
+  t.k_w = g->k_h;
+  t.stride_w = g->stride_h;
+  t.dil_w = g->dil_h;
+  t.pad_left = g->pad_top;
+  return t;
+}
+
 MF_AVX2 MF_KERNEL void depthwise_f32__avx2(const void *params, const mf_view *in, const mf_view *out,
                                            int32_t y0, int32_t y1, void *scratch) {
   const mf_conv_f32 *p = (const mf_conv_f32 *)params;
-  const mf_window *g = &p->g;
-  mf_flines l = mf_flines_of(g, in, scratch, 0);
+  mf_window g = p->g;
+  mf_flines l;
+  mf_fwalk walk;
   depthwise_f32_avx2 b;
-  int32_t y, o;
-  b.g = g;
-  b.l = &l;
+  int32_t y, k;
+  if (g.in_w == 1 && g.out_w == 1 && g.k_w == 1 && y0 == 0 && y1 == g.out_h && !in->ring && !out->ring &&
+      in->row == g.in_c * 4 && out->row == g.out_c * 4) {
+    g = depthwise_f32_turned(&g);
+    y1 = 1;
+  }
+  l = mf_flines_of(&g, in, scratch, g.in_c % 8 == 0 && mf_window_inside(&g));
+  b.g = &g;
   b.lo = _mm256_set1_ps(p->lo);
   b.hi = _mm256_set1_ps(p->hi);
   for (y = y0; y < y1; y++) {
-    float *line = (float *)mf_row(out, y);
-    mf_flines_load(&l, g, y);
-    b.top = y * g->stride_h - g->pad_top;
-    b.w = p->w;
-    b.bias = p->bias;
-    for (o = 0; o < g->out_c; o += 8, b.w += g->k_h * g->k_w * 8, b.bias += 8) {
-      b.left = g->out_c - o;
-      if (g->k_h == 3 && g->k_w == 3)
-        depthwise_f32_avx2_line3(&b, o, line + o);
-      else
-        depthwise_f32_avx2_line(&b, o, line + o);
-    }
+    mf_flines_load(&l, &g, y);
+    walk = mf_fwalk_from(&l, y * g.stride_h - g.pad_top);
+    for (k = 0; k < g.k_h; k++) b.line[k] = mf_fwalk_next(&walk, g.dil_h);
+    depthwise_f32_avx2_blocks(&b, p, (float *)mf_row(out, y));
   }
 }

@@ -11,6 +11,7 @@
  *   3 4 5     (6,7) (8,-)
  *   6 7 8
  *
+ * Of an image of eight channels two neighbouring pixels are taken as one of 16.
  * Same results as depthwise_s8__generic. A row is a line of the image.
  */
 #include "runtime/kernels/avx2/avx2.h"
@@ -134,6 +135,19 @@ MF_AVX2_INLINE void depthwise_avx2_line3_2(const depthwise_avx2 *b, const int16_
   }
 }
 
+/* Two pixels of eight channels at a time: their columns overlap as those of windows of stride 2. */
+MF_AVX2_INLINE void depthwise_avx2_twins(depthwise_avx2 *b, const int16_t *const line[3], int8_t *y) {
+  depthwise_column c0 = depthwise_avx2_column(line, 0), c1, c2;
+  ptrdiff_t at = 16;
+  int32_t i;
+  for (i = 0; i < b->g->out_w; i += 2, at += 16, y += 16, c0 = c2) {
+    b->left = i + 2 <= b->g->out_w ? 16 : 8;
+    c1 = depthwise_avx2_column(line, at - 8);
+    c2 = depthwise_avx2_column(line, at);
+    depthwise_avx2_pixel3(b, &c0, &c1, &c2, y);
+  }
+}
+
 MF_AVX2 MF_KERNEL void depthwise_s8__avx2(const void *params, const mf_view *in, const mf_view *out,
                                           int32_t y0, int32_t y1, void *scratch) {
   const mf_conv_s8 *p = (const mf_conv_s8 *)params;
@@ -153,7 +167,9 @@ MF_AVX2 MF_KERNEL void depthwise_s8__avx2(const void *params, const mf_view *in,
     for (o = 0; o < g->out_c; o += 16, b.w += b.taps * 16, b.q += 2 * MF_Q8) {
       const int16_t *x = l.room + o, *const lines[3] = {x + tap[0], x + tap[1], x + tap[b.taps > 6 ? 6 : 0]};
       b.left = g->out_c - o;
-      if (square == 1)
+      if (square == 1 && g->out_c == 8)
+        depthwise_avx2_twins(&b, lines, line);
+      else if (square == 1)
         depthwise_avx2_line3(&b, lines, line + o);
       else if (square == 2)
         depthwise_avx2_line3_2(&b, lines, line + o);

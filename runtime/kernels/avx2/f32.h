@@ -30,10 +30,28 @@ MF_HELPER mf_flines mf_flines_of(const mf_window *g, const mf_view *in, void *sc
   return l;
 }
 
-/* Where column -pad_left of line iy lies. */
-MF_HELPER const float *mf_fline(const mf_flines *l, int32_t iy) {
-  if (l->inside) return (const float *)mf_row(l->in, iy);
-  return l->room + (ptrdiff_t)mf_ring_slot(iy, l->span) * l->size;
+/* A walk over lines: line number i at room + slot * size, slots counted round. */
+typedef struct mf_fwalk {
+  const float *room;
+  int32_t size, span, slot;
+} mf_fwalk;
+
+/* From line iy on. */
+MF_HELPER mf_fwalk mf_fwalk_from(const mf_flines *l, int32_t iy) {
+  mf_fwalk w;
+  w.room = l->inside ? (const float *)l->in->base : l->room;
+  w.size = l->inside ? l->in->row / 4 : l->size;
+  w.span = !l->inside ? l->span : l->in->ring ? l->in->ring : INT32_MAX;
+  w.slot = mf_ring_slot(iy, w.span);
+  return w;
+}
+
+/* This line, and on by `lines`, no more than the span. */
+MF_HELPER const float *mf_fwalk_next(mf_fwalk *w, int32_t lines) {
+  const float *line = w->room + (ptrdiff_t)w->slot * w->size;
+  w->slot += lines;
+  if (w->slot >= w->span) w->slot -= w->span;
+  return line;
 }
 
 /* Make the lines of output row y be there. */
