@@ -3,7 +3,7 @@
  */
 #include "backend/kernels/kernels.h"
 
-enum { CONV_BLOCK = 16, DEPTHWISE_BLOCK = 8, DEPTHWISE_LINES = 16, LINE_SLACK = 32 };
+enum { CONV_BLOCK = 16, DEPTHWISE_BLOCK = 8, DEPTHWISE_LINES = 16, DEPTHWISE_WIDE = 20, LINE_SLACK = 32 };
 
 /* Tap t, input i of channel o at w[o * out + t * tap + i]. */
 typedef struct FloatWeights {
@@ -26,10 +26,12 @@ static void pack_floats(KernelPack *k, const FloatWeights *w, int32_t block) {
   pack_const(k, "bias", bias, n_bias, 4);
 }
 
-/* The lines of a window; an image of one column may be taken as one line. */
+/* The lines of a window, or one of zeros; an image of one column may be taken as one line. */
 size_t avx2_depthwise_f32_scratch(const void *params) {
   const mf_window *g = &((const mf_conv_f32 *)params)->g;
   size_t lines = 2 * avx2_depthwise_scratch(params);
+  if (g->k_h == 3 && g->k_w == 3 && g->in_c % DEPTHWISE_BLOCK == 0 && g->in_w >= DEPTHWISE_WIDE)
+    return 4 * (size_t)g->in_w * (size_t)g->in_c;
   if (g->in_w != 1 || g->out_w != 1 || g->k_w != 1) return lines;
   int64_t line = (int64_t)(g->out_h - 1) * g->stride_h + (int64_t)(g->k_h - 1) * g->dil_h + 1;
   size_t turned = 4 * (size_t)(line * g->in_c + LINE_SLACK);

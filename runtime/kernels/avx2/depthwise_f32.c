@@ -1,6 +1,7 @@
 /* DepthwiseConv, float32, one output channel for each input channel, for AVX2 and FMA: eight channels of a pixel at a time.
  *
- * Lines of the image go through scratch, zeros around them, unless no window leaves the image and channels come in eights.
+ * Lines of the image go through scratch, zeros around them, unless channels come in eights and no window leaves the image
+ * or windows are 3x3 on a wide one.
  * Weights are packed in blocks of eight channels, in each one vector for each tap; those of 3x3 windows stay in registers
  * along a line, those of others serve four pixels. An image of one column is taken as one line. Within a rounding of
  * depthwise_f32__generic. A row is a line of the image.
@@ -9,7 +10,8 @@
 
 MF_AVX2 MF_KERNEL mf_kernel_fn depthwise_f32__avx2;
 
-enum { DEPTHWISE_F32_LINES = 16 }; /* of a window, at most */
+/* Lines of a window, at most; columns of an image whose borders cost less than a copy. */
+enum { DEPTHWISE_F32_LINES = 16, DEPTHWISE_F32_WIDE = 20 };
 
 typedef struct depthwise_f32_avx2 {
   const mf_window *g;
@@ -61,24 +63,53 @@ MF_AVX2_INLINE void depthwise_f32_avx2_line(const depthwise_f32_avx2 *b, int32_t
   sum = _mm256_fmadd_ps(_mm256_loadu_ps(x + next), b, sum); \
   sum = _mm256_fmadd_ps(_mm256_loadu_ps(x + 2 * next), c, sum);
 
-/* The same for windows of 3x3. */
-MF_AVX2_INLINE void depthwise_f32_avx2_line3(const depthwise_f32_avx2 *b, int32_t o, float *y) {
-  const mf_window *g = b->g;
-  const __m256 bias = _mm256_loadu_ps(b->bias);
-  const __m256 w0 = _mm256_loadu_ps(b->w), w1 = _mm256_loadu_ps(b->w + 8), w2 = _mm256_loadu_ps(b->w + 16);
-  const __m256 w3 = _mm256_loadu_ps(b->w + 24), w4 = _mm256_loadu_ps(b->w + 32),
-               w5 = _mm256_loadu_ps(b->w + 40);
-  const __m256 w6 = _mm256_loadu_ps(b->w + 48), w7 = _mm256_loadu_ps(b->w + 56),
-               w8 = _mm256_loadu_ps(b->w + 64);
-  const float *x0 = b->line[0] + o, *x1 = b->line[1] + o, *x2 = b->line[2] + o;
-  const ptrdiff_t next = g->dil_w * g->in_c, step = g->stride_w * g->in_c;
-  int32_t i;
-  for (i = 0; i < g->out_w; i++, y += g->out_c, x0 += step, x1 += step, x2 += step) {
+/* The same for windows of 3x3, of n pixels. full: all eight channels are there. */
+MF_AVX2_INLINE void depthwise_f32_avx2_line3(const depthwise_f32_avx2 *b, int32_t o, int32_t n, float *y,
+                                             int32_t full) {
+  const float *w = b->w, *x0 = b->line[0] + o, *x1 = b->line[1] + o, *x2 = b->line[2] + o;
+  const __m256 bias = _mm256_loadu_ps(b->bias), lo = b->lo, hi = b->hi;
+  const __m256 w0 = _mm256_loadu_ps(w), w1 = _mm256_loadu_ps(w + 8), w2 = _mm256_loadu_ps(w + 16);
+  const __m256 w3 = _mm256_loadu_ps(w + 24), w4 = _mm256_loadu_ps(w + 32), w5 = _mm256_loadu_ps(w + 40);
+  const __m256 w6 = _mm256_loadu_ps(w + 48), w7 = _mm256_loadu_ps(w + 56), w8 = _mm256_loadu_ps(w + 64);
+  const ptrdiff_t channels = b->g->in_c, next = b->g->dil_w * channels, step = b->g->stride_w * channels;
+  const int32_t left = b->left;
+  for (; n > 0; n--, y += channels, x0 += step, x1 += step, x2 += step) {
     __m256 sum = bias;
     DEPTHWISE_F32_ROW(x0, w0, w1, w2)
     DEPTHWISE_F32_ROW(x1, w3, w4, w5)
     DEPTHWISE_F32_ROW(x2, w6, w7, w8)
-    mf_store_f32(y, b->left, sum, b->lo, b->hi);
+    mf_store_f32(y, full ? 8 : left, sum, lo, hi);
+  }
+}
+
+/* Eight channels of pixel i by a 3x3 window that leaves the image at its sides. */
+MF_AVX2_INLINE void depthwise_f32_avx2_border(const depthwise_f32_avx2 *b, int32_t o, int32_t i, float *y) {
+  const mf_window *g = b->g;
+  const int32_t left = i * g->stride_w - g->pad_left, end = mf_tap_end(left, g->dil_w, 3, g->in_w);
+  __m256 sum = _mm256_loadu_ps(b->bias);
+  int32_t ky, kx;
+  for (ky = 0; ky < 3; ky++)
+    for (kx = mf_tap_begin(left, g->dil_w); kx < end; kx++)
+      sum = _mm256_fmadd_ps(_mm256_loadu_ps(b->line[ky] + (left + kx * g->dil_w) * g->in_c + o),
+                            _mm256_loadu_ps(b->w + (3 * ky + kx) * 8), sum);
+  mf_store_f32(y, 8, sum, b->lo, b->hi);
+}
+
+/* A line by 3x3 windows on the image itself; its channels are whole blocks. Lines above and below it are zeros. */
+MF_AVX2_INLINE void depthwise_f32_avx2_bare(depthwise_f32_avx2 *b, const mf_conv_f32 *p, float *line) {
+  const mf_window *g = b->g;
+  const int32_t most = g->in_w - 1 - 2 * g->dil_w + g->pad_left; /* of i * stride, inside */
+  int32_t first = (g->pad_left + g->stride_w - 1) / g->stride_w, end = most < 0 ? 0 : most / g->stride_w + 1;
+  int32_t o, i;
+  if (end > g->out_w) end = g->out_w;
+  if (end <= first) first = end = g->out_w;
+  b->w = p->w;
+  b->bias = p->bias;
+  for (o = 0; o < g->out_c; o += 8, b->w += 72, b->bias += 8) {
+    for (i = 0; i < first; i++) depthwise_f32_avx2_border(b, o, i, line + i * g->out_c + o);
+    depthwise_f32_avx2_line3(b, o + (first * g->stride_w - g->pad_left) * g->in_c, end - first,
+                             line + first * g->out_c + o, 1);
+    for (i = end; i < g->out_w; i++) depthwise_f32_avx2_border(b, o, i, line + i * g->out_c + o);
   }
 }
 
@@ -90,10 +121,27 @@ MF_AVX2_INLINE void depthwise_f32_avx2_blocks(depthwise_f32_avx2 *b, const mf_co
   b->bias = p->bias;
   for (o = 0; o < g->out_c; o += 8, b->w += g->k_h * g->k_w * 8, b->bias += 8) {
     b->left = g->out_c - o;
-    if (g->k_h == 3 && g->k_w == 3)
-      depthwise_f32_avx2_line3(b, o, line + o);
+    if (g->k_h == 3 && g->k_w == 3 && b->left >= 8)
+      depthwise_f32_avx2_line3(b, o, g->out_w, line + o, 1);
+    else if (g->k_h == 3 && g->k_w == 3)
+      depthwise_f32_avx2_line3(b, o, g->out_w, line + o, 0);
     else
       depthwise_f32_avx2_line(b, o, line + o);
+  }
+}
+
+/* 3x3 windows of whole blocks. */
+MF_AVX2_INLINE void depthwise_f32_avx2_square(depthwise_f32_avx2 *b, const mf_conv_f32 *p, const mf_view *in,
+                                              const mf_view *out, int32_t y0, int32_t y1, float *zeros) {
+  const mf_window *g = b->g;
+  int32_t y, k;
+  for (k = 0; k < g->in_w * g->in_c; k += 8) _mm256_storeu_ps(zeros + k, _mm256_setzero_ps());
+  for (y = y0; y < y1; y++) {
+    for (k = 0; k < 3; k++) {
+      const int32_t iy = y * g->stride_h - g->pad_top + k * g->dil_h;
+      b->line[k] = iy < 0 || iy >= g->in_h ? zeros : (const float *)mf_row(in, iy);
+    }
+    depthwise_f32_avx2_bare(b, p, (float *)mf_row(out, y));
   }
 }
 
@@ -124,10 +172,14 @@ MF_AVX2 MF_KERNEL void depthwise_f32__avx2(const void *params, const mf_view *in
     g = depthwise_f32_turned(&g);
     y1 = 1;
   }
-  l = mf_flines_of(&g, in, scratch, g.in_c % 8 == 0 && mf_window_inside(&g));
   b.g = &g;
   b.lo = _mm256_set1_ps(p->lo);
   b.hi = _mm256_set1_ps(p->hi);
+  if (g.k_h == 3 && g.k_w == 3 && g.in_c % 8 == 0 && g.in_w >= DEPTHWISE_F32_WIDE) {
+    depthwise_f32_avx2_square(&b, p, in, out, y0, y1, (float *)scratch);
+    return;
+  }
+  l = mf_flines_of(&g, in, scratch, g.in_c % 8 == 0 && mf_window_inside(&g));
   for (y = y0; y < y1; y++) {
     mf_flines_load(&l, &g, y);
     walk = mf_fwalk_from(&l, y * g.stride_h - g.pad_top);
