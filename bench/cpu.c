@@ -7,8 +7,9 @@
  * Time of one inference, one thread, microseconds: least and median of many, taken in rounds: some of ours, some of ONNX
  * Runtime's, and so on. ONNX Runtime is onnxruntime-node, called from node (cpu_onnxruntime.js); what the call itself takes
  * is measured by an identity model of the same input in the same rounds, printed, and taken off. npm puts it into a folder
- * of the user's cache, outside the tree; where there is none the column is empty. int8 models of TensorFlow Lite it gets as
- * mistify export writes them, in QDQ form. Instructions: callgrind's count, where it is installed.
+ * of the user's cache, outside the tree; where there is none the column is empty. int8 models of TensorFlow Lite, and those
+ * that are made int8 here (mistify opt, quantize), it gets as mistify export writes them, in QDQ form. Instructions:
+ * callgrind's count, where it is installed.
  * Outputs must be the bytes of TensorFlow Lite Micro's (../shared/data/golden_tflite), floats within 1e-4 of the range of
  * ONNX Runtime's (golden_onnx; 1e-3 where a layer is computed by Winograd's method), or the run fails; models quantized in
  * ONNX round otherwise and are not compared here. Best of other peers and ONNX Runtime's instructions:
@@ -30,7 +31,7 @@
 enum { MAX_INPUTS = 4, MAX_OUTPUTS = 2, ROUNDS = 40, MAX_TIMES = 200000 };
 
 typedef struct Model {
-  const char *name, *kind, *file; /* kind: onnx, tflite */
+  const char *name, *kind, *file; /* kind: onnx, tflite, or quantized: onnx, made int8 here */
   double best, aim;               /* microseconds; 0: not known */
   double onnx_instructions;       /* millions */
   const char *best_peer;
@@ -49,6 +50,8 @@ static const Model models[] = {
     {"KWS int8", "tflite", "kws_dscnn_int8", 90.5, 62, 1.15, "ONNX Runtime"},
     {"VWW int8", "tflite", "vww_96_int8", 311, 200, 5.02, "XNNPACK"},
     {"AD int8", "tflite", "ad01_int8", 8.0, 6.5, 0.144, "XNNPACK"},
+    {"ResNet-20 int8", "quantized", "resnet20_cifar10_bn", 612, 500, 8.11, "ncnn"},
+    {"ResNet-56 int8", "quantized", "resnet56_cifar10_bn", 1892, 1500, 23.4, "ONNX Runtime"},
     {"IC int8 QDQ", "onnx", "kaijiang_ic_int8_qdq", 0, 0, 0, ""},
     {"KWS int8 QDQ", "onnx", "kaijiang_kws_int8_qdq", 0, 0, 0, ""},
 };
@@ -361,7 +364,7 @@ static void run_or_die(const char *command) {
 
 /* The command itself, with all that it does to a model before it writes C. */
 static void compile(const char *model, const char *dir) {
-  char command[1500];
+  char command[2000];
   snprintf(command, sizeof command,
            "build/release/mistify compile --quiet %s --target %s --name net -o %s >/dev/null", model,
            target_name, dir);
@@ -391,8 +394,9 @@ static void put_case(const Model *m, const Measured *r, const Race *t, const Pee
         "ONNX Runtime", 0, r->counted_by);
   put(out, m, "arena", "bytes", (double)r->ram_arena, 0, "", 0, "memory plan");
   bool tflite = strcmp(m->kind, "tflite") == 0;
-  put(out, m, "golden inputs", "", gold->inputs, 0, "", 0,
-      tflite ? "byte-equal to golden_tflite" : "golden_onnx");
+  if (gold->inputs)
+    put(out, m, "golden inputs", "", gold->inputs, 0, "", 0,
+        tflite ? "byte-equal to golden_tflite" : "golden_onnx");
   if (!tflite && gold->inputs)
     put(out, m, "largest difference", "of the range", gold->worst, 0, "", gold->limit, "golden_onnx");
 }
@@ -411,34 +415,64 @@ static void print_case(const Model *m, const Measured *r, const Race *t, const G
   printf(" %8lld  %d %.1e\n", (long long)r->ram_arena, gold->inputs, gold->worst);
 }
 
-static void run_case(const Model *m, const char *base, Peer *peer, StrBuf *out) {
-  const Target *t = target_find(target_name);
-  bool tflite = strcmp(m->kind, "tflite") == 0;
-  char path[600], dir[700], command[2100], for_peer[800];
-  Measured r;
-  shared(path, sizeof path, "models/", m, tflite ? ".tflite" : ".onnx");
+/* The model's file, and the one that ONNX Runtime gets. False, and said, where it is not to be had. */
+static bool find_model(const Model *m, const char *dir, char *path, char *for_peer, size_t n) {
+  char command[2600];
+  const bool tflite = strcmp(m->kind, "tflite") == 0, quantized = strcmp(m->kind, "quantized") == 0;
+  Model file = *m;
+  if (quantized) file.kind = "onnx";
+  shared(path, n, "models/", &file, tflite ? ".tflite" : ".onnx");
+  snprintf(for_peer, n, "%s", path);
   if (access(path, R_OK) != 0) {
     printf("%-16s skipped: no %s\n", m->name, path);
-    return;
+    return false;
   }
-  Graph *g = tflite ? tflite_import(path, diag) : onnx_import(path, diag);
-  must(g != NULL);
-  snprintf(dir, sizeof dir, "%s/%s", base, m->file);
-  compile(path, dir);
-  must(harness_verify(dir, t, NULL, &r, diag));
-  Golden gold = check_golden(m, t, dir, g);
-  Server ours = start_ours(t, dir), none = {0};
-  snprintf(for_peer, sizeof for_peer, "%s", path);
-  if (tflite) {
-    snprintf(for_peer, sizeof for_peer, "%s.onnx", dir);
+  if (quantized) {
+    char made[720];
+    snprintf(made, sizeof made, "%s.mistify", dir);
+    snprintf(
+        command, sizeof command,
+        "build/release/mistify opt --quiet %s --passes '%s' --design bench/resnet20-cifar/design.yaml -o %s "
+        ">/dev/null 2>&1",
+        path, "fold,layout,fold,dce,bnfuse,fuse,fold,quantize{images=64}", made);
+    if (system(command) != 0) {
+      printf("%-16s skipped: not quantized, there are no pictures to calibrate it\n", m->name);
+      return false;
+    }
+    snprintf(path, n, "%s", made);
+  }
+  if (tflite || quantized) {
+    snprintf(for_peer, n, "%s.onnx", dir);
     snprintf(command, sizeof command, "build/release/mistify export --quiet %s -o %s", path, for_peer);
     run_or_die(command);
   }
+  return true;
+}
+
+static Golden golden_of(const Model *m, const Target *t, const char *dir, const char *path) {
+  Golden none = {0};
+  if (strcmp(m->kind, "quantized") == 0) return none;
+  Graph *g = strcmp(m->kind, "tflite") == 0 ? tflite_import(path, diag) : onnx_import(path, diag);
+  must(g != NULL);
+  Golden gold = check_golden(m, t, dir, g);
+  graph_free(g);
+  return gold;
+}
+
+static void run_case(const Model *m, const char *base, Peer *peer, StrBuf *out) {
+  const Target *t = target_find(target_name);
+  char path[800], dir[700], for_peer[800];
+  Measured r;
+  snprintf(dir, sizeof dir, "%s/%s%s", base, m->file, strcmp(m->kind, "quantized") == 0 ? "_int8" : "");
+  if (!find_model(m, dir, path, for_peer, sizeof path)) return;
+  compile(path, dir);
+  must(harness_verify(dir, t, NULL, &r, diag));
+  Golden gold = golden_of(m, t, dir, path);
+  Server ours = start_ours(t, dir), none = {0};
   Race times = race(&ours, peer_load(peer, for_peer) ? &peer->server : &none);
   server_end(&ours);
   print_case(m, &r, &times, &gold);
   put_case(m, &r, &times, peer, &gold, out);
-  graph_free(g);
 }
 
 static void write_results(const StrBuf *rows, const Peer *peer) {

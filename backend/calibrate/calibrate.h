@@ -13,7 +13,7 @@
 #include "ir/base/strbuf.h"
 
 /* -- layers.c -- */
-enum { MAX_ROWS = 10, SIZES = 5 };
+enum { MAX_ROWS = 14, SIZES = 5 };
 
 /* Layers of one kernel: a template of the text form, and the sizes that a fit is made from, ended by zeros. */
 typedef struct Family {
