@@ -26,13 +26,21 @@ static bool ends_with(const char *s, const char *end) {
 /* The order of sets is a judgement too, and a fit is off by some percent: what a later kernel must save. */
 #define CLEARLY 0.9
 
+/* The call done by kernel k; kernels count their work each in its own way. */
+static double cycles_by(const SelectBy *by, const KernelCall *call, const KernelDef *k,
+                        const KernelCost *cost) {
+  KernelCall done = *call;
+  done.kernel = k;
+  const CallWork w = call_work(by->g, &done);
+  return kernel_cycles(cost, &w);
+}
+
 static bool clearly_cheaper(const SelectBy *by, const KernelCall *call, const KernelDef *k,
                             const KernelDef *than) {
   if (!by || !by->costs) return false;
   const KernelCost *a = kernel_cost(by->costs, k), *b = kernel_cost(by->costs, than);
   if (!a || !b) return false;
-  const CallWork w = call_work(by->g, call);
-  return kernel_cycles(a, &w) < CLEARLY * kernel_cycles(b, &w);
+  return cycles_by(by, call, k, a) < CLEARLY * cycles_by(by, call, than, b);
 }
 
 static bool accepts(const KernelSet *set, const KernelDef *k, const KernelCall *call, const SelectBy *by) {

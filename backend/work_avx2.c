@@ -4,7 +4,7 @@
  *            row                       out                 tap                     mac              rest
  *   conv     vectors of lines copied   units of sums       runs entered            products         steps of pixel groups
  *   winograd the same                  tiles put out       tiles taken in          products         steps of tile groups
- *   depthw.  the same                  vectors put out     lines of blocks         products         pixels of stride 2
+ *   depthw.  the same                  vectors put out     lines of blocks         products         pixels that cost more
  *   fc       vectors of inputs         units of sums       steps of inputs         products         -
  *
  * products and units are vectors of eight sums.
@@ -111,9 +111,9 @@ CallWork work_avx2_depthwise_s8(const Graph *g, const KernelCall *k, int block) 
   bool twins = square && w->stride_w == 1 && w->out_c == 8;
   double blocks = parts(w->out_c, block), pixels = (double)w->out_h * (twins ? parts(w->out_w, 2) : w->out_w);
   double taps = square ? 0 : parts(w->k_h * w->k_w, 2);
-  double twice = square && (w->stride_w == 2 || twins);
-  return (CallWork){{1, lines_of(w, block), pixels * blocks, w->out_h * blocks, pixels * blocks * taps,
-                     pixels * blocks * twice}};
+  double more = (square && (w->stride_w == 2 || twins) ? blocks : 0) + (w->out_c % block && !twins);
+  return (CallWork){
+      {1, lines_of(w, block), pixels * blocks, w->out_h * blocks, pixels * blocks * taps, pixels * more}};
 }
 
 CallWork work_avx2_depthwise_f32(const Graph *g, const KernelCall *k, int block) {

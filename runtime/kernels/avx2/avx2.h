@@ -136,8 +136,15 @@ MF_AVX2_INLINE void mf_store_some(int8_t *y, int32_t n, __m128i c) {
     int8_t last[16];
     int32_t i;
     _mm_storeu_si128((__m128i *)(void *)last, c);
-    if (n >= 8) __builtin_memcpy(y, last, 8);
-    for (i = n & 8; i < n; i++) y[i] = last[i];
+    if (n >= 8) { /* the second half may begin within the first */
+      __builtin_memcpy(y, last, 8);
+      __builtin_memcpy(y + n - 8, last + n - 8, 8);
+    } else if (n >= 4) {
+      __builtin_memcpy(y, last, 4);
+      __builtin_memcpy(y + n - 4, last + n - 4, 4);
+    } else {
+      for (i = 0; i < n; i++) y[i] = last[i];
+    }
   }
 }
 

@@ -87,7 +87,12 @@ MF_AVX2_INLINE void mf_store_f32(float *y, int32_t n, __m256 v, __m256 lo, __m25
     float last[8];
     int32_t i;
     _mm256_storeu_ps(last, v);
-    for (i = 0; i < n; i++) y[i] = last[i];
+    if (n >= 4) { /* the second half may begin within the first */
+      __builtin_memcpy(y, last, 16);
+      __builtin_memcpy(y + n - 4, last + n - 4, 16);
+    } else {
+      for (i = 0; i < n; i++) y[i] = last[i];
+    }
   }
 }
 
