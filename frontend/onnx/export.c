@@ -363,6 +363,7 @@ static int opset_of_node(const Graph *g, const Node *n) {
   switch (n->op) {
   case OP_trilu:
   case OP_reshape: return 14;
+  case OP_average_pool: return CATTRS(n, average_pool)->dilations.n ? 19 : XP_OPSET;
   case OP_bitwise_and:
   case OP_bitwise_or:
   case OP_bitwise_xor: return t == DT_BOOL ? XP_OPSET : 18;

@@ -2,6 +2,7 @@
  * counterpart in ONNX but is a composition of its operators.
  *
  *   WeightedGather   Gather of [O,T] places -> Mul by weights -> ReduceSum over T -> Add bias
+ *   Mod of floats    Mod with the dividend's sign -> Add the divisor where the signs differ
  *   MaxPoolIndex     MaxPool's Indices, less what the items and channels before count
  *   FakeQuant        Div -> halves away from zero as Sign * Floor(Abs + 1/2) -> Clip -> Mul
  *
@@ -127,6 +128,30 @@ bool xp_weighted_gather(Export *x, const Node *n) {
   xp_in(&add, y);
   xp_in(&add, xp_plain_as(x, n->in[3], &bias, "beside"));
   xp_end(x, &add, "Add", out);
+  return true;
+}
+
+/* -- Mod: ONNX's of floats has the dividend's sign alone -- */
+
+bool xp_mod(Export *x, const Node *n) {
+  const DType t = type(x, n->out[0]);
+  const char *a = xp_plain(x, n->in[0]), *b = xp_plain(x, n->in[1]), *out = xp_out(x, n->out[0], false);
+  const bool signs = dtype_kind(t) == 'f' && !CATTRS(n, mod)->fmod;
+  XpNode m = {0}, end = {0};
+  xp_in(&m, a);
+  xp_in(&m, b);
+  xp_int(&m, "fmod", CATTRS(n, mod)->fmod || signs);
+  const char *rest = signs ? xp_fresh(x, out, "rest") : out;
+  xp_end(x, &m, "Mod", rest);
+  if (!signs) return true;
+  const char *zero = xp_const_number(x, xp_fresh(x, out, "zero"), t, 0);
+  const char *none = XP_OP(x, "Equal", out, "none", rest, zero);
+  const char *differ = XP_OP(x, "Xor", out, "differ", XP_OP(x, "Less", out, "below", rest, zero),
+                             XP_OP(x, "Less", out, "by", b, zero));
+  xp_in(&end, XP_OP(x, "And", out, "moved", XP_OP(x, "Not", out, "some", none), differ));
+  xp_in(&end, XP_OP(x, "Add", out, "sum", rest, b));
+  xp_in(&end, rest);
+  xp_end(x, &end, "Where", out);
   return true;
 }
 

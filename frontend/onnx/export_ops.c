@@ -454,12 +454,6 @@ static bool plain_end(Export *x, const Node *n, XpNode *m, const char *op) {
   return true;
 }
 
-bool xp_mod(Export *x, const Node *n) {
-  XpNode m = plain_node(x, n);
-  xp_int(&m, "fmod", CATTRS(n, mod)->fmod);
-  return plain_end(x, n, &m, "Mod");
-}
-
 /* And, Or, Xor of bool; integers have operators of their own, of opset 18. */
 static bool logic(Export *x, const Node *n, const char *of_bool) {
   bool integer = graph_val(x->g, n->in[0])->dtype != DT_BOOL;

@@ -294,12 +294,19 @@ static bool is_product(const Graph *g, const Node *n) {
   return n->op == OP_matmul && graph_val(g, n->out[0])->dtype == DT_I8;
 }
 
+/* Real numbers become codes to even, or away from zero, as the file says for all. */
+static bool is_quantize(const Graph *g, const Node *n) {
+  return n->op == OP_quantize && !is_codes(graph_val(g, n->in[0]));
+}
+
 /* A file says once how its operators round. */
 static bool check_rounding(Expand *x) {
   const int rounding = qdq_rounding(x->g);
   for (NodeId k = 0; k < x->g->n_nodes; k++) {
     const Node *n = &x->g->nodes[k];
-    const bool other = is_product(x->g, n) && (rounding_of(n) == ROUND_TFLITE) != (rounding == ROUND_TFLITE);
+    bool other = is_product(x->g, n) && (rounding_of(n) == ROUND_TFLITE) != (rounding == ROUND_TFLITE);
+    if (is_quantize(x->g, n))
+      other = (CATTRS(n, quantize)->rounding == ROUND_ONNX) != (rounding == ROUND_ONNX);
     if ((has_choice(x->g, n) && rounding_of(n) != rounding) || other)
       return refuse(x, n, "it rounds otherwise than an operator before it",
                     "import all parts of the model with one --rounding");

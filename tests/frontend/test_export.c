@@ -191,6 +191,47 @@ START_TEST(unwritable_places_are_reported)
 }
 END_TEST
 
+/* What ONNX has in a later opset alone, or says by other operators. */
+START_TEST(other_forms)
+{
+  static const char dilated[] = "graph \"g\"\n%1 = input : f32[1,5,5,1] \"x\"\n"
+                                "%2 = AveragePool(%1) {kernel=[2,2], dilations=[2,2]} : f32[1,3,3,1] \"y\"\n"
+                                "output %2\n";
+  static const char floor_mod[] = "graph \"g\"\n%1 = input : f32[6] \"x\"\n%2 = input : f32[6] \"d\"\n"
+                                  "%3 = Mod(%1, %2) : f32[6] \"y\"\noutput %3\n";
+  const float x[6] = {5, -5, 5, -5, 6, -0.5f}, by[6] = {3, 3, -3, -3, -3, 8},
+              want[6] = {2, 1, -1, -2, 0, 7.5f};
+  char path[1200];
+  Diag *d = diag_new();
+  snprintf(path, sizeof path, "%s/other.onnx", test_tmp_dir());
+  Graph *g = graph_parse(dilated, "dilated.ir", d);
+  ck_assert_msg(g != NULL, "%s", diag_text(d));
+  Graph *back = round_trip("dilated", g, path);
+  size_t n;
+  Arena *a = arena_new();
+  const char *file = file_read(a, path, &n, d);
+  ck_assert(file && n > 6 && memcmp(file + n - 6, "\x42\x04\x0a\x00\x10\x13", 6) == 0); /* opset 19 */
+  arena_free(a);
+  graph_free(back);
+  graph_free(g);
+  g = graph_parse(floor_mod, "mod.ir", d);
+  ck_assert_msg(g != NULL, "%s", diag_text(d));
+  back = round_trip("mod", g, path);
+  for (uint32_t i = 0; i < back->n_nodes; i++)
+    ck_assert(back->nodes[i].op != OP_mod || CATTRS(&back->nodes[i], mod)->fmod == 1);
+  Tensor in[2] = {tensor_new(DT_F32, &(Shape){1, {6}}), tensor_new(DT_F32, &(Shape){1, {6}})}, y[1];
+  memcpy(in[0].data, x, sizeof x);
+  memcpy(in[1].data, by, sizeof by);
+  oracle_eval("mod", back, in, 2, y);
+  ck_assert_int_eq(memcmp(y[0].data, want, sizeof want), 0);
+  oracle_free(in, 2);
+  oracle_free(y, 1);
+  graph_free(back);
+  graph_free(g);
+  diag_free(d);
+}
+END_TEST
+
 START_TEST(real_models_come_back)
 {
   static const char *const names[] = {"resnet20_cifar10_dynbatch_bn", "mlperf_kws_dscnn_bn",
@@ -218,6 +259,7 @@ Suite *suite_export(void) {
   tcase_add_test(t, fused_activations_are_written_out);
   tcase_add_test(t, odd_interfaces_come_back);
   tcase_add_test(t, unwritable_places_are_reported);
+  tcase_add_test(t, other_forms);
   tcase_add_test(t, real_models_come_back);
   suite_add_tcase(s, t);
   return s;
