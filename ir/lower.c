@@ -10,6 +10,7 @@
  */
 #include "ir/lower.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -94,6 +95,7 @@ ValId value_root(const Graph *g, ValId v) {
 
 void quantize_multiplier(double real, int32_t *mult, int32_t *shift) {
   int exponent = 0;
+  if (!(real <= DBL_MAX)) real = DBL_MAX; /* scales whose quotient no number is: saturates, too */
   ASSERT(real >= 0);
   int64_t q = (int64_t)round(frexp(real, &exponent) * (double)((int64_t)1 << 31));
   if (q == (int64_t)1 << 31) {

@@ -48,7 +48,9 @@ START_TEST(multipliers)
               {ldexp(1, -32), 1 << 30, -31},
               {ldexp(1, -33), 0, 0},
               {1 - ldexp(1, -40), 1 << 30, 1}, /* rounds up to 2^31, halved */
-              {1e30, INT32_MAX, 31}};
+              {1e30, INT32_MAX, 31},
+              {INFINITY, INT32_MAX, 31},
+              {NAN, INT32_MAX, 31}};
   for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
     int32_t mult, shift;
     quantize_multiplier(rows[i].real, &mult, &shift);

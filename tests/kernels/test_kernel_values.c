@@ -266,7 +266,6 @@ START_TEST(products_by_definition)
 }
 END_TEST
 
-/* The fixed-point softmax is within one code of the real one (its sum has 19 fractional bits). */
 /* 70,000 products of 255 * 128 are more than 32 bits hold: the sum is theirs modulo 2^32. */
 START_TEST(long_sums_wrap)
 {
@@ -303,6 +302,38 @@ START_TEST(long_sums_wrap)
 }
 END_TEST
 
+/* A bias near the end of 32 bits: what is beyond comes round. */
+START_TEST(biased_sums_wrap)
+{
+  static const char *const kernels[] = {"conv_s8", "depthwise_s8", "conv_transpose_s8"};
+  static const int32_t bias = INT32_MAX, mult = 1 << 30;
+  static const int8_t x = 1, w = 1, shift = -23;
+  static const mf_window g = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 1, 1};
+  const mf_conv_s8 conv = {.g = g,
+                           .groups = 1,
+                           .w_tap = 1,
+                           .w_out = 1,
+                           .lo = -128,
+                           .hi = 127,
+                           .w = &w,
+                           .bias = &bias,
+                           .mult = &mult,
+                           .shift = &shift};
+  const mf_conv_transpose_s8 transposed = {
+      .g = g, .groups = 1, .lo = -128, .hi = 127, .w = &w, .bias = &bias, .mult = &mult, .shift = &shift};
+  const mf_view in = {(char *)(intptr_t)(const void *)&x, 1, 0};
+  for (int i = 0; i < 3; i++) {
+    int8_t y = 0;
+    int32_t room = 0;
+    const mf_view out = {(char *)&y, 1, 0};
+    kernel_find_generic(kernels[i])
+        ->fn(i < 2 ? (const void *)&conv : (const void *)&transposed, &in, &out, 0, 1, &room);
+    ck_assert_msg(y == -128, "%s gives %d, want -128", kernels[i], y);
+  }
+}
+END_TEST
+
+/* The fixed-point softmax is within one code of the real one (its sum has 19 fractional bits). */
 START_TEST(softmax_s8_near_real)
 {
   for (uint64_t n = 0; n < CASES; n++) {
@@ -353,6 +384,7 @@ Suite *suite_kernel_values(void) {
   tcase_add_loop_test(t, windows_by_definition, 0, (int)(sizeof windows / sizeof windows[0]));
   tcase_add_test(t, products_by_definition);
   tcase_add_test(t, long_sums_wrap);
+  tcase_add_test(t, biased_sums_wrap);
   tcase_add_test(t, softmax_s8_near_real);
   tcase_add_test(t, quantize_rounds_as_roundf);
   suite_add_tcase(s, t);

@@ -1,6 +1,6 @@
 /* Conv, int8, any kernel, stride, padding, dilation and groups, one multiplier per output channel.
  *
- *   acc = bias[o] + sum (x - in_zero) * w      (32-bit; padding adds nothing)
+ *   acc = bias[o] + sum (x - in_zero) * w      (32 bits, wrapping; padding adds nothing)
  *   y   = clamp(out_zero + requantize(acc, mult[o], shift[o]), lo, hi)
  *
  * Bit for bit TensorFlow Lite Micro's reference (reference_integer_ops::ConvPerChannel, double rounding).
@@ -13,9 +13,10 @@ MF_KERNEL mf_kernel_fn conv_s8__generic;
 
 MF_INLINE int32_t conv_s8_dot(const int8_t *x, const int8_t *w, int32_t n, int32_t zero) {
   const int16_t z = (int16_t)zero;
-  int32_t acc = 0, i;
-  for (i = 0; i < n; i++) acc += (int16_t)(x[i] - z) * w[i];
-  return acc;
+  uint32_t acc = 0;
+  int32_t i;
+  for (i = 0; i < n; i++) acc += (uint32_t)((int16_t)(x[i] - z) * w[i]);
+  return (int32_t)acc;
 }
 
 /* The channels out_c of one output pixel whose window's corner is (top, left). */
@@ -28,16 +29,17 @@ static void conv_s8_pixel(const mf_conv_s8 *p, const mf_view *in, int8_t *y, int
       g->dil_w == 1 && p->w_tap == g->in_c && p->groups == 1 ? kx1 - kx0 : 1; /* taps at once */
   int32_t o, ky, kx;
   for (o = 0; o < g->out_c; o++) {
-    int32_t acc = p->bias ? p->bias[o] : 0;
+    uint32_t acc = p->bias ? (uint32_t)p->bias[o] : 0;
+    int32_t v;
     for (ky = ky0; ky < ky1; ky++) {
       const int8_t *x = (const int8_t *)mf_row(in, top + ky * g->dil_h) + o / group_out * group_in;
       const int8_t *w = p->w + o * p->w_out + ky * g->k_w * p->w_tap;
       for (kx = kx0; kx < kx1; kx += run)
-        acc +=
-            conv_s8_dot(x + (left + kx * g->dil_w) * g->in_c, w + kx * p->w_tap, run * group_in, p->in_zero);
+        acc += (uint32_t)conv_s8_dot(x + (left + kx * g->dil_w) * g->in_c, w + kx * p->w_tap, run * group_in,
+                                     p->in_zero);
     }
-    acc = p->out_zero + mf_requantize(acc, p->mult[o], p->shift[o]);
-    y[o] = (int8_t)mf_clamp(acc, p->lo, p->hi);
+    v = p->out_zero + mf_requantize((int32_t)acc, p->mult[o], p->shift[o]);
+    y[o] = (int8_t)mf_clamp(v, p->lo, p->hi);
   }
 }
 

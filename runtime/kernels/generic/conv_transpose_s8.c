@@ -3,7 +3,7 @@
  *   y = clamp(out_zero + requantize(bias + sum (x - in_zero) w, mult[o], shift[o]), lo, hi)
  *
  * Bit for bit TensorFlow Lite's reference (reference_integer_ops::TransposeConv of
- * reference/integer_ops/transpose_conv.h, which scatters into int32 sums; double rounding). Scratch: the int32 sums of
+ * reference/integer_ops/transpose_conv.h, which scatters into int32 sums; double rounding), wrapping. Scratch: the int32 sums of
  * one pixel. A row is a line of the image.
  */
 #include "runtime/kernels/requantize.h"
@@ -29,9 +29,9 @@ static void conv_transpose_s8_tap(const mf_conv_transpose_s8 *p, const int8_t *x
   int32_t o, i;
   for (o = 0; o < g->out_c; o++, w += step) {
     const int8_t *from = x + o / outs * ins;
-    int32_t acc = 0;
-    for (i = 0; i < ins; i++) acc += (from[i] - p->in_zero) * w[i];
-    sum[o] += acc;
+    uint32_t acc = (uint32_t)sum[o];
+    for (i = 0; i < ins; i++) acc += (uint32_t)((from[i] - p->in_zero) * w[i]);
+    sum[o] = (int32_t)acc;
   }
 }
 

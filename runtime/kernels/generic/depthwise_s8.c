@@ -3,20 +3,20 @@
  *   acc = bias[o] + sum (x - in_zero) * w;  y = clamp(out_zero + requantize(acc, mult[o], shift[o]), lo, hi)
  *
  * Bit for bit TensorFlow Lite Micro's reference (reference_integer_ops::DepthwiseConvPerChannel, double rounding).
- * Channels are taken in blocks of up to 16. A row is a line of the image.
+ * Sums wrap beyond 32 bits. Channels are taken in blocks of up to 16. A row is a line of the image.
  */
 #include "runtime/kernels/requantize.h"
 
 MF_KERNEL mf_kernel_fn depthwise_s8__generic;
 
 /* Add one tap to a block of n output channels from o0 on. x: the tap's pixel, w: the tap's weights. */
-MF_INLINE void depthwise_s8_tap(int32_t *acc, const int8_t *x, const int8_t *w, int32_t o0, int32_t n,
+MF_INLINE void depthwise_s8_tap(uint32_t *acc, const int8_t *x, const int8_t *w, int32_t o0, int32_t n,
                                 int32_t times, int32_t zero) {
   int32_t i;
   if (times == 1)
-    for (i = 0; i < n; i++) acc[i] += (int16_t)(x[o0 + i] - zero) * w[o0 + i];
+    for (i = 0; i < n; i++) acc[i] += (uint32_t)((int16_t)(x[o0 + i] - zero) * w[o0 + i]);
   else
-    for (i = 0; i < n; i++) acc[i] += (int16_t)(x[(o0 + i) / times] - zero) * w[o0 + i];
+    for (i = 0; i < n; i++) acc[i] += (uint32_t)((int16_t)(x[(o0 + i) / times] - zero) * w[o0 + i]);
 }
 
 static void depthwise_s8_pixel(const mf_conv_s8 *p, const mf_view *in, int8_t *y, int32_t top, int32_t left) {
@@ -27,8 +27,8 @@ static void depthwise_s8_pixel(const mf_conv_s8 *p, const mf_view *in, int8_t *y
   int32_t o, ky, kx, i;
   for (o = 0; o < g->out_c; o += BLOCK) {
     const int32_t n = g->out_c - o < BLOCK ? g->out_c - o : BLOCK;
-    int32_t acc[BLOCK];
-    for (i = 0; i < n; i++) acc[i] = p->bias ? p->bias[o + i] : 0;
+    uint32_t acc[BLOCK];
+    for (i = 0; i < n; i++) acc[i] = p->bias ? (uint32_t)p->bias[o + i] : 0;
     for (ky = ky0; ky < ky1; ky++) {
       const int8_t *x = (const int8_t *)mf_row(in, top + ky * g->dil_h) + left * g->in_c;
       for (kx = kx0; kx < kx1; kx++)
@@ -36,7 +36,7 @@ static void depthwise_s8_pixel(const mf_conv_s8 *p, const mf_view *in, int8_t *y
                          g->out_c / g->in_c, p->in_zero);
     }
     for (i = 0; i < n; i++) {
-      const int32_t v = p->out_zero + mf_requantize(acc[i], p->mult[o + i], p->shift[o + i]);
+      const int32_t v = p->out_zero + mf_requantize((int32_t)acc[i], p->mult[o + i], p->shift[o + i]);
       y[o + i] = (int8_t)mf_clamp(v, p->lo, p->hi);
     }
   }

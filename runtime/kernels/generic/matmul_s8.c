@@ -18,10 +18,10 @@ MF_KERNEL void matmul_s8__generic(const void *params, const mf_view *in, const m
     const int8_t *a = (const int8_t *)mf_row(&in[0], r);
     int8_t *y = (int8_t *)mf_row(out, r);
     for (c = 0; c < p->n; c++) {
-      int32_t acc = 0;
+      uint32_t acc = 0; /* wraps */
       for (i = 0; i < p->k; i++)
-        acc += (a[i] - p->a_zero) * (((const int8_t *)mf_row(&in[1], i))[c] - p->b_zero);
-      y[c] = (int8_t)mf_clamp(p->out_zero + mf_requantize(acc, p->mult, p->shift), p->lo, p->hi);
+        acc += (uint32_t)((a[i] - p->a_zero) * (((const int8_t *)mf_row(&in[1], i))[c] - p->b_zero));
+      y[c] = (int8_t)mf_clamp(p->out_zero + mf_requantize((int32_t)acc, p->mult, p->shift), p->lo, p->hi);
     }
   }
 }

@@ -18,10 +18,11 @@ MF_KERNEL size_t mf_seq_lstm_s8_scratch(const void *params) {
 
 static int32_t seq_lstm_s8_sat(int32_t v) { return mf_clamp(v, INT16_MIN, INT16_MAX); }
 
-static int32_t seq_lstm_s8_dot(const int8_t *x, const int8_t *w, int32_t n, int32_t zero, int32_t acc) {
+static int32_t seq_lstm_s8_dot(const int8_t *x, const int8_t *w, int32_t n, int32_t zero, int32_t bias) {
+  uint32_t acc = (uint32_t)bias; /* wraps */
   int32_t k;
-  for (k = 0; k < n; k++) acc += (x[k] - zero) * w[k];
-  return acc;
+  for (k = 0; k < n; k++) acc += (uint32_t)((x[k] - zero) * w[k]);
+  return (int32_t)acc;
 }
 
 static int32_t seq_lstm_s8_scale(const mf_seq_lstm_s8 *p, int32_t v, int32_t which) {
