@@ -195,9 +195,13 @@ typedef struct EmitOptions {
   /* Folder, seen from out_dir, of kernels in files of their own, named by their content, which several models may share
    * ("kernels", "../kernels"); NULL: in model.c. */
   const char *kernels;
+  /* What a camera's byte is to the input, by channel: byte * scale + offset, for model_io.h. pixel_channels 0: itself; 1:
+   * the same for all. */
+  int pixel_channels;
+  float pixel_scale[3], pixel_offset[3];
   bool share_arena; /* no arena of its own: NAME_init(ctx, NULL, 0) takes models_arena of ../models.c */
 } EmitOptions;
-/* Writes model.c model.h selftest.c vectors.bin CMakeLists.txt model.json, and what the options ask for, into out_dir
+/* Writes model.c model.h model_io.h selftest.c vectors.bin CMakeLists.txt model.json, and what the options ask for, into out_dir
  * (made; written beside, then renamed). A symbolic batch is bound to 1. The name must be a C identifier. */
 /* Whether section and alignment of the weights can be meant; emit_c asks too. */
 bool emit_options_check(const EmitOptions *o, Diag *d);
@@ -209,6 +213,8 @@ typedef struct Measured {
   /* What the model adds to a program, by the linker: two programs are linked with unused sections dropped, one that
    * uses the model and one that does not, and their sizes subtracted. ram_arena: the arena; ram_other: data and bss. */
   int64_t flash, flash_code, flash_weights, ram_arena, ram_other;
+  int64_t image_flash,
+      image_ram;        /* of the whole program that uses the model, start code included, without its stack */
   int64_t stack;        /* bytes that one inference used below its caller (painted stack); -1: unknown */
   int64_t instructions; /* of one inference; -1: not counted here */
   const char *counted_by;

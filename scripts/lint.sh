@@ -1,6 +1,6 @@
 #!/bin/bash
 # What the build can check about the source beyond compiling it.  Prints each finding; exit status 1 if there is one.
-# `scripts/lint.sh NAME...` runs only the checks named: format layers calls size headers clang scripts docs
+# `scripts/lint.sh NAME...` runs only the checks named: format layers calls size headers clang scripts docs spills
 set -u
 cd "$(dirname "$0")/.."
 export LC_ALL=C
@@ -110,7 +110,17 @@ check_docs() {
     report "docs/operators.md is not what the tables say (make docs mends it)"
 }
 
-for check in ${@:-format layers calls size headers clang scripts docs}; do
+# Spills in the kernel sets' inner loops, beyond those that are known.
+check_spills() {
+  local out
+  if ! command -v gcc > /dev/null || ! command -v clang > /dev/null; then
+    echo "lint: spills NOT checked: gcc or clang is not here"
+    return
+  fi
+  out=$(scripts/check-spills 2>&1) || report "$out"
+}
+
+for check in ${@:-format layers calls size headers clang scripts docs spills}; do
   check_$check
 done
 [ $found = 0 ] && echo "lint: ${#sources[@]} files, nothing found"

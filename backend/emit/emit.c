@@ -61,6 +61,7 @@ static bool print_files(Emit *e, OutFiles *f) {
   if (e->opt->weights != WEIGHTS_IN_CODE) print_weights_c(e, files_add(f, "weights.c"));
   if (in_blob(e)) blob_bytes(e, files_add(f, arena_printf(e->arena, "%s_weights.bin", e->opt->name)));
   print_model_h(e, files_add(f, "model.h"));
+  print_io_h(e, files_add(f, "model_io.h"));
   TRY(print_selftest(e, files_add(f, "selftest.c"), e->diag));
   TRY(make_vectors(e, files_add(f, "vectors.bin"), e->diag));
   StrBuf cmake = {0}, json = {0};

@@ -13,6 +13,7 @@
  *   info.c       NAME_info
  *   special.c    kernels specialised by a layer's shapes
  *   model_h.c    model.h: sizes, shapes and quantization as macros, the public functions
+ *   io_h.c       model_io.h: conversions of inputs and outputs
  *   state.c      what a model with state does at first and at the end of a run
  *   selftest.c   selftest.c and vectors.bin: reference inputs and outputs
  *   describe.c   model.json and CMakeLists.txt
@@ -176,6 +177,11 @@ bool print_selftest(const Emit *e, StrBuf *out, Diag *d);
 bool make_vectors(const Emit *e, StrBuf *out, Diag *d);
 void print_cmake(const Emit *e, const OutFiles *f, StrBuf *out);
 void print_json(const Emit *e, const OutFiles *f, StrBuf *out);
+
+/* -- model_h.c, io_h.c -- */
+/* Text with @U as the name in capitals and @ as the name. */
+void print_template(const Emit *e, const char *text, StrBuf *out);
+void print_io_h(const Emit *e, StrBuf *out);
 
 /* -- info.c -- */
 void print_info_types(StrBuf *out);

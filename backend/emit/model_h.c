@@ -139,8 +139,7 @@ static const char reset[] =
     "/* The model keeps values from one run to the next (in its arena): back to what @_init began with. */\n"
     "void @_reset(const @_context *ctx);\n";
 
-/* The template with @U as the name in capitals and @ as the name. */
-static void print_template(const Emit *e, const char *text, StrBuf *out) {
+void print_template(const Emit *e, const char *text, StrBuf *out) {
   for (const char *p = text; *p; p++) {
     if (*p != '@') {
       sb_putc(out, *p);

@@ -262,6 +262,8 @@ bool build_measure(Work *w, int64_t arena, Measured *out) {
   out->flash_code = with.code - without.code;
   out->flash_weights = with.consts - without.consts;
   out->flash = out->flash_code + out->flash_weights + with.data - without.data;
+  out->image_flash = with.code + with.consts + with.data;
+  out->image_ram = with.data + with.bss;
   out->ram_arena = arena;
   out->ram_other = with.data - without.data + with.bss - without.bss - arena;
   if (out->ram_other < 0) out->ram_other = 0;

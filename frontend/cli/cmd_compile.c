@@ -9,12 +9,13 @@
 #include "frontend/cli/cli.h"
 #include "frontend/cli/code_form.h"
 #include "frontend/cli/firmware.h"
+#include "frontend/config/design.h"
 #include "ir/base/file.h"
 
 typedef struct CompileOpts {
   CommonOpts common;
   ArgList models;
-  const char *target, *board, *name, *out, *rounding, *input, *optimize, *winograd, *kernels;
+  const char *target, *board, *name, *out, *rounding, *input, *optimize, *winograd, *kernels, *design;
   int64_t ram;
   CodeForm form;
   bool force, share_arena;
@@ -300,6 +301,20 @@ static bool emit_parts(Build *b, const Target *t, EmitOptions e, Diag *d) {
   return true;
 }
 
+/* The designer's normalization of bytes. */
+static bool read_pixels(Arena *a, const CompileOpts *o, EmitOptions *e, Diag *d) {
+  if (!o->design) return true;
+  const Design *design = design_load(a, o->design, d);
+  if (!design) return false;
+  const Normalize *nz = &design->data.normalize;
+  e->pixel_channels = nz->n == 1 || nz->n == 3 ? nz->n : 0;
+  for (int i = 0; i < e->pixel_channels; i++) {
+    e->pixel_scale[i] = nz->scale[i];
+    e->pixel_offset[i] = nz->offset[i];
+  }
+  return true;
+}
+
 static bool emit(Arena *a, Build *b, Diag *d) {
   const CompileOpts *o = b->o;
   Optimize optimize = OPT_BALANCED;
@@ -311,7 +326,7 @@ static bool emit(Arena *a, Build *b, Diag *d) {
                    .optimize = optimize,
                    .kernels = b->shared ? "../kernels" : NULL,
                    .share_arena = o->share_arena};
-  bool ok = code_form_apply(&o->form, &e, d) && emit_parts(b, &target, e, d);
+  bool ok = code_form_apply(&o->form, &e, d) && read_pixels(a, o, &e, d) && emit_parts(b, &target, e, d);
   for (int i = 0; i < b->n; i++) graph_free(b->parts[i].g);
   return ok && (!b->shared || firmware_write(a, o->out, d));
 }
@@ -366,7 +381,8 @@ extern const Command cmd_compile;
 const Command cmd_compile = {
     "compile",
     "Write a model as plain C for a target, as it is",
-    "Writes model.c, model.h, a self-test with reference vectors, CMakeLists.txt and model.json\n"
+    "Writes model.c, model.h, model_io.h (conversions), a self-test with reference vectors, CMakeLists.txt "
+    "and model.json\n"
     "into DIR. The model is neither retrained nor quantized: a float model gives float C, an int8\n"
     "model int8 C. Exit status 2: written, but by the estimate it does not fit the board or --ram.\n"
     "Several models, compiled together or with --kernels shared one after another, become one\n"

@@ -85,6 +85,27 @@ START_TEST(unusual_models)
 }
 END_TEST
 
+/* Arrays of more than 64 KiB are strings, of every type; all bytes come through. */
+START_TEST(large_constants)
+{
+  static const char net[] = "%x = input : f32[1,200]\n%w = const : f32[150,200] @f32:30000\n"
+                            "%f = FullyConnected(%x, %w) : f32[1,150]\n%q = input : i8[1,300] q(0.05, -3)\n"
+                            "%v = const : i8[300,300] q(0.01, 0) @i8:90000\n"
+                            "%g = FullyConnected(%q, %v) : i8[1,300] q(0.5, 0)\noutput %f, %g\n";
+  static const EmitOptions large[] = {{0}, {.weights = WEIGHTS_APART}, {.weights = WEIGHTS_BLOB}};
+  Graph *g = graph_of(net);
+  for (int i = 0; i < 3; i++) {
+    char name[40];
+    snprintf(name, sizeof name, "large%d", i);
+    const char *dir = emit_form(g, name, large[i]);
+    check_form(dir);
+    if (i < 2) must_run("cd '%s' && grep -q 'union net_t[0-9]* {' model.c", dir);
+    if (i == 0 && have_tool(__FILE__, "clang")) must_run("cd '%s' && clang " STRICT " -O0 -c model.c", dir);
+  }
+  graph_free(g);
+}
+END_TEST
+
 /* -- sections and alignment -- */
 
 START_TEST(weights_in_a_section)
@@ -256,6 +277,64 @@ START_TEST(kernels_are_shared)
 }
 END_TEST
 
+/* -- conversions -- */
+
+static const char io_program[] =
+    "#include \"io/model_io.h\"\n"
+    "#include <string.h>\n"
+    "int main(void) {\n"
+    "  static net_context c;\n"
+    "  static union { unsigned char b[NET_ARENA_SIZE]; double d; } m;\n"
+    "  static const float x[] = {0, 0.025f, -0.025f, 0.074f, 100, -100, 0.05f};\n"
+    "  static const int8_t want[] = {-3, -2, -4, -2, 127, -128, -2};\n"
+    "  static const uint8_t rgb[] = {0, 0, 0, 255, 128, 1};\n"
+    "  static const uint16_t rgb565[] = {0xffff, 0x8410};\n"
+    "  int8_t q[7], out[3 * 64];\n"
+    "  float back[7];\n"
+    "  net_quantize_input0(x, q, 7);\n"
+    "  if (memcmp(q, want, 7)) return 1;\n"
+    "  net_dequantize_output0(q, back, 7);\n"
+    "  for (int i = 0; i < 7; i++) if (back[i] != NET_OUTPUT0_SCALE * (float)(q[i] - NET_OUTPUT0_ZERO)) "
+    "return 2;\n"
+    "  memset(out, 77, sizeof out);\n"
+    "  net_input_rgb888(rgb, out, 1, 2);\n" /* byte * 0.02 - 1 at scale 0.05, zero -3 */
+    "  if (out[NET_PIXEL_STEP] != -23 || out[2 * NET_PIXEL_STEP] != 79) return 3;\n"
+    "  if (out[2 * NET_PIXEL_STEP + NET_CHANNEL_STEP] != 28 || out[2 * NET_PIXEL_STEP + 2 * "
+    "NET_CHANNEL_STEP] != -23) "
+    "return 4;\n"
+    "  net_input_rgb565(rgb565, out, 0, 2);\n"
+    "  if (out[0] != 79 || out[2 * NET_CHANNEL_STEP] != 79) return 5;\n"
+    "  if (out[NET_PIXEL_STEP] != 30 || out[NET_PIXEL_STEP + NET_CHANNEL_STEP] != 29) return 6;\n"
+    "  net_input_gray(rgb + 3, out, 63, 1);\n"
+    "  if (out[63 * NET_PIXEL_STEP + 2 * NET_CHANNEL_STEP] != 79) return 7;\n"
+    "  if (net_init(&c, m.b, sizeof m)) return 8;\n"
+    "  net_input_gray(rgb, (int8_t *)net_input(&c, 0), 0, 6);\n"
+    "  net_run(&c);\n"
+    "  return 0;\n"
+    "}\n";
+
+/* Channels last and first; unused, the header compiles without a warning too. */
+START_TEST(inputs_and_outputs_are_converted)
+{
+  static const char *const nets[] = {
+      "%x = input : i8[1,8,8,3] q(0.05, -3)\n%y = MaxPool(%x) {kernel=[2,2]} : i8[1,7,7,3] q(0.05, "
+      "-3)\noutput %y\n",
+      "%x = input : i8[1,3,8,8] q(0.05, -3)\n%t = Transpose(%x) {perm=[0,2,3,1]} : i8[1,8,8,3] q(0.05, -3)\n"
+      "%y = MaxPool(%t) {kernel=[2,2]} : i8[1,7,7,3] q(0.05, -3)\noutput %y\n"};
+  Graph *g = graph_of(nets[_i]);
+  EmitOptions o = {.pixel_channels = 1, .pixel_scale = {0.02f}, .pixel_offset = {-1}};
+  emit_form(g, "io", o);
+  write_program("io.c", io_program);
+  write_program("unused.c", "#include \"io/model_io.h\"\nint nothing;\n");
+  must_run("cd '%s' && gcc " STRICT
+           " -O2 -c unused.c && test $(size -A unused.o | grep -c '^.text *0') -ge 1 && "
+           "gcc -std=c99 -Wall -Wextra -Wpedantic -Werror -ffp-contract=off -fsanitize=address,undefined "
+           "-fno-sanitize-recover=all io.c io/model.c -o io.out && ./io.out",
+           test_tmp_dir());
+  graph_free(g);
+}
+END_TEST
+
 /* -- through the harness, on the device -- */
 
 static void check_harness(const Graph *g, const char *target, EmitOptions o) {
@@ -293,9 +372,11 @@ Suite *suite_emit_forms(void) {
   tcase_set_timeout(t, 120);
   tcase_add_loop_test(t, every_form, 0, N_FORMS);
   tcase_add_loop_test(t, unusual_models, 0, N_FORMS);
+  tcase_add_test(t, large_constants);
   tcase_add_test(t, weights_in_a_section);
   tcase_add_loop_test(t, blob_is_checked_and_exchanged, 0, 2);
   tcase_add_test(t, kernels_are_shared);
+  tcase_add_loop_test(t, inputs_and_outputs_are_converted, 0, 2);
   tcase_add_loop_test(t, forms_on_the_device, 0, 2);
   suite_add_tcase(s, t);
   return s;
