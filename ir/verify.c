@@ -247,23 +247,40 @@ static void check_ends(const Check *c, bool *is_input) {
   }
 }
 
-/* Each state: a value of its own, a constant before it, a value of the same type after it. */
-static void check_states(const Check *c, bool *is_input) {
+static bool has_ids(const Graph *g, const GraphState *s) {
+  return s->now != NO_VAL && s->now < g->n_vals && s->next != NO_VAL && s->next < g->n_vals &&
+         s->init != NO_VAL && s->init < g->n_vals;
+}
+
+/* Each state is a value of its own. */
+static void mark_states(const Check *c, bool *is_input) {
   const Graph *g = c->g;
+  const Loc loc = graph_loc(g);
   for (uint32_t i = 0; i < g->n_states; i++) {
     const GraphState *s = &g->states[i];
-    const Loc loc = graph_loc(g);
-    if (s->now == NO_VAL || s->now >= g->n_vals || s->next == NO_VAL || s->next >= g->n_vals ||
-        s->init == NO_VAL || s->init >= g->n_vals) {
+    if (!has_ids(g, s)) {
       diag_error(c->d, &loc, "state %u lacks its value, its next or its initial one", (unsigned)i);
       continue;
     }
     const Loc at = val_loc(g, s->now);
-    const Value *now = &g->vals[s->now], *next = &g->vals[s->next], *init = &g->vals[s->init];
+    const Value *now = &g->vals[s->now];
     if (is_input[s->now] || now->def != NO_NODE || now->blob != NULL)
       diag_error(c->d, &at, "a state is an input, a constant, computed by a node or listed twice");
+    is_input[s->now] = true;
+  }
+}
+
+/* It has a constant before it, a value of the same type after it: any state's present one, too. */
+static void check_states(const Check *c, bool *is_input) {
+  const Graph *g = c->g;
+  mark_states(c, is_input);
+  for (uint32_t i = 0; i < g->n_states; i++) {
+    const GraphState *s = &g->states[i];
+    if (!has_ids(g, s)) continue;
+    const Loc at = val_loc(g, s->now);
+    const Value *now = &g->vals[s->now], *next = &g->vals[s->next], *init = &g->vals[s->init];
     if (init->blob == NULL) diag_error(c->d, &at, "a state's initial value is no constant");
-    if (next->def == NO_NODE && next->blob == NULL && !is_input[s->next] && s->next != s->now)
+    if (next->def == NO_NODE && next->blob == NULL && !is_input[s->next])
       diag_error(c->d, &at, "a state's next value is neither computed nor an input nor a constant");
     if (now->dtype != next->dtype || now->dtype != init->dtype || !shape_equal(&now->shape, &next->shape) ||
         !shape_equal(&now->shape, &init->shape) || !shape_is_static(&now->shape))
@@ -271,7 +288,6 @@ static void check_states(const Check *c, bool *is_input) {
                  "a state, its initial and its next value want one element type and one fixed shape");
     if (!quant_equal(&now->quant, &next->quant) || !quant_equal(&now->quant, &init->quant))
       diag_error(c->d, &at, "a state, its initial and its next value are quantized differently");
-    is_input[s->now] = true;
   }
   for (uint32_t i = 0; i < g->n_inputs && g->n_states > 0; i++) {
     const Loc at = val_loc(g, g->inputs[i]);

@@ -16,7 +16,8 @@ typedef struct Log {
   Arena *arena;
   const char *path;
   Diag *diag;
-  double sum; /* of the ratios' logarithms */
+  JsonWriter *json; /* where results go; NULL: lines to standard output */
+  double sum;       /* of the ratios' logarithms */
   int n;
 } Log;
 
@@ -41,6 +42,19 @@ static char *next_word(char **text) {
   return *word ? word : NULL;
 }
 
+static void print_line(const Log *l, const char *folder, int64_t cycles, int64_t estimated) {
+  if (!l->json) {
+    printf("%s: %s cycles, estimated %s, %.3f\n", folder, cli_count(l->arena, cycles),
+           cli_count(l->arena, estimated), (double)cycles / (double)estimated);
+    return;
+  }
+  json_object(l->json);
+  json_kstr(l->json, "folder", folder);
+  json_kint(l->json, "cycles", cycles);
+  json_kint(l->json, "estimated", estimated);
+  json_end(l->json);
+}
+
 static bool add_line(Log *l, int number, char *line) {
   const Loc at = {.file = l->path, .line = number, .col = 1};
   line[strcspn(line, "#")] = 0;
@@ -52,8 +66,7 @@ static bool add_line(Log *l, int number, char *line) {
           "want a folder and the cycles of one inference: \"out/m4 1834000\"");
   int64_t estimated = 0;
   TRY(estimate_of(l, &at, folder, &estimated));
-  printf("%s: %s cycles, estimated %s, %.3f\n", folder, cli_count(l->arena, (int64_t)cycles),
-         cli_count(l->arena, estimated), cycles / (double)estimated);
+  print_line(l, folder, (int64_t)cycles, estimated);
   l->sum += log(cycles / (double)estimated);
   l->n++;
   return true;
@@ -87,20 +100,48 @@ static void put_board(const char *text, size_t n, double scale, StrBuf *out) {
   sb_printf(out, "%s %.3f\n", key, scale);
 }
 
-bool cli_board_log(const char *board, const char *log, const char *out, Diag *d) {
+/* The log's lines, then the scale. */
+static bool measured_scale(Log *l, double *scale) {
+  TRY(read_log(l));
+  *scale = exp(l->sum / l->n);
+  if (!l->json) printf("cycle_scale: %.3f\n", *scale);
+  return true;
+}
+
+static bool json_scale(Log *l, const char *board, double *scale) {
+  JsonWriter w;
+  StrBuf b;
+  cli_json_begin(&w, &b);
+  l->json = &w;
+  json_object(&w);
+  json_kstr(&w, "board", board);
+  json_key(&w, "measurements");
+  json_array(&w);
+  bool ok = measured_scale(l, scale);
+  if (ok) {
+    json_end(&w);
+    json_knum(&w, "cycle_scale", *scale);
+    json_end(&w);
+    cli_json_end(&w, &b);
+  } else {
+    sb_free(&b);
+  }
+  return ok;
+}
+
+bool cli_board_log(const char *board, const char *log, const char *out, bool json, Diag *d) {
   Arena *a = arena_new();
   Log l = {.arena = a, .path = log, .diag = d};
   Board b;
   size_t n;
+  double scale = 1;
   const char *file, *text = NULL;
-  bool ok =
-      board_load(a, board, &b, d) && (text = board_text(a, board, &n, &file, d)) != NULL && read_log(&l);
-  if (ok) {
+  bool ok = board_load(a, board, &b, d) && (text = board_text(a, board, &n, &file, d)) != NULL;
+  ok = ok && (json ? json_scale(&l, board, &scale) : measured_scale(&l, &scale));
+  if (ok && out) {
     StrBuf yaml = {0};
-    const double scale = exp(l.sum / l.n);
     put_board(text, n, scale, &yaml);
-    printf("cycle_scale: %.3f\n", scale);
-    ok = !out || file_write(out, sb_str(&yaml), yaml.len, d);
+    ok = file_write(out, sb_str(&yaml), yaml.len, d);
     sb_free(&yaml);
   }
   arena_free(a);

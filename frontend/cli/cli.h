@@ -80,7 +80,7 @@ void json_shape(JsonWriter *w, const char *key, const Shape *s); /* symbolic bat
 /* -- board_log.c -- */
 /* Cycles measured on a board (lines "FOLDER CYCLES" of the file `log`) against estimates; prints both, and writes the
  * board's YAML with its cycle_scale to `out` (NULL: nowhere). */
-bool cli_board_log(const char *board, const char *log, const char *out, Diag *d);
+bool cli_board_log(const char *board, const char *log, const char *out, bool json, Diag *d);
 
 /* -- tables: columns as wide as their longest cell -- */
 enum { TABLE_MAX_COLUMNS = 16 };

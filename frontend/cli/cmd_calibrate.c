@@ -81,7 +81,7 @@ static int run(void *opts_, Diag *d) {
   const CalibrateOpts *o = opts_;
   if (o->target && !o->board && !o->log) return run_target(o, d);
   if (o->board && o->log && !o->target)
-    return cli_board_log(o->board, o->log, o->out, d) ? EXIT_DONE : EXIT_USER;
+    return cli_board_log(o->board, o->log, o->out, o->common.json, d) ? EXIT_DONE : EXIT_USER;
   diag_error(d, NULL, "calibrate wants a target, or a board and its log");
   diag_hint(d, "mistify calibrate cortex-m4, or mistify calibrate --board B --log FILE");
   return EXIT_USER;

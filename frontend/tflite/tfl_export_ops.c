@@ -222,11 +222,11 @@ static bool tfx_l2_normalization(Tfx *x, const Node *n) {
   return true;
 }
 
-/* Operators of f32 and i8 alone, which ours of other types are not. */
+/* Operators of f32, i8 and i16 alone, which ours are not. */
 static bool narrow(Tfx *x, const Node *n) {
   const DType t = graph_val(x->g, n->in[0])->dtype;
-  if (t == DT_F32 || t == DT_I8) return true;
-  return tfx_refuse(x, n, arena_printf(x->arena, "it is of %s; there are f32 and i8", dtype_name(t)));
+  if (t == DT_F32 || dtype_is_code(t)) return true;
+  return tfx_refuse(x, n, arena_printf(x->arena, "it is of %s; there are f32, i8 and i16", dtype_name(t)));
 }
 
 static bool tfx_relu(Tfx *x, const Node *n) { return narrow(x, n) && all_inputs(x, n, 19, 0) != NULL; }
@@ -353,8 +353,27 @@ static bool tfx_concat(Tfx *x, const Node *n) {
   return true;
 }
 
+/* Constant places from the end are counted from the start: GATHER has no others. */
+static int32_t places(Tfx *x, ValId v, int64_t len) {
+  const Value *val = graph_val(x->g, v);
+  const int64_t count = shape_count(&val->shape);
+  if (!val->blob) return tfx_tensor(x, v);
+  void *data = arena_array(x->arena, (size_t)count + 1, dtype_size(val->dtype));
+  for (int64_t i = 0; i < count; i++) {
+    const int64_t at = dtype_get(val->dtype, val_data(x->g, v), i);
+    dtype_set(val->dtype, data, i, at < 0 ? at + len : at);
+  }
+  return tfx_new(
+      x, &(TfxTensor){
+             .name = val->name ? val->name : "", .dtype = val->dtype, .shape = val->shape, .data = data});
+}
+
 static bool tfx_gather(Tfx *x, const Node *n) {
-  tfx_int(all_inputs(x, n, 36, O_GATHER), 0, CATTRS(n, gather)->axis);
+  const int32_t axis = CATTRS(n, gather)->axis;
+  const int32_t in = tfx_tensor(x, n->in[0]), at = places(x, n->in[1], shape(x, n->in[0])->d[axis]);
+  TfxOp *op = tfx_op(x, n, 36, O_GATHER, in);
+  tfx_in(op, at);
+  tfx_int(op, 0, axis);
   return true;
 }
 

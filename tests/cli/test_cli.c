@@ -478,6 +478,10 @@ START_TEST(calibrate_by_a_boards_log)
   char *out = succeeds("calibrate --board $T/slow.yaml --log $T/cycles.txt -o $T/scaled.yaml");
   has("calibrate", out, "cycle_scale: 2.000\n");
   free(out);
+  out = succeeds("calibrate --board $T/slow.yaml --log $T/cycles.txt --json");
+  ck_assert_msg(*out == '{', "want JSON alone, got\n%s", out);
+  has("calibrate --json", out, "\"cycle_scale\": 2");
+  free(out);
   has("scaled.yaml", file_read(a, tmp(a, "scaled.yaml"), &n, NULL),
       "name: slow\ntarget: cortex-m4\nclock: 80MHz\ncycle_scale: 2.000\n");
   free(run_expecting(1, "calibrate --board $T/slow.yaml --log $T/slow.yaml"));

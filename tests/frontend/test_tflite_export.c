@@ -153,6 +153,25 @@ static const char *const state_nets[] = {
     "%6 = ReduceMean(%4) {axes=[0]} : i8[1,2] q(0.25, 0) \"mean\"\n"
     "next %3 = %5\n"
     "output %6\n",
+    /* a state whose next value is that of a later one */
+    "graph \"later\"\n"
+    "%1 = input : f32[1,2] \"x\"\n"
+    "%2 = const : f32[1,2] {10, 20}\n"
+    "%3 = state(%2) : f32[1,2] \"before last\"\n"
+    "%4 = state(%2) : f32[1,2] \"last\"\n"
+    "%5 = Add(%3, %1) : f32[1,2] \"y\"\n"
+    "next %3 = %4\n"
+    "next %4 = %1\n"
+    "output %5\n",
+    /* int16 */
+    "graph \"wide\"\n"
+    "%1 = input : i16[2,2] q(0.5, 0) \"x\"\n"
+    "%2 = const : i16[2,2] q(0.5, 0) {100, -20, 3, 4}\n"
+    "%3 = state(%2) : i16[2,2] q(0.5, 0) \"last\"\n"
+    "%4 = MatMul(%1, %3) : i16[2,2] q(32, 0) \"product\"\n"
+    "%5 = Relu(%4) : i16[2,2] q(32, 0) \"y\"\n"
+    "next %3 = %1\n"
+    "output %5\n",
     /* bytes without a sign, which importing shifts */
     "graph \"bytes\"\n"
     "%1 = input : f32[1,2] \"x\"\n"
@@ -178,7 +197,7 @@ static const struct {
      "%2 = AveragePool(%1) {kernel=[2,2], dilations=[1,2]} : f32[1,4,3,1] \"y\"\noutput %2\n",
      "AveragePool cannot be written as TensorFlow Lite: its windows are dilated"},
     {"graph \"g\"\n%1 = input : i32[2] \"x\"\n%2 = Relu(%1) : i32[2] \"y\"\noutput %2\n",
-     "Relu cannot be written as TensorFlow Lite: it is of i32; there are f32 and i8"},
+     "Relu cannot be written as TensorFlow Lite: it is of i32; there are f32, i8 and i16"},
     {"graph \"g\"\n%1 = input : f32[1,2] \"x\"\n%2 = input : f32[3,2] \"w\"\n"
      "%3 = FullyConnected(%1, %2) : f32[1,3] \"y\"\noutput %3\n",
      "FullyConnected cannot be written as TensorFlow Lite: its weights are computed"},
@@ -211,6 +230,24 @@ START_TEST(states)
     graph_free(g);
     diag_free(d);
   }
+}
+END_TEST
+
+/* Places from the end, which GATHER has not. */
+START_TEST(places_from_the_end)
+{
+  Diag *d = diag_new();
+  Graph *g = graph_parse("graph \"g\"\n%1 = input : f32[1,3] \"x\"\n%2 = const : i32[2] {-1, 0}\n"
+                         "%3 = Gather(%1, %2) {axis=1} : f32[1,2] \"y\"\noutput %3\n",
+                         "end.ir", d);
+  ck_assert_msg(g != NULL, "%s", diag_text(d));
+  Graph *back = written_and_read(g, "end");
+  assert_same(g, back, "end");
+  const int32_t *at = val_data(back, back->nodes[0].in[1]);
+  ck_assert(at[0] == 2 && at[1] == 0);
+  graph_free(back);
+  graph_free(g);
+  diag_free(d);
 }
 END_TEST
 
@@ -290,6 +327,7 @@ Suite *suite_tflite_export(void) {
   tcase_add_test(t, reference_models);
   tcase_add_test(t, states);
   tcase_add_loop_test(t, no_such_form, 0, (int)(sizeof refused / sizeof refused[0]));
+  tcase_add_test(t, places_from_the_end);
   tcase_add_test(t, cells_come_back);
   tcase_add_test(t, int8_net);
   tcase_add_loop_test(t, operators, 0, n_samples);
