@@ -378,20 +378,25 @@ static void cell(double v, const char *fmt) {
     printf(" %8s", "-");
 }
 
+/* What mistify export writes keeps TensorFlow Lite's rounding, and is not always what ONNX Runtime puts together. */
+static const char exported[] = "; the peer's model as mistify export writes it, not all of which it fuses";
+
 static void put_case(const Model *m, const Measured *r, const Race *t, const Peer *peer, const Golden *gold,
                      StrBuf *out) {
   char name[60], how[300];
   snprintf(name, sizeof name, "ONNX Runtime %s", peer->version);
-  snprintf(how, sizeof how, "one thread; in turns with the peer, less %.1f for its call from node",
-           t->call.least);
+  snprintf(how, sizeof how, "one thread; in turns with the peer, less %.1f for its call from node%s",
+           t->call.least, strcmp(m->kind, "onnx") == 0 ? "" : exported);
   put(out, m, "time", "microseconds", t->ours.least, t->theirs.least, name, m->aim, how);
   snprintf(how, sizeof how, "median; the peer's less %.1f for its call from node", t->call.median);
   put(out, m, "median time", "microseconds", t->ours.median, t->theirs.median, name, 0, how);
   put(out, m, "time beside others", "microseconds", t->ours.least, m->best, m->best_peer, m->aim,
       "the peer's on another machine");
+  snprintf(how, sizeof how, "%s%s", r->counted_by ? r->counted_by : "",
+           m->onnx_instructions > 0 ? "; the peer's on another machine" : "");
   if (r->instructions > 0)
     put(out, m, "instructions", "instructions", (double)r->instructions, m->onnx_instructions * 1e6,
-        "ONNX Runtime", 0, r->counted_by);
+        "ONNX Runtime", 0, how);
   put(out, m, "arena", "bytes", (double)r->ram_arena, 0, "", 0, "memory plan");
   bool tflite = strcmp(m->kind, "tflite") == 0;
   if (gold->inputs)
