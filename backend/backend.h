@@ -89,6 +89,7 @@ typedef struct PlanOptions {
   int64_t limit;   /* bytes that are few enough: then the fewest kernel calls; 0: as few bytes as can be */
   int64_t align;   /* 0: 4, or 8 where a value has 8-byte elements */
   bool input_rows; /* the caller gives the (only) input row by row: no room for all of it */
+  int32_t hop;     /* then: rows from one window to the next, which overlap; 0: windows stand apart */
   int bands; /* set by plan_patches: the graph is one in so many bands, the order of its calls is known */
 } PlanOptions;
 
@@ -126,6 +127,15 @@ typedef struct PlanGroup {
   int32_t first, n, steps;
 } PlanGroup;
 
+/* Between two windows a value's rows move up: of a whole value the last rows - by ones to its beginning, of a ring each
+ * from its slot i to slot (i - by) modulo rows. */
+typedef struct PlanSlide {
+  ValId val; /* of a ring: one of those that share it */
+  int64_t offset, row;
+  int32_t rows, by;
+  bool ring;
+} PlanSlide;
+
 typedef struct MemoryPlan {
   PlanItem *items; /* in the arena passed */
   int n_items;
@@ -147,6 +157,9 @@ typedef struct MemoryPlan {
   const PlanSlot *scratch_slot; /* by call */
   int32_t input_rows;           /* rows in which the input arrives; 0: as a whole */
   PlanStage input;              /* then: when its rows are due in the first group */
+  int32_t hop;                  /* rows from one window to the next; 0: all of them */
+  PlanSlide *slides;
+  int n_slides;
 } MemoryPlan;
 /* What a target asks for: the least RAM on machines without an operating system, else one kernel call for each layer. */
 PlanOptions target_plan(const Target *t);
@@ -170,6 +183,10 @@ int32_t plan_input_rows(const Shape *s);
  * -1: the caller gives these rows of the input. */
 typedef void PlanVisitor(void *ctx, int32_t group, int32_t t, int32_t call, int32_t y0, int32_t y1);
 void plan_walk(const Calls *calls, const MemoryPlan *p, PlanVisitor *visit, void *ctx);
+/* The same of a window behind another one, when all slides are done. */
+void plan_walk_hop(const Calls *calls, const MemoryPlan *p, PlanVisitor *visit, void *ctx);
+/* The first time of such a window in the first group. */
+int32_t plan_hop_time(const MemoryPlan *p);
 
 /* -- emission (backend/emit/) -- */
 /* Shared kernels (both of the others, so far), or kernels specialised by the layers' shapes where that pays. */

@@ -146,6 +146,7 @@ void print_json(const Emit *e, const OutFiles *f, StrBuf *out) {
               e->opt->name, (long long)e->blob.size, (long long)e->blob.align);
   if (e->plan_options.bands) sb_printf(out, "  \"bands\": %d,\n", e->plan_options.bands);
   if (e->plan.input_rows) sb_printf(out, "  \"input_rows\": %d,\n", (int)e->plan.input_rows);
+  if (e->plan.hop) sb_printf(out, "  \"hop\": %d,\n", (int)e->plan.hop);
   json_estimate(e, out);
   json_tensors(e, "inputs", e->g->inputs, e->g->n_inputs, out);
   json_tensors(e, "outputs", e->g->outputs, e->g->n_outputs, out);

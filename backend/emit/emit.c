@@ -97,6 +97,8 @@ static bool prepare(Emit *e) {
   FAIL_IF(
       e->opt->share_arena && e->g->n_states > 0, e->diag, NULL,
       "the model keeps values in its arena from one run to the next: it cannot share it with other models");
+  FAIL_IF(e->opt->step && e->plan.hop, e->diag, NULL,
+          "windows that overlap (hop) and a run in pieces (step) do not go together");
   blob_layout(e);
   return true;
 }

@@ -31,6 +31,7 @@ static void print_tensor(const Emit *e, const char *kind, uint32_t i, ValId id, 
   if (e->plan.input_rows && strcmp(kind, "INPUT") == 0)
     sb_printf(out, "%sROWS %d\n%sROW_BYTES %lld\n", p.s, (int)e->plan.input_rows, p.s,
               (long long)val_bytes(e->g, id) / e->plan.input_rows);
+  if (e->plan.hop && strcmp(kind, "INPUT") == 0) sb_printf(out, "%sHOP %d\n", p.s, (int)e->plan.hop);
   if (v->quant.n == 1) { /* real = SCALE * (q - ZERO) */
     sb_printf(out, "%sSCALE ", p.s);
     print_float(out, v->quant.scale[0]);
@@ -43,7 +44,8 @@ static void print_context(const Emit *e, StrBuf *out) {
   const char *n = e->opt->name;
   sb_printf(out, "typedef struct %s_context {\n  unsigned char *arena;\n", n);
   if (in_blob(e)) sb_puts(out, "  const unsigned char *weights; /* NULL: none are bound */\n");
-  if (e->plan.input_rows) sb_puts(out, "  int32_t row; /* rows of the input that have been given */\n");
+  if (e->plan.input_rows)
+    sb_puts(out, "  int32_t row; /* rows of the input (of the window) that have been given */\n");
   if (e->opt->step) sb_printf(out, "  int32_t layer, time; /* where %s_step goes on */\n", n);
   sb_printf(out, "} %s_context;\n\n", n);
 }
@@ -122,6 +124,20 @@ static const char by_rows[] =
     "/* Output i, valid from the last row until the next row is given (NULL: no such output). */\n"
     "const void *@_output(const @_context *ctx, int i);\n";
 
+static const char by_rows_hop[] =
+    "/* Give the next n rows of the input, @U_INPUT0_ROW_BYTES bytes each; layers run as far as they can. A "
+    "window is\n"
+    " * @U_INPUT0_ROWS rows, and each begins @U_INPUT0_HOP rows behind the one before it: what it shares "
+    "with that "
+    "is not computed\n"
+    " * again. Returns 1 when the last row given was a window's last: then its outputs are there. @_init "
+    "begins "
+    "anew. */\n"
+    "int @_push_rows(@_context *ctx, const void *rows, int n);\n"
+    "\n"
+    "/* Output i, valid from a window's last row until the next row is given (NULL: no such output). */\n"
+    "const void *@_output(const @_context *ctx, int i);\n";
+
 static const char by_rows_step[] =
     "/* Give the next n rows of the input, @U_INPUT0_ROW_BYTES bytes each; layers run as far as they can. "
     "Returns 1 when the last\n"
@@ -170,7 +186,8 @@ static void print_functions(const Emit *e, StrBuf *out) {
   print_context(e, out);
   print_template(e, e->opt->share_arena ? init_shared : init, out);
   if (in_blob(e)) print_template(e, weights, out);
-  print_template(e, !e->plan.input_rows ? whole : e->opt->step ? by_rows_step : by_rows, out);
+  const char *rows = e->opt->step ? by_rows_step : e->plan.hop ? by_rows_hop : by_rows;
+  print_template(e, e->plan.input_rows ? rows : whole, out);
   if (e->opt->step) print_template(e, step, out);
   if (e->g->n_states > 0) print_template(e, reset, out);
   print_template(e, info, out);

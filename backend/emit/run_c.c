@@ -160,6 +160,52 @@ static const char push_rows[] =
     "    ctx->row = ctx->row + 1 < %d ? ctx->row + 1 : 0;\n"
     "    for (const int32_t end = ctx->row ? ctx->row * %d + %d : %d; t < end; t++) stream(%s, t);\n";
 
+/* The same where the window moves on: ctx->row stays at its end until the next row comes. */
+static const char push_rows_hop[] =
+    "    if (ctx->row == %d) {\n"
+    "      slide(a);\n"
+    "      ctx->row -= %d;\n"
+    "    }\n"
+    "    unsigned char *slot = a + %lld + ctx->row %% %d * %lld;\n"
+    "    int32_t t = ctx->row ? ctx->row * %d + %d : 0;\n"
+    "    for (int32_t i = 0; i < %lld; i++) slot[i] = *from++;\n"
+    "    ctx->row++;\n"
+    "    for (const int32_t end = ctx->row < %d ? ctx->row * %d + %d : %d; t < end; t++) stream(%s, t);\n"
+    "    if (ctx->row == %d) rest(%s);\n"
+    "  }\n  return given > 0 && ctx->row == %d;\n}\n";
+
+static const char turn[] = "/* The first `by` bytes of p to its end. */\n"
+                           "static void turn(unsigned char *p, int32_t n, int32_t by) {\n"
+                           "  for (int part = 0; part < 3; part++) {\n"
+                           "    int32_t i = part == 1 ? by : 0, k = part == 0 ? by : n;\n"
+                           "    for (k--; i < k; i++, k--) {\n"
+                           "      const unsigned char x = p[i];\n"
+                           "      p[i] = p[k];\n"
+                           "      p[k] = x;\n"
+                           "    }\n"
+                           "  }\n"
+                           "}\n\n";
+
+/* Between two windows: what goes on moves up (PlanSlide). */
+static void print_slides(const Emit *e, StrBuf *out) {
+  const MemoryPlan *p = &e->plan;
+  bool rings = false;
+  for (int i = 0; i < p->n_slides; i++) rings |= p->slides[i].ring && p->slides[i].by % p->slides[i].rows;
+  if (rings) sb_puts(out, turn);
+  sb_puts(out, "/* From one window to the next, all that goes on moves up. */\n"
+               "static void slide(unsigned char *a) {\n  (void)a;\n");
+  for (int i = 0; i < p->n_slides; i++) {
+    const PlanSlide *s = &p->slides[i];
+    const long long at = (long long)s->offset, row = (long long)s->row;
+    if (s->ring && s->by % s->rows)
+      sb_printf(out, "  turn(a + %lld, %lld, %lld);\n", at, s->rows * row, s->by % s->rows * row);
+    if (!s->ring)
+      sb_printf(out, "  for (int32_t i = 0; i < %lld; i++) a[%lld + i] = a[%lld + i];\n",
+                (s->rows - s->by) * row, at, at + s->by * row);
+  }
+  sb_puts(out, "}\n\n");
+}
+
 /* The weights' blob as a parameter, an argument, a variable. */
 static const char *weights_param(const Emit *e) { return in_blob(e) ? ", const unsigned char *w" : ""; }
 static const char *weights_arg(const Emit *e) { return in_blob(e) ? "a, w" : "a"; }
@@ -193,10 +239,17 @@ static void print_push_rows(const Emit *e, StrBuf *out) {
   print_turns(e, &p->groups[0], "  ", out);
   sb_puts(out, "}\n\n");
   if (!e->opt->step) print_rest(e, out);
+  if (p->hop) print_slides(e, out);
   sb_printf(out, "int %s_push_rows(%s_context *ctx, const void *rows, int n) {\n", n, n);
   print_locals(e, " 0", out);
   sb_puts(out, "  const unsigned char *from = (const unsigned char *)rows;\n"
                "  int given = 0;\n  for (; given < n; given++) {\n");
+  if (p->hop) {
+    const int h = (int)p->input_rows, step = (int)p->input.step, lead = (int)p->input.lead;
+    sb_printf(out, push_rows_hop, h, (int)p->hop, (long long)p->offset[in], (int)ring, row, step, lead, row,
+              h, step, lead, (int)p->groups[0].steps, weights_arg(e), h, weights_arg(e), h);
+    return;
+  }
   sb_printf(out, push_rows, (long long)p->offset[in], (int)ring, row, (int)p->input.step, (int)p->input.lead,
             row, (int)p->input_rows, (int)p->input.step, (int)p->input.lead, (int)p->groups[0].steps,
             weights_arg(e));

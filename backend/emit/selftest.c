@@ -58,6 +58,7 @@ bool print_selftest(const Emit *e, StrBuf *out, Diag *d) {
               "#define MODEL_ROWS %s_INPUT0_ROWS\n#define MODEL_ROW_BYTES %s_INPUT0_ROW_BYTES\n"
               "#define model_push_rows %s_push_rows\n",
               e->upper, e->upper, n);
+  if (e->plan.hop) sb_printf(out, "#define MODEL_HOP %s_INPUT0_HOP\n", e->upper);
   if (e->opt->share_arena) sb_puts(out, "#define MODEL_SHARED_ARENA\n");
   if (e->opt->step) sb_printf(out, "#define model_step %s_step\n", n);
   if (in_blob(e))

@@ -245,9 +245,15 @@ void selftest_run(const model_context *ctx);
 #define INFER(ctx)                                                                                       \
   do {                                                                                                   \
     int y_;                                                                                              \
+    INFER_BEGIN                                                                                          \
     for (y_ = 0; y_ < MODEL_ROWS; y_++) model_push_rows(&context, input_rows + y_ * MODEL_ROW_BYTES, 1); \
     INFER_REST                                                                                           \
   } while (0)
+#ifdef MODEL_HOP
+#define INFER_BEGIN context.row = 0; /* each vector a first window */
+#else
+#define INFER_BEGIN
+#endif
 #ifdef model_step
 #define INFER_REST \
   while (model_step(&context)) {}

@@ -173,6 +173,7 @@ void pairs_find(const Stages *m, Segment *s) {
       for (int u = 0; u < n; u++)
         if (is_born(m, s, v[o]) && dies(m, s, v[u])) add_pair(m, v[o], v[u], exact, s);
   }
+  if (m->feed && m->p->opt.hop) return; /* rings go on */
   for (int o = 0; o < n; o++)
     for (int k = 0; k < m->n_rings && is_born(m, s, v[o]); k++)
       if (m->ring[k].share == k && m->ring[k].stays) add_ring_pair(m, v[o], k, s);

@@ -75,7 +75,8 @@ static void assign_storage(Draft *d) {
   for (int32_t i = 0; i < d->c->n; i++) {
     const Segment *s = &d->c->segment[i];
     for (int k = 0; k < s->n_pairs; k++)
-      if (s->pair[k].same) d->storage[s->pair[k].over] = d->storage[s->pair[k].under];
+      if (s->pair[k].same && !hop_keeps(d->p, d->c->segment, s->pair[k].under))
+        d->storage[s->pair[k].over] = d->storage[s->pair[k].under];
     for (int k = 0; k < s->n_items; k++)
       if (s->item[k].val != NO_VAL && s->item[k].share == k && s->item[k].host < 0)
         d->storage[s->item[k].val] = d->n_storage++;
@@ -100,6 +101,13 @@ static const SegItem *ring_of(const Choice *c, ValId v) {
   return NULL;
 }
 
+/* What the first segment keeps for the next window. */
+static bool from_first(const Draft *d, const PlanItem *it) {
+  const Segment *s = d->c->segment;
+  const int32_t end = s->n - 1;
+  return hop_keeps(d->p, s, it->val) || (it->rows && it->first <= 0 && it->last == end && !it->slot.rows);
+}
+
 /* A whole value lives as long as the segments that touch it. */
 static void add_value(Draft *d, ValId v) {
   const Span *a = &d->p->span[v];
@@ -119,6 +127,7 @@ static void add_value(Draft *d, ValId v) {
     if (from) it.first = from->first;
     if (to) it.last = to->first + to->n - 1;
   }
+  if (d->p->opt.hop && from_first(d, &it)) it.last = (int32_t)d->p->calls->n;
   add_item(d, it);
 }
 
@@ -140,7 +149,7 @@ static void add_items(Draft *d) {
                                .slot = it->slot});
     }
     for (int k = 0; k < s->n_pairs; k++)
-      if (!s->pair[k].same)
+      if (!s->pair[k].same && !hop_keeps(d->p, d->c->segment, s->pair[k].under))
         d->pairs[d->n_pairs++] =
             (PackPair){d->storage[s->pair[k].over], d->storage[s->pair[k].under], s->pair[k].distance};
   }
@@ -244,6 +253,7 @@ static void finish(const Draft *d, Arena *a, MemoryPlan *out) {
   if (p->by_rows != NO_VAL) out->input_rows = plan_input_rows(&graph_val(p->g, p->by_rows)->shape);
   if (p->by_rows != NO_VAL) out->input = d->c->segment[0].feed;
   index_offsets(d, a, out);
+  if (p->opt.hop) hop_find(p, d->c->segment, a, out);
   index_groups(d, a, out);
 }
 
@@ -348,6 +358,11 @@ static bool plan_with(Planner *p, Arena *a, MemoryPlan *out, Diag *d) {
     choice_free(&c.choice);
   }
   planner_drop(q);
+  FAIL_IF(!c.any && p->opt.hop, d, NULL,
+          "windows cannot overlap by a hop of %d rows: the first layers pad rows, or need all of them, or "
+          "the hop is "
+          "no multiple of their strides",
+          (int)p->opt.hop);
   FAIL_IF(!c.any, d, NULL, "the input cannot be taken row by row: its first layers need all of it");
   FAIL_IF(out->arena > INT32_MAX, d, NULL,
           "the model needs %lld bytes of working memory; at most 2 GiB can be planned",
@@ -395,4 +410,12 @@ static void walk_time(const Calls *calls, const MemoryPlan *p, int32_t i, int32_
 void plan_walk(const Calls *calls, const MemoryPlan *p, PlanVisitor *visit, void *ctx) {
   for (int32_t i = 0; i < p->n_groups; i++)
     for (int32_t t = 0; t < p->groups[i].steps; t++) walk_time(calls, p, i, t, visit, ctx);
+}
+
+int32_t plan_hop_time(const MemoryPlan *p) { return p->groups[0].steps - p->hop * p->input.step; }
+
+void plan_walk_hop(const Calls *calls, const MemoryPlan *p, PlanVisitor *visit, void *ctx) {
+  for (int32_t i = 0; i < p->n_groups; i++)
+    for (int32_t t = i ? 0 : plan_hop_time(p); t < p->groups[i].steps; t++)
+      walk_time(calls, p, i, t, visit, ctx);
 }

@@ -145,6 +145,12 @@ typedef struct Choice {
 void choose_segments(const Planner *p, PlanLevel level, int64_t limit, Choice *out);
 void choice_free(Choice *c);
 
+/* -- hop.c -- */
+/* Whether the first segment's call hands v on to later ones: it is kept from one window to the next. */
+bool hop_keeps(const Planner *p, const Segment *first, ValId v);
+/* What moves between two windows, when offsets are known. */
+void hop_find(const Planner *p, const Segment *first, Arena *a, MemoryPlan *out);
+
 /* -- order.c -- */
 /* An order of the calls whose peak of whole tensors is lower than the present one's: order[i] is the call that comes
  * i-th. False: none was found. */

@@ -305,7 +305,8 @@ static void finish(const Stages *m, SegKind kind, int32_t first, int32_t n, Segm
 }
 
 static bool make_rows(Stages *m, int32_t first, int32_t n, bool late, Segment *out) {
-  if (!find_leads(m, late) || !rings_find(m, first, n)) return false;
+  if (!find_leads(m, late) || (m->feed && m->p->opt.hop && !hop_fits(m)) || !rings_find(m, first, n))
+    return false;
   finish(m, SEG_ROWS, first, n, out);
   return true;
 }

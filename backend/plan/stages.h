@@ -64,6 +64,10 @@ bool rings_find(Stages *m, int32_t first, int32_t n);
 int32_t ring_next_row(const Stages *m, const Access *a, int32_t done);
 void pairs_find(const Stages *m, Segment *s);
 
+/* -- hop.c -- */
+/* Whether the calls that the caller's rows drive can go on from one window to the next. */
+bool hop_fits(const Stages *m);
+
 /* -- guests.c -- */
 /* Give items that hold nothing between two times a slot of a ring that is free then. */
 void guests_find(const Stages *m, Segment *s);

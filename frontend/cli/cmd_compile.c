@@ -16,7 +16,7 @@ typedef struct CompileOpts {
   CommonOpts common;
   ArgList models;
   const char *target, *board, *name, *out, *rounding, *input, *optimize, *winograd, *kernels, *design;
-  int64_t ram;
+  int64_t ram, hop;
   CodeForm form;
   bool force, share_arena;
 } CompileOpts;
@@ -33,6 +33,9 @@ static const Opt opts[] = {
      "prefix of the C functions (default: from the file's name); A,B of several models"},
     {"--input", OPT_STRING, offsetof(CompileOpts, input), false, "HOW",
      "whole (default), or rows: given row by row as it comes (NAME_push_rows)"},
+    {"--hop", OPT_INT, offsetof(CompileOpts, hop), false, "ROWS",
+     "with --input rows: windows that overlap, each so many rows behind the one before; what they share is "
+     "computed once"},
     {"--ram", OPT_INT, offsetof(CompileOpts, ram), false, "BYTES",
      "within so much RAM: fewest kernel calls, or else patches (default: least RAM)"},
     {"--force", OPT_FLAG, offsetof(CompileOpts, force), false, NULL,
@@ -195,6 +198,8 @@ static bool by_rows(const CompileOpts *o) { return o->input && strcmp(o->input, 
 static bool check_input(const CompileOpts *o, Diag *d) {
   FAIL_IF(o->input && !by_rows(o) && strcmp(o->input, "whole") != 0, d, NULL,
           "--input %s: want whole or rows", o->input);
+  FAIL_IF(o->hop && (!by_rows(o) || o->hop < 1 || o->hop > INT32_MAX), d, NULL,
+          "--hop %lld: want 1 or more, and --input rows", (long long)o->hop);
   return true;
 }
 
@@ -290,6 +295,7 @@ static bool emit_parts(Build *b, const Target *t, EmitOptions e, Diag *d) {
   }
   if (b->n == 1 && !b->o->ram && b->machine.board.ram && b->parts->cost.ram > b->machine.board.ram) {
     within = target_plan_within(t, b->machine.board.ram, by_rows(b->o)); /* it may do in patches */
+    within.hop = (int32_t)b->o->hop;
     e.plan = &within;
     TRY(backend_cost_planned(b->parts->g, t, e.plan, &b->parts->cost, d));
   }
@@ -321,7 +327,8 @@ static bool emit(Arena *a, Build *b, Diag *d) {
   Target target = *b->machine.target;
   TRY(read_optimize(o->optimize, &optimize, d));
   TRY(read_winograd(o->winograd, &target, d));
-  const PlanOptions plan = target_plan_within(&target, o->ram, by_rows(o));
+  PlanOptions plan = target_plan_within(&target, o->ram, by_rows(o));
+  plan.hop = (int32_t)o->hop;
   EmitOptions e = {.plan = &plan,
                    .optimize = optimize,
                    .kernels = b->shared ? "../kernels" : NULL,
@@ -390,6 +397,7 @@ const Command cmd_compile = {
     "  mistify compile model.tflite --target cortex-m4 -o out\n"
     "  mistify compile model.onnx --board nucleo-l432kc --name digits -o out\n"
     "  mistify compile model.tflite --target cortex-m4 --input rows -o out\n"
+    "  mistify compile wake-word.mistify --target cortex-m4 --input rows --hop 1 -o out\n"
     "  mistify compile wake.tflite words.tflite --target cortex-m4 --share-arena -o firmware\n"
     "  mistify compile model.onnx --target cortex-m4 --weights blob --step -o out\n",
     opts,

@@ -18,7 +18,7 @@ typedef struct Byte { /* of the arena */
   int64_t event;      /* when it was last read by an input that must stay */
 } Byte;
 
-enum { SCRATCH = 0x40000000 };
+enum { SCRATCH = 0x40000000, HOPS = 3 };
 
 typedef struct Machine {
   const Graph *g;
@@ -188,6 +188,42 @@ static void step(void *ctx, int32_t group, int32_t time, int32_t c, int32_t y0, 
 
 static const CallView dense = {.row = 1};
 
+/* Bytes move from `from` to `to` of a list of n. */
+static void slide(const MemoryPlan *p, const PlanSlide *s, void *bytes, size_t size) {
+  char *old = mem_alloc((size_t)p->arena * size), *now = bytes;
+  memcpy(old, bytes, (size_t)p->arena * size);
+  for (int32_t i = 0; i < s->rows; i++) {
+    int32_t from = s->ring ? (i + s->by) % s->rows : i + s->by;
+    if (from < s->rows)
+      memcpy(now + (size_t)(s->offset + i * s->row) * size, old + (size_t)(s->offset + from * s->row) * size,
+             (size_t)s->row * size);
+  }
+  mem_free(old);
+}
+
+static bool shares_place(const Machine *m, ValId v, const PlanSlide *s) {
+  return m->plan->offset[v] == s->offset && (m->plan->ring[v] > 0) == s->ring;
+}
+
+/* What a value's bytes are called in the next window. */
+static void rename_bytes(Machine *m) {
+  for (int k = 0; k < m->plan->n_slides; k++) {
+    const PlanSlide *s = &m->plan->slides[k];
+    slide(m->plan, s, m->byte, sizeof *m->byte);
+    for (int64_t i = 0; i < s->rows * s->row; i++) {
+      Byte *b = &m->byte[s->offset + i];
+      if (b->val < m->g->n_vals && shares_place(m, b->val, s)) b->at -= s->by * s->row;
+    }
+  }
+}
+
+static void read_outputs(Machine *m) {
+  for (uint32_t i = 0; i < m->g->n_outputs; i++) {
+    Touch t = {m, -1, 0, &dense, value_root(m->g, m->g->outputs[i]), false, false};
+    if (!val_is_const(m->g, t.root)) touch(&t, 0, (int64_t)val_bytes(m->g, t.root));
+  }
+}
+
 const char *machine_check(const Graph *g, const Calls *calls, const MemoryPlan *p) {
   static Machine m;
   m = (Machine){.g = g, .calls = calls, .plan = p, .byte = mem_array((size_t)p->arena + 1, sizeof(Byte))};
@@ -197,9 +233,11 @@ const char *machine_check(const Graph *g, const Calls *calls, const MemoryPlan *
     touch(&t, 0, (int64_t)val_bytes(g, t.root));
   }
   plan_walk(calls, p, step, &m);
-  for (uint32_t i = 0; i < g->n_outputs; i++) {
-    Touch t = {&m, -1, 0, &dense, value_root(g, g->outputs[i]), false, false};
-    if (!val_is_const(g, t.root)) touch(&t, 0, (int64_t)val_bytes(g, t.root));
+  read_outputs(&m);
+  for (int k = 0; p->hop && k < HOPS; k++) {
+    rename_bytes(&m);
+    plan_walk_hop(calls, p, step, &m);
+    read_outputs(&m);
   }
   mem_free(m.byte);
   return m.fault[0] ? m.fault : NULL;
@@ -265,6 +303,15 @@ static void run_call(void *ctx, int32_t group, int32_t t, int32_t c, int32_t y0,
   }
 }
 
+static void compare_outputs(const Runner *r, const Evaluator *e, char *text, size_t size) {
+  for (uint32_t i = 0; i < r->g->n_outputs; i++) {
+    ValId v = r->g->outputs[i];
+    if (val_is_const(r->g, value_root(r->g, v))) continue;
+    if (memcmp(r->arena + r->plan->offset[v], evaluator_value(e, v), val_bytes(r->g, v)) != 0)
+      snprintf(text, size, "output %u is not reference evaluation's", i);
+  }
+}
+
 const char *machine_run(const Graph *g, const Calls *calls, const MemoryPlan *p, const void *const *inputs) {
   static char text[200];
   Diag *d = diag_new();
@@ -279,11 +326,15 @@ const char *machine_run(const Graph *g, const Calls *calls, const MemoryPlan *p,
     memcpy(r.arena + p->offset[g->inputs[i]], inputs[i], val_bytes(g, g->inputs[i]));
   plan_walk(calls, p, run_call, &r);
   evaluator_run(e, inputs);
-  for (uint32_t i = 0; i < g->n_outputs; i++) {
-    ValId v = g->outputs[i];
-    if (val_is_const(g, value_root(g, v))) continue;
-    if (memcmp(r.arena + p->offset[v], evaluator_value(e, v), val_bytes(g, v)) != 0)
-      snprintf(text, sizeof text, "output %u is not reference evaluation's", i);
+  compare_outputs(&r, e, text, sizeof text);
+  for (int k = 0; p->hop && k < HOPS && !text[0]; k++) {
+    size_t n = val_bytes(g, g->inputs[0]) / (size_t)p->input_rows * (size_t)p->hop * (size_t)(k + 1);
+    const void *window[] = {(const char *)inputs[0] + n};
+    r.inputs = window;
+    for (int i = 0; i < p->n_slides; i++) slide(p, &p->slides[i], r.arena, 1);
+    plan_walk_hop(calls, p, run_call, &r);
+    evaluator_run(e, window);
+    compare_outputs(&r, e, text, sizeof text);
   }
   mem_free(r.arena);
   evaluator_free(e);
@@ -298,6 +349,7 @@ void machine_test(const Graph *g, const Calls *calls, const MemoryPlan *p, uint6
   const void **inputs = arena_array(a, g->n_inputs, sizeof *inputs);
   for (uint32_t i = 0; i < g->n_inputs; i++) {
     size_t n = val_bytes(g, g->inputs[i]);
+    if (p->hop) n += n / (size_t)p->input_rows * (size_t)p->hop * HOPS; /* more windows */
     char *bytes = arena_alloc(a, n + 8);
     bool floats = graph_val(g, g->inputs[i])->dtype == DT_F32;
     for (size_t k = 0; k < n; k++) bytes[k] = (char)rng_below(&rng, 256);
