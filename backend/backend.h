@@ -34,11 +34,19 @@ const Target *target_find(const char *name); /* NULL: unknown */
 const char *machine_script(const char *machine);
 const char *machine_flags(const char *machine);
 
+/* A memory of the board, of so many bytes (of the last one: no limit). */
+enum { PLAN_REGIONS_MAX = 4 };
+typedef struct PlanRegion {
+  const char *name; /* part of a C identifier: "fast", "external"; NULL: the main one, the caller's arena */
+  int64_t bytes;
+} PlanRegion;
+
 typedef struct Board {
   const char *name, *doc, *target;
-  int64_t flash, ram; /* bytes; 0: unknown */
-  double clock_hz;    /* 0: unknown */
-  double cycle_scale; /* cycles of the board to an estimated one: wait states, caches; 1: unknown */
+  int64_t flash, ram;     /* bytes; 0: unknown */
+  int64_t fast, external; /* of ram the tightly coupled part; beyond ram; 0: none */
+  double clock_hz;        /* 0: unknown */
+  double cycle_scale;     /* cycles of the board to an estimated one: wait states, caches; 1: unknown */
 } Board;
 /* Estimated cycles in a second; 0: unknown. */
 double board_hz(const Board *b);
@@ -49,6 +57,9 @@ bool board_load(Arena *a, const char *name_or_path, Board *out, Diag *d);
 const char *board_text(Arena *a, const char *name_or_path, size_t *n, const char **file, Diag *d);
 /* The same from text; `file` for messages. */
 bool board_parse(Arena *a, const char *text, size_t n, const char *file, Board *out, Diag *d);
+/* The board's memories for a plan: the fast part, the main one, the external one. Returns their number, 0 where there is
+ * only one. */
+int board_regions(const Board *b, PlanRegion out[PLAN_REGIONS_MAX]);
 /* Names of the shipped boards, NULL-terminated, in `a`. */
 const char **board_names(Arena *a);
 
@@ -90,6 +101,8 @@ typedef struct PlanOptions {
   int64_t align;   /* 0: 4, or 8 where a value has 8-byte elements */
   bool input_rows; /* the caller gives the (only) input row by row: no room for all of it */
   int32_t hop;     /* then: rows from one window to the next, which overlap; 0: windows stand apart */
+  PlanRegion region[PLAN_REGIONS_MAX]; /* fastest first; hot values go there */
+  int n_regions;                       /* 0: the caller's arena alone */
   int bands; /* set by plan_patches: the graph is one in so many bands, the order of its calls is known */
 } PlanOptions;
 
@@ -109,6 +122,7 @@ typedef struct PlanItem {
   int32_t rows;    /* > 0: a ring of so many rows */
   int32_t call;
   PlanSlot slot; /* a guest in a ring, which begins at `offset` */
+  int32_t region;
 } PlanItem;
 
 /* When a call computes its rows: row y at time lead + y * step; step 0: all rows at time `lead`. */
@@ -140,7 +154,7 @@ typedef struct MemoryPlan {
   PlanItem *items; /* in the arena passed */
   int n_items;
   PlanLevel level;
-  int64_t arena;       /* bytes */
+  int64_t arena;       /* bytes, of all regions */
   int64_t lower_bound; /* of the plan's class: what its groups need at one time */
   int64_t bound[PLAN_STREAM +
                 1]; /* lower bounds by level: of whole tensors, of what may overlap, of rows; 0: not asked */
@@ -154,10 +168,13 @@ typedef struct MemoryPlan {
   const int32_t *ring;    /* by value id: rows of its ring, 0: whole */
   const int64_t *scratch; /* by call: offset; -1: none */
   const PlanSlot *slot;   /* by value id: added to its offset */
-  const PlanSlot *scratch_slot; /* by call */
-  int32_t input_rows;           /* rows in which the input arrives; 0: as a whole */
-  PlanStage input;              /* then: when its rows are due in the first group */
-  int32_t hop;                  /* rows from one window to the next; 0: all of them */
+  const PlanSlot *scratch_slot;           /* by call */
+  const int32_t *region, *scratch_region; /* by value id, by call */
+  PlanRegion regions[PLAN_REGIONS_MAX];   /* with the bytes in use; one at least */
+  int n_regions;
+  int32_t input_rows; /* rows in which the input arrives; 0: as a whole */
+  PlanStage input;    /* then: when its rows are due in the first group */
+  int32_t hop;        /* rows from one window to the next; 0: all of them */
   PlanSlide *slides;
   int n_slides;
 } MemoryPlan;
@@ -166,6 +183,8 @@ PlanOptions target_plan(const Target *t);
 /* The same within `ram` bytes for arena and context (0: no limit), the input by rows or as a whole: the plan of fewest
  * kernel calls that stays within. */
 PlanOptions target_plan_within(const Target *t, int64_t ram, bool input_rows);
+/* Bytes of the main region: the arena that the caller gives. */
+int64_t plan_main_bytes(const MemoryPlan *p);
 /* Plan. All shapes static. Puts the calls into the plan's order, and exchanges kernels for those that work by rows of
  * their input where the plan says so. NULL options: all 0. */
 bool plan_memory(const Graph *g, Calls *calls, const PlanOptions *o, Arena *a, MemoryPlan *out, Diag *d);

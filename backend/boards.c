@@ -2,8 +2,9 @@
  *
  *   name: nucleo-l432kc        doc: free text         target: a name of backend/targets.def
  *   flash: 256KiB              ram: 64KiB             clock: 80MHz            cycle_scale: 1.3
+ *   fast: 16KiB                external: 8MiB
  *
- * The second line may be left out. cycle_scale: cycles the board takes for an estimated one (`mistify calibrate`).
+ * The second and the third line may be left out. fast: of ram the part that is tightly coupled; external: beyond ram. cycle_scale: cycles the board takes for an estimated one (`mistify calibrate`).
  *
  * Sizes: bytes, or with KiB, MiB, GiB, or kB, MB, GB (1000). Unknown and duplicate keys are refused (libyaml itself
  * accepts duplicates silently), nested values too. Shipped boards are embedded in the binary (scripts/embed.sh).
@@ -20,9 +21,20 @@
 
 static const char BOARD_DIR[] = "backend/boards/";
 
-enum { KEY_NAME, KEY_DOC, KEY_TARGET, KEY_FLASH, KEY_RAM, KEY_CLOCK, KEY_SCALE, KEY_COUNT };
-static const char *const key_names[KEY_COUNT] = {"name", "doc",   "target",     "flash",
-                                                 "ram",  "clock", "cycle_scale"};
+enum {
+  KEY_NAME,
+  KEY_DOC,
+  KEY_TARGET,
+  KEY_FLASH,
+  KEY_RAM,
+  KEY_CLOCK,
+  KEY_SCALE,
+  KEY_FAST,
+  KEY_EXTERNAL,
+  KEY_COUNT
+};
+static const char *const key_names[KEY_COUNT] = {"name",  "doc",         "target", "flash",   "ram",
+                                                 "clock", "cycle_scale", "fast",   "external"};
 
 typedef struct Reader {
   Arena *arena;
@@ -130,6 +142,8 @@ static bool set_value(const Reader *r, int key, const char *text, yaml_mark_t at
   case KEY_TARGET: return set_target(r, text, at, b);
   case KEY_FLASH: return set_size(r, "flash", text, at, &b->flash);
   case KEY_RAM: return set_size(r, "ram", text, at, &b->ram);
+  case KEY_FAST: return set_size(r, "fast", text, at, &b->fast);
+  case KEY_EXTERNAL: return set_size(r, "external", text, at, &b->external);
   case KEY_SCALE: return set_scale(r, text, at, b);
   default:
     if (parse_quantity(text, clock_units, &b->clock_hz)) return true;
@@ -146,7 +160,7 @@ static bool find_key(Reader *r, const char *text, yaml_mark_t at, int *out) {
     return true;
   }
   fail_at(r, at, "unknown key \"%s\"", text);
-  diag_hint(r->diag, "keys of a board: name, doc, target, flash, ram, clock, cycle_scale");
+  diag_hint(r->diag, "keys of a board: name, doc, target, flash, ram, clock, cycle_scale, fast, external");
   return false;
 }
 
@@ -195,6 +209,8 @@ static bool read_board(Reader *r, Board *b) {
   Loc whole = {.file = r->file};
   FAIL_IF(!b->name, r->diag, &whole, "a board needs a \"name\"");
   FAIL_IF(!b->target, r->diag, &whole, "a board needs a \"target\"");
+  FAIL_IF(b->fast && b->fast >= b->ram, r->diag, &whole,
+          "fast: is a part of ram; want less than its %lld bytes", (long long)b->ram);
   return true;
 }
 
@@ -223,6 +239,14 @@ const char **board_names(Arena *a) {
     if (name) names[n++] = name;
   }
   return names;
+}
+
+int board_regions(const Board *b, PlanRegion out[PLAN_REGIONS_MAX]) {
+  int n = 0;
+  if (b->fast) out[n++] = (PlanRegion){"fast", b->fast};
+  out[n++] = (PlanRegion){NULL, b->ram - b->fast};
+  if (b->external) out[n++] = (PlanRegion){"external", b->external};
+  return n > 1 ? n : 0;
 }
 
 static bool is_path(const char *s) {

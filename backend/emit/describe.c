@@ -95,6 +95,8 @@ static void json_plan(const Emit *e, StrBuf *out) {
     sb_printf(out, "%s\n    {\"offset\": %lld, \"bytes\": %lld, \"first\": %d, \"last\": %d, ", i ? "," : "",
               (long long)it->offset, (long long)it->size, (int)it->first, (int)it->last);
     if (it->rows) sb_printf(out, "\"rows\": %d, ", (int)it->rows);
+    if (e->plan.regions[it->region].name)
+      sb_printf(out, "\"region\": \"%s\", ", e->plan.regions[it->region].name);
     sb_puts(out, "\"name\": ");
     sb_json_str(out, name ? name : "");
     sb_putc(out, '}');

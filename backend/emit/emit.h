@@ -125,6 +125,12 @@ void print_bind_weights(const Emit *e, StrBuf *out);
 bool print_bound_params(const Emit *e, uint32_t call, const char *indent, StrBuf *out);
 bool has_bound_params(const Emit *e, uint32_t call);
 
+/* -- regions_c.c: working memory in other memories than the caller's arena -- */
+/* Where the region begins: `main` ("a", "ctx->arena") or an array of the model's. */
+const char *place_base(const Emit *e, int32_t region, const char *main);
+void print_region_sizes(const Emit *e, StrBuf *out);
+void print_region_arenas(const Emit *e, StrBuf *out);
+
 /* Text for a comment: nothing in it ends the comment or starts another one. */
 void print_comment_text(StrBuf *out, const char *s);
 

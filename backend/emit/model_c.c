@@ -99,9 +99,10 @@ static void print_init(const Emit *e, StrBuf *out) {
     sb_printf(out, "  return (uintptr_t)arena %% %s_ARENA_ALIGN ? 2 : 0;\n}\n\n", u);
 }
 
-static void print_place(const Emit *e, int constant, int64_t offset, StrBuf *out) {
+static void print_place(const Emit *e, int constant, ValId v, StrBuf *out) {
   if (constant < 0) {
-    sb_printf(out, "ctx->arena + %lld;\n", (long long)offset);
+    sb_printf(out, "%s + %lld;\n", place_base(e, e->plan.region[v], "ctx->arena"),
+              (long long)e->plan.offset[v]);
     return;
   }
   if (in_blob(e)) sb_puts(out, "!ctx->weights ? NULL : ");
@@ -119,12 +120,12 @@ static void print_accessor(const Emit *e, bool input, StrBuf *out) {
   }
   sb_printf(out, "%svoid *%s_%s(const %s_context *ctx, int i) {\n", input ? "" : "const ", e->opt->name,
             input ? "input" : "output", e->opt->name);
-  if (!in_arena && !(constant && in_blob(e))) sb_puts(out, "  (void)ctx;\n");
+  if (e->plan.n_regions > 1 || (!in_arena && !(constant && in_blob(e)))) sb_puts(out, "  (void)ctx;\n");
   if (constant && in_blob(e)) sb_puts(out, "  const unsigned char *const w = ctx->weights;\n");
   sb_puts(out, "  switch (i) {\n");
   for (uint32_t i = 0; i < n; i++) {
     sb_printf(out, "  case %u: return ", i);
-    print_place(e, input ? -1 : e->out_const[i], e->plan.offset[ids[i]], out);
+    print_place(e, input ? -1 : e->out_const[i], ids[i], out);
   }
   sb_puts(out, "  default: return NULL;\n  }\n}\n\n");
 }
@@ -153,6 +154,7 @@ bool print_model_c(const Emit *e, StrBuf *out) {
   TRY(print_body(e, out));
   print_info(e, out);
   sb_puts(out, "\n/* -- public functions -- */\n\n");
+  print_region_arenas(e, out);
   print_state_reset(e, out);
   print_init(e, out);
   print_bind_weights(e, out);

@@ -195,9 +195,11 @@ static void print_functions(const Emit *e, StrBuf *out) {
 
 static void print_sizes(const Emit *e, StrBuf *out) {
   const char *u = e->upper;
+  const int64_t main = plan_main_bytes(&e->plan);
   sb_printf(out, "/* Working memory in bytes, input and output included. */\n");
-  sb_printf(out, "#define %s_ARENA_SIZE %lld\n", u, (long long)(e->plan.arena ? e->plan.arena : 1));
+  sb_printf(out, "#define %s_ARENA_SIZE %lld\n", u, (long long)(main ? main : 1));
   sb_printf(out, "#define %s_ARENA_ALIGN %lld\n", u, (long long)e->plan.align);
+  print_region_sizes(e, out);
   if (in_blob(e))
     sb_printf(out, "#define %s_WEIGHTS_SIZE %lld\n#define %s_WEIGHTS_ALIGN %lld\n", u,
               (long long)e->blob.size, u, (long long)e->blob.align);

@@ -52,7 +52,7 @@ static void print_view(const Emit *e, const CallView *v, int constant, bool batc
     sb_puts(out, "{(void *)(uintptr_t)((const char *)");
     print_const(e, constant, out);
   } else {
-    sb_puts(out, "{a");
+    sb_printf(out, "{%s", place_base(e, e->plan.region[root], "a"));
   }
   if (at) sb_printf(out, " + %lld", (long long)at);
   if (constant < 0) print_slot(&e->plan.slot[v->val], out);
@@ -89,7 +89,7 @@ static void print_kernel(const Emit *e, uint32_t c, const char *y0, const char *
     sb_puts(out, "NULL));\n");
     return;
   }
-  sb_printf(out, "a + %lld", (long long)e->plan.scratch[c]);
+  sb_printf(out, "%s + %lld", place_base(e, e->plan.scratch_region[c], "a"), (long long)e->plan.scratch[c]);
   print_slot(&e->plan.scratch_slot[c], out);
   sb_puts(out, "));\n");
 }
@@ -154,7 +154,7 @@ static void print_groups(const Emit *e, int32_t first, StrBuf *out) {
 }
 
 static const char push_rows[] =
-    "    unsigned char *slot = a + %lld + ctx->row %% %d * %lld;\n"
+    "    unsigned char *slot = %s + %lld + ctx->row %% %d * %lld;\n"
     "    int32_t t = ctx->row ? ctx->row * %d + %d : 0;\n"
     "    for (int32_t i = 0; i < %lld; i++) slot[i] = *from++;\n"
     "    ctx->row = ctx->row + 1 < %d ? ctx->row + 1 : 0;\n"
@@ -166,7 +166,7 @@ static const char push_rows_hop[] =
     "      slide(a);\n"
     "      ctx->row -= %d;\n"
     "    }\n"
-    "    unsigned char *slot = a + %lld + ctx->row %% %d * %lld;\n"
+    "    unsigned char *slot = %s + %lld + ctx->row %% %d * %lld;\n"
     "    int32_t t = ctx->row ? ctx->row * %d + %d : 0;\n"
     "    for (int32_t i = 0; i < %lld; i++) slot[i] = *from++;\n"
     "    ctx->row++;\n"
@@ -197,11 +197,12 @@ static void print_slides(const Emit *e, StrBuf *out) {
   for (int i = 0; i < p->n_slides; i++) {
     const PlanSlide *s = &p->slides[i];
     const long long at = (long long)s->offset, row = (long long)s->row;
+    const char *base = place_base(e, p->region[s->val], "a");
     if (s->ring && s->by % s->rows)
-      sb_printf(out, "  turn(a + %lld, %lld, %lld);\n", at, s->rows * row, s->by % s->rows * row);
+      sb_printf(out, "  turn(%s + %lld, %lld, %lld);\n", base, at, s->rows * row, s->by % s->rows * row);
     if (!s->ring)
-      sb_printf(out, "  for (int32_t i = 0; i < %lld; i++) a[%lld + i] = a[%lld + i];\n",
-                (s->rows - s->by) * row, at, at + s->by * row);
+      sb_printf(out, "  for (int32_t i = 0; i < %lld; i++) %s[%lld + i] = %s[%lld + i];\n",
+                (s->rows - s->by) * row, base, at, base, at + s->by * row);
   }
   sb_puts(out, "}\n\n");
 }
@@ -212,6 +213,7 @@ static const char *weights_arg(const Emit *e) { return in_blob(e) ? "a, w" : "a"
 
 void print_locals(const Emit *e, const char *unbound, StrBuf *out) {
   sb_puts(out, "  unsigned char *const a = ctx->arena;\n");
+  if (e->plan.n_regions > 1) sb_puts(out, "  (void)a;\n");
   if (in_blob(e))
     sb_printf(out, "  const unsigned char *const w = ctx->weights;\n  if (!w) return%s;\n", unbound);
 }
@@ -230,12 +232,14 @@ static void print_push_rows(const Emit *e, StrBuf *out) {
   const char *n = e->opt->name;
   ValId in = e->g->inputs[0];
   long long row = (long long)val_bytes(e->g, in) / p->input_rows;
+  const char *base = place_base(e, p->region[in], "a");
   int32_t ring = p->ring[in] ? p->ring[in] : p->input_rows;
   sb_printf(out,
             "/* The layers that take turns while rows come, at time t. */\n"
             "static void stream(unsigned char *a%s, int32_t t) {\n  int32_t y;\n",
             weights_param(e));
   if (in_blob(e)) sb_puts(out, "  (void)w;\n");
+  if (p->n_regions > 1) sb_puts(out, "  (void)a;\n");
   print_turns(e, &p->groups[0], "  ", out);
   sb_puts(out, "}\n\n");
   if (!e->opt->step) print_rest(e, out);
@@ -246,13 +250,13 @@ static void print_push_rows(const Emit *e, StrBuf *out) {
                "  int given = 0;\n  for (; given < n; given++) {\n");
   if (p->hop) {
     const int h = (int)p->input_rows, step = (int)p->input.step, lead = (int)p->input.lead;
-    sb_printf(out, push_rows_hop, h, (int)p->hop, (long long)p->offset[in], (int)ring, row, step, lead, row,
-              h, step, lead, (int)p->groups[0].steps, weights_arg(e), h, weights_arg(e), h);
+    sb_printf(out, push_rows_hop, h, (int)p->hop, base, (long long)p->offset[in], (int)ring, row, step, lead,
+              row, h, step, lead, (int)p->groups[0].steps, weights_arg(e), h, weights_arg(e), h);
     return;
   }
-  sb_printf(out, push_rows, (long long)p->offset[in], (int)ring, row, (int)p->input.step, (int)p->input.lead,
-            row, (int)p->input_rows, (int)p->input.step, (int)p->input.lead, (int)p->groups[0].steps,
-            weights_arg(e));
+  sb_printf(out, push_rows, base, (long long)p->offset[in], (int)ring, row, (int)p->input.step,
+            (int)p->input.lead, row, (int)p->input_rows, (int)p->input.step, (int)p->input.lead,
+            (int)p->groups[0].steps, weights_arg(e));
   if (!e->opt->step) sb_printf(out, "    if (!ctx->row) rest(%s);\n", weights_arg(e));
   sb_puts(out, "  }\n  return given > 0 && !ctx->row;\n}\n");
   if (e->opt->step) print_step(e, out);

@@ -67,9 +67,10 @@ void print_state_reset(const Emit *e, StrBuf *out) {
     const long long at = (long long)e->plan.offset[s->state->now],
                     n = (long long)val_bytes(e->g, s->state->now);
     if (s->init >= 0)
-      print_copy(e, "ctx->arena", at, s->init, n, out);
+      print_copy(e, place_base(e, e->plan.region[s->state->now], "ctx->arena"), at, s->init, n, out);
     else
-      sb_printf(out, "  memset(ctx->arena + %lld, %d, %lld);\n", at, s->fill, n);
+      sb_printf(out, "  memset(%s + %lld, %d, %lld);\n",
+                place_base(e, e->plan.region[s->state->now], "ctx->arena"), at, s->fill, n);
   }
   sb_puts(out, "}\n\n");
 }
@@ -82,9 +83,11 @@ void print_state_step(const Emit *e, StrBuf *out) {
                     n = (long long)val_bytes(e->g, s->state->now);
     if (value_root(e->g, s->state->next) == s->state->now) continue;
     if (s->next >= 0)
-      print_copy(e, "a", at, s->next, n, out);
+      print_copy(e, place_base(e, e->plan.region[s->state->now], "a"), at, s->next, n, out);
     else
-      sb_printf(out, "  memcpy(a + %lld, a + %lld, %lld);\n", at, (long long)e->plan.offset[s->state->next],
+      sb_printf(out, "  memcpy(%s + %lld, %s + %lld, %lld);\n",
+                place_base(e, e->plan.region[s->state->now], "a"), at,
+                place_base(e, e->plan.region[s->state->next], "a"), (long long)e->plan.offset[s->state->next],
                 n);
   }
 }

@@ -35,6 +35,7 @@ static void print_part(const Emit *e, StrBuf *out) {
             "static void part(unsigned char *a%s, int32_t layer, int32_t t) {\n",
             w);
   sb_puts(out, rows ? "  int32_t y;\n" : "  (void)t;\n");
+  if (e->plan.n_regions > 1) sb_puts(out, "  (void)a;\n");
   if (in_blob(e)) sb_puts(out, "  (void)w;\n");
   sb_puts(out, "  switch (layer) {\n");
   for (int32_t i = 0; i < part_count(e); i++) {

@@ -186,6 +186,35 @@ static void draft_make(const Planner *p, PlanLevel level, const Choice *c, Draft
 
 /* -- the plan -- */
 
+/* The regions, and each item's place in its own. */
+static void spread(Draft *d, MemoryPlan *out) {
+  const Planner *p = d->p;
+  int64_t *heat = mem_array((size_t)d->n_storage + 1, sizeof *heat), bytes[PLAN_REGIONS_MAX] = {0};
+  int32_t *region = mem_array((size_t)d->n_storage + 1, sizeof *region);
+  PackBox *box = boxes_of(d, p->align);
+  out->n_regions = p->opt.n_regions;
+  regions_heat(p, d->storage, d->items, d->n_items, heat);
+  regions_spread(&p->opt, box, d->n_storage, d->pairs, d->n_pairs, heat, region, bytes);
+  d->arena = 0;
+  for (int r = 0; r < out->n_regions; r++) {
+    out->regions[r] = (PlanRegion){p->opt.region[r].name, bytes[r]};
+    d->arena += bytes[r];
+  }
+  for (int i = 0; i < d->n_items; i++) {
+    d->items[i].region = region[d->items[i].storage];
+    d->items[i].offset = box[d->items[i].storage].offset;
+  }
+  mem_free(heat);
+  mem_free(region);
+  mem_free(box);
+}
+
+int64_t plan_main_bytes(const MemoryPlan *p) {
+  for (int r = 0; r < p->n_regions; r++)
+    if (!p->regions[r].name) return p->regions[r].bytes;
+  return 0;
+}
+
 static const PlanItem *find_item(const Draft *d, ValId root) {
   for (int i = 0; i < d->n_items; i++)
     if (d->items[i].val == root) return &d->items[i];
@@ -199,6 +228,8 @@ static void index_offsets(const Draft *d, Arena *a, MemoryPlan *out) {
   int32_t *ring = arena_array(a, p->g->n_vals, sizeof *ring);
   int64_t *scratch = arena_array(a, p->calls->n, sizeof *scratch);
   PlanSlot *slot = arena_array(a, p->g->n_vals, sizeof *slot);
+  int32_t *region = arena_array(a, p->g->n_vals, sizeof *region);
+  int32_t *scratch_region = arena_array(a, p->calls->n, sizeof *scratch_region);
   PlanSlot *scratch_slot = arena_array(a, p->calls->n, sizeof *scratch_slot);
   for (uint32_t v = 0; v < p->g->n_vals; v++) offset[v] = -1;
   for (uint32_t c = 0; c < p->calls->n; c++) scratch[c] = -1;
@@ -209,6 +240,7 @@ static void index_offsets(const Draft *d, Arena *a, MemoryPlan *out) {
     } else {
       scratch[it->call] = it->offset;
       scratch_slot[it->call] = it->slot;
+      scratch_region[it->call] = it->region;
     }
     if (it->val == NO_VAL && it->size > out->scratch_size) out->scratch_size = it->size;
   }
@@ -217,12 +249,15 @@ static void index_offsets(const Draft *d, Arena *a, MemoryPlan *out) {
     const PlanItem *it = find_item(d, p->root[v]);
     ring[v] = it ? it->rows : 0;
     if (it) slot[v] = it->slot;
+    if (it) region[v] = it->region;
   }
   out->offset = offset;
   out->ring = ring;
   out->scratch = scratch;
   out->slot = slot;
   out->scratch_slot = scratch_slot;
+  out->region = region;
+  out->scratch_region = scratch_region;
 }
 
 static void index_groups(const Draft *d, Arena *a, MemoryPlan *out) {
@@ -242,8 +277,11 @@ static void index_groups(const Draft *d, Arena *a, MemoryPlan *out) {
   out->stage = stage;
 }
 
-static void finish(const Draft *d, Arena *a, MemoryPlan *out) {
+static void finish(Draft *d, Arena *a, MemoryPlan *out) {
   const Planner *p = d->p;
+  out->n_regions = 1;
+  out->regions[0] = (PlanRegion){NULL, d->arena};
+  if (p->opt.n_regions) spread(d, out);
   out->level = d->level;
   out->arena = d->arena;
   out->lower_bound = d->lower_bound;
@@ -264,6 +302,8 @@ static void planner_init(Planner *p, const Graph *g, Calls *calls, const PlanOpt
   if (o) p->opt = *o;
   p->root = arena_array(p->arena, g->n_vals, sizeof *p->root);
   p->span = arena_array(p->arena, g->n_vals, sizeof *p->span);
+  p->first_access = arena_array(p->arena, g->n_vals, sizeof *p->first_access);
+  for (ValId v = 0; v < g->n_vals; v++) p->first_access[v] = -1;
   p->rows = arena_array(p->arena, (size_t)calls->n + 1, sizeof *p->rows);
   for (ValId v = 1; v < g->n_vals; v++) {
     p->root[v] = value_root(g, v);

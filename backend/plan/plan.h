@@ -82,13 +82,14 @@ typedef struct Planner {
   Calls *calls;
   PlanOptions opt;
   int64_t align;
-  ValId *root;    /* by value */
-  Span *span;     /* by root value */
-  CallRows *rows; /* by call */
-  ValId by_rows;  /* root of the input that arrives by rows; NO_VAL: none */
-  bool apart;     /* peaks are counted as if nothing could overlap: chains of overlaps pack badly */
-  bool guests;    /* rings may have guests */
-  Arena *arena;   /* what lives as long as the planner */
+  ValId *root;       /* by value */
+  Span *span;        /* by root value */
+  CallRows *rows;    /* by call */
+  ValId by_rows;     /* root of the input that arrives by rows; NO_VAL: none */
+  bool apart;        /* peaks are counted as if nothing could overlap: chains of overlaps pack badly */
+  bool guests;       /* rings may have guests */
+  int *first_access; /* by value, of the segment in the making; -1: none */
+  Arena *arena;      /* what lives as long as the planner */
 } Planner;
 void spans_find(Planner *p);
 
@@ -117,7 +118,7 @@ typedef struct SegPair {
   bool same; /* over lies exactly on under: computed in place */
 } SegPair;
 
-enum { SEG_MAX = 48, SEG_MAX_PAIRS = 64 };
+enum { SEG_MAX = 128, SEG_MAX_PAIRS = 64 };
 typedef struct Segment {
   SegKind kind;
   int32_t first, n, steps;
@@ -144,6 +145,14 @@ typedef struct Choice {
 /* The cut whose largest peak is least, or where it meets `limit` (> 0) the one of fewest pieces that does. */
 void choose_segments(const Planner *p, PlanLevel level, int64_t limit, Choice *out);
 void choice_free(Choice *c);
+
+/* -- regions.c -- */
+/* Bytes read and written of each storage. */
+void regions_heat(const Planner *p, const int32_t *storage, const PlanItem *items, int n_items,
+                  int64_t *heat);
+/* Give each box a region and an offset there; bytes[r]: of region r. */
+void regions_spread(const PlanOptions *o, PackBox *box, int n, const PackPair *pairs, int n_pairs,
+                    const int64_t *heat, int32_t *region, int64_t *bytes);
 
 /* -- hop.c -- */
 /* Whether the first segment's call hands v on to later ones: it is kept from one window to the next. */

@@ -30,7 +30,10 @@ static void print_time(struct StrBuf *out, int32_t when, int32_t n) {
     sb_printf(out, " %6d", (int)when);
 }
 
-static void print_item(const Graph *g, const Calls *calls, const PlanItem *it, struct StrBuf *out) {
+static void print_item(const Graph *g, const Calls *calls, const MemoryPlan *p, const PlanItem *it,
+                       struct StrBuf *out) {
+  if (p->n_regions > 1)
+    sb_printf(out, "%-9s", p->regions[it->region].name ? p->regions[it->region].name : "main");
   sb_printf(out, "%10lld %10lld", (long long)it->offset, (long long)it->size);
   print_time(out, it->first, (int32_t)calls->n);
   print_time(out, it->last, (int32_t)calls->n);
@@ -79,11 +82,15 @@ int32_t plan_peak_call(const Calls *calls, const MemoryPlan *p, int64_t *bytes) 
 
 void plan_print(const Graph *g, const Calls *calls, const MemoryPlan *p, struct StrBuf *out) {
   const int32_t peak_call = plan_peak_call(calls, p, NULL);
+  if (p->n_regions > 1) sb_puts(out, "region   ");
   sb_puts(out, "    offset      bytes  first   last  what\n");
-  for (int i = 0; i < p->n_items; i++) print_item(g, calls, &p->items[i], out);
+  for (int i = 0; i < p->n_items; i++) print_item(g, calls, p, &p->items[i], out);
   print_groups(calls, p, out);
   sb_printf(out, "arena %lld bytes (%s); lower bound of this plan %lld", (long long)p->arena,
             plan_level_name(p->level), (long long)p->lower_bound);
+  for (int r = 0; r < p->n_regions && p->n_regions > 1; r++)
+    sb_printf(out, "; %s %lld", p->regions[r].name ? p->regions[r].name : "main",
+              (long long)p->regions[r].bytes);
   if (calls->n)
     sb_printf(out, "; most is held at call %d (%s)", (int)peak_call, calls->v[peak_call].kernel->name);
   sb_putc(out, '\n');

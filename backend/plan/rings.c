@@ -6,12 +6,30 @@
 #include "backend/plan/stages.h"
 
 int accesses_find(const Stages *m, ValId v, Access *out, int n) {
-  for (int i = 0; i < m->n; i++) {
-    for (int k = 0; k < CALL_MAX_IN; k++)
-      if (stage_in(&m->v[i], k) == v) out[n++] = (Access){i, k};
-    if (stage_out(&m->v[i]) == v) out[n++] = (Access){i, -1};
-  }
+  for (int i = m->p->first_access[v]; i >= 0; i = m->next_access[i]) out[n++] = m->access[i];
   return n;
+}
+
+static void list_access(Stages *m, ValId v, int stage, int input) {
+  const int i = m->n_accesses++;
+  m->access[i] = (Access){stage, input};
+  m->next_access[i] = m->p->first_access[v];
+  m->p->first_access[v] = i;
+}
+
+void accesses_list(Stages *m) {
+  for (int i = m->n - 1; i >= 0; i--) { /* each in front of those that are there */
+    list_access(m, stage_out(&m->v[i]), i, -1);
+    for (int k = CALL_MAX_IN - 1; k >= 0; k--)
+      if (stage_in(&m->v[i], k) != NO_VAL) list_access(m, stage_in(&m->v[i], k), i, k);
+  }
+}
+
+void accesses_forget(const Stages *m) {
+  for (int i = 0; i < m->n; i++) {
+    m->p->first_access[stage_out(&m->v[i])] = -1;
+    for (int k = 0; k < CALL_MAX_IN; k++) m->p->first_access[stage_in(&m->v[i], k)] = -1;
+  }
 }
 
 int32_t times_next(const Stages *m, const Access *list, int n, int32_t t) {

@@ -311,16 +311,26 @@ static bool make_rows(Stages *m, int32_t first, int32_t n, bool late, Segment *o
   return true;
 }
 
-bool segment_make(const Planner *p, SegKind kind, int32_t first, int32_t n, Segment *out) {
-  Stages m = {.p = p, .steps = 1};
-  ASSERT(n >= 1 && n <= SEG_MAX && (kind == SEG_ROWS || n == 1));
-  if (!collect(&m, kind, first, n)) return false;
+static bool make(Stages *m, SegKind kind, int32_t first, int32_t n, Segment *out) {
   if (kind == SEG_WHOLE) {
-    finish(&m, kind, first, n, out);
+    finish(m, kind, first, n, out);
     return true;
   }
-  if (!find_links(&m) || !find_steps(&m) || !make_rows(&m, first, n, false, out)) return false;
+  if (!find_links(m) || !find_steps(m) || !make_rows(m, first, n, false, out)) return false;
   Segment late;
-  if (make_rows(&m, first, n, true, &late) && late.peak < out->peak) *out = late;
+  if (make_rows(m, first, n, true, &late) && late.peak < out->peak) *out = late;
   return true;
+}
+
+bool segment_make(const Planner *p, SegKind kind, int32_t first, int32_t n, Segment *out) {
+  Stages m;
+  m.p = p;
+  m.steps = 1;
+  m.n = m.n_links = m.n_rings = m.n_accesses = 0;
+  ASSERT(n >= 1 && n <= SEG_MAX && (kind == SEG_ROWS || n == 1));
+  if (!collect(&m, kind, first, n)) return false;
+  accesses_list(&m);
+  bool ok = make(&m, kind, first, n, out);
+  accesses_forget(&m);
+  return ok;
 }

@@ -32,10 +32,18 @@ typedef struct Ring {
   bool stays;          /* it holds rows from one time to the next */
 } Ring;
 
+/* A stage that touches a value; input -1: it writes it. */
+typedef struct Access {
+  int stage, input;
+} Access;
+enum { ACCESS_MAX = (SEG_MAX + 1) * (CALL_MAX_IN + 1) };
+
 typedef struct Stages {
   const Planner *p;
   Stage v[SEG_MAX + 1];
-  int n, feed; /* the stages before `feed` are the caller */
+  int n, feed;               /* the stages before `feed` are the caller */
+  Access access[ACCESS_MAX]; /* by value, a list of each: from p->first_access on */
+  int next_access[ACCESS_MAX], n_accesses;
   Link link[LINKS_MAX];
   int n_links;
   int32_t steps;
@@ -46,13 +54,11 @@ typedef struct Stages {
 static inline ValId stage_in(const Stage *s, int i) { return s->in_root[i]; }
 static inline ValId stage_out(const Stage *s) { return s->out_root; }
 
-/* A stage that touches a value; input -1: it writes it. */
-typedef struct Access {
-  int stage, input;
-} Access;
-enum { ACCESS_MAX = (SEG_MAX + 1) * (CALL_MAX_IN + 1) };
 /* All accesses to root v, in the order of stages, behind the n that are there already. Returns the new count. */
 int accesses_find(const Stages *m, ValId v, Access *out, int n);
+/* Make the lists when all stages are there, and drop them. */
+void accesses_list(Stages *m);
+void accesses_forget(const Stages *m);
 
 /* Times at which something may change for these stages, without the middle of long loops, where they run in a steady
  * cycle:  for (int32_t t = 0; t < m->steps; t = times_next(m, list, n, t)) */

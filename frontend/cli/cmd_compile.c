@@ -18,7 +18,7 @@ typedef struct CompileOpts {
   const char *target, *board, *name, *out, *rounding, *input, *optimize, *winograd, *kernels, *design;
   int64_t ram, hop;
   CodeForm form;
-  bool force, share_arena;
+  bool force, share_arena, regions;
 } CompileOpts;
 
 static const Opt opts[] = {
@@ -33,6 +33,8 @@ static const Opt opts[] = {
      "prefix of the C functions (default: from the file's name); A,B of several models"},
     {"--input", OPT_STRING, offsetof(CompileOpts, input), false, "HOW",
      "whole (default), or rows: given row by row as it comes (NAME_push_rows)"},
+    {"--regions", OPT_FLAG, offsetof(CompileOpts, regions), false, NULL,
+     "with --board: working memory in all its memories, hot values in the fast one (NAME_arena_fast, ...)"},
     {"--hop", OPT_INT, offsetof(CompileOpts, hop), false, "ROWS",
      "with --input rows: windows that overlap, each so many rows behind the one before; what they share is "
      "computed once"},
@@ -293,9 +295,12 @@ static bool emit_parts(Build *b, const Target *t, EmitOptions e, Diag *d) {
     TRY(load(b->o, p, d) && backend_cost_planned(p->g, t, e.plan, &p->cost, d));
     p->macs = graph_macs(p->g);
   }
-  if (b->n == 1 && !b->o->ram && b->machine.board.ram && b->parts->cost.ram > b->machine.board.ram) {
+  if (b->n == 1 && !b->o->ram && b->machine.board.ram && !b->machine.board.external &&
+      b->parts->cost.ram > b->machine.board.ram) {
     within = target_plan_within(t, b->machine.board.ram, by_rows(b->o)); /* it may do in patches */
     within.hop = (int32_t)b->o->hop;
+    memcpy(within.region, e.plan->region, sizeof within.region);
+    within.n_regions = e.plan->n_regions;
     e.plan = &within;
     TRY(backend_cost_planned(b->parts->g, t, e.plan, &b->parts->cost, d));
   }
@@ -329,6 +334,9 @@ static bool emit(Arena *a, Build *b, Diag *d) {
   TRY(read_winograd(o->winograd, &target, d));
   PlanOptions plan = target_plan_within(&target, o->ram, by_rows(o));
   plan.hop = (int32_t)o->hop;
+  if (o->regions) plan.n_regions = board_regions(&b->machine.board, plan.region);
+  FAIL_IF(o->regions && !plan.n_regions, d, NULL,
+          "--regions: want a --board with a \"fast\" or \"external\" memory (mistify boards)");
   EmitOptions e = {.plan = &plan,
                    .optimize = optimize,
                    .kernels = b->shared ? "../kernels" : NULL,
@@ -367,7 +375,7 @@ static int compile(Arena *a, const CompileOpts *o, Diag *d) {
     return EXIT_USER;
   add_up(&b);
   b.flash = b.machine.board.flash;
-  b.ram = o->ram ? o->ram : b.machine.board.ram;
+  b.ram = o->ram ? o->ram : b.machine.board.ram + (o->regions ? b.machine.board.external : 0);
   b.fits = (!b.flash || b.cost.flash <= b.flash) && (!b.ram || b.cost.ram <= b.ram);
   if (o->common.json) {
     print_json(&b);

@@ -35,13 +35,21 @@ static void fault(Machine *m, const char *what, int32_t call, int32_t row, ValId
            call < 0 ? "input" : m->calls->v[call].kernel->name, (int)row, what, (long long)at, v);
 }
 
+/* Regions one behind the other. */
+static int64_t region_base(const MemoryPlan *p, int32_t region) {
+  int64_t sum = 0;
+  for (int32_t r = 0; r < region; r++) sum += p->regions[r].bytes;
+  return sum;
+}
+
 /* Where byte `at` of a value lies whose rows are `row` bytes, during row y of a call. */
 static Byte *locate(Machine *m, ValId root, int64_t at, int64_t row, int32_t y) {
   int64_t ring = m->plan->ring[root], offset = m->plan->offset[root];
   if (ring) at = at / row % ring * row + at % row;
   if (offset >= 0) offset += plan_slot_at(&m->plan->slot[root], y);
-  if (offset < 0 || offset + at >= m->plan->arena) return NULL;
-  return &m->byte[offset + at];
+  const int32_t r = m->plan->region[root];
+  if (offset < 0 || offset + at >= m->plan->regions[r].bytes) return NULL;
+  return &m->byte[region_base(m->plan, r) + offset + at];
 }
 
 typedef struct Touch { /* one view of one call, during the enumeration of its bytes */
@@ -138,7 +146,7 @@ static void write_output(Machine *m, int32_t c, int32_t row) {
 }
 
 static int64_t scratch_at(const MemoryPlan *p, int32_t c, int32_t y) {
-  return p->scratch[c] + plan_slot_at(&p->scratch_slot[c], y);
+  return region_base(p, p->scratch_region[c]) + p->scratch[c] + plan_slot_at(&p->scratch_slot[c], y);
 }
 
 /* Sums of rows stay in scratch from the first row on. */
@@ -192,17 +200,19 @@ static const CallView dense = {.row = 1};
 static void slide(const MemoryPlan *p, const PlanSlide *s, void *bytes, size_t size) {
   char *old = mem_alloc((size_t)p->arena * size), *now = bytes;
   memcpy(old, bytes, (size_t)p->arena * size);
+  const int64_t begin = region_base(p, p->region[s->val]) + s->offset;
   for (int32_t i = 0; i < s->rows; i++) {
     int32_t from = s->ring ? (i + s->by) % s->rows : i + s->by;
     if (from < s->rows)
-      memcpy(now + (size_t)(s->offset + i * s->row) * size, old + (size_t)(s->offset + from * s->row) * size,
+      memcpy(now + (size_t)(begin + i * s->row) * size, old + (size_t)(begin + from * s->row) * size,
              (size_t)s->row * size);
   }
   mem_free(old);
 }
 
 static bool shares_place(const Machine *m, ValId v, const PlanSlide *s) {
-  return m->plan->offset[v] == s->offset && (m->plan->ring[v] > 0) == s->ring;
+  return m->plan->offset[v] == s->offset && m->plan->region[v] == m->plan->region[s->val] &&
+         (m->plan->ring[v] > 0) == s->ring;
 }
 
 /* What a value's bytes are called in the next window. */
@@ -211,7 +221,7 @@ static void rename_bytes(Machine *m) {
     const PlanSlide *s = &m->plan->slides[k];
     slide(m->plan, s, m->byte, sizeof *m->byte);
     for (int64_t i = 0; i < s->rows * s->row; i++) {
-      Byte *b = &m->byte[s->offset + i];
+      Byte *b = &m->byte[region_base(m->plan, m->plan->region[s->val]) + s->offset + i];
       if (b->val < m->g->n_vals && shares_place(m, b->val, s)) b->at -= s->by * s->row;
     }
   }
@@ -259,18 +269,21 @@ static void *readable(const void *p) {
   return q;
 }
 
+static char *place_of(const Runner *r, ValId v) {
+  return r->arena + region_base(r->plan, r->plan->region[v]) + r->plan->offset[v];
+}
+
 static mf_view view_of(const Runner *r, const CallView *v, int32_t item, int32_t y) {
   ValId root = value_root(r->g, v->val);
-  char *base = val_is_const(r->g, root)
-                   ? readable(val_data(r->g, root))
-                   : r->arena + r->plan->offset[root] + plan_slot_at(&r->plan->slot[root], y);
+  char *base = val_is_const(r->g, root) ? readable(val_data(r->g, root))
+                                        : place_of(r, root) + plan_slot_at(&r->plan->slot[root], y);
   return (mf_view){base + v->offset + item * v->step, (int32_t)v->row, r->plan->ring[v->val]};
 }
 
 static void copy_rows(const Runner *r, int32_t y0, int32_t y1) {
   ValId v = value_root(r->g, r->g->inputs[0]);
   size_t row = val_bytes(r->g, v) / (size_t)r->plan->input_rows;
-  mf_view view = {r->arena + r->plan->offset[v], (int32_t)row, r->plan->ring[v]};
+  mf_view view = {place_of(r, v), (int32_t)row, r->plan->ring[v]};
   for (int32_t y = y0; y < y1; y++)
     memcpy(mf_row(&view, y), (const char *)r->inputs[0] + (size_t)y * row, row);
 }
@@ -307,7 +320,7 @@ static void compare_outputs(const Runner *r, const Evaluator *e, char *text, siz
   for (uint32_t i = 0; i < r->g->n_outputs; i++) {
     ValId v = r->g->outputs[i];
     if (val_is_const(r->g, value_root(r->g, v))) continue;
-    if (memcmp(r->arena + r->plan->offset[v], evaluator_value(e, v), val_bytes(r->g, v)) != 0)
+    if (memcmp(place_of(r, v), evaluator_value(e, v), val_bytes(r->g, v)) != 0)
       snprintf(text, size, "output %u is not reference evaluation's", i);
   }
 }
@@ -323,7 +336,7 @@ const char *machine_run(const Graph *g, const Calls *calls, const MemoryPlan *p,
   ck_assert_msg(e != NULL, "%s", diag_text(d));
   for (int64_t i = 0; i < p->arena; i++) r.arena[i] = (char)rng_below(&rng, 256);
   for (uint32_t i = 0; i < g->n_inputs && !p->input_rows; i++)
-    memcpy(r.arena + p->offset[g->inputs[i]], inputs[i], val_bytes(g, g->inputs[i]));
+    memcpy(place_of(&r, g->inputs[i]), inputs[i], val_bytes(g, g->inputs[i]));
   plan_walk(calls, p, run_call, &r);
   evaluator_run(e, inputs);
   compare_outputs(&r, e, text, sizeof text);

@@ -270,6 +270,24 @@ START_TEST(rows_are_guests_in_free_slots)
 }
 END_TEST
 
+/* A hundred layers that run row by row together need a row or two; cut anywhere, a whole image. */
+START_TEST(long_chains)
+{
+  StrBuf net = {0}, text = {0};
+  const PlanOptions rows = {.input_rows = true};
+  sb_puts(&net, "%x0 = input : i8[1,32,4,4] q(0.05, 0)\n%u = const : i8[4,1,1,4] q(0.02, 0) @i8:16\n");
+  for (int i = 0; i < 100; i++)
+    sb_printf(&net, "%%x%d = Conv(%%x%d, %%u) : i8[1,32,4,4] q(0.05, 0)\n", i + 1, i);
+  sb_puts(&net, "%y = AveragePool(%x100) {kernel=[32,4]} : i8[1,1,1,4] q(0.05, 0)\noutput %y\n");
+  Graph *g = graph_of(sb_str(&net));
+  ck_assert_int_le(plan_with(g, &rows, &text, 5), 3 * 16 + 16 + 4);
+  ck_assert_msg(strstr(sb_str(&text), "calls 0 to 100 row by row") != NULL, "%s", sb_str(&text));
+  sb_free(&net);
+  sb_free(&text);
+  graph_free(g);
+}
+END_TEST
+
 START_TEST(elementwise_chain_is_in_place)
 {
   Graph *g = graph_of("%x = input : f32[1,100] %a = Relu(%x) %b = Sigmoid(%a) %c = Tanh(%b) output %c");
@@ -330,6 +348,7 @@ Suite *suite_plan(void) {
   tcase_add_loop_test(t, random_image_graphs, 0, 16);
   tcase_add_loop_test(t, real_models, 0, N_MODELS);
   tcase_add_test(t, rows_are_guests_in_free_slots);
+  tcase_add_test(t, long_chains);
   tcase_add_test(t, elementwise_chain_is_in_place);
   tcase_add_test(t, values_that_are_read_again_stay);
   tcase_add_test(t, views_need_nothing);
