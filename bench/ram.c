@@ -97,7 +97,7 @@ static bool measure(const char *dir, const char *name, Row *r) {
 
 /* -- the patch knob -- */
 
-static const char *const curves[] = {"tflite/resnet8_int8.tflite", "tflite/vww_96_int8.tflite",
+static const char *const curves[] = {"tflite/resnet8_int8.tflite", "tflite/resnet8_float.tflite",
                                      "onnx/zoo_mnist_8.onnx"};
 
 static int64_t instructions_of(const Graph *g, const Target *t, const PlanOptions *o) {
@@ -106,7 +106,7 @@ static int64_t instructions_of(const Graph *g, const Target *t, const PlanOption
   Measured m = {.instructions = -1};
   const EmitOptions e = {.name = "model", .out_dir = dir, .plan = o};
   const bool made = mkdtemp(dir) != NULL;
-  if (!made || !emit_c(g, t, &e, d) || !harness_verify(dir, t, NULL, &m, d) || m.vectors_equal != m.vectors)
+  if (!made || !emit_c(g, t, &e, d) || !harness_verify(dir, t, NULL, &m, d) || m.vectors_passed != m.vectors)
     fprintf(stderr, "bench-ram: %s\n", diag_text(d));
   if (made) file_remove_tree(dir);
   diag_free(d);
@@ -122,7 +122,7 @@ static void knob_result(JsonWriter *w, const char *name, const Cost *c, const ch
   json_kint(w, "value", value);
   json_kstr(w, "unit", strcmp(metric, "MACs") == 0 ? "MACs" : "instructions");
   json_kstr(w, "better", "lower");
-  json_kstr(w, "how", "cortex-m4; outputs equal byte for byte under QEMU");
+  json_kstr(w, "how", "cortex-m4, its own kernels; self-test passed under QEMU");
   json_end(w);
 }
 
