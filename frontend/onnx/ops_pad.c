@@ -99,6 +99,17 @@ static int64_t padded_from(PadMode mode, int64_t p, int64_t n) {
   return p < n ? p : period - p;
 }
 
+/* A list of n places along an axis, which takes time beside its bytes: counted as more of them. */
+static bool may_list(OxCall *c, int axis, int64_t n) {
+  enum { COST = 32 };
+  OxModel *m = c->m;
+  OX_FAIL_IF(n > (import_made_most(blob_size(m->bytes)) - m->made) / COST, c,
+             "pads axis %d to %" PRId64 " elements, more than a file of %zu bytes may ask for", axis, n,
+             blob_size(m->bytes));
+  m->made += n * COST;
+  return true;
+}
+
 static bool pad_picked(OxCall *c, ValId x, const Ints *pads, PadMode mode) {
   Shape s = ox_shape(c, x);
   int last = s.rank - 1;
@@ -107,8 +118,8 @@ static bool pad_picked(OxCall *c, ValId x, const Ints *pads, PadMode mode) {
     int64_t before = pads->v[axis], n = before + s.d[axis] + pads->v[s.rank + axis];
     if (before == 0 && pads->v[s.rank + axis] == 0) continue;
     OX_FAIL_IF(s.d[axis] == DIM_BATCH, c, "pads the symbolic batch (axis 0)");
-    OX_FAIL_IF(s.d[axis] == 0 || n > 1 << 26, c, "pads axis %d of %" PRId64 " elements to %" PRId64, axis,
-               s.d[axis], n);
+    OX_FAIL_IF(s.d[axis] == 0, c, "pads axis %d, which is empty, by its elements", axis);
+    TRY(may_list(c, axis, n));
     int32_t *idx = arena_array(c->m->arena, (size_t)n, sizeof *idx);
     for (int64_t i = 0; i < n; i++) idx[i] = (int32_t)padded_from(mode, i - before, s.d[axis]);
     x = ox_pick(c, x, axis, idx, n, axis == last ? NULL : "padded");
