@@ -136,7 +136,8 @@ static ValId depth_weights(OxCall *c, const Conv *v) {
 static ValId conv_depth(OxCall *c, Conv *v) {
   int64_t out = out_extent(&v->win, 0), kd = v->win.kernel[0], g = v->group;
   OX_FAIL_IF(!shape_is_static(&v->s), c, "has three spatial axes and a symbolic batch; fix the batch");
-  OX_FAIL_IF(out < 1 || out > OX_WINDOW_MAX, c, "has %" PRId64 " output slices", out);
+  OX_FAIL_IF(out < 1 || out > OX_WINDOW_MAX || out * kd > OX_LIST_MAX, c,
+             "has %" PRId64 " output slices of %" PRId64 " each", out, kd);
   ValId x = pad_axis(c, ox_channels_last(c, v->x), 1, v->win.before[0], v->win.after[0], "padded");
   int32_t *idx = arena_array(c->m->arena, (size_t)(out * kd), sizeof *idx);
   tap_places(&v->win, 0, out, idx);
@@ -194,7 +195,8 @@ static ValId conv_patches(OxCall *c, Conv *v) {
     OX_FAIL_IF(out[i] < 1 || out[i] > OX_WINDOW_MAX, c, "has %" PRId64 " output places", out[i]);
     places *= out[i];
   }
-  OX_FAIL_IF(places * taps > 1 << 24, c,
+  OX_FAIL_IF(taps > OX_LIST_MAX || places > OX_LIST_MAX / taps,
+             c, /* their product may have more than 64 bits */
              "has computed weights and too large an image; make the weights constants");
   ValId x = patches(c, v, out);
   if (x == NO_VAL) return NO_VAL;
@@ -285,7 +287,8 @@ static ValId transposed_depth(OxCall *c, const Conv *v, const int64_t extra[3]) 
   int64_t g = v->group, kd = w->kernel[0], reach = (kd - 1) * w->dilation[0], n = v->s.d[0];
   int64_t out = (w->in[0] - 1) * w->stride[0] + reach + 1 + extra[0] - w->before[0] - w->after[0];
   OX_FAIL_IF(!shape_is_static(&v->s), c, "has three spatial axes and a symbolic batch; fix the batch");
-  OX_FAIL_IF(out < 1 || out > OX_WINDOW_MAX, c, "has %" PRId64 " output slices", out);
+  OX_FAIL_IF(out < 1 || out > OX_WINDOW_MAX || out * kd > OX_LIST_MAX, c,
+             "has %" PRId64 " output slices of %" PRId64 " each", out, kd);
   ValId x = ox_channels_last(c, v->x);
   if (x == NO_VAL) return x;
   Shape s = ox_shape(c, x);

@@ -10,6 +10,7 @@
 #include "frontend/onnx/onnx_op.h"
 
 enum { OX_WINDOW_MAX = 1 << 15 }; /* strides, dilations, kernels, paddings */
+enum { OX_LIST_MAX = 1 << 24 };   /* places of taps that an importer lists */
 
 /* A window over D, H and W, each list from the right: an operator with fewer spatial axes has extents of 1 before. */
 typedef struct OxWindow {
