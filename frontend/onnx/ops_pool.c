@@ -106,13 +106,19 @@ static bool end_pool(OxCall *c, const Pool *p, ValId y) {
 
 /* What count_include_pad divides by counts no more than the padding that the file gives: window size / taps before the
  * cut for each output place, [1,(D',)H',W',1]; NO_VAL where all are 1. */
-static ValId cut_factors(OxCall *c, const Pool *p) {
+static bool cut_factors(OxCall *c, const Pool *p, ValId *factors) {
   const OxWindow *w = &p->w;
-  int64_t out[3];
-  if (!p->cut[0] && !p->cut[1] && !p->cut[2]) return NO_VAL;
-  for (int i = 0; i < 3; i++)
+  const int64_t most = 4 * (int64_t)OX_LIST_MAX / (w->kernel[0] + w->kernel[1] + w->kernel[2]);
+  int64_t out[3], n = 1;
+  *factors = NO_VAL;
+  if (!p->cut[0] && !p->cut[1] && !p->cut[2]) return true;
+  for (int i = 0; i < 3; i++) {
     out[i] = (w->in[i] + w->before[i] + w->after[i] - ox_span(w, i)) / w->stride[i] + 1;
-  int64_t n = out[0] * out[1] * out[2];
+    n *= out[i];
+    OX_FAIL_IF(n > most, c,
+               "counts padding in windows of %" PRId64 " places and more, not all whole; set ceil_mode to 0",
+               n);
+  }
   float *f = mem_alloc_aligned((size_t)n * sizeof *f, 64);
   bool any = false;
   for (int64_t q = 0; q < n; q++) {
@@ -127,9 +133,11 @@ static ValId cut_factors(OxCall *c, const Pool *p) {
   }
   Shape five = {5, {1, out[0], out[1], out[2], 1}}, four = {4, {1, out[1], out[2], 1}};
   if (any)
-    return graph_const(c->g, NULL, DT_F32, w->n == 3 ? &five : &four, blob_adopt(f, (size_t)n * sizeof *f));
-  mem_free(f);
-  return NO_VAL;
+    *factors =
+        graph_const(c->g, NULL, DT_F32, w->n == 3 ? &five : &four, blob_adopt(f, (size_t)n * sizeof *f));
+  else
+    mem_free(f);
+  return true;
 }
 
 static ValId times(OxCall *c, ValId x, ValId y, const char *suffix) {
@@ -178,7 +186,8 @@ bool ox_import_average_pool(OxCall *c) {
   TRY(read_pool(c, &p));
   bool count = ox_int(c, "count_include_pad", 0) != 0;
   ValId y = pool_nd(c, OP_average_pool, &p.w, count, ox_channels_last(c, p.x));
-  ValId more = count && y != NO_VAL ? cut_factors(c, &p) : NO_VAL;
+  ValId more = NO_VAL;
+  TRY(!count || y == NO_VAL || cut_factors(c, &p, &more));
   if (more != NO_VAL) y = times(c, y, more, "counted");
   return end_pool(c, &p, y);
 }

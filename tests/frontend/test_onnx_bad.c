@@ -38,6 +38,11 @@ static const Bad bad[] = {
      "input x f32 1,1,6143,6143,1023\ninput w f32 1,1,2048,2048,512\noutput y\nnode Conv n x,w -> y\n",
      {"has computed weights and too large an image"},
      1},
+    {"windows with a divisor each, on a large image",
+     "input x f32 1,1,99999,99999\noutput y\n"
+     "node AveragePool p x -> y kernel_shape=[2,2] strides=[2,2] ceil_mode=1 count_include_pad=1\n",
+     {"counts padding in windows of 2500000000 places and more"},
+     1},
     {"another domain",
      "input x f32 1,4\noutput y\nnode FusedConv@com.microsoft f x -> y\n",
      {"node 0 \"f\" (FusedConv): error: operator FusedConv of domain \"com.microsoft\" is not supported"},
