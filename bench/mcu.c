@@ -1,7 +1,9 @@
 /* Microcontrollers: MLPerf Tiny's int8 models as generated C on every Cortex-M target, compiled and run under QEMU here
  * and now; beside them TensorFlow Lite Micro's figures and our aims.
  *
- *   bench/mcu [target or model]...      all, or those named; writes bench/results/mcu.json
+ *   bench/mcu [layers] [target or model]...      all, or those named; without names writes bench/results/mcu.json
+ *
+ * `layers` prints each layer's calls, instructions and weighted cycles too, by its number in model.c.
  *
  * Instructions: SysTick under -icount; weighted: documented cycles of each instruction's class by a plugin of QEMU's
  * (backend/harness/weight_plugin.c). Neither knows wait states nor dual issue. Code: by the linker, constants left out;
@@ -52,6 +54,7 @@ static const struct {
 enum { N_TARGETS = (int)(sizeof references / sizeof *references) };
 
 static Diag *diag;
+static bool by_layer;
 
 static void must(bool ok) {
   if (ok) return;
@@ -141,6 +144,16 @@ static int64_t arena_by_rows(const Graph *g, const Target *t, const char *name, 
   return r.ram_arena;
 }
 
+static void print_layers(const char *dir, const Target *t) {
+  Arena *a = arena_new();
+  Profile p;
+  must(harness_profile(dir, t, NULL, a, &p, diag));
+  for (int i = 0; p.layers && i < p.n_layers; i++)
+    printf("%11s %4d %10lld %10lld   %lld calls\n", "layer", i, (long long)p.layers[i].instructions,
+           (long long)p.layers[i].cycles, (long long)p.layers[i].calls);
+  arena_free(a);
+}
+
 static void run_case(const Model *m, int i, int ref, const char *base, StrBuf *out) {
   const char *name = references[ref].target;
   const Target *t = target_find(name);
@@ -154,6 +167,7 @@ static void run_case(const Model *m, int i, int ref, const char *base, StrBuf *o
   int inputs = check_golden(m, t, dir, g);
   int64_t rows = arena_by_rows(g, t, m->file, base, r.ram_arena);
   line(m, name, &r, rows, inputs, ref, i);
+  if (by_layer) print_layers(dir, t);
   put(out, m, name, "instructions", "instructions", (double)r.instructions, references[ref].peer[i] * 1e6,
       references[ref].aim[i] * 1e6, r.counted_by);
   put(out, m, name, "weighted", "cycles", (double)r.cycles, 0, 0, r.weighed_by);
@@ -205,6 +219,11 @@ int main(int argc, char **argv) {
   StrBuf rows = {0};
   diag = diag_new();
   setvbuf(stdout, NULL, _IOLBF, 0);
+  if (argc > 1 && strcmp(argv[1], "layers") == 0) {
+    by_layer = true;
+    argv++;
+    argc--;
+  }
   if (!mkdtemp(base)) return 1;
   printf("%-11s %-4s %10s %10s %10s %10s      %7s %6s %7s %6s %7s %6s %7s %5s %4s  %s\n", "target", "net",
          "instr.", "weighted", "TFLM", "aim", "arena", "aim", "by rows", "aim", "code", "aim", "consts",
