@@ -59,7 +59,9 @@ void report_table(const Report *r, Arena *a) {
   accuracy_table(r, a);
   printf("\nFlash and RAM as linked by the target's compiler, the limit and the estimate beside; "
          "instructions of one\n"
-         "inference counted by the emulator (they are not cycles: no wait states, no dual issue)\n\n");
+         "inference counted by the emulator; cycles estimated: on Cortex-M instructions weighted by their "
+         "class, no wait "
+         "states\n\n");
   size_table(r, a);
   for (int i = 0; i < r->result->n; i++) {
     const TailorOutcome *o = &r->result->v[i];
