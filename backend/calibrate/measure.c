@@ -179,6 +179,9 @@ static bool split(Calibration *c, const Graph *g, const char *kernel, Parts *p) 
   return ok;
 }
 
+/* What the alignment of sections leaves is no data of the C library's. */
+enum { PADDING = 32 };
+
 typedef struct Added {
   int64_t code;
   int32_t ram;
@@ -203,7 +206,7 @@ static bool measure_added(Calibration *c, const Family *f, const int *size, cons
   TRY(ok);
   const int64_t base_code = anchor ? anchor->alone_code[kind] : c->base_code;
   *out = (Added){.code = m.flash_code - base_code - (int64_t)c->code_per_call * p.n_calls - p.others_code,
-                 .ram = positive(m.ram_other - c->base_ram),
+                 .ram = m.ram_other - c->base_ram > PADDING ? positive(m.ram_other - c->base_ram) : 0,
                  .cycles = (double)m.cycles - c->base_cycles - p.others,
                  .work = p.work};
   return true;

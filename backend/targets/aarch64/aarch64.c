@@ -3,7 +3,8 @@
 
 extern const TargetCosts costs_aarch64;
 
-/* kernel, set, bytes of code where called several times and once, instructions per call, row, output, tap, MAC, rest */
+/* kernel, set, bytes of code where called several times and once, of data, cycles per call, row, output,
+ * tap, MAC, rest */
 static const KernelCost kernels[] = {
     {"conv_s8", "generic", {884, 578, 0}, {3344, 0, 4.738, 25.42, 0.6413, 3.026}},
     {"depthwise_s8", "generic", {2234, 1135, 0}, {2368, 476.2, 0, 0, 0.05858, 1.287}},
@@ -42,13 +43,13 @@ static const KernelCost kernels[] = {
     {"sigmoid_f32", "generic", {-445, -170, 0}, {330.3, 5.974, 38.1, 0, 0, 0}},
     {"tanh_f32", "generic", {-300, -132, 0}, {293.7, 0, 117.1, 0, 0, 0}},
     {"softmax_f32", "generic", {-157, -44, 0}, {239, 0, 43.51, 0, 0, 0}},
-    {"conv_s8", "neon", {596, 403, 0}, {0, 128.2, 0.3021, 0.4803, 0.2133, 0}},
-    {"depthwise_s8", "neon", {1741, 883, 0}, {0, 18.51, 7.457, 0, 0, 0}},
+    {"conv_s8", "neon", {596, 403, 0}, {0, 105.3, 1.246, 0.3757, 0.2306, 0}},
+    {"depthwise_s8", "neon", {5086, 2999, 0}, {300, 41.36, 7.514, 0.3036, 0, 0}},
     {"fc_s8", "neon", {-381, -255, 0}, {163.1, 0, 8.572, 0, 0.2951, 0}},
     {"add_s8", "neon", {-3021, -94, 0}, {104.1, 109.2, 4.516, 0, 0, 12.12}},
-    {"conv_f32", "neon", {5260, 4278, 0}, {0, 58.23, 0, 5.428, 0.1399, 0}},
-    {"depthwise_f32", "neon", {1332, 1066, 0}, {197.5, 159.9, 9.861, 0.217, 0, 0}},
-    {"fc_f32", "neon", {-402, -255, 0}, {287.8, 122.4, 0, 0, 0.4389, 4.4}},
+    {"conv_f32", "neon", {5260, 4278, 0}, {0, 39.83, 0, 4.156, 0.2378, 0}},
+    {"depthwise_f32", "neon", {1445, 1015, 0}, {300, 110.6, 10.89, 0.06085, 0, 0}},
+    {"fc_f32", "neon", {-106, -255, 0}, {222.3, 0, 0, 0, 0.4806, 8.957}},
 };
 
 const TargetCosts costs_aarch64 = {
