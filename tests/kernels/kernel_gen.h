@@ -8,6 +8,7 @@
 /* -- kernel_cases.c -- */
 int32_t in_range(Rng *r, int32_t lo, int32_t hi);
 int32_t kind_size(char kind);
+bool name_ends(const char *name, const char *tail);
 char kind_of(const KernelDef *k);
 void *random_data(Rng *r, Arena *a, int32_t count, char kind);
 CaseTensor tensor_rows(Rng *r, Arena *a, int32_t rows, int32_t n, char kind);
@@ -29,6 +30,9 @@ const int32_t *multipliers(Rng *r, Arena *a, int32_t n);
 void limits_s8(Rng *r, int32_t *lo, int32_t *hi);
 
 typedef void MakeCase(KernelCase *c, Rng *r, Arena *a);
+
+/* -- kernel_cases_window.c -- */
+MakeCase gen_conv_f32, gen_conv_s8, gen_conv_s8_even, gen_pool_f32, gen_pool_s8;
 
 /* -- kernel_cases_s8.c -- */
 MakeCase gen_matmul_s8, gen_log_softmax_s8, gen_l2_normalization_s8, gen_resize_bilinear_s8,
