@@ -15,6 +15,7 @@
 #include <time.h>
 
 #include "backend/backend.h"
+#include "bench/support.h"
 #include "frontend/onnx/onnx.h"
 #include "frontend/tflite/tflite.h"
 #include "ir/base/file.h"
@@ -172,14 +173,6 @@ static void run_model(const Model *m, const char *base, StrBuf *out) {
   graph_free(g);
 }
 
-/* First line of a command's output. */
-static void first_line(const char *command, char *out, int n) {
-  FILE *f = popen(command, "r");
-  if (!f || !fgets(out, n, f)) out[0] = 0;
-  out[strcspn(out, "\n")] = 0;
-  if (f) pclose(f);
-}
-
 static void write_results(const StrBuf *rows) {
   StrBuf b = {0};
   char date[40], compiler[200], qemu[200], commit[80], cpu[200];
@@ -199,17 +192,17 @@ static void write_results(const StrBuf *rows) {
 }
 
 int main(int argc, char **argv) {
-  char base[] = "/tmp/mistify-aarch64-XXXXXX";
+  char *base = bench_temp_dir("aarch64");
   StrBuf rows = {0};
   diag = diag_new();
   setvbuf(stdout, NULL, _IOLBF, 0);
-  if (!mkdtemp(base)) return 1;
   printf("%-13s %11s %11s %7s %11s %7s %11s %7s %9s %s\n", "instructions", "onnx2c", "generic", "code",
          "neon", "code", "dotprod", "code", "inputs", "difference");
   for (int i = 0; i < N_MODELS; i++)
     if (argc < 2 || strcmp(argv[1], models[i].name) == 0) run_model(&models[i], base, &rows);
   if (argc < 2) write_results(&rows);
   file_remove_tree(base);
+  free(base);
   sb_free(&rows);
   diag_free(diag);
   return 0;

@@ -16,6 +16,7 @@
 #include <time.h>
 
 #include "backend/backend.h"
+#include "bench/support.h"
 #include "ir/base/file.h"
 #include "ir/base/json.h"
 #include "ir/base/rng.h"
@@ -203,11 +204,10 @@ static void write_results(const StrBuf *rows) {
 
 int main(void) {
   static const char *const names[] = {"x86-64", "x86-64-v3", "cortex-m4"};
-  char base[] = "/tmp/mistify-compile-XXXXXX";
+  char *base = bench_temp_dir("compile");
   StrBuf rows = {0};
   diag = diag_new();
   setvbuf(stdout, NULL, _IOLBF, 0);
-  must(mkdtemp(base) != NULL);
   printf("MobileNetV2, seconds of a processor for all sources; aim: %d\n\n", AIM);
   for (int type = 0; type < 2; type++) {
     Graph *g = mobilenet_v2(type == 0);
@@ -218,6 +218,7 @@ int main(void) {
   }
   write_results(&rows);
   file_remove_tree(base);
+  free(base);
   sb_free(&rows);
   diag_free(diag);
   return 0;

@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "backend/backend.h"
+#include "bench/support.h"
 #include "frontend/onnx/onnx.h"
 #include "frontend/tflite/tflite.h"
 #include "ir/base/file.h"
@@ -282,14 +283,6 @@ static Race race(Server *ours, Server *theirs) {
   return result;
 }
 
-/* First line of a command's output. */
-static void first_line(const char *command, char *out, int n) {
-  FILE *f = popen(command, "r");
-  if (!f || !fgets(out, n, f)) out[0] = 0;
-  out[strcspn(out, "\n")] = 0;
-  if (f) pclose(f);
-}
-
 static Server start_ours(const Target *t, const char *dir) {
   char command[2000];
   snprintf(command, sizeof command, "%s/time.c", dir);
@@ -508,12 +501,11 @@ static bool wanted(int argc, char **argv, const Model *m) {
 }
 
 int main(int argc, char **argv) {
-  char base[] = "/tmp/mistify-cpu-XXXXXX";
+  char *base = bench_temp_dir("cpu");
   StrBuf rows = {0};
   Peer peer;
   diag = diag_new();
   setvbuf(stdout, NULL, _IOLBF, 0);
-  if (!mkdtemp(base)) return 1;
   peer_start(&peer);
   printf("%-16s %8s %8s %8s %8s %8s %8s %6s %8s %8s %8s  %s\n", "model", "us", "ORT", "aim", "others",
          "median", "ORT", "call", "M instr.", "ORT", "arena", "golden inputs, worst");
@@ -522,6 +514,7 @@ int main(int argc, char **argv) {
   if (argc < 2) write_results(&rows, &peer);
   server_end(&peer.server);
   file_remove_tree(base);
+  free(base);
   sb_free(&rows);
   diag_free(diag);
   return 0;

@@ -16,6 +16,7 @@
 #include <time.h>
 
 #include "backend/backend.h"
+#include "bench/support.h"
 #include "frontend/onnx/onnx.h"
 #include "frontend/tflite/tflite.h"
 #include "ir/base/file.h"
@@ -180,13 +181,12 @@ static void begin(JsonWriter *w, StrBuf *text) {
 
 int main(int argc, char **argv) {
   static Models models;
-  char base[] = "/tmp/mistify-estimates-XXXXXX";
+  char *base = bench_temp_dir("estimates");
   Errors *errors = mem_zalloc((size_t)n_targets * sizeof *errors);
   StrBuf text = {0};
   JsonWriter w;
   Diag *d = diag_new();
   setvbuf(stdout, NULL, _IOLBF, 0);
-  if (!mkdtemp(base)) return 1;
   find_models(&models);
   begin(&w, &text);
   printf("%-16s %-40s %12s %8s %12s %8s %12s %8s\n", "target", "model", "flash", "est.", "RAM", "est.",
@@ -205,6 +205,7 @@ int main(int argc, char **argv) {
   bool ok = argc > 1 || file_write("bench/results/estimates.json", sb_str(&text), text.len, d);
   if (!ok) diag_print(d, stderr);
   file_remove_tree(base);
+  free(base);
   diag_free(d);
   sb_free(&text);
   mem_free(errors);

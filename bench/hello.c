@@ -17,6 +17,7 @@
 #include <time.h>
 
 #include "backend/backend.h"
+#include "bench/support.h"
 #include "frontend/tflite/tflite.h"
 #include "ir/base/file.h"
 #include "ir/base/strbuf.h"
@@ -98,13 +99,6 @@ static void run_case(const Graph *g, const char *base, const char *name, Optimiz
   put(out, label, "stack", m.stack, 0, "painted, below the caller of NAME_run");
 }
 
-static void first_line(const char *command, char *out, int n) {
-  FILE *f = popen(command, "r");
-  if (!f || !fgets(out, n, f)) out[0] = 0;
-  out[strcspn(out, "\n")] = 0;
-  if (f) pclose(f);
-}
-
 static void write_results(const StrBuf *rows) {
   StrBuf b = {0};
   char date[40], compiler[200], commit[80], cpu[100];
@@ -123,11 +117,10 @@ static void write_results(const StrBuf *rows) {
 }
 
 int main(void) {
-  char base[] = "/tmp/mistify-hello-XXXXXX", path[600];
+  char *base = bench_temp_dir("hello"), path[600];
   StrBuf rows = {0};
   diag = diag_new();
   setvbuf(stdout, NULL, _IOLBF, 0);
-  must(mkdtemp(base) != NULL);
   Graph *g = tflite_import(shared(path, sizeof path, "models/tflite/hello_world_int8.tflite"), diag);
   must(g != NULL);
   printf("hello_world_int8, bytes in all (flash: start code and constants too; RAM: stack too)\n\n");
@@ -141,6 +134,7 @@ int main(void) {
   write_results(&rows);
   graph_free(g);
   file_remove_tree(base);
+  free(base);
   sb_free(&rows);
   diag_free(diag);
   return 0;

@@ -16,6 +16,7 @@
 #include <time.h>
 
 #include "backend/backend.h"
+#include "bench/support.h"
 #include "frontend/tflite/tflite.h"
 #include "ir/base/file.h"
 #include "ir/base/strbuf.h"
@@ -182,14 +183,6 @@ static void run_case(const Model *m, int i, int ref, const char *base, StrBuf *o
   graph_free(g);
 }
 
-/* First line of a command's output. */
-static void first_line(const char *command, char *out, int n) {
-  FILE *f = popen(command, "r");
-  if (!f || !fgets(out, n, f)) out[0] = 0;
-  out[strcspn(out, "\n")] = 0;
-  if (f) pclose(f);
-}
-
 static void write_results(const StrBuf *rows) {
   StrBuf b = {0};
   char date[40], compiler[200], qemu[200], commit[80], cpu[200];
@@ -215,7 +208,7 @@ static bool wanted(int argc, char **argv, const char *target, const Model *m) {
 }
 
 int main(int argc, char **argv) {
-  char base[] = "/tmp/mistify-mcu-XXXXXX";
+  char *base = bench_temp_dir("mcu");
   StrBuf rows = {0};
   diag = diag_new();
   setvbuf(stdout, NULL, _IOLBF, 0);
@@ -224,7 +217,6 @@ int main(int argc, char **argv) {
     argv++;
     argc--;
   }
-  if (!mkdtemp(base)) return 1;
   printf("%-11s %-4s %10s %10s %10s %10s      %7s %6s %7s %6s %7s %6s %7s %5s %4s  %s\n", "target", "net",
          "instr.", "weighted", "TFLM", "aim", "arena", "aim", "by rows", "aim", "code", "aim", "consts",
          "stack", "aim", "golden inputs equal");
@@ -233,6 +225,7 @@ int main(int argc, char **argv) {
       if (wanted(argc, argv, references[t].target, &models[i])) run_case(&models[i], i, t, base, &rows);
   if (argc < 2) write_results(&rows);
   file_remove_tree(base);
+  free(base);
   sb_free(&rows);
   diag_free(diag);
   return 0;

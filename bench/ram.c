@@ -19,6 +19,7 @@
 #include <time.h>
 
 #include "backend/backend.h"
+#include "bench/support.h"
 #include "frontend/onnx/onnx.h"
 #include "frontend/tflite/tflite.h"
 #include "ir/base/file.h"
@@ -101,14 +102,14 @@ static const char *const curves[] = {"tflite/resnet8_int8.tflite", "tflite/resne
                                      "onnx/zoo_mnist_8.onnx"};
 
 static int64_t instructions_of(const Graph *g, const Target *t, const PlanOptions *o) {
-  char dir[] = "/tmp/mistify-ram-XXXXXX";
+  char *dir = bench_temp_dir("ram");
   Diag *d = diag_new();
   Measured m = {.instructions = -1};
   const EmitOptions e = {.name = "model", .out_dir = dir, .plan = o};
-  const bool made = mkdtemp(dir) != NULL;
-  if (!made || !emit_c(g, t, &e, d) || !harness_verify(dir, t, NULL, &m, d) || m.vectors_passed != m.vectors)
+  if (!emit_c(g, t, &e, d) || !harness_verify(dir, t, NULL, &m, d) || m.vectors_passed != m.vectors)
     fprintf(stderr, "bench-ram: %s\n", diag_text(d));
-  if (made) file_remove_tree(dir);
+  file_remove_tree(dir);
+  free(dir);
   diag_free(d);
   return m.instructions;
 }
