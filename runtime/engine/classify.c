@@ -93,6 +93,22 @@ static void classify_values(Session *s) {
   }
 }
 
+/* Taps are values that the caller reads and whose gradients it begins: readers of their own. */
+static bool classify_taps(Session *s, Diag *d) {
+  for (int i = 0; i < s->opt.n_taps; i++) {
+    ValId v = s->map ? s->map[s->opt.taps[i]] : s->opt.taps[i];
+    ASSERT(v != NO_VAL);
+    const Value *x = &s->g->vals[v];
+    const Loc *at = x->def == NO_NODE ? NULL : &s->g->nodes[x->def].loc;
+    FAIL_IF(!s->vals[v].batched || x->def == NO_NODE || !s->nodes[x->def].reaches ||
+                s->vals[v].root == s->vals[s->logits].root,
+            d, at, "value \"%s\" cannot be compared: want one between the model's input and its output",
+            x->name ? x->name : "");
+    s->vals[v].tap = true;
+  }
+  return true;
+}
+
 /* -- what learns -- */
 
 /* A constant, or what is computed from constants: its constants are parameters. */
@@ -154,6 +170,7 @@ static void fuse(Session *s) {
   const Graph *g = s->g;
   uint32_t *uses = mem_array(g->n_vals, sizeof *uses);
   uses[s->logits]++;
+  for (ValId v = 1; v < g->n_vals; v++) uses[v] += s->vals[v].tap;
   for (uint32_t i = 0; i < g->n_nodes; i++)
     for (uint32_t k = 0; s->nodes[i].live && k < g->nodes[i].n_in; k++) uses[g->nodes[i].in[k]]++;
   for (uint32_t i = 0; i < g->n_nodes; i++) {
@@ -188,6 +205,8 @@ static void classify_adding(Session *s) {
   const Graph *g = s->g;
   bool *written = mem_array(g->n_vals, sizeof *written);
   written[s->vals[s->logits].root] = true;
+  for (ValId v = 1; v < g->n_vals; v++)
+    if (s->vals[v].tap) written[s->vals[v].root] = true;
   for (uint32_t i = g->n_nodes; i-- > 0;) {
     const Node *n = &g->nodes[i];
     s->nodes[i].add = mem_array(n->n_in, sizeof(bool));
@@ -212,6 +231,7 @@ bool session_classify(Session *s, Diag *d) {
   TRY(check_graph(s, d));
   s->input = s->g->inputs[0];
   s->classes = (int)s->vals[s->logits].item;
+  TRY(classify_taps(s, d));
   if (s->opt.training) classify_learning(s);
   fuse(s);
   classify_readers(s);

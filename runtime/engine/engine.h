@@ -12,6 +12,8 @@
 #include "ir/graph.h"
 #include "ir/step.h"
 #include "runtime/data/dataset.h"
+#include "runtime/engine/loss.h"
+#include "runtime/engine/train/train.h"
 
 typedef struct Session Session;
 
@@ -21,6 +23,8 @@ typedef struct SessionOptions {
   bool training; /* allocate gradients */
   bool keep;     /* keep every activation and gradient, run all nodes, fuse nothing (statistics, tests) */
   bool input_gradient; /* the input's gradient too */
+  const ValId *taps;   /* values that the caller reads, and whose gradient it may begin (session_tap); */
+  int n_taps;          /* the list is read while the session is made */
   bool portable;       /* the kernels that every machine has, not this processor's */
 } SessionOptions;
 
@@ -41,49 +45,8 @@ const float *session_gradient(const Session *s, ValId v);
 /* Parameter v's current values, writable by optimizers and tests; NULL when v is no trainable constant. */
 float *session_param(Session *s, ValId v);
 
-typedef struct Sgd {
-  float lr, momentum, weight_decay;
-  bool nesterov; /* weight decay is not applied to BatchNormalization's parameters nor biases */
-} Sgd;
-/* w -= lr * step, all parameters: v = momentum * v + (grad + decay * w); step = v, or with Nesterov grad + momentum * v
- * (torch.optim.SGD). */
-void session_sgd(Session *s, const Sgd *o);
-
 /* A new graph with the session's parameters as new blobs. */
 Graph *session_graph(const Session *s);
-
-/* -- losses (engine/loss.c): return the mean loss, fill dlogits -- */
-float loss_cross_entropy(const float *logits, const int32_t *labels, int n, int classes, float smoothing,
-                         float *dlogits);
-/* (1-mix) * CE(labels) + mix * T^2 * KL(teacher_T || student_T) (Hinton 2015); labels may be NULL with mix == 1. */
-float loss_distill(const float *logits, const float *teacher, const int32_t *labels, int n, int classes,
-                   float temperature, float mix, float *dlogits);
-
-/* -- training (engine/train.c) -- */
-typedef struct TrainOptions {
-  int epochs;     /* or less, by images */
-  int64_t images; /* > 0: stop after this many images seen, instead of epochs */
-  int batch, threads;
-  float lr, momentum, weight_decay,
-      warmup;             /* cosine from lr to 0 over the whole run; warmup: share of steps, linear */
-  float temperature, mix; /* distillation; mix 0: labels only */
-  bool flip;
-  int crop;
-  uint64_t seed;
-  const char *log_path; /* one JSON line per epoch; NULL: none */
-} TrainOptions;
-void train_options_default(TrainOptions *o);
-
-typedef struct TrainResult {
-  double seconds, loss, train_accuracy;
-  int64_t images;
-} TrainResult;
-/* Train a copy of g by SGD with Nesterov momentum; teacher may be NULL. Returns the new graph (BatchNormalization running statistics
- * included), NULL and a report otherwise. Final epoch, not best. */
-Graph *train_graph(const Graph *g, const Graph *teacher, const Dataset *ds, const TrainOptions *o,
-                   const Host *host, TrainResult *res, Diag *d);
-/* Re-estimate BatchNormalization's statistics on `n` unaugmented training images (cumulative mean). */
-Graph *reestimate_bn(const Graph *g, const Dataset *ds, uint32_t n, const Host *host, Diag *d);
 
 /* -- evaluation (engine/accuracy.c) -- */
 typedef struct Accuracy {

@@ -115,6 +115,7 @@ static void lifetimes(const Session *s, bool backward, Interval *live) {
   }
   for (ValId v = 1; v < s->g->n_vals; v++) {
     if (live[v].last < live[v].first) continue;
+    if (s->vals[v].tap) extend(&live[s->vals[v].root], backward ? -1 : end);
     if (s->opt.keep || (!backward && s->opt.training)) extend(&live[v], -1), extend(&live[v], end);
   }
 }
@@ -170,7 +171,6 @@ static void place_shared(Session *s) {
   s->params = floats(s->total);
   if (s->opt.training) {
     s->grads = floats(s->total);
-    s->velocity = floats(s->total);
     s->shard_grads = floats(s->total * SHARDS);
   }
   fixed = 0;

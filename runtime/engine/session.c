@@ -80,8 +80,8 @@ void session_free(Session *s) {
     mem_free(s->nodes[i].parts);
   }
   for (int i = 0; s->scratch && i < threads_count(s->pool); i++) mem_free(s->scratch[i]);
-  void *owned[] = {s->map,   s->vals,   s->nodes, s->forward,  s->backward,    s->activations, s->gradients,
-                   s->fixed, s->params, s->grads, s->velocity, s->shard_grads, s->segments,    s->scratch};
+  void *owned[] = {s->map,   s->vals,   s->nodes, s->forward,     s->backward, s->activations, s->gradients,
+                   s->fixed, s->params, s->grads, s->shard_grads, s->segments, s->scratch};
   for (size_t i = 0; i < sizeof owned / sizeof *owned; i++) mem_free(owned[i]);
   if (s->pool_owned) threads_free(s->pool);
   graph_free(s->own);
@@ -193,7 +193,7 @@ static ValId inside(const Session *s, ValId v) { return s->map ? s->map[v] : v; 
 
 const float *session_activation(const Session *s, ValId v) {
   ValId i = inside(s, v);
-  if (i == NO_VAL || (!s->opt.keep && !s->opt.training && i != s->logits)) return NULL;
+  if (i == NO_VAL || (!s->opt.keep && !s->opt.training && !s->vals[i].tap && i != s->logits)) return NULL;
   return s->vals[i].x;
 }
 
@@ -203,6 +203,13 @@ const float *session_gradient(const Session *s, ValId v) {
   if (s->vals[i].batched && !s->opt.keep && i != s->input) return NULL; /* its memory has been used again */
   return s->vals[i].needs ? s->vals[i].dx : NULL;
 }
+
+float *session_tap(Session *s, ValId v) {
+  ValId i = inside(s, v);
+  return i != NO_VAL && s->opt.training && s->vals[i].tap && s->vals[i].needs ? s->vals[i].dx : NULL;
+}
+
+int64_t session_item(const Session *s, ValId v) { return s->vals[inside(s, v)].item; }
 
 float *session_param(Session *s, ValId v) {
   ValId i = inside(s, v);
@@ -214,38 +221,6 @@ float *session_input(Session *s) { return s->vals[s->input].x; }
 const Shape *session_input_shape(const Session *s) { return &s->g->vals[s->input].shape; }
 int session_classes(const Session *s) { return s->classes; }
 void session_bn_momentum(Session *s, float momentum) { s->bn_momentum = momentum; }
-
-/* -- updating -- */
-
-typedef struct Update {
-  Session *s;
-  const Sgd *o;
-} Update;
-
-/* v = momentum v + g;  w -= lr (v, or g + momentum v with Nesterov): as torch.optim.SGD. */
-static void update_range(void *ctx, int unit, int thread) {
-  (void)thread;
-  const Update *u = ctx;
-  Session *s = u->s;
-  int64_t lo = s->total * unit / SHARDS, hi = s->total * (unit + 1) / SHARDS;
-  for (int k = 0; k < s->n_segments; k++) {
-    const Segment *g = &s->segments[k];
-    const SVal *v = &s->vals[g->val];
-    int64_t a = g->offset > lo ? g->offset : lo, b = g->offset + g->count < hi ? g->offset + g->count : hi;
-    float decay = v->decay ? u->o->weight_decay : 0, m = u->o->momentum;
-    float *restrict w = s->params, *restrict vel = s->velocity;
-    for (int64_t i = a; v->param && i < b; i++) {
-      float grad = s->grads[i] + decay * w[i];
-      vel[i] = m * vel[i] + grad;
-      w[i] -= u->o->lr * (u->o->nesterov ? grad + m * vel[i] : vel[i]);
-    }
-  }
-}
-
-void session_sgd(Session *s, const Sgd *o) {
-  Update u = {s, o};
-  threads_run(s->pool, update_range, &u, SHARDS);
-}
 
 Graph *session_graph(const Session *s) {
   Rewrite r;

@@ -27,6 +27,7 @@ typedef struct SVal {
   bool param;          /* trainable constant */
   bool decay;          /* weight decay applies */
   bool stat;           /* running statistic: a constant that the session updates */
+  bool tap;            /* kept, and its gradient begun by the caller (SessionOptions.taps) */
   bool by_shards,
       by_one; /* shared: read by batched nodes, by nodes without batch (which use shard 0's place) */
 } SVal;
@@ -76,11 +77,11 @@ struct Session {
   int n;      /* examples of the last forward */
   bool train; /* mode of the last forward */
   float bn_momentum;
-  float *activations, *gradients;   /* pools of batched values */
-  float *params, *grads, *velocity; /* flat, [total] */
-  float *shard_grads;               /* [SHARDS][total] */
-  float *fixed;                     /* shared values without gradient that the session computes or updates */
-  Segment *segments;                /* by offset */
+  float *activations, *gradients; /* pools of batched values */
+  float *params, *grads;          /* flat, [total] */
+  float *shard_grads;             /* [SHARDS][total] */
+  float *fixed;                   /* shared values without gradient that the session computes or updates */
+  Segment *segments;              /* by offset */
   int n_segments;
   int64_t total;
   float **scratch; /* per thread */
@@ -117,6 +118,11 @@ Threads *session_pool(const Session *s);
 float *session_input(Session *s);
 const Shape *session_input_shape(const Session *s);
 int session_classes(const Session *s);
+/* Elements per example of value v of the session's graph (all of it, where it is shared). */
+int64_t session_item(const Session *s, ValId v);
+/* Where the gradient of the loss at tap v is begun before session_backward: [n][item], as far as it does not come through
+ * the outputs. NULL: nothing before it learns. */
+float *session_tap(Session *s, ValId v);
 /* Share of the new batch in BatchNormalization's running statistics (0.1 unless set). */
 void session_bn_momentum(Session *s, float momentum);
 

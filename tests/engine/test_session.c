@@ -9,6 +9,7 @@
 #include "ir/base/mem.h"
 #include "ir/eval.h"
 #include "runtime/engine/engine.h"
+#include "runtime/engine/train/optimizer.h"
 #include "runtime/engine/session.h"
 #include "tests/engine/nets.h"
 #include "tests/support.h"
@@ -137,12 +138,15 @@ START_TEST(same_bytes_at_any_thread_count)
   Session *s[3];
   for (int i = 0; i < 3; i++) {
     s[i] = open_session(g, (SessionOptions){.batch = 21, .threads = i + 1, .training = true});
-    Sgd sgd = {0.01f, 0.9f, 1e-3f, true};
+    const OptimizerOptions sgd = {.momentum = 0.9f, .weight_decay = 1e-3f, .nesterov = true};
+    Optimizer o;
+    optimizer_new(&o, s[i], &sgd);
     for (int step = 0; step < 3; step++) {
       session_forward(s[i], x, step == 1 ? 6 : 21, true);
       session_backward(s[i], dz, step == 1 ? 6 : 21);
-      session_sgd(s[i], &sgd);
+      optimizer_step(&o, s[i], 0.01f);
     }
+    optimizer_free(&o);
   }
   Graph *first = session_graph(s[0]);
   for (int i = 1; i < 3; i++) {
@@ -174,39 +178,6 @@ START_TEST(softmax_is_cut_off)
   near(session_forward(s, x, 1, false), (float[]){0.26894143f, 0.73105857f}, 2, 1e-6, "shares");
   session_free(s);
   graph_free(g);
-}
-END_TEST
-
-/* w after two steps, by hand: PyTorch's rule. */
-START_TEST(sgd_formula)
-{
-  for (int nesterov = 0; nesterov < 2; nesterov++) {
-    Graph *g = net_parse("%1 = input : f32[N,2]\n%2 = const : f32[1,2] {1, -2}\n%3 = const : f32[1] {0.5}\n"
-                         "%4 = FullyConnected(%1, %2, %3)\noutput %4",
-                         1);
-    ValId w = g->nodes[0].in[1], b = g->nodes[0].in[2];
-    Session *s = open_session(g, (SessionOptions){.batch = 2, .threads = 1, .training = true});
-    const float x[4] = {1, 2, 3, 4}, dz[2] = {0.5f, -0.25f};
-    const double grad_w[2] = {0.5 - 0.75, 1.0 - 1.0}, grad_b = 0.25;
-    double want[3] = {1, -2, 0.5}, vel[3] = {0};
-    Sgd sgd = {.lr = 0.1f, .momentum = 0.9f, .weight_decay = 0.01f, .nesterov = nesterov};
-    for (int step = 0; step < 2; step++) {
-      session_forward(s, x, 2, true);
-      session_backward(s, dz, 2);
-      near(session_gradient(s, w), (float[]){(float)grad_w[0], (float)grad_w[1]}, 2, 1e-6, "gradient");
-      session_sgd(s, &sgd);
-      for (int i = 0; i < 3; i++) {
-        double grad = i < 2 ? grad_w[i] + 0.01 * want[i] : grad_b; /* no decay on the bias */
-        vel[i] = 0.9 * vel[i] + grad;
-        want[i] -= 0.1 * (nesterov ? grad + 0.9 * vel[i] : vel[i]);
-      }
-      const float *pw = session_param(s, w), *pb = session_param(s, b);
-      near((float[]){pw[0], pw[1], pb[0]}, (float[]){(float)want[0], (float)want[1], (float)want[2]}, 3, 1e-6,
-           "parameters");
-    }
-    session_free(s);
-    graph_free(g);
-  }
 }
 END_TEST
 
@@ -303,7 +274,6 @@ Suite *suite_session(void) {
   tcase_add_test(t, fixed_batch_is_freed);
   tcase_add_test(t, memory_reuse_changes_nothing);
   tcase_add_test(t, same_bytes_at_any_thread_count);
-  tcase_add_test(t, sgd_formula);
   tcase_add_test(t, softmax_is_cut_off);
   tcase_add_test(t, batch_statistics_by_hand);
   tcase_add_test(t, what_is_refused);

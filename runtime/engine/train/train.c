@@ -17,23 +17,15 @@
 #include "ir/base/rng.h"
 #include "ir/base/strbuf.h"
 #include "runtime/engine/feed.h"
-
-void train_options_default(TrainOptions *o) {
-  *o = (TrainOptions){.epochs = 1,
-                      .batch = 128,
-                      .threads = 1,
-                      .lr = 0.05f,
-                      .momentum = 0.9f,
-                      .weight_decay = 1e-4f,
-                      .temperature = 4,
-                      .seed = 1};
-}
+#include "runtime/engine/train/optimizer.h"
+#include "runtime/engine/train/rate.h"
 
 typedef struct Trainer {
   const Dataset *ds;
   const TrainOptions *o;
   const Host *host;
   Session *student, *teacher;
+  Optimizer optimizer;
   Feed feed, teacher_feed;
   float *teacher_x; /* the teacher's input where its layout differs; NULL: the student's */
   float *dlogits;
@@ -49,20 +41,6 @@ static double now(void) {
   struct timespec t;
   clock_gettime(CLOCK_MONOTONIC, &t);
   return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-static bool check_options(const TrainOptions *o, Diag *d) {
-  FAIL_IF(o->batch < 1 || o->threads < 1, d, NULL,
-          "training with batch %d on %d threads: want at least 1 of each", o->batch, o->threads);
-  FAIL_IF(o->images <= 0 && o->epochs < 1, d, NULL, "training for %d epochs: want at least 1", o->epochs);
-  FAIL_IF(!(o->lr > 0) || o->momentum < 0 || o->momentum >= 1 || o->weight_decay < 0, d, NULL,
-          "learning rate %g, momentum %g, weight decay %g: want > 0, 0 to 1, >= 0", (double)o->lr,
-          (double)o->momentum, (double)o->weight_decay);
-  FAIL_IF(o->mix < 0 || o->mix > 1 || (o->mix > 0 && !(o->temperature > 0)), d, NULL,
-          "distillation mix %g at temperature %g: want 0 to 1, > 0", (double)o->mix, (double)o->temperature);
-  FAIL_IF(o->warmup < 0 || o->warmup >= 1, d, NULL, "warm-up over %g of all steps: want 0 to 1",
-          (double)o->warmup);
-  return true;
 }
 
 static bool check_labels(const Split *s, int classes, bool needed, Diag *d) {
@@ -85,14 +63,28 @@ static bool open_teacher(Trainer *t, const Graph *teacher, int batch, Diag *d) {
   return true;
 }
 
+static OptimizerOptions optimizer_options(const TrainOptions *o) {
+  return (OptimizerOptions){.kind = o->optimizer,
+                            .weight_decay = o->weight_decay,
+                            .momentum = o->momentum,
+                            .nesterov = o->nesterov,
+                            .beta1 = o->beta1,
+                            .beta2 = o->beta2,
+                            .epsilon = o->epsilon,
+                            .clip = o->clip,
+                            .average = o->average};
+}
+
 static bool trainer_open(Trainer *t, const Graph *g, const Graph *teacher, Diag *d) {
-  TRY(check_options(t->o, d));
+  TRY(train_options_check(t->o, d));
   const Split *s = &t->ds->train;
   FAIL_IF(s->n == 0, d, NULL, "the training split is empty");
   int batch = (uint32_t)t->o->batch < s->n ? t->o->batch : (int)s->n;
   SessionOptions so = {.batch = batch, .threads = t->o->threads, .training = true};
   t->student = session_new(g, &so, d);
   TRY(t->student);
+  OptimizerOptions oo = optimizer_options(t->o);
+  optimizer_new(&t->optimizer, t->student, &oo);
   TRY(check_labels(s, session_classes(t->student), !teacher || t->o->mix < 1, d));
   TRY(feed_new(&t->feed, t->student, s, &t->ds->spec.normalize, d));
   TRY(open_teacher(t, teacher, batch, d));
@@ -112,6 +104,7 @@ static bool trainer_open(Trainer *t, const Graph *g, const Graph *teacher, Diag 
 static void trainer_close(Trainer *t) {
   feed_free(&t->feed);
   if (t->teacher) feed_free(&t->teacher_feed);
+  optimizer_free(&t->optimizer);
   session_free(t->teacher);
   session_free(t->student);
   mem_free(t->dlogits);
@@ -120,12 +113,7 @@ static void trainer_close(Trainer *t) {
   if (t->log) fclose(t->log);
 }
 
-static float rate(const Trainer *t) {
-  double at = (double)t->done / (double)t->steps, warm = t->o->warmup * (double)t->steps;
-  double factor = 0.5 * (1 + cos(3.14159265358979323846 * at));
-  if ((double)t->done + 1 < warm) factor *= ((double)t->done + 1) / warm;
-  return (float)(t->o->lr * factor);
-}
+static float rate(const Trainer *t) { return train_rate(t->o, t->done, t->steps); }
 
 static int argmax(const float *z, int n) {
   int best = 0;
@@ -135,7 +123,7 @@ static int argmax(const float *z, int n) {
 }
 
 /* One batch: examples idx[0..n-1]. Returns the mean loss. */
-static float train_batch(Trainer *t, const uint32_t *idx, int n, uint64_t epoch) {
+static double train_batch(Trainer *t, const uint32_t *idx, int n, uint64_t epoch) {
   Session *s = t->student;
   int classes = session_classes(s);
   Augment aug = {.flip = t->o->flip, .crop = t->o->crop, .seed = t->o->seed, .stream = epoch};
@@ -156,11 +144,14 @@ static float train_batch(Trainer *t, const uint32_t *idx, int n, uint64_t epoch)
     }
     labels = t->labels;
   }
-  float loss = soft ? loss_distill(z, soft, labels, n, classes, t->o->temperature, t->o->mix, t->dlogits)
-                    : loss_cross_entropy(z, labels, n, classes, 0, t->dlogits);
+  const Targets want = {.labels = labels,
+                        .smoothing = t->o->smoothing,
+                        .teacher = soft,
+                        .temperature = t->o->temperature,
+                        .mix = t->o->mix};
+  double loss = loss_targets(z, &want, n, classes, t->dlogits);
   session_backward(s, t->dlogits, n);
-  Sgd sgd = {rate(t), t->o->momentum, t->o->weight_decay, true};
-  session_sgd(s, &sgd);
+  optimizer_step(&t->optimizer, s, rate(t));
   return loss;
 }
 
@@ -196,9 +187,9 @@ static bool train_epoch(Trainer *t, int64_t epoch, int64_t *steps, Diag *d) {
   for (*steps = 0; *steps < t->steps_per_epoch && t->done < t->steps; ++*steps) {
     FAIL_IF(t->host && t->host->cancelled && t->host->cancelled(t->host->ctx), d, NULL,
             "training was cancelled");
-    float loss = train_batch(t, t->order + *steps * batch, batch, (uint64_t)epoch);
+    double loss = train_batch(t, t->order + *steps * batch, batch, (uint64_t)epoch);
     FAIL_IF(!isfinite(loss), d, NULL, "training diverged: the loss is %g at step %lld (learning rate %g)",
-            (double)loss, (long long)t->done, (double)rate(t));
+            loss, (long long)t->done, (double)rate(t));
     t->loss += loss;
     t->seen += batch;
     t->done++;

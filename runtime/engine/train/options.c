@@ -1,0 +1,62 @@
+/* Options of training: defaults, and what is refused. */
+#include <math.h>
+
+#include "runtime/engine/train/train.h"
+
+void train_options_default(TrainOptions *o) {
+  *o = (TrainOptions){.epochs = 1,
+                      .batch = 128,
+                      .threads = 1,
+                      .lr = 0.05f,
+                      .weight_decay = 1e-4f,
+                      .momentum = 0.9f,
+                      .nesterov = true,
+                      .beta1 = 0.9f,
+                      .beta2 = 0.999f,
+                      .epsilon = 1e-8f,
+                      .drop = 0.1f,
+                      .temperature = 4,
+                      .seed = 1};
+}
+
+static bool check_steps(const TrainOptions *o, Diag *d) {
+  FAIL_IF(!(o->lr > 0) || o->momentum < 0 || o->momentum >= 1 || o->weight_decay < 0, d, NULL,
+          "learning rate %g, momentum %g, weight decay %g: want > 0, 0 to 1, >= 0", (double)o->lr,
+          (double)o->momentum, (double)o->weight_decay);
+  FAIL_IF(o->optimizer == OPTIMIZER_ADAMW &&
+              (!(o->beta1 >= 0 && o->beta1 < 1) || !(o->beta2 >= 0 && o->beta2 < 1) || !(o->epsilon > 0)),
+          d, NULL, "AdamW with beta1 %g, beta2 %g, epsilon %g: want 0 to 1, 0 to 1, > 0", (double)o->beta1,
+          (double)o->beta2, (double)o->epsilon);
+  FAIL_IF(!(o->clip >= 0) || !(o->average >= 0 && o->average < 1), d, NULL,
+          "gradients clipped at %g, weights averaged with decay %g: want >= 0, 0 to 1", (double)o->clip,
+          (double)o->average);
+  return true;
+}
+
+static bool check_rate(const TrainOptions *o, Diag *d) {
+  FAIL_IF(o->warmup < 0 || o->warmup >= 1, d, NULL, "warm-up over %g of all steps: want 0 to 1",
+          (double)o->warmup);
+  FAIL_IF(o->n_drops < 0 || o->n_drops > TRAIN_MAX_DROPS, d, NULL,
+          "the learning rate drops %d times: want at most %d", o->n_drops, TRAIN_MAX_DROPS);
+  FAIL_IF(o->schedule == RATE_STEPS && (o->n_drops == 0 || !(o->drop > 0 && o->drop < 1)), d, NULL,
+          "a learning rate in steps drops %d times by %g: want at least once, by 0 to 1", o->n_drops,
+          (double)o->drop);
+  for (int i = 0; i < o->n_drops; i++)
+    FAIL_IF(!(o->drops[i] > (i ? o->drops[i - 1] : 0) && o->drops[i] < 1), d, NULL,
+            "the learning rate drops at %g of the run: want rising shares between 0 and 1",
+            (double)o->drops[i]);
+  return true;
+}
+
+bool train_options_check(const TrainOptions *o, Diag *d) {
+  FAIL_IF(o->batch < 1 || o->threads < 1, d, NULL,
+          "training with batch %d on %d threads: want at least 1 of each", o->batch, o->threads);
+  FAIL_IF(o->images <= 0 && o->epochs < 1, d, NULL, "training for %d epochs: want at least 1", o->epochs);
+  TRY(check_steps(o, d));
+  TRY(check_rate(o, d));
+  FAIL_IF(!(o->smoothing >= 0 && o->smoothing < 1), d, NULL, "label smoothing of %g: want 0 to 1",
+          (double)o->smoothing);
+  FAIL_IF(!(o->mix >= 0 && o->mix <= 1) || (o->mix > 0 && !(o->temperature > 0)), d, NULL,
+          "distillation mix %g at temperature %g: want 0 to 1, > 0", (double)o->mix, (double)o->temperature);
+  return true;
+}
