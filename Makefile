@@ -106,7 +106,8 @@ GEN_OBJ := $(OUT)/obj/gen/embedded.o $(OUT)/obj/gen/fingerprints.o
 LIB_OBJ := $(call obj,$(LIB_C)) $(GEN_OBJ)
 
 $(OUT)/obj/runtime/%.o: HOT_FLAGS = $(HOT)
-$(OUT)/obj/runtime/engine/simd/%.o: HOT_FLAGS = $(HOT) $(if $(X86_64),-march=x86-64-v3)
+$(OUT)/obj/runtime/engine/simd/%_v3.o: HOT_FLAGS = $(HOT) $(if $(X86_64),-march=x86-64-v3)
+$(OUT)/obj/runtime/engine/simd/%_v4.o: HOT_FLAGS = $(HOT) $(if $(X86_64),-march=x86-64-v4 -mprefer-vector-width=512)
 $(OUT)/obj/tests/%.o: HOT_FLAGS = $(TEST_CFLAGS)
 
 $(OUT)/obj/gen/%.o: $(OUT)/gen/%.c $(OUT)/gen/flags.stamp

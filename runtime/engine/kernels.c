@@ -33,6 +33,9 @@ const EngineKernels *engine_kernels(bool portable) {
   const EngineKernels *k = NULL;
 #if defined(__x86_64__)
   if (!portable && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) k = engine_kernels_v3();
+  if (k && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") && engine_kernels_v4())
+    k = engine_kernels_v4();
 #else
   (void)portable;
 #endif

@@ -1,7 +1,8 @@
-/* The engine's hot loops, in versions: portable C everywhere, AVX2 and FMA where the processor has them.
+/* The engine's hot loops, in versions: portable C everywhere, AVX2 and FMA or AVX-512 where the processor has them.
  *
  *   runtime/engine/kernels.c           portable loops (compiled for the baseline), and the choice
  *   runtime/engine/simd/kernels_v3.c   the same loops compiled for x86-64-v3, and convolutions without im2col
+ *   runtime/engine/simd/kernels_v4.c   with AVX-512: the results of kernels_v3.c to the byte
  *
  * A session chooses once; SessionOptions.portable forces the portable ones, so that tests compare the two. Results of
  * the versions differ in rounding (FMA), so the version is part of what DESIGN.md calls the numeric ABI.
@@ -64,6 +65,8 @@ extern const EngineKernels engine_kernels_portable;
 const EngineKernels *engine_kernels(bool portable);
 /* simd/kernels_v3.c: NULL when it was compiled for a processor without AVX2 and FMA. */
 const EngineKernels *engine_kernels_v3(void);
+/* simd/kernels_v4.c: NULL when it was compiled for a processor without AVX-512. */
+const EngineKernels *engine_kernels_v4(void);
 
 /* Floats of packed weights: blocks of 16 output channels. */
 static inline int64_t conv_blocks(int64_t o) { return (o + CONV_COLS - 1) / CONV_COLS; }

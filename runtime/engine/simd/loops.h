@@ -172,8 +172,8 @@ static void depthwise_sum(const ConvShape *q, const float *restrict x, const flo
     }
 }
 
-static void depthwise_range(const ConvShape *q, const float *x, const float *w, const float *bias, float lo,
-                            float hi, bool add, float *y, int64_t c0, int64_t c1) {
+static inline void depthwise_range(const ConvShape *q, const float *x, const float *w, const float *bias,
+                                   float lo, float hi, bool add, float *y, int64_t c0, int64_t c1) {
   float out[RUN];
   for (int64_t oy = 0; oy < q->oh; oy++)
     for (int64_t ox = 0; ox < q->ow; ox++) {
@@ -183,8 +183,8 @@ static void depthwise_range(const ConvShape *q, const float *x, const float *w, 
     }
 }
 
-static void depthwise_weights_range(const ConvShape *q, const float *x, const float *dy, float *acc,
-                                    int64_t c0, int64_t c1) {
+static inline void depthwise_weights_range(const ConvShape *q, const float *x, const float *dy, float *acc,
+                                           int64_t c0, int64_t c1) {
   for (int64_t oy = 0; oy < q->oh; oy++)
     for (int64_t ky = 0; ky < q->kh; ky++)
       for (int64_t t = 0; t < q->run; t += q->c) {
