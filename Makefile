@@ -183,6 +183,9 @@ $(OUT)/bench/random-graphs: $(call obj,$(filter-out $(SUITES),$(filter tests/ran
 $(OUT)/bench/random-graphs: LIBS += $(TEST_LIBS)
 $(OUT)/obj/bench/random-graphs.o: HOT_FLAGS = $(TEST_CFLAGS)
 
+# The training benchmark's nets, peak and peer.
+$(OUT)/bench/train: $(call obj,$(wildcard bench/train_*.c))
+
 $(OUT)/bench/%: $(OUT)/obj/bench/%.o $(LIB)
 	@mkdir -p $(@D) && $(link) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(LIB) $(LIBS)
 

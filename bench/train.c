@@ -1,306 +1,250 @@
-/* Training speed of the tensor engine, images per second.
+/* Training speed of the tensor engine beside PyTorch: images per second, GFLOP/s, share of the machine's peak.
  *
- * Nets are built here with random weights (speed does not depend on them) in the shapes of MLPerf Tiny's ResNet-8, the
- * CIFAR ResNet-20, DS-CNN on 49x10 and MobileNetV1-0.25 on 96x96; pixels are random. Each case runs as several
- * interleaved rounds of whole training steps (pixels made, forward, backward, SGD); wall time's minimum and median,
- * and the processor time, which on a machine that others use too says more.
+ * For each net, batch, number of threads, and for training and the forward pass alone: five rounds in which ours and
+ * PyTorch's two layouts take turns, each for whole steps of about SECONDS; the best round of each counts. A step is
+ * forward, loss, backward and SGD with Nesterov momentum and weight decay; the batch lies in memory already on both
+ * sides. GFLOP/s: forward 2 operations per multiply-accumulate, training 6, less 2 for the first layer's, which has no
+ * input gradient. The peak (train_peak.c) is measured before each row with the same number of threads; its best counts.
  *
- *   bench/train [seconds per case] [threads] [part of a case's name]      writes bench/results/train.json
+ *   bench/train [-s SECONDS] [-t THREADS] [-b BATCH] [-m train|forward] [-n] [-c] [NET]...
  *
- * Peer: PyTorch 1.13.1 with oneDNN 2.6, channels-last, 2 threads, on an idle machine of the same kind (0: not known).
+ * -n: without PyTorch. -c: by processor time, on a machine that others use too (one thread). NET: of resnet8 resnet20 distill ds_cnn mobilenet. A run of everything writes
+ * bench/results/train.json; other runs only print.
  */
 #include <cblas.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
+#include "bench/support.h"
+#include "bench/train_nets.h"
+#include "bench/train_peak.h"
+#include "bench/train_peer.h"
 #include "ir/base/json.h"
 #include "ir/base/mem.h"
 #include "ir/base/rng.h"
 #include "runtime/engine/engine.h"
-
-typedef struct Net {
-  Graph *g;
-  Diag *d;
-  Rng r;
-} Net;
-
-static void must(const Net *n, bool ok) {
-  if (ok) return;
-  diag_print(n->d, stderr);
-  exit(1);
-}
-
-static ValId weights(Net *n, int rank, const int64_t *dims, float size) {
-  Shape s = {.rank = rank};
-  memcpy(s.d, dims, (size_t)rank * sizeof *dims);
-  float *w = mem_array((size_t)shape_count(&s), sizeof *w);
-  for (int64_t i = 0; i < shape_count(&s); i++) w[i] = size * rng_normal(&n->r);
-  ValId v = graph_const_data(n->g, NULL, DT_F32, &s, w);
-  mem_free(w);
-  return v;
-}
-
-static ValId vector(Net *n, int64_t c, float value) {
-  Shape s = {.rank = 1, .d = {c}};
-  float *w = mem_array((size_t)c, sizeof *w);
-  for (int64_t i = 0; i < c; i++) w[i] = value;
-  ValId v = graph_const_data(n->g, NULL, DT_F32, &s, w);
-  mem_free(w);
-  return v;
-}
-
-static ValId node(Net *n, OpKind op, const void *attrs, const ValId *in, uint32_t n_in) {
-  ValId v = graph_node(n->g, op, attrs, in, n_in, NULL, NULL, n->d);
-  must(n, v != NO_VAL);
-  return v;
-}
-
-static int64_t channels(const Net *n, ValId x) { return graph_val(n->g, x)->shape.d[3]; }
-
-/* Zeros so that the output has ceil(size / stride) pixels (TensorFlow's SAME). */
-static void same_pads(const Net *n, ValId x, int64_t kh, int64_t kw, int64_t stride, Ints *pads) {
-  const Shape *s = &graph_val(n->g, x)->shape;
-  pads->n = 4;
-  for (int i = 0; i < 2; i++) {
-    int64_t size = s->d[i + 1], k = i ? kw : kh,
-            total = ((size + stride - 1) / stride - 1) * stride + k - size;
-    if (total < 0) total = 0;
-    pads->v[i] = total / 2;
-    pads->v[i + 2] = total - total / 2;
-  }
-}
-
-static ValId norm(Net *n, ValId x, bool relu) {
-  int64_t c = channels(n, x);
-  const ValId in[] = {x, vector(n, c, 1), vector(n, c, 0), vector(n, c, 0), vector(n, c, 1)};
-  ValId y = node(n, OP_batch_normalization, NULL, in, 5);
-  return relu ? node(n, OP_relu, NULL, &y, 1) : y;
-}
-
-static ValId conv(Net *n, ValId x, int64_t o, int64_t kh, int64_t kw, int64_t stride) {
-  conv_attrs a;
-  op_attrs_default(OP_conv, &a);
-  a.strides.v[0] = a.strides.v[1] = stride;
-  same_pads(n, x, kh, kw, stride, &a.pads);
-  int64_t c = channels(n, x);
-  const ValId in[] = {x, weights(n, 4, (const int64_t[]){o, kh, kw, c}, 1.0f / (float)(kh * kw * c))};
-  return node(n, OP_conv, &a, in, 2);
-}
-
-static ValId depthwise(Net *n, ValId x, int64_t stride) {
-  depthwise_conv_attrs a;
-  op_attrs_default(OP_depthwise_conv, &a);
-  a.strides.v[0] = a.strides.v[1] = stride;
-  same_pads(n, x, 3, 3, stride, &a.pads);
-  const ValId in[] = {x, weights(n, 4, (const int64_t[]){1, 3, 3, channels(n, x)}, 0.3f)};
-  return node(n, OP_depthwise_conv, &a, in, 2);
-}
-
-static ValId start(Net *n, int64_t h, int64_t w, int64_t c) {
-  *n = (Net){graph_new("bench"), diag_new(), {{0}}};
-  rng_seed(&n->r, 1, 1);
-  Shape s = {4, {DIM_BATCH, h, w, c}};
-  return graph_input(n->g, "x", DT_F32, &s);
-}
-
-static Graph *finish(Net *n, ValId x, int64_t classes) {
-  reduce_mean_attrs a;
-  op_attrs_default(OP_reduce_mean, &a);
-  a.axes = (Ints){2, {1, 2}};
-  a.keepdims = 0;
-  int64_t c = channels(n, x);
-  const ValId in[] = {node(n, OP_reduce_mean, &a, &x, 1), weights(n, 2, (const int64_t[]){classes, c}, 0.1f),
-                      vector(n, classes, 0)};
-  graph_output(n->g, node(n, OP_fully_connected, NULL, in, 3));
-  diag_free(n->d);
-  return n->g;
-}
-
-/* A shortcut that halves the image: a 1x1 convolution, or every other pixel with zero channels around. */
-static ValId shortcut(Net *n, ValId x, int64_t o, bool projected) {
-  if (projected) return conv(n, x, o, 1, 1, 2);
-  const Shape *s = &graph_val(n->g, x)->shape;
-  int64_t h = s->d[1] / 2, c = s->d[3], around = (o - c) / 2;
-  slice_attrs a = {.starts = {4, {0}}, .counts = {4, {-1, h, h, c}}, .steps = {4, {1, 2, 2, 1}}};
-  pad_attrs p = {.pads = {8, {0, 0, 0, around, 0, 0, 0, o - c - around}}};
-  ValId v = node(n, OP_slice, &a, &x, 1);
-  return node(n, OP_pad, &p, &v, 1);
-}
-
-static Graph *resnet(int blocks, bool projected) {
-  Net n;
-  ValId x = norm(&n, conv(&n, start(&n, 32, 32, 3), 16, 3, 3, 1), true);
-  for (int stage = 0; stage < 3; stage++)
-    for (int b = 0; b < blocks; b++) {
-      int64_t o = 16 << stage, stride = stage && !b ? 2 : 1;
-      ValId y = norm(&n, conv(&n, x, o, 3, 3, stride), true);
-      y = norm(&n, conv(&n, y, o, 3, 3, 1), false);
-      const ValId in[] = {y, stride == 2 ? shortcut(&n, x, o, projected) : x};
-      ValId sum = node(&n, OP_add, NULL, in, 2);
-      x = node(&n, OP_relu, NULL, &sum, 1);
-    }
-  return finish(&n, x, 10);
-}
-
-static Graph *resnet8(void) { return resnet(1, true); }
-static Graph *resnet20(void) { return resnet(3, false); }
-
-static ValId separable(Net *n, ValId x, int64_t o, int64_t stride) {
-  x = norm(n, depthwise(n, x, stride), true);
-  return norm(n, conv(n, x, o, 1, 1, 1), true);
-}
-
-static Graph *ds_cnn(void) {
-  Net n;
-  ValId x = norm(&n, conv(&n, start(&n, 49, 10, 1), 64, 10, 4, 2), true);
-  for (int i = 0; i < 4; i++) x = separable(&n, x, 64, 1);
-  return finish(&n, x, 12);
-}
-
-static Graph *mobilenet(void) {
-  static const int64_t o[] = {16, 32, 32, 64, 64, 128, 128, 128, 128, 128, 128, 256, 256};
-  static const int64_t s[] = {1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1};
-  Net n;
-  ValId x = norm(&n, conv(&n, start(&n, 96, 96, 3), 8, 3, 3, 2), true);
-  for (int i = 0; i < 13; i++) x = separable(&n, x, o[i], s[i]);
-  return finish(&n, x, 2);
-}
-
-typedef enum Mode { TRAIN, DISTILL, FORWARD } Mode;
+#include "runtime/engine/session.h"
 
 typedef struct Case {
-  const char *name;
+  const char *key, *name;
   Graph *(*net)(void), *(*teacher)(void);
-  Mode mode;
-  int batch;
-  double peer;
 } Case;
 
 static const Case cases[] = {
-    {"ResNet-8 training", resnet8, NULL, TRAIN, 32, 1089},
-    {"ResNet-8 training", resnet8, NULL, TRAIN, 128, 1044},
-    {"ResNet-20 training", resnet20, NULL, TRAIN, 32, 308},
-    {"ResNet-20 training", resnet20, NULL, TRAIN, 128, 396},
-    {"ResNet-20 into ResNet-8", resnet8, resnet20, DISTILL, 32, 491},
-    {"ResNet-20 into ResNet-8", resnet8, resnet20, DISTILL, 128, 593},
-    {"DS-CNN training", ds_cnn, NULL, TRAIN, 32, 0},
-    {"DS-CNN training", ds_cnn, NULL, TRAIN, 128, 0},
-    {"MobileNetV1-0.25 training", mobilenet, NULL, TRAIN, 32, 0},
-    {"MobileNetV1-0.25 training", mobilenet, NULL, TRAIN, 128, 0},
-    {"ResNet-20 forward", resnet20, NULL, FORWARD, 32, 0},
-    {"ResNet-20 forward", resnet20, NULL, FORWARD, 128, 0},
+    {"resnet8", "ResNet-8", net_resnet8, NULL},
+    {"resnet20", "ResNet-20", net_resnet20, NULL},
+    {"distill", "ResNet-20 into ResNet-8", net_resnet8, net_resnet20},
+    {"ds_cnn", "DS-CNN", net_ds_cnn, NULL},
+    {"mobilenet", "MobileNetV1-0.25", net_mobilenet, NULL},
 };
-enum { CASES = sizeof cases / sizeof *cases, ROUNDS = 64 };
+enum { CASES = sizeof cases / sizeof *cases, ROUNDS = 5, LAYOUTS = 2, MAX_THREADS = 2, MAX_ROWS = 64 };
+static const int batches[] = {32, 128};
+static const char *const layouts[LAYOUTS] = {"contiguous", "channels_last"};
 
-typedef struct Run {
-  Graph *g, *teacher;
-  Dataset ds;
-  double wall[ROUNDS], cpu; /* seconds per image */
-  int rounds;
-  int64_t images;
-} Run;
+typedef struct Row {
+  const Case *k;
+  int batch, threads;
+  bool train;
+  double ours, torch[LAYOUTS]; /* images per second, the best round's */
+  double ops;                  /* of one image */
+} Row;
 
-static double seconds(clockid_t which) {
+typedef struct Bench {
+  double seconds;
+  clockid_t clock;
+  int threads, batch; /* 0: all */
+  const char *mode;   /* NULL: both */
+  char **nets;        /* none: all */
+  int n_nets;
+  Peer peer;
+  double peak[MAX_THREADS + 1];
+  Row rows[MAX_ROWS];
+  int n;
+  double memory, torch_memory[LAYOUTS]; /* MiB */
+} Bench;
+
+static double now(clockid_t clock) {
   struct timespec t;
-  clock_gettime(which, &t);
+  clock_gettime(clock, &t);
   return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-static void random_data(Run *r, int classes) {
-  enum { EXAMPLES = 512 };
-  Rng rng;
-  rng_seed(&rng, 2, 2);
-  const Shape *in = &r->g->vals[r->g->inputs[0]].shape;
-  Split *s = &r->ds.train;
-  s->item = (Shape){3, {in->d[1], in->d[2], in->d[3]}};
-  s->n = EXAMPLES;
-  s->dtype = DT_U8;
-  size_t bytes = EXAMPLES * (size_t)shape_count(&s->item);
-  uint8_t *x = mem_alloc(bytes);
-  int32_t *y = mem_array(EXAMPLES, sizeof *y);
-  for (size_t i = 0; i < bytes; i++) x[i] = (uint8_t)rng_u64(&rng);
-  for (int i = 0; i < EXAMPLES; i++) y[i] = (int32_t)rng_below(&rng, (uint32_t)classes);
-  s->xb = blob_adopt(x, bytes);
-  s->yb = blob_adopt(y, EXAMPLES * sizeof *y);
-  s->x = blob_data(s->xb);
-  s->y = blob_data(s->yb);
-  r->ds.spec.normalize = (Normalize){.n = 1, .scale = {1.0f / 64}, .offset = {-2}};
-}
+/* -- our side -- */
 
-/* About `time` seconds of a case; returns false and reports on failure. */
-static bool run_round(const Case *k, Run *r, int threads, double time, Diag *d) {
-  TrainOptions o;
-  train_options_default(&o);
-  o.batch = k->batch;
-  o.threads = threads;
-  o.lr = 1e-3f;
-  o.flip = true;
-  o.crop = 4;
-  o.mix = k->mode == DISTILL ? 0.9f : 0;
-  double speed = r->rounds ? 1 / r->wall[r->rounds - 1] : 50;
-  o.images = (int64_t)(speed * time / k->batch + 1) * k->batch;
-  double wall = seconds(CLOCK_MONOTONIC), cpu = seconds(CLOCK_PROCESS_CPUTIME_ID);
-  if (k->mode == FORWARD) {
-    Accuracy a;
-    o.images = 0;
-    do {
-      TRY(graph_accuracy(r->g, &r->ds.train, &r->ds.spec.normalize, threads, NULL, &a, NULL, d));
-      o.images += a.n;
-    } while (seconds(CLOCK_MONOTONIC) - wall < time);
-  } else {
-    TrainResult res;
-    Graph *g = train_graph(r->g, r->teacher, &r->ds, &o, NULL, &res, d);
-    TRY(g);
-    graph_free(g);
-    wall = seconds(CLOCK_MONOTONIC) - res.seconds; /* without making the session */
+typedef struct Side {
+  Graph *g, *tg;
+  Session *s, *teacher;
+  float *x, *dlogits;
+  int32_t *labels;
+  int batch;
+  bool train;
+} Side;
+
+static Session *open_session(const Graph *g, const SessionOptions *o, Threads *pool) {
+  Diag *d = diag_new();
+  Session *s = session_new_on(g, o, pool, d);
+  if (!s) {
+    diag_print(d, stderr);
+    exit(1);
   }
-  r->wall[r->rounds++] = (seconds(CLOCK_MONOTONIC) - wall) / (double)o.images;
-  r->cpu += seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu;
-  r->images += o.images;
-  return true;
+  diag_free(d);
+  return s;
 }
 
-static int by_value(const void *a, const void *b) {
-  double x = *(const double *)a, y = *(const double *)b;
-  return x < y ? -1 : x > y;
+static Side side_open(const Case *k, int batch, int threads, bool train) {
+  Side a = {.g = k->net(), .tg = k->teacher ? k->teacher() : NULL, .batch = batch, .train = train};
+  SessionOptions o = {.batch = batch, .threads = threads, .training = train},
+                 to = {.batch = batch, .threads = threads};
+  a.s = open_session(a.g, &o, NULL);
+  if (a.tg) a.teacher = open_session(a.tg, &to, session_pool(a.s));
+  int64_t n = batch * shape_count_range(session_input_shape(a.s), 1, 4);
+  int classes = session_classes(a.s);
+  a.x = mem_array((size_t)n, sizeof *a.x);
+  a.dlogits = mem_array((size_t)(batch * classes), sizeof *a.dlogits);
+  a.labels = mem_array((size_t)batch, sizeof *a.labels);
+  Rng r;
+  rng_seed(&r, 2, 2);
+  for (int64_t i = 0; i < n; i++) a.x[i] = rng_normal(&r);
+  for (int i = 0; i < batch; i++) a.labels[i] = (int32_t)rng_below(&r, (uint32_t)classes);
+  memcpy(session_input(a.s), a.x, (size_t)n * sizeof *a.x);
+  if (a.teacher) memcpy(session_input(a.teacher), a.x, (size_t)n * sizeof *a.x);
+  return a;
 }
 
-static void print_case(const Case *k, Run *r, int threads, JsonWriter *w) {
-  qsort(r->wall + 1, (size_t)r->rounds - 1, sizeof(double), by_value); /* the first only warms up */
-  double best = 1 / r->wall[1], median = 1 / r->wall[1 + (r->rounds - 1) / 2],
-         core = (double)r->images / r->cpu;
-  printf("%-28s %5d %10.0f %10.0f %14.0f %10.0f\n", k->name, k->batch, best, median, core, k->peer);
-  char name[80], how[160];
-  snprintf(name, sizeof name, "%s, batch %d", k->name, k->batch);
-  snprintf(how, sizeof how, "%d threads; best of %d rounds (median %.0f; %.0f per second of processor time)",
-           threads, r->rounds - 1, median, core);
-  json_object(w);
-  json_kstr(w, "case", name);
-  json_kstr(w, "metric", "speed");
-  json_knum(w, "value", best);
-  json_kstr(w, "unit", "images/s");
-  json_kstr(w, "better", "higher");
-  if (k->peer > 0) {
-    json_kstr(w, "peer", "PyTorch 1.13.1, idle machine");
-    json_knum(w, "peer_value", k->peer);
-    json_knum(w, "aim", 1.3 * k->peer);
+static void side_close(Side *a) {
+  session_free(a->teacher);
+  session_free(a->s);
+  graph_free(a->g);
+  graph_free(a->tg);
+  mem_free(a->x);
+  mem_free(a->dlogits);
+  mem_free(a->labels);
+}
+
+static void side_step(Side *a) {
+  int n = a->batch, classes = session_classes(a->s);
+  /* Without training the input's memory is used again within the pass. */
+  const float *soft = a->teacher ? session_forward(a->teacher, a->x, n, false) : NULL,
+              *z = session_forward(a->s, a->train ? session_input(a->s) : a->x, n, a->train);
+  if (!a->train) return;
+  if (soft)
+    loss_distill(z, soft, a->labels, n, classes, 4, 0.9f, a->dlogits);
+  else
+    loss_cross_entropy(z, a->labels, n, classes, 0, a->dlogits);
+  session_backward(a->s, a->dlogits, n);
+  session_sgd(a->s, &(Sgd){1e-3f, 0.9f, 1e-4f, true});
+}
+
+static double side_run(Side *a, double time, clockid_t clock) {
+  double start = now(clock), took;
+  int64_t images = 0;
+  do {
+    side_step(a);
+    images += a->batch;
+  } while ((took = now(clock) - start) < time);
+  return (double)images / took;
+}
+
+/* -- measuring -- */
+
+static double count_ops(const Row *r) {
+  int64_t first, macs;
+  Graph *g = r->k->net(), *t = r->k->teacher ? r->k->teacher() : NULL;
+  macs = net_macs(g, &first);
+  double ops = r->train ? 6.0 * (double)macs - 2.0 * (double)first : 2.0 * (double)macs;
+  if (t) ops += 2.0 * (double)net_macs(t, &first);
+  graph_free(g);
+  graph_free(t);
+  return ops;
+}
+
+static void keep_best(double v, double *best) { *best = v > *best ? v : *best; }
+
+static double peer_run(Peer *p, int layout, double time, clockid_t clock) {
+  char line[64], answer[64];
+  snprintf(line, sizeof line, "run %s %g%s", layouts[layout], time, clock == CLOCK_MONOTONIC ? "" : " cpu");
+  return peer_ask(p, line, answer, sizeof answer) ? strtod(answer, NULL) : 0;
+}
+
+static bool peer_open(Peer *p, const Row *r) {
+  char line[96], answer[64];
+  snprintf(line, sizeof line, "open %s %d %d %s", r->k->key, r->batch, r->threads,
+           r->train ? "train" : "forward");
+  return p->to && peer_ask(p, line, answer, sizeof answer);
+}
+
+static void measure(Bench *b, Row *r) {
+  keep_best(peak_gflops(r->threads, b->clock), &b->peak[r->threads]);
+  bool peer = peer_open(&b->peer, r);
+  Side a = side_open(r->k, r->batch, r->threads, r->train);
+  side_step(&a);
+  for (int round = 0; round < ROUNDS; round++) {
+    keep_best(side_run(&a, b->seconds, b->clock), &r->ours);
+    for (int l = 0; l < LAYOUTS && peer; l++)
+      keep_best(peer_run(&b->peer, l, b->seconds, b->clock), &r->torch[l]);
   }
-  json_kstr(w, "how", how);
-  json_end(w);
+  side_close(&a);
+  r->ops = count_ops(r);
 }
 
-static void first_line(const char *cmd, char *out, size_t n) {
-  FILE *p = popen(cmd, "r");
-  out[0] = '\0';
-  if (!p) return;
-  if (!fgets(out, (int)n, p)) out[0] = '\0';
-  out[strcspn(out, "\n")] = '\0';
-  pclose(p);
+static double torch_best(const Row *r) { return r->torch[0] > r->torch[1] ? r->torch[0] : r->torch[1]; }
+
+static void print_head(void) {
+  printf("%-24s %5s %7s %-8s %9s %8s %6s %11s %13s %6s\n", "net", "batch", "threads", "", "images/s",
+         "GFLOP/s", "peak", "contiguous", "channels-last", "ratio");
 }
 
-static void write_head(JsonWriter *w) {
+static void print_row(const Bench *b, const Row *r) {
+  double g = 1e-9 * r->ours * r->ops, best = torch_best(r), peak = b->peak[r->threads];
+  printf("%-24s %5d %7d %-8s %9.0f %8.1f %5.0f%% %11.0f %13.0f %6.2f\n", r->k->name, r->batch, r->threads,
+         r->train ? "training" : "forward", r->ours, g, peak > 0 ? 100 * g / peak : 0, r->torch[0],
+         r->torch[1], best > 0 ? r->ours / best : 0);
+  fflush(stdout);
+}
+
+/* -- memory: each side in a process of its own -- */
+
+static double peak_mib(void) {
+  char text[64];
+  first_line("sed -n 's/^VmHWM:[^0-9]*//p' /proc/$PPID/status", text, sizeof text);
+  return strtod(text, NULL) / 1024;
+}
+
+/* What `bench/train memory` is, run by measure_memory. */
+static int print_memory(void) {
+  Side a = side_open(&cases[1], 128, 2, true);
+  for (int i = 0; i < 3; i++) side_step(&a);
+  printf("%.1f\n", peak_mib());
+  side_close(&a);
+  return 0;
+}
+
+static void measure_memory(Bench *b, const char *self) {
+  char line[512], answer[64];
+  snprintf(line, sizeof line, "'%s' memory", self);
+  first_line(line, answer, sizeof answer);
+  b->memory = strtod(answer, NULL);
+  for (int l = 0; l < LAYOUTS && b->peer.to; l++) {
+    Peer p;
+    if (!peer_start(&p)) break;
+    snprintf(line, sizeof line, "open resnet20 128 2 train %s", layouts[l]);
+    if (peer_ask(&p, line, answer, sizeof answer) && peer_run(&p, l, 1, b->clock) > 0 &&
+        peer_ask(&p, "memory", answer, sizeof answer))
+      b->torch_memory[l] = strtod(answer, NULL) / 1024;
+    peer_stop(&p);
+  }
+  printf("peak resident memory of training ResNet-20 at batch 128, MiB: %.0f; PyTorch contiguous %.0f, "
+         "channels-last "
+         "%.0f\n",
+         b->memory, b->torch_memory[0], b->torch_memory[1]);
+}
+
+/* -- the result file -- */
+
+static void write_head(const Bench *b, JsonWriter *w) {
   char text[160];
   static const char *const what[][2] = {
       {"machine", "sed -n 's/^model name.*: //p' /proc/cpuinfo | head -1"},
@@ -308,47 +252,126 @@ static void write_head(JsonWriter *w) {
       {"compiler", "${CC:-gcc} --version | head -1"},
       {"commit", "git rev-parse --short HEAD"},
   };
+  json_kstr(w, "benchmark", "train");
   for (size_t i = 0; i < sizeof what / sizeof *what; i++) {
     first_line(what[i][1], text, sizeof text);
     json_kstr(w, what[i][0], text);
   }
+  json_kstr(w, "kernels", engine_kernels(false)->name);
+  if (b->peer.to) json_kstr(w, "peer", b->peer.version);
 }
 
-int main(int argc, char **argv) {
-  double time = argc > 1 ? strtod(argv[1], NULL) : 6;
-  const char *only = argc > 3 ? argv[3] : "";
-  int threads = argc > 2 ? (int)strtol(argv[2], NULL, 10) : 2, rounds = 3;
-  openblas_set_num_threads(1);
-  Run *runs = mem_array(CASES, sizeof *runs);
-  Diag *d = diag_new();
-  for (int i = 0; i < CASES; i++) {
-    runs[i].g = cases[i].net();
-    if (cases[i].teacher) runs[i].teacher = cases[i].teacher();
-    random_data(&runs[i], 2);
-  }
-  for (int round = 0; round < rounds + 1; round++)
-    for (int i = 0; i < CASES; i++)
-      if (strstr(cases[i].name, only) &&
-          !run_round(&cases[i], &runs[i], threads, round ? time / rounds : 0.1, d)) {
-        diag_print(d, stderr);
-        return 1;
-      }
+static void write_result(JsonWriter *w, const char *name, const char *metric, double value,
+                         const char *unit) {
+  json_object(w);
+  json_kstr(w, "case", name);
+  json_kstr(w, "metric", metric);
+  json_knum(w, "value", value);
+  json_kstr(w, "unit", unit);
+}
+
+static void write_peer(JsonWriter *w, const char *peer, double value, double aim) {
+  if (!(value > 0)) return;
+  json_kstr(w, "peer", peer);
+  json_knum(w, "peer_value", value);
+  if (aim > 0) json_knum(w, "aim", aim * value);
+}
+
+static void write_row(const Bench *b, const Row *r, JsonWriter *w) {
+  char name[96], how[160];
+  double g = 1e-9 * r->ours * r->ops, best = torch_best(r), peak = b->peak[r->threads];
+  snprintf(name, sizeof name, "%s %s, batch %d, %d thread%s", r->k->name, r->train ? "training" : "forward",
+           r->batch, r->threads, r->threads > 1 ? "s" : "");
+  snprintf(how, sizeof how,
+           "%.1f GFLOP/s, %.0f %% of %.0f; best of %d rounds in turns; PyTorch contiguous %.0f, "
+           "channels-last %.0f",
+           g, peak > 0 ? 100 * g / peak : 0, peak, ROUNDS, r->torch[0], r->torch[1]);
+  write_result(w, name, "speed", r->ours, "images/s");
+  json_kstr(w, "better", "higher");
+  write_peer(w, "PyTorch, its better layout", best, r->train ? 1.3 : 0);
+  json_kstr(w, "how", how);
+  json_end(w);
+}
+
+static void write_memory(const Bench *b, JsonWriter *w) {
+  double best = b->torch_memory[0] < b->torch_memory[1] ? b->torch_memory[0] : b->torch_memory[1];
+  write_result(w, "ResNet-20 training, batch 128, 2 threads", "peak resident memory", b->memory, "MiB");
+  json_kstr(w, "better", "lower");
+  write_peer(w, "PyTorch, its better layout", best, 0.5);
+  json_kstr(w, "how", "VmHWM of a process of its own, the library's code included");
+  json_end(w);
+}
+
+static int write_file(const Bench *b) {
   StrBuf out = {0};
   JsonWriter w;
   json_begin(&w, &out, true);
   json_object(&w);
-  write_head(&w);
+  write_head(b, &w);
   json_karray(&w, "results");
-  printf("%-28s %5s %10s %10s %14s %10s\n", "images/s", "batch", "best", "median", "per CPU-second",
-         "PyTorch");
-  for (int i = 0; i < CASES; i++)
-    if (runs[i].rounds) print_case(&cases[i], &runs[i], threads, &w);
+  for (int t = 1; t <= MAX_THREADS; t++) {
+    write_result(&w, t > 1 ? "peak of 2 threads" : "peak of 1 thread", "speed", b->peak[t], "GFLOP/s");
+    json_kstr(&w, "how", "a loop of independent multiply-adds in registers, before each case");
+    json_end(&w);
+  }
+  for (int i = 0; i < b->n; i++) write_row(b, &b->rows[i], &w);
+  write_memory(b, &w);
   json_end(&w);
   json_end(&w);
   FILE *f = fopen("bench/results/train.json", "w");
-  if (!f || fputs(sb_str(&out), f) < 0 || fclose(f) != 0) {
-    perror("bench/results/train.json");
-    return 1;
+  bool ok = f && fputs(sb_str(&out), f) >= 0;
+  ok = f && fclose(f) == 0 && ok;
+  if (!ok) perror("bench/results/train.json");
+  sb_free(&out);
+  return ok ? 0 : 1;
+}
+
+/* -- choosing -- */
+
+static bool wanted(const Bench *b, const Row *r) {
+  bool net = b->n_nets == 0;
+  for (int i = 0; i < b->n_nets; i++) net |= strcmp(b->nets[i], r->k->key) == 0;
+  return net && (!b->batch || b->batch == r->batch) && (!b->threads || b->threads == r->threads) &&
+         (!b->mode || strcmp(b->mode, r->train ? "train" : "forward") == 0);
+}
+
+static void list_rows(Bench *b) {
+  for (int k = 0; k < CASES; k++)
+    for (int i = 0; i < 2; i++)
+      for (int threads = 1; threads <= MAX_THREADS; threads++)
+        for (int train = 0; train < 2; train++) {
+          Row r = {.k = &cases[k], .batch = batches[i], .threads = threads, .train = train};
+          if (wanted(b, &r)) b->rows[b->n++] = r;
+        }
+}
+
+int main(int argc, char **argv) {
+  Bench b = {.seconds = 0.6, .clock = CLOCK_MONOTONIC};
+  bool torch = true;
+  openblas_set_num_threads(1);
+  if (argc == 2 && strcmp(argv[1], "memory") == 0) return print_memory();
+  for (int o; (o = getopt(argc, argv, "s:t:b:m:nc")) != -1;) {
+    if (o == 's') b.seconds = strtod(optarg, NULL);
+    if (o == 't') b.threads = (int)strtol(optarg, NULL, 10);
+    if (o == 'b') b.batch = (int)strtol(optarg, NULL, 10);
+    if (o == 'm') b.mode = optarg;
+    if (o == 'n') torch = false;
+    if (o == 'c') b.clock = CLOCK_PROCESS_CPUTIME_ID;
+    if (o == '?') return 1;
   }
-  return 0;
+  b.nets = argv + optind;
+  b.n_nets = argc - optind;
+  list_rows(&b);
+  if (torch) peer_start(&b.peer);
+  print_head();
+  for (int i = 0; i < b.n; i++) {
+    measure(&b, &b.rows[i]);
+    print_row(&b, &b.rows[i]);
+  }
+  bool all = b.n == 2 * 2 * 2 * CASES && b.clock == CLOCK_MONOTONIC;
+  if (all) measure_memory(&b, argv[0]);
+  printf("peak: %.0f GFLOP/s on 1 thread, %.0f on 2\n", b.peak[1], b.peak[2]);
+  int status = all ? write_file(&b) : 0;
+  peer_stop(&b.peer);
+  return status;
 }
