@@ -35,9 +35,11 @@ say = $(if $(filter 1,$(V)),,@printf '  %-6s %s\n' $(1) $(2);)
 
 # ---- Sources, by wildcard.  The harness and kernels of other machines that have no C twins are carried as text.
 export LC_ALL := C
-X86_64  := $(filter x86_64%,$(shell $(CC) -dumpmachine 2>/dev/null))
+MACHINE := $(shell $(CC) -dumpmachine 2>/dev/null)
+X86_64  := $(filter x86_64%,$(MACHINE))
 TOPS    := $(wildcard ir passes backend runtime frontend)
-KERNELS := $(foreach s,generic armv7em armv7m armv6m mve $(if $(X86_64),avx2),runtime/kernels/$s/%)
+KERNELS := $(foreach s,generic armv7em armv7m armv6m mve $(if $(X86_64),avx2) \
+           $(if $(filter aarch64%,$(MACHINE)),neon),runtime/kernels/$s/%)
 ALL_SRC := $(if $(TOPS),$(shell find $(TOPS) -name '*.[ch]' -o -name '*.def' | sort))
 HOST_C  := $(filter-out backend/harness/%,$(filter %.c,$(ALL_SRC)))
 HOST_C  := $(filter-out runtime/kernels/%,$(HOST_C)) $(filter $(KERNELS),$(HOST_C))

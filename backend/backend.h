@@ -85,6 +85,11 @@ typedef struct SelectBy {
 bool select_from(const KernelSet *sets, int n_sets, const char *const *order, const SelectBy *by,
                  Calls *calls, Diag *d);
 bool select_kernels(const Graph *g, const Target *t, Calls *calls, Diag *d);
+/* The target whose code this processor runs, and whose kernels are built in; NULL: none beside the generic ones. */
+const Target *target_of_host(void);
+/* For evaluation here: calls on codes get the kernels of target_of_host; those on floats, which other kernels round
+ * differently, stay as they are. */
+bool select_host_kernels(const Graph *g, Calls *calls, Diag *d);
 
 /* -- memory plan (backend/plan/) -- */
 typedef enum PlanLevel {

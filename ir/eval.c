@@ -15,7 +15,8 @@ enum { EVAL_ALIGN = 64 };
 
 struct Evaluator {
   const Graph *g;
-  Calls calls;
+  Calls own;
+  const Calls *calls; /* own, or a twin's */
   void **base;   /* of each value that is its own root; inputs: set by a run */
   void *scratch; /* the largest that a call asks for */
   char *
@@ -48,24 +49,40 @@ static void alloc_values(Evaluator *e) {
   }
 }
 
-Evaluator *evaluator_new(const Graph *g, Diag *d) {
-  Evaluator *e = mem_zalloc(sizeof *e);
-  e->g = g;
-  calls_init(&e->calls);
-  if (!graph_lower(g, &e->calls, d)) {
-    evaluator_free(e);
-    return NULL;
-  }
+/* Memory for the calls' values, states and scratch. */
+static void alloc_run(Evaluator *e) {
   alloc_values(e);
   evaluator_reset(e);
   size_t most = 0;
-  for (uint32_t i = 0; i < e->calls.n; i++) {
-    const KernelCall *k = &e->calls.v[i];
+  for (uint32_t i = 0; i < e->calls->n; i++) {
+    const KernelCall *k = &e->calls->v[i];
     size_t need = k->kernel->scratch ? k->kernel->scratch(k->params) : 0;
     if (need > most) most = need;
   }
   if (most > 0) e->scratch = mem_alloc_aligned(most, EVAL_ALIGN);
+}
+
+Evaluator *evaluator_new_by(const Graph *g, SelectCallsFn *select, Diag *d) {
+  Evaluator *e = mem_zalloc(sizeof *e);
+  e->g = g;
+  e->calls = &e->own;
+  calls_init(&e->own);
+  if (!graph_lower(g, &e->own, d) || (select && !select(g, &e->own, d))) {
+    evaluator_free(e);
+    return NULL;
+  }
+  alloc_run(e);
   return e;
+}
+
+Evaluator *evaluator_new(const Graph *g, Diag *d) { return evaluator_new_by(g, NULL, d); }
+
+Evaluator *evaluator_twin(const Evaluator *e) {
+  Evaluator *twin = mem_zalloc(sizeof *twin);
+  twin->g = e->g;
+  twin->calls = e->calls;
+  alloc_run(twin);
+  return twin;
 }
 
 void evaluator_free(Evaluator *e) {
@@ -77,7 +94,7 @@ void evaluator_free(Evaluator *e) {
   mem_free(e->base);
   mem_free(e->next);
   mem_free(e->scratch);
-  calls_free(&e->calls);
+  if (e->calls == &e->own) calls_free(&e->own);
   mem_free(e);
 }
 
@@ -112,7 +129,7 @@ static void step_states(Evaluator *e) {
 
 void evaluator_run(Evaluator *e, const void *const *inputs) {
   for (uint32_t i = 0; i < e->g->n_inputs; i++) e->base[e->g->inputs[i]] = readable(inputs[i]);
-  for (uint32_t i = 0; i < e->calls.n; i++) run_call(e, &e->calls.v[i]);
+  for (uint32_t i = 0; i < e->calls->n; i++) run_call(e, &e->calls->v[i]);
   if (e->g->n_states > 0) step_states(e);
 }
 

@@ -3,11 +3,16 @@
 #define IR_EVAL_H
 
 #include "ir/graph.h"
+#include "ir/step.h"
 #include "ir/tensor.h"
 
 /* An Evaluator is built once per graph (static shapes) and run many times. */
 typedef struct Evaluator Evaluator;
 Evaluator *evaluator_new(const Graph *g, Diag *d); /* NULL: reported. g must outlive it. */
+/* The same by the kernels that `select` gives the calls (NULL: generic ones). */
+Evaluator *evaluator_new_by(const Graph *g, SelectCallsFn *select, Diag *d);
+/* Another one on e's calls, for a thread of its own; e must outlive it. */
+Evaluator *evaluator_twin(const Evaluator *e);
 void evaluator_free(Evaluator *e);
 /* inputs[i]: dense bytes of graph input i, aligned as its dtype. Not copied, not written. */
 /* A model with state: evaluator_new begins with the initial values, every run ends with the next ones. */

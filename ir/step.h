@@ -33,6 +33,10 @@ typedef struct Artifact {
 
 enum { STEP_MAX_OUT = 4 };
 
+struct Calls; /* ir/lower.h */
+/* Gives calls other kernels of their names, that compute the same bytes. */
+typedef bool SelectCallsFn(const Graph *g, struct Calls *calls, Diag *d);
+
 /* Callbacks of whoever runs the tool; any may be NULL. */
 typedef struct Host {
   void *ctx;
@@ -40,6 +44,7 @@ typedef struct Host {
   void (*progress)(void *ctx, const char *what, double done, const char *detail); /* 0..1; 1 ends the line */
   bool (*cancelled)(void *ctx);
   int threads; /* for a step's own use; >= 1 */
+  SelectCallsFn *kernels; /* those of this machine, for evaluation; NULL: the generic ones */
 } Host;
 
 typedef struct StepCall {

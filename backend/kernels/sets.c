@@ -62,14 +62,23 @@ static const KernelDef mve[] = {
 #undef K
 };
 
+/* Instructions of 64-bit Arm, and of x86-64: built where the compiler makes code for one. */
+#ifdef __aarch64__
+#define NEON_FN(f) f
+#else
+#define NEON_FN(f) NULL
+#endif
+#define K(name, variant, params, file, scratch, accepts, pack, in_place, doc) \
+  mf_kernel_fn name##__neon##variant;
+#include "runtime/kernels/neon/kernels.def"
+#undef K
 static const KernelDef neon[] = {
 #define K(name, variant, params, file, scratch, accepts, pack, in_place, doc) \
-  ROW(neon, NULL, name, variant, params, file, scratch, accepts, pack, in_place)
+  ROW(neon, NEON_FN(name##__neon##variant), name, variant, params, file, scratch, accepts, pack, in_place)
 #include "runtime/kernels/neon/kernels.def"
 #undef K
 };
 
-/* Instructions of x86-64 processors: built where the compiler makes code for one. */
 #ifdef __x86_64__
 #define AVX2_FN(f) f
 #else

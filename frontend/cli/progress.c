@@ -7,6 +7,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "backend/backend.h"
+
 static const double REDRAW_SECONDS = 0.1, PLAIN_SECONDS = 10;
 
 static double now_seconds(void) {
@@ -100,7 +102,11 @@ static void show(void *ctx, const char *what, double done, const char *detail) {
 void progress_init(Progress *p, FILE *to, bool quiet, int threads) {
   *p = (Progress){.to = to, .quiet = quiet};
   p->terminal = isatty(fileno(to)) == 1;
-  p->host = (Host){.ctx = p, .log = log_line, .progress = show, .threads = threads > 0 ? threads : 1};
+  p->host = (Host){.ctx = p,
+                   .log = log_line,
+                   .progress = show,
+                   .threads = threads > 0 ? threads : 1,
+                   .kernels = select_host_kernels};
 }
 
 const Host *progress_host(const Progress *p) { return &p->host; }

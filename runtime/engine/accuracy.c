@@ -1,8 +1,8 @@
 /* Accuracy of a graph on a split.
  *
  * Graphs that the engine runs (f32, differentiable operators) go through a Session; all others, int8 ones first,
- * through the generic kernels (ir/eval), one Evaluator of batch 1 per thread, so that what is measured is what the
- * emitted C computes. A quantized input takes round(x / scale) + zero (half away from zero, clamped), as TFLite.
+ * through kernels (ir/eval), one Evaluator of batch 1 per thread, so that what is measured is what the emitted C
+ * computes: those of this machine that the Host has, the generic ones without; int8 ones give the same bytes. A quantized input takes round(x / scale) + zero (half away from zero, clamped), as TFLite.
  */
 #include "runtime/engine/engine.h"
 
@@ -149,7 +149,8 @@ static bool lanes_open(Eval *e, int threads, Diag *d) {
   e->lanes = mem_array((size_t)threads, sizeof *e->lanes);
   for (int i = 0; i < threads; i++) {
     Lane *l = &e->lanes[i];
-    l->eval = evaluator_new(e->g, d);
+    l->eval = i ? evaluator_twin(e->lanes[0].eval)
+                : evaluator_new_by(e->g, e->host ? e->host->kernels : NULL, d);
     TRY(l->eval);
     l->x = mem_array((size_t)e->map.count, sizeof(float));
     l->scratch = mem_array((size_t)e->map.count, sizeof(float));
@@ -160,7 +161,7 @@ static bool lanes_open(Eval *e, int threads, Diag *d) {
 }
 
 static void lanes_close(Eval *e, int threads) {
-  for (int i = 0; e->lanes && i < threads; i++) {
+  for (int i = threads; e->lanes && i-- > 0;) { /* twins first */
     evaluator_free(e->lanes[i].eval);
     mem_free(e->lanes[i].x);
     mem_free(e->lanes[i].scratch);

@@ -53,7 +53,7 @@ typedef struct Accuracy {
   uint32_t n, correct;
   double top1, stderr_; /* shares 0..1; sqrt(p (1-p) / n) */
 } Accuracy;
-/* Float graphs by the engine, int8 graphs by the generic kernels (ir/eval) on threads; the input is
+/* Float graphs by the engine, int8 graphs by kernels (ir/eval; the host's, or generic ones) on threads; the input is
  * quantized as the graph's input asks. Argmax over the last output's elements; first wins on ties.
  * logits, when not NULL: receives [n][classes] float. */
 bool graph_accuracy(const Graph *g, const Split *s, const Normalize *nz, int threads, const Host *host,
