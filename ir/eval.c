@@ -17,8 +17,8 @@ struct Evaluator {
   const Graph *g;
   Calls own;
   const Calls *calls; /* own, or a twin's */
-  void **base;   /* of each value that is its own root; inputs: set by a run */
-  void *scratch; /* the largest that a call asks for */
+  void **base;        /* of each value that is its own root; inputs: set by a run */
+  void *scratch;      /* the largest that a call asks for */
   char *
       next; /* all states' next values, one behind the other: copied at once, since one may be another one's */
 };

@@ -43,7 +43,7 @@ typedef struct Host {
   void (*log)(void *ctx, const char *line);
   void (*progress)(void *ctx, const char *what, double done, const char *detail); /* 0..1; 1 ends the line */
   bool (*cancelled)(void *ctx);
-  int threads; /* for a step's own use; >= 1 */
+  int threads;            /* for a step's own use; >= 1 */
   SelectCallsFn *kernels; /* those of this machine, for evaluation; NULL: the generic ones */
 } Host;
 

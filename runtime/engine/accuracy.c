@@ -149,8 +149,8 @@ static bool lanes_open(Eval *e, int threads, Diag *d) {
   e->lanes = mem_array((size_t)threads, sizeof *e->lanes);
   for (int i = 0; i < threads; i++) {
     Lane *l = &e->lanes[i];
-    l->eval = i ? evaluator_twin(e->lanes[0].eval)
-                : evaluator_new_by(e->g, e->host ? e->host->kernels : NULL, d);
+    l->eval =
+        i ? evaluator_twin(e->lanes[0].eval) : evaluator_new_by(e->g, e->host ? e->host->kernels : NULL, d);
     TRY(l->eval);
     l->x = mem_array((size_t)e->map.count, sizeof(float));
     l->scratch = mem_array((size_t)e->map.count, sizeof(float));

@@ -19,7 +19,8 @@ static void make_inputs(const Graph *g, Tensor in[IMAGES]) {
     const Value *v = graph_val(g, g->inputs[0]);
     in[i] = tensor_new(v->dtype, &v->shape);
     ck_assert_uint_eq(dtype_size(v->dtype), 1);
-    for (size_t k = 0; k < tensor_bytes(&in[i]); k++) ((uint8_t *)in[i].data)[k] = (uint8_t)rng_below(&r, 256);
+    for (size_t k = 0; k < tensor_bytes(&in[i]); k++)
+      ((uint8_t *)in[i].data)[k] = (uint8_t)rng_below(&r, 256);
   }
 }
 
@@ -54,8 +55,8 @@ static void check_bytes(const Graph *g, const char *name) {
   for (int i = 0; i < IMAGES; i++) {
     evaluator_run(slow, (const void *const[]){in[i].data});
     evaluator_run(i % 2 ? twin : fast, (const void *const[]){in[i].data});
-    ck_assert_mem_eq(evaluator_value(slow, g->outputs[0]), evaluator_value(i % 2 ? twin : fast, g->outputs[0]),
-                     n);
+    ck_assert_mem_eq(evaluator_value(slow, g->outputs[0]),
+                     evaluator_value(i % 2 ? twin : fast, g->outputs[0]), n);
     if (emitted) ck_assert_mem_eq(evaluator_value(slow, g->outputs[0]), out[i * (int)g->n_outputs].data, n);
     for (uint32_t k = 0; emitted && k < g->n_outputs; k++) tensor_free(&out[i * (int)g->n_outputs + (int)k]);
     tensor_free(&in[i]);
@@ -102,8 +103,7 @@ START_TEST(accuracy_with_and_without)
   Diag *d = diag_new();
   Accuracy a[3];
   for (int i = 0; i < 3; i++)
-    ck_assert_msg(graph_accuracy(g, &s, NULL, i, i ? &host : NULL, &a[i], z[i], d), "%s",
-                  diag_text(d));
+    ck_assert_msg(graph_accuracy(g, &s, NULL, i, i ? &host : NULL, &a[i], z[i], d), "%s", diag_text(d));
   ck_assert_mem_eq(z[0], z[1], sizeof z[0]);
   ck_assert_mem_eq(z[0], z[2], sizeof z[0]);
   ck_assert_mem_eq(&a[0], &a[2], sizeof a[0]);
