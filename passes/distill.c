@@ -47,7 +47,7 @@ static bool parse_options(const char *params, const PassCtx *ctx, DistillOptions
   train_options_default(t);
   double lr = (double)t->lr, batch = t->batch, temperature = 4, mix = ctx->teacher ? 0.9 : 0,
          decay = (double)t->weight_decay;
-  double flip = ctx->data->spec.flip, crop = ctx->data->spec.crop, seed = (double)ctx->seed,
+  double flip = ctx->data->spec.augment.flip, crop = ctx->data->spec.augment.crop, seed = (double)ctx->seed,
          warmup = (double)t->warmup, momentum = (double)t->momentum, bn = 4096;
   TRY(parse_amount(params, ctx->data, t, d));
   TRY(number(params, "lr", 1e-12, 100, &lr, d));
@@ -64,7 +64,8 @@ static bool parse_options(const char *params, const PassCtx *ctx, DistillOptions
   FAIL_IF(mix > 0 && !ctx->teacher, d, NULL, "distill: mix=%g, but there is no teacher", mix);
   t->lr = (float)lr, t->batch = (int)batch, t->temperature = (float)temperature, t->mix = (float)mix;
   t->weight_decay = (float)decay, t->momentum = (float)momentum, t->warmup = (float)warmup;
-  t->flip = flip != 0, t->crop = (int)crop, t->seed = (uint64_t)seed;
+  t->augment = ctx->data->spec.augment;
+  t->augment.flip = flip != 0, t->augment.crop = (int)crop, t->seed = (uint64_t)seed;
   t->threads = ctx->host && ctx->host->threads > 0 ? ctx->host->threads : 1;
   o->bn_images = (uint32_t)bn < ctx->data->train.n ? (uint32_t)bn : ctx->data->train.n;
   return true;

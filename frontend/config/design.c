@@ -174,8 +174,7 @@ static bool bind_data(const Checker *c, const RawData *raw, const Loc *data_loc,
   out->data = (DataSpec){.train = split_spec(&raw->train),
                          .val = split_spec(&raw->val),
                          .test = split_spec(&raw->test),
-                         .flip = raw->augment.flip,
-                         .crop = raw->augment.crop,
+                         .augment = raw->augment,
                          .calibration = raw->calibration};
   ok = bind_normalize(c, &raw->normalize, &raw->normalize_loc, &out->data.normalize) && ok;
   return bind_classes(c, raw, data_loc, out) && ok;
@@ -317,6 +316,5 @@ void design_train_options(const Design *design, const Training *t, TrainOptions 
   o->warmup = (float)t->warmup;
   o->temperature = (float)t->temperature;
   o->mix = (float)t->mix;
-  o->flip = design->data.flip;
-  o->crop = design->data.crop;
+  o->augment = design->data.augment;
 }

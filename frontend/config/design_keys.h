@@ -20,16 +20,11 @@ typedef struct RawNormalize {
   Loc mean_loc, std_loc, scale_loc, offset_loc;
 } RawNormalize;
 
-typedef struct RawAugment {
-  bool flip;
-  int crop;
-} RawAugment;
-
 typedef struct RawData {
   RawSplit train, val, test;
   RawNormalize normalize;
   Loc normalize_loc, classes_loc, labels_loc;
-  RawAugment augment;
+  Augment augment;
   int classes;
   const char *labels;
   uint32_t calibration;

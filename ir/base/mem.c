@@ -6,6 +6,7 @@
  */
 #include "ir/base/mem.h"
 
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,7 +21,12 @@ static OomHandler *oom_handler = oom_default;
 
 void mem_set_oom_handler(OomHandler *handler) { oom_handler = handler ? handler : oom_default; }
 
+static _Atomic uint64_t allocations;
+
+uint64_t mem_allocations(void) { return atomic_load_explicit(&allocations, memory_order_relaxed); }
+
 static void *checked(void *p, size_t n) {
+  atomic_fetch_add_explicit(&allocations, 1, memory_order_relaxed);
   if (!p) {
     oom_handler(n);
     abort();

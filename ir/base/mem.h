@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* All of these never return NULL (n == 0 counts as 1). */
 void *mem_alloc(size_t n);  /* uninitialised */
@@ -26,6 +27,10 @@ void *mem_array(size_t n, size_t size);
 
 /* Grow *p (elements of size bytes, *cap of them) so that `need` elements fit; doubles. */
 void mem_grow(void **p, size_t *cap, size_t need, size_t size);
+
+/* How often the functions above have asked the C library for memory so far, on any thread: for tests that something
+ * allocates nothing. */
+uint64_t mem_allocations(void);
 
 typedef void OomHandler(size_t wanted);
 void mem_set_oom_handler(OomHandler *handler);

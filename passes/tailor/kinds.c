@@ -211,32 +211,18 @@ static bool run_prune(const StepCall *c, Artifact *out, int *n_out, Diag *d) {
 /* ---- retrain */
 
 void tailor_train_params(const TrainOptions *o, char *buf, size_t n) {
-  snprintf(
-      buf, n,
-      "epochs=%d,images=%lld,batch=%d,lr=%.9g,momentum=%.9g,weight_decay=%.9g,warmup=%.9g,temperature=%.9g,"
-      "mix=%.9g,flip=%d,crop=%d",
-      o->epochs, (long long)o->images, o->batch, (double)o->lr, (double)o->momentum, (double)o->weight_decay,
-      (double)o->warmup, (double)o->temperature, (double)o->mix, o->flip, o->crop);
+  StrBuf text = {0};
+  train_options_print(o, &text);
+  snprintf(buf, n, "%s", sb_str(&text));
+  ASSERT(text.len < n);
+  sb_free(&text);
 }
 
 static bool parse_train(const StepCall *c, TrainOptions *o, Diag *d) {
-  bool bad = false;
   train_options_default(o);
-  o->epochs = (int)pass_param_num(c->params, "epochs", 0, &bad);
-  o->images = (int64_t)pass_param_num(c->params, "images", 0, &bad);
-  o->batch = (int)pass_param_num(c->params, "batch", o->batch, &bad);
-  o->lr = (float)pass_param_num(c->params, "lr", 0, &bad);
-  o->momentum = (float)pass_param_num(c->params, "momentum", 0, &bad);
-  o->weight_decay = (float)pass_param_num(c->params, "weight_decay", 0, &bad);
-  o->warmup = (float)pass_param_num(c->params, "warmup", 0, &bad);
-  o->temperature = (float)pass_param_num(c->params, "temperature", 1, &bad);
-  o->mix = (float)pass_param_num(c->params, "mix", 0, &bad);
-  o->flip = pass_param_num(c->params, "flip", 0, &bad) != 0;
-  o->crop = (int)pass_param_num(c->params, "crop", 0, &bad);
   o->seed = c->seed;
   o->threads = c->host ? c->host->threads : 1;
-  FAIL_IF(bad, d, NULL, "retrain: \"%s\" is malformed", c->params);
-  return true;
+  return train_options_parse(c->params, o, d);
 }
 
 static bool run_retrain(const StepCall *c, Artifact *out, int *n_out, Diag *d) {

@@ -20,7 +20,7 @@
 #include "passes/pass.h"
 #include "passes/tailor/measure.h"
 
-enum { SIZE_TRIES = 4, MAX_OUT = STEP_MAX_OUT, PARAMS_MAX = 2560 };
+enum { SIZE_TRIES = 4, MAX_OUT = STEP_MAX_OUT, PARAMS_MAX = 3072 };
 static const double NEST_SHARE = 0.95;
 
 /* One target on its way. */

@@ -77,19 +77,27 @@ static void window_row(const Split *s, const Affine *f, int64_t base, int64_t sy
   if (flip) mirror_row(row, w, f->c);
 }
 
-void split_item(const Split *s, const Normalize *nz, const Augment *aug, uint32_t i, float *out) {
-  Affine f = affine_of(s, nz);
-  int64_t pixels = shape_count(&s->item) / f.c, base = pixels * i;
-  bool image = s->item.rank == 3;
-  if (!aug || !image || (!aug->flip && aug->crop <= 0)) {
-    convert(s, &f, base, pixels, out);
-    return;
-  }
+static void window_item(const Split *s, const Affine *f, const Augment *aug, uint32_t i, float *out) {
   Rng r;
-  rng_seed(&r, aug->seed, aug->stream * UINT64_C(0x9E3779B97F4A7C15) + i);
+  rng_seed(&r, aug->seed, augment_stream(aug, i) * UINT64_C(0x9E3779B97F4A7C15) + i);
   bool flip = aug->flip && rng_below(&r, 2);
   uint32_t span = aug->crop > 0 ? 2 * (uint32_t)aug->crop + 1 : 1;
   int64_t dy = (int64_t)rng_below(&r, span) - (span / 2), dx = (int64_t)rng_below(&r, span) - (span / 2);
-  int64_t h = s->item.d[0], w = s->item.d[1];
-  for (int64_t y = 0; y < h; y++) window_row(s, &f, base, y + dy, dx, flip, out + y * w * f.c);
+  int64_t h = s->item.d[0], w = s->item.d[1], base = h * w * i;
+  for (int64_t y = 0; y < h; y++) window_row(s, f, base, y + dy, dx, flip, out + y * w * f->c);
+}
+
+void split_item(const Split *s, const Normalize *nz, const Augment *aug, uint32_t i, float *out) {
+  Affine f = affine_of(s, nz);
+  int64_t count = shape_count(&s->item), pixels = count / f.c;
+  bool image = s->item.rank == 3;
+  if (aug && image && (aug->flip || aug->crop > 0))
+    window_item(s, &f, aug, i, out);
+  else
+    convert(s, &f, pixels * i, pixels, out);
+  if (!aug) return;
+  if (image)
+    augment_spoil(aug, i, out, s->item.d[0], s->item.d[1], f.c);
+  else
+    augment_spoil(aug, i, out, 1, 1, count);
 }

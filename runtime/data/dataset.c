@@ -167,8 +167,7 @@ static Hash dataset_hash(const Dataset *ds) {
   hasher_bytes(h, s->normalize.scale, n * sizeof(float));
   hasher_bytes(h, s->normalize.offset, n * sizeof(float));
   hasher_u64(h, (uint64_t)s->classes);
-  hasher_u64(h, s->flip);
-  hasher_u64(h, (uint64_t)s->crop);
+  augment_hash(h, &s->augment);
   hasher_u64(h, s->calibration);
   return hasher_done(h);
 }
@@ -176,7 +175,7 @@ static Hash dataset_hash(const Dataset *ds) {
 static bool check_spec(const DataSpec *spec, Diag *d) {
   FAIL_IF(spec->normalize.n < 0 || spec->normalize.n > DATA_MAX_CHANNELS, d, NULL,
           "normalization of %d channels: want 0 to %d", spec->normalize.n, DATA_MAX_CHANNELS);
-  FAIL_IF(spec->crop < 0, d, NULL, "crop of %d pixels: want 0 or more", spec->crop);
+  FAIL_IF(spec->augment.crop < 0, d, NULL, "crop of %d pixels: want 0 or more", spec->augment.crop);
   TRY(check_splits(spec, d));
   TRY(check_classes(&spec->train, &spec->val, d));
   TRY(check_classes(&spec->train, &spec->test, d));

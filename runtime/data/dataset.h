@@ -11,6 +11,7 @@
 #include "ir/base/hash.h"
 #include "ir/graph.h"
 #include "ir/tensor.h"
+#include "runtime/data/augment.h"
 
 enum { DATA_MAX_CHANNELS = 16 };
 
@@ -40,8 +41,7 @@ typedef struct DataSpec {
   SplitSpec train, val, test;
   Normalize normalize;
   int classes;
-  bool flip;            /* augmentation: horizontal flip allowed */
-  int crop;             /* augmentation: pixels of padding for random crops */
+  Augment augment;      /* kinds alone; who trains gives seed and stream */
   uint32_t calibration; /* examples taken from the front of train for calibration; they stay in train only */
 } DataSpec;
 
@@ -64,12 +64,7 @@ void split_close(Split *s);
 Hash split_hash(const Split *s);
 
 /* Example i as the model's real-valued input (float32, HWC; runtime/data/input_map.h for other layouts): normalised,
- * augmented when aug != NULL (items of rank 3 only). Depends on (seed, stream, i) alone. */
-typedef struct Augment {
-  bool flip;
-  int crop;
-  uint64_t seed, stream; /* stream: epoch */
-} Augment;
+ * augmented when aug != NULL (but not mixed with another). Depends on (seed, stream, i) alone. */
 void split_item(const Split *s, const Normalize *nz, const Augment *aug, uint32_t i, float *out);
 
 #endif

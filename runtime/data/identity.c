@@ -93,8 +93,7 @@ bool dataset_identity(const DataSpec *spec, Hash *out, Diag *d) {
   hasher_bytes(h, spec->normalize.scale, sizeof spec->normalize.scale);
   hasher_bytes(h, spec->normalize.offset, sizeof spec->normalize.offset);
   hasher_u64(h, (uint64_t)spec->classes);
-  hasher_u64(h, spec->flip);
-  hasher_u64(h, (uint64_t)spec->crop);
+  augment_hash(h, &spec->augment);
   hasher_u64(h, spec->calibration);
   *out = hasher_done(h);
   return ok;

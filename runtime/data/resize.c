@@ -1,4 +1,4 @@
-/* Resizing of 8-bit images, separable: first columns, then rows.
+/* Resizing of images, separable: first columns, then rows.
  *
  * Along an axis that shrinks, an output pixel is the mean of the source interval it covers (area average, the
  * fractions of the two border pixels included); along one that grows, it is interpolated linearly between
@@ -62,14 +62,49 @@ static void taps_free(Taps *t) {
   mem_free(t->weight);
 }
 
-/* One row [sw][c] of bytes to [dw][c] of floats. */
-static void resize_row(const uint8_t *src, float *dst, const Taps *t, int dw, int c) {
+struct Resizer {
+  Taps cols, rows;
+  int sh, sw, dh, dw;
+};
+
+Resizer *resizer_new(int sh, int sw, int dh, int dw) {
+  Resizer *r = mem_zalloc(sizeof *r);
+  *r = (Resizer){taps_new(sw, dw), taps_new(sh, dh), sh, sw, dh, dw};
+  return r;
+}
+
+void resizer_free(Resizer *r) {
+  if (!r) return;
+  taps_free(&r->cols);
+  taps_free(&r->rows);
+  mem_free(r);
+}
+
+size_t resizer_scratch(const Resizer *r, int c) { return (size_t)r->sh * (size_t)r->dw * (size_t)c; }
+
+/* One row [sw][c] to [dw][c]. */
+static void resize_row(const float *src, float *dst, const Taps *t, int dw, int c) {
   for (int x = 0; x < dw; x++) {
     const float *w = t->weight + (size_t)x * (size_t)t->width;
     for (int ch = 0; ch < c; ch++) {
       float sum = 0;
-      for (int k = 0; k < t->count[x]; k++) sum += w[k] * (float)src[(t->first[x] + k) * c + ch];
+      for (int k = 0; k < t->count[x]; k++) sum += w[k] * src[(t->first[x] + k) * c + ch];
       dst[x * c + ch] = sum;
+    }
+  }
+}
+
+void resizer_run(const Resizer *r, const float *src, float *dst, int c, float *scratch) {
+  size_t line = (size_t)r->dw * (size_t)c;
+  for (int y = 0; y < r->sh; y++)
+    resize_row(src + (size_t)y * (size_t)r->sw * (size_t)c, scratch + (size_t)y * line, &r->cols, r->dw, c);
+  for (int y = 0; y < r->dh; y++) {
+    const float *w = r->rows.weight + (size_t)y * (size_t)r->rows.width;
+    for (size_t i = 0; i < line; i++) {
+      float sum = 0;
+      for (int k = 0; k < r->rows.count[y]; k++)
+        sum += w[k] * scratch[(size_t)(r->rows.first[y] + k) * line + i];
+      dst[(size_t)y * line + i] = sum;
     }
   }
 }
@@ -80,20 +115,15 @@ static uint8_t to_byte(float v) {
 }
 
 void image_resize(const uint8_t *src, int sh, int sw, uint8_t *dst, int dh, int dw, int c) {
-  Taps cols = taps_new(sw, dw), rows = taps_new(sh, dh);
-  size_t line = (size_t)dw * (size_t)c;
-  float *mid = mem_array((size_t)sh * line, sizeof(float));
-  for (int y = 0; y < sh; y++)
-    resize_row(src + (size_t)y * (size_t)sw * (size_t)c, mid + (size_t)y * line, &cols, dw, c);
-  for (int y = 0; y < dh; y++) {
-    const float *w = rows.weight + (size_t)y * (size_t)rows.width;
-    for (size_t i = 0; i < line; i++) {
-      float sum = 0;
-      for (int k = 0; k < rows.count[y]; k++) sum += w[k] * mid[(size_t)(rows.first[y] + k) * line + i];
-      dst[(size_t)y * line + i] = to_byte(sum);
-    }
-  }
-  mem_free(mid);
-  taps_free(&cols);
-  taps_free(&rows);
+  Resizer *r = resizer_new(sh, sw, dh, dw);
+  size_t n = (size_t)sh * (size_t)sw * (size_t)c, m = (size_t)dh * (size_t)dw * (size_t)c;
+  float *x = mem_array(n, sizeof *x), *y = mem_array(m, sizeof *y),
+        *scratch = mem_array(resizer_scratch(r, c), sizeof *scratch);
+  for (size_t i = 0; i < n; i++) x[i] = src[i];
+  resizer_run(r, x, y, c, scratch);
+  for (size_t i = 0; i < m; i++) dst[i] = to_byte(y[i]);
+  mem_free(x);
+  mem_free(y);
+  mem_free(scratch);
+  resizer_free(r);
 }

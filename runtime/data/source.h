@@ -4,6 +4,7 @@
 
 #include "ir/base/arena.h"
 #include "runtime/data/dataset.h"
+#include "runtime/data/resize.h"
 
 /* data/npy_pair.c: x.npy [N,...] uint8, int8 or float32, y.npy [N] int64 or int32 (y NULL: no labels). */
 bool source_npy(const SplitSpec *spec, Split *out, Diag *d);
@@ -23,8 +24,7 @@ void split_set(Split *s, uint32_t n, const Shape *item, DType t, Blob *xb, Blob 
 /* Check spec->first and spec->count against `have` records; *count is what will be taken. */
 bool split_range(const SplitSpec *spec, uint64_t have, uint32_t *count, Diag *d);
 
-/* data/resize.c: u8 image [sh][sw][c] to [dh][dw][c]: area average where it shrinks, bilinear where it grows.
- * Each axis apart; weights in float, rounded to nearest once. */
+/* data/resize.c: u8 image [sh][sw][c] to [dh][dw][c], as a Resizer does it, rounded to nearest once. */
 void image_resize(const uint8_t *src, int sh, int sw, uint8_t *dst, int dh, int dw, int c);
 
 /* data/decode.c: a compressed image (PNG, JPEG, BMP, PNM, TGA, GIF) in memory as [h][w][channels]; channels 0: as the

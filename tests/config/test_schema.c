@@ -82,8 +82,8 @@ START_TEST(test_design_values)
     double want = (200.0 / 255 - mean[i]) / std[i];
     ck_assert_msg(fabs(got - want) < 1e-5, "channel %d: got %g, want %g", i, got, want);
   }
-  ck_assert(v->data.flip);
-  ck_assert_int_eq(v->data.crop, 4);
+  ck_assert(v->data.augment.flip);
+  ck_assert_int_eq(v->data.augment.crop, 4);
   ck_assert_uint_eq(v->data.calibration, 200);
   ck_assert_int_eq(v->layout, INPUT_NCHW);
   ck_assert_int_eq(v->input, INPUT_RAW);
@@ -102,7 +102,7 @@ START_TEST(test_design_values)
   ck_assert_float_eq(o.lr, 0.05f);
   ck_assert_float_eq(o.mix, 0.6f);
   ck_assert_float_eq(o.momentum, 0.9f); /* a default of the table */
-  ck_assert_int_eq(o.crop, 4);
+  ck_assert_int_eq(o.augment.crop, 4);
   diag_free(d);
   arena_free(a);
 }

@@ -266,7 +266,7 @@ START_TEST(overlap_is_refused)
   split_close(&test);
   Hash h = ds.hash;
   dataset_close(&ds);
-  spec.flip = true;
+  spec.augment.flip = true;
   ck_assert(dataset_open(&spec, &ds, d));
   ck_assert(!hash_equal(h, ds.hash));
   dataset_close(&ds);

@@ -3,59 +3,12 @@
 #include <math.h>
 #include <string.h>
 
-#include "ir/base/mem.h"
-#include "ir/base/rng.h"
 #include "runtime/engine/engine.h"
 #include "tests/engine/nets.h"
+#include "tests/engine/stripes.h"
 #include "tests/support.h"
 
-enum { SIDE = 8, ITEM = SIDE * SIDE * 2, CLASSES = 3 };
-
-#define NET                                                                                              \
-  "%1 = input : f32[N,8,8,2]\n%2 = const : f32[8,3,3,2] {~}\n%3 = Conv(%1, %2) {pads=[1,1,1,1]}\n"       \
-  "%g = const : f32[8] {?}\n%b = const : f32[8] {?}\n%m = const : f32[8] {?}\n%v = const : f32[8] {?}\n" \
-  "%4 = BatchNormalization(%3, %g, %b, %m, %v)\n%5 = Relu(%4)\n"                                         \
-  "%6 = const : f32[8,3,3,8] {~}\n%7 = Conv(%5, %6) {pads=[1,1,1,1], act=relu}\n%8 = Add(%7, %5)\n"      \
-  "%9 = ReduceMean(%8) {axes=[1,2], keepdims=0}\n%10 = const : f32[3,8] {~}\n%11 = const : f32[3] {?}\n" \
-  "%12 = FullyConnected(%9, %10, %11)\noutput %12\n"
-
-/* Class 0: stripes along rows; 1: along columns; 2: a chequerboard; with noise, at random phase. */
-static void draw(uint8_t *px, int label, Rng *r) {
-  int phase = (int)rng_below(r, 2);
-  for (int y = 0; y < SIDE; y++)
-    for (int x = 0; x < SIDE; x++) {
-      int on = (label == 0 ? y : label == 1 ? x : x + y) + phase;
-      for (int c = 0; c < 2; c++)
-        px[(y * SIDE + x) * 2 + c] = (uint8_t)(60 + 90 * (on & 1) + (int)rng_below(r, 100));
-    }
-}
-
-static void make_split(Split *s, uint32_t n, uint64_t seed) {
-  Rng r;
-  rng_seed(&r, seed, 0);
-  uint8_t *x = mem_array(n, ITEM);
-  int32_t *y = mem_array(n, sizeof *y);
-  for (uint32_t i = 0; i < n; i++) {
-    y[i] = (int32_t)rng_below(&r, CLASSES);
-    draw(x + (size_t)i * ITEM, y[i], &r);
-  }
-  *s = (Split){.n = n,
-               .item = {3, {SIDE, SIDE, 2}},
-               .dtype = DT_U8,
-               .xb = blob_adopt(x, (size_t)n * ITEM),
-               .yb = blob_adopt(y, n * sizeof *y)};
-  s->x = blob_data(s->xb);
-  s->y = blob_data(s->yb);
-}
-
-static Dataset make_data(void) {
-  Dataset ds = {0};
-  ds.spec.classes = CLASSES;
-  ds.spec.normalize = (Normalize){.n = 1, .scale = {1.0f / 64}, .offset = {-2}};
-  make_split(&ds.train, 512, 1);
-  make_split(&ds.val, 200, 2);
-  return ds;
-}
+enum { SIDE = STRIPES_SIDE, CLASSES = STRIPES_CLASSES };
 
 static TrainOptions options(int threads) {
   TrainOptions o;
@@ -65,8 +18,8 @@ static TrainOptions options(int threads) {
   o.threads = threads;
   o.lr = 0.05f;
   o.warmup = 0.1f;
-  o.flip = true;
-  o.crop = 1;
+  o.augment.flip = true;
+  o.augment.crop = 1;
   return o;
 }
 
@@ -91,8 +44,8 @@ static double accuracy(const Graph *g, const Dataset *ds) {
 
 START_TEST(learns_a_separable_task)
 {
-  Dataset ds = make_data();
-  Graph *g = net_parse(NET, 7);
+  Dataset ds = stripes_data();
+  Graph *g = net_parse(stripes_net, 7);
   char log[512];
   snprintf(log, sizeof log, "%s/train.log", test_tmp_dir());
   TrainOptions o = options(2);
@@ -118,8 +71,8 @@ END_TEST
 
 START_TEST(same_bytes_with_one_and_two_threads)
 {
-  Dataset ds = make_data();
-  Graph *g = net_parse(NET, 7);
+  Dataset ds = stripes_data();
+  Graph *g = net_parse(stripes_net, 7);
   Graph *out[3];
   for (int i = 0; i < 3; i++) {
     TrainOptions o = options(i == 1 ? 2 : 1);
@@ -150,8 +103,8 @@ static double divergence(const Graph *teacher, const Graph *student, const Datas
 
 START_TEST(distillation_lowers_divergence)
 {
-  Dataset ds = make_data();
-  Graph *g = net_parse(NET, 7), *fresh = net_parse(NET, 8);
+  Dataset ds = stripes_data();
+  Graph *g = net_parse(stripes_net, 7), *fresh = net_parse(stripes_net, 8);
   TrainOptions o = options(2);
   Graph *teacher = train(g, NULL, &ds, &o, NULL);
   o.mix = 1;
@@ -171,7 +124,7 @@ END_TEST
 /* Statistics of the training data replace wrong ones: a constant offset of the input is seen. */
 START_TEST(statistics_are_reestimated)
 {
-  Dataset ds = make_data();
+  Dataset ds = stripes_data();
   Graph *g = net_parse("%1 = input : f32[N,8,8,2]\n%2 = const : f32[2] {1, 1}\n%3 = const : f32[2] {0, 0}\n"
                        "%5 = const : f32[2] {50, 50}\n%6 = const : f32[2] {7, 7}\n"
                        "%4 = BatchNormalization(%1, %2, %3, %5, %6)\noutput %4",
@@ -203,8 +156,8 @@ static bool always(void *ctx) {
 
 START_TEST(what_is_reported)
 {
-  Dataset ds = make_data();
-  Graph *g = net_parse(NET, 7);
+  Dataset ds = stripes_data();
+  Graph *g = net_parse(stripes_net, 7);
   Diag *d = diag_new();
   TrainOptions o = options(1);
   Host host = {.cancelled = always, .threads = 1};

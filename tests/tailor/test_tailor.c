@@ -304,7 +304,7 @@ START_TEST(test_source_edits)
                {"passes/calibrate.c", " finish "},
                {"passes/fold.c", " prepare plan finish "},
                {"backend/cost.c", " plan deploy proof "},
-               {"runtime/engine/train.c", " importance retrain finish score test "},
+               {"runtime/engine/train/train.c", " importance retrain finish score test "},
                {"ir/graph.c", " prepare importance plan prune retrain finish score test "}};
   Fixture f;
   open_fixture(&f);

@@ -1,5 +1,7 @@
-/* Options of training: defaults, and what is refused. */
+/* Options of training: defaults, what is refused, their text. */
 #include <math.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "runtime/engine/train/train.h"
 
@@ -14,9 +16,12 @@ void train_options_default(TrainOptions *o) {
                       .beta1 = 0.9f,
                       .beta2 = 0.999f,
                       .epsilon = 1e-8f,
+                      .bn_images = 4096,
                       .drop = 0.1f,
                       .temperature = 4,
-                      .seed = 1};
+                      .grow_stages = 4,
+                      .seed = 1,
+                      .checkpoint_seconds = 60};
 }
 
 static bool check_steps(const TrainOptions *o, Diag *d) {
@@ -48,15 +53,144 @@ static bool check_rate(const TrainOptions *o, Diag *d) {
   return true;
 }
 
-bool train_options_check(const TrainOptions *o, Diag *d) {
-  FAIL_IF(o->batch < 1 || o->threads < 1, d, NULL,
-          "training with batch %d on %d threads: want at least 1 of each", o->batch, o->threads);
-  FAIL_IF(o->images <= 0 && o->epochs < 1, d, NULL, "training for %d epochs: want at least 1", o->epochs);
-  TRY(check_steps(o, d));
-  TRY(check_rate(o, d));
+static bool check_loss(const TrainOptions *o, Diag *d) {
   FAIL_IF(!(o->smoothing >= 0 && o->smoothing < 1), d, NULL, "label smoothing of %g: want 0 to 1",
           (double)o->smoothing);
   FAIL_IF(!(o->mix >= 0 && o->mix <= 1) || (o->mix > 0 && !(o->temperature > 0)), d, NULL,
           "distillation mix %g at temperature %g: want 0 to 1, > 0", (double)o->mix, (double)o->temperature);
+  FAIL_IF(!(o->features >= 0) || (o->features > 0 && o->n_pairs < 1), d, NULL,
+          "features matched with weight %g in %d pairs: want >= 0, and at least one pair",
+          (double)o->features, o->n_pairs);
+  FAIL_IF(
+      o->loss == LOSS_INPUT && (o->mix > 0 || o->augment.mixup > 0), d, NULL,
+      "the output is compared with the input: neither a teacher's logits nor mixed examples have a meaning");
+  return true;
+}
+
+static bool check_examples(const TrainOptions *o, Diag *d) {
+  const Augment *a = &o->augment;
+  FAIL_IF(a->crop < 0 || a->cutout < 0 || a->time_mask < 0 || a->frequency_mask < 0 || !(a->noise >= 0) ||
+              !(a->mixup >= 0),
+          d, NULL, "an augmentation is negative: want 0 (off) or more");
+  FAIL_IF(o->views < 0 || o->views > 65536, d, NULL, "%d views of an example: want 0 to 65536", o->views);
+  FAIL_IF(!(o->grow >= 0 && o->grow <= 1) || (o->grow > 0 && (o->grow_stages < 2 || o->grow_stages > 64)), d,
+          NULL, "images grow from a share of %g in %d stages: want 0 to 1, 2 to 64", (double)o->grow,
+          o->grow_stages);
+  FAIL_IF(o->grow > 0 && o->features > 0, d, NULL,
+          "images that grow and matched features together: the model's values have another size than the "
+          "teacher's");
+  FAIL_IF(o->views > 0 && a->mixup > 0, d, NULL,
+          "views and mixup together: mixed examples are not among the views that a teacher has seen");
+  return true;
+}
+
+/* What needs each example's own gradient. */
+static bool check_each(const TrainOptions *o, Diag *d) {
+  FAIL_IF(!(o->clip_each >= 0), d, NULL, "each example's gradient clipped at %g: want >= 0",
+          (double)o->clip_each);
+  FAIL_IF(o->clip_each > 0 && (o->features > 0 || o->augment.mixup > 0), d, NULL,
+          "clipping each example's gradient goes with neither matched features nor mixed examples");
+  return true;
+}
+
+bool train_options_check(const TrainOptions *o, Diag *d) {
+  FAIL_IF(o->batch < 1 || o->batch > 65535 || o->threads < 1, d, NULL,
+          "training with batch %d on %d threads: want 1 to 65535, at least 1", o->batch, o->threads);
+  FAIL_IF(o->images <= 0 && o->epochs < 1, d, NULL, "training for %d epochs: want at least 1", o->epochs);
+  FAIL_IF(!(o->checkpoint_seconds >= 0), d, NULL, "checkpoints every %g seconds: want 0 or more",
+          o->checkpoint_seconds);
+  return check_steps(o, d) && check_rate(o, d) && check_loss(o, d) && check_examples(o, d) &&
+         check_each(o, d);
+}
+
+/* -- text -- */
+
+typedef enum FieldKind { INT, LONG, UINT, BOOL, FLOAT, ENUM, DROPS } FieldKind;
+
+typedef struct Field {
+  const char *name;
+  FieldKind kind;
+  size_t offset;
+} Field;
+
+#define FIELD(type, name, field) {#name, type, offsetof(TrainOptions, field)},
+static const Field fields[] = {
+#include "runtime/engine/train/options.def"
+};
+#undef FIELD
+enum { N_FIELDS = sizeof fields / sizeof *fields };
+_Static_assert(sizeof(OptimizerKind) == sizeof(int), "enums are ints");
+
+static void print_field(const TrainOptions *o, const Field *f, StrBuf *out) {
+  const char *at = (const char *)o + f->offset;
+  switch (f->kind) {
+  case INT:
+  case ENUM: sb_printf(out, "%d", *(const int *)(const void *)at); return;
+  case LONG: sb_printf(out, "%lld", (long long)*(const int64_t *)(const void *)at); return;
+  case UINT: sb_printf(out, "%u", *(const uint32_t *)(const void *)at); return;
+  case BOOL: sb_printf(out, "%d", *(const bool *)at); return;
+  case FLOAT: sb_printf(out, "%.9g", (double)*(const float *)(const void *)at); return;
+  case DROPS:
+    for (int i = 0; i < o->n_drops; i++) sb_printf(out, "%s%.9g", i ? ";" : "", (double)o->drops[i]);
+    return;
+  }
+}
+
+void train_options_print(const TrainOptions *o, StrBuf *out) {
+  for (int i = 0; i < N_FIELDS; i++) {
+    sb_printf(out, "%s%s=", i ? "," : "", fields[i].name);
+    print_field(o, &fields[i], out);
+  }
+}
+
+/* The text behind "name=", up to its comma; NULL: not there. */
+static const char *find_field(const char *text, const char *name, size_t *len) {
+  size_t n = strlen(name);
+  for (const char *p = text; p && *p; p = strchr(p, ','), p += p != NULL) {
+    if (strncmp(p, name, n) != 0 || p[n] != '=') continue;
+    *len = strcspn(p + n + 1, ",");
+    return p + n + 1;
+  }
+  return NULL;
+}
+
+static bool parse_drops(const char *text, size_t len, TrainOptions *o) {
+  o->n_drops = 0;
+  for (const char *p = text; p < text + len;) {
+    char *end;
+    if (o->n_drops == TRAIN_MAX_DROPS) return false;
+    o->drops[o->n_drops++] = strtof(p, &end);
+    if (end == p || (end < text + len && *end != ';')) return false;
+    p = end + 1;
+  }
+  return true;
+}
+
+static bool parse_field(const char *text, size_t len, const Field *f, TrainOptions *o) {
+  char *at = (char *)o + f->offset, *end;
+  if (f->kind == DROPS) return parse_drops(text, len, o);
+  if (f->kind == FLOAT) {
+    *(float *)(void *)at = strtof(text, &end);
+    return len > 0 && end == text + len;
+  }
+  long long v = strtoll(text, &end, 10);
+  bool small = v >= INT32_MIN && v <= INT32_MAX;
+  switch (f->kind) {
+  case LONG: *(int64_t *)(void *)at = v; break;
+  case UINT: *(uint32_t *)(void *)at = (uint32_t)v; break;
+  case BOOL: *(bool *)at = v != 0; break;
+  default: *(int *)(void *)at = (int)v; break;
+  }
+  return len > 0 && end == text + len &&
+         (f->kind == LONG || small || (f->kind == UINT && v >= 0 && v <= UINT32_MAX));
+}
+
+bool train_options_parse(const char *text, TrainOptions *o, Diag *d) {
+  for (int i = 0; i < N_FIELDS; i++) {
+    size_t len;
+    const char *v = find_field(text, fields[i].name, &len);
+    FAIL_IF(v && !parse_field(v, len, &fields[i], o), d, NULL, "training: \"%s=%.*s\" is malformed",
+            fields[i].name, (int)len, v);
+  }
   return true;
 }
