@@ -27,6 +27,7 @@
 #include "ir/base/rng.h"
 #include "runtime/engine/engine.h"
 #include "runtime/engine/session.h"
+#include "runtime/engine/train/optimizer.h"
 
 typedef struct Case {
   const char *key, *name;
@@ -77,6 +78,7 @@ static double now(clockid_t clock) {
 typedef struct Side {
   Graph *g, *tg;
   Session *s, *teacher;
+  Optimizer optimizer;
   float *x, *dlogits;
   int32_t *labels;
   int batch;
@@ -99,6 +101,9 @@ static Side side_open(const Case *k, int batch, int threads, bool train) {
   SessionOptions o = {.batch = batch, .threads = threads, .training = train},
                  to = {.batch = batch, .threads = threads};
   a.s = open_session(a.g, &o, NULL);
+  if (train)
+    optimizer_new(&a.optimizer, a.s,
+                  &(OptimizerOptions){.momentum = 0.9f, .weight_decay = 1e-4f, .nesterov = true});
   if (a.tg) a.teacher = open_session(a.tg, &to, session_pool(a.s));
   int64_t n = batch * shape_count_range(session_input_shape(a.s), 1, 4);
   int classes = session_classes(a.s);
@@ -115,6 +120,7 @@ static Side side_open(const Case *k, int batch, int threads, bool train) {
 }
 
 static void side_close(Side *a) {
+  optimizer_free(&a->optimizer);
   session_free(a->teacher);
   session_free(a->s);
   graph_free(a->g);
@@ -135,7 +141,7 @@ static void side_step(Side *a) {
   else
     loss_cross_entropy(z, a->labels, n, classes, 0, a->dlogits);
   session_backward(a->s, a->dlogits, n);
-  session_sgd(a->s, &(Sgd){1e-3f, 0.9f, 1e-4f, true});
+  optimizer_step(&a->optimizer, a->s, 1e-3f);
 }
 
 static double side_run(Side *a, double time, clockid_t clock) {
