@@ -84,11 +84,17 @@ static void visit_session(const Graph *g, const Session *s, int n, Visit *visit,
   mem_free(count);
 }
 
-static bool run_engine(const Images *im, Visit *visit, void *ctx, Diag *d) {
+/* NULL where the engine does not run it. */
+static Session *engine_session(const Images *im) {
   const Host *h = im->host;
   SessionOptions opt = {.batch = BATCH, .threads = h && h->threads > 0 ? h->threads : 1, .keep = true};
-  Session *s = session_new(im->g, &opt, d);
-  TRY(s);
+  Diag *why = diag_new();
+  Session *s = engine_runs(im->g) ? session_new(im->g, &opt, why) : NULL;
+  diag_free(why);
+  return s;
+}
+
+static bool run_engine(Session *s, const Images *im, Visit *visit, void *ctx, Diag *d) {
   float *x = mem_array((size_t)(BATCH + 1) * (size_t)im->map.count, sizeof *x);
   bool ok = true;
   for (uint32_t at = 0; ok && at < im->n; at += BATCH) {
@@ -98,10 +104,9 @@ static bool run_engine(const Images *im, Visit *visit, void *ctx, Diag *d) {
                  x + i * im->map.count, x + BATCH * im->map.count);
     session_forward(s, x, n, false);
     visit_session(im->g, s, n, visit, ctx);
-    ok = !cancelled(h, d);
+    ok = !cancelled(im->host, d);
   }
   mem_free(x);
-  session_free(s);
   return ok;
 }
 
@@ -141,7 +146,10 @@ static bool run_kernels(const Images *im, Visit *visit, void *ctx, Diag *d) {
 }
 
 static bool run_images(const Images *im, Visit *visit, void *ctx, Diag *d) {
-  return engine_runs(im->g) ? run_engine(im, visit, ctx, d) : run_kernels(im, visit, ctx, d);
+  Session *s = engine_session(im);
+  bool ok = s ? run_engine(s, im, visit, ctx, d) : run_kernels(im, visit, ctx, d);
+  session_free(s);
+  return ok;
 }
 
 /* ---- first run */

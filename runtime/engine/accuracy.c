@@ -23,10 +23,19 @@ static int argmax(const float *z, int64_t n) {
 
 static bool engine_runs(const Graph *g) {
   for (ValId v = 1; v < g->n_vals; v++)
-    if (g->vals[v].dtype != DT_F32) return false;
+    if (g->vals[v].dtype != DT_F32 && !(g->vals[v].blob && g->vals[v].dtype == DT_I32)) return false;
   for (uint32_t i = 0; i < g->n_nodes; i++)
     if (op_info(g->nodes[i].op)->diff != DIFF) return false;
   return g->n_inputs == 1 && g->n_outputs >= 1;
+}
+
+/* A session for g, or NULL where the engine does not run it. */
+static Session *engine_session(const Graph *g, int batch, int threads) {
+  SessionOptions so = {.batch = batch, .threads = threads};
+  Diag *why = diag_new();
+  Session *e = engine_runs(g) ? session_new(g, &so, why) : NULL;
+  diag_free(why);
+  return e;
 }
 
 static bool cancelled(const Host *h) { return h && h->cancelled && h->cancelled(h->ctx); }
@@ -43,12 +52,11 @@ static void finish(Accuracy *a) {
 
 /* -- float -- */
 
-static bool engine_accuracy(const Graph *g, const Split *s, const Normalize *nz, int threads,
-                            const Host *host, Accuracy *out, float *logits, Diag *d) {
-  uint32_t batch = s->n < 64 ? s->n : 64;
-  SessionOptions so = {.batch = (int)batch, .threads = threads};
-  Session *e = session_new(g, &so, d);
-  TRY(e);
+enum { BATCH = 64 };
+
+static bool engine_accuracy(Session *e, const Split *s, const Normalize *nz, const Host *host, Accuracy *out,
+                            float *logits, Diag *d) {
+  const uint32_t batch = BATCH;
   Feed f;
   bool ok = feed_new(&f, e, s, nz, d);
   int64_t classes = session_classes(e);
@@ -61,7 +69,6 @@ static bool engine_accuracy(const Graph *g, const Split *s, const Normalize *nz,
     if (logits) memcpy(logits + i * classes, z, (size_t)(n * classes) * sizeof *z);
   }
   feed_free(&f);
-  session_free(e);
   return ok;
 }
 
@@ -225,9 +232,12 @@ bool graph_accuracy(const Graph *g, const Split *s, const Normalize *nz, int thr
                     Accuracy *out, float *logits, Diag *d) {
   *out = (Accuracy){0};
   FAIL_IF(!s->y || s->n == 0, d, NULL, "accuracy needs labelled examples");
-  bool (*measure)(const Graph *, const Split *, const Normalize *, int, const Host *, Accuracy *, float *,
-                  Diag *) = engine_runs(g) ? engine_accuracy : kernel_accuracy;
-  TRY(measure(g, s, nz, threads > 0 ? threads : 1, host, out, logits, d));
+  if (threads < 1) threads = 1;
+  Session *e = engine_session(g, s->n < BATCH ? (int)s->n : BATCH, threads);
+  bool ok = e ? engine_accuracy(e, s, nz, host, out, logits, d)
+              : kernel_accuracy(g, s, nz, threads, host, out, logits, d);
+  session_free(e);
+  TRY(ok);
   finish(out);
   return true;
 }

@@ -52,7 +52,7 @@ static bool check_node(const Session *s, const Node *n, Diag *d) {
   FAIL_IF(op->diff != DIFF, d, &n->loc, "%s: the tensor engine computes differentiable operators only",
           op->name);
   for (uint32_t k = 0; k < n->n_in; k++) {
-    if (n->in[k] == NO_VAL) continue;
+    if (n->in[k] == NO_VAL || (n->op == OP_weighted_gather && k == 1)) continue; /* its places */
     const Value *v = &s->g->vals[n->in[k]];
     FAIL_IF(v->dtype != DT_F32, d, &n->loc, "%s: input %u is %s: the tensor engine computes f32 only",
             op->name, k, dtype_name(v->dtype));

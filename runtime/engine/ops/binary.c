@@ -1,10 +1,12 @@
-/* Add, Sub, Mul, Div, training, with NumPy broadcasting and a fused activation.
+/* Add, Sub, Mul, Div, Max, Min, Pow, training, with NumPy broadcasting and a fused activation.
  *
  * The output's item is walked as outer axes and one inner run, along which each operand either advances or stands
- * still. One body serves all four: a row gives the value and the two partial derivatives as C expressions in a and b.
+ * still. One body serves all: a row gives the value and the two partial derivatives as C expressions in a and b.
  * Gradients of a broadcast operand are summed over the axes it was repeated along.
  */
 #include "runtime/engine/op_call.h"
+
+#include <math.h>
 
 /* Axes of the output's item, innermost last; strides in floats, 0 where the operand is repeated. */
 typedef struct Walk {
@@ -158,12 +160,18 @@ static void backward(const OpCall *c, BackFn *const back[2]) {
   }
 }
 
+/* Of the gradient of max(a, b), what goes to a: equal ones share it. */
+static float share(float a, float b) { return a > b ? 1.0f : a == b ? 0.5f : 0.0f; }
+
 /* ident, value, derivative by a, derivative by b (each times the gradient g) */
-#define BINARY_ROWS(R)     \
-  R(add, A + B, G, G)      \
-  R(sub, A - B, G, -G)     \
-  R(mul, A *B, G *B, G *A) \
-  R(div, A / B, G / B, -G * A / (B * B))
+#define BINARY_ROWS(R)                                    \
+  R(add, A + B, G, G)                                     \
+  R(sub, A - B, G, -G)                                    \
+  R(mul, A *B, G *B, G *A)                                \
+  R(div, A / B, G / B, -G * A / (B * B))                  \
+  R(max, A > B ? A : B, G * share(A, B), G * share(B, A)) \
+  R(min, A < B ? A : B, G * share(B, A), G * share(A, B)) \
+  R(pow, powf(A, B), G *B *powf(A, B - 1), A > 0 ? G * powf(A, B) * logf(A) : 0)
 
 #define A a[i * sa]
 #define B b[i * sb]

@@ -31,6 +31,19 @@ static float fake_quant_slope(const fake_quant_attrs *a, float x) {
   R(leaky_relu, X < 0 ? P->alpha * X : X, X < 0 ? P->alpha : 1.0f)                      \
   R(sigmoid, 1 / (1 + expf(-X)), Y * (1 - Y))                                           \
   R(tanh, tanhf(X), 1 - Y * Y)                                                          \
+  R(abs, fabsf(X), X > 0 ? 1.0f : X < 0 ? -1.0f : 0.0f)                                 \
+  R(sqrt, sqrtf(X), 0.5f / Y)                                                           \
+  R(exp, expf(X), Y)                                                                    \
+  R(log, logf(X), 1 / X)                                                                \
+  R(sin, sinf(X), cosf(X))                                                              \
+  R(cos, cosf(X), -sinf(X))                                                             \
+  R(atan, atanf(X), 1 / (1 + X * X))                                                    \
+  R(sinh, sinhf(X), coshf(X))                                                           \
+  R(cosh, coshf(X), sinhf(X))                                                           \
+  R(asinh, asinhf(X), 1 / sqrtf(1 + X * X))                                             \
+  R(erf, erff(X), 1.12837917f * expf(-X * X))                                           \
+  R(softplus, X > 0 ? X + log1pf(expf(-X)) : log1pf(expf(X)), 1 / (1 + expf(-X)))       \
+  R(elu, X < 0 ? P->alpha * expm1f(X) : X, X < 0 ? Y + P->alpha : 1.0f)                 \
   R(fake_quant, fake_quant(P, X), fake_quant_slope(P, X))
 
 #define X x[i]
