@@ -4,7 +4,8 @@
  *   what is shared  values without batch; Reshape's output is its input under another shape (one storage)
  *   what learns     constants in the parameter places of operators (and behind FakeQuant or Reshape there);
  *                   constant operands of Add, Sub, Mul, Div downstream of a parameter (biases left apart), scalars not
- *   what is fused   a Relu or Clip(0, 6) into the operator before it, when nobody else reads that one's output
+ *   what is fused   a Relu or Clip(0, 6) into the operator before it, when nobody else reads that one's output; without
+ *                   training a BatchNormalization into the convolution before it
  *   who adds        in backward order the first reader of a value writes its gradient, the others add
  */
 #include "runtime/engine/op_call.h"
@@ -87,6 +88,7 @@ static void classify_values(Session *s) {
     const Node *n = &g->nodes[i];
     SNode *e = &s->nodes[i];
     e->out = n->out[0];
+    e->norm = NO_NODE;
     e->batched = s->vals[n->out[0]].batched;
     for (uint32_t k = 3; n->op == OP_batch_normalization && k < 5; k++) s->vals[n->in[k]].stat = true;
     if (n->op == OP_reshape) s->vals[n->out[0]].root = s->vals[n->in[0]].root;
@@ -166,6 +168,21 @@ static Act act_of(const Node *n) {
   return ACT_NONE;
 }
 
+/* A convolution whose output only a BatchNormalization reads takes it over, without training (ops/conv.c). */
+static void take_norms(Session *s, const uint32_t *uses) {
+  const Graph *g = s->g;
+  for (uint32_t i = 0; i < g->n_nodes && !s->opt.training && !s->opt.keep && !s->opt.plain; i++) {
+    const Node *n = &g->nodes[i];
+    if (n->op != OP_batch_normalization || !s->nodes[i].live || uses[n->in[0]] != 1) continue;
+    NodeId before = g->vals[n->in[0]].def;
+    int axis = CATTRS(n, batch_normalization)->axis, last = g->vals[n->in[0]].shape.rank - 1;
+    if (before == NO_NODE || g->nodes[before].op != OP_conv || s->nodes[before].act != ACT_NONE) continue;
+    if ((axis < 0 ? axis + last + 1 : axis) != last) continue;
+    s->nodes[before].norm = i;
+    s->nodes[i].taken = true;
+  }
+}
+
 static void fuse(Session *s) {
   const Graph *g = s->g;
   uint32_t *uses = mem_array(g->n_vals, sizeof *uses);
@@ -185,6 +202,7 @@ static void fuse(Session *s) {
     b->out = n->out[0];
     s->nodes[i].live = false;
   }
+  take_norms(s, uses);
   mem_free(uses);
 }
 

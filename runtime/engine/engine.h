@@ -25,7 +25,9 @@ typedef struct SessionOptions {
   bool input_gradient; /* the input's gradient too */
   const ValId *taps;   /* values that the caller reads, and whose gradient it may begin (session_tap); */
   int n_taps;          /* the list is read while the session is made */
-  bool portable;       /* the kernels that every machine has, not this processor's */
+  bool
+      plain; /* neither Winograd's convolutions nor BatchNormalization folded into weights: both round otherwise */
+  bool portable; /* the kernels that every machine has, not this processor's */
 } SessionOptions;
 
 /* g: symbolic or fixed batch; f32. A final Softmax over all outputs is cut off: they

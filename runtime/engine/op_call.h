@@ -21,6 +21,8 @@ typedef struct OpPlan {
   int fwd_phases, bwd_phases; /* 1 unless set */
   int64_t scratch;            /* floats per thread */
   int64_t state, parts;       /* floats and doubles per shard */
+  PrepareFn *prepare;         /* once per pass, with `packed` floats to keep its result in */
+  int64_t packed;
 } OpPlan;
 
 typedef struct OpCall {
@@ -30,7 +32,8 @@ typedef struct OpCall {
   int i0, i1;
   int shard, shards, batch; /* this shard, how many, examples in all */
   int phase;
-  bool first; /* first tile of this shard in this phase: sums begin */
+  bool first;    /* first tile of this shard in this phase: sums begin */
+  bool backward; /* prepare: for the backward pass */
   float *scratch;
 } OpCall;
 

@@ -54,6 +54,8 @@ static bool plan_node(Session *s, NodeId i, OpPlan *p, Diag *d) {
   p->st->parts_size = p->parts;
   p->st->state = floats(p->st->state_size * SHARDS);
   p->st->parts = mem_array((size_t)(p->parts * SHARDS), sizeof(double));
+  p->st->prepare = p->prepare;
+  if (p->packed) p->st->packed = floats(p->packed);
   return true;
 }
 
@@ -104,6 +106,8 @@ static void lifetimes(const Session *s, bool backward, Interval *live) {
     const Node *node = &s->g->nodes[t[i].node];
     extend(&live[s->vals[s->nodes[t[i].node].out].root], t[i].group);
     for (uint32_t k = 0; k < node->n_in; k++) extend(&live[s->vals[node->in[k]].root], t[i].group);
+    NodeId norm = s->nodes[t[i].node].norm;
+    if (norm != NO_NODE) extend(&live[s->vals[s->nodes[norm].out].root], t[i].group);
   }
   int end = n ? t[n - 1].group + 1 : 0;
   if (backward) {

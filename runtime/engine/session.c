@@ -78,6 +78,7 @@ void session_free(Session *s) {
     mem_free(s->nodes[i].add);
     mem_free(s->nodes[i].state);
     mem_free(s->nodes[i].parts);
+    mem_free(s->nodes[i].packed);
   }
   for (int i = 0; s->scratch && i < threads_count(s->pool); i++) mem_free(s->scratch[i]);
   void *owned[] = {s->map,   s->vals,   s->nodes, s->forward,     s->backward, s->activations, s->gradients,
@@ -123,6 +124,37 @@ static void run_once(const Job *j) {
   for (int t = 0; t < j->n_tasks; t++) run_task(j, &j->tasks[t], &c);
 }
 
+/* Weights into their kernels' form: where they are known before the pass; backward: all. */
+static void prepare_node(const Session *s, NodeId i, bool backward, int thread) {
+  const SNode *st = &s->nodes[i];
+  if (!st->live || !st->prepare || (backward && !st->needs)) return;
+  OpCall c = {.s = s, .n = &s->g->nodes[i], .st = st, .scratch = s->scratch[thread], .backward = backward};
+  st->prepare(&c);
+}
+
+static bool known(const Session *s, NodeId i) { return val_is_const(s->g, s->g->nodes[i].in[1]); }
+
+enum { PREPARE_UNITS = 64 };
+
+static void prepare_forward(void *ctx, int unit, int thread) {
+  const Session *s = ctx;
+  for (NodeId i = (NodeId)unit; i < s->g->n_nodes; i += PREPARE_UNITS)
+    if (s->nodes[i].prepare && known(s, i)) prepare_node(s, i, false, thread);
+}
+
+static void prepare_backward(void *ctx, int unit, int thread) {
+  const Session *s = ctx;
+  for (NodeId i = (NodeId)unit; i < s->g->n_nodes; i += PREPARE_UNITS) prepare_node(s, i, true, thread);
+}
+
+/* Those of a group whose weights are computed in this pass. */
+static void prepare_group(const Job *j) {
+  for (int t = 0; t < j->n_tasks && !j->backward; t++) {
+    NodeId i = j->tasks[t].node;
+    if (j->s->nodes[i].prepare && j->tasks[t].phase == 0 && !known(j->s, i)) prepare_node(j->s, i, false, 0);
+  }
+}
+
 /* Sum the shards' gradients of a shared value's elements [lo, hi) in order. */
 static void reduce(Session *s, const Segment *g, int64_t lo, int64_t hi) {
   const SVal *v = &s->vals[g->val];
@@ -143,6 +175,7 @@ static void run_tasks(Session *s, const Task *t, int n, bool backward) {
     Job j = {s, t + a, b - a, backward};
     const SNode *first = &s->nodes[t[a].node];
     if (first->batched) {
+      prepare_group(&j);
       threads_run(s->pool, run_shard, &j, shard_count(s->n));
       continue;
     }
@@ -157,7 +190,10 @@ const float *session_forward(Session *s, const float *x, int n, bool train_mode)
   SVal *in = &s->vals[s->input];
   if (x != in->x) vec_copy(in->x, x, n * in->item);
   s->n = n;
+  s->ready &= s->train == train_mode;
   s->train = train_mode;
+  if (!s->ready) threads_run(s->pool, prepare_forward, s, PREPARE_UNITS);
+  s->ready = !s->opt.training;
   run_tasks(s, s->forward, s->n_forward, false);
   return s->vals[s->logits].x;
 }
@@ -183,6 +219,7 @@ void session_backward(Session *s, const float *dlogits, int n) {
     for (int k = 0; val_zeroed(&s->vals[g->val]) && k < shard_count(n); k++)
       vec_zero(s->shard_grads + k * s->total + g->offset, g->count);
   }
+  threads_run(s->pool, prepare_backward, s, PREPARE_UNITS);
   run_tasks(s, s->backward, s->n_backward, true);
   threads_run(s->pool, reduce_range, s, SHARDS);
 }

@@ -32,6 +32,10 @@ typedef struct SVal {
       by_one; /* shared: read by batched nodes, by nodes without batch (which use shard 0's place) */
 } SVal;
 
+struct OpCall;
+/* Bring a node's weights into the form that its kernels read, before the examples run (OpCall.backward: for gradients). */
+typedef void PrepareFn(const struct OpCall *c);
+
 typedef struct SNode {
   Act act;       /* activation at the output: the node's own, or a Relu fused into it */
   ValId out;     /* where the output goes */
@@ -43,6 +47,10 @@ typedef struct SNode {
   float *state;  /* [SHARDS][state_size] floats that last from forward to backward */
   double *parts; /* [SHARDS][parts_size] partial sums between phases */
   int64_t state_size, parts_size;
+  PrepareFn *prepare; /* NULL: none */
+  float *packed;      /* what it writes */
+  NodeId norm; /* the BatchNormalization behind that this node takes over with running statistics; NO_NODE */
+  bool taken;  /* this is such a BatchNormalization */
 } SNode;
 
 typedef struct Task {
@@ -76,6 +84,7 @@ struct Session {
   int classes;
   int n;      /* examples of the last forward */
   bool train; /* mode of the last forward */
+  bool ready; /* weights are prepared for this mode, and stay so (no training) */
   float bn_momentum;
   float *activations, *gradients; /* pools of batched values */
   float *params, *grads;          /* flat, [total] */
@@ -110,6 +119,11 @@ int64_t place_intervals(Interval *v, int n);
 
 /* Shared values whose gradient has an overlap of readers of both kinds are zeroed first, then only added to. */
 static inline bool val_zeroed(const SVal *v) { return !v->batched && v->by_shards && v->by_one; }
+
+/* Node n's BatchNormalization is computed by the operator before it in this forward pass. */
+static inline bool norm_taken(const Session *s, NodeId n) {
+  return n != NO_NODE && !s->train && s->nodes[n].taken;
+}
 
 /* The session on a pool that its caller shares among sessions. */
 Session *session_new_on(const Graph *g, const SessionOptions *opt, Threads *pool, Diag *d);

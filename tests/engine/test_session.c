@@ -118,8 +118,8 @@ START_TEST(memory_reuse_changes_nothing)
   Graph *g = net_parse(NET("N"), 3);
   float x[7 * 192];
   scaled_grid(x, 7 * 192, 4);
-  Session *a = open_session(g, (SessionOptions){.batch = 7, .threads = 2});
-  Session *b = open_session(g, (SessionOptions){.batch = 7, .threads = 2, .keep = true});
+  Session *a = open_session(g, (SessionOptions){.batch = 7, .threads = 2, .plain = true});
+  Session *b = open_session(g, (SessionOptions){.batch = 7, .threads = 2, .keep = true, .plain = true});
   const float *za = session_forward(a, x, 7, false), *zb = session_forward(b, x, 7, false);
   near(za, zb, 35, 0, "logits");
   ck_assert_ptr_null(session_activation(a, g->nodes[0].out[0]));

@@ -119,6 +119,44 @@ START_TEST(depthwise)
 }
 END_TEST
 
+/* Winograd's transforms, of images whose edges cut tiles, too. */
+static void transforms(const EngineKernels *k, const WinogradShape *q, const float *x, int64_t n,
+                       float *out) {
+  int64_t plane = n * q->c + 16;
+  k->winograd_input(q, x, 0, n, plane, out);
+  k->winograd_gradient(q, x, 0, n, plane, out + 36 * plane);
+  k->winograd_output(q, out, 0, n, plane, x, 0, 6, false, out + 72 * plane);
+  k->winograd_output(q, out, 0, n, plane, NULL, -INFINITY, INFINITY, true, out + 72 * plane);
+  float *rest = out + 72 * plane + 2 * q->h * q->w * q->c;
+  k->winograd_weights(x, CONV_COLS, q->h % 2, CONV_COLS, rest);
+  k->winograd_weights_back(out, plane, q->w % 2, CONV_COLS, rest + 36 * CONV_COLS);
+}
+
+START_TEST(winograd)
+{
+  const EngineKernels *k[2];
+  if (!versions(k)) return;
+  Rng r;
+  rng_seed(&r, 14, 1);
+  for (int i = 0; i < SHAPES; i++) {
+    WinogradShape q = {.h = between(&r, 4, 13), .w = between(&r, 4, 13), .c = 16 * between(&r, 1, 3)};
+    q.top = between(&r, 0, 2), q.left = between(&r, 0, 2);
+    q.th = (q.h + 3) / 4, q.tw = (q.w + 3) / 4;
+    int64_t n = 2 * q.th * q.tw, all = 72 * (n * q.c + 16) + 2 * q.h * q.w * q.c + 45 * CONV_COLS;
+    float *x = random_floats(&r, 2 * q.h * q.w * q.c + 9 * CONV_COLS), *out[2];
+    for (int v = 0; v < 2; v++) {
+      out[v] = mem_array((size_t)all, sizeof(float));
+      transforms(k[v], &q, x, n, out[v]);
+    }
+    ConvShape at = {.c = q.c, .oh = q.h, .ow = q.w};
+    same_bytes(out[0], out[1], all, &at, "winograd");
+    mem_free(x);
+    mem_free(out[0]);
+    mem_free(out[1]);
+  }
+}
+END_TEST
+
 /* The loops that both versions compile from one source: statistics and normalisation. */
 START_TEST(loops)
 {
@@ -158,6 +196,7 @@ Suite *suite_simd(void) {
   tcase_set_timeout(t, 60);
   tcase_add_test(t, convolutions);
   tcase_add_test(t, depthwise);
+  tcase_add_test(t, winograd);
   tcase_add_test(t, loops);
   suite_add_tcase(s, t);
   return s;

@@ -199,6 +199,7 @@ static void settle(const OpCall *c, const Geometry *q) {
 
 void fwd_batch_normalization(const OpCall *c) {
   Geometry q = geometry(c->s, c->n);
+  if (norm_taken(c->s, (NodeId)(c->n - c->s->g->nodes))) return; /* the convolution before has written y */
   if (c->phase == 0) {
     if (c->s->train) statistics(c, &q);
     return;

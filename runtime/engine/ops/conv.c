@@ -1,8 +1,12 @@
 /* Conv, training: x [N,H,W,C], w [O,Kh,Kw,C/group], y [N,OH,OW,O] = act(x * w + b), float32.
  *
- * Computed directly (conv_direct.c) where the session's kernels can, else by matrix products (conv_gemm.c).
+ * Computed by Winograd's method (conv_winograd.c) or directly (conv_direct.c) where the session's kernels can, else by
+ * matrix products (conv_gemm.c). Weights are packed once for a pass. Without training a BatchNormalization behind,
+ * which then is y = x * a + b, is taken over: a into the packed weights, b into the bias.
  */
 #include "runtime/engine/ops/conv.h"
+
+#include <math.h>
 
 ConvGeometry conv_geometry(const Graph *g, const Node *n) {
   const conv_attrs *a = CATTRS(n, conv);
@@ -16,32 +20,73 @@ ConvGeometry conv_geometry(const Graph *g, const Node *n) {
   return q;
 }
 
-static bool direct(const Session *s, const ConvGeometry *q) {
-  return s->k->conv && q->groups == 1 && q->dh == 1 && q->dw == 1;
+/* -- a BatchNormalization taken over -- */
+
+ConvOut conv_out(const OpCall *c) {
+  const SNode *st = norm_taken(c->s, c->st->norm) ? &c->s->nodes[c->st->norm] : c->st;
+  const SVal *v = &c->s->vals[st->out];
+  ConvOut out = {.y = v->x + c->i0 * v->item};
+  act_limits(st->act, &out.lo, &out.hi);
+  return out;
+}
+
+bool conv_scale(const OpCall *c, int64_t o, float *scale, float *bias) {
+  const float *own = has_in(c, 2) ? in_x(c, 2) : NULL;
+  for (int64_t i = 0; i < o; i++) scale[i] = 1, bias[i] = own ? own[i] : 0;
+  if (!norm_taken(c->s, c->st->norm)) return false;
+  const Node *n = &c->s->g->nodes[c->st->norm];
+  const float *gain = c->s->vals[n->in[1]].x, *shift = c->s->vals[n->in[2]].x, *mean = c->s->vals[n->in[3]].x,
+              *var = c->s->vals[n->in[4]].x;
+  for (int64_t i = 0; i < o; i++) {
+    scale[i] = gain[i] * (float)(1 / sqrt((double)var[i] + (double)CATTRS(n, batch_normalization)->epsilon));
+    bias[i] = shift[i] + (bias[i] - mean[i]) * scale[i];
+  }
+  return true;
+}
+
+/* -- the three ways -- */
+
+typedef enum Way { GEMM, DIRECT, WINOGRAD } Way;
+
+static Way way_of(const Session *s, const ConvGeometry *q) {
+  if (!s->k->conv || q->groups != 1 || q->dh != 1 || q->dw != 1) return GEMM;
+  return s->k->winograd_input && !s->opt.plain && conv_winograd_fits(q) ? WINOGRAD : DIRECT;
+}
+
+static void prepare_conv(const OpCall *c) {
+  ConvGeometry q = conv_geometry(c->s->g, c->n);
+  (way_of(c->s, &q) == WINOGRAD ? conv_winograd_prepare : conv_direct_prepare)(c, &q);
 }
 
 bool plan_conv(OpPlan *p, Diag *d) {
   if (p->s->vals[p->n->in[1]].batched || !p->s->vals[p->n->in[0]].batched)
     return plan_fail(p, d, "the engine wants a batched input and weights that are the same for all examples");
   ConvGeometry q = conv_geometry(p->s->g, p->n);
-  p->scratch = direct(p->s, &q)
-                   ? conv_direct_scratch(&q, p->st->act, shard_most(p->s->opt.batch), p->s->opt.training)
-                   : conv_gemm_scratch(&q, p->st->act);
+  int images = shard_most(p->s->opt.batch);
+  bool training = p->s->opt.training;
+  Way way = way_of(p->s, &q);
+  if (way == GEMM) {
+    p->scratch = conv_gemm_scratch(&q, p->st->act);
+    if (p->st->norm != NO_NODE) p->s->nodes[p->st->norm].taken = false;
+    return true;
+  }
+  p->prepare = prepare_conv;
+  p->packed = way == WINOGRAD ? conv_winograd_packed(&q, training) : conv_direct_packed(&q, training);
+  p->scratch = way == WINOGRAD ? conv_winograd_scratch(&q, p->st->act, images, training)
+                               : conv_direct_scratch(&q, p->st->act, images, training);
   return true;
 }
 
+typedef void WayFn(const OpCall *c, const ConvGeometry *q);
+
 void fwd_conv(const OpCall *c) {
+  static WayFn *const ways[] = {conv_gemm_forward, conv_direct_forward, conv_winograd_forward};
   ConvGeometry q = conv_geometry(c->s->g, c->n);
-  if (direct(c->s, &q))
-    conv_direct_forward(c, &q);
-  else
-    conv_gemm_forward(c, &q);
+  ways[way_of(c->s, &q)](c, &q);
 }
 
 void bwd_conv(const OpCall *c) {
+  static WayFn *const ways[] = {conv_gemm_backward, conv_direct_backward, conv_winograd_backward};
   ConvGeometry q = conv_geometry(c->s->g, c->n);
-  if (direct(c->s, &q))
-    conv_direct_backward(c, &q);
-  else
-    conv_gemm_backward(c, &q);
+  ways[way_of(c->s, &q)](c, &q);
 }

@@ -45,14 +45,14 @@ static const float *padded(const ConvGeometry *q, ConvShape *s, const float *x, 
 
 /* -- weights: w [O][Kh][Kw][C] -- */
 
-static void pack_forward(const ConvGeometry *q, const float *w, float *out) {
-  for (int64_t b = 0; b < q->o; b += CONV_COLS)
-    for (int64_t k = 0; k < q->k; k++, out += CONV_COLS)
-      for (int64_t i = 0; i < CONV_COLS; i++) out[i] = b + i < q->o ? w[(b + i) * q->k + k] : 0;
-}
-
-static void pack_bias(const ConvGeometry *q, const float *bias, float *out) {
-  for (int64_t i = 0; i < conv_blocks(q->o) * CONV_COLS; i++) out[i] = bias && i < q->o ? bias[i] : 0;
+/* [o blocks][K][16], each output's times its scale. */
+static void pack_forward(const ConvGeometry *q, const float *w, const float *scale, float *out) {
+  for (int64_t b = 0; b < q->o; b += CONV_COLS, out += q->k * CONV_COLS) {
+    int64_t cols = q->o - b < CONV_COLS ? q->o - b : CONV_COLS;
+    if (cols < CONV_COLS) vec_zero(out, q->k * CONV_COLS);
+    for (int64_t i = 0; i < cols; i++)
+      for (int64_t k = 0; k < q->k; k++) out[k * CONV_COLS + i] = w[(b + i) * q->k + k] * scale[b + i];
+  }
 }
 
 /* Taps of the class in falling order, as a convolution from O to C channels: [c blocks][taps * O][16]. */
@@ -80,7 +80,7 @@ static void unpack_weights(const ConvGeometry *q, const float *acc, bool add, fl
 /* -- scratch -- */
 
 typedef struct Places {
-  int64_t xp, wp, bias, dyp, dy, dy16, out, acc, total;
+  int64_t xp, dyp, dy, dy16, out, acc, total;
 } Places;
 
 static bool pointwise(const ConvGeometry *q) {
@@ -88,12 +88,10 @@ static bool pointwise(const ConvGeometry *q) {
 }
 
 static Places places_of(const ConvGeometry *q, Act act, bool training) {
-  int64_t hp, at = 0, ob = conv_blocks(q->o) * CONV_COLS, cb = conv_blocks(q->c) * CONV_COLS;
+  int64_t hp, at = 0, ob = conv_blocks(q->o) * CONV_COLS;
   ConvShape s = shape_of_conv(q, &hp);
   Places p = {0};
   p.xp = scratch_take(&at, needs_padding(q) ? hp * s.wp * q->c : 0);
-  p.wp = scratch_take(&at, q->k * ob > q->kh * q->kw * q->o * cb ? q->k * ob : q->kh * q->kw * q->o * cb);
-  p.bias = scratch_take(&at, ob);
   if (training) {
     p.dyp = scratch_take(&at, pointwise(q) ? 0 : (q->h + q->kh) * (q->w + q->kw) * q->o);
     p.dy = scratch_take(&at, act_scratch(act, q->oh * q->ow * q->o));
@@ -119,23 +117,67 @@ int64_t conv_direct_scratch(const ConvGeometry *q, Act act, int64_t images, bool
   return places_of(&s, act, training).total;
 }
 
+/* -- weights, packed for a pass -- */
+
+typedef struct Packed {
+  int64_t w, bias, scale, back, total;
+} Packed;
+
+static Packed packed_of(const ConvGeometry *q, bool training) {
+  int64_t at = 0, ob = conv_blocks(q->o) * CONV_COLS, cb = conv_blocks(q->c) * CONV_COLS;
+  Packed p = {0};
+  p.w = scratch_take(&at, q->k * ob);
+  p.bias = scratch_take(&at, ob);
+  p.scale = scratch_take(&at, ob);
+  p.back = scratch_take(&at, training ? q->kh * q->kw * q->o * cb : 0);
+  p.total = at;
+  return p;
+}
+
+int64_t conv_direct_packed(const ConvGeometry *q, bool training) { return packed_of(q, training).total; }
+
+/* Class (a, b) of dx's pixels along both axes. */
+static void classes_of(const ConvGeometry *q, int64_t a, int64_t b, WindowClass *y, WindowClass *x) {
+  *y = window_class(a, q->sh, q->kh, q->top, q->h);
+  *x = window_class(b, q->sw, q->kw, q->left, q->w);
+}
+
+static int64_t class_floats(const ConvGeometry *q, const WindowClass *y, const WindowClass *x) {
+  return y->taps * x->taps * q->o * conv_blocks(q->c) * CONV_COLS;
+}
+
+void conv_direct_prepare(const OpCall *c, const ConvGeometry *q) {
+  Packed p = packed_of(q, c->s->opt.training);
+  float *to = c->st->packed;
+  if (!c->backward) {
+    conv_scale(c, q->o, to + p.scale, to + p.bias);
+    pack_forward(q, in_x(c, 1), to + p.scale, to + p.w);
+    return;
+  }
+  to += p.back;
+  for (int64_t a = 0; a < q->sh && in_val(c, 0)->needs; a++)
+    for (int64_t b = 0; b < q->sw; b++) {
+      WindowClass y, x;
+      classes_of(q, a, b, &y, &x);
+      pack_back(q, &y, &x, in_x(c, 1), to);
+      to += class_floats(q, &y, &x);
+    }
+}
+
 /* -- forward -- */
 
 void conv_direct_forward(const OpCall *c, const ConvGeometry *geometry) {
   int64_t n;
   ConvGeometry all = stacked(geometry, items(c), &n);
   const ConvGeometry *q = &all;
+  Packed p = packed_of(q, c->s->opt.training);
+  const float *w = c->st->packed + p.w, *bias = c->st->packed + p.bias, *x = in_x(c, 0);
+  ConvOut out = conv_out(c);
   Places at = places_of(q, c->st->act, c->s->opt.training);
-  float *w = c->scratch + at.wp, *bias = c->scratch + at.bias, lo, hi;
-  const float *x = in_x(c, 0);
-  float *y = out_x(c);
-  act_limits(c->st->act, &lo, &hi);
-  pack_forward(q, in_x(c, 1), w);
-  pack_bias(q, has_in(c, 2) ? in_x(c, 2) : NULL, bias);
-  for (int64_t i = 0; i < n; i++, x += q->h * q->w * q->c, y += q->oh * q->ow * q->o) {
+  for (int64_t i = 0; i < n; i++, x += q->h * q->w * q->c, out.y += q->oh * q->ow * q->o) {
     ConvShape s;
     const float *image = padded(q, &s, x, c->scratch + at.xp);
-    c->s->k->conv(&s, image, w, bias, lo, hi, false, y);
+    c->s->k->conv(&s, image, w, bias, out.lo, out.hi, false, out.y);
   }
 }
 
@@ -176,19 +218,20 @@ static void back_class(const OpCall *c, const ConvGeometry *q, const Places *at,
   if (!whole) window_scatter(y, x, out, q->w, q->c, add, dx);
 }
 
-/* dx of all examples; the classes one after the other, so that each packs its weights once. */
+/* dx of all examples, one class after the other. */
 static void back_input(const OpCall *c, const ConvGeometry *q, int64_t n, const Places *at, float *dx) {
-  float *w = c->scratch + at->wp, *tmp = c->scratch + at->dy;
+  const float *w = c->st->packed + packed_of(q, true).back;
+  float *tmp = c->scratch + at->dy;
   int64_t in = q->h * q->w * q->c, out = q->oh * q->ow * q->o;
   for (int64_t a = 0; a < q->sh; a++)
     for (int64_t b = 0; b < q->sw; b++) {
-      WindowClass y = window_class(a, q->sh, q->kh, q->top, q->h),
-                  x = window_class(b, q->sw, q->kw, q->left, q->w);
-      pack_back(q, &y, &x, in_x(c, 1), w);
+      WindowClass y, x;
+      classes_of(q, a, b, &y, &x);
       for (int64_t i = 0; i < n && y.count && x.count; i++) {
         const float *dy = act_mask(c, out_x(c) + i * out, out_dx(c) + i * out, out, tmp);
         back_class(c, q, at, &y, &x, dy, w, dx + i * in);
       }
+      w += class_floats(q, &y, &x);
     }
 }
 

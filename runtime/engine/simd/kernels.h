@@ -24,6 +24,13 @@ typedef struct ConvShape {
   int64_t sh, sw, dh;
 } ConvShape;
 
+/* Tiles of Winograd's F(4x4, 3x3) over images [h][w][c], c a multiple of 16: tile (ty, tx) of th x tw begins at row
+ * 4 ty - top, column 4 tx - left; pixels outside are 0 or not written. Transformed tiles: [36][tile][c], `plane` floats
+ * from one of the 36 to the next. */
+typedef struct WinogradShape {
+  int64_t h, w, c, top, left, th, tw;
+} WinogradShape;
+
 /* Rows of `n` pixels with `c` channels each; per-channel parameters are [c]. */
 typedef struct EngineKernels {
   const char *name;
@@ -34,6 +41,19 @@ typedef struct EngineKernels {
   /* acc [o blocks][kh * run][16] += sum over pixels of x tap * dy. dy: [oh * ow][16 * o blocks]. */
   void (*conv_weights)(const ConvShape *q, const float *x, const float *dy, float *acc);
   /* Both NULL where matrix products of im2col are to be used. */
+
+  /* -- Winograd (simd/winograd.h): tiles [t, t + n) of consecutive images; NULL where there is none -- */
+  /* 6x6 patches of x; 4x4 pixels of dy. */
+  void (*winograd_input)(const WinogradShape *q, const float *x, int64_t t, int64_t n, int64_t plane,
+                         float *v);
+  void (*winograd_gradient)(const WinogradShape *q, const float *dy, int64_t t, int64_t n, int64_t plane,
+                            float *v);
+  /* Transformed outputs m to y: 4x4 pixels each, with bias (or NULL) and limits. */
+  void (*winograd_output)(const WinogradShape *q, const float *m, int64_t t, int64_t n, int64_t plane,
+                          const float *bias, float lo, float hi, bool add, float *y);
+  /* 16 channels of a filter, taps `tap` floats apart (turned: in falling order), and its gradient. */
+  void (*winograd_weights)(const float *w, int64_t tap, bool turned, int64_t plane, float *u);
+  void (*winograd_weights_back)(const float *m, int64_t plane, bool add, int64_t tap, float *dw);
 
   /* y (+)= depthwise convolution, then limits: c == o, run = kw * c. w: [kh][kw][c]; bias: [c] or NULL. */
   void (*depthwise)(const ConvShape *q, const float *x, const float *w, const float *bias, float lo, float hi,

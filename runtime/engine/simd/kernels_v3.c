@@ -15,6 +15,16 @@
 #define MULADD(a, b, c) __builtin_fmaf(a, b, c)
 #include "runtime/engine/simd/loops.h"
 
+enum { LANES = 8 };
+typedef __m256 V;
+#define VLOAD(p)      _mm256_loadu_ps(p)
+#define VSTORE(p, v)  _mm256_storeu_ps(p, v)
+#define VSET(x)       _mm256_set1_ps(x)
+#define VFMA(a, b, c) _mm256_fmadd_ps(a, b, c)
+#define VMIN(a, b)    _mm256_min_ps(a, b)
+#define VMAX(a, b)    _mm256_max_ps(a, b)
+#include "runtime/engine/simd/winograd.h"
+
 enum { BLOCK = 6, STRIP_FLOATS = 3072 };
 
 #define INLINE static inline __attribute__((always_inline))
@@ -237,6 +247,11 @@ static const EngineKernels v3 = {
     .name = "x86-64-v3",
     .conv = conv_v3,
     .conv_weights = conv_weights_v3,
+    .winograd_input = wino_input,
+    .winograd_gradient = wino_gradients,
+    .winograd_output = wino_output,
+    .winograd_weights = wino_weights,
+    .winograd_weights_back = wino_weights_back,
     .depthwise = depthwise_v3,
     .depthwise_weights = depthwise_weights_v3,
     .column_sums = loop_column_sums,

@@ -17,6 +17,16 @@
 #define MULADD(a, b, c) __builtin_fmaf(a, b, c)
 #include "runtime/engine/simd/loops.h"
 
+enum { LANES = 16 };
+typedef __m512 V;
+#define VLOAD(p)      _mm512_loadu_ps(p)
+#define VSTORE(p, v)  _mm512_storeu_ps(p, v)
+#define VSET(x)       _mm512_set1_ps(x)
+#define VFMA(a, b, c) _mm512_fmadd_ps(a, b, c)
+#define VMIN(a, b)    _mm512_min_ps(a, b)
+#define VMAX(a, b)    _mm512_max_ps(a, b)
+#include "runtime/engine/simd/winograd.h"
+
 enum { PIXELS = 8, TAPS_1 = 24, TAPS_2 = 12, STRIP_FLOATS = 3072 };
 
 #define INLINE static inline __attribute__((always_inline))
@@ -313,6 +323,11 @@ static const EngineKernels v4 = {
     .name = "x86-64-v4",
     .conv = conv_v4,
     .conv_weights = conv_weights_v4,
+    .winograd_input = wino_input,
+    .winograd_gradient = wino_gradients,
+    .winograd_output = wino_output,
+    .winograd_weights = wino_weights,
+    .winograd_weights_back = wino_weights_back,
     .depthwise = depthwise_v4,
     .depthwise_weights = depthwise_weights_v4,
     .column_sums = loop_column_sums,
