@@ -76,7 +76,7 @@ WERROR      := $(if $(filter true,$(CI)),$(if $(filter release debug,$(BUILD)),-
 pkg    = $(or $(shell pkg-config $(1) $(2) 2>/dev/null),$(3))
 system = $(patsubst -I%,-isystem %,$(1))
 LIBS_CFLAGS := $(call system,$(call pkg,--cflags,openblas yaml-0.1 libxxhash,))
-LIBS        := $(call pkg,--libs,openblas yaml-0.1 libxxhash,-lopenblas -lyaml -lxxhash) -lpthread -lm
+LIBS        := $(call pkg,--libs,openblas yaml-0.1 libxxhash,-lopenblas -lyaml -lxxhash) -lpthread -lm -ldl
 TEST_CFLAGS := $(call system,$(call pkg,--cflags,check,)) -Wno-missing-prototypes -Wno-gnu-zero-variadic-macro-arguments
 TEST_LIBS   := $(call pkg,--libs,check,-lcheck -lsubunit -lrt -lm)
 
@@ -180,7 +180,7 @@ run-fuzz: $(FUZZ:%=$(OUT)/fuzz/%)
 	@scripts/fuzz.sh $(OUT) $(FUZZ_SECONDS) $(FUZZ)
 
 # Random graphs by the thousand: what the tests make a few hundred of.
-$(OUT)/bench/random-graphs: $(call obj,$(filter-out $(SUITES),$(filter tests/random/%,$(TEST_C))) tests/ir/samples.c \
+$(OUT)/bench/random-graphs: $(call obj,$(filter-out $(SUITES),$(filter tests/random/%,$(TEST_C))) tests/ir/samples.c tests/ir/custom_sample.c \
   tests/support.c)
 $(OUT)/bench/random-graphs: LIBS += $(TEST_LIBS)
 $(OUT)/obj/bench/random-graphs.o: HOT_FLAGS = $(TEST_CFLAGS)

@@ -62,12 +62,22 @@ static void alloc_run(Evaluator *e) {
   if (most > 0) e->scratch = mem_alloc_aligned(most, EVAL_ALIGN);
 }
 
+/* Those that custom operators call. */
+static bool functions_are_here(const Evaluator *e, Diag *d) {
+  bool ok = true;
+  for (uint32_t i = 0; i < e->calls->n; i++) {
+    const Node *n = &e->g->nodes[e->calls->v[i].node];
+    if (n->op == OP_custom && !custom_function(e->g, n)) ok = custom_missing(e->g, n, d);
+  }
+  return ok;
+}
+
 Evaluator *evaluator_new_by(const Graph *g, SelectCallsFn *select, Diag *d) {
   Evaluator *e = mem_zalloc(sizeof *e);
   e->g = g;
   e->calls = &e->own;
   calls_init(&e->own);
-  if (!graph_lower(g, &e->own, d) || (select && !select(g, &e->own, d))) {
+  if (!graph_lower(g, &e->own, d) || !functions_are_here(e, d) || (select && !select(g, &e->own, d))) {
     evaluator_free(e);
     return NULL;
   }

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "ir/base/mem.h"
+#include "ir/custom.h"
 
 /* With the address sanitizer the arrays of small graphs move whenever they grow, so that no pointer into them outlives
  * that unseen. */
@@ -43,8 +44,15 @@ Graph *graph_new(const char *name) {
   return g;
 }
 
+Graph *graph_new_like(const Graph *g) {
+  Graph *like = graph_new(g->name);
+  custom_attach(like, g->custom);
+  return like;
+}
+
 void graph_free(Graph *g) {
   if (g == NULL) return;
+  custom_unref(g->custom);
   for (uint32_t v = 1; v < g->n_vals; v++) blob_unref(g->vals[v].blob);
   arena_free(g->arena);
   mem_free(g->vals);

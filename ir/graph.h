@@ -58,6 +58,7 @@ typedef struct Graph {
   GraphState *states;
   uint32_t n_states;
   size_t cap_states;
+  struct CustomLibrary *custom; /* what Custom operators are bound to (ir/custom.h); NULL: nothing. Not part of the file */
 } Graph;
 
 #define ATTRS(node, ident)  ((ident##_attrs *)(node)->attrs)
@@ -65,6 +66,8 @@ typedef struct Graph {
 
 /* -- building (ir/graph.c) -- */
 Graph *graph_new(const char *name);
+/* An empty graph of the same name, bound to the same custom operators. */
+Graph *graph_new_like(const Graph *g);
 void graph_free(Graph *g); /* NULL is allowed; drops its references to blobs */
 
 ValId graph_input(Graph *g, const char *name, DType t, const Shape *s);

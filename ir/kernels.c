@@ -224,6 +224,13 @@ static const FieldDesc fields_affine_f32[] = {I32(mf_affine_f32, n), I32(mf_affi
                                               I32(mf_affine_f32, inner), P_F32(mf_affine_f32, scale),
                                               P_F32(mf_affine_f32, offset)};
 
+static const FieldDesc fields_custom_call[] = {
+    I32(mf_custom_call, n_in),     I32(mf_custom_call, n_ints),   I32(mf_custom_call, n_floats),
+    I32(mf_custom_call, scratch),  P_I32(mf_custom_call, tensors), P_F32(mf_custom_call, scales),
+    P_I32(mf_custom_call, ints),   P_F32(mf_custom_call, floats),
+    {"fn", FIELD_FN, offsetof(mf_custom_call, fn), 1},
+};
+
 #define PARAMS(s)                                                      \
   const ParamsDesc params_##s = {"mf_" #s, sizeof(mf_##s), fields_##s, \
                                  (int)(sizeof fields_##s / sizeof fields_##s[0])}
@@ -283,6 +290,7 @@ PARAMS(l2_normalization_s8);
 PARAMS(resize_bilinear_s8);
 PARAMS(softmax_s16);
 PARAMS(affine_f32);
+PARAMS(custom_call);
 
 size_t avg_rows_s8_scratch(const void *params);
 size_t mean_rows_s8_scratch(const void *params);
@@ -316,6 +324,7 @@ size_t field_size(const FieldDesc *f) {
   switch (f->kind) {
   case FIELD_I32: return sizeof(int32_t);
   case FIELD_F32: return sizeof(float);
+  case FIELD_FN:
   case FIELD_PTR_I8:
   case FIELD_PTR_I16:
   case FIELD_PTR_I32:

@@ -5,6 +5,7 @@
 #ifndef IR_LOWER_H
 #define IR_LOWER_H
 
+#include "ir/custom.h"
 #include "ir/graph.h"
 #include "runtime/kernels/kernel.h"
 
@@ -14,6 +15,7 @@
 typedef enum FieldKind {
   FIELD_I32,
   FIELD_F32,
+  FIELD_FN, /* a function of the user's */
   FIELD_PTR_I8,
   FIELD_PTR_I16,
   FIELD_PTR_I32,

@@ -95,12 +95,40 @@ static bool float_parse(const char *text, float *out) {
   return *end == '\0';
 }
 
+static bool floats_parse(const char *text, Floats *out) {
+  *out = (Floats){0};
+  while (*text) {
+    char number[64];
+    size_t n = strcspn(text, ",");
+    if (out->n == MAX_RANK * 2 || n >= sizeof number) return false;
+    memcpy(number, text, n);
+    number[n] = '\0';
+    if (!float_parse(number, &out->v[out->n++])) return false;
+    text += n;
+    if (*text == ',' && !*++text) return false;
+  }
+  return true;
+}
+
+static bool word_parse(const char *text, Word *out) {
+  *out = (Word){{0}};
+  if (strlen(text) >= sizeof out->s || (*text >= '0' && *text <= '9')) return false;
+  for (size_t i = 0; text[i]; i++) {
+    const char c = text[i];
+    if (!(c >= 'a' && c <= 'z') && !(c >= 'A' && c <= 'Z') && !(c >= '0' && c <= '9') && c != '_') return false;
+    out->s[i] = c;
+  }
+  return true;
+}
+
 bool attr_parse(const AttrDesc *a, const char *text, void *attrs) {
   void *field = (char *)attrs + a->offset;
   switch (a->kind) {
   case ATTR_INT: return int32_parse(text, field);
   case ATTR_FLT: return float_parse(text, field);
   case ATTR_INTS: return ints_parse(text, field);
+  case ATTR_FLTS: return floats_parse(text, field);
+  case ATTR_WORD: return word_parse(text, field);
   case ATTR_ACT: {
     Act act;
     if (!act_parse(text, &act)) return false;
@@ -120,7 +148,7 @@ bool attr_parse(const AttrDesc *a, const char *text, void *attrs) {
 void attr_format(const AttrDesc *a, const void *attrs, struct StrBuf *out) {
   const void *field = (const char *)attrs + a->offset;
   int32_t i = 0;
-  if (a->kind != ATTR_FLT && a->kind != ATTR_INTS) memcpy(&i, field, sizeof i);
+  if (a->kind == ATTR_INT || a->kind == ATTR_ACT || a->kind == ATTR_DTYPE) memcpy(&i, field, sizeof i);
   switch (a->kind) {
   case ATTR_INT: sb_printf(out, "%d", (int)i); break;
   case ATTR_FLT: sb_float(out, *(const float *)field); break;
@@ -129,6 +157,15 @@ void attr_format(const AttrDesc *a, const void *attrs, struct StrBuf *out) {
     for (int k = 0; k < v->n; k++) sb_printf(out, "%s%lld", k ? "," : "", (long long)v->v[k]);
     break;
   }
+  case ATTR_FLTS: {
+    const Floats *v = field;
+    for (int k = 0; k < v->n; k++) {
+      if (k) sb_putc(out, ',');
+      sb_float(out, v->v[k]);
+    }
+    break;
+  }
+  case ATTR_WORD: sb_puts(out, ((const Word *)field)->s); break;
   case ATTR_ACT: sb_puts(out, i >= 0 && i < ACT_COUNT ? act_name((Act)i) : "?"); break;
   case ATTR_DTYPE: sb_puts(out, i >= 0 && i < DT_COUNT ? dtype_name((DType)i) : "?"); break;
   }
@@ -136,6 +173,11 @@ void attr_format(const AttrDesc *a, const void *attrs, struct StrBuf *out) {
 
 bool attr_equal(const AttrDesc *a, const void *x, const void *y) {
   const char *p = (const char *)x + a->offset, *q = (const char *)y + a->offset;
+  if (a->kind == ATTR_WORD) return strcmp(p, q) == 0;
+  if (a->kind == ATTR_FLTS) {
+    const Floats *v = (const void *)p, *w = (const void *)q;
+    return v->n == w->n && memcmp(v->v, w->v, (size_t)v->n * sizeof v->v[0]) == 0;
+  }
   if (a->kind != ATTR_INTS) return memcmp(p, q, sizeof(int32_t)) == 0;
   const Ints *v = (const void *)p, *w = (const void *)q;
   return v->n == w->n && memcmp(v->v, w->v, (size_t)v->n * sizeof v->v[0]) == 0;
@@ -166,6 +208,12 @@ void op_attrs_hash(OpKind op, const void *attrs, Hasher *h) {
       const Ints *v = (const void *)field;
       hasher_u64(h, (uint64_t)v->n);
       for (int k = 0; k < v->n; k++) hasher_u64(h, (uint64_t)v->v[k]);
+    } else if (info->attrs[i].kind == ATTR_FLTS) {
+      const Floats *v = (const void *)field;
+      hasher_u64(h, (uint64_t)v->n);
+      hasher_bytes(h, v->v, (size_t)v->n * sizeof v->v[0]);
+    } else if (info->attrs[i].kind == ATTR_WORD) {
+      hasher_str(h, field);
     } else {
       uint32_t bits; /* a float by its bits */
       memcpy(&bits, field, sizeof bits);

@@ -19,6 +19,8 @@ typedef enum OpKind {
 #define ATTR_TYPE_INT            int32_t
 #define ATTR_TYPE_FLT            float
 #define ATTR_TYPE_INTS           Ints
+#define ATTR_TYPE_FLTS           Floats
+#define ATTR_TYPE_WORD           Word
 #define ATTR_TYPE_ACT            int32_t
 #define ATTR_TYPE_DTYPE          int32_t
 #define A(kind, field, def, doc) ATTR_TYPE_##kind field;
@@ -30,7 +32,7 @@ typedef enum OpKind {
 #undef OP
 #undef A
 
-typedef enum AttrKind { ATTR_INT, ATTR_FLT, ATTR_INTS, ATTR_ACT, ATTR_DTYPE } AttrKind;
+typedef enum AttrKind { ATTR_INT, ATTR_FLT, ATTR_INTS, ATTR_FLTS, ATTR_WORD, ATTR_ACT, ATTR_DTYPE } AttrKind;
 
 typedef struct AttrDesc {
   const char *name;

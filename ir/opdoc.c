@@ -43,6 +43,8 @@ static const char *kind_name(AttrKind k) {
   case ATTR_INT: return "integer";
   case ATTR_FLT: return "number";
   case ATTR_INTS: return "list of integers";
+  case ATTR_FLTS: return "list of numbers";
+  case ATTR_WORD: return "C identifier";
   case ATTR_ACT: return "activation";
   case ATTR_DTYPE: return "element type";
   }

@@ -251,7 +251,7 @@ static const AttrDesc *find_attr(Parser *p, const OpInfo *info) {
 
 /* The value of an attribute as the text that attr_parse reads. */
 static bool attr_text(Parser *p, const AttrDesc *a, StrBuf *text) {
-  if (a->kind != ATTR_INTS) {
+  if (a->kind != ATTR_INTS && a->kind != ATTR_FLTS) {
     if (p->tok != TOK_ATOM) return lex_fail(p, "want a value of %s, got %s", a->name, lex_seen(p));
     sb_write(text, p->s, p->len);
     lex_next(p);

@@ -6,7 +6,7 @@
  *           | id "=" "const" ":" type ( "{" elem ("," elem)* "}" | "@" NUMBER | "hash" "(" HEX ")" )
  *           | id ("," id)* "=" OP "(" [arg ("," arg)*] ")" ["{" [attr ("," attr)*] "}"] [":" type ("," type)*] [loc]
  *   arg     = id | "_"                                       "_": an optional input left out
- *   attr    = NAME "=" ( NUMBER | WORD | "[" [INT ("," INT)*] "]" )     attributes with their default are left out
+ *   attr    = NAME "=" ( NUMBER | WORD | "[" [NUMBER ("," NUMBER)*] "]" )     attributes with their default are left out
  *   type    = DTYPE "[" [dim ("," dim)*] "]" [quant] [STRING]           dim: INT, or N, the symbolic batch
  *   quant   = "q" "(" scale "," zero ")"                                per tensor
  *           | "q" "(" "axis" "=" INT ("," scale zero)+ ")"              per axis
@@ -168,9 +168,10 @@ static void print_attrs(Printer *p, const Node *n) {
     const AttrDesc *a = &info->attrs[i];
     if (attr_equal(a, n->attrs, defaults)) continue;
     sb_printf(p->out, "%s%s=", first ? " {" : ", ", a->name);
-    if (a->kind == ATTR_INTS) sb_putc(p->out, '[');
+    const bool list = a->kind == ATTR_INTS || a->kind == ATTR_FLTS;
+    if (list) sb_putc(p->out, '[');
     attr_format(a, n->attrs, p->out);
-    if (a->kind == ATTR_INTS) sb_putc(p->out, ']');
+    if (list) sb_putc(p->out, ']');
     first = false;
   }
   if (!first) sb_putc(p->out, '}');

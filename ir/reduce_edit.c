@@ -234,7 +234,8 @@ static bool copy_inputs(Editor *x) {
 }
 
 Graph *graph_edit(const Graph *g, const Edit *e) {
-  Editor x = {.g = g, .e = e, .to = graph_new(e->kind == EDIT_BARE ? NULL : g->name), .d = diag_new()};
+  Editor x = {.g = g, .e = e, .to = graph_new_like(g), .d = diag_new()};
+  if (e->kind == EDIT_BARE) x.to->name = NULL;
   x.wanted = mem_array(g->n_vals, sizeof *x.wanted);
   x.map = mem_array(g->n_vals, sizeof *x.map);
   find_wanted(&x);

@@ -28,7 +28,7 @@ static ValId copy_val(Graph *to, const Graph *from, ValId v) {
 
 /* The values and nodes marked live, in their order; graph inputs and outputs. NULL: all. */
 static Graph *copy_graph(const Graph *from, const bool *live_val, const bool *live_node) {
-  Graph *to = graph_new(from->name);
+  Graph *to = graph_new_like(from);
   ValId *map = mem_array(from->n_vals, sizeof *map);
   for (ValId v = 1; v < from->n_vals; v++) {
     if (live_val == NULL || live_val[v]) map[v] = copy_val(to, from, v);
@@ -74,7 +74,7 @@ static void copy_quant(Graph *to, ValId id, const Quant *q) {
 }
 
 void rewrite_begin(Rewrite *r, const Graph *from, const char *pass) {
-  *r = (Rewrite){.from = from, .to = graph_new(from->name), .pass = pass};
+  *r = (Rewrite){.from = from, .to = graph_new_like(from), .pass = pass};
   r->map = mem_array(from->n_vals, sizeof *r->map);
   for (uint32_t i = 0; i < from->n_inputs; i++) {
     const Value *x = &from->vals[from->inputs[i]];

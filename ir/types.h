@@ -68,6 +68,15 @@ typedef struct Ints {
   int64_t v[MAX_RANK * 2];
 } Ints;
 
+/* The same of numbers; and a C identifier. */
+typedef struct Floats {
+  int32_t n;
+  float v[MAX_RANK * 2];
+} Floats;
+typedef struct Word {
+  char s[64];
+} Word;
+
 Shape shape_of(int rank, ...); /* each dimension an int64_t; shape_of(2, (int64_t)3, (int64_t)4) */
 bool shape_equal(const Shape *a, const Shape *b);
 bool shape_is_static(const Shape *s); /* no symbolic batch */

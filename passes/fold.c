@@ -48,7 +48,7 @@ static bool is_noop(const Graph *g, const Node *n) {
 
 /* Evaluate node n of the old graph, whose inputs are constants, into a constant of the new one. */
 static bool fold_node(Rewrite *r, const Node *n, Diag *d) {
-  Graph *one = graph_new("fold");
+  Graph *one = graph_new_like(r->from);
   ValId *in = arena_array(one->arena, n->n_in, sizeof *in);
   for (uint32_t i = 0; i < n->n_in; i++) {
     if (n->in[i] == NO_VAL) continue;

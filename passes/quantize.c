@@ -478,7 +478,7 @@ static Graph *quantize_prepared(Quantizer *q, const Dataset *ds) {
   q->cls = mem_array(n, sizeof *q->cls);
   q->code = mem_array(n, sizeof *q->code);
   q->real = mem_array(n, sizeof *q->real);
-  q->to = graph_new(q->g->name);
+  q->to = graph_new_like(q->g);
   bool ok = true;
   if (ds)
     ok = calibrate(q->g, ds, &q->o.cal, q->host, q->range, q->d);

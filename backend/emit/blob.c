@@ -89,7 +89,7 @@ static void hash_params(const KernelCall *k, Hasher *h) {
     const FieldDesc *f = &p->fields[i];
     const bool scalar = f->kind == FIELD_I32 || f->kind == FIELD_F32;
     if (scalar && !field_is_tuned(f)) hasher_bytes(h, value_of(k, f), (size_t)f->count * 4);
-    if (!scalar) hasher_u64(h, *(void *const *)value_of(k, f) != NULL);
+    if (f->kind >= FIELD_PTR_I8) hasher_u64(h, *(void *const *)value_of(k, f) != NULL);
   }
 }
 

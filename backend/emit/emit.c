@@ -56,7 +56,7 @@ bool emit_options_check(const EmitOptions *o, Diag *d) {
 /* -- files -- */
 
 static bool print_files(Emit *e, OutFiles *f) {
-  TRY(add_kernel_files(e, f));
+  TRY(add_kernel_files(e, f) && add_custom_files(e, f));
   TRY(print_model_c(e, files_add(f, "model.c")));
   if (e->opt->weights != WEIGHTS_IN_CODE) print_weights_c(e, files_add(f, "weights.c"));
   if (in_blob(e)) blob_bytes(e, files_add(f, arena_printf(e->arena, "%s_weights.bin", e->opt->name)));

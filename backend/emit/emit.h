@@ -4,6 +4,7 @@
  *   files.c      publish them
  *   kernels_c.c  kernels in model.c, or in files of their own
  *   shake.c      kernel text: the definitions that a model needs, and no others
+ *   custom_c.c   functions of custom operators: declarations, sources beside
  *   constants.c  weights as C arrays, equal ones once
  *   model_c.c    model.c: kernels, constants, layers, the public functions
  *   run_c.c      of these, NAME_run: the calls as the plan has them
@@ -156,6 +157,12 @@ bool print_kernels(const Emit *e, StrBuf *out);
 void print_kernel_name(const Emit *e, uint32_t call, StrBuf *out);
 /* Files of kernels; each is named by its content. */
 bool add_kernel_files(Emit *e, OutFiles *f);
+
+/* -- custom_c.c: functions of custom operators -- */
+/* Their declarations. */
+void print_custom(const Emit *e, StrBuf *out);
+/* Their sources and the header that these include, in a folder of their own. */
+bool add_custom_files(Emit *e, OutFiles *f);
 
 /* model.h and model.c as emit_c would write them, appended; nothing else is made (o->out_dir is not used). */
 bool emit_text(const Graph *g, const Target *t, const EmitOptions *o, StrBuf *model_h, StrBuf *model_c,

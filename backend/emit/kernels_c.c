@@ -90,6 +90,7 @@ bool print_kernels(const Emit *e, StrBuf *out) {
     roots[n_roots++] = function_of(e->arena, k);
   }
   TRY(shake_kernels(files, n_files, roots, n_roots, out, e->diag));
+  print_custom(e, out);
   if (e->opt->kernels) sb_puts(out, "\n/* -- kernels, in files of their own -- */\n");
   for (uint32_t c = 0; c < n; c++)
     if (is_apart(e, c) && !is_repeated(e, c)) sb_printf(out, "\nvoid %s%s;\n", e->symbols[c], signature);

@@ -3,7 +3,7 @@
  */
 #include "backend/emit/emit.h"
 
-static bool is_pointer(FieldKind k) { return k != FIELD_I32 && k != FIELD_F32; }
+static bool is_pointer(FieldKind k) { return k >= FIELD_PTR_I8; }
 
 static int const_of_field(const Emit *e, uint32_t call, int field) {
   const KernelCall *k = &e->calls.v[call];
@@ -24,6 +24,10 @@ static void print_field(const Emit *e, uint32_t call, int field, StrBuf *out) {
   const FieldDesc *f = &k->kernel->params->fields[field];
   const void *p = (const char *)k->params + f->offset;
   sb_printf(out, ".%s = ", f->name);
+  if (f->kind == FIELD_FN) {
+    sb_puts(out, CATTRS(&e->g->nodes[k->node], custom)->function.s);
+    return;
+  }
   if (is_pointer(f->kind)) {
     int c = const_of_field(e, call, field);
     if (c >= 0 && !in_blob(e))

@@ -24,17 +24,27 @@ enum { EXIT_DONE = 0, EXIT_USER = 1, EXIT_LIMITS = 2, EXIT_OURS = 3, EXIT_INTERR
 /* A model of any kind that we read: ONNX, TFLite, text (.ir), our binary file; told apart by content, then by
  * extension; verified. NULL: reported. */
 Graph *cli_load(const char *path, Diag *d);
-/* The same with the value of --rounding: "onnx", or "tflite" (NULL), of what an ONNX model's int8 operators keep. */
-Graph *cli_load_rounding(const char *path, const char *rounding, Diag *d);
+/* The same as options say. rounding: "onnx", or "tflite" (NULL), of what an ONNX model's int8 operators keep; custom: the
+ * list of custom operators, NULL: none. */
+typedef struct LoadOpts {
+  const char *rounding, *custom;
+} LoadOpts;
+Graph *cli_load_with(const char *path, const LoadOpts *o, Diag *d);
 #define ROUNDING_OPT(type)                                                                          \
   {                                                                                                 \
     "--rounding", OPT_STRING, offsetof(type, rounding), false, "R",                                 \
         "of int8 operators read from ONNX: tflite (default), or onnx: float scales, halves to even" \
   }
 
+#define CUSTOM_OPT(type)                                                                           \
+  {                                                                                                \
+    "--custom", OPT_STRING, offsetof(type, custom), false, "FILE",                                 \
+        "list of custom operators: C functions for operators that are none of mistify's own (YAML)" \
+  }
+
 /* What can be read of a model that cannot be imported (ONNX): a graph of the layers up to those that are unsupported.
  * NULL where there is none. */
-Graph *cli_load_part(const char *path, Diag *d);
+Graph *cli_load_part(const char *path, const LoadOpts *o, Diag *d);
 /* The graph as it is deployed: PREPARE_PASSES. NULL: reported. */
 Graph *cli_prepare(const Graph *g, Diag *d);
 /* The same graph with a symbolic batch bound to 1 (a copy where it is not symbolic). NULL: reported. */

@@ -15,7 +15,7 @@
 typedef struct CompileOpts {
   CommonOpts common;
   ArgList models;
-  const char *target, *board, *name, *out, *rounding, *input, *optimize, *winograd, *kernels, *design;
+  const char *target, *board, *name, *out, *rounding, *custom, *input, *optimize, *winograd, *kernels, *design;
   int64_t ram, hop;
   CodeForm form;
   bool force, share_arena, regions;
@@ -64,6 +64,7 @@ static const Opt opts[] = {
     {"--share-arena", OPT_FLAG, offsetof(CompileOpts, share_arena), false, NULL,
      "one arena for all models of the program, as large as the largest wants"},
     ROUNDING_OPT(CompileOpts),
+    CUSTOM_OPT(CompileOpts),
     {0}};
 
 static bool is_empty_dir(const char *dir) {
@@ -280,7 +281,7 @@ static bool check_folders(Arena *a, const Build *b, Diag *d) {
 /* -- the work -- */
 
 static bool load(const CompileOpts *o, Part *p, Diag *d) {
-  Graph *g = cli_load_rounding(p->model, o->rounding, d);
+  Graph *g = cli_load_with(p->model, &(LoadOpts){o->rounding, o->custom}, d);
   if (!g) return false;
   p->g = cli_prepare(g, d);
   graph_free(g);

@@ -15,7 +15,7 @@
 
 typedef struct DiffOpts {
   CommonOpts common;
-  const char *a, *b, *target, *rounding;
+  const char *a, *b, *target, *rounding, *custom;
   ArgList in;
   double tolerance;
   bool all;
@@ -31,6 +31,7 @@ static const Opt opts[] = {
      "allowed difference, as a share of the value's range (default 0)"},
     {"--all", OPT_FLAG, offsetof(DiffOpts, all), false, NULL, "list values that agree, too"},
     ROUNDING_OPT(DiffOpts),
+    CUSTOM_OPT(DiffOpts),
     {0}};
 
 /* One side of a value. */
@@ -216,7 +217,7 @@ typedef struct Ran {
 } Ran;
 
 static bool ran_open(const char *path, const DiffOpts *o, Ran *m, Diag *d) {
-  *m = (Ran){.file = cli_load_rounding(path, o->rounding, d)};
+  *m = (Ran){.file = cli_load_with(path, &(LoadOpts){o->rounding, o->custom}, d)};
   if (!m->file) return false;
   Tensor *in = mem_array(m->file->n_inputs, sizeof *in);
   if (!cli_read_inputs(m->file, path, &o->in, &o->common, in, d)) {
@@ -288,7 +289,7 @@ static Graph *deployed(const Graph *file, Diag *d) {
 }
 
 static bool diff_target(const DiffOpts *o, const Target *t, Report *r, Ran *a, Graph **all, Diag *d) {
-  a->file = cli_load_rounding(o->a, o->rounding, d);
+  a->file = cli_load_with(o->a, &(LoadOpts){o->rounding, o->custom}, d);
   TRY(a->file);
   *all = deployed(a->file, d);
   TRY(*all);

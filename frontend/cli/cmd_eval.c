@@ -16,7 +16,7 @@
 
 typedef struct EvalOpts {
   CommonOpts common;
-  const char *model, *design, *split, *target, *rounding;
+  const char *model, *design, *split, *target, *rounding, *custom;
   int64_t limit, threads;
 } EvalOpts;
 
@@ -31,6 +31,7 @@ static const Opt opts[] = {
      "the first N examples alone (default: all; 100 where emulated)"},
     {"-j", OPT_INT, offsetof(EvalOpts, threads), false, "N", "threads (default: one per processor)"},
     ROUNDING_OPT(EvalOpts),
+    CUSTOM_OPT(EvalOpts),
     {0}};
 
 enum { EMULATED_LIMIT = 100, REFERENCE_LIMIT = 200, CHUNK_BYTES = 32 << 20 };
@@ -207,7 +208,7 @@ static bool measure(const EvalOpts *o, const Graph *g, const Target *t, const De
 static bool eval(Arena *a, const EvalOpts *o, const Target *t, Diag *d) {
   const char *name = o->split ? o->split : "test";
   const Design *design = design_load(a, o->design, d);
-  Graph *g = design ? cli_load_rounding(o->model, o->rounding, d) : NULL;
+  Graph *g = design ? cli_load_with(o->model, &(LoadOpts){o->rounding, o->custom ? o->custom : design->custom}, d) : NULL;
   Graph *p = g && !t ? cli_prepare(g, d) : NULL;
   Split s;
   Result r = {0};

@@ -5,19 +5,20 @@
 
 typedef struct ExportOpts {
   CommonOpts common;
-  const char *model, *out;
+  const char *model, *out, *custom;
 } ExportOpts;
 
 static const Opt opts[] = {{"MODEL", OPT_PARAM, offsetof(ExportOpts, model), true, NULL,
                             "model file (.onnx, .tflite, .ir, .mistify)"},
                            {"-o", OPT_STRING, offsetof(ExportOpts, out), true, "OUT",
                             "file to write: .onnx, .tflite, .ir (text) or .mistify (binary)"},
+                           CUSTOM_OPT(ExportOpts),
                            {0}};
 
 static int run(void *opts_, Diag *d) {
   const ExportOpts *o = opts_;
   if (!cli_check_save(o->out, d)) return EXIT_USER;
-  Graph *g = cli_load(o->model, d);
+  Graph *g = cli_load_with(o->model, &(LoadOpts){.custom = o->custom}, d);
   bool ok = g && cli_save(g, o->out, d);
   if (ok) cli_note(&o->common, "%s: %u nodes", o->out, g->n_nodes);
   graph_free(g);

@@ -11,7 +11,7 @@
 
 typedef struct InspectOpts {
   CommonOpts common;
-  const char *model, *target, *board;
+  const char *model, *target, *board, *custom;
   bool ir, raw, all, plan;
 } InspectOpts;
 
@@ -28,6 +28,7 @@ static const Opt opts[] = {
     {"--plan", OPT_FLAG, offsetof(InspectOpts, plan), false, NULL,
      "print the memory plan too: which bytes hold what, from which call to which"},
     {"--ir", OPT_FLAG, offsetof(InspectOpts, ir), false, NULL, "print the model's text form instead"},
+    CUSTOM_OPT(InspectOpts),
     {0}};
 
 static const char *first_line(Arena *a, const Diag *d) {
@@ -124,10 +125,10 @@ static void show_part(Inspected *x, bool raw) {
 
 /* The model, or (a part) what can be read of one that cannot be imported; d then says why not. */
 static bool load(Inspected *x, Diag *d) {
-  x->file = cli_load(x->path, d);
+  x->file = cli_load_with(x->path, &(LoadOpts){.custom = x->custom}, d);
   if (x->file) return true;
   Diag *again = diag_new();
-  x->file = cli_load_part(x->path, again);
+  x->file = cli_load_part(x->path, &(LoadOpts){.custom = x->custom}, again);
   x->part = true;
   x->problems = arena_strdup(x->arena, diag_text(d));
   diag_free(again);
@@ -166,7 +167,7 @@ static void find_boards(Inspected *x, const Machine *m) {
 static int run(void *opts_, Diag *d) {
   const InspectOpts *o = opts_;
   Inspected x = {
-      .arena = arena_new(), .path = o->model, .peak = NO_NODE, .problems = "", .show_plan = o->plan};
+      .arena = arena_new(), .path = o->model, .custom = o->custom, .peak = NO_NODE, .problems = "", .show_plan = o->plan};
   Machine m;
   bool ok = cli_machine(x.arena, o->target, o->board, &m, d) && load(&x, d), whole = ok && !x.part;
   if (ok && o->ir) {

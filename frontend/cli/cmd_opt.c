@@ -11,7 +11,7 @@
 
 typedef struct OptOpts {
   CommonOpts common;
-  const char *model, *passes, *design, *out, *dump_after, *target, *board;
+  const char *model, *passes, *design, *out, *dump_after, *target, *board, *custom;
   bool verify_each;
   int64_t seed, threads;
 } OptOpts;
@@ -32,6 +32,7 @@ static const Opt opts[] = {
      "check the rules of the graph after every pass"},
     {"--seed", OPT_INT, offsetof(OptOpts, seed), false, "N", "seed of passes that draw numbers (default 0)"},
     {"-j", OPT_INT, offsetof(OptOpts, threads), false, "N", "threads (default: one per processor)"},
+    CUSTOM_OPT(OptOpts),
     {0}};
 
 typedef struct Row {
@@ -139,7 +140,7 @@ static bool with_design(const OptOpts *o, const Graph *g, PassCtx *ctx, Diag *d)
 static bool optimise(Arena *a, const OptOpts *o, Diag *d) {
   Machine m;
   TRY(cli_machine(a, o->target, o->board, &m, d) && cli_check_save(o->out, d) && check_dump(o, d));
-  Graph *g = cli_load(o->model, d);
+  Graph *g = cli_load_with(o->model, &(LoadOpts){.custom = o->custom}, d);
   TRY(g);
   Progress progress;
   cli_progress(&progress, &o->common, o->threads);

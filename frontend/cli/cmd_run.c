@@ -11,7 +11,7 @@
 
 typedef struct RunOpts {
   CommonOpts common;
-  const char *model, *target, *rounding;
+  const char *model, *target, *rounding, *custom;
   ArgList in, out;
 } RunOpts;
 
@@ -21,6 +21,7 @@ static const Opt opts[] = {
     {"-o", OPT_LIST, offsetof(RunOpts, out), true, "OUT.npy", "outputs, in the model's order"},
     {"--target", OPT_STRING, offsetof(RunOpts, target), false, "T", "run the C emitted for this target"},
     ROUNDING_OPT(RunOpts),
+    CUSTOM_OPT(RunOpts),
     {0}};
 
 static bool check_outputs(const RunOpts *o, const Graph *g, Diag *d) {
@@ -168,7 +169,7 @@ static int run(void *opts_, Diag *d) {
   const RunOpts *o = opts_;
   const Target *t = NULL;
   if (o->target && !(t = cli_target(o->target, d))) return EXIT_USER;
-  Graph *g = cli_load_rounding(o->model, o->rounding, d);
+  Graph *g = cli_load_with(o->model, &(LoadOpts){o->rounding, o->custom}, d);
   if (!g) return EXIT_USER;
   bool ok = run_graph(o, g, t, d);
   graph_free(g);

@@ -268,7 +268,7 @@ static int run(void *opts_, Diag *d) {
   Run r = {.o = opts_, .a = arena_new(), .d = d};
   int status = EXIT_USER;
   r.dep = deploy_load(r.a, r.o->deploy, d);
-  if (r.dep) r.model = cli_load(r.dep->design->model, d);
+  if (r.dep) r.model = cli_load_with(r.dep->design->model, &(LoadOpts){.custom = r.dep->design->custom}, d);
   if (r.model && design_check_model(r.dep->design, r.model, d) && add_targets(&r)) {
     cli_progress(&r.progress, &r.o->common, r.o->threads ? r.o->threads : r.dep->threads);
     status = run_with_cache(&r);

@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "backend/emit/emit.h"
+#include "frontend/config/custom.h"
 #include "frontend/onnx/onnx.h"
 #include "frontend/tflite/tflite.h"
 #include "ir/base/file.h"
@@ -25,12 +27,17 @@ static Graph *load_text(const char *path, Diag *d) {
 }
 
 /* The reader is chosen by what the bytes are, so that a wrong extension does no harm. */
+static Graph *with_functions(Graph *g, CustomLibrary *custom) {
+  if (g) custom_attach(g, custom);
+  return g;
+}
+
 static Graph *load_bytes(Blob *bytes, const char *path, const OnnxOptions *onnx, Diag *d) {
   const char *p = blob_raw(bytes);
   size_t n = blob_size(bytes);
-  if (n >= 8 && memcmp(p, "MISTIFY1", 8) == 0) return graph_deserialize(bytes, path, d);
-  if (n >= 8 && memcmp(p + 4, "TFL3", 4) == 0) return tflite_import_bytes(bytes, path, d);
-  if (ext_is(path, ".ir")) return load_text(path, d);
+  if (n >= 8 && memcmp(p, "MISTIFY1", 8) == 0) return with_functions(graph_deserialize(bytes, path, d), onnx->custom);
+  if (n >= 8 && memcmp(p + 4, "TFL3", 4) == 0) return tflite_import_with(bytes, path, onnx->custom, d);
+  if (ext_is(path, ".ir")) return with_functions(load_text(path, d), onnx->custom);
   if (ext_is(path, ".onnx")) return onnx_import_with(bytes, path, onnx, d);
   if (ext_is(path, ".tflite")) {
     diag_error(d, NULL, "%s: no TensorFlow Lite model: the identifier TFL3 is missing%s", path,
@@ -53,11 +60,30 @@ static bool read_rounding(const char *name, OnnxOptions *o, Diag *d) {
   return false;
 }
 
-Graph *cli_load(const char *path, Diag *d) { return cli_load_rounding(path, NULL, d); }
+/* The functions of custom operators, ready to be called. */
+static bool read_custom(const char *path, OnnxOptions *o, Diag *d) {
+  const char *header = embedded_text("runtime/kernels/custom.h");
+  if (!path) return true;
+  o->custom = custom_load(path, d);
+  return o->custom && custom_build(o->custom, header, d);
+}
 
-Graph *cli_load_rounding(const char *path, const char *rounding, Diag *d) {
+static Graph *load_mapped(Blob *bytes, const char *path, const OnnxOptions *onnx, Diag *d) {
+  Graph *g = NULL;
+  if (blob_size(bytes) == 0)
+    diag_error(d, NULL, "%s: the file is empty", path);
+  else
+    g = load_bytes(bytes, path, onnx, d);
+  if (!g || graph_verify(g, d)) return g;
+  graph_free(g);
+  return NULL;
+}
+
+Graph *cli_load(const char *path, Diag *d) { return cli_load_with(path, &(LoadOpts){0}, d); }
+
+Graph *cli_load_with(const char *path, const LoadOpts *o, Diag *d) {
   OnnxOptions onnx;
-  if (!read_rounding(rounding, &onnx, d)) return NULL;
+  if (!read_rounding(o->rounding, &onnx, d)) return NULL;
   if (file_is_dir(path)) {
     diag_error(d, NULL, "%s: is a folder; want a model file", path);
     return NULL;
@@ -67,23 +93,18 @@ Graph *cli_load_rounding(const char *path, const char *rounding, Diag *d) {
     diag_error(d, NULL, "%s: %s", path, strerror(errno));
     return NULL;
   }
-  Graph *g = NULL;
-  if (blob_size(bytes) == 0) {
-    diag_error(d, NULL, "%s: the file is empty", path);
-  } else {
-    g = load_bytes(bytes, path, &onnx, d);
-  }
+  Graph *g = read_custom(o->custom, &onnx, d) ? load_mapped(bytes, path, &onnx, d) : NULL;
+  custom_unref(onnx.custom); /* the graph has its own reference */
   blob_unref(bytes);
-  if (g && !graph_verify(g, d)) {
-    graph_free(g);
-    return NULL;
-  }
   return g;
 }
 
-Graph *cli_load_part(const char *path, Diag *d) {
+Graph *cli_load_part(const char *path, const LoadOpts *o, Diag *d) {
+  OnnxOptions onnx;
   Blob *bytes = ext_is(path, ".onnx") ? blob_map(path) : NULL;
-  Graph *g = bytes && blob_size(bytes) > 0 ? onnx_import_part(bytes, path, d) : NULL;
+  bool ok = bytes && blob_size(bytes) > 0 && read_rounding(o->rounding, &onnx, d);
+  Graph *g = ok && read_custom(o->custom, &onnx, d) ? onnx_import_part(bytes, path, &onnx, d) : NULL;
+  if (ok) custom_unref(onnx.custom);
   blob_unref(bytes);
   return g;
 }

@@ -214,6 +214,7 @@ static bool bind_model(const Checker *c, const RawDesign *raw, Design *out) {
   }
   out->model = raw->model;
   out->model_loc = raw->model_loc;
+  out->custom = raw->custom;
   out->name = raw->name ? raw->name : default_name(c->a, raw->model);
   out->name_loc = raw->name_loc;
   if (is_identifier(out->name)) return true;

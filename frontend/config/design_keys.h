@@ -42,7 +42,7 @@ typedef struct RawInput {
 } RawInput;
 
 typedef struct RawDesign {
-  const char *model, *name;
+  const char *model, *name, *custom;
   Loc model_loc, name_loc, data_loc, train_loc;
   int task, metric;
   RawData data;

@@ -302,6 +302,11 @@ bool xp_fake_quant(Export *x, const Node *n) {
   return true;
 }
 
+bool xp_custom(Export *x, const Node *n) {
+  return diag_error(x->d, &n->loc, "calls the C function %s: a file of ONNX's cannot hold that",
+                    CATTRS(n, custom)->function.s);
+}
+
 /* Of int8 alone: qdq_expand.c has refused them. */
 #define REFUSED(op)                                                       \
   bool xp_##op(Export *x, const Node *n) {                                \

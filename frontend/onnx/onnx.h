@@ -2,6 +2,7 @@
 #ifndef FRONTEND_ONNX_ONNX_H
 #define FRONTEND_ONNX_ONNX_H
 
+#include "ir/custom.h"
 #include "ir/graph.h"
 
 /* Import. Interface (names, order, layouts of inputs and outputs) stays the file's; NHWC convolutions stand
@@ -16,12 +17,13 @@ Graph *onnx_import_bytes(Blob *bytes, const char *path, Diag *d);
 typedef enum OnnxRounding { ONNX_ROUND_AUTO, ONNX_ROUND_TFLITE, ONNX_ROUND_ONNX } OnnxRounding;
 typedef struct OnnxOptions {
   OnnxRounding rounding;
+  CustomLibrary *custom; /* functions of custom operators, which the graph refers to; NULL: none */
 } OnnxOptions;
 Graph *onnx_import_with(Blob *bytes, const char *path, const OnnxOptions *o, Diag *d);
 
 /* Of a model that cannot be imported, what can: the nodes that do not depend on those at fault, with all values that
  * nothing reads as outputs. The faults are reported. NULL: nothing. */
-Graph *onnx_import_part(Blob *bytes, const char *path, Diag *d);
+Graph *onnx_import_part(Blob *bytes, const char *path, const OnnxOptions *o, Diag *d);
 
 /* Export a float graph (opset 13); atomic. Transposes are added where ONNX wants NCHW. */
 bool onnx_export(const Graph *g, const char *path, Diag *d);

@@ -49,6 +49,10 @@ static const OpRow *find_row(const OxNode *n) {
   return NULL;
 }
 
+const CustomRule *ox_custom(const OxModel *m, const OxNode *n) {
+  return custom_rule(m->g->custom, standard_domain(n) ? "" : n->domain, n->op);
+}
+
 static Loc node_loc(const OxModel *m, uint32_t k) {
   const OxNode *n = &m->nodes[k];
   const char *name = n->name[0] || n->n_out == 0 ? n->name : m->values[n->out[0]].name;
@@ -322,7 +326,8 @@ static void report_unsupported(OxModel *m, const uint32_t *order, uint32_t at, c
   if (more) snprintf(also, sizeof also, ", here and at %u more node%s", more, more > 1 ? "s" : "");
   if (!standard_domain(n)) {
     diag_error(m->d, &loc, "operator %s of domain \"%s\" is not supported%s", n->op, n->domain, also);
-    diag_hint(m->d, "export the model with operators of the standard domain (ai.onnx)");
+    diag_hint(m->d, "export the model with operators of the standard domain (ai.onnx), or give a C function for it: "
+                    "--custom FILE.yaml (docs/custom-operators.md)");
     return;
   }
   diag_error(m->d, &loc, "operator %s (opset %" PRId64 ") is not supported%s", n->op, m->opset, also);
@@ -331,7 +336,8 @@ static void report_unsupported(OxModel *m, const uint32_t *order, uint32_t at, c
   else
     diag_hint(
         m->d,
-        "build it from other operators (mistify ops --markdown lists them), or end the model before it");
+        "build it from other operators (mistify ops --markdown lists them), end the model before it, or give a C "
+        "function for it: --custom FILE.yaml");
 }
 
 /* Operators whose first form was theirs in opset 6 still; the others changed on the way. */
@@ -428,13 +434,15 @@ static bool import_node(OxModel *m, const uint32_t *order, uint32_t at) {
   uint32_t k = order[at];
   const OxNode *n = &m->nodes[k];
   const OxFunction *function = ox_function(m, n);
-  static const OpRow call = {"", "", "", ox_import_function, OX_BODY};
-  const OpRow *row = function ? &call : find_row(n);
+  static const OpRow call = {"", "", "", ox_import_function, OX_BODY},
+                     custom = {"", "", "", ox_import_custom, OX_CODES};
+  const bool users = ox_custom(m, n) != NULL; /* before all others: it may stand for one of them */
+  const OpRow *row = users ? &custom : function ? &call : find_row(n);
   OxCall c = {.m = m, .g = m->g, .node = n, .loc = node_loc(m, k), .n_in = n->n_in};
   c.in = arena_array(m->arena, n->n_in, sizeof *c.in);
   c.out = arena_array(m->arena, n->n_out, sizeof *c.out);
   bool known = row && row->import;
-  bool ok = known && (function || opset_fits(&c)) && call_import(m, &c, row);
+  bool ok = known && (users || function || opset_fits(&c)) && call_import(m, &c, row);
   if (!known) report_unsupported(m, order, at, row);
   for (uint32_t i = 0; i < n->n_out; i++) {
     OxValue *v = &m->values[n->out[i]];
@@ -528,6 +536,7 @@ static Graph *finish(const OxModel *m) {
 
 Graph *onnx_import_with(Blob *bytes, const char *path, const OnnxOptions *o, Diag *d) {
   OxModel m = {.bytes = bytes, .path = path, .arena = arena_new(), .g = graph_new(path_base(path)), .d = d};
+  custom_attach(m.g, o->custom);
   m.rounding = o->rounding == ONNX_ROUND_ONNX     ? ROUND_ONNX
                : o->rounding == ONNX_ROUND_TFLITE ? ROUND_TFLITE
                                                   : -1;
@@ -553,8 +562,9 @@ static void loose_ends(Graph *g, Arena *a) {
     if (uses[v] == 0 && graph_def(g, v)) graph_output(g, v);
 }
 
-Graph *onnx_import_part(Blob *bytes, const char *path, Diag *d) {
+Graph *onnx_import_part(Blob *bytes, const char *path, const OnnxOptions *o, Diag *d) {
   OxModel m = {.bytes = bytes, .path = path, .arena = arena_new(), .g = graph_new(path_base(path)), .d = d};
+  custom_attach(m.g, o->custom);
   Diag *ignored = diag_new();
   import_graph(&m);
   for (uint32_t i = 0; i < m.g->n_states; i++) /* those that the import did not come to stay what they are */

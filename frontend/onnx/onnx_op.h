@@ -14,6 +14,7 @@
 
 #include "frontend/onnx/onnx_model.h"
 #include "ir/compose/compose.h"
+#include "ir/custom.h"
 
 #define OX_BATCH (INT64_MIN + 7)
 
@@ -108,6 +109,11 @@ enum { OX_LATER_BYTES = 1 << 16 };
 /* The local function that the node calls; NULL: none. */
 const OxFunction *ox_function(const OxModel *m, const OxNode *n);
 OxImport ox_import_function;
+
+/* -- ops_custom.c, onnx_import.c -- */
+OxImport ox_import_custom;
+/* The rule that makes the node a custom operator; NULL: none. */
+const CustomRule *ox_custom(const OxModel *m, const OxNode *n);
 
 /* -- codes.c -- */
 /* Is v a constant of codes behind Dequantize, and nothing but moves of elements in between and after? */

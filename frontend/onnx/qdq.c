@@ -291,7 +291,7 @@ static bool rewrite(Qdq *q) {
 }
 
 Graph *qdq_rewrite(const Graph *g, int32_t rounding, Diag *d) {
-  Qdq q = {.g = g, .to = graph_new(g->name), .rounding = rounding, .d = d};
+  Qdq q = {.g = g, .to = graph_new_like(g), .rounding = rounding, .d = d};
   q.code = mem_array(g->n_vals, sizeof *q.code);
   q.real = mem_array(g->n_vals, sizeof *q.real);
   q.want = mem_array(g->n_vals, sizeof *q.want);

@@ -328,7 +328,7 @@ int qdq_rounding(const Graph *g) {
 }
 
 Graph *qdq_expand(const Graph *g, Diag *d) {
-  Expand x = {.g = g, .to = graph_new(g->name), .d = d};
+  Expand x = {.g = g, .to = graph_new_like(g), .d = d};
   x.as_is = mem_array(g->n_vals, sizeof *x.as_is);
   x.real = mem_array(g->n_vals, sizeof *x.real);
   bool ok = check_rounding(&x);

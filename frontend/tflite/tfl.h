@@ -10,6 +10,7 @@
 
 #include "frontend/tflite/flatbuffer.h"
 #include "ir/compose/compose.h"
+#include "ir/custom.h"
 #include "ir/graph.h"
 
 enum { TFL_MAX_IN = 64, TFL_MAX_OUT = 16 };
@@ -147,6 +148,10 @@ ValId tfl_number(TflNode *n, uint32_t i, const char *types);
 /* -- tfl_conv.c -- */
 /* SAME padding of one direction: before and after. */
 void tfl_same_pads(int64_t in, int64_t k, int64_t stride, int64_t dilation, int64_t *before, int64_t *after);
+
+/* -- tfl_custom.c -- */
+/* A custom operator as a call of the user's function. */
+bool tfl_import_custom(TflNode *n, const CustomRule *r);
 
 /* -- tfl_state.c -- */
 /* A variable tensor's present value, made now; NO_VAL: reported. */

@@ -259,7 +259,15 @@ static bool report_unsupported(Import *im, uint32_t at, const Loc *loc) {
   diag_error(d, loc, "operator %s (code %" PRId32 ") is not supported%s", op->custom ? op->custom : loc->op,
              op->code, also);
   if (op->builtin && op->builtin->advice[0]) diag_hint(d, "%s", op->builtin->advice);
+  if (op->custom) diag_hint(d, "give a C function for it: --custom FILE.yaml (docs/custom-operators.md)");
   return false;
+}
+
+/* As an operator of its own where the file's is none that we know. */
+static bool import_custom(Import *im, const FileOp *op, TflNode *n, const CustomRule *r) {
+  TRY(collect(&im->m, n, op));
+  TRY(tfl_import_custom(n, r));
+  return !im->m.fb.what || corrupt(im);
 }
 
 static bool import_operator(Import *im, uint32_t i) {
@@ -269,6 +277,9 @@ static bool import_operator(Import *im, uint32_t i) {
   TflTensor *named = op->out.n ? tfl_tensor(m, fb_vec_i32(&op->out, 0), &(Loc){.file = m->path}) : NULL;
   n.loc = (Loc){.file = m->path, .node = (int)i, .name = named ? named->name : "", .op = "unknown"};
   if (op->builtin) n.loc.op = op->builtin->name;
+  const char *code = op->custom ? op->custom : n.loc.op;
+  const CustomRule *users = custom_rule_of_code(m->g->custom, code);
+  if (users) return import_custom(im, op, &n, users);
   if (!op->builtin || !op->builtin->import) return report_unsupported(im, i, &n.loc);
   TRY(collect(m, &n, op));
   TRY(op->builtin->import(&n));
@@ -314,8 +325,9 @@ static bool import_model(Import *im) {
   return graph_verify(im->m.g, im->m.d);
 }
 
-Graph *tflite_import_bytes(Blob *bytes, const char *path, Diag *d) {
+Graph *tflite_import_with(Blob *bytes, const char *path, CustomLibrary *custom, Diag *d) {
   Graph *g = graph_new(path_base(path));
+  custom_attach(g, custom);
   Import im = {.m = {.fb = {.p = blob_raw(bytes), .n = blob_size(bytes)},
                      .bytes = bytes,
                      .path = arena_strdup(g->arena, path),
@@ -327,6 +339,10 @@ Graph *tflite_import_bytes(Blob *bytes, const char *path, Diag *d) {
   if (ok) return g;
   graph_free(g);
   return NULL;
+}
+
+Graph *tflite_import_bytes(Blob *bytes, const char *path, Diag *d) {
+  return tflite_import_with(bytes, path, NULL, d);
 }
 
 Graph *tflite_import(const char *path, Diag *d) {

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 
 #include "ir/base/file.h"
+#include "ir/custom.h"
 #include "ir/base/mem.h"
 #include "ir/base/strbuf.h"
 
@@ -37,13 +38,17 @@ const char *artifact_type_name(ArtifactType t) {
 Artifact artifact_from_graph(const Graph *g) {
   StrBuf text = {0};
   graph_serialize(g, &text);
-  Artifact art = {.type = ART_GRAPH, .bytes = blob_new(text.s, text.len), .hash = graph_hash(g)};
+  Artifact art = {.type = ART_GRAPH, .bytes = blob_new(text.s, text.len), .hash = graph_hash(g), .custom = custom_ref(g->custom)};
   sb_free(&text);
   return art;
 }
 
 Graph *artifact_graph(const Artifact *art, Diag *d) {
-  if (art->type == ART_GRAPH && art->bytes) return graph_deserialize(art->bytes, "step", d);
+  if (art->type == ART_GRAPH && art->bytes) {
+    Graph *g = graph_deserialize(art->bytes, "step", d);
+    if (g) custom_attach(g, art->custom);
+    return g;
+  }
   diag_error(d, NULL, "want a graph, got %s", artifact_type_name(art->type));
   return NULL;
 }
@@ -62,11 +67,13 @@ Artifact artifact_from_hash(ArtifactType t, Hash content) { return (Artifact){.t
 Artifact artifact_ref(const Artifact *art) {
   Artifact copy = *art;
   blob_ref(copy.bytes);
+  custom_ref(copy.custom);
   return copy;
 }
 
 void artifact_unref(Artifact *art) {
   blob_unref(art->bytes);
+  custom_unref(art->custom);
   *art = (Artifact){0};
 }
 

@@ -16,6 +16,7 @@
 
 #include "ir/base/file.h"
 #include "ir/base/strbuf.h"
+#include "ir/custom.h"
 #include "passes/steps/rebind.h"
 
 typedef struct Component {
@@ -243,6 +244,14 @@ static void release(Artifact *art, int n) {
   for (int i = 0; i < n; i++) artifact_unref(&art[i]);
 }
 
+/* Graphs of the cache are bound to the custom operators of the step's own input: their source is in the graphs' hashes. */
+static void keep_custom(const StepRequest *req, Artifact *out, int n) {
+  struct CustomLibrary *custom = NULL;
+  for (int i = 0; i < req->n_in && !custom; i++) custom = req->in[i].custom;
+  for (int i = 0; i < n; i++)
+    if (out[i].type == ART_GRAPH && !out[i].custom) out[i].custom = custom_ref(custom);
+}
+
 /* -1: reported; 0: a miss; 1: a hit. */
 static int look_up(Run *r, Artifact *out, int *n_out) {
   Artifact found[CACHE_MAX_ARTIFACTS];
@@ -254,6 +263,7 @@ static int look_up(Run *r, Artifact *out, int *n_out) {
   artifact_unref(&found[n]);
   if (!ok) release(found, n);
   if (!ok) return -1;
+  keep_custom(r->req, found, n);
   for (int i = 0; i < n; i++) out[i] = found[i];
   *n_out = n;
   return 1;

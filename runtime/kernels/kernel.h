@@ -26,6 +26,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "runtime/kernels/custom.h"
+
 #ifndef MF_KERNEL /* generated code defines it as static MF_UNUSED: a file may hold kernels that a model does not use */
 #define MF_KERNEL
 #endif
@@ -527,6 +529,18 @@ typedef struct mf_recurrent {
   int32_t act_f, act_g, act_h;
   float alpha_f, alpha_g, alpha_h, beta_f, beta_g, beta_h, clip; /* clip 0: none */
 } mf_recurrent;
+
+/* A custom operator: fn is the user's. tensors: of each input, then of the output: type, rank, zero point, dimensions; inputs
+ * that are left out (type 0) have no view. One row, the whole output. */
+typedef struct mf_custom_call {
+  int32_t n_in, n_ints, n_floats, scratch;
+  const int32_t *tensors;
+  const float *scales; /* [n_in + 1] */
+  const int32_t *ints;
+  const float *floats;
+  mf_custom_fn *fn;
+} mf_custom_call;
+size_t mf_custom_scratch(const void *params);
 
 /* BatchNormalization, unfused: y = x * scale[c] + offset[c]; rows of n elements, channels innermost
  * repeated every `c`: element i has channel (i / inner) % c. */

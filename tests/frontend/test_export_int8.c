@@ -118,7 +118,7 @@ START_TEST(rounding_is_kept)
   Diag *d = diag_new();
   Blob *b = blob_map(path);
   for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
-    Graph *g = onnx_import_with(b, path, &(OnnxOptions){kinds[i]}, d);
+    Graph *g = onnx_import_with(b, path, &(OnnxOptions){.rounding = kinds[i]}, d);
     ck_assert_msg(g != NULL, "%s", diag_text(d));
     check("keyword spotting", g);
     graph_free(g);

@@ -23,6 +23,7 @@ static const struct {
     {OP_log_softmax, false, "ONNX has no int8 form of it"},
     {OP_l2_normalization, false, "ONNX has no int8 form of it"},
     {OP_resize_bilinear, false, "ONNX has no int8 form of it"},
+    {OP_custom, false, "calls the C function sample_mix"},
 };
 
 /* Arithmetic on int16 codes is refused. */

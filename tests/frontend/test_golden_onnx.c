@@ -71,7 +71,7 @@ static void check_quantized(const char *name, OnnxRounding rounding) {
   Diag *d = diag_new();
   snprintf(path, sizeof path, "%s/%s.onnx", model_dir, name);
   Blob *b = blob_map(path);
-  Graph *g = onnx_import_with(b, path, &(OnnxOptions){rounding}, d);
+  Graph *g = onnx_import_with(b, path, &(OnnxOptions){.rounding = rounding}, d);
   ck_assert_msg(g != NULL, "%s: not imported:\n%s", name, diag_text(d));
   for (uint32_t k = 0; k < g->n_nodes; k++) { /* no product is left in float32 */
     const Node *n = &g->nodes[k];

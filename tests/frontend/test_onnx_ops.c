@@ -25,7 +25,7 @@ static Graph *import(const char *name) {
   snprintf(path, sizeof path, "%s/%s.onnx", folder, name);
   Blob *b = blob_map(path);
   ck_assert_msg(b != NULL, "%s", path);
-  Graph *g = onnx_import_with(b, path, &(OnnxOptions){ONNX_ROUND_ONNX}, d);
+  Graph *g = onnx_import_with(b, path, &(OnnxOptions){.rounding = ONNX_ROUND_ONNX}, d);
   ck_assert_msg(g != NULL, "%s: not imported:\n%s", path, diag_text(d));
   ck_assert_msg(graph_verify(g, d), "%s: not valid:\n%s", path, diag_text(d));
   blob_unref(b);

@@ -24,7 +24,7 @@ static Graph *import(const char *name, OnnxRounding rounding) {
   snprintf(path, sizeof path, "%s/%s.onnx", folder, name);
   Blob *b = blob_map(path);
   ck_assert_msg(b != NULL, "%s", path);
-  Graph *g = onnx_import_with(b, path, &(OnnxOptions){rounding}, d);
+  Graph *g = onnx_import_with(b, path, &(OnnxOptions){.rounding = rounding}, d);
   ck_assert_msg(g != NULL, "%s: not imported:\n%s", path, diag_text(d));
   blob_unref(b);
   diag_free(d);

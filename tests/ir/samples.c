@@ -9,6 +9,7 @@
 #include "ir/base/mem.h"
 #include "ir/base/rng.h"
 #include "ir/base/strbuf.h"
+#include "tests/ir/custom_sample.h"
 #include "tests/support.h"
 
 const Sample samples[] = {
@@ -216,6 +217,9 @@ const Sample samples[] = {
     {OP_quantize, "f32[N,3]", "to=i8"},
     {OP_dequantize, "i8[N,3]", ""},
     {OP_fake_quant, "f32[N,3]", "scale=0.05 zero=3 lo=-127 hi=100"},
+    {OP_custom, "f32[N,4,3] =f32[3]", "function=sample_mix floats=0.5 ints=2 scratch=16"},
+    {OP_custom, "f32[N,6]", "function=sample_mix floats=-1.25,3 ints=0,7 shaped=1 shape=-1,2,3"},
+    {OP_custom, "i8[2,5]", "function=sample_mix"},
 };
 const int n_samples = (int)(sizeof samples / sizeof samples[0]);
 
@@ -293,6 +297,7 @@ static void read_attrs(OpKind op, const char *text, void *attrs) {
 
 Graph *sample_graph(const Sample *s) {
   Graph *g = graph_new("sample");
+  if (s->op == OP_custom) custom_attach(g, custom_sample());
   Diag *d = diag_new();
   ValId in[16];
   uint32_t n = 0;

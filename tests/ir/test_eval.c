@@ -5,6 +5,7 @@
  */
 #include "ir/eval.h"
 #include "tests/ir/eval_rows.h"
+#include "tests/ir/custom_sample.h"
 #include "tests/ir/samples.h"
 #include "tests/support.h"
 
@@ -265,6 +266,10 @@ static const EvalCase cases[] = {
      "1,9,5,4"},
     {"%x = input : f32[5] %y = TopK(%x) {k=3} : i64[3] output %y", {"1,4,-2,4,3"}, "1,3,4"},
     {"%x = input : i32[3,2] %y = TopK(%x) {k=2, largest=0} : i64[2,2] output %y", {"5,1,2,1,2,0"}, "1,2,2,0"},
+    {"%x = input : f32[2,2] %b = const : f32[2] {0.5, 0.25} "
+     "%y = Custom(%x, %b) {function=sample_mix, ints=[3], floats=[2]} : f32[2,2] output %y",
+     {"1,2,-3,0"},
+     "5.5,7.25,-2.5,3.25"},
     {"%x = input : f32[2,3] %y = Trilu(%x) {k=1} : f32[2,3] output %y", {"1,2,3,4,5,6"}, "0,2,3,0,0,6"},
     {"%x = input : i64[2,3] %y = Trilu(%x) {upper=0} : i64[2,3] output %y", {"1,2,3,4,5,6"}, "1,0,0,4,5,0"},
     {"%x = input : f32[3,1] %i = const : i32[2,2] {0,1,2,2} %w = const : f32[2,2] {0.5,0.25,2,0}"
@@ -378,6 +383,7 @@ static Graph *case_graph(const EvalCase *c) {
   sb_printf(&text, "graph\n%s", c->graph);
   Graph *g = graph_parse(sb_str(&text), "case", d);
   ck_assert_msg(g != NULL && graph_verify(g, d), "%s\n%s", c->graph, diag_text(d));
+  if (strstr(c->graph, "Custom(")) custom_attach(g, custom_sample());
   sb_free(&text);
   diag_free(d);
   return g;

@@ -83,6 +83,12 @@ static void change_attr(const AttrDesc *a, void *attrs) {
       v->v[v->n++] = 0;
     return;
   }
+  if (a->kind == ATTR_FLTS) {
+    Floats *v = (void *)field;
+    if (v->n == 0) v->n = 1;
+    v->v[v->n - 1] += 1;
+    return;
+  }
   uint32_t bits;
   memcpy(&bits, field, sizeof bits);
   bits ^= 1; /* the next integer, activation, type; the last bit of a float */

@@ -678,6 +678,7 @@ static const struct {
     {"mf_top_k", gen_top_k},
     {"mf_trilu", gen_trilu},
     {"mf_weighted_gather", gen_weighted_gather},
+    {"mf_custom_call", gen_custom},
     {"mf_recurrent", gen_recurrent},
     {"mf_conv_transpose", gen_conv_transpose},
     {"mf_pool_index", gen_pool_index},

@@ -183,6 +183,49 @@ void gen_weighted_gather(KernelCase *c, Rng *r, Arena *a) {
   c->in[0].plain = false;
 }
 
+/* -- custom operators: a function that tells what it was given -- */
+
+static void tell(const mf_custom *op) {
+  unsigned char *y = op->out.data;
+  int32_t at = 0, sum = op->n_in;
+  for (int32_t i = 0; i < op->n_in; i++) {
+    const mf_tensor *x = &op->in[i];
+    sum += x->type + 3 * x->zero + 5 * x->rank + (int32_t)x->scale;
+    for (int32_t k = 0; x->data && k < mf_tensor_count(x); k++) sum = 31 * sum + ((const unsigned char *)x->data)[k];
+    sum &= 0xffffff;
+  }
+  for (int32_t i = 0; i < op->n_ints; i++) sum += op->ints[i];
+  for (int32_t i = 0; i < op->n_floats; i++) sum += (int32_t)op->floats[i];
+  for (; at < mf_tensor_count(&op->out); at++) y[at] = (unsigned char)(sum >> at % 3 * 8);
+  if (op->scratch) ((unsigned char *)op->scratch)[0] = y[0];
+}
+
+void gen_custom(KernelCase *c, Rng *r, Arena *a) {
+  mf_custom_call *p = c->params;
+  const int32_t n = in_range(r, 1, 12), out = in_range(r, 1, 12);
+  int32_t *list = arena_array(a, 40, sizeof *list), *end = list;
+  vector_tensors(c, r, a, n, out, 'b');
+  c->out_rows = c->in[0].rows = 1;
+  c->in[0].plain = c->in[0].ring = false;
+  p->n_in = in_range(r, 1, 2); /* the second one is left out */
+  for (int32_t i = 0; i <= p->n_in; i++) {
+    const bool last = i == p->n_in, none = i == 1 && !last;
+    *end++ = none ? MF_TENSOR_NONE : MF_TENSOR_I8;
+    *end++ = none ? 0 : 2;
+    *end++ = in_range(r, -3, 3);
+    if (!none) *end++ = 1;
+    if (!none) *end++ = last ? out : n;
+  }
+  p->tensors = list;
+  p->scales = random_data(r, a, p->n_in + 1, 'f');
+  p->n_ints = in_range(r, 0, 2);
+  p->n_floats = in_range(r, 0, 2);
+  p->ints = random_data(r, a, 2, 'i');
+  p->floats = random_data(r, a, 2, 'f');
+  p->scratch = in_range(r, 0, 1) * 8;
+  p->fn = tell;
+}
+
 /* -- recurrent layers, transposed convolutions, places of maxima -- */
 
 void gen_recurrent(KernelCase *c, Rng *r, Arena *a) {

@@ -40,7 +40,7 @@ MakeCase gen_matmul_s8, gen_log_softmax_s8, gen_l2_normalization_s8, gen_resize_
 
 /* -- kernel_cases_index.c -- */
 MakeCase gen_gather_elements, gen_gather_nd, gen_scatter_elements, gen_scatter_nd, gen_top_k, gen_trilu,
-    gen_weighted_gather, gen_recurrent, gen_conv_transpose, gen_pool_index;
+    gen_weighted_gather, gen_custom, gen_recurrent, gen_conv_transpose, gen_pool_index;
 
 /* -- kernel_cases.c, kernel_cases_s16.c -- */
 MakeCase gen_mean;

@@ -1,6 +1,7 @@
 /* Generators of drafts for operators of all kinds but windows (gen_window.c). Each says in a line what it makes; false:
  * nothing that would do came up, the driver tries again.
  */
+#include "ir/custom.h"
 #include "tests/random/gen.h"
 
 #include <math.h>
@@ -295,6 +296,7 @@ bool gen_sample(Gen *r, Draft *t) {
   ASSERT(count > 0); /* an operator without a sample */
   Graph *s = sample_graph(&samples[pick]), *one = graph_with_batch(s, 1, r->d);
   const Graph *from = one ? one : s;
+  if (s->custom) custom_attach(r->g, s->custom);
   const Node *n = &from->nodes[0];
   memcpy(t->attrs, n->attrs, t->op->attrs_size);
   for (uint32_t i = 0; i < n->n_in && i < DRAFT_MAX_IN; i++) {

@@ -16,6 +16,7 @@
 #include "ir/base/file.h"
 #include "ir/base/mem.h"
 #include "ir/eval.h"
+#include "tests/ir/custom_sample.h"
 #include "tests/random/random.h"
 
 /* -- text -- */
@@ -24,6 +25,7 @@ typedef struct Kernels {
   Arena *arena;
   const char **files, **roots;
   int n_files, n_roots, cap;
+  bool custom;
 } Kernels;
 
 static void add_once(Kernels *k, const char **list, int *n, const char *s) {
@@ -31,6 +33,14 @@ static void add_once(Kernels *k, const char **list, int *n, const char *s) {
     if (strcmp(list[i], s) == 0) return;
   ASSERT(*n < k->cap);
   list[(*n)++] = s;
+}
+
+/* What the source of custom operators in random graphs needs. */
+static void add_sample(Kernels *k) {
+  k->custom = true;
+  add_once(k, k->roots, &k->n_roots, "mf_custom");
+  add_once(k, k->roots, &k->n_roots, "mf_tensor_count");
+  add_once(k, k->roots, &k->n_roots, "MF_TENSOR_F32");
 }
 
 static bool add_kernels(Kernels *k, const Graph *g, const Target *t, Diag *d) {
@@ -41,6 +51,7 @@ static bool add_kernels(Kernels *k, const Graph *g, const Target *t, Diag *d) {
     const KernelDef *def = calls.v[i].kernel;
     add_once(k, k->files, &k->n_files, def->file);
     add_once(k, k->roots, &k->n_roots, def->params->c_type);
+    if (strcmp(def->name, "custom") == 0) add_sample(k);
     add_once(k, k->roots, &k->n_roots, arena_printf(k->arena, "%s__%s", def->name, def->tag));
   }
   calls_free(&calls);
@@ -132,6 +143,7 @@ static bool print_program(const RandomProgram *p, StrBuf *out, StrBuf *why, Diag
   sb_puts(out, "#include <math.h>\n#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\n");
   if (k.n_files > 0) ok = shake_kernels(k.files, k.n_files, k.roots, k.n_roots, out, d);
   if (!ok) sb_printf(why, "kernels: %s", diag_text(d));
+  if (k.custom) sb_puts(out, custom_sample_body());
   sb_puts(out, "static FILE *in, *out;\n");
   sb_puts(out, sb_str(&models));
   print_main(p, out);
