@@ -32,7 +32,8 @@ int custom_add_file(CustomLibrary *l, const CustomFile *f, const Loc *loc, Diag 
     if (strcmp(l->files[i].path, f->path) == 0) return i;
     if (strcmp(l->files[i].name, f->name) != 0) continue;
     diag_error(d, loc, "%s and %s are both called %s", l->files[i].path, f->path, f->name);
-    diag_hint(d, "files of custom operators lie beside one another in the emitted folder: give them other names");
+    diag_hint(
+        d, "files of custom operators lie beside one another in the emitted folder: give them other names");
     return -1;
   }
   mem_grow((void **)&l->files, &l->cap_files, (size_t)l->n_files + 1, sizeof *l->files);

@@ -68,8 +68,8 @@ static int run(char *const *argv, const char *log) {
 /* 1: built; 0: no compiler here; -1: reported. */
 static int compile(const Build *b) {
   static const char *const compilers[] = {"cc", "gcc", "clang"};
-  static const char *const flags[] = {"-std=c99", "-O2",       "-fPIC", "-shared", "-ffp-contract=off",
-                                      "-include", "prototypes.h", "-o",  "custom.so"};
+  static const char *const flags[] = {"-std=c99", "-O2",          "-fPIC", "-shared",  "-ffp-contract=off",
+                                      "-include", "prototypes.h", "-o",    "custom.so"};
   char *argv[MAX_ARGS];
   int n = 1, status = -1;
   for (size_t i = 0; i < sizeof flags / sizeof *flags; i++) {
@@ -87,7 +87,8 @@ static int compile(const Build *b) {
   }
   if (status <= 0) return status == 0;
   const char *text = file_read(b->a, log, NULL, b->d);
-  diag_error(b->d, &b->s->rules[0].loc, "the sources of custom operators do not compile:\n%s", text ? text : "");
+  diag_error(b->d, &b->s->rules[0].loc, "the sources of custom operators do not compile:\n%s",
+             text ? text : "");
   return -1;
 }
 
@@ -96,7 +97,8 @@ static int compile(const Build *b) {
 static bool load(const Build *b, CustomHost *h) {
   bool ok = true;
   h->handle = dlopen(path_join(b->a, b->dir, "custom.so"), RTLD_NOW | RTLD_LOCAL);
-  FAIL_IF(!h->handle, b->d, &b->s->rules[0].loc, "the sources of custom operators cannot be loaded: %s", dlerror());
+  FAIL_IF(!h->handle, b->d, &b->s->rules[0].loc, "the sources of custom operators cannot be loaded: %s",
+          dlerror());
   h->fn = mem_array((size_t)b->s->n_rules, sizeof *h->fn);
   for (int i = 0; i < b->s->n_rules; i++) {
     const CustomRule *r = &b->s->rules[i];
@@ -104,7 +106,8 @@ static bool load(const Build *b, CustomHost *h) {
     memcpy(&h->fn[i], &symbol, sizeof symbol); /* ISO C knows no cast from one to the other */
     if (symbol) continue;
     ok = diag_error(b->d, &r->loc, "no source of %s defines the function %s", r->op, r->function);
-    diag_hint(b->d, "it is not static, and its name is spelt as here: void %s(const mf_custom *op)", r->function);
+    diag_hint(b->d, "it is not static, and its name is spelt as here: void %s(const mf_custom *op)",
+              r->function);
   }
   return ok;
 }

@@ -58,7 +58,8 @@ typedef struct Graph {
   GraphState *states;
   uint32_t n_states;
   size_t cap_states;
-  struct CustomLibrary *custom; /* what Custom operators are bound to (ir/custom.h); NULL: nothing. Not part of the file */
+  struct CustomLibrary
+      *custom; /* what Custom operators are bound to (ir/custom.h); NULL: nothing. Not part of the file */
 } Graph;
 
 #define ATTRS(node, ident)  ((ident##_attrs *)(node)->attrs)

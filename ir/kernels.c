@@ -225,9 +225,14 @@ static const FieldDesc fields_affine_f32[] = {I32(mf_affine_f32, n), I32(mf_affi
                                               P_F32(mf_affine_f32, offset)};
 
 static const FieldDesc fields_custom_call[] = {
-    I32(mf_custom_call, n_in),     I32(mf_custom_call, n_ints),   I32(mf_custom_call, n_floats),
-    I32(mf_custom_call, scratch),  P_I32(mf_custom_call, tensors), P_F32(mf_custom_call, scales),
-    P_I32(mf_custom_call, ints),   P_F32(mf_custom_call, floats),
+    I32(mf_custom_call, n_in),
+    I32(mf_custom_call, n_ints),
+    I32(mf_custom_call, n_floats),
+    I32(mf_custom_call, scratch),
+    P_I32(mf_custom_call, tensors),
+    P_F32(mf_custom_call, scales),
+    P_I32(mf_custom_call, ints),
+    P_F32(mf_custom_call, floats),
     {"fn", FIELD_FN, offsetof(mf_custom_call, fn), 1},
 };
 

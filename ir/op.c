@@ -115,7 +115,8 @@ static bool word_parse(const char *text, Word *out) {
   if (strlen(text) >= sizeof out->s || (*text >= '0' && *text <= '9')) return false;
   for (size_t i = 0; text[i]; i++) {
     const char c = text[i];
-    if (!(c >= 'a' && c <= 'z') && !(c >= 'A' && c <= 'Z') && !(c >= '0' && c <= '9') && c != '_') return false;
+    if (!(c >= 'a' && c <= 'z') && !(c >= 'A' && c <= 'Z') && !(c >= '0' && c <= '9') && c != '_')
+      return false;
     out->s[i] = c;
   }
   return true;

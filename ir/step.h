@@ -29,7 +29,8 @@ typedef struct Artifact {
   ArtifactType type;
   Blob *bytes;
   Hash hash;
-  struct CustomLibrary *custom; /* of a graph: its own (ir/custom.h), which its bytes do not hold; a reference */
+  struct CustomLibrary
+      *custom; /* of a graph: its own (ir/custom.h), which its bytes do not hold; a reference */
 } Artifact;
 
 enum { STEP_MAX_OUT = 4 };

@@ -36,9 +36,9 @@ Graph *cli_load_with(const char *path, const LoadOpts *o, Diag *d);
         "of int8 operators read from ONNX: tflite (default), or onnx: float scales, halves to even" \
   }
 
-#define CUSTOM_OPT(type)                                                                           \
-  {                                                                                                \
-    "--custom", OPT_STRING, offsetof(type, custom), false, "FILE",                                 \
+#define CUSTOM_OPT(type)                                                                            \
+  {                                                                                                 \
+    "--custom", OPT_STRING, offsetof(type, custom), false, "FILE",                                  \
         "list of custom operators: C functions for operators that are none of mistify's own (YAML)" \
   }
 

@@ -15,7 +15,8 @@
 typedef struct CompileOpts {
   CommonOpts common;
   ArgList models;
-  const char *target, *board, *name, *out, *rounding, *custom, *input, *optimize, *winograd, *kernels, *design;
+  const char *target, *board, *name, *out, *rounding, *custom, *input, *optimize, *winograd, *kernels,
+      *design;
   int64_t ram, hop;
   CodeForm form;
   bool force, share_arena, regions;

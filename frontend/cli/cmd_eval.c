@@ -208,7 +208,9 @@ static bool measure(const EvalOpts *o, const Graph *g, const Target *t, const De
 static bool eval(Arena *a, const EvalOpts *o, const Target *t, Diag *d) {
   const char *name = o->split ? o->split : "test";
   const Design *design = design_load(a, o->design, d);
-  Graph *g = design ? cli_load_with(o->model, &(LoadOpts){o->rounding, o->custom ? o->custom : design->custom}, d) : NULL;
+  Graph *g =
+      design ? cli_load_with(o->model, &(LoadOpts){o->rounding, o->custom ? o->custom : design->custom}, d)
+             : NULL;
   Graph *p = g && !t ? cli_prepare(g, d) : NULL;
   Split s;
   Result r = {0};

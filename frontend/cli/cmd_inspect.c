@@ -166,8 +166,12 @@ static void find_boards(Inspected *x, const Machine *m) {
 
 static int run(void *opts_, Diag *d) {
   const InspectOpts *o = opts_;
-  Inspected x = {
-      .arena = arena_new(), .path = o->model, .custom = o->custom, .peak = NO_NODE, .problems = "", .show_plan = o->plan};
+  Inspected x = {.arena = arena_new(),
+                 .path = o->model,
+                 .custom = o->custom,
+                 .peak = NO_NODE,
+                 .problems = "",
+                 .show_plan = o->plan};
   Machine m;
   bool ok = cli_machine(x.arena, o->target, o->board, &m, d) && load(&x, d), whole = ok && !x.part;
   if (ok && o->ir) {

@@ -96,7 +96,8 @@ static bool train(const TrainOpts *o, const Design *design, const Graph *g, cons
 }
 
 static Graph *load_prepared(const TrainOpts *o, const Design *design, Diag *d) {
-  Graph *g = cli_load_with(o->model ? o->model : design->model, &(LoadOpts){.custom = design->custom}, d), *p = NULL;
+  Graph *g = cli_load_with(o->model ? o->model : design->model, &(LoadOpts){.custom = design->custom}, d),
+        *p = NULL;
   PassCtx ctx = {.params = ""};
   if (g && design_check_model(design, g, d)) p = pipeline_run(g, "fold,layout,fold,dce", &ctx, NULL, d);
   graph_free(g);

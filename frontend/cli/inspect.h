@@ -14,7 +14,7 @@ typedef struct Estimate {
 
 typedef struct Inspected {
   Arena *arena;
-  const char *path, *custom; /* the model, the list of custom operators */
+  const char *path, *custom;      /* the model, the list of custom operators */
   Graph *file, *shown, *deployed; /* deployed: batch 1; NULL when it cannot be prepared */
   bool part;                      /* `file` is what could be read of a model that cannot be imported */
   const char *problems;           /* then: all of them, as text; "" otherwise */

@@ -35,7 +35,8 @@ static Graph *with_functions(Graph *g, CustomLibrary *custom) {
 static Graph *load_bytes(Blob *bytes, const char *path, const OnnxOptions *onnx, Diag *d) {
   const char *p = blob_raw(bytes);
   size_t n = blob_size(bytes);
-  if (n >= 8 && memcmp(p, "MISTIFY1", 8) == 0) return with_functions(graph_deserialize(bytes, path, d), onnx->custom);
+  if (n >= 8 && memcmp(p, "MISTIFY1", 8) == 0)
+    return with_functions(graph_deserialize(bytes, path, d), onnx->custom);
   if (n >= 8 && memcmp(p + 4, "TFL3", 4) == 0) return tflite_import_with(bytes, path, onnx->custom, d);
   if (ext_is(path, ".ir")) return with_functions(load_text(path, d), onnx->custom);
   if (ext_is(path, ".onnx")) return onnx_import_with(bytes, path, onnx, d);

@@ -23,8 +23,9 @@ typedef struct RawCustom {
   CfgList operators;
 } RawCustom;
 
-#define STRINGS(f) \
-  CFG_FIELD(RawOperator, f), .type = CFG_LIST, .item = CFG_STRING, .item_width = sizeof(const char *), .one_ok = true
+#define STRINGS(f)                                                                                     \
+  CFG_FIELD(RawOperator, f), .type = CFG_LIST, .item = CFG_STRING, .item_width = sizeof(const char *), \
+                             .one_ok = true
 
 static const CfgRow operator_rows[] = {
     {.key = "op",
@@ -115,8 +116,8 @@ static bool read_function(const Reader *r, const RawOperator *raw, CustomRule *o
   bool ok = isalpha((unsigned char)*s) || *s == '_';
   for (const char *p = s; *p; p++) ok = ok && (isalnum((unsigned char)*p) || *p == '_');
   if (!ok || strlen(s) >= sizeof(Word))
-    return yaml_error(r->file, &raw->function_loc, r->d, "function \"%.80s\": want a C identifier of at most %zu letters", s,
-                      sizeof(Word) - 1);
+    return yaml_error(r->file, &raw->function_loc, r->d,
+                      "function \"%.80s\": want a C identifier of at most %zu letters", s, sizeof(Word) - 1);
   out->function = arena_strdup(r->a, s);
   return true;
 }
@@ -127,7 +128,8 @@ static bool read_op(const Reader *r, const RawOperator *raw, CustomRule *out) {
   out->name = colon ? arena_strdup(r->a, colon + 1) : out->op;
   out->domain = colon ? arena_strndup(r->a, raw->op, (size_t)(colon - raw->op)) : "";
   if (strcmp(out->domain, "ai.onnx") == 0) out->domain = "";
-  if (!*out->name) return yaml_error(r->file, &raw->op_loc, r->d, "op \"%s\" has no operator behind its domain", raw->op);
+  if (!*out->name)
+    return yaml_error(r->file, &raw->op_loc, r->d, "op \"%s\" has no operator behind its domain", raw->op);
   for (int i = 0; i < custom_n_rules(r->l); i++)
     if (strcmp(custom_rule_at(r->l, i)->op, out->op) == 0)
       return yaml_error(r->file, &raw->op_loc, r->d, "op \"%s\" is listed twice", raw->op);
@@ -172,7 +174,8 @@ static bool read_output(const Reader *r, const RawOperator *raw, CustomRule *out
     const char *s = string_at(&raw->shape, i);
     const bool batch = i == 0 && strcmp(s, "N") == 0;
     if (!batch && (unit_int(s, &out->shape.d[i]) || out->shape.d[i] < 1 || out->shape.d[i] > INT32_MAX))
-      return yaml_error(r->file, &raw->shape.locs[i], r->d, "shape: \"%s\": want an extent, or N in front for the batch", s);
+      return yaml_error(r->file, &raw->shape.locs[i], r->d,
+                        "shape: \"%s\": want an extent, or N in front for the batch", s);
     if (batch) out->shape.d[i] = DIM_BATCH;
   }
   return true;
@@ -200,7 +203,8 @@ static bool read_operator(const Reader *r, const RawOperator *raw) {
   TRY(read_op(r, raw, &rule) && read_function(r, raw, &rule) && read_files(r, raw, &rule) &&
       read_output(r, raw, &rule) && read_params(r, &raw->ints, true, rule.ints, &rule.n_ints) &&
       read_params(r, &raw->floats, false, rule.floats, &rule.n_floats));
-  for (int i = 0; i < raw->ignore.n; i++) rule.ignore[rule.n_ignore++] = arena_strdup(r->a, string_at(&raw->ignore, i));
+  for (int i = 0; i < raw->ignore.n; i++)
+    rule.ignore[rule.n_ignore++] = arena_strdup(r->a, string_at(&raw->ignore, i));
   custom_add_rule(r->l, &rule);
   return true;
 }

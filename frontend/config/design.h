@@ -33,8 +33,8 @@ typedef struct PruneFreedom {
 
 typedef struct Design {
   const YamlFile *file;
-  const char *model; /* path of the .onnx, .tflite or .ir file */
-  const char *name;  /* a C identifier */
+  const char *model;  /* path of the .onnx, .tflite or .ir file */
+  const char *name;   /* a C identifier */
   const char *custom; /* list of custom operators; NULL: none */
   Loc model_loc, name_loc;
   DesignTask task;

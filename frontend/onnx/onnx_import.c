@@ -326,18 +326,19 @@ static void report_unsupported(OxModel *m, const uint32_t *order, uint32_t at, c
   if (more) snprintf(also, sizeof also, ", here and at %u more node%s", more, more > 1 ? "s" : "");
   if (!standard_domain(n)) {
     diag_error(m->d, &loc, "operator %s of domain \"%s\" is not supported%s", n->op, n->domain, also);
-    diag_hint(m->d, "export the model with operators of the standard domain (ai.onnx), or give a C function for it: "
-                    "--custom FILE.yaml (docs/custom-operators.md)");
+    diag_hint(
+        m->d,
+        "export the model with operators of the standard domain (ai.onnx), or give a C function for it: "
+        "--custom FILE.yaml (docs/custom-operators.md)");
     return;
   }
   diag_error(m->d, &loc, "operator %s (opset %" PRId64 ") is not supported%s", n->op, m->opset, also);
   if (row && row->advice[0])
     diag_hint(m->d, "%s", row->advice);
   else
-    diag_hint(
-        m->d,
-        "build it from other operators (mistify ops --markdown lists them), end the model before it, or give a C "
-        "function for it: --custom FILE.yaml");
+    diag_hint(m->d, "build it from other operators (mistify ops --markdown lists them), end the model before "
+                    "it, or give a C "
+                    "function for it: --custom FILE.yaml");
 }
 
 /* Operators whose first form was theirs in opset 6 still; the others changed on the way. */

@@ -98,7 +98,8 @@ bool ox_import_custom(OxCall *c) {
   ASSERT(r);
   ValId x = ox_in(c, 0);
   TRY(x != NO_VAL);
-  OX_FAIL_IF(c->n_in > MF_CUSTOM_IN, c, "has %u inputs; a custom operator has at most %d", c->n_in, MF_CUSTOM_IN);
+  OX_FAIL_IF(c->n_in > MF_CUSTOM_IN, c, "has %u inputs; a custom operator has at most %d", c->n_in,
+             MF_CUSTOM_IN);
   TRY(check_known(c, r));
   const Value *v = graph_val(c->g, x);
   custom_node(r, v->dtype, &v->shape, &a);

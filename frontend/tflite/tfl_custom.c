@@ -36,8 +36,8 @@ static bool check_stored(const TflNode *n, const TflTensor *t) {
 }
 
 static bool read_inputs(TflNode *n, ValId in[MF_CUSTOM_IN]) {
-  FAIL_IF(n->n_in < 1 || n->n_in > MF_CUSTOM_IN, n->m->d, &n->loc, "has %u inputs; a custom operator has 1 to %d", n->n_in,
-          MF_CUSTOM_IN);
+  FAIL_IF(n->n_in < 1 || n->n_in > MF_CUSTOM_IN, n->m->d, &n->loc,
+          "has %u inputs; a custom operator has 1 to %d", n->n_in, MF_CUSTOM_IN);
   for (uint32_t i = 0; i < n->n_in; i++) {
     in[i] = NO_VAL;
     if (!tfl_has(n, i)) continue;

@@ -3,8 +3,8 @@
 
 /* The numbers that sources of users name. */
 #define SAME(t) ((int)MF_TENSOR_##t == (int)DT_##t)
-_Static_assert(SAME(NONE) && SAME(F32) && SAME(I8) && SAME(U8) && SAME(I16) && SAME(I32) && SAME(I64) && SAME(BOOL) &&
-                   SAME(F64) && SAME(U16) && SAME(U32) && SAME(U64),
+_Static_assert(SAME(NONE) && SAME(F32) && SAME(I8) && SAME(U8) && SAME(I16) && SAME(I32) && SAME(I64) &&
+                   SAME(BOOL) && SAME(F64) && SAME(U16) && SAME(U32) && SAME(U64),
                "types of custom operators");
 
 /* type, rank, zero point, dimensions */
@@ -33,7 +33,8 @@ static void put_attributes(const custom_attrs *a, KernelCall *k, Arena *arena) {
   for (int i = 0; i < a->ints.n; i++) ints[i] = (int32_t)a->ints.v[i];
   if (a->ints.n) call_const(k, "ints", ints, a->ints.n, NO_VAL);
   if (a->floats.n)
-    call_const(k, "floats", arena_dup(arena, a->floats.v, (size_t)a->floats.n * sizeof(float)), a->floats.n, NO_VAL);
+    call_const(k, "floats", arena_dup(arena, a->floats.v, (size_t)a->floats.n * sizeof(float)), a->floats.n,
+               NO_VAL);
 }
 
 bool lower_custom(const Graph *g, const Node *n, Calls *out, Diag *d) {

@@ -25,7 +25,8 @@ static bool check_inputs(const Graph *g, const Node *n, bool *batch, Diag *d) {
   for (uint32_t i = 0; i < n->n_in; i++) {
     const Value *x = op_in_opt(g, n, i);
     if (!x) continue;
-    if (!is_offered(x->dtype)) return op_fail(n, d, "input %u has %s elements, which C has not", i, dtype_name(x->dtype));
+    if (!is_offered(x->dtype))
+      return op_fail(n, d, "input %u has %s elements, which C has not", i, dtype_name(x->dtype));
     if (x->quant.n > 1) return op_fail(n, d, "input %u has a scale for each slice; want one", i);
     *batch |= x->shape.rank > 0 && x->shape.d[0] == DIM_BATCH;
   }
@@ -34,7 +35,8 @@ static bool check_inputs(const Graph *g, const Node *n, bool *batch, Diag *d) {
 
 static bool check_numbers(const Node *n, const custom_attrs *a, Diag *d) {
   if (!a->function.s[0]) return op_fail(n, d, "has no function");
-  if (a->code.n != 0 && a->code.n != 2) return op_fail(n, d, "code has %d integers, want 2 or none", (int)a->code.n);
+  if (a->code.n != 0 && a->code.n != 2)
+    return op_fail(n, d, "code has %d integers, want 2 or none", (int)a->code.n);
   if (a->scratch < 0) return op_fail(n, d, "scratch is %d, want 0 or more", (int)a->scratch);
   for (int i = 0; i < a->ints.n; i++)
     if (a->ints.v[i] != (int32_t)a->ints.v[i])
@@ -49,7 +51,8 @@ bool infer_custom(Graph *g, Node *n, Diag *d) {
   TRY(check_inputs(g, n, &batch, d) && check_numbers(n, a, d));
   Shape out = x->shape;
   if (a->shaped) {
-    if (a->shape.n > MAX_RANK) return op_fail(n, d, "shape has %d dimensions, want at most %d", (int)a->shape.n, MAX_RANK);
+    if (a->shape.n > MAX_RANK)
+      return op_fail(n, d, "shape has %d dimensions, want at most %d", (int)a->shape.n, MAX_RANK);
     out = (Shape){.rank = a->shape.n};
     for (int i = 0; i < out.rank; i++) {
       const bool first = i == 0 && a->shape.v[0] == -1 && x->shape.rank > 0;

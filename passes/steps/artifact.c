@@ -38,7 +38,10 @@ const char *artifact_type_name(ArtifactType t) {
 Artifact artifact_from_graph(const Graph *g) {
   StrBuf text = {0};
   graph_serialize(g, &text);
-  Artifact art = {.type = ART_GRAPH, .bytes = blob_new(text.s, text.len), .hash = graph_hash(g), .custom = custom_ref(g->custom)};
+  Artifact art = {.type = ART_GRAPH,
+                  .bytes = blob_new(text.s, text.len),
+                  .hash = graph_hash(g),
+                  .custom = custom_ref(g->custom)};
   sb_free(&text);
   return art;
 }

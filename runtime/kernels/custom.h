@@ -35,7 +35,7 @@ typedef struct mf_tensor {
   void *data;          /* an input's is only read; NULL: left out */
   const int32_t *dims; /* [rank] */
   int32_t rank, type;
-  float scale;  /* of quantized elements: real = scale * (element - zero); 0: not quantized */
+  float scale; /* of quantized elements: real = scale * (element - zero); 0: not quantized */
   int32_t zero;
 } mf_tensor;
 

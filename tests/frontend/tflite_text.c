@@ -27,6 +27,7 @@ typedef struct TextTensor {
 
 typedef struct TextOp {
   int32_t code, in[24], out[8];
+  char custom[40];
   int n_in, n_out, n_fields;
   int field[MAX_FIELDS];
   char kind[MAX_FIELDS]; /* 'u', 'i', 'f', 's' */
@@ -120,7 +121,9 @@ static int32_t code_of(const char *name) {
 static void read_op(TextGraph *x, char *words[], int n) {
   ck_assert(x->n_op < MAX_OPS && n >= 5 && strcmp(words[3], "->") == 0);
   TextOp *op = &x->op[x->n_op++];
-  op->code = code_of(words[1]);
+  const char *custom = strchr(words[1], ':');
+  op->code = custom ? 32 : code_of(words[1]);
+  if (custom) snprintf(op->custom, sizeof op->custom, "%s", custom + 1);
   op->n_in = strcmp(words[2], "-") == 0 ? 0 : find_list(x, words[2], op->in, 24);
   op->n_out = strcmp(words[4], "-") == 0 ? 0 : find_list(x, words[4], op->out, 8);
   for (int i = 5; i < n; i++) {
@@ -333,10 +336,14 @@ static void write_graph(const TextGraph *x, StrBuf *f, size_t at, int first_op, 
   for (int i = 0; i < x->n_op; i++) write_op(f, ops + 4 * (size_t)i, &x->op[i], first_op + i);
 }
 
-static void write_code(StrBuf *f, size_t at, int32_t code) {
+static void write_code(StrBuf *f, size_t at, int32_t code, const char *custom) {
   size_t c = table(f, 4);
   here_table(f, at, c);
-  absent(f, c, 1, 4);
+  if (!*custom) absent(f, c, 1, 4);
+  if (*custom) {
+    vector(f, field(c, 1), custom, strlen(custom), 1);
+    sb_putc(f, 0);
+  }
   set(f, field(c, 0), (uint64_t)(code < 127 ? code : 127), 1);
   set(f, field(c, 3), (uint64_t)code, 4);
 }
@@ -356,7 +363,8 @@ static void write_file(const Text *x, StrBuf *f) {
   absent(f, model, MODEL_DESCRIPTION, 5);
   size_t codes = offsets(f, field(model, MODEL_CODES), n_op);
   for (int k = 0; k < x->n_g; k++)
-    for (int i = 0; i < x->g[k].n_op; i++, codes += 4) write_code(f, codes, x->g[k].op[i].code);
+    for (int i = 0; i < x->g[k].n_op; i++, codes += 4)
+      write_code(f, codes, x->g[k].op[i].code, x->g[k].op[i].custom);
   size_t buffers = offsets(f, field(model, MODEL_BUFFERS), n_t + 1);
   write_buffer(f, buffers, NULL);
   for (int k = 0; k < x->n_g; k++)

@@ -5,6 +5,7 @@
  *   tensor NAME TYPE DIMS [q=...] variable: it lives from one run to the next
  *   op NAME INPUTS -> OUTPUTS [FIELD:KIND=VALUE ...]   NAME as in builtins.def; "a,,b": the second one is left out, "-": none;
  *            fields of the options' table by number, KIND u8, i32, f32, str
+ *            CUSTOM:CODE is a custom operator
  *   input NAME | output NAME
  *   graph    what follows belongs to the next graph of the file
  */

@@ -191,7 +191,8 @@ static void tell(const mf_custom *op) {
   for (int32_t i = 0; i < op->n_in; i++) {
     const mf_tensor *x = &op->in[i];
     sum += x->type + 3 * x->zero + 5 * x->rank + (int32_t)x->scale;
-    for (int32_t k = 0; x->data && k < mf_tensor_count(x); k++) sum = 31 * sum + ((const unsigned char *)x->data)[k];
+    for (int32_t k = 0; x->data && k < mf_tensor_count(x); k++)
+      sum = 31 * sum + ((const unsigned char *)x->data)[k];
     sum &= 0xffffff;
   }
   for (int32_t i = 0; i < op->n_ints; i++) sum += op->ints[i];
