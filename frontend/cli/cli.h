@@ -92,6 +92,10 @@ void json_shape(JsonWriter *w, const char *key, const Shape *s); /* symbolic bat
  * board's YAML with its cycle_scale to `out` (NULL: nowhere). */
 bool cli_board_log(const char *board, const char *log, const char *out, bool json, Diag *d);
 
+/* -- cmd_train.c -- */
+/* Print the keys of design.yaml that training reads. */
+void cli_train_keys(void);
+
 /* -- tables: columns as wide as their longest cell -- */
 enum { TABLE_MAX_COLUMNS = 16 };
 typedef struct Table {

@@ -168,6 +168,9 @@ static const char *keep_layers(Run *r) {
 
 static bool tailor(Run *r, StepEnv *env, TailorResult *res) {
   const Design *design = r->dep->design;
+  FAIL_IF(
+      design->task == TASK_AUTOENCODER, r->d, NULL,
+      "tailoring is guided by the accuracy of classes: an autoencoder has none (`mistify train` trains one)");
   r->data = (TailorData){.spec = &design->data};
   r->device = (DeviceEnv){.data = &r->data};
   TailorJob job = {.model = r->model,
@@ -191,7 +194,7 @@ static bool tailor(Run *r, StepEnv *env, TailorResult *res) {
                    .steps = env,
                    .host = progress_host(&r->progress)};
   train_options_default(&job.retrain);
-  if (job.may_retrain) design_train_options(design, &design->retrain, &job.retrain);
+  if (job.may_retrain) design_train_options(design, &design->retrain, design->data.train.count, &job.retrain);
   TRY(dataset_identity(&design->data, &job.data_identity, r->d));
   TRY(split_identity(&design->data.test, &job.test_identity, r->d));
   bool ok = tailor_run(&job, res, r->d);

@@ -84,12 +84,18 @@ static void print_help(void) {
        "fault.");
 }
 
+/* What a command takes, and the keys of the file that it reads. */
+static void help_of(const Command *c) {
+  args_help(c);
+  if (strcmp(c->name, "train") == 0) cli_train_keys();
+}
+
 static int run_command(const Command *c, int argc, char **argv, Diag *d) {
   Arena *a = arena_new();
   int status = EXIT_USER;
   CommonOpts *opts = args_parse(a, c, argc, argv, d);
   if (opts && opts->help) {
-    args_help(c);
+    help_of(c);
     status = EXIT_DONE;
   } else if (opts) {
     status = c->run(opts, d);
@@ -116,7 +122,7 @@ static int dispatch(int argc, char **argv, Diag *d) {
   const Command *c = find_or_report(help ? argv[2] : name, d);
   if (!c) return EXIT_USER;
   if (!help) return run_command(c, argc, argv, d);
-  args_help(c);
+  help_of(c);
   return EXIT_DONE;
 }
 

@@ -22,6 +22,7 @@ typedef struct Checker {
   Arena *a;
   const YamlFile *file;
   Diag *d;
+  bool labels; /* examples must have some */
 } Checker;
 
 static bool same_file(const char *a, const char *b) {
@@ -34,7 +35,7 @@ static bool check_split(const Checker *c, const RawSplit *s) {
   if (folder != images)
     return yaml_error(c->file, &s->x_loc, c->d, "key \"x\": kind %s wants %s, this is %s",
                       split_kinds[s->kind], images ? "a folder" : "a file", folder ? "a folder" : "a file");
-  if (s->kind == KIND_NPY && !s->y) {
+  if (s->kind == KIND_NPY && !s->y && c->labels) {
     yaml_error(c->file, &s->x_loc, c->d,
                "key \"y\" is missing: kind npy has its labels in a file of their own");
     diag_hint(c->d, "add \"y: labels.npy\"");
@@ -141,6 +142,7 @@ static const char **read_labels(const Checker *c, const char *path, int *n) {
 }
 
 static bool bind_classes(const Checker *c, const RawData *raw, const Loc *data_loc, Design *out) {
+  if (out->task == TASK_AUTOENCODER) return true; /* labels are not looked at */
   out->data.classes = raw->classes;
   out->classes_loc = raw->labels ? raw->labels_loc : raw->classes_loc;
   if (!raw->labels && !raw->classes) {
@@ -180,11 +182,47 @@ static bool bind_data(const Checker *c, const RawData *raw, const Loc *data_loc,
   return bind_classes(c, raw, data_loc, out) && ok;
 }
 
-static bool check_training(const Checker *c, const Training *t) {
-  if (!t->epochs_loc.line || !t->images_loc.line) return true;
-  yaml_error(c->file, &t->images_loc, c->d, "epochs and images both say how long to train");
-  diag_hint(c->d, "keep one of them");
-  return false;
+/* "name" or "name=teacher's name". */
+static bool bind_features(const Checker *c, Training *t) {
+  t->pairs = arena_array(c->a, (size_t)t->features.n + 1, sizeof *t->pairs);
+  for (int i = 0; i < t->features.n; i++) {
+    const char *text = ((const char *const *)t->features.items)[i], *eq = strchr(text, '=');
+    t->pairs[i] = (FeaturePair){text, text};
+    if (!eq) continue;
+    t->pairs[i] = (FeaturePair){arena_strndup(c->a, text, (size_t)(eq - text)), eq + 1};
+    if (eq == text || !eq[1])
+      return yaml_error(c->file, &t->features.locs[i], c->d,
+                        "features: \"%s\": want name, or name=teacher's name", text);
+  }
+  return true;
+}
+
+static bool check_teachers(const Checker *c, const Training *t) {
+  if (t->teacher_weights.n && t->teacher_weights.n != t->teachers.n)
+    return yaml_error(c->file, &t->weights_loc, c->d, "%d teacher_weights for %d teachers",
+                      t->teacher_weights.n, t->teachers.n);
+  if (t->features.n && t->teachers.n != 1)
+    return yaml_error(c->file, &t->features_loc, c->d,
+                      "features follow one teacher: there are %d in `teachers`", t->teachers.n);
+  return true;
+}
+
+static bool check_training(const Checker *c, Training *t) {
+  bool steps = t->o.schedule == RATE_STEPS;
+  if (t->epochs_loc.line && t->images_loc.line) {
+    yaml_error(c->file, &t->images_loc, c->d, "epochs and images both say how long to train");
+    diag_hint(c->d, "keep one of them");
+    return false;
+  }
+  if (steps && !t->drops.n)
+    return yaml_error(c->file, &t->schedule_loc, c->d,
+                      "schedule steps wants `drops`: the shares of the run at which the rate falls");
+  if (!steps && t->drops.n)
+    return yaml_error(c->file, &t->drops_loc, c->d, "drops have a meaning with \"schedule: steps\" alone");
+  for (int i = 1; i < t->drops.n; i++)
+    if (((const float *)t->drops.items)[i] <= ((const float *)t->drops.items)[i - 1])
+      return yaml_error(c->file, &t->drops.locs[i], c->d, "drops: want rising shares of the run");
+  return bind_features(c, t);
 }
 
 static bool is_identifier(const char *s) {
@@ -224,12 +262,13 @@ static bool bind_model(const Checker *c, const RawDesign *raw, Design *out) {
   return false;
 }
 
-static bool bind_design(const Checker *c, const RawDesign *raw, Design *out) {
+static bool bind_design(const Checker *c, RawDesign *raw, Design *out) {
   bool ok = bind_model(c, raw, out);
   ok = bind_data(c, &raw->data, &raw->data_loc, out) && ok;
   ok = check_training(c, &raw->freedom.retrain) && ok;
-  ok = check_training(c, &raw->train) && ok;
-  out->task = (DesignTask)raw->task;
+  ok = check_training(c, &raw->train) && check_teachers(c, &raw->train) && ok;
+  if (!raw->train.teachers.n && raw->train.mix_loc.line)
+    ok = yaml_error(c->file, &raw->train.mix_loc, c->d, "mix: there are no `teachers` to follow");
   out->metric = (DesignMetric)raw->metric;
   out->layout = (InputLayout)raw->input.layout;
   out->input = (InputType)raw->input.type;
@@ -249,7 +288,8 @@ const Design *design_load(Arena *a, const char *path, Diag *d) {
   RawDesign *raw = arena_alloc(a, sizeof *raw);
   out->file = yaml_load(a, path, d);
   if (!out->file || !config_bind(out->file, out->file->root, &design_schema, raw, a, d)) return NULL;
-  Checker c = {.a = a, .file = out->file, .d = d};
+  out->task = (DesignTask)raw->task;
+  Checker c = {.a = a, .file = out->file, .d = d, .labels = out->task == TASK_CLASSIFICATION};
   return bind_design(&c, raw, out) ? out : NULL;
 }
 
@@ -289,6 +329,7 @@ static bool check_keep(const Design *design, const Graph *g, Arena *a, Diag *d) 
 }
 
 static bool check_outputs(const Design *design, const Graph *g, Diag *d) {
+  if (design->task == TASK_AUTOENCODER) return true; /* training compares it with the input */
   const Value *out = graph_val(g, g->outputs[g->n_outputs - 1]);
   int from = out->shape.rank > 1 ? 1 : 0;
   int64_t n = shape_count_range(&out->shape, from, out->shape.rank);
@@ -306,16 +347,27 @@ bool design_check_model(const Design *design, const Graph *g, Diag *d) {
   return ok;
 }
 
-void design_train_options(const Design *design, const Training *t, TrainOptions *o) {
-  train_options_default(o);
-  o->epochs = t->epochs;
-  o->images = t->images;
-  o->batch = t->batch;
-  o->lr = (float)t->lr;
-  o->momentum = (float)t->momentum;
-  o->weight_decay = (float)t->weight_decay;
-  o->warmup = (float)t->warmup;
-  o->temperature = (float)t->temperature;
-  o->mix = (float)t->mix;
+void design_train_options(const Design *design, const Training *t, uint32_t n, TrainOptions *o) {
+  TrainOptions usual;
+  train_options_default(&usual);
+  *o = t->o;
+  o->nesterov = usual.nesterov;
+  o->epsilon = usual.epsilon;
+  o->bn_images = usual.bn_images;
+  o->threads = usual.threads;
+  o->seed = usual.seed;
+  o->checkpoint_seconds = usual.checkpoint_seconds;
+  o->loss = design->task == TASK_AUTOENCODER ? LOSS_INPUT : LOSS_LABELS;
   o->augment = design->data.augment;
+  o->n_drops = t->drops.n;
+  for (int i = 0; i < t->drops.n; i++) o->drops[i] = ((const float *)t->drops.items)[i];
+  bool teachers = t == &design->retrain || t->teachers.n > 0;
+  if (!teachers || o->loss == LOSS_INPUT) o->mix = 0;
+  if (!t->features.n) o->features = 0;
+  o->pairs = t->pairs;
+  o->n_pairs = t->features.n;
+  if (!t->views_loc.line && o->images > 0)
+    o->views = n ? teacher_bank_views(TRAIN_VIEWS, n, o->images, 1) : 0;
+  if (!t->views_loc.line && o->images <= 0) o->views = teacher_bank_views(TRAIN_VIEWS, 1, o->epochs, 1);
+  if (!teachers || o->mix <= 0 || o->augment.mixup > 0 || o->features > 0) o->views = 0;
 }

@@ -9,7 +9,7 @@
 #include "runtime/data/dataset.h"
 #include "runtime/engine/engine.h"
 
-typedef enum DesignTask { TASK_CLASSIFICATION } DesignTask;
+typedef enum DesignTask { TASK_CLASSIFICATION, TASK_AUTOENCODER } DesignTask;
 typedef enum DesignMetric { METRIC_ACCURACY } DesignMetric;
 typedef enum InputLayout { INPUT_NHWC, INPUT_NCHW } InputLayout;
 typedef enum InputType { INPUT_RAW, INPUT_FLOAT } InputType;
@@ -17,12 +17,12 @@ typedef enum QuantizeFreedom { QUANTIZE_NONE, QUANTIZE_INT8 } QuantizeFreedom;
 
 /* How to train: `train` (from the start, `mistify train`) and `freedom: retrain` (after pruning). */
 typedef struct Training {
-  int epochs;
-  int64_t images; /* > 0: instead of epochs */
-  Loc epochs_loc, images_loc;
-  int batch;
-  double lr, momentum, weight_decay, warmup;
-  double temperature, mix; /* retrain alone: distillation against the original */
+  TrainOptions o; /* what the keys say; design_train_options completes it */
+  Loc epochs_loc, images_loc, schedule_loc, drops_loc, views_loc, mix_loc, weights_loc, features_loc;
+  CfgList drops;                     /* float */
+  CfgList teachers, teacher_weights; /* const char *, float: train alone */
+  CfgList features;                  /* const char * "name" or "name=teacher's" */
+  FeaturePair *pairs;                /* [features.n] */
 } Training;
 
 typedef struct PruneFreedom {
@@ -60,8 +60,10 @@ const Design *design_load(Arena *a, const char *path, Diag *d);
 /* Check against the model: layers named in `keep`, number of classes, calibration. Before any work starts. */
 bool design_check_model(const Design *design, const Graph *g, Diag *d);
 
-/* Fill *o (all fields but threads, seed and log_path, which keep their defaults). */
-void design_train_options(const Design *design, const Training *t, TrainOptions *o);
+/* Fill *o (all fields but threads, seed, paths and abi, which keep their defaults). Views that the design leaves open are
+ * TRAIN_VIEWS where a run of this length on n examples (0: not known) sees as many of each, else 0. */
+enum { TRAIN_VIEWS = 8 };
+void design_train_options(const Design *design, const Training *t, uint32_t n, TrainOptions *o);
 
 extern const Schema design_schema;
 

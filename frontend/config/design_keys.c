@@ -4,7 +4,7 @@
  */
 #include "frontend/config/design_keys.h"
 
-static const char *const task_names[] = {"classification", NULL};
+static const char *const task_names[] = {"classification", "autoencoder", NULL};
 static const char *const metric_names[] = {"accuracy", NULL};
 static const char *const layout_names[] = {"nhwc", "nchw", NULL};
 static const char *const input_names[] = {"raw", "float", NULL};
@@ -117,7 +117,7 @@ static const CfgRow augment_rows[] = {
      .otherwise = "0",
      .doc = "examples are mixed in pairs, with a share from Beta(mixup, mixup); 0.2 is usual"},
     {0}};
-static const Schema augment_schema = {"key", augment_rows, sizeof(Augment)};
+const Schema augment_schema = {"key", augment_rows, sizeof(Augment)};
 
 static const CfgRow data_rows[] = {
     {.key = "train",
@@ -185,66 +185,6 @@ static const CfgRow input_rows[] = {
      .doc = "raw: values as stored, normalization is folded into the model; float: normalized by the caller"},
     {0}};
 static const Schema input_schema = {"key", input_rows, sizeof(RawInput)};
-
-#define TRAINING_ROWS(n_epochs, rate)                                                   \
-  {.key = "epochs",                                                                     \
-   CFG_FIELD(Training, epochs),                                                         \
-   .type = CFG_INT,                                                                     \
-   CFG_RANGE(1, 10000),                                                                 \
-   CFG_WHERE(Training, epochs_loc),                                                     \
-   .otherwise = n_epochs,                                                               \
-   .doc = "passes over the training split"},                                            \
-      {.key = "images",                                                                 \
-       CFG_FIELD(Training, images),                                                     \
-       .type = CFG_COUNT,                                                               \
-       CFG_FROM(1),                                                                     \
-       CFG_WHERE(Training, images_loc),                                                 \
-       .doc = "instead of epochs: training images to see"},                             \
-      {.key = "batch",                                                                  \
-       CFG_FIELD(Training, batch),                                                      \
-       .type = CFG_INT,                                                                 \
-       CFG_RANGE(1, 4096),                                                              \
-       .otherwise = "64",                                                               \
-       .doc = "examples per step"},                                                     \
-      {.key = "lr",                                                                     \
-       CFG_FIELD(Training, lr),                                                         \
-       .type = CFG_FLOAT,                                                               \
-       CFG_ABOVE(0),                                                                    \
-       .otherwise = rate,                                                               \
-       .doc = "learning rate at the start; falls to 0 along a cosine"},                 \
-      {.key = "momentum",                                                               \
-       CFG_FIELD(Training, momentum),                                                   \
-       .type = CFG_FLOAT,                                                               \
-       CFG_RANGE(0, 0.9999),                                                            \
-       .otherwise = "0.9",                                                              \
-       .doc = "of stochastic gradient descent (Nesterov)"},                             \
-      {.key = "weight_decay",                                                           \
-       CFG_FIELD(Training, weight_decay),                                               \
-       .type = CFG_FLOAT,                                                               \
-       CFG_RANGE(0, 1),                                                                 \
-       .otherwise = "1e-4",                                                             \
-       .doc = "not applied to biases and normalization"},                               \
-  {                                                                                     \
-    .key = "warmup", CFG_FIELD(Training, warmup), .type = CFG_SHARE, .otherwise = "0%", \
-    .doc = "share of the steps in which the rate rises to lr"                           \
-  }
-static const CfgRow retrain_rows[] = {
-    TRAINING_ROWS("2", "0.02"),
-    {.key = "temperature",
-     CFG_FIELD(Training, temperature),
-     .type = CFG_FLOAT,
-     CFG_RANGE(0.1, 100),
-     .otherwise = "4",
-     .doc = "of distillation against the original model"},
-    {.key = "mix",
-     CFG_FIELD(Training, mix),
-     .type = CFG_SHARE,
-     .otherwise = "0.7",
-     .doc = "share of the loss that follows the original; the rest follows the labels"},
-    {0}};
-static const Schema retrain_schema = {"key", retrain_rows, sizeof(Training)};
-static const CfgRow train_rows[] = {TRAINING_ROWS("20", "0.1"), {0}};
-static const Schema train_schema = {"key", train_rows, sizeof(Training)};
 
 static const CfgRow prune_rows[] = {{.key = "max",
                                      CFG_FIELD(PruneFreedom, max),
@@ -314,7 +254,7 @@ static const CfgRow design_rows[] = {
      .type = CFG_ENUM,
      .names = task_names,
      .otherwise = "classification",
-     .doc = "what the outputs mean"},
+     .doc = "what the outputs mean: a value for each class, or the input given back (`mistify train` alone)"},
     {.key = "metric",
      CFG_FIELD(RawDesign, metric),
      .type = CFG_ENUM,

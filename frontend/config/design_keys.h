@@ -52,5 +52,9 @@ typedef struct RawDesign {
 } RawDesign;
 
 extern const char *const split_kinds[];
+/* train_keys.c */
+extern const Schema retrain_schema, train_schema;
+/* design_keys.c */
+extern const Schema augment_schema;
 
 #endif

@@ -233,7 +233,18 @@ static bool run_retrain(const StepCall *c, Artifact *out, int *n_out, Diag *d) {
   TrainResult res = {0};
   bool ok = start && teacher && parse_train(c, &o, d) && tailor_data(env_of(c)->data, &ds, d);
   if (ok) small = cut(teacher, start, &c->in[1], &c->in[2], c->params, d);
-  if (small) done = train_graph(small, teacher, ds, &o, c->host, &res, d);
+  if (small) {
+    const Graph *teachers[] = {teacher};
+    Blob *const banks[] = {c->n_in > 5 ? c->in[5].bytes : NULL};
+    const TrainJob job = {.graph = small,
+                          .teachers = teachers,
+                          .n_teachers = 1,
+                          .banks = c->n_in > 5 ? banks : NULL,
+                          .data = ds,
+                          .options = &o,
+                          .host = c->host};
+    done = train_run(&job, &res, d);
+  }
   graph_free(start);
   graph_free(teacher);
   graph_free(small);

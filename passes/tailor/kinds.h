@@ -4,6 +4,7 @@
 
 #include "ir/step.h"
 #include "ir/cost.h"
+#include "passes/steps/steps.h"
 #include "runtime/data/dataset.h"
 #include "runtime/engine/engine.h"
 
@@ -38,7 +39,9 @@ extern const StepKind
 extern const StepKind
     step_prune; /* base, plan                                                         graph */
 extern const StepKind
-    step_retrain; /* start, start's plan, plan, teacher, data  training options         graph, measure */
+    step_bank; /* teacher, data                            views=N,augmentation     logits (bank.c) */
+extern const StepKind
+    step_retrain; /* start, start's plan, plan, teacher, data, [bank]  training options graph, measure */
 extern const StepKind
     step_finish; /* float graph, data                        passes                    graph */
 extern const StepKind
@@ -57,6 +60,13 @@ bool tailor_plan_contains(const Graph *base, const char *keep, const Artifact *o
 Normalize tailor_normalize(const TailorData *t, const Graph *g, DType bytes, const char *params);
 /* "n", "correct" of a measure as an accuracy with its standard error. */
 void tailor_accuracy(const Artifact *measure, Accuracy *out);
+
+/* -- bank.c -- */
+/* The bank of o's views, from the cache where it is there. */
+bool tailor_bank(const StepEnv *steps, const Artifact *teacher, const Artifact *data, const TrainOptions *o,
+                 TailorStepEnv *env, const Host *host, Artifact *out, Diag *d);
+/* Log what was decided about the teacher. */
+void tailor_tell_bank(const TrainOptions *o, const Host *host);
 
 /* Canonical text of training options, and back. */
 void tailor_train_params(const TrainOptions *o, char *buf, size_t n);

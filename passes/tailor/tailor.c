@@ -40,6 +40,7 @@ typedef struct Run {
   Work *w;
   int *order;                                 /* indices of w from loose to tight */
   Artifact base, importance, data, test, all; /* all: the plan that keeps everything */
+  Artifact bank;                              /* the teacher's; empty while nobody needs one */
   TailorStepEnv env;
 } Run;
 
@@ -285,15 +286,20 @@ static bool contains(Run *r, const Artifact *outer, const Artifact *inner) {
 
 static bool retrain(Run *r, int at, int64_t images, const Artifact *from, const Artifact *from_plan) {
   Work *w = &r->w[r->order[at]];
-  Artifact in[5] = {*from, *from_plan, w->plan, r->base, r->data};
-  static const char *const names[] = {"start", "start's plan", "plan", "teacher", "data"};
+  Artifact in[6] = {*from, *from_plan, w->plan, r->base, r->data, r->bank};
+  static const char *const names[] = {"start", "start's plan", "plan", "teacher", "data", "teacher's bank"};
   TrainOptions o = r->job->retrain;
   if (images) o.images = images;
+  o.seed = r->job->seed;
   char params[PARAMS_MAX];
+  if (o.views > 0 && o.mix > 0 && !r->bank.bytes)
+    TRY(tailor_bank(r->job->steps, &r->base, &r->data, &o, &r->env, r->job->host, &r->bank, r->d));
+  in[5] = r->bank;
   tailor_train_params(&o, params, sizeof params);
   add_keep(r, params, sizeof params);
   artifact_unref(&w->trained);
-  return step(r, &step_retrain, w->t->name, in, 5, names, params, &r->env, &w->trained, NULL);
+  return step(r, &step_retrain, w->t->name, in, r->bank.bytes ? 6 : 5, names, params, &r->env, &w->trained,
+              NULL);
 }
 
 static bool train_target(Run *r, int at) {
@@ -442,6 +448,7 @@ static bool start(Run *r) {
   r->res->macs = graph_macs(base);
   r->res->params = graph_params(base);
   ok = tailor_plan_all(base, r->job->keep, &r->all, r->d);
+  if (ok && r->job->may_retrain) tailor_tell_bank(&r->job->retrain, r->job->host);
   graph_free(base);
   r->data = artifact_from_hash(ART_DATA, job->data_identity);
   r->test = artifact_from_hash(ART_DATA, job->test_identity);
@@ -477,6 +484,7 @@ bool tailor_run(const TailorJob *job, TailorResult *out, Diag *d) {
   artifact_unref(&r.base);
   artifact_unref(&r.importance);
   artifact_unref(&r.all);
+  artifact_unref(&r.bank);
   if (!ok) tailor_result_free(out);
   return ok;
 }

@@ -97,7 +97,7 @@ START_TEST(test_design_values)
   ck_assert_int_gt(v->retrain_loc.line, 0);
   ck_assert_int_eq(v->train_loc.line, 0);
   TrainOptions o;
-  design_train_options(v, &v->retrain, &o);
+  design_train_options(v, &v->retrain, 0, &o);
   ck_assert_int_eq(o.images, 2500);
   ck_assert_float_eq(o.lr, 0.05f);
   ck_assert_float_eq(o.mix, 0.6f);
@@ -121,7 +121,7 @@ START_TEST(test_design_defaults)
   ck_assert_int_eq(v->retrain_loc.line, 0);
   ck_assert_int_eq(v->layout, INPUT_NHWC);
   ck_assert_uint_eq(v->data.calibration, 500);
-  ck_assert_int_eq(v->train.epochs, 20);
+  ck_assert_int_eq(v->train.o.epochs, 20);
   diag_free(d);
   arena_free(a);
 }

@@ -107,9 +107,17 @@ static void begin_epoch(Trainer *t, int64_t epoch, bool fresh) {
   t->correct = t->seen = 0;
 }
 
+/* What was done so far is kept, where there is a place for it. */
+static bool cancelled(Trainer *t, Diag *d) {
+  TRY(checkpoint_save(t, true, d));
+  diag_error(d, NULL, "training was cancelled behind %lld of %lld images", (long long)(t->done * t->batch),
+             (long long)(t->steps * t->batch));
+  if (t->o->checkpoint_path) diag_hint(d, "the same command goes on from %s", t->o->checkpoint_path);
+  return false;
+}
+
 static bool train_step(Trainer *t, int64_t at, Diag *d) {
-  FAIL_IF(t->host && t->host->cancelled && t->host->cancelled(t->host->ctx), d, NULL,
-          "training was cancelled");
+  if (t->host && t->host->cancelled && t->host->cancelled(t->host->ctx)) return cancelled(t, d);
   int stage = grow_stage(t->o, t->done, t->steps);
   if (stage != t->stage) TRY(grow_student(t, stage, d));
   double loss = step_batch(t, t->order + at * t->batch), lr = (double)train_rate(t->o, t->done, t->steps);
