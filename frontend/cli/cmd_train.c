@@ -42,11 +42,14 @@ static const Opt opts[] = {
 typedef struct Trained {
   TrainResult result;
   Accuracy val;
+  bool classes; /* the model tells classes apart: there are accuracies */
 } Trained;
 
 static void print_text(const TrainOpts *o, const Trained *t) {
-  printf("%s: trained on %lld images in %.1f s, loss %.4f, training accuracy %.2f %%\n", o->out,
-         (long long)t->result.images, t->result.seconds, t->result.loss, 100 * t->result.train_accuracy);
+  printf("%s: trained on %lld images in %.1f s, loss %.4f", o->out, (long long)t->result.images,
+         t->result.seconds, t->result.loss);
+  if (t->classes) printf(", training accuracy %.2f %%", 100 * t->result.train_accuracy);
+  printf("\n");
   if (t->val.n)
     printf("validation accuracy %.2f %% +- %.2f (%u of %u)\n", 100 * t->val.top1, 100 * t->val.stderr_,
            t->val.correct, t->val.n);
@@ -61,7 +64,7 @@ static void print_json(const TrainOpts *o, const Trained *t) {
   json_kint(&w, "images", t->result.images);
   json_knum(&w, "seconds", t->result.seconds);
   json_knum(&w, "loss", t->result.loss);
-  json_knum(&w, "train_accuracy", t->result.train_accuracy);
+  if (t->classes) json_knum(&w, "train_accuracy", t->result.train_accuracy);
   if (t->val.n) {
     json_kint(&w, "val_n", t->val.n);
     json_knum(&w, "val_top1", t->val.top1);
@@ -148,8 +151,8 @@ static bool train(Run *r, Trained *t) {
   TRY(tailor_data(&r->data, &ds, r->d) && set_options(r, ds->train.n));
   Graph *out = train_with(r, ds, t);
   TRY(out);
-  bool classes = r->design->task == TASK_CLASSIFICATION && ds->val.n;
-  bool ok = !classes ||
+  t->classes = r->design->task == TASK_CLASSIFICATION;
+  bool ok = !t->classes || !ds->val.n ||
             graph_accuracy(out, &ds->val, &ds->spec.normalize, host->threads, host, &t->val, NULL, r->d);
   ok = ok && cli_save(out, r->o->out, r->d);
   graph_free(out);

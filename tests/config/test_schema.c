@@ -127,6 +127,47 @@ START_TEST(test_design_defaults)
 }
 END_TEST
 
+static const Design *design(Arena *a, const char *path) {
+  Diag *d = diag_new();
+  const Design *v = design_load(a, path, d);
+  ck_assert_msg(v != NULL, "%s", diag_text(d));
+  diag_free(d);
+  return v;
+}
+
+START_TEST(test_training_keys)
+{
+  Arena *a = arena_new();
+  const Design *v = design(a, FOLDER "/design-autoencoder.yaml");
+  TrainOptions o, usual;
+  train_options_default(&usual);
+  design_train_options(v, &v->train, 100, &o);
+  ck_assert(o.loss == LOSS_INPUT && o.optimizer == OPTIMIZER_ADAMW && o.schedule == RATE_STEPS);
+  ck_assert(o.n_drops == 2 && o.drops[0] == 0.5f && o.drops[1] == 0.75f && o.drop == 0.1f);
+  ck_assert(o.clip == 1 && o.average == 0.999f && o.mix == 0 && o.features == 0 && o.grow == 0.5f);
+  ck_assert(o.augment.noise == 0.1f && o.augment.time_mask == 4 && o.augment.frequency_mask == 2);
+  ck_assert(o.nesterov && o.epsilon == usual.epsilon && o.bn_images == usual.bn_images &&
+            o.seed == usual.seed);
+  Diag *d = diag_new();
+  ck_assert_msg(train_options_check(&o, d), "%s", diag_text(d));
+  diag_free(d);
+
+  v = design(a, FOLDER "/design-teachers.yaml");
+  ck_assert_int_eq(v->train.teachers.n, 2);
+  ck_assert_float_eq(((const float *)v->train.teacher_weights.items)[0], 2);
+  design_train_options(v, &v->train, 100, &o);
+  ck_assert(o.mix == 0.7f && o.smoothing == 0.1f && o.warmup == 0.05f && o.augment.cutout == 4);
+  ck_assert_int_eq(o.views, 0); /* 799 images are less than 8 of each of 100 */
+  design_train_options(v, &v->train, 99, &o);
+  ck_assert_int_eq(o.views, TRAIN_VIEWS);
+  design_train_options(v, &v->train, 0, &o); /* not known */
+  ck_assert_int_eq(o.views, 0);
+  design_train_options(v, &v->retrain, 0, &o); /* nine epochs are enough for any number */
+  ck_assert_int_eq(o.views, TRAIN_VIEWS);
+  arena_free(a);
+}
+END_TEST
+
 START_TEST(test_deploy_values)
 {
   Arena *a = arena_new();
@@ -397,6 +438,7 @@ Suite *suite_schema(void) {
   tcase_add_test(t, test_golden);
   tcase_add_test(t, test_design_values);
   tcase_add_test(t, test_design_defaults);
+  tcase_add_test(t, test_training_keys);
   tcase_add_test(t, test_deploy_values);
   tcase_add_test(t, test_bounds);
   tcase_add_test(t, test_against_model);

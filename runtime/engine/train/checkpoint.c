@@ -7,7 +7,9 @@
  * this run's is refused with the line that differs. The file is written beside, flushed and renamed (file_write): a full
  * disk or a killed process leaves the last one whole.
  */
+#include <dirent.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "ir/base/file.h"
 #include "ir/base/mem.h"
@@ -188,9 +190,21 @@ static void tell(const Trainer *t) {
   t->host->log(t->host->ctx, line);
 }
 
+/* What a process that was killed while it wrote has left beside the checkpoint. */
+static void remove_leftovers(const char *path) {
+  Arena *a = arena_new();
+  const char *prefix = arena_printf(a, "%s.tmp.", path_base(path)), *folder = path_dir(a, path);
+  DIR *dir = opendir(folder);
+  for (struct dirent *e; dir && (e = readdir(dir));)
+    if (strncmp(e->d_name, prefix, strlen(prefix)) == 0) unlink(path_join(a, folder, e->d_name));
+  if (dir) closedir(dir);
+  arena_free(a);
+}
+
 bool checkpoint_resume(Trainer *t, Diag *d) {
   if (!t->o->checkpoint_path) return report_continue(t, 0, d);
   identity(t);
+  remove_leftovers(t->o->checkpoint_path);
   if (!file_exists(t->o->checkpoint_path)) return report_continue(t, 0, d);
   Arena *a = arena_new();
   size_t n;
