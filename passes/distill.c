@@ -2,7 +2,8 @@
  *
  *   loss = (1 - mix) * cross entropy with the labels + mix * T^2 * KL(teacher at T || student at T)   (Hinton 2015)
  *
- * SGD with Nesterov momentum, cosine learning rate, flips and crops as the design allows. Afterwards the statistics of
+ * SGD with Nesterov momentum, cosine learning rate and the design's augmentation unless params say otherwise; views=K: the
+ * teacher sees K views of each image once (a bank, made in memory) instead of running beside. Afterwards the statistics of
  * BatchNormalization, which lag behind the weights, are estimated anew on training images as they are. A graph
  * without BatchNormalization is trained all the same. Never looks at validation or test images.
  */
@@ -42,6 +43,20 @@ static bool parse_amount(const char *params, const Dataset *ds, TrainOptions *t,
   return true;
 }
 
+/* Keys that are TrainOptions' own (runtime/engine/train/options.def) and are taken as they are. */
+static bool parse_more(const char *params, TrainOptions *t, Diag *d) {
+  static const char *const keys[] = {"optimizer", "schedule",  "drops",  "drop",      "clip",
+                                     "average",   "smoothing", "cutout", "time_mask", "frequency_mask",
+                                     "noise",     "mixup",     "views",  "grow",      "grow_stages"};
+  StrBuf own = {0};
+  char text[256];
+  for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+    if (pass_param(params, keys[i], text, sizeof text)) sb_printf(&own, "%s=%s,", keys[i], text);
+  bool ok = train_options_parse(sb_str(&own), t, d);
+  sb_free(&own);
+  return ok;
+}
+
 static bool parse_options(const char *params, const PassCtx *ctx, DistillOptions *o, Diag *d) {
   TrainOptions *t = &o->train;
   train_options_default(t);
@@ -65,6 +80,7 @@ static bool parse_options(const char *params, const PassCtx *ctx, DistillOptions
   t->lr = (float)lr, t->batch = (int)batch, t->temperature = (float)temperature, t->mix = (float)mix;
   t->weight_decay = (float)decay, t->momentum = (float)momentum, t->warmup = (float)warmup;
   t->augment = ctx->data->spec.augment;
+  TRY(parse_more(params, t, d));
   t->augment.flip = flip != 0, t->augment.crop = (int)crop, t->seed = (uint64_t)seed;
   t->threads = ctx->host && ctx->host->threads > 0 ? ctx->host->threads : 1;
   o->bn_images = (uint32_t)bn < ctx->data->train.n ? (uint32_t)bn : ctx->data->train.n;

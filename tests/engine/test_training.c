@@ -457,7 +457,8 @@ START_TEST(options_as_text)
   ck_assert_str_eq(sb_str(&a), sb_str(&b));
   ck_assert(train_options_parse("keep=a b,lr=0.25", &back, d));
   ck_assert(back.lr == 0.25f && back.views == 8);
-  const char *bad[] = {"lr=fast", "epochs=", "batch=1x", "drops=0.1;;2", "epochs=99999999999"};
+  const char *bad[] = {"lr=fast",        "epochs=",  "batch=1x", "drops=0.1;;2", "epochs=99999999999",
+                       "optimizer=adam", "schedule="};
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
     ck_assert_msg(!train_options_parse(bad[i], &back, d), "%s is taken", bad[i]);
   sb_free(&a);

@@ -106,6 +106,27 @@ START_TEST(test_repeats)
 }
 END_TEST
 
+/* What the engine knows beside is taken, a bank too: same bytes again, others without it. */
+START_TEST(test_more_options)
+{
+  Dataset ds = make_data();
+  Graph *g = net_residual(1, 6);
+  static const char *const params[] = {
+      "images=96,batch=32,optimizer=adamw,lr=0.001,schedule=steps,drops=0.3;0.6,cutout=2,views=2,average=0.9",
+      "images=96,batch=32,optimizer=adamw,lr=0.001,schedule=steps,drops=0.3;0.6,cutout=2,views=2,average=0.9",
+      "images=96,batch=32,optimizer=adamw,lr=0.001,schedule=steps,drops=0.3;0.6,cutout=2,average=0.9"};
+  Hash h[3];
+  for (int i = 0; i < 3; i++) {
+    Graph *out = distill(g, g, &ds, params[i]);
+    h[i] = graph_hash(out);
+    graph_free(out);
+  }
+  ck_assert(hash_equal(h[0], h[1]) && !hash_equal(h[0], h[2]));
+  graph_free(g);
+  free_data(&ds);
+}
+END_TEST
+
 static double largest_change(const Graph *g, ValId v, const Graph *h, ValId w) {
   const float *x = val_data(g, v), *y = val_data(h, w);
   double most = 0;
@@ -152,6 +173,8 @@ START_TEST(test_wrong_parameters)
   static const struct {
     const char *params, *message;
   } cases[] = {{"images=10,epochs=1", "images or epochs, not both"},
+               {"optimizer=adam", "optimizer=adam\" is malformed"},
+               {"schedule=steps", "drops 0 times"},
                {"lr=fast", "lr=fast, want a number"},
                {"mix=0.5", "there is no teacher"},
                {"temperature=0", "temperature=0, want a number"}};
@@ -175,6 +198,7 @@ Suite *suite_distill(void) {
   TCase *t = tcase_create("distill");
   tcase_add_test(t, test_pruned_net_recovers);
   tcase_add_test(t, test_repeats);
+  tcase_add_test(t, test_more_options);
   tcase_add_test(t, test_statistics);
   tcase_add_test(t, test_without_bn);
   tcase_add_test(t, test_wrong_parameters);

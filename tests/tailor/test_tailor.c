@@ -97,6 +97,7 @@ typedef struct Fixture {
   const char *keep;
   StrBuf ran; /* " slot:kind" of each step that was not in the cache */
   int steps;
+  int views; /* of a teacher's bank; 0: none */
 } Fixture;
 
 static void record(void *ctx, const StepLog *log) {
@@ -169,6 +170,8 @@ static void run(Fixture *f, TailorResult *res) {
   job.retrain.images = 512;
   job.retrain.batch = 32;
   job.retrain.lr = 0.05f;
+  job.retrain.mix = f->views ? 0.7f : 0;
+  job.retrain.views = f->views;
   sb_clear(&f->ran);
   f->steps = 0;
   bool ok = tailor_run(&job, res, f->d);
@@ -224,6 +227,26 @@ START_TEST(test_keep)
     graph_free(g);
   }
   tailor_result_free(&res);
+  close_fixture(&f);
+}
+END_TEST
+
+/* All students share the teacher's bank, which is made once. */
+START_TEST(test_bank)
+{
+  Fixture f;
+  open_fixture(&f);
+  f.views = 2;
+  run_and_drop(&f);
+  const char *made = strstr(sb_str(&f.ran), " teacher:bank");
+  ck_assert_msg(made && !strstr(made + strlen(" teacher:bank"), ":bank"), "ran%s", sb_str(&f.ran));
+  ck_assert_msg(strstr(made, " loose:retrain") && strstr(made, " tight:retrain"), "ran%s", sb_str(&f.ran));
+  f.target[1].limits.macs -= 1; /* another student, later */
+  run_and_drop(&f);
+  ck_assert_msg(!strstr(sb_str(&f.ran), ":bank"), "ran again%s", sb_str(&f.ran));
+  f.views = 3;
+  run_and_drop(&f);
+  ck_assert_msg(strstr(sb_str(&f.ran), " teacher:bank loose:retrain"), "ran%s", sb_str(&f.ran));
   close_fixture(&f);
 }
 END_TEST
@@ -356,6 +379,7 @@ Suite *suite_tailor(void) {
   TCase *t = tcase_create("tailor");
   tcase_add_test(t, test_limits_and_sharing);
   tcase_add_test(t, test_keep);
+  tcase_add_test(t, test_bank);
   tcase_add_test(t, test_unreachable);
   tcase_add_test(t, test_early_test_split);
   tcase_add_test(t, test_source_edits);
