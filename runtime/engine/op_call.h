@@ -18,10 +18,12 @@ typedef struct OpPlan {
   const Session *s;
   const Node *n;
   SNode *st;
-  int fwd_phases, bwd_phases; /* 1 unless set */
-  int64_t scratch;            /* floats per thread */
-  int64_t state, parts;       /* floats and doubles per shard */
-  PrepareFn *prepare;         /* once per pass, with `packed` floats to keep its result in */
+  int fwd_phases, bwd_phases; /* 1 unless set; outputs, and gradients of inputs, are written in the last */
+  bool reads_in,
+      reads_out;        /* whether bwd_IDENT reads values of its inputs, of its output: true unless cleared */
+  int64_t scratch;      /* floats per thread */
+  int64_t state, parts; /* floats and doubles per shard */
+  PrepareFn *prepare;   /* once per pass, with `packed` floats to keep its result in */
   int64_t packed;
 } OpPlan;
 
@@ -29,9 +31,10 @@ typedef struct OpCall {
   const Session *s;
   const Node *n;
   const SNode *st;
-  int i0, i1;
+  int i0, i1, thread;
   int shard, shards, batch; /* this shard, how many, examples in all */
   int phase;
+  bool again;    /* forward once more, in the backward pass: settled facts stay */
   bool first;    /* first tile of this shard in this phase: sums begin */
   bool backward; /* prepare: for the backward pass */
   float *scratch;
@@ -68,24 +71,23 @@ static inline bool has_in(const OpCall *c, uint32_t k) { return k < c->n->n_in &
 static inline int64_t items(const OpCall *c) { return c->i1 - c->i0; }
 
 /* -- data: of item i0, or of the whole shared value -- */
-static inline const float *in_x(const OpCall *c, uint32_t k) {
-  const SVal *v = in_val(c, k);
+static inline float *val_x(const OpCall *c, const SVal *v) {
+  if (v->local_x) return v->x + c->thread * c->s->local_size;
   return v->batched ? v->x + c->i0 * v->item : v->x;
 }
-static inline float *out_x(const OpCall *c) {
-  const SVal *v = out_val(c);
-  return v->batched ? v->x + c->i0 * v->item : v->x;
-}
-static inline const float *out_dx(const OpCall *c) {
-  const SVal *v = out_val(c);
+static inline float *val_dx(const OpCall *c, const SVal *v) {
+  if (v->local_dx) return v->dx + c->thread * c->s->local_size;
   return v->batched ? v->dx + c->i0 * v->item : v->dx;
 }
+static inline const float *in_x(const OpCall *c, uint32_t k) { return val_x(c, in_val(c, k)); }
+static inline float *out_x(const OpCall *c) { return val_x(c, out_val(c)); }
+static inline const float *out_dx(const OpCall *c) { return val_dx(c, out_val(c)); }
 /* Where input k's gradient goes; NULL: none is wanted. A shared value has a place per shard. */
 static inline float *in_dx(const OpCall *c, uint32_t k) {
   if (!has_in(c, k)) return NULL;
   const SVal *v = in_val(c, k);
   if (!v->needs) return NULL;
-  return v->batched ? v->dx + c->i0 * v->item : c->s->shard_grads + c->shard * c->s->total + v->offset;
+  return v->batched ? val_dx(c, v) : c->s->shard_grads + c->shard * c->s->total + v->offset;
 }
 /* Whether it is to be added to what is there. */
 static inline bool in_add(const OpCall *c, uint32_t k) {

@@ -35,19 +35,35 @@ static float *floats(int64_t n) {
 
 /* -- tasks -- */
 
-static void add_task(Session *s, bool backward, NodeId node, int phase) {
+static void add_task(Session *s, bool backward, NodeId node, int phase, bool again) {
   Task **list = backward ? &s->backward : &s->forward;
   int *n = backward ? &s->n_backward : &s->n_forward;
   const Task *last = *n ? &(*list)[*n - 1] : NULL;
   bool solo = !s->nodes[node].batched, after_solo = last && !s->nodes[last->node].batched;
-  bool barrier = !last || phase > 0 || solo || after_solo || !s->opt.training;
-  (*list)[*n] = (Task){.node = node, .phase = phase, .barrier = barrier};
+  bool barrier = !last || (phase > 0 && !again) || solo || after_solo || !s->opt.training;
+  (*list)[*n] = (Task){.node = node, .phase = phase, .again = again, .barrier = barrier};
   (*list)[*n].group = last ? last->group + barrier : 0;
   ++*n;
 }
 
+/* What node i reads in its backward pass and the forward pass does not keep. */
+static void add_again(Session *s, NodeId i) {
+  const Node *n = &s->g->nodes[i];
+  for (uint32_t k = 0; k < n->n_in && s->nodes[i].reads_in; k++) {
+    if (n->in[k] == NO_VAL || !s->vals[s->vals[n->in[k]].root].again) continue;
+    NodeId writer = s->vals[s->vals[n->in[k]].root].writer;
+    add_task(s, true, writer, s->nodes[writer].fwd_phases - 1, true);
+  }
+}
+
 static bool plan_node(Session *s, NodeId i, OpPlan *p, Diag *d) {
-  *p = (OpPlan){.s = s, .n = &s->g->nodes[i], .st = &s->nodes[i], .fwd_phases = 1, .bwd_phases = 1};
+  *p = (OpPlan){.s = s,
+                .n = &s->g->nodes[i],
+                .st = &s->nodes[i],
+                .fwd_phases = 1,
+                .bwd_phases = 1,
+                .reads_in = true,
+                .reads_out = true};
   TRY(engine_ops[p->n->op].plan(p, d));
   if (p->scratch > s->scratch_size) s->scratch_size = p->scratch;
   p->st->state_size = aligned(p->state);
@@ -55,6 +71,8 @@ static bool plan_node(Session *s, NodeId i, OpPlan *p, Diag *d) {
   p->st->state = floats(p->st->state_size * SHARDS);
   p->st->parts = mem_array((size_t)(p->parts * SHARDS), sizeof(double));
   p->st->prepare = p->prepare;
+  p->st->reads_in = p->reads_in, p->st->reads_out = p->reads_out;
+  p->st->fwd_phases = p->fwd_phases, p->st->bwd_phases = p->bwd_phases;
   if (p->packed) p->st->packed = floats(p->packed);
   return true;
 }
@@ -66,14 +84,17 @@ static bool plan_all(Session *s, Diag *d) {
   for (NodeId i = 0; i < n && ok; i++)
     if (s->nodes[i].live) ok = plan_node(s, i, &plans[i], d);
   int total_f = 0, total_b = 0;
-  for (NodeId i = 0; i < n && ok; i++) total_f += plans[i].fwd_phases, total_b += plans[i].bwd_phases;
+  for (NodeId i = 0; i < n && ok; i++) total_f += plans[i].fwd_phases, total_b += plans[i].bwd_phases + 2;
   s->forward = mem_array((size_t)total_f, sizeof(Task));
   s->backward = mem_array((size_t)total_b, sizeof(Task));
   for (NodeId i = 0; i < n && ok; i++)
-    for (int p = 0; s->nodes[i].live && p < plans[i].fwd_phases; p++) add_task(s, false, i, p);
-  for (NodeId i = n; ok && s->opt.training && i-- > 0;)
+    for (int p = 0; s->nodes[i].live && p < plans[i].fwd_phases; p++) add_task(s, false, i, p, false);
+  if (ok) locals_forward(s);
+  for (NodeId i = n; ok && s->opt.training && i-- > 0;) {
+    if (s->nodes[i].live && s->nodes[i].needs) add_again(s, i);
     for (int p = 0; s->nodes[i].live && s->nodes[i].needs && p < plans[i].bwd_phases; p++)
-      add_task(s, true, i, p);
+      add_task(s, true, i, p, false);
+  }
   mem_free(plans);
   return ok;
 }
@@ -120,7 +141,7 @@ static void lifetimes(const Session *s, bool backward, Interval *live) {
   for (ValId v = 1; v < s->g->n_vals; v++) {
     if (live[v].last < live[v].first) continue;
     if (s->vals[v].tap) extend(&live[s->vals[v].root], backward ? -1 : end);
-    if (s->opt.keep || (!backward && s->opt.training)) extend(&live[v], -1), extend(&live[v], end);
+    if (s->opt.keep || (!backward && s->vals[v].later)) extend(&live[v], -1), extend(&live[v], end);
   }
 }
 
@@ -134,7 +155,7 @@ static float *place(Session *s, bool backward) {
   lifetimes(s, backward, live);
   for (ValId v = 1; v < n; v++) {
     if (live[v].last < live[v].first || !s->vals[v].batched || s->vals[v].root != v) continue;
-    if (backward && !s->vals[v].needs) continue;
+    if (backward ? !s->vals[v].needs || s->vals[v].local_dx : s->vals[v].local_x) continue;
     live[v].size = s->vals[v].item * s->opt.batch;
     owner[count] = v;
     used[count++] = live[v];
@@ -198,6 +219,7 @@ bool session_schedule(Session *s, Diag *d) {
   TRY(plan_all(s, d));
   set_tiles(s, s->forward, s->n_forward);
   set_tiles(s, s->backward, s->n_backward);
+  locals_place(s);
   s->activations = place(s, false);
   if (s->opt.training) s->gradients = place(s, true);
   place_shared(s);
@@ -205,6 +227,7 @@ bool session_schedule(Session *s, Diag *d) {
     const SVal *root = &s->vals[s->vals[v].root];
     s->vals[v].x = root->x;
     s->vals[v].dx = root->dx;
+    s->vals[v].local_x = root->local_x, s->vals[v].local_dx = root->local_dx;
     s->vals[v].offset = root->offset;
   }
   int threads = threads_count(s->pool);

@@ -82,7 +82,7 @@ void session_free(Session *s) {
   }
   for (int i = 0; s->scratch && i < threads_count(s->pool); i++) mem_free(s->scratch[i]);
   void *owned[] = {s->map,   s->vals,   s->nodes, s->forward,     s->backward, s->activations, s->gradients,
-                   s->fixed, s->params, s->grads, s->shard_grads, s->segments, s->scratch};
+                   s->fixed, s->params, s->grads, s->shard_grads, s->segments, s->scratch,     s->local};
   for (size_t i = 0; i < sizeof owned / sizeof *owned; i++) mem_free(owned[i]);
   if (s->pool_owned) threads_free(s->pool);
   graph_free(s->own);
@@ -103,14 +103,19 @@ static void run_task(const Job *j, const Task *t, OpCall *c) {
   c->st = &j->s->nodes[t->node];
   c->phase = t->phase;
   const EngineOp *op = &engine_ops[c->n->op];
-  (j->backward ? op->bwd : op->fwd)(c);
+  c->again = t->again;
+  (j->backward && !t->again ? op->bwd : op->fwd)(c);
 }
 
 static void run_shard(void *ctx, int unit, int thread) {
   const Job *j = ctx;
   int n = j->s->n, lo = shard_begin(n, unit), hi = shard_begin(n, unit + 1);
-  OpCall c = {
-      .s = j->s, .shard = unit, .shards = shard_count(n), .batch = n, .scratch = j->s->scratch[thread]};
+  OpCall c = {.s = j->s,
+              .thread = thread,
+              .shard = unit,
+              .shards = shard_count(n),
+              .batch = n,
+              .scratch = j->s->scratch[thread]};
   for (int i = lo; i < hi; i += j->tasks->tile) {
     c.i0 = i;
     c.i1 = i + j->tasks->tile < hi ? i + j->tasks->tile : hi;
@@ -231,6 +236,9 @@ static ValId inside(const Session *s, ValId v) { return s->map ? s->map[v] : v; 
 const float *session_activation(const Session *s, ValId v) {
   ValId i = inside(s, v);
   if (i == NO_VAL || (!s->opt.keep && !s->opt.training && !s->vals[i].tap && i != s->logits)) return NULL;
+  const SVal *root = &s->vals[s->vals[i].root];
+  if (!s->opt.keep && root->batched && !root->tap && !root->later && i != s->logits) return NULL;
+  if (root->local_x) return NULL;
   return s->vals[i].x;
 }
 

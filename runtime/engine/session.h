@@ -22,12 +22,17 @@ typedef struct SVal {
   float *dx; /* gradient, same layout; NULL: not wanted */
   int64_t item;
   int64_t offset;      /* shared with gradient: in the flat arrays */
+  NodeId writer;       /* of a root */
   ValId root;          /* the value whose storage this one shares (Reshape); itself otherwise */
   bool batched, needs; /* needs: a gradient is computed */
   bool param;          /* trainable constant */
   bool decay;          /* weight decay applies */
   bool stat;           /* running statistic: a constant that the session updates */
-  bool tap;            /* kept, and its gradient begun by the caller (SessionOptions.taps) */
+  bool later;          /* the backward pass reads it */
+  bool again;          /* computed anew in the backward pass, beside its only reader there */
+  bool local_x,
+      local_dx; /* lives within a group: one tile for each thread, Session.local_size floats apart (locals.c) */
+  bool tap;     /* kept, and its gradient begun by the caller (SessionOptions.taps) */
   bool by_shards,
       by_one; /* shared: read by batched nodes, by nodes without batch (which use shard 0's place) */
 } SVal;
@@ -37,12 +42,14 @@ struct OpCall;
 typedef void PrepareFn(const struct OpCall *c);
 
 typedef struct SNode {
-  Act act;       /* activation at the output: the node's own, or a Relu fused into it */
-  ValId out;     /* where the output goes */
-  bool live;     /* runs: not fused away, not dead */
-  bool reaches;  /* the logits depend on it */
-  bool batched;  /* output is batched: runs per shard; otherwise once */
-  bool needs;    /* has a backward */
+  Act act;                  /* activation at the output: the node's own, or a Relu fused into it */
+  ValId out;                /* where the output goes */
+  bool live;                /* runs: not fused away, not dead */
+  bool reaches;             /* the logits depend on it */
+  bool batched;             /* output is batched: runs per shard; otherwise once */
+  bool needs;               /* has a backward */
+  bool reads_in, reads_out; /* the backward pass reads inputs' values, the output's value */
+  int fwd_phases, bwd_phases;
   bool *add;     /* per input: the gradient is added to (not the first to be written in backward order) */
   float *state;  /* [SHARDS][state_size] floats that last from forward to backward */
   double *parts; /* [SHARDS][parts_size] partial sums between phases */
@@ -56,6 +63,7 @@ typedef struct SNode {
 typedef struct Task {
   NodeId node;
   int phase;
+  bool again;   /* in the backward pass: the node's last forward phase once more */
   bool barrier; /* begins a group: all shards must have finished the task before */
   int group;
   int tile; /* examples at a time through the group */
@@ -94,6 +102,8 @@ struct Session {
   int n_segments;
   int64_t total;
   float **scratch; /* per thread */
+  float *local;    /* [threads][local_size]: tiles of the values that live within a group */
+  int64_t local_size;
   int64_t scratch_size;
 };
 
@@ -108,6 +118,11 @@ static inline int shard_most(int n) { return (n + SHARDS - 1) / SHARDS; }
 bool session_classify(Session *s, Diag *d);
 /* -- schedule.c: plans of the operators, tasks, buffers -- */
 bool session_schedule(Session *s, Diag *d);
+/* -- locals.c: values that live within a group -- */
+/* Facts of the forward pass, once its tasks are there. */
+void locals_forward(Session *s);
+/* Facts of gradients, and memory for all. */
+void locals_place(Session *s);
 /* -- place.c: offsets that let values with disjoint lifetimes share memory -- */
 typedef struct Interval {
   int64_t size;    /* floats */

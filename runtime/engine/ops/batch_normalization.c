@@ -38,6 +38,7 @@ bool plan_batch_normalization(OpPlan *p, Diag *d) {
       return plan_fail(p, d, "the engine wants constant scale, bias, mean and variance");
   Geometry q = geometry(p->s, p->n);
   p->fwd_phases = p->bwd_phases = 2;
+  p->reads_out = false;
   p->state = S_ROWS * q.c;
   p->parts = 1 + 2 * q.c;
   p->scratch = 2 * q.c;
@@ -204,7 +205,7 @@ void fwd_batch_normalization(const OpCall *c) {
     if (c->s->train) statistics(c, &q);
     return;
   }
-  if (c->first) settle(c, &q);
+  if (c->first && !c->again) settle(c, &q);
   const float *x = in_x(c, 0);
   float *y = out_x(c);
   for (int64_t i = 0; i < items(c); i++, x += q.item, y += q.item) item_affine(c, &q, x, y);

@@ -83,6 +83,8 @@ static bool plan_binary(OpPlan *p, Diag *d) {
           p, d, "the engine wants operands that repeat over the batch to have 1 as their first dimension");
   }
   p->scratch = act_scratch(p->st->act, v[p->st->out].item);
+  p->reads_in = p->n->op != OP_add && p->n->op != OP_sub;
+  p->reads_out = p->st->act != ACT_NONE;
   return true;
 }
 

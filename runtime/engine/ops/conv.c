@@ -25,7 +25,7 @@ ConvGeometry conv_geometry(const Graph *g, const Node *n) {
 ConvOut conv_out(const OpCall *c) {
   const SNode *st = norm_taken(c->s, c->st->norm) ? &c->s->nodes[c->st->norm] : c->st;
   const SVal *v = &c->s->vals[st->out];
-  ConvOut out = {.y = v->x + c->i0 * v->item};
+  ConvOut out = {.y = val_x(c, v)};
   act_limits(st->act, &out.lo, &out.hi);
   return out;
 }
@@ -65,6 +65,7 @@ bool plan_conv(OpPlan *p, Diag *d) {
   int images = shard_most(p->s->opt.batch);
   bool training = p->s->opt.training;
   Way way = way_of(p->s, &q);
+  p->reads_out = p->st->act != ACT_NONE;
   if (way == GEMM) {
     p->scratch = conv_gemm_scratch(&q, p->st->act);
     if (p->st->norm != NO_NODE) p->s->nodes[p->st->norm].taken = false;

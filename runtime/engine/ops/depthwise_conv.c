@@ -49,6 +49,7 @@ bool plan_depthwise_conv(OpPlan *p, Diag *d) {
     return plan_fail(p, d, "the engine wants a batched input and weights that are the same for all examples");
   Geometry q = geometry(p->s->g, p->n);
   p->scratch = places_of(&q, p->st->act).total;
+  p->reads_out = p->st->act != ACT_NONE;
   return true;
 }
 

@@ -11,6 +11,7 @@ bool plan_fully_connected(OpPlan *p, Diag *d) {
   const SVal *v = p->s->vals;
   if (v[p->n->in[1]].batched)
     return plan_fail(p, d, "the engine wants weights that are the same for all examples");
+  p->reads_out = p->st->act != ACT_NONE;
   int64_t rows = v[p->st->out].batched ? p->s->opt.batch : 1;
   p->scratch = act_scratch(p->st->act, rows * v[p->st->out].item);
   return true;

@@ -81,6 +81,7 @@ static int first_axis(const OpCall *c) { return out_val(c)->batched ? 1 : 0; }
 /* -- Reshape -- */
 
 bool plan_reshape(OpPlan *p, Diag *d) {
+  p->reads_in = p->reads_out = false;
   if (p->s->vals[p->n->in[0]].batched != p->s->vals[p->n->out[0]].batched)
     return plan_fail(p, d, "the engine wants the batch to stay the outermost dimension");
   return true;
@@ -91,6 +92,7 @@ void bwd_reshape(const OpCall *c) { (void)c; }
 /* -- Transpose -- */
 
 bool plan_transpose(OpPlan *p, Diag *d) {
+  p->reads_in = p->reads_out = false;
   if (p->s->vals[p->n->in[0]].batched && CATTRS(p->n, transpose)->perm.v[0] != 0)
     return plan_fail(p, d, "the engine wants the batch to stay the outermost dimension");
   return true;
@@ -113,6 +115,7 @@ static Block transpose_block(const OpCall *c) {
 /* -- Slice -- */
 
 bool plan_slice(OpPlan *p, Diag *d) {
+  p->reads_in = p->reads_out = false;
   const slice_attrs *a = CATTRS(p->n, slice);
   const Shape *x = &p->s->g->vals[p->n->in[0]].shape;
   for (int i = 0; i < x->rank; i++)
@@ -172,6 +175,7 @@ void bwd_slice(const OpCall *c) {
 /* -- Pad and Concat: each input is a dense block at a place of the output -- */
 
 bool plan_pad(OpPlan *p, Diag *d) {
+  p->reads_in = p->reads_out = false;
   const pad_attrs *a = CATTRS(p->n, pad);
   int rank = p->s->g->vals[p->n->in[0]].shape.rank;
   if (p->s->vals[p->n->in[0]].batched && (a->pads.v[0] || a->pads.v[rank]))
@@ -180,6 +184,7 @@ bool plan_pad(OpPlan *p, Diag *d) {
 }
 
 bool plan_concat(OpPlan *p, Diag *d) {
+  p->reads_in = p->reads_out = false;
   const SVal *v = p->s->vals;
   if (v[p->st->out].batched && CATTRS(p->n, concat)->axis == 0)
     return plan_fail(p, d, "the engine does not join batches");

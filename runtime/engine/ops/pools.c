@@ -98,7 +98,11 @@ void bwd_max_pool(const OpCall *c) {
 
 /* -- AveragePool -- */
 
-bool plan_average_pool(OpPlan *p, Diag *d) { return plan_pool(p, &CATTRS(p->n, average_pool)->dilations, d); }
+bool plan_average_pool(OpPlan *p, Diag *d) {
+  p->reads_in = false;
+  p->reads_out = p->st->act != ACT_NONE;
+  return plan_pool(p, &CATTRS(p->n, average_pool)->dilations, d);
+}
 
 static float average_factor(const OpCall *c, const Geometry *q, Window w) {
   int64_t n = CATTRS(c->n, average_pool)->count_include_pad ? q->kh * q->kw : (w.y1 - w.y0) * (w.x1 - w.x0);

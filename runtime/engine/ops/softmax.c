@@ -95,6 +95,7 @@ static Mean mean_of(const OpCall *c) {
 }
 
 bool plan_reduce_mean(OpPlan *p, Diag *d) {
+  p->reads_in = p->reads_out = false;
   const reduce_mean_attrs *a = CATTRS(p->n, reduce_mean);
   if (p->s->vals[p->n->in[0]].batched && reduced(a, p->s->g->vals[p->n->in[0]].shape.rank, 0))
     return plan_fail(p, d, "the engine does not average over the batch");
