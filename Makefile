@@ -187,6 +187,7 @@ $(OUT)/obj/bench/random-graphs.o: HOT_FLAGS = $(TEST_CFLAGS)
 
 # The training benchmark's nets, peak and peer.
 $(OUT)/bench/train: $(call obj,$(wildcard bench/train_*.c))
+$(OUT)/bench/teacher-bank: $(call obj,bench/train_nets.c)
 
 $(OUT)/bench/%: $(OUT)/obj/bench/%.o $(LIB)
 	@mkdir -p $(@D) && $(link) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(LIB) $(LIBS)
