@@ -1,6 +1,6 @@
 /* The tensor engine: float32 forward and backward over a Graph, on the host, on our own threads over OpenBLAS.
  *
- * A Session holds activation and gradient buffers and optimizer state beside the graph (decision 9). Images are
+ * A Session holds activation and gradient buffers beside the graph (decision 9), train/ the optimizer's state. Images are
  * NHWC; the graph has been through `layout` (no Transpose around convolutions) and keeps BatchNormalization.
  * Training mode: BatchNormalization uses batch statistics and updates running ones.
  * Determinism: the batch is split into a fixed number of shards (independent of the number of threads), each

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "ir/base/file.h"
+#include "ir/base/fingerprint.h"
 #include "ir/base/mem.h"
 #include "runtime/engine/train/trainer.h"
 
@@ -20,6 +21,7 @@ typedef struct Head {
   int64_t text_bytes, floats; /* floats: parameters, state and statistics */
   int64_t done, correct, seen, optimizer_steps, log_bytes;
   double loss, seconds;
+  Hash program; /* sources of the engine: what another version would compute may differ in bytes */
 } Head;
 
 /* -- what a checkpoint is bound to -- */
@@ -65,6 +67,15 @@ static const char *identity(Trainer *t) {
   return t->text;
 }
 
+static Hash program(void) {
+  Hasher *h = hasher_new();
+  for (size_t i = 0; i < source_prints_count; i++)
+    if (strncmp(source_prints[i].path, "runtime/engine/", 15) == 0 ||
+        strncmp(source_prints[i].path, "runtime/data/", 13) == 0)
+      hasher_str(h, source_prints[i].hash);
+  return hasher_done(h);
+}
+
 /* -- contents -- */
 
 typedef void Visit(void *ctx, float *x, int64_t n);
@@ -107,7 +118,8 @@ static Head head_of(Trainer *t) {
             .optimizer_steps = t->optimizer.steps,
             .log_bytes = report_position(t),
             .loss = t->loss,
-            .seconds = t->before + train_now() - t->start};
+            .seconds = t->before + train_now() - t->start,
+            .program = program()};
   visit(t, add_count, &h.floats);
   return h;
 }
@@ -153,6 +165,18 @@ static bool check_text(const char *got, size_t n, const char *want, const Loc *a
   return false;
 }
 
+static void tell(const Trainer *t, bool same) {
+  char line[256];
+  if (!t->host || !t->host->log) return;
+  if (!same)
+    t->host->log(t->host->ctx,
+                 "the checkpoint was made by another version of this program: the result may differ in "
+                 "some bits from that of one version alone");
+  snprintf(line, sizeof line, "%s: going on behind %lld of %lld images", t->o->checkpoint_path,
+           (long long)(t->done * t->batch), (long long)(t->steps * t->batch));
+  t->host->log(t->host->ctx, line);
+}
+
 static bool restore(Trainer *t, const char *bytes, size_t size, const Loc *at, Diag *d) {
   Head h;
   Hash sum;
@@ -179,15 +203,8 @@ static bool restore(Trainer *t, const char *bytes, size_t size, const Loc *at, D
   t->optimizer.steps = h.optimizer_steps;
   t->loss = h.loss;
   t->before = h.seconds;
+  tell(t, hash_equal(h.program, program()));
   return report_continue(t, h.log_bytes, d);
-}
-
-static void tell(const Trainer *t) {
-  char line[256];
-  if (!t->host || !t->host->log) return;
-  snprintf(line, sizeof line, "%s: going on behind %lld of %lld images", t->o->checkpoint_path,
-           (long long)(t->done * t->batch), (long long)(t->steps * t->batch));
-  t->host->log(t->host->ctx, line);
 }
 
 /* What a process that was killed while it wrote has left beside the checkpoint. */
@@ -211,6 +228,5 @@ bool checkpoint_resume(Trainer *t, Diag *d) {
   const char *bytes = file_read(a, t->o->checkpoint_path, &n, d);
   bool ok = bytes && restore(t, bytes, n, &(Loc){.file = t->o->checkpoint_path}, d);
   arena_free(a);
-  if (ok) tell(t);
   return ok;
 }
