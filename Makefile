@@ -38,7 +38,7 @@ export LC_ALL := C
 MACHINE := $(shell $(CC) -dumpmachine 2>/dev/null)
 X86_64  := $(filter x86_64%,$(MACHINE))
 TOPS    := $(wildcard ir passes backend runtime frontend)
-KERNELS := $(foreach s,generic armv7em armv7m armv6m mve $(if $(X86_64),avx2) \
+KERNELS := $(foreach s,generic armv7em armv7m armv6m mve $(if $(X86_64),avx2 sse41) \
            $(if $(filter aarch64%,$(MACHINE)),neon),runtime/kernels/$s/%)
 ALL_SRC := $(if $(TOPS),$(shell find $(TOPS) -name '*.[ch]' -o -name '*.def' | sort))
 HOST_C  := $(filter-out backend/harness/%,$(filter %.c,$(ALL_SRC)))

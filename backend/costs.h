@@ -56,16 +56,16 @@ typedef struct TargetCosts {
 /* The features of a call, all batch items together. */
 CallWork call_work(const Graph *g, const KernelCall *k);
 
-/* -- backend/work_avx2.c: of the kernels of one set; block: elements of a vector, or channels at a time -- */
-CallWork work_avx2_conv_s8(const Graph *g, const KernelCall *k, int block);
-CallWork work_avx2_conv_f32(const Graph *g, const KernelCall *k, int block);
-CallWork work_avx2_winograd_s8(const Graph *g, const KernelCall *k, int block);
-CallWork work_avx2_winograd_f32(const Graph *g, const KernelCall *k, int block);
-CallWork work_avx2_depthwise_s8(const Graph *g, const KernelCall *k, int block);
-CallWork work_avx2_depthwise_f32(const Graph *g, const KernelCall *k, int block);
-CallWork work_avx2_fc_s8(const Graph *g, const KernelCall *k, int block);
-CallWork work_avx2_fc_f32(const Graph *g, const KernelCall *k, int block);
-CallWork work_avx2_add_s8(const Graph *g, const KernelCall *k, int block);
+/* -- backend/work_x86.c: of the kernels of one set; block: elements of a vector, or channels at a time -- */
+CallWork work_x86_conv_s8(const Graph *g, const KernelCall *k, int block);
+CallWork work_x86_conv_f32(const Graph *g, const KernelCall *k, int block);
+CallWork work_x86_winograd_s8(const Graph *g, const KernelCall *k, int block);
+CallWork work_x86_winograd_f32(const Graph *g, const KernelCall *k, int block);
+CallWork work_x86_depthwise_s8(const Graph *g, const KernelCall *k, int block);
+CallWork work_x86_depthwise_f32(const Graph *g, const KernelCall *k, int block);
+CallWork work_x86_fc_s8(const Graph *g, const KernelCall *k, int block);
+CallWork work_x86_fc_f32(const Graph *g, const KernelCall *k, int block);
+CallWork work_x86_add_s8(const Graph *g, const KernelCall *k, int block);
 
 /* -- backend/cost.c -- */
 /* The kernel's row; NULL: the table has none. */

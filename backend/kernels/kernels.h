@@ -105,32 +105,38 @@ bool neon_fc_accepts(const void *params);
 void neon_fc_pack(KernelPack *p);
 void neon_depthwise_pack(KernelPack *p);
 
-/* -- avx2.c -- */
-size_t avx2_conv_scratch(const void *params);
+/* -- x86.c -- */
+size_t x86_conv_scratch(const void *params);
 bool avx2_conv_accepts(const void *params);
 void avx2_conv_pack(KernelPack *p);
-size_t avx2_depthwise_scratch(const void *params);
+bool sse41_conv_accepts(const void *params);
+void sse41_conv_pack(KernelPack *p);
+size_t x86_depthwise_scratch(const void *params);
 bool avx2_depthwise_accepts(const void *params);
 void avx2_depthwise_pack(KernelPack *p);
-size_t avx2_fc_scratch(const void *params);
+bool sse41_depthwise_accepts(const void *params);
+void sse41_depthwise_pack(KernelPack *p);
+size_t x86_fc_scratch(const void *params);
 bool avx2_fc_accepts(const void *params);
 void avx2_fc_pack(KernelPack *p);
+bool sse41_fc_accepts(const void *params);
+void sse41_fc_pack(KernelPack *p);
 
-/* -- avx2_f32.c -- */
-size_t avx2_conv_f32_scratch(const void *params);
-bool avx2_conv_f32_accepts(const void *params);
-void avx2_conv_f32_pack(KernelPack *p);
-size_t avx2_depthwise_f32_scratch(const void *params);
-bool avx2_depthwise_f32_accepts(const void *params);
-void avx2_depthwise_f32_pack(KernelPack *p);
-void avx2_fc_f32_pack(KernelPack *p);
+/* -- x86_f32.c -- */
+size_t x86_conv_f32_scratch(const void *params);
+bool x86_conv_f32_accepts(const void *params);
+void x86_conv_f32_pack(KernelPack *p);
+size_t x86_depthwise_f32_scratch(const void *params);
+bool x86_depthwise_f32_accepts(const void *params);
+void x86_depthwise_f32_pack(KernelPack *p);
+void x86_fc_f32_pack(KernelPack *p);
 
 /* -- winograd.c -- */
 size_t winograd_scratch(const void *params);
 bool winograd_accepts(const void *params);
 void winograd_pack(KernelPack *p);
 
-/* -- avx2.c -- */
+/* -- x86.c -- */
 size_t winograd8_scratch(const void *params);
 bool winograd8_accepts(const void *params);
 void winograd8_pack(KernelPack *p);

@@ -80,9 +80,9 @@ static const KernelDef neon[] = {
 };
 
 #ifdef __x86_64__
-#define AVX2_FN(f) f
+#define X86_FN(f) f
 #else
-#define AVX2_FN(f) NULL
+#define X86_FN(f) NULL
 #endif
 #define K(name, variant, params, file, scratch, accepts, pack, in_place, doc) \
   mf_kernel_fn name##__avx2##variant;
@@ -90,14 +90,25 @@ static const KernelDef neon[] = {
 #undef K
 static const KernelDef avx2[] = {
 #define K(name, variant, params, file, scratch, accepts, pack, in_place, doc) \
-  ROW(avx2, AVX2_FN(name##__avx2##variant), name, variant, params, file, scratch, accepts, pack, in_place)
+  ROW(avx2, X86_FN(name##__avx2##variant), name, variant, params, file, scratch, accepts, pack, in_place)
 #include "runtime/kernels/avx2/kernels.def"
+#undef K
+};
+
+#define K(name, variant, params, file, scratch, accepts, pack, in_place, doc) \
+  mf_kernel_fn name##__sse41##variant;
+#include "runtime/kernels/sse41/kernels.def"
+#undef K
+static const KernelDef sse41[] = {
+#define K(name, variant, params, file, scratch, accepts, pack, in_place, doc) \
+  ROW(sse41, X86_FN(name##__sse41##variant), name, variant, params, file, scratch, accepts, pack, in_place)
+#include "runtime/kernels/sse41/kernels.def"
 #undef K
 };
 
 #define COUNT(set) (int)(sizeof set / sizeof *set)
 static const int n_armv7em = COUNT(armv7em), n_armv7m = COUNT(armv7m), n_armv6m = COUNT(armv6m),
-                 n_mve = COUNT(mve), n_neon = COUNT(neon), n_avx2 = COUNT(avx2);
+                 n_mve = COUNT(mve), n_neon = COUNT(neon), n_avx2 = COUNT(avx2), n_sse41 = COUNT(sse41);
 
 const KernelSet kernel_sets[] = {
     {"generic", generic_kernels, &n_generic_kernels, NULL},
@@ -107,5 +118,6 @@ const KernelSet kernel_sets[] = {
     {"mve", mve, &n_mve, NULL},
     {"neon", neon, &n_neon, NULL},
     {"avx2", avx2, &n_avx2, NULL},
+    {"sse41", sse41, &n_sse41, NULL},
 };
 const int n_kernel_sets = COUNT(kernel_sets);

@@ -34,6 +34,7 @@ static bool processor_runs(const Target *t) {
 #ifdef __x86_64__
   if (strstr(t->cflags, "-march=x86-64-v3"))
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  if (strstr(t->cflags, "-march=x86-64-v2")) return __builtin_cpu_supports("sse4.2");
 #endif
   (void)t;
   return true;
@@ -49,7 +50,7 @@ bool harness_available(const Target *t, const char **missing) {
       *missing = tools[i];
       return false;
     }
-  *missing = "a processor with AVX2 and FMA";
+  *missing = strstr(t->cflags, "-v2") ? "a processor with SSE4.2" : "a processor with AVX2 and FMA";
   return processor_runs(t);
 }
 

@@ -118,7 +118,8 @@ static mf_window square(Rng *r) {
 /* An image of one column, or a 3x3 window without dilation, where the case is of a depthwise convolution, at times. */
 static void make_special(const KernelDef *k, Rng *r, mf_window *g) {
   uint32_t kind = rng_below(r, 4);
-  if (strncmp(k->name, "depthwise", 9) != 0 || strcmp(k->set, "avx2") != 0 || kind > 1) return;
+  bool x86 = strcmp(k->set, "avx2") == 0 || strcmp(k->set, "sse41") == 0;
+  if (strncmp(k->name, "depthwise", 9) != 0 || !x86 || kind > 1) return;
   if (kind == 0) {
     g->in_w = g->out_w = g->k_w = 1;
     g->pad_left = 0;

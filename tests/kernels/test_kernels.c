@@ -219,8 +219,9 @@ END_TEST
 static bool can_run(const char *set) {
 #ifdef __x86_64__
   if (strcmp(set, "avx2") == 0) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  if (strcmp(set, "sse41") == 0) return __builtin_cpu_supports("sse4.1");
 #endif
-  return strcmp(set, "avx2") != 0;
+  return strcmp(set, "avx2") != 0 && strcmp(set, "sse41") != 0;
 }
 
 static void list_kernels(void) {

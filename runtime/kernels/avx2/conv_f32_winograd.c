@@ -12,9 +12,10 @@
  * Sums are those of conv_f32__generic within about 1e-5 of their terms' magnitude: the method rounds otherwise. A row is a
  * line of the image. Source: Lavin and Gray 2016 (arXiv:1509.09308), section 4.3, points 0, 1, -1, 2, -2.
  */
-#include "runtime/kernels/avx2/f32.h"
+#include "runtime/kernels/avx2/avx2.h"
+#include "runtime/kernels/x86/f32.h"
 
-MF_AVX2 MF_KERNEL mf_kernel_fn conv_f32__avx2_winograd;
+MF_X86 MF_KERNEL mf_kernel_fn conv_f32__avx2_winograd;
 
 enum { WINOGRAD_TILES = 12 }; /* at a time */
 
@@ -31,7 +32,7 @@ typedef struct winograd_tile {
 } winograd_tile;
 
 /* One dimension of B'. */
-MF_AVX2_INLINE void winograd_in(const __m256 *d, ptrdiff_t from, float *to, ptrdiff_t step) {
+MF_X86_INLINE void winograd_in(const __m256 *d, ptrdiff_t from, float *to, ptrdiff_t step) {
   const __m256 four = _mm256_set1_ps(4), five = _mm256_set1_ps(5), two = _mm256_set1_ps(2);
   const __m256 d0 = d[0], d1 = d[from], d2 = d[2 * from], d3 = d[3 * from], d4 = d[4 * from],
                d5 = d[5 * from];
@@ -46,8 +47,8 @@ MF_AVX2_INLINE void winograd_in(const __m256 *d, ptrdiff_t from, float *to, ptrd
 }
 
 /* Eight channels of a tile: lines of the image to v, whose places lie `place` elements apart. */
-MF_AVX2_INLINE void winograd_in8(const float *const line[6], ptrdiff_t at, ptrdiff_t next, float *v,
-                                 ptrdiff_t place) {
+MF_X86_INLINE void winograd_in8(const float *const line[6], ptrdiff_t at, ptrdiff_t next, float *v,
+                                ptrdiff_t place) {
   __m256 t[36];
   int32_t i;
   for (i = 0; i < 6; i++, at += next) {
@@ -59,7 +60,7 @@ MF_AVX2_INLINE void winograd_in8(const float *const line[6], ptrdiff_t at, ptrdi
   for (i = 0; i < 6; i++) winograd_in(t + 6 * i, 1, v + 6 * i * place, place);
 }
 
-MF_AVX2_INLINE void winograd_input(const winograd *w, const winograd_tile *tile, int32_t n) {
+MF_X86_INLINE void winograd_input(const winograd *w, const winograd_tile *tile, int32_t n) {
   const mf_window *g = w->g;
   const ptrdiff_t place = (ptrdiff_t)WINOGRAD_TILES * w->step;
   int32_t i, k, c;
@@ -81,8 +82,8 @@ MF_AVX2_INLINE void winograd_input(const winograd *w, const winograd_tile *tile,
   _mm256_storeu_ps(m + 16 * i + 8, hi##i);
 
 /* Products of n <= 6 tiles by 16 channels at one place. */
-MF_AVX2_INLINE void winograd_products(const float *x, ptrdiff_t step, int32_t n, const float *w,
-                                      int32_t channels, float *m) {
+MF_X86_INLINE void winograd_products(const float *x, ptrdiff_t step, int32_t n, const float *w,
+                                     int32_t channels, float *m) {
   __m256 lo0 = _mm256_setzero_ps(), hi0 = lo0, lo1 = lo0, hi1 = lo0, lo2 = lo0, hi2 = lo0, lo3 = lo0,
          hi3 = lo0, lo4 = lo0, hi4 = lo0, lo5 = lo0, hi5 = lo0;
   int32_t c;
@@ -125,7 +126,7 @@ MF_AVX2_INLINE void winograd_products(const float *x, ptrdiff_t step, int32_t n,
 }
 
 /* All places of n <= 6 tiles, from tile `first` on, by the block of weights u. */
-MF_AVX2_INLINE void winograd_places(const winograd *w, int32_t first, int32_t n, const float *u) {
+MF_X86_INLINE void winograd_places(const winograd *w, int32_t first, int32_t n, const float *u) {
   const int32_t channels = w->g->in_c;
   const float *v = w->v + (ptrdiff_t)first * w->step;
   float *m = w->m + first * 16;
@@ -136,7 +137,7 @@ MF_AVX2_INLINE void winograd_places(const winograd *w, int32_t first, int32_t n,
 }
 
 /* Twelve tiles and less: six at a time, or four, while that leaves no rest of one to three. */
-MF_AVX2_INLINE void winograd_block(const winograd *w, int32_t n, const float *u) {
+MF_X86_INLINE void winograd_block(const winograd *w, int32_t n, const float *u) {
   int32_t first = 0;
   if (n >= 10) {
     winograd_places(w, 0, 6, u);
@@ -156,7 +157,7 @@ MF_AVX2_INLINE void winograd_block(const winograd *w, int32_t n, const float *u)
 }
 
 /* One dimension of A'. */
-MF_AVX2_INLINE void winograd_out(const float *m, ptrdiff_t step, __m256 *to, ptrdiff_t next) {
+MF_X86_INLINE void winograd_out(const float *m, ptrdiff_t step, __m256 *to, ptrdiff_t next) {
   const __m256 m0 = _mm256_loadu_ps(m), m1 = _mm256_loadu_ps(m + step), m2 = _mm256_loadu_ps(m + 2 * step);
   const __m256 m3 = _mm256_loadu_ps(m + 3 * step), m4 = _mm256_loadu_ps(m + 4 * step);
   const __m256 s1 = _mm256_add_ps(m1, m2), d1 = _mm256_sub_ps(m1, m2), s2 = _mm256_add_ps(m3, m4);
@@ -168,8 +169,8 @@ MF_AVX2_INLINE void winograd_out(const float *m, ptrdiff_t step, __m256 *to, ptr
 }
 
 /* Eight channels of a tile, the first n of them there, to its rows and columns that are. */
-MF_AVX2_INLINE void winograd_out8(const winograd *w, const float *m, const float *bias, float *const row[4],
-                                  int32_t rows, int32_t columns, int32_t n) {
+MF_X86_INLINE void winograd_out8(const winograd *w, const float *m, const float *bias, float *const row[4],
+                                 int32_t rows, int32_t columns, int32_t n) {
   const ptrdiff_t place = WINOGRAD_TILES * 16, next = w->g->out_c;
   const __m256 b = _mm256_loadu_ps(bias);
   __m256 t[24], y[4];
@@ -182,10 +183,10 @@ MF_AVX2_INLINE void winograd_out8(const winograd *w, const float *m, const float
   }
 }
 
-MF_AVX2_INLINE int32_t winograd_least(int32_t a, int32_t b) { return a < b ? a : b; }
+MF_X86_INLINE int32_t winograd_least(int32_t a, int32_t b) { return a < b ? a : b; }
 
-MF_AVX2_INLINE void winograd_output(const winograd *w, const mf_view *out, const winograd_tile *tile,
-                                    int32_t n, int32_t y1, int32_t o, const float *bias) {
+MF_X86_INLINE void winograd_output(const winograd *w, const mf_view *out, const winograd_tile *tile,
+                                   int32_t n, int32_t y1, int32_t o, const float *bias) {
   const mf_window *g = w->g;
   int32_t i, k;
   for (i = 0; i < n; i++) {
@@ -202,7 +203,7 @@ MF_AVX2_INLINE void winograd_output(const winograd *w, const mf_view *out, const
 }
 
 /* The next tiles: whole strips of four lines as many as there is room for, or a part of one. */
-MF_AVX2_INLINE int32_t winograd_take(const winograd *w, winograd_tile *at, int32_t y1, winograd_tile *tile) {
+MF_X86_INLINE int32_t winograd_take(const winograd *w, winograd_tile *at, int32_t y1, winograd_tile *tile) {
   int32_t n = 0;
   while (n < WINOGRAD_TILES && at->y < y1) {
     tile[n++] = *at;
@@ -216,8 +217,8 @@ MF_AVX2_INLINE int32_t winograd_take(const winograd *w, winograd_tile *at, int32
 }
 
 /* Rows that no row below y1 reads count as zeros: a ring may not hold them. */
-MF_AVX2 MF_KERNEL void conv_f32__avx2_winograd(const void *params, const mf_view *in, const mf_view *out,
-                                               int32_t y0, int32_t y1, void *scratch) {
+MF_X86 MF_KERNEL void conv_f32__avx2_winograd(const void *params, const mf_view *in, const mf_view *out,
+                                              int32_t y0, int32_t y1, void *scratch) {
   const mf_conv_f32 *p = (const mf_conv_f32 *)params;
   const mf_window *g = &p->g;
   mf_window there = *g;

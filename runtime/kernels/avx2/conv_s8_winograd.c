@@ -14,8 +14,9 @@
  * the image; ranges of four rows and more pay. Source of the method: Lavin and Gray 2016 (arXiv:1509.09308), section 4.3.
  */
 #include "runtime/kernels/avx2/avx2.h"
+#include "runtime/kernels/x86/x86.h"
 
-MF_AVX2 MF_KERNEL mf_kernel_fn conv_s8__avx2_winograd;
+MF_X86 MF_KERNEL mf_kernel_fn conv_s8__avx2_winograd;
 
 enum { WINOGRAD8_TILES = 12 }; /* at a time */
 
@@ -32,10 +33,9 @@ typedef struct winograd8_tile {
   int32_t y, x; /* its first output row and column */
 } winograd8_tile;
 
-MF_AVX2_INLINE void mf_store8i(void *p, __m256i v) { _mm256_storeu_si256((__m256i *)p, v); }
 
 /* One dimension of B'. */
-MF_AVX2_INLINE void winograd8_in(const __m256i *d, int16_t *to, ptrdiff_t step) {
+MF_X86_INLINE void winograd8_in(const __m256i *d, int16_t *to, ptrdiff_t step) {
   const __m256i d0 = d[0], d1 = d[1], d2 = d[2], d3 = d[3], d4 = d[4], d5 = d[5];
   const __m256i four1 = _mm256_slli_epi16(d1, 2), four2 = _mm256_slli_epi16(d2, 2);
   const __m256i a = _mm256_sub_epi16(d4, four2), b = _mm256_sub_epi16(d3, four1),
@@ -51,8 +51,8 @@ MF_AVX2_INLINE void winograd8_in(const __m256i *d, int16_t *to, ptrdiff_t step) 
 }
 
 /* 16 channels of a tile: lines of the image to v, whose places lie `place` elements apart. */
-MF_AVX2_INLINE void winograd8_in16(const int16_t *const line[6], ptrdiff_t at, ptrdiff_t next, int16_t *v,
-                                   ptrdiff_t place) {
+MF_X86_INLINE void winograd8_in16(const int16_t *const line[6], ptrdiff_t at, ptrdiff_t next, int16_t *v,
+                                  ptrdiff_t place) {
   __m256i t[36];
   int32_t i;
   for (i = 0; i < 6; i++, at += next) {
@@ -63,7 +63,7 @@ MF_AVX2_INLINE void winograd8_in16(const int16_t *const line[6], ptrdiff_t at, p
   for (i = 0; i < 6; i++) winograd8_in(t + 6 * i, v + 6 * i * place, place);
 }
 
-MF_AVX2_INLINE void winograd8_input(const winograd8 *w, const winograd8_tile *tile, int32_t n) {
+MF_X86_INLINE void winograd8_input(const winograd8 *w, const winograd8_tile *tile, int32_t n) {
   const mf_window *g = w->g;
   int32_t i, k, c;
   for (i = 0; i < n; i++) {
@@ -86,8 +86,8 @@ MF_AVX2_INLINE void winograd8_input(const winograd8 *w, const winograd8_tile *ti
   mf_store8i(m + 16 * i + 8, hi##i);
 
 /* Sums of n <= 4 tiles by 16 channels at one place. */
-MF_AVX2_INLINE void winograd8_sums(const int16_t *v, ptrdiff_t step, int32_t n, const int16_t *w,
-                                   int32_t pairs, int32_t *m) {
+MF_X86_INLINE void winograd8_sums(const int16_t *v, ptrdiff_t step, int32_t n, const int16_t *w,
+                                  int32_t pairs, int32_t *m) {
   __m256i lo0 = _mm256_setzero_si256(), hi0 = lo0, lo1 = lo0, hi1 = lo0, lo2 = lo0, hi2 = lo0, lo3 = lo0,
           hi3 = lo0;
   int32_t i;
@@ -118,7 +118,7 @@ MF_AVX2_INLINE void winograd8_sums(const int16_t *v, ptrdiff_t step, int32_t n, 
 }
 
 /* All places of n tiles by the block of weights u. */
-MF_AVX2_INLINE void winograd8_block(const winograd8 *w, int32_t n, const int16_t *u) {
+MF_X86_INLINE void winograd8_block(const winograd8 *w, int32_t n, const int16_t *u) {
   const ptrdiff_t step = w->step;
   const int16_t *v = w->v;
   int32_t *m = w->m, i, at;
@@ -135,7 +135,7 @@ MF_AVX2_INLINE void winograd8_block(const winograd8 *w, int32_t n, const int16_t
 }
 
 /* One dimension of A', its last input doubled. */
-MF_AVX2_INLINE void winograd8_out(const int32_t *m, ptrdiff_t step, __m256i *to, ptrdiff_t next) {
+MF_X86_INLINE void winograd8_out(const int32_t *m, ptrdiff_t step, __m256i *to, ptrdiff_t next) {
   const __m256i m1 = mf_load8i(m + step), m2 = mf_load8i(m + 2 * step), m3 = mf_load8i(m + 3 * step);
   const __m256i m4 = mf_load8i(m + 4 * step), m5 = mf_load8i(m + 5 * step);
   const __m256i s1 = _mm256_add_epi32(m1, m2), d1 = _mm256_sub_epi32(m1, m2), s2 = _mm256_add_epi32(m3, m4);
@@ -147,7 +147,7 @@ MF_AVX2_INLINE void winograd8_out(const int32_t *m, ptrdiff_t step, __m256i *to,
 }
 
 /* Eight channels' sums of a tile, with their biases: sum[32 columns of pairs of units], this unit's at every second. */
-MF_AVX2_INLINE void winograd8_out8(const int32_t *m, const int32_t *bias, __m256i *sum) {
+MF_X86_INLINE void winograd8_out8(const int32_t *m, const int32_t *bias, __m256i *sum) {
   const ptrdiff_t place = WINOGRAD8_TILES * 16;
   const __m256i b = mf_load8i(bias), ninth = _mm256_set1_epi32(0x38e38e39); /* 9 * ninth is 1 modulo 2^32 */
   __m256i t[24], y[4];
@@ -160,11 +160,11 @@ MF_AVX2_INLINE void winograd8_out8(const int32_t *m, const int32_t *bias, __m256
   }
 }
 
-MF_AVX2_INLINE int32_t winograd8_least(int32_t a, int32_t b) { return a < b ? a : b; }
+MF_X86_INLINE int32_t winograd8_least(int32_t a, int32_t b) { return a < b ? a : b; }
 
 /* A tile's codes, in its rows and columns that are. */
-MF_AVX2_INLINE void winograd8_put(const winograd8 *w, const __m256i *sum, const int32_t *q, int8_t *to,
-                                  int32_t columns, int32_t left, int32_t positive) {
+MF_X86_INLINE void winograd8_put(const winograd8 *w, const __m256i *sum, const int32_t *q, int8_t *to,
+                                 int32_t columns, int32_t left, int32_t positive) {
   const int32_t next = w->g->out_c;
   if (columns > 1) mf_put_two(to, next, left, sum, q, &w->limits, positive);
   if (columns > 3) mf_put_two(to + 2 * next, next, left, sum + 4, q, &w->limits, positive);
@@ -172,8 +172,8 @@ MF_AVX2_INLINE void winograd8_put(const winograd8 *w, const __m256i *sum, const 
     mf_put_pixel(to + (columns - 1) * next, left, sum + 2 * (columns - 1), q, &w->limits, positive);
 }
 
-MF_AVX2_INLINE void winograd8_output(const winograd8 *w, const mf_view *out, const winograd8_tile *tile,
-                                     int32_t n, int32_t y1, int32_t o, const int32_t *q) {
+MF_X86_INLINE void winograd8_output(const winograd8 *w, const mf_view *out, const winograd8_tile *tile,
+                                    int32_t n, int32_t y1, int32_t o, const int32_t *q) {
   const mf_window *g = w->g;
   int32_t i, k;
   for (i = 0; i < n; i++) {
@@ -193,8 +193,8 @@ MF_AVX2_INLINE void winograd8_output(const winograd8 *w, const mf_view *out, con
 }
 
 /* The next tiles: whole strips of four lines as many as there is room for, or a part of one. */
-MF_AVX2_INLINE int32_t winograd8_take(const winograd8 *w, winograd8_tile *at, int32_t y1,
-                                      winograd8_tile *tile) {
+MF_X86_INLINE int32_t winograd8_take(const winograd8 *w, winograd8_tile *at, int32_t y1,
+                                     winograd8_tile *tile) {
   int32_t n = 0;
   while (n < WINOGRAD8_TILES && at->y < y1) {
     tile[n++] = *at;
@@ -208,8 +208,8 @@ MF_AVX2_INLINE int32_t winograd8_take(const winograd8 *w, winograd8_tile *at, in
 }
 
 /* Rows that no row below y1 reads are not read. */
-MF_AVX2 MF_KERNEL void conv_s8__avx2_winograd(const void *params, const mf_view *in, const mf_view *out,
-                                              int32_t y0, int32_t y1, void *scratch) {
+MF_X86 MF_KERNEL void conv_s8__avx2_winograd(const void *params, const mf_view *in, const mf_view *out,
+                                             int32_t y0, int32_t y1, void *scratch) {
   const mf_conv_s8 *p = (const mf_conv_s8 *)params;
   const mf_window *g = &p->g;
   mf_window there = *g;

@@ -1,7 +1,9 @@
-/* Layouts of the kernels of runtime/kernels/avx2; each is drawn in the kernel's header. */
+/* Layouts of the int8 kernels of runtime/kernels/avx2 and sse41; each is drawn in the header of runtime/kernels/x86. Weights
+ * are the same in both sets; the words of a channel's scales are drawn in avx2.h and sse41.h.
+ */
 #include "backend/kernels/kernels.h"
 
-enum { UNIT = 8, BLOCK = 16, Q_WORDS = 48, LINE_SLACK = 32, FLAT = 4096, TAPS_MAX = 25 };
+enum { UNIT = 8, BLOCK = 16, LINE_SLACK = 32, FLAT = 4096, TAPS_MAX = 25 };
 
 /* As fold_channel, and channels without a right shift, which round once. */
 static bool fold_once(const FoldWeights *w, const FoldScales *s, int32_t o, FoldedChannel *c) {
@@ -10,12 +12,48 @@ static bool fold_once(const FoldWeights *w, const FoldScales *s, int32_t o, Fold
   return c->shift == 0 && c->bound < (int64_t)1 << 30;
 }
 
-static bool all_fold(const FoldWeights *w, const FoldScales *s) {
+/* The words of a unit's scales, and how channel i of eight is put among them; positive: codes below the output's zero point
+ * will be cut off. */
+typedef struct ScaleForm {
+  int32_t words, shift_max;
+  void (*put)(int32_t *q, int32_t i, const FoldedChannel *c, bool positive);
+} ScaleForm;
+
+static bool all_fold(const FoldWeights *w, const FoldScales *s, const ScaleForm *form) {
   FoldedChannel c;
   for (int32_t o = 0; o < w->outs; o++)
-    if (!fold_once(w, s, o, &c)) return false;
+    if (!fold_once(w, s, o, &c) || c.shift > form->shift_max) return false;
   return true;
 }
+
+static void put_wide(int32_t *to, int64_t v) {
+  to[0] = (int32_t)(uint32_t)(uint64_t)v;
+  to[1] = (int32_t)(v >> 32);
+}
+
+static void put_avx2(int32_t *q, int32_t i, const FoldedChannel *c, bool positive) {
+  (void)positive;
+  q[i] = c->bias;
+  q[UNIT + i] = c->mult;
+  put_wide(q + (2 + i % 2) * UNIT + i / 2 * 2, ((int64_t)1 << 30) + c->round * ((int64_t)1 << 31));
+  q[4 * UNIT + i] = c->shift;
+  q[5 * UNIT + i] = c->shift > 0 ? -1 : 0;
+}
+
+static void put_sse41(int32_t *q, int32_t i, const FoldedChannel *c, bool positive) {
+  int32_t *wide = q + 4 * UNIT + i / 2 % 2 * UNIT + i / 4 * 4 + i % 2 * 2;
+  int64_t half = c->shift > 0 && !positive ? (int64_t)1 << (51 - c->shift) : 0;
+  int64_t term = ((int64_t)1 << 30) + c->round * ((int64_t)1 << 31);
+  q[i] = c->bias;
+  q[UNIT + i] = 1 << (9 + c->shift);
+  q[2 * UNIT + i] = -(1 << (9 + c->shift));
+  q[3 * UNIT + i] = 1 << (21 - c->shift);
+  put_wide(wide, c->mult);
+  put_wide(wide + 2 * UNIT, term * (1 << (21 - c->shift)) - half);
+  q[8 * UNIT + i] = (int32_t)(half >> 32);
+}
+
+static const ScaleForm avx2_form = {48, 31, put_avx2}, sse41_form = {72, 19, put_sse41};
 
 /* Units of eight channels: the two of a block of 16 share its channels by halves. lone: the last may stand alone, with
  * channels in their order. twins: the block is eight channels twice. */
@@ -37,29 +75,17 @@ static int32_t channel_at(const Units *units, int32_t u, int32_t i) {
   return block + (units->twins ? at % UNIT : at);
 }
 
-static void put_wide(int32_t *to, int64_t v) {
-  to[0] = (int32_t)(uint32_t)(uint64_t)v;
-  to[1] = (int32_t)(v >> 32);
-}
-
-static void put_q(int32_t *q, const FoldWeights *w, const FoldScales *s, const Units *units, int32_t u) {
-  for (int32_t i = 0; i < UNIT; i++) {
-    int32_t o = channel_at(units, u, i);
-    FoldedChannel c = {.shift = 1};
-    if (o < w->outs) ASSERT(fold_once(w, s, o, &c));
-    q[i] = c.bias;
-    q[UNIT + i] = c.mult;
-    put_wide(q + (2 + i % 2) * UNIT + i / 2 * 2, ((int64_t)1 << 30) + c.round * ((int64_t)1 << 31));
-    q[4 * UNIT + i] = c.shift;
-    q[5 * UNIT + i] = c.shift > 0 ? -1 : 0;
-  }
-}
-
 static void pack_units(KernelPack *k, const FoldWeights *w, const FoldScales *s, const Units *units,
-                       const int8_t *packed, int64_t n) {
-  int64_t words = (int64_t)units->n * Q_WORDS;
+                       const ScaleForm *form, int32_t lo, const int8_t *packed, int64_t n) {
+  int64_t words = (int64_t)units->n * form->words;
   int32_t *q = arena_array(k->arena, (size_t)words, sizeof *q);
-  for (int32_t u = 0; u < units->n; u++) put_q(q + u * Q_WORDS, w, s, units, u);
+  for (int32_t u = 0; u < units->n; u++)
+    for (int32_t i = 0; i < UNIT; i++) {
+      int32_t o = channel_at(units, u, i);
+      FoldedChannel c = {.shift = 1};
+      if (o < w->outs) ASSERT(fold_once(w, s, o, &c));
+      form->put(q + u * form->words, i, &c, lo >= s->out_zero);
+    }
   pack_result(k, packed, n, q, words);
 }
 
@@ -70,7 +96,8 @@ static int8_t *put_half(int8_t *to, int32_t v) {
 }
 
 /* Units of eight channels; in each, for every two inputs of a run of `run`, both weights of each channel. wide: int16. */
-static void pack_runs(KernelPack *k, const FoldWeights *w, const FoldScales *s, int32_t run, bool wide) {
+static void pack_runs(KernelPack *k, const FoldWeights *w, const FoldScales *s, const ScaleForm *form,
+                      int32_t lo, int32_t run, bool wide) {
   int32_t inputs = w->taps * w->run;
   Units units = units_of(w, true);
   int64_t n = (int64_t)units.n * (inputs / run) * ((run + 1) / 2) * 2 * UNIT * (wide ? 2 : 1);
@@ -86,7 +113,7 @@ static void pack_runs(KernelPack *k, const FoldWeights *w, const FoldScales *s, 
           else
             *to++ = (int8_t)v;
         }
-  pack_units(k, w, s, &units, packed, n);
+  pack_units(k, w, s, &units, form, lo, packed, n);
 }
 
 /* -- conv_s8 -- */
@@ -99,12 +126,12 @@ static int64_t lines_of(const mf_window *g) {
 }
 
 /* The lines of a window, int16. */
-size_t avx2_depthwise_scratch(const void *params) {
+size_t x86_depthwise_scratch(const void *params) {
   return 2 * (size_t)lines_of(&((const mf_conv_s8 *)params)->g);
 }
 
 /* As many rows of a convolution of single pixels as the kernel takes at once: mf_flat_rows. */
-size_t avx2_conv_scratch(const void *params) {
+size_t x86_conv_scratch(const void *params) {
   const mf_window *g = &((const mf_conv_s8 *)params)->g;
   int64_t line = (int64_t)g->in_w * g->in_c, rows = FLAT / line < g->out_h ? FLAT / line : g->out_h;
   bool flat = g->k_h == 1 && g->k_w == 1 && g->stride_h == 1 && g->stride_w == 1 && g->pad_top == 0 &&
@@ -112,19 +139,25 @@ size_t avx2_conv_scratch(const void *params) {
   return 2 * (size_t)(flat ? rows * line + LINE_SLACK : lines_of(g));
 }
 
-bool avx2_conv_accepts(const void *params) {
+static bool conv_accepts(const void *params, const ScaleForm *form) {
   const mf_conv_s8 *p = params;
   FoldWeights w = conv_fold_weights(p);
   FoldScales s = conv_fold_scales(p);
-  return p->groups == 1 && all_fold(&w, &s);
+  return p->groups == 1 && all_fold(&w, &s, form);
 }
 
-void avx2_conv_pack(KernelPack *k) {
+bool avx2_conv_accepts(const void *params) { return conv_accepts(params, &avx2_form); }
+bool sse41_conv_accepts(const void *params) { return conv_accepts(params, &sse41_form); }
+
+static void conv_pack(KernelPack *k, const ScaleForm *form) {
   const mf_conv_s8 *p = k->params;
   FoldWeights w = conv_fold_weights(p);
   FoldScales s = conv_fold_scales(p);
-  pack_runs(k, &w, &s, (p->g.dil_w == 1 ? p->g.k_w : 1) * p->g.in_c, true);
+  pack_runs(k, &w, &s, form, p->lo, (p->g.dil_w == 1 ? p->g.k_w : 1) * p->g.in_c, true);
 }
+
+void avx2_conv_pack(KernelPack *k) { conv_pack(k, &avx2_form); }
+void sse41_conv_pack(KernelPack *k) { conv_pack(k, &sse41_form); }
 
 /* -- conv_s8 by Winograd's method -- */
 
@@ -200,21 +233,24 @@ void winograd8_pack(KernelPack *k) {
           put_half(packed + 2 * ((at * UNIT + i) * 2 + t % 2), to[place]);
         }
       }
-  pack_units(k, &w, &s, &units, packed, n);
+  pack_units(k, &w, &s, &units, &avx2_form, p->lo, packed, n);
 }
 
 /* -- depthwise_s8 -- */
 
-bool avx2_depthwise_accepts(const void *params) {
+static bool depthwise_accepts(const void *params, const ScaleForm *form) {
   const mf_conv_s8 *p = params;
   FoldWeights w = depthwise_fold_weights(p);
   FoldScales s = conv_fold_scales(p);
-  return p->g.in_c == p->g.out_c && w.taps <= TAPS_MAX && all_fold(&w, &s);
+  return p->g.in_c == p->g.out_c && w.taps <= TAPS_MAX && all_fold(&w, &s, form);
 }
+
+bool avx2_depthwise_accepts(const void *params) { return depthwise_accepts(params, &avx2_form); }
+bool sse41_depthwise_accepts(const void *params) { return depthwise_accepts(params, &sse41_form); }
 
 /* Blocks of 16 channels; in each, for every two taps, both weights of each channel, int16. Taps of 3x3 windows in the order
  * that the kernel's header draws. */
-void avx2_depthwise_pack(KernelPack *k) {
+static void depthwise_pack(KernelPack *k, const ScaleForm *form) {
   static const int32_t square[9] = {0, 3, 1, 4, 2, 5, 6, 7, 8};
   const mf_conv_s8 *p = k->params;
   FoldWeights w = depthwise_fold_weights(p);
@@ -231,23 +267,32 @@ void avx2_depthwise_pack(KernelPack *k) {
         if (p->g.k_h == 3 && p->g.k_w == 3 && tap < 9) tap = square[tap];
         to = put_half(to, tap < w.taps ? weight_or_zero(&w, o, tap) : 0);
       }
-  pack_units(k, &w, &s, &units, packed, n);
+  pack_units(k, &w, &s, &units, form, p->lo, packed, n);
 }
+
+void avx2_depthwise_pack(KernelPack *k) { depthwise_pack(k, &avx2_form); }
+void sse41_depthwise_pack(KernelPack *k) { depthwise_pack(k, &sse41_form); }
 
 /* -- fc_s8 -- */
 
-size_t avx2_fc_scratch(const void *params) { return 2 * ((size_t)((const mf_fc_s8 *)params)->k + 1); }
+size_t x86_fc_scratch(const void *params) { return 2 * ((size_t)((const mf_fc_s8 *)params)->k + 1); }
 
-bool avx2_fc_accepts(const void *params) {
+static bool fc_accepts(const void *params, const ScaleForm *form) {
   const mf_fc_s8 *p = params;
   FoldWeights w = fc_fold_weights(p);
   FoldScales s = fc_fold_scales(p);
-  return p->w_zero == 0 && all_fold(&w, &s);
+  return p->w_zero == 0 && all_fold(&w, &s, form);
 }
 
-void avx2_fc_pack(KernelPack *k) {
+bool avx2_fc_accepts(const void *params) { return fc_accepts(params, &avx2_form); }
+bool sse41_fc_accepts(const void *params) { return fc_accepts(params, &sse41_form); }
+
+static void fc_pack(KernelPack *k, const ScaleForm *form) {
   const mf_fc_s8 *p = k->params;
   FoldWeights w = fc_fold_weights(p);
   FoldScales s = fc_fold_scales(p);
-  pack_runs(k, &w, &s, p->k, false);
+  pack_runs(k, &w, &s, form, p->lo, p->k, false);
 }
+
+void avx2_fc_pack(KernelPack *k) { fc_pack(k, &avx2_form); }
+void sse41_fc_pack(KernelPack *k) { fc_pack(k, &sse41_form); }

@@ -1,4 +1,4 @@
-/* Layouts of the float kernels of runtime/kernels/avx2: blocks of channels, in each one vector for every input; biases
+/* Layouts of the float kernels of runtime/kernels/avx2 and sse41: blocks of channels, in each one vector for every input; biases
  * behind one another, zeros where there are none.
  */
 #include "backend/kernels/kernels.h"
@@ -27,9 +27,9 @@ static void pack_floats(KernelPack *k, const FloatWeights *w, int32_t block) {
 }
 
 /* The lines of a window, or one of zeros; an image of one column may be taken as one line. */
-size_t avx2_depthwise_f32_scratch(const void *params) {
+size_t x86_depthwise_f32_scratch(const void *params) {
   const mf_window *g = &((const mf_conv_f32 *)params)->g;
-  size_t lines = 2 * avx2_depthwise_scratch(params);
+  size_t lines = 2 * x86_depthwise_scratch(params);
   if (g->k_h == 3 && g->k_w == 3 && g->in_c % DEPTHWISE_BLOCK == 0 && g->in_w >= DEPTHWISE_WIDE)
     return 4 * (size_t)g->in_w * (size_t)g->in_c;
   if (g->in_w != 1 || g->out_w != 1 || g->k_w != 1) return lines;
@@ -39,34 +39,34 @@ size_t avx2_depthwise_f32_scratch(const void *params) {
 }
 
 /* None where no window leaves the image. */
-size_t avx2_conv_f32_scratch(const void *params) {
+size_t x86_conv_f32_scratch(const void *params) {
   const mf_window *g = &((const mf_conv_f32 *)params)->g;
   bool inside = g->pad_top == 0 && g->pad_left == 0 &&
                 (g->out_h - 1) * g->stride_h + (g->k_h - 1) * g->dil_h < g->in_h &&
                 (g->out_w - 1) * g->stride_w + (g->k_w - 1) * g->dil_w < g->in_w;
-  return inside ? 0 : 2 * avx2_depthwise_scratch(params);
+  return inside ? 0 : 2 * x86_depthwise_scratch(params);
 }
 
-bool avx2_conv_f32_accepts(const void *params) { return ((const mf_conv_f32 *)params)->groups == 1; }
+bool x86_conv_f32_accepts(const void *params) { return ((const mf_conv_f32 *)params)->groups == 1; }
 
-void avx2_conv_f32_pack(KernelPack *k) {
+void x86_conv_f32_pack(KernelPack *k) {
   const mf_conv_f32 *p = k->params;
   FloatWeights w = {p->w, p->bias, p->g.out_c, p->g.k_h * p->g.k_w, p->g.in_c, p->w_out, p->w_tap};
   pack_floats(k, &w, CONV_BLOCK);
 }
 
-bool avx2_depthwise_f32_accepts(const void *params) {
+bool x86_depthwise_f32_accepts(const void *params) {
   const mf_window *g = &((const mf_conv_f32 *)params)->g;
   return g->in_c == g->out_c && g->k_h <= DEPTHWISE_LINES;
 }
 
-void avx2_depthwise_f32_pack(KernelPack *k) {
+void x86_depthwise_f32_pack(KernelPack *k) {
   const mf_conv_f32 *p = k->params;
   FloatWeights w = {p->w, p->bias, p->g.out_c, p->g.k_h * p->g.k_w, 1, 1, p->w_tap};
   pack_floats(k, &w, DEPTHWISE_BLOCK);
 }
 
-void avx2_fc_f32_pack(KernelPack *k) {
+void x86_fc_f32_pack(KernelPack *k) {
   const mf_fc_f32 *p = k->params;
   FloatWeights w = {p->w, p->bias, p->n, 1, p->k, p->w_out, 0};
   pack_floats(k, &w, CONV_BLOCK);

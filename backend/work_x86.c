@@ -70,7 +70,7 @@ static CallWork conv(const mf_window *g, Loops l, double copied, bool six) {
   return (CallWork){{1, copied, l.pixels * units, groups * l.runs, l.pixels * units * steps, groups * steps}};
 }
 
-CallWork work_avx2_conv_s8(const Graph *g, const KernelCall *k, int block) {
+CallWork work_x86_conv_s8(const Graph *g, const KernelCall *k, int block) {
   const mf_window *w = &((const mf_conv_s8 *)k->params)->g;
   (void)g;
   Loops l = loops_of(w);
@@ -78,7 +78,7 @@ CallWork work_avx2_conv_s8(const Graph *g, const KernelCall *k, int block) {
   return conv(w, l, lines_of(w, block), false);
 }
 
-CallWork work_avx2_conv_f32(const Graph *g, const KernelCall *k, int block) {
+CallWork work_x86_conv_f32(const Graph *g, const KernelCall *k, int block) {
   const mf_window *w = &((const mf_conv_f32 *)k->params)->g;
   (void)g;
   return conv(w, loops_of(w), inside(w) ? 0 : lines_of(w, block), true);
@@ -94,17 +94,17 @@ static CallWork winograd(const mf_window *g, int32_t channels, int32_t step, int
                      tiles * 72 * blocks * steps, groups * steps}};
 }
 
-CallWork work_avx2_winograd_s8(const Graph *g, const KernelCall *k, int block) {
+CallWork work_x86_winograd_s8(const Graph *g, const KernelCall *k, int block) {
   (void)g;
   return winograd(&((const mf_conv_s8 *)k->params)->g, block, 2, 4);
 }
 
-CallWork work_avx2_winograd_f32(const Graph *g, const KernelCall *k, int block) {
+CallWork work_x86_winograd_f32(const Graph *g, const KernelCall *k, int block) {
   (void)g;
   return winograd(&((const mf_conv_f32 *)k->params)->g, block, 1, 6);
 }
 
-CallWork work_avx2_depthwise_s8(const Graph *g, const KernelCall *k, int block) {
+CallWork work_x86_depthwise_s8(const Graph *g, const KernelCall *k, int block) {
   const mf_window *w = &((const mf_conv_s8 *)k->params)->g;
   (void)g;
   bool square = w->k_h == 3 && w->k_w == 3 && w->dil_w == 1 && w->stride_w < 3;
@@ -116,7 +116,7 @@ CallWork work_avx2_depthwise_s8(const Graph *g, const KernelCall *k, int block) 
       {1, lines_of(w, block), pixels * blocks, w->out_h * blocks, pixels * blocks * taps, pixels * more}};
 }
 
-CallWork work_avx2_depthwise_f32(const Graph *g, const KernelCall *k, int block) {
+CallWork work_x86_depthwise_f32(const Graph *g, const KernelCall *k, int block) {
   const mf_window *w = &((const mf_conv_f32 *)k->params)->g;
   (void)g;
   bool square = w->k_h == 3 && w->k_w == 3, whole = w->in_c % block == 0;
@@ -126,7 +126,7 @@ CallWork work_avx2_depthwise_f32(const Graph *g, const KernelCall *k, int block)
                      square ? 0 : pixels * units * taps, bare && square ? 2.0 * w->out_h * units : 0}};
 }
 
-CallWork work_avx2_fc_s8(const Graph *g, const KernelCall *k, int block) {
+CallWork work_x86_fc_s8(const Graph *g, const KernelCall *k, int block) {
   const mf_fc_s8 *p = k->params;
   (void)g;
   double pairs = parts(p->k, 2), units = parts(p->n, 8), rows = k->rows;
@@ -134,14 +134,14 @@ CallWork work_avx2_fc_s8(const Graph *g, const KernelCall *k, int block) {
       {1, rows * parts(p->k, block), rows * units, rows * parts(p->n, 32) * pairs, rows * units * pairs, 0}};
 }
 
-CallWork work_avx2_fc_f32(const Graph *g, const KernelCall *k, int block) {
+CallWork work_x86_fc_f32(const Graph *g, const KernelCall *k, int block) {
   const mf_fc_f32 *p = k->params;
   (void)g;
   double blocks = parts(p->n, block), rows = k->rows;
   return (CallWork){{1, rows, rows * blocks, 0, rows * blocks * p->k, rows * blocks * (p->k % 4)}};
 }
 
-CallWork work_avx2_add_s8(const Graph *g, const KernelCall *k, int block) {
+CallWork work_x86_add_s8(const Graph *g, const KernelCall *k, int block) {
   const mf_add_s8 *p = k->params;
   int32_t n = 1;
   (void)g;

@@ -1,9 +1,9 @@
-/* What the float kernels for AVX2 share: lines of an image with zeros around it, and stores of eight results.
+/* What the float kernels for x86-64 share: lines of an image with zeros around it, and stores of eight results.
  */
-#ifndef MF_AVX2_F32_H
-#define MF_AVX2_F32_H
+#ifndef MF_X86_F32_H
+#define MF_X86_F32_H
 
-#include "runtime/kernels/avx2/avx2.h"
+#include "runtime/kernels/x86/x86.h"
 
 /* The lines of a window over an image: a ring of `span` lines of `size` elements in scratch, columns -pad_left and on,
  * zeros outside the image. Where no window leaves the image, the lines are its own and room is not used. */
@@ -55,7 +55,7 @@ MF_HELPER const float *mf_fwalk_next(mf_fwalk *w, int32_t lines) {
 }
 
 /* Make the lines of output row y be there. */
-MF_AVX2_INLINE void mf_flines_load(mf_flines *l, const mf_window *g, int32_t y) {
+MF_X86_INLINE void mf_flines_load(mf_flines *l, const mf_window *g, int32_t y) {
   const int32_t top = y * g->stride_h - g->pad_top, end = top + l->span;
   const int32_t left = g->pad_left * g->in_c, all = l->size - MF_LINE_SLACK;
   const int32_t n = all - left < g->in_w * g->in_c ? all - left : g->in_w * g->in_c;
@@ -68,7 +68,7 @@ MF_AVX2_INLINE void mf_flines_load(mf_flines *l, const mf_window *g, int32_t y) 
       const float *x = (const float *)mf_row(l->in, iy);
       for (i = 0; i < left; i++) line[i] = 0;
       line += left;
-      for (i = 0; i + 8 <= n; i += 8) _mm256_storeu_ps(line + i, _mm256_loadu_ps(x + i));
+      for (i = 0; i + 8 <= n; i += 8) mf_storef(line + i, mf_loadf(x + i));
       for (; i < n; i++) line[i] = x[i];
       line += n;
       at = left + n;
@@ -78,15 +78,15 @@ MF_AVX2_INLINE void mf_flines_load(mf_flines *l, const mf_window *g, int32_t y) 
   l->next = end;
 }
 
-/* Eight results, limited, to the first n places at y. max(lo, v) and min(hi, v) pass NaN on as the generic kernels do. */
-MF_AVX2_INLINE void mf_store_f32(float *y, int32_t n, __m256 v, __m256 lo, __m256 hi) {
-  v = _mm256_min_ps(hi, _mm256_max_ps(lo, v));
+/* Eight results, limited, to the first n places at y. */
+MF_X86_INLINE void mf_store_f32(float *y, int32_t n, mf_vf v, mf_vf lo, mf_vf hi) {
+  v = mf_limitf(v, lo, hi);
   if (n >= 8) {
-    _mm256_storeu_ps(y, v);
+    mf_storef(y, v);
   } else {
     float last[8];
     int32_t i;
-    _mm256_storeu_ps(last, v);
+    mf_storef(last, v);
     if (n >= 4) { /* the second half may begin within the first */
       __builtin_memcpy(y, last, 16);
       __builtin_memcpy(y + n - 4, last + n - 4, 16);
