@@ -22,10 +22,25 @@ typedef struct conv_f32_x86 {
   int32_t left, out_c; /* left: channels from this block on */
 } conv_f32_x86;
 
-#define CONV_F32_TAP(i)               \
-  v = mf_onef(x + i * step);          \
+/* Pixel i's products with the weights w0, w1 of an input v; those of all pixels, the input of pixel i being ONE(i). */
+#define CONV_F32_TAP(i, ONE)          \
+  v = ONE(i);                         \
   lo##i = mf_fmadd_one(v, w0, lo##i); \
   hi##i = mf_fmadd_one(v, w1, hi##i);
+#define CONV_F32_NEXT(i)   mf_onef(x + i * step)
+#define CONV_F32_FIRST(i)  mf_one_of(x##i, 0)
+#define CONV_F32_SECOND(i) mf_one_of(x##i, 1)
+#define CONV_F32_THIRD(i)  mf_one_of(x##i, 2)
+#define CONV_F32_FOURTH(i) mf_one_of(x##i, 3)
+#define CONV_F32_TWO(k, ONE)                                                  \
+  {                                                                           \
+    const mf_vf w0 = mf_loadf(w + 16 * (k)), w1 = mf_loadf(w + 16 * (k) + 8); \
+    mf_one v;                                                                 \
+    CONV_F32_TAP(0, ONE)                                                      \
+    if (n > 1) {                                                              \
+      CONV_F32_TAP(1, ONE)                                                    \
+    }                                                                         \
+  }
 #define CONV_F32_END(i)                                         \
   mf_store_f32(y + i * b->out_c, b->left, lo##i, b->lo, b->hi); \
   if (b->left > 8) mf_store_f32(y + i * b->out_c + 8, b->left - 8, hi##i, b->lo, b->hi);
@@ -43,24 +58,32 @@ MF_X86_INLINE void conv_f32_x86_pixels(const conv_f32_x86 *b, int32_t at, int32_
     const float *line = mf_fwalk_next(&walk, b->dil_h) + at;
     for (run = 0; run < b->runs; run++, line += b->apart) {
       const float *x = line;
-      for (i = 0; i < b->run; i++, x++, w += 16) {
+      i = 0;
+      for (; MF_FOURS && n <= 2 && i + 4 <= b->run; i += 4, x += 4, w += 64) {
+        const mf_four x0 = mf_load_four(x), x1 = mf_load_four(x + (n > 1 ? step : 0));
+        CONV_F32_TWO(0, CONV_F32_FIRST)
+        CONV_F32_TWO(1, CONV_F32_SECOND)
+        CONV_F32_TWO(2, CONV_F32_THIRD)
+        CONV_F32_TWO(3, CONV_F32_FOURTH)
+      }
+      for (; i < b->run; i++, x++, w += 16) {
         const mf_vf w0 = mf_loadf(w), w1 = mf_loadf(w + 8);
         mf_one v;
-        CONV_F32_TAP(0)
+        CONV_F32_TAP(0, CONV_F32_NEXT)
         if (n > 1) {
-          CONV_F32_TAP(1)
+          CONV_F32_TAP(1, CONV_F32_NEXT)
         }
         if (n > 2) {
-          CONV_F32_TAP(2)
+          CONV_F32_TAP(2, CONV_F32_NEXT)
         }
         if (n > 3) {
-          CONV_F32_TAP(3)
+          CONV_F32_TAP(3, CONV_F32_NEXT)
         }
         if (n > 4) {
-          CONV_F32_TAP(4)
+          CONV_F32_TAP(4, CONV_F32_NEXT)
         }
         if (n > 5) {
-          CONV_F32_TAP(5)
+          CONV_F32_TAP(5, CONV_F32_NEXT)
         }
       }
     }
