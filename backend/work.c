@@ -314,6 +314,8 @@ static const struct {
     {"conv_f32", "avx2_winograd", work_x86_winograd_f32, 8},
     {"depthwise_f32", "avx2", work_x86_depthwise_f32, 8},
     {"fc_f32", "avx2", work_x86_fc_f32, 16},
+    {"conv_s8", "sse41_winograd", work_x86_winograd_s8, 16},
+    {"conv_f32", "sse41_winograd", work_x86_winograd_f32, 8},
     {"conv_s8", "sse41", work_x86_conv_s8, 16},
     {"depthwise_s8", "sse41", work_x86_depthwise_s8, 16},
     {"fc_s8", "sse41", work_x86_fc_s8, 16},

@@ -138,8 +138,10 @@ void winograd_pack(KernelPack *p);
 
 /* -- x86.c -- */
 size_t winograd8_scratch(const void *params);
-bool winograd8_accepts(const void *params);
-void winograd8_pack(KernelPack *p);
+bool avx2_winograd8_accepts(const void *params);
+void avx2_winograd8_pack(KernelPack *p);
+bool sse41_winograd8_accepts(const void *params);
+void sse41_winograd8_pack(KernelPack *p);
 
 /* -- armv7em.c -- */
 size_t em_conv_scratch(const void *params);

@@ -181,7 +181,7 @@ static bool winograd8_pays(const mf_window *g) {
   return (transforms + products) * 1.1 < direct;
 }
 
-bool winograd8_accepts(const void *params) {
+static bool winograd8_accepts(const void *params, const ScaleForm *form) {
   const mf_conv_s8 *p = params;
   const mf_window *g = &p->g;
   FoldWeights w = conv_fold_weights(p);
@@ -191,10 +191,14 @@ bool winograd8_accepts(const void *params) {
     return false;
   for (int32_t o = 0; o < w.outs; o++) {
     FoldedChannel c;
-    if (!fold_once(&w, &s, o, &c) || 128 * c.weights >= (int64_t)1 << SUM_BITS) return false;
+    if (!fold_once(&w, &s, o, &c) || c.shift > form->shift_max || 128 * c.weights >= (int64_t)1 << SUM_BITS)
+      return false;
   }
   return true;
 }
+
+bool avx2_winograd8_accepts(const void *params) { return winograd8_accepts(params, &avx2_form); }
+bool sse41_winograd8_accepts(const void *params) { return winograd8_accepts(params, &sse41_form); }
 
 /* S times a column of three, `step` apart. */
 static void scaled(const int32_t *w, int32_t step, int32_t *to, int32_t to_step) {
@@ -215,7 +219,7 @@ static void scaled_weights(const FoldWeights *w, int32_t o, int32_t i, int32_t t
   for (int32_t y = 0; y < 6; y++) scaled(half + 3 * y, 1, to + 6 * y, 1);
 }
 
-void winograd8_pack(KernelPack *k) {
+static void winograd8_pack(KernelPack *k, const ScaleForm *form) {
   const mf_conv_s8 *p = k->params;
   FoldWeights w = conv_fold_weights(p);
   FoldScales s = conv_fold_scales(p);
@@ -233,8 +237,11 @@ void winograd8_pack(KernelPack *k) {
           put_half(packed + 2 * ((at * UNIT + i) * 2 + t % 2), to[place]);
         }
       }
-  pack_units(k, &w, &s, &units, &avx2_form, p->lo, packed, n);
+  pack_units(k, &w, &s, &units, form, p->lo, packed, n);
 }
+
+void avx2_winograd8_pack(KernelPack *k) { winograd8_pack(k, &avx2_form); }
+void sse41_winograd8_pack(KernelPack *k) { winograd8_pack(k, &sse41_form); }
 
 /* -- depthwise_s8 -- */
 

@@ -1,4 +1,4 @@
-/* TODO */
+/* Add, int8, for AVX2: runtime/kernels/x86/add_s8.h. */
 #include "runtime/kernels/avx2/avx2.h"
 #include "runtime/kernels/x86/add_s8.h"
 

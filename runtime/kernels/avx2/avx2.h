@@ -41,6 +41,11 @@ MF_X86_INLINE mf_v mf_sub32(mf_v a, mf_v b) { return _mm256_sub_epi32(a, b); }
 MF_X86_INLINE mf_v mf_and(mf_v a, mf_v b) { return _mm256_and_si256(a, b); }
 MF_X86_INLINE mf_v mf_sll32(mf_v v, int n) { return _mm256_slli_epi32(v, n); }
 MF_X86_INLINE mf_v mf_sra32(mf_v v, __m128i n) { return _mm256_sra_epi32(v, n); }
+MF_X86_INLINE mf_v mf_sra32i(mf_v v, int n) { return _mm256_srai_epi32(v, n); }
+MF_X86_INLINE mf_v mf_mul32(mf_v a, mf_v b) { return _mm256_mullo_epi32(a, b); }
+MF_X86_INLINE mf_v mf_add16(mf_v a, mf_v b) { return _mm256_add_epi16(a, b); }
+MF_X86_INLINE mf_v mf_sub16(mf_v a, mf_v b) { return _mm256_sub_epi16(a, b); }
+MF_X86_INLINE mf_v mf_sll16(mf_v v, int n) { return _mm256_slli_epi16(v, n); }
 MF_X86_INLINE mf_v mf_sign32(mf_v v) { return _mm256_srai_epi32(v, 31); }
 
 /* Low and high halves of lanes of int16, mixed: a0 b0 a1 b1 .. */
@@ -82,7 +87,9 @@ MF_X86_INLINE void mf_storef(float *p, mf_vf v) { _mm256_storeu_ps(p, v); }
 MF_X86_INLINE mf_vf mf_setf(float x) { return _mm256_set1_ps(x); }
 MF_X86_INLINE mf_one mf_onef(const float *x) { return _mm256_broadcast_ss(x); }
 MF_X86_INLINE mf_vf mf_addf(mf_vf a, mf_vf b) { return _mm256_add_ps(a, b); }
+MF_X86_INLINE mf_vf mf_subf(mf_vf a, mf_vf b) { return _mm256_sub_ps(a, b); }
 MF_X86_INLINE mf_vf mf_fmadd(mf_vf a, mf_vf b, mf_vf sum) { return _mm256_fmadd_ps(a, b, sum); }
+MF_X86_INLINE mf_vf mf_fnmadd(mf_vf a, mf_vf b, mf_vf sum) { return _mm256_fnmadd_ps(a, b, sum); }
 MF_X86_INLINE mf_vf mf_fmadd_one(mf_one x, mf_vf w, mf_vf sum) { return _mm256_fmadd_ps(x, w, sum); }
 
 /* max(lo, v) and min(hi, v) pass NaN on as the generic kernels do. */

@@ -1,4 +1,4 @@
-/* TODO */
+/* Conv, float32, one group, for AVX2 and FMA: runtime/kernels/x86/conv_f32.h. */
 #include "runtime/kernels/avx2/avx2.h"
 #include "runtime/kernels/x86/conv_f32.h"
 

@@ -1,4 +1,4 @@
-/* TODO */
+/* Conv, int8, one group, for AVX2: runtime/kernels/x86/conv_s8.h. */
 #include "runtime/kernels/avx2/avx2.h"
 #include "runtime/kernels/x86/conv_s8.h"
 

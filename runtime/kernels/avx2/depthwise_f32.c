@@ -1,4 +1,4 @@
-/* TODO */
+/* DepthwiseConv, float32, for AVX2 and FMA: runtime/kernels/x86/depthwise_f32.h. */
 #include "runtime/kernels/avx2/avx2.h"
 #include "runtime/kernels/x86/depthwise_f32.h"
 

@@ -1,4 +1,4 @@
-/* TODO */
+/* DepthwiseConv, int8, for AVX2: runtime/kernels/x86/depthwise_s8.h. */
 #include "runtime/kernels/avx2/avx2.h"
 #include "runtime/kernels/x86/depthwise_s8.h"
 

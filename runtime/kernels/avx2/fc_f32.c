@@ -1,4 +1,4 @@
-/* TODO */
+/* FullyConnected, float32, for AVX2 and FMA: runtime/kernels/x86/fc_f32.h. */
 #include "runtime/kernels/avx2/avx2.h"
 #include "runtime/kernels/x86/fc_f32.h"
 

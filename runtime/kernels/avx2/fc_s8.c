@@ -1,4 +1,4 @@
-/* TODO */
+/* FullyConnected, int8, for AVX2: runtime/kernels/x86/fc_s8.h. */
 #include "runtime/kernels/avx2/avx2.h"
 #include "runtime/kernels/x86/fc_s8.h"
 

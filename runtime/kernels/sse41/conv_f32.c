@@ -1,4 +1,4 @@
-/* TODO */
+/* Conv, float32, one group, for SSE4.1: runtime/kernels/x86/conv_f32.h. */
 #include "runtime/kernels/sse41/sse41.h"
 #include "runtime/kernels/x86/conv_f32.h"
 

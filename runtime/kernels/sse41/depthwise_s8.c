@@ -1,4 +1,4 @@
-/* TODO */
+/* DepthwiseConv, int8, for SSE4.1: runtime/kernels/x86/depthwise_s8.h. */
 #include "runtime/kernels/sse41/sse41.h"
 #include "runtime/kernels/x86/depthwise_s8.h"
 

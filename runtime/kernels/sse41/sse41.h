@@ -66,8 +66,15 @@ MF_X86_INLINE mf_v mf_widen32(const int8_t *p) {
 
 MF_LANES(mf_add32, mf_v, _mm_add_epi32)
 MF_LANES(mf_sub32, mf_v, _mm_sub_epi32)
+MF_LANES(mf_mul32, mf_v, _mm_mullo_epi32)
+MF_LANES(mf_add16, mf_v, _mm_add_epi16)
+MF_LANES(mf_sub16, mf_v, _mm_sub_epi16)
 MF_LANES(mf_and, mf_v, _mm_and_si128)
 MF_X86_INLINE mf_v mf_sll32(mf_v v, int n) { return mf_both(_mm_slli_epi32(v.a, n), _mm_slli_epi32(v.b, n)); }
+MF_X86_INLINE mf_v mf_sll16(mf_v v, int n) { return mf_both(_mm_slli_epi16(v.a, n), _mm_slli_epi16(v.b, n)); }
+MF_X86_INLINE mf_v mf_sra32i(mf_v v, int n) {
+  return mf_both(_mm_srai_epi32(v.a, n), _mm_srai_epi32(v.b, n));
+}
 MF_X86_INLINE mf_v mf_sra32(mf_v v, __m128i n) {
   return mf_both(_mm_sra_epi32(v.a, n), _mm_sra_epi32(v.b, n));
 }
@@ -127,10 +134,12 @@ MF_X86_INLINE mf_vf mf_setf(float x) {
 }
 MF_X86_INLINE mf_one mf_onef(const float *x) { return _mm_set1_ps(*x); }
 MF_LANES(mf_addf, mf_vf, _mm_add_ps)
+MF_LANES(mf_subf, mf_vf, _mm_sub_ps)
 MF_LANES(mf_mulf, mf_vf, _mm_mul_ps)
 MF_LANES(mf_maxf, mf_vf, _mm_max_ps)
 MF_LANES(mf_minf, mf_vf, _mm_min_ps)
 MF_X86_INLINE mf_vf mf_fmadd(mf_vf x, mf_vf y, mf_vf sum) { return mf_addf(sum, mf_mulf(x, y)); }
+MF_X86_INLINE mf_vf mf_fnmadd(mf_vf x, mf_vf y, mf_vf sum) { return mf_subf(sum, mf_mulf(x, y)); }
 MF_X86_INLINE mf_vf mf_fmadd_one(mf_one x, mf_vf w, mf_vf sum) {
   const mf_vf v = {x, x};
   return mf_fmadd(v, w, sum);

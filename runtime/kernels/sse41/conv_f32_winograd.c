@@ -1,0 +1,10 @@
+/* Conv, float32, 3x3, by Winograd's method, for SSE4.1: runtime/kernels/x86/conv_f32_winograd.h. */
+#include "runtime/kernels/sse41/sse41.h"
+#include "runtime/kernels/x86/conv_f32_winograd.h"
+
+MF_X86 MF_KERNEL mf_kernel_fn conv_f32__sse41_winograd;
+
+MF_X86 MF_KERNEL void conv_f32__sse41_winograd(const void *params, const mf_view *in, const mf_view *out,
+                                               int32_t y0, int32_t y1, void *scratch) {
+  conv_f32_winograd_x86_rows(params, in, out, y0, y1, scratch);
+}
