@@ -140,12 +140,12 @@ MF_X86_INLINE __m128i mf_limit16(__m128i c, const mf_limits *l) {
   return _mm_min_epi8(_mm_max_epi8(c, _mm256_castsi256_si128(l->lo)), _mm256_castsi256_si128(l->hi));
 }
 
-/* Two times 16 int16 as codes, limited. */
-MF_X86_INLINE void mf_limit_two(mf_v a, mf_v b, const mf_limits *l, __m128i *first, __m128i *second) {
-  __m256i c = _mm256_packs_epi16(a, b);
-  c = _mm256_permute4x64_epi64(_mm256_min_epi8(_mm256_max_epi8(c, l->lo), l->hi), 0xd8);
-  *first = _mm256_castsi256_si128(c);
-  *second = _mm256_extracti128_si256(c, 1);
+/* Two times 16 int16 as codes, limited: the first 16 and the second. */
+MF_X86_INLINE mf_v mf_limit_two(mf_v a, mf_v b, const mf_limits *l) {
+  const __m256i c = _mm256_packs_epi16(a, b);
+  return _mm256_permute4x64_epi64(_mm256_min_epi8(_mm256_max_epi8(c, l->lo), l->hi), 0xd8);
 }
+MF_X86_INLINE __m128i mf_first(mf_v v) { return _mm256_castsi256_si128(v); }
+MF_X86_INLINE __m128i mf_second(mf_v v) { return _mm256_extracti128_si256(v, 1); }
 
 #endif

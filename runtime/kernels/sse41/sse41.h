@@ -202,10 +202,11 @@ MF_X86_INLINE __m128i mf_limit16(__m128i c, const mf_limits *l) {
   return _mm_min_epi8(_mm_max_epi8(c, l->lo), l->hi);
 }
 
-/* Two times 16 int16 as codes, limited. */
-MF_X86_INLINE void mf_limit_two(mf_v x, mf_v y, const mf_limits *l, __m128i *first, __m128i *second) {
-  *first = mf_limit16(mf_pack16(x), l);
-  *second = mf_limit16(mf_pack16(y), l);
+/* Two times 16 int16 as codes, limited: the first 16 and the second. */
+MF_X86_INLINE mf_v mf_limit_two(mf_v x, mf_v y, const mf_limits *l) {
+  return mf_both(mf_limit16(mf_pack16(x), l), mf_limit16(mf_pack16(y), l));
 }
+MF_X86_INLINE __m128i mf_first(mf_v v) { return v.a; }
+MF_X86_INLINE __m128i mf_second(mf_v v) { return v.b; }
 
 #endif

@@ -126,11 +126,10 @@ MF_X86_INLINE void mf_put_pixel(int8_t *y, int32_t n, const mf_v *sum, const int
 
 MF_X86_INLINE void mf_put_two(int8_t *y, int32_t next, int32_t n, const mf_v *sum, const int32_t *q,
                               const mf_limits *l, int32_t positive) {
-  __m128i first, second;
-  mf_limit_two(mf_codes16(sum[0], sum[1], q, positive), mf_codes16(sum[2], sum[3], q, positive), l, &first,
-               &second);
-  mf_store_some(y, n, first);
-  mf_store_some(y + next, n, second);
+  const mf_v c =
+      mf_limit_two(mf_codes16(sum[0], sum[1], q, positive), mf_codes16(sum[2], sum[3], q, positive), l);
+  mf_store_some(y, n, mf_first(c));
+  mf_store_some(y + next, n, mf_second(c));
 }
 
 /* The same for n pixels, an even number of them or one. */
