@@ -48,10 +48,6 @@ MF_X86_INLINE mf_v mf_sub16(mf_v a, mf_v b) { return _mm256_sub_epi16(a, b); }
 MF_X86_INLINE mf_v mf_sll16(mf_v v, int n) { return _mm256_slli_epi16(v, n); }
 MF_X86_INLINE mf_v mf_sign32(mf_v v) { return _mm256_srai_epi32(v, 31); }
 
-/* Low and high halves of lanes of int16, mixed: a0 b0 a1 b1 .. */
-MF_X86_INLINE mf_v mf_mix_lo(mf_v a, mf_v b) { return _mm256_unpacklo_epi16(a, b); }
-MF_X86_INLINE mf_v mf_mix_hi(mf_v a, mf_v b) { return _mm256_unpackhi_epi16(a, b); }
-
 MF_X86_INLINE mf_pair mf_pair16(const int16_t *x) {
   int32_t v;
   __builtin_memcpy(&v, x, 4);
@@ -147,5 +143,19 @@ MF_X86_INLINE mf_v mf_limit_two(mf_v a, mf_v b, const mf_limits *l) {
 }
 MF_X86_INLINE __m128i mf_first(mf_v v) { return _mm256_castsi256_si128(v); }
 MF_X86_INLINE __m128i mf_second(mf_v v) { return _mm256_extracti128_si256(v, 1); }
+
+/* -- channels of a depthwise convolution, as many as the sums of a pixel leave room for: all of a block -- */
+
+enum { MF_WIDE = 16 };
+typedef mf_v mf_wide;
+MF_X86_INLINE mf_wide mf_loadw(const void *p) { return mf_load8i(p); }
+/* Low and high halves of lanes of int16, mixed: a0 b0 a1 b1 .. */
+MF_X86_INLINE mf_wide mf_mixw_lo(mf_wide a, mf_wide b) { return _mm256_unpacklo_epi16(a, b); }
+MF_X86_INLINE mf_wide mf_mixw_hi(mf_wide a, mf_wide b) { return _mm256_unpackhi_epi16(a, b); }
+MF_X86_INLINE mf_wide mf_maddw(mf_wide sum, mf_wide a, mf_wide b) { return mf_madd(sum, a, b); }
+MF_X86_INLINE __m128i mf_codes_wide(mf_wide lo, mf_wide hi, const int32_t *q, const mf_limits *l,
+                                    int32_t positive) {
+  return mf_limit16(mf_pack16(mf_pack32(mf_codes8(lo, q, positive), mf_codes8(hi, q + MF_Q8, positive))), l);
+}
 
 #endif

@@ -80,10 +80,6 @@ MF_X86_INLINE mf_v mf_sra32(mf_v v, __m128i n) {
 }
 MF_X86_INLINE mf_v mf_sign32(mf_v v) { return mf_both(_mm_srai_epi32(v.a, 31), _mm_srai_epi32(v.b, 31)); }
 
-/* Low and high halves of lanes of int16, mixed: a0 b0 a1 b1 .. */
-MF_LANES(mf_mix_lo, mf_v, _mm_unpacklo_epi16)
-MF_LANES(mf_mix_hi, mf_v, _mm_unpackhi_epi16)
-
 MF_X86_INLINE mf_pair mf_pair16(const int16_t *x) {
   int32_t v;
   __builtin_memcpy(&v, x, 4);
@@ -104,10 +100,9 @@ MF_X86_INLINE __m128i mf_madd4(__m128i sum, __m128i x, __m128i y) {
   __asm__("" : "+x"(sum));
   return sum;
 }
-MF_X86_INLINE mf_v mf_madd(mf_v sum, mf_v x, mf_v y) {
-  return mf_both(mf_madd4(sum.a, x.a, y.a), mf_madd4(sum.b, x.b, y.b));
+MF_X86_INLINE mf_v mf_madd_pair(mf_v sum, mf_pair x, mf_v w) {
+  return mf_both(mf_madd4(sum.a, x, w.a), mf_madd4(sum.b, x, w.b));
 }
-MF_X86_INLINE mf_v mf_madd_pair(mf_v sum, mf_pair x, mf_v w) { return mf_madd(sum, mf_both(x, x), w); }
 
 /* The high half of 2 x m, rounded. */
 MF_X86_INLINE __m128i mf_high4(__m128i x, __m128i m) {
@@ -208,5 +203,20 @@ MF_X86_INLINE mf_v mf_limit_two(mf_v x, mf_v y, const mf_limits *l) {
 }
 MF_X86_INLINE __m128i mf_first(mf_v v) { return v.a; }
 MF_X86_INLINE __m128i mf_second(mf_v v) { return v.b; }
+
+/* -- channels of a depthwise convolution, as many as the sums of a pixel leave room for: half a block -- */
+
+enum { MF_WIDE = 8 };
+typedef __m128i mf_wide;
+MF_X86_INLINE mf_wide mf_loadw(const void *p) { return mf_load4i(p); }
+/* Low and high halves of int16, mixed: x0 y0 x1 y1 .. */
+MF_X86_INLINE mf_wide mf_mixw_lo(mf_wide x, mf_wide y) { return _mm_unpacklo_epi16(x, y); }
+MF_X86_INLINE mf_wide mf_mixw_hi(mf_wide x, mf_wide y) { return _mm_unpackhi_epi16(x, y); }
+MF_X86_INLINE mf_wide mf_maddw(mf_wide sum, mf_wide x, mf_wide y) { return mf_madd4(sum, x, y); }
+MF_X86_INLINE __m128i mf_codes_wide(mf_wide lo, mf_wide hi, const int32_t *q, const mf_limits *l,
+                                    int32_t positive) {
+  const __m128i c = _mm_packs_epi32(mf_codes4(lo, q, positive), mf_codes4(hi, q + MF_Q8, positive));
+  return mf_limit16(_mm_packs_epi16(c, c), l);
+}
 
 #endif

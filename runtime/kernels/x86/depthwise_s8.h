@@ -45,16 +45,17 @@ MF_HELPER int32_t depthwise_x86_taps(const mf_window *g, const mf_lines *l, int3
   return n;
 }
 
-#define DEPTHWISE_X86_PAIR(a, b, i)                           \
-  lo = mf_madd(lo, mf_mix_lo(a, b), mf_load8i(w + 32 * (i))); \
-  hi = mf_madd(hi, mf_mix_hi(a, b), mf_load8i(w + 32 * (i) + 16));
+#define DEPTHWISE_X86_PAIR(a, b, i)                            \
+  lo = mf_maddw(lo, mf_mixw_lo(a, b), mf_loadw(w + 32 * (i))); \
+  hi = mf_maddw(hi, mf_mixw_hi(a, b), mf_loadw(w + 32 * (i) + 16));
 
-MF_X86_INLINE void depthwise_x86_put(const depthwise_x86 *b, int8_t *y, mf_v lo, mf_v hi) {
-  const mf_v sum[2] = {lo, hi};
-  if (b->l.positive)
-    mf_put_pixel(y, b->left, sum, b->q, &b->l, 1);
+MF_X86_INLINE void depthwise_x86_put(const depthwise_x86 *b, int8_t *y, mf_wide lo, mf_wide hi) {
+  const __m128i codes =
+      b->l.positive ? mf_codes_wide(lo, hi, b->q, &b->l, 1) : mf_codes_wide(lo, hi, b->q, &b->l, 0);
+  if (MF_WIDE == 8 && b->left >= 8)
+    _mm_storel_epi64((__m128i *)(void *)y, codes);
   else
-    mf_put_pixel(y, b->left, sum, b->q, &b->l, 0);
+    mf_store_some(y, b->left, codes);
 }
 
 /* A block's channels of one line. */
@@ -64,9 +65,9 @@ MF_X86_INLINE void depthwise_x86_line(const depthwise_x86 *b, const int16_t *x, 
   int32_t i, t;
   for (i = 0; i < b->g->out_w; i++, x += step, y += b->g->out_c) {
     const int16_t *w = b->w;
-    mf_v lo = mf_load8i(b->q), hi = mf_load8i(b->q + MF_Q8);
+    mf_wide lo = mf_loadw(b->q), hi = mf_loadw(b->q + MF_Q8);
     for (t = 0; t < b->taps; t += 2, w += 32) {
-      const mf_v first = mf_load8i(x + tap[t]), second = mf_load8i(x + tap[t + 1]);
+      const mf_wide first = mf_loadw(x + tap[t]), second = mf_loadw(x + tap[t + 1]);
       DEPTHWISE_X86_PAIR(first, second, 0)
     }
     depthwise_x86_put(b, y, lo, hi);
@@ -75,27 +76,27 @@ MF_X86_INLINE void depthwise_x86_line(const depthwise_x86 *b, const int16_t *x, 
 
 /* A column of a 3x3 window: the first two lines interleaved, and the third. */
 typedef struct depthwise_column {
-  mf_v lo, hi, third;
+  mf_wide lo, hi, third;
 } depthwise_column;
 
 MF_X86_INLINE depthwise_column depthwise_x86_column(const int16_t *const line[3], ptrdiff_t at) {
-  const mf_v a = mf_load8i(line[0] + at), b = mf_load8i(line[1] + at);
+  const mf_wide a = mf_loadw(line[0] + at), b = mf_loadw(line[1] + at);
   depthwise_column c;
-  c.lo = mf_mix_lo(a, b);
-  c.hi = mf_mix_hi(a, b);
-  c.third = mf_load8i(line[2] + at);
+  c.lo = mf_mixw_lo(a, b);
+  c.hi = mf_mixw_hi(a, b);
+  c.third = mf_loadw(line[2] + at);
   return c;
 }
 
 MF_X86_INLINE void depthwise_x86_pixel3(const depthwise_x86 *b, const depthwise_column *c0,
                                         const depthwise_column *c1, const depthwise_column *c2, int8_t *y) {
   const int16_t *w = b->w;
-  mf_v lo = mf_madd(mf_load8i(b->q), c0->lo, mf_load8i(w));
-  mf_v hi = mf_madd(mf_load8i(b->q + MF_Q8), c0->hi, mf_load8i(w + 16));
-  lo = mf_madd(lo, c1->lo, mf_load8i(w + 32));
-  hi = mf_madd(hi, c1->hi, mf_load8i(w + 48));
-  lo = mf_madd(lo, c2->lo, mf_load8i(w + 64));
-  hi = mf_madd(hi, c2->hi, mf_load8i(w + 80));
+  mf_wide lo = mf_maddw(mf_loadw(b->q), c0->lo, mf_loadw(w));
+  mf_wide hi = mf_maddw(mf_loadw(b->q + MF_Q8), c0->hi, mf_loadw(w + 16));
+  lo = mf_maddw(lo, c1->lo, mf_loadw(w + 32));
+  hi = mf_maddw(hi, c1->hi, mf_loadw(w + 48));
+  lo = mf_maddw(lo, c2->lo, mf_loadw(w + 64));
+  hi = mf_maddw(hi, c2->hi, mf_loadw(w + 80));
   DEPTHWISE_X86_PAIR(c0->third, c1->third, 3)
   DEPTHWISE_X86_PAIR(c2->third, c2->third, 4)
   depthwise_x86_put(b, y, lo, hi);
@@ -149,6 +150,14 @@ MF_X86_INLINE void depthwise_x86_twins(depthwise_x86 *b, const int16_t *const li
   }
 }
 
+/* From channel o on by MF_WIDE: to the second half of the block, or to the next block. */
+MF_X86_INLINE void depthwise_x86_next(depthwise_x86 *b, int32_t o) {
+  if (MF_WIDE == 8 && o % 16 == 0)
+    b->w += 8, b->q += 4;
+  else
+    b->w += b->taps * 16 + MF_WIDE - 16, b->q += 2 * MF_Q8 + (MF_WIDE - 16) / 2;
+}
+
 MF_X86_INLINE void depthwise_s8_x86_rows(const void *params, const mf_view *in, const mf_view *out,
                                          int32_t y0, int32_t y1, void *scratch) {
   const mf_conv_s8 *p = (const mf_conv_s8 *)params;
@@ -165,10 +174,10 @@ MF_X86_INLINE void depthwise_s8_x86_rows(const void *params, const mf_view *in, 
     b.w = (const int16_t *)(const void *)p->w;
     b.q = p->bias;
     mf_lines_load(&l, g, in, p->in_zero, y);
-    for (o = 0; o < g->out_c; o += 16, b.w += b.taps * 16, b.q += 2 * MF_Q8) {
+    for (o = 0; o < g->out_c; depthwise_x86_next(&b, o), o += MF_WIDE) {
       const int16_t *x = l.room + o, *const lines[3] = {x + tap[0], x + tap[1], x + tap[b.taps > 6 ? 6 : 0]};
       b.left = g->out_c - o;
-      if (square == 1 && g->out_c == 8)
+      if (MF_WIDE == 16 && square == 1 && g->out_c == 8)
         depthwise_x86_twins(&b, lines, line);
       else if (square == 1)
         depthwise_x86_line3(&b, lines, line + o);
