@@ -1,4 +1,4 @@
-/* Work of calls of the kernels of runtime/kernels/avx2, counted as their loops go. The features that call_work gives to
+/* Work of calls of the kernels of runtime/kernels/avx2 and sse41, counted as their loops go. The features that call_work gives to
  * them mean, in the order of costs.h:
  *
  *            row                       out                 tap                     mac              rest
@@ -9,6 +9,8 @@
  *
  * products and units are vectors of eight sums.
  */
+#include <string.h>
+
 #include "backend/costs.h"
 
 static int32_t parts(int32_t n, int32_t size) { return (n + size - 1) / size; }
@@ -58,15 +60,21 @@ static Loops loops_of(const mf_window *g) {
                  (double)g->out_h * g->out_w};
 }
 
-/* Groups of pixels of all blocks and lines. */
-static double all_groups(const mf_window *g, const Loops *l, bool six) {
-  int32_t n = l->at_once * g->out_w, lone = (g->out_c - 1) % 16 < 8;
-  double blocks = parts(g->out_c, 16) - lone;
-  return l->lines * (blocks * (six ? six_groups(n) : groups_of(n, 4)) + lone * groups_of(n, 8));
+/* Pixels by 16 channels at a time; twice as many by eight. */
+static int32_t pixels_of(const KernelCall *k, bool floats) {
+  return strcmp(k->kernel->set, "sse41") == 0 ? 2 : floats ? 6 : 4;
 }
 
-static CallWork conv(const mf_window *g, Loops l, double copied, bool six) {
-  double units = parts(g->out_c, 8), groups = all_groups(g, &l, six), steps = (double)l.runs * l.run;
+/* Groups of pixels of all blocks and lines. */
+static double all_groups(const mf_window *g, const Loops *l, int32_t most) {
+  int32_t n = l->at_once * g->out_w, lone = (g->out_c - 1) % 16 < 8;
+  double blocks = parts(g->out_c, 16) - lone;
+  return l->lines *
+         (blocks * (most == 6 ? six_groups(n) : groups_of(n, most)) + lone * groups_of(n, most == 2 ? 4 : 8));
+}
+
+static CallWork conv(const mf_window *g, Loops l, double copied, int32_t most) {
+  double units = parts(g->out_c, 8), groups = all_groups(g, &l, most), steps = (double)l.runs * l.run;
   return (CallWork){{1, copied, l.pixels * units, groups * l.runs, l.pixels * units * steps, groups * steps}};
 }
 
@@ -75,13 +83,13 @@ CallWork work_x86_conv_s8(const Graph *g, const KernelCall *k, int block) {
   (void)g;
   Loops l = loops_of(w);
   l.run = parts(l.run, 2);
-  return conv(w, l, lines_of(w, block), false);
+  return conv(w, l, lines_of(w, block), pixels_of(k, false));
 }
 
 CallWork work_x86_conv_f32(const Graph *g, const KernelCall *k, int block) {
   const mf_window *w = &((const mf_conv_f32 *)k->params)->g;
   (void)g;
-  return conv(w, loops_of(w), inside(w) ? 0 : lines_of(w, block), true);
+  return conv(w, loops_of(w), inside(w) ? 0 : lines_of(w, block), pixels_of(k, true));
 }
 
 /* channels: inputs that a vector holds; step: inputs of one product. */
@@ -96,12 +104,12 @@ static CallWork winograd(const mf_window *g, int32_t channels, int32_t step, int
 
 CallWork work_x86_winograd_s8(const Graph *g, const KernelCall *k, int block) {
   (void)g;
-  return winograd(&((const mf_conv_s8 *)k->params)->g, block, 2, 4);
+  return winograd(&((const mf_conv_s8 *)k->params)->g, block, 2, pixels_of(k, false));
 }
 
 CallWork work_x86_winograd_f32(const Graph *g, const KernelCall *k, int block) {
   (void)g;
-  return winograd(&((const mf_conv_f32 *)k->params)->g, block, 1, 6);
+  return winograd(&((const mf_conv_f32 *)k->params)->g, block, 1, pixels_of(k, true));
 }
 
 CallWork work_x86_depthwise_s8(const Graph *g, const KernelCall *k, int block) {

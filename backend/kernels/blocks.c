@@ -59,8 +59,12 @@ int32_t weight_or_zero(const FoldWeights *w, int32_t o, int32_t k) {
 }
 
 void pack_result(KernelPack *k, const int8_t *w, int64_t n, const int32_t *q, int64_t n_q) {
+  pack_aligned(k, w, n, q, n_q, 4);
+}
+
+void pack_aligned(KernelPack *k, const int8_t *w, int64_t n, const int32_t *q, int64_t n_q, int align) {
   pack_const(k, "w", w, n, 4);
-  pack_const(k, "bias", q, n_q, 4);
+  pack_const(k, "bias", q, n_q, align);
   pack_const(k, "mult", NULL, 0, 0);
   pack_const(k, "shift", NULL, 0, 0);
 }

@@ -53,6 +53,7 @@ void put_scales(int32_t *q, const FoldedChannel *c); /* mult, round, shift */
 int32_t weight_or_zero(const FoldWeights *w, int32_t o, int32_t k);
 /* Weights and q as the call's w and bias; its mult and shift are gone. */
 void pack_result(KernelPack *k, const int8_t *w, int64_t n, const int32_t *q, int64_t n_q);
+void pack_aligned(KernelPack *k, const int8_t *w, int64_t n, const int32_t *q, int64_t n_q, int align);
 
 size_t v7m_conv_scratch(const void *params);
 bool v7m_conv_accepts(const void *params);

@@ -15,7 +15,7 @@ static bool fold_once(const FoldWeights *w, const FoldScales *s, int32_t o, Fold
 /* The words of a unit's scales, and how channel i of eight is put among them; positive: codes below the output's zero point
  * will be cut off. */
 typedef struct ScaleForm {
-  int32_t words, shift_max;
+  int32_t words, shift_max, align;
   void (*put)(int32_t *q, int32_t i, const FoldedChannel *c, bool positive);
 } ScaleForm;
 
@@ -53,7 +53,7 @@ static void put_sse41(int32_t *q, int32_t i, const FoldedChannel *c, bool positi
   q[8 * UNIT + i] = (int32_t)(half >> 32);
 }
 
-static const ScaleForm avx2_form = {48, 31, put_avx2}, sse41_form = {72, 19, put_sse41};
+static const ScaleForm avx2_form = {48, 31, 4, put_avx2}, sse41_form = {72, 19, 16, put_sse41};
 
 /* Units of eight channels: the two of a block of 16 share its channels by halves. lone: the last may stand alone, with
  * channels in their order. twins: the block is eight channels twice. */
@@ -86,7 +86,7 @@ static void pack_units(KernelPack *k, const FoldWeights *w, const FoldScales *s,
       if (o < w->outs) ASSERT(fold_once(w, s, o, &c));
       form->put(q + u * form->words, i, &c, lo >= s->out_zero);
     }
-  pack_result(k, packed, n, q, words);
+  pack_aligned(k, packed, n, q, words, form->align);
 }
 
 static int8_t *put_half(int8_t *to, int32_t v) {

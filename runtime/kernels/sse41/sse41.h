@@ -150,20 +150,23 @@ MF_X86_INLINE mf_vf mf_limitf(mf_vf v, mf_vf lo, mf_vf hi) { return mf_minf(hi, 
  * (64 bits, in the same places), signs. There is no shift of its own for each channel in SSE4.1, so sums are brought to one scale
  * first: a factor of 2^(21 - shift), and beyond 2^(9 + shift) a sum is at the end of the codes anyway. A term holds both
  * roundings and the output's zero point, less half of the 1 that negative sums lose between the roundings; the sign is
- * that half, 0 for a channel that rounds once (its shift is 0) and where all negative codes are cut off. */
+ * that half, 0 for a channel that rounds once (its shift is 0) and where all negative codes are cut off. At multiples of 16
+ * bytes. */
 enum { MF_Q8 = 72 };
 
 /* Codes of four sums x, not limited yet: (factor * x * mult + term) >> 52, where halves that are lost are exact: TFLite's
  * double rounding. positive: negative codes will be cut off, and their rounding does not matter. */
+MF_X86_INLINE __m128i mf_word4(const int32_t *q) { return _mm_load_si128((const __m128i *)(const void *)q); }
+
 MF_X86_INLINE __m128i mf_codes4(__m128i x, const int32_t *q, int32_t positive) {
-  const __m128i limited = _mm_max_epi32(_mm_min_epi32(x, mf_load4i(q + 8)), mf_load4i(q + 16));
-  const __m128i scaled = _mm_mullo_epi32(limited, mf_load4i(q + 24));
+  const __m128i limited = _mm_max_epi32(_mm_min_epi32(x, mf_word4(q + 8)), mf_word4(q + 16));
+  const __m128i scaled = _mm_mullo_epi32(limited, mf_word4(q + 24));
   const __m128i first =
-      _mm_add_epi64(_mm_mul_epi32(_mm_shuffle_epi32(scaled, 0x50), mf_load4i(q + 32)), mf_load4i(q + 48));
+      _mm_add_epi64(_mm_mul_epi32(_mm_shuffle_epi32(scaled, 0x50), mf_word4(q + 32)), mf_word4(q + 48));
   const __m128i last =
-      _mm_add_epi64(_mm_mul_epi32(_mm_shuffle_epi32(scaled, 0xfa), mf_load4i(q + 40)), mf_load4i(q + 56));
+      _mm_add_epi64(_mm_mul_epi32(_mm_shuffle_epi32(scaled, 0xfa), mf_word4(q + 40)), mf_word4(q + 56));
   __m128i high = _mm_castps_si128(_mm_shuffle_ps(_mm_castsi128_ps(first), _mm_castsi128_ps(last), 0xdd));
-  if (!positive) high = _mm_add_epi32(high, _mm_sign_epi32(mf_load4i(q + 64), x));
+  if (!positive) high = _mm_add_epi32(high, _mm_sign_epi32(mf_word4(q + 64), x));
   return _mm_srai_epi32(high, 20);
 }
 
@@ -215,7 +218,9 @@ MF_X86_INLINE mf_wide mf_mixw_hi(mf_wide x, mf_wide y) { return _mm_unpackhi_epi
 MF_X86_INLINE mf_wide mf_maddw(mf_wide sum, mf_wide x, mf_wide y) { return mf_madd4(sum, x, y); }
 MF_X86_INLINE __m128i mf_codes_wide(mf_wide lo, mf_wide hi, const int32_t *q, const mf_limits *l,
                                     int32_t positive) {
-  const __m128i c = _mm_packs_epi32(mf_codes4(lo, q, positive), mf_codes4(hi, q + MF_Q8, positive));
+  __m128i c;
+  __asm__("" : "+r"(q), "+x"(lo), "+x"(hi)); /* keeps the words of q in memory until they are used */
+  c = _mm_packs_epi32(mf_codes4(lo, q, positive), mf_codes4(hi, q + MF_Q8, positive));
   return mf_limit16(_mm_packs_epi16(c, c), l);
 }
 
