@@ -21,6 +21,8 @@ static const struct {
     {"hello_world_int8", "x86-64", MAX_INPUTS}, {"resnet8_int8", "aarch64", 2},
     {"resnet8_int8", "x86-64-v3", MAX_INPUTS},  {"kws_dscnn_int8", "x86-64-v3", MAX_INPUTS},
     {"vww_96_int8", "x86-64-v3", MAX_INPUTS},   {"ad01_int8", "x86-64-v3", MAX_INPUTS},
+    {"resnet8_int8", "x86-64-v2", MAX_INPUTS},  {"kws_dscnn_int8", "x86-64-v2", MAX_INPUTS},
+    {"vww_96_int8", "x86-64-v2", MAX_INPUTS},   {"ad01_int8", "x86-64-v2", MAX_INPUTS},
     {"resnet8_int8", "cortex-m4", 2},           {"kws_dscnn_int8", "cortex-m4", 3},
     {"hello_world_int8", "cortex-m4", 8},       {"resnet8_int8", "cortex-m0", 2},
     {"kws_dscnn_int8", "cortex-m0", 3},         {"hello_world_int8", "cortex-m0", 8},

@@ -1,4 +1,4 @@
-/* Add, int8, of tensors of one shape, for AVX2: eight elements at a time of what add_lines.h does with one. A row is one
+/* Add, int8, of tensors of one shape, for x86-64: eight elements at a time of what add_lines.h does with one. A row is one
  * index of the first axis. The output may be exactly the memory of an input. Same results as add_s8__generic.
  */
 #ifndef MF_X86_ADD_S8_H

@@ -1,12 +1,12 @@
-/* Conv, float32, one group, for AVX2 and FMA: up to six pixels by 16 channels in 12 registers, or eight by the last
- * eight channels.
+/* Conv, float32, one group, for x86-64. AVX2: up to six pixels by 16 channels in 12 registers, or eight by the last eight
+ * channels; SSE4.1: two pixels, or four, in eight registers.
  *
  * A tap costs two loads of packed weights, a broadcast of each pixel's input and two multiply-adds for each pixel.
  *
  *   weights, packed, a block of 16 channels:   [input 0: c0 .. c15] [input 1: c0 .. c15] ...    biases: c0 .. c15
  *
  * Lines of the image go through scratch only where windows leave the image. Within a rounding of conv_f32__generic: the
- * order of summation is that of taps, products are not rounded. A row is a line of the image.
+ * order of summation is that of taps, AVX2 does not round products. A row is a line of the image.
  * Source of the scheme: Georganas et al. 2018 (arXiv:1808.05567), direct convolutions by register blocking.
  */
 #ifndef MF_X86_CONV_F32_H

@@ -1,4 +1,4 @@
-/* Conv, float32, 3x3, stride 1, one group, by Winograd's method F(4x4, 3x3), for AVX2 and FMA.
+/* Conv, float32, 3x3, stride 1, one group, by Winograd's method F(4x4, 3x3), for x86-64.
  *
  *   6x6 inputs of 8 channels -> B' d B -> V [36][tiles][channels]
  *   for each of the 36 places: V [tiles][channels] times weights [channels][16] -> M [36][tiles][16]

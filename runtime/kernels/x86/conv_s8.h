@@ -1,10 +1,13 @@
-/* Conv, int8, one group, for AVX2: four pixels by 16 channels at a time, or eight by the last eight channels.
+/* Conv, int8, one group, for x86-64: four pixels by 16 channels at a time, or eight by the last eight channels; half as many
+ * with SSE4.1.
  *
  *   lines of the image -> scratch, as int16, borders as in_zero: a ring that moves on with the output's rows
  *   weights, int16, a unit of eight channels:   [pair 0: c0 c0 c1 c1 .. c7 c7] [pair 1: ...] ...
  *
- * A pair of neighbouring inputs goes to all lanes; VPMADDWD with eight channels' pairs gives eight sums of two products.
- * Two loads of weights serve four pixels: 22 instructions for 128 products, in 11 registers.
+ * A pair of neighbouring inputs goes to all lanes; PMADDWD with eight channels' pairs gives eight sums of two products.
+ * AVX2: two loads of weights serve four pixels, 22 instructions for 128 products, in 11 registers. SSE4.1 writes over an
+ * operand, so that a load and two instructions are the least for eight products: 107 for 256, four pairs in a row, whose
+ * inputs are loaded at once.
  *
  * in_zero is folded into the biases. Same results as conv_s8__generic. A row is a line of the image.
  */

@@ -1,4 +1,4 @@
-/* Conv, int8, 3x3, stride 1, one group, by Winograd's method F(4x4, 3x3) in integers, for AVX2: exact.
+/* Conv, int8, 3x3, stride 1, one group, by Winograd's method F(4x4, 3x3) in integers, for x86-64: exact.
  *
  *   6x6 inputs of 16 channels -> B' d B, int16 -> V [36][tiles][channels]
  *   for each of the 36 places: V [tiles][channels] times weights [channels][16] -> M [36][tiles][16], int32
@@ -10,7 +10,7 @@
  *
  *   weights, int16   [block of 16 channels][place 0 .. 35][pair of inputs][unit 0: c c c' c' ..][unit 1: ..]
  *
- * Units and q as avx2.h has them; in_zero is folded into the biases. Same results as conv_s8__generic. A row is a line of
+ * Units as x86.h has them, q as avx2.h and sse41.h; in_zero is folded into the biases. Same results as conv_s8__generic. A row is a line of
  * the image; ranges of four rows and more pay. Source of the method: Lavin and Gray 2016 (arXiv:1509.09308), section 4.3.
  */
 #ifndef MF_X86_CONV_S8_WINOGRAD_H

@@ -1,4 +1,4 @@
-/* DepthwiseConv, float32, one output channel for each input channel, for AVX2 and FMA: eight channels of a pixel at a time.
+/* DepthwiseConv, float32, one output channel for each input channel, for x86-64: eight channels of a pixel at a time.
  *
  * Lines of the image go through scratch, zeros around them, unless channels come in eights and no window leaves the image
  * or windows are 3x3 on a wide one.

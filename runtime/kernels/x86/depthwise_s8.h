@@ -1,7 +1,8 @@
-/* DepthwiseConv, int8, one output channel for each input channel, for AVX2: 16 channels of a pixel at a time.
+/* DepthwiseConv, int8, one output channel for each input channel, for x86-64: 16 channels of a pixel at a time, or eight
+ * with SSE4.1.
  *
- *   lines of the image -> scratch, as conv_s8.c has them
- *   two taps: their channels interleaved, so that VPMADDWD adds the two products of each channel
+ *   lines of the image -> scratch, as conv_s8.h has them
+ *   two taps: their channels interleaved, so that PMADDWD adds the two products of each channel
  *
  * Interleaving works on halves of registers: the low vector holds channels 0 .. 3 and 8 .. 11, the high one 4 .. 7 and
  * 12 .. 15, the order of units. An odd last tap has a partner of weight 0. Taps of 3x3 windows pair the first line with the
@@ -11,7 +12,7 @@
  *   3 4 5     (6,7) (8,-)
  *   6 7 8
  *
- * Of an image of eight channels two neighbouring pixels are taken as one of 16.
+ * AVX2: of an image of eight channels two neighbouring pixels are taken as one of 16.
  * Same results as depthwise_s8__generic. A row is a line of the image.
  */
 #ifndef MF_X86_DEPTHWISE_S8_H

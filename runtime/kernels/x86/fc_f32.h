@@ -1,5 +1,5 @@
-/* FullyConnected, float32, for AVX2 and FMA: 16 outputs at a time, four inputs a step into sums of their own, so that
- * multiply-adds do not wait for one another. Weights and biases as conv_f32.c has them. Within a rounding of
+/* FullyConnected, float32, for x86-64: 16 outputs at a time, four inputs a step into sums of their own, so that
+ * multiply-adds do not wait for one another. Weights and biases as conv_f32.h has them. Within a rounding of
  * fc_f32__generic. A row is one vector.
  */
 #ifndef MF_X86_FC_F32_H

@@ -1,5 +1,5 @@
-/* FullyConnected, int8, for AVX2: 32 outputs at a time, then 16, then eight; a vector's pairs of inputs go to all lanes, as
- * in conv_s8.c. Weights are bytes, widened as they are read: what comes from memory is half as much.
+/* FullyConnected, int8, for x86-64: 32 outputs at a time, then 16, then eight; a vector's pairs of inputs go to all lanes, as
+ * in conv_s8.h. Weights are bytes, widened as they are read: what comes from memory is half as much.
  *
  *   weights, a unit of eight outputs:   [pair 0: c0 c0 c1 c1 .. c7 c7] [pair 1: ...] ...
  *
