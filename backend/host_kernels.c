@@ -13,6 +13,7 @@ const Target *target_of_host(void) {
   __builtin_cpu_init();
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2"))
     return target_find("x86-64-v3");
+  if (__builtin_cpu_supports("sse4.2")) return target_find("x86-64-v2");
 #elif defined(__aarch64__)
   return target_find("aarch64");
 #endif
