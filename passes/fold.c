@@ -20,7 +20,7 @@ static bool all_const(Rewrite *r, const Node *n) {
   for (uint32_t i = 0; i < n->n_in; i++) {
     if (n->in[i] != NO_VAL && !val_is_const(r->to, rewrite_val(r, n->in[i]))) return false;
   }
-  return n->n_in > 0 && n->n_out == 1;
+  return n->n_in > 0 && n->n_out == 1 && !(n->op == OP_fake_quant && n->n_in > 1); /* which learns */
 }
 
 static bool is_noop(const Graph *g, const Node *n) {

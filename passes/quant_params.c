@@ -50,11 +50,10 @@ static float common_scale(const WeightView *v, const float *bias, float in_scale
   return scale_for(most, (double)bias_most, in_scale);
 }
 
-void weights_quantize(const WeightView *v, bool per_channel, const float *bias, float in_scale, int8_t *q,
-                      float *scale, int32_t *qbias) {
-  float common = per_channel ? 0 : common_scale(v, bias, in_scale);
+void weights_round(const WeightView *v, bool per_channel, const float *bias, float in_scale, int8_t *q,
+                   float *scale, int32_t *qbias) {
+  (void)per_channel;
   for (int64_t o = 0; o < v->outs; o++) {
-    scale[o] = per_channel ? scale_for(largest(v, o), bias ? (double)bias[o] : 0, in_scale) : common;
     for (int64_t i = 0; i < v->each; i++) {
       int64_t at = o * v->step_out + i * v->step_in;
       q[at] = (int8_t)round_clamped((double)v->w[at] / (double)scale[o], -127, 127);
@@ -63,4 +62,12 @@ void weights_quantize(const WeightView *v, bool per_channel, const float *bias, 
       qbias[o] =
           round_clamped((double)bias[o] / ((double)in_scale * (double)scale[o]), -INT32_MAX, INT32_MAX);
   }
+}
+
+void weights_quantize(const WeightView *v, bool per_channel, const float *bias, float in_scale, int8_t *q,
+                      float *scale, int32_t *qbias) {
+  float common = per_channel ? 0 : common_scale(v, bias, in_scale);
+  for (int64_t o = 0; o < v->outs; o++)
+    scale[o] = per_channel ? scale_for(largest(v, o), bias ? (double)bias[o] : 0, in_scale) : common;
+  weights_round(v, per_channel, bias, in_scale, q, scale, qbias);
 }

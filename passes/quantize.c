@@ -14,19 +14,15 @@
  * An operator without int8 form is computed in float32 between Dequantize and Quantize, with a warning. The
  * graph has been through bnfuse and fuse, so that an activation clips the range of what it is fused into.
  */
-#include "passes/quantize.h"
+#include "passes/quantizer.h"
 
 #include <math.h>
 #include <string.h>
 
 #include "ir/base/mem.h"
 #include "ir/base/strbuf.h"
-#include "passes/calibrate.h"
-#include "passes/pass.h"
 
 PassFn pass_quantize;
-
-typedef enum Kind { KIND_FLOAT, KIND_WEIGHTS, KIND_OWN, KIND_SHARE, KIND_JOIN } Kind;
 
 /* An operator that is not here has no int8 form. */
 static const Kind op_kind[OP_COUNT] = {
@@ -55,44 +51,17 @@ static const Kind op_kind[OP_COUNT] = {
     [OP_min] = KIND_JOIN,
 };
 
-typedef enum Io { IO_INT8, IO_UINT8, IO_FLOAT } Io;
-
-typedef struct QuantOptions {
-  CalOptions cal;
-  Io io;
-  bool fc_per_tensor, report;
-} QuantOptions;
-
-typedef struct Class {
-  ValId parent;
-  float lo, hi;
-  bool known, fixed;
-  Affine affine; /* fixed */
-} Class;
-
-typedef struct Quantizer {
-  QuantOptions o;
-  const Graph *g; /* prepared */
-  Graph *to;
-  CalRange *range; /* [n_vals], as the three below */
-  Class *cls;
-  ValId *code, *real; /* a value's int8 form, and its float32 (or untouched) form, in `to` */
-  InputCodes input;
-  const Host *host;
-  Diag *d;
-} Quantizer;
-
 /* ---- classes of values with one scale */
 
-static ValId class_root(const Quantizer *q, ValId v) {
+ValId quant_class(const Quantizer *q, ValId v) {
   while (q->cls[v].parent != v) v = q->cls[v].parent;
   return v;
 }
 
-static Class *class_of(const Quantizer *q, ValId v) { return &q->cls[class_root(q, v)]; }
+static Class *class_of(const Quantizer *q, ValId v) { return &q->cls[quant_class(q, v)]; }
 
 static void class_unite(Quantizer *q, ValId a, ValId b) {
-  a = class_root(q, a), b = class_root(q, b);
+  a = quant_class(q, a), b = quant_class(q, b);
   if (a == b) return;
   Class *x = &q->cls[a], *y = &q->cls[b];
   y->parent = a;
@@ -108,16 +77,19 @@ static void class_fix(Quantizer *q, ValId v, Affine a) {
   c->affine = a;
 }
 
-static Affine class_affine(const Quantizer *q, ValId v) {
+Affine quant_affine(const Quantizer *q, ValId v) {
   const Class *c = class_of(q, v);
   return c->fixed ? c->affine : affine_of_range(c->lo, c->hi);
 }
+
+bool quant_known(const Quantizer *q, ValId v) { return class_of(q, v)->known; }
+bool quant_fixed(const Quantizer *q, ValId v) { return class_of(q, v)->fixed; }
 
 static bool affine_equal(Affine a, Affine b) { return a.scale == b.scale && a.zero == b.zero; }
 
 static bool is_real(const Graph *g, ValId v) { return v != NO_VAL && graph_val(g, v)->dtype == DT_F32; }
 
-static Kind node_kind(const Graph *g, const Node *n) {
+Kind quant_kind(const Graph *g, const Node *n) {
   Kind k = op_kind[n->op];
   if (!is_real(g, n->in[0]) || !is_real(g, n->out[0])) return KIND_FLOAT;
   if (k == KIND_WEIGHTS && !(val_is_const(g, n->in[1]) && (n->n_in < 3 || val_is_const(g, n->in[2]))))
@@ -134,7 +106,7 @@ static void join_classes(Quantizer *q, const Node *n) {
   for (uint32_t i = 0; i < n->n_in; i++) {
     const Class *c = class_of(q, n->in[i]);
     all_fixed = all_fixed && c->fixed;
-    same = same && c->fixed && affine_equal(c->affine, class_affine(q, n->in[0]));
+    same = same && c->fixed && affine_equal(c->affine, quant_affine(q, n->in[0]));
   }
   for (uint32_t i = 0; i < n->n_in; i++)
     if (!class_of(q, n->in[i])->fixed || (all_fixed && same)) class_unite(q, n->out[0], n->in[i]);
@@ -142,7 +114,7 @@ static void join_classes(Quantizer *q, const Node *n) {
 
 static void node_classes(Quantizer *q, const Node *n) {
   ValId y = n->out[0];
-  Kind k = node_kind(q->g, n);
+  Kind k = quant_kind(q->g, n);
   if (k == KIND_SHARE) class_unite(q, n->in[0], y);
   if (k == KIND_JOIN) join_classes(q, n);
   if (k == KIND_OWN && (n->op == OP_softmax || n->op == OP_sigmoid))
@@ -158,10 +130,10 @@ static void node_classes(Quantizer *q, const Node *n) {
 static bool state_is_code(const Graph *g, const GraphState *s) {
   if (!is_real(g, s->now)) return false;
   const Node *def = graph_def(g, s->next);
-  bool codes = def && node_kind(g, def) != KIND_FLOAT;
+  bool codes = def && quant_kind(g, def) != KIND_FLOAT;
   for (NodeId i = 0; i < g->n_nodes && !codes; i++)
     for (uint32_t k = 0; k < g->nodes[i].n_in; k++)
-      codes = codes || (g->nodes[i].in[k] == s->now && node_kind(g, &g->nodes[i]) != KIND_FLOAT);
+      codes = codes || (g->nodes[i].in[k] == s->now && quant_kind(g, &g->nodes[i]) != KIND_FLOAT);
   return codes;
 }
 
@@ -169,7 +141,7 @@ static bool state_is_code(const Graph *g, const GraphState *s) {
 static void state_classes(Quantizer *q) {
   const Graph *g = q->g;
   for (NodeId i = 0; i < g->n_nodes && g->n_states > 0; i++)
-    if (node_kind(g, &g->nodes[i]) == KIND_OWN) node_classes(q, &g->nodes[i]);
+    if (quant_kind(g, &g->nodes[i]) == KIND_OWN) node_classes(q, &g->nodes[i]);
   for (uint32_t i = 0; i < g->n_states; i++) {
     const GraphState *s = &g->states[i];
     if (!state_is_code(g, s)) continue;
@@ -180,12 +152,19 @@ static void state_classes(Quantizer *q) {
   }
 }
 
+/* Scales that were trained. */
+static void given_classes(Quantizer *q) {
+  for (ValId v = 1; q->given && v < q->g->n_vals; v++)
+    if (q->given->value[v].scale > 0) class_fix(q, v, q->given->value[v]);
+}
+
 static void build_classes(Quantizer *q) {
   for (ValId v = 1; v < q->g->n_vals; v++)
     q->cls[v] = (Class){.parent = v, .lo = q->range[v].lo, .hi = q->range[v].hi, .known = q->range[v].seen};
   if (q->input.exact && q->g->n_inputs == 1) class_fix(q, q->g->inputs[0], q->input.i8);
   state_classes(q);
   for (NodeId i = 0; i < q->g->n_nodes; i++) node_classes(q, &q->g->nodes[i]);
+  given_classes(q);
 }
 
 /* ---- values in the new graph */
@@ -218,7 +197,7 @@ static ValId as_code(Quantizer *q, ValId v, const Loc *loc) {
                name ? name : "");
     return NO_VAL;
   }
-  Affine a = class_affine(q, v);
+  Affine a = quant_affine(q, v);
   q->code[v] =
       val_is_const(q->g, v) ? const_codes(q, v, a) : put_quantize(q, q->real[v], DT_I8, a, name, loc);
   return q->code[v];
@@ -228,7 +207,7 @@ static ValId as_code(Quantizer *q, ValId v, const Loc *loc) {
 static ValId as_code_in(Quantizer *q, ValId v, Affine a, const Loc *loc) {
   if (val_is_const(q->g, v)) return const_codes(q, v, a);
   ValId x = as_code(q, v, loc);
-  if (x == NO_VAL || affine_equal(class_affine(q, v), a)) return x;
+  if (x == NO_VAL || affine_equal(quant_affine(q, v), a)) return x;
   return put_quantize(q, x, DT_I8, a, graph_val(q->g, v)->name, loc);
 }
 
@@ -247,12 +226,12 @@ static ValId as_real(Quantizer *q, ValId v, const Loc *loc) {
 
 static bool finish(Quantizer *q, const Node *n, ValId y) {
   if (y == NO_VAL) return false;
-  set_affine(q->to, y, class_affine(q, n->out[0]));
+  set_affine(q->to, y, quant_affine(q, n->out[0]));
   q->code[n->out[0]] = y;
   return true;
 }
 
-static WeightView weight_view(const Graph *g, const Node *n) {
+WeightView quant_weights(const Graph *g, const Node *n) {
   const Shape *s = &graph_val(g, n->in[1])->shape;
   bool innermost = n->op == OP_depthwise_conv;
   WeightView v = {.w = val_data(g, n->in[1]), .outs = s->d[innermost ? 3 : 0]};
@@ -266,13 +245,17 @@ static WeightView weight_view(const Graph *g, const Node *n) {
 static void quantize_params(Quantizer *q, const Node *n, const WeightView *v, ValId in[3]) {
   const Value *w = graph_val(q->g, n->in[1]);
   bool has_bias = n->n_in > 2, per_channel = !(q->o.fc_per_tensor && n->op == OP_fully_connected);
-  float in_scale = class_affine(q, n->in[0]).scale;
+  float in_scale = quant_affine(q, n->in[0]).scale;
   int8_t *qw = mem_alloc_aligned((size_t)(v->outs * v->each), 64);
   float *scale = mem_array((size_t)v->outs, sizeof *scale);
   int32_t *zero = mem_array((size_t)v->outs, sizeof *zero),
           *qb = mem_alloc_aligned((size_t)v->outs * sizeof *qb, 64);
-  weights_quantize(v, per_channel, has_bias ? val_data(q->g, n->in[2]) : NULL, in_scale, qw, scale, qb);
   int scales = per_channel ? (int)v->outs : 1;
+  const float *steps = q->given ? q->given->steps[n->in[1]] : NULL;
+  if (steps) scales = q->given->n_steps[n->in[1]];
+  for (int64_t o = 0; steps && o < v->outs; o++) scale[o] = steps[scales > 1 ? o : 0];
+  (steps ? weights_round : weights_quantize)(v, per_channel, has_bias ? val_data(q->g, n->in[2]) : NULL,
+                                             in_scale, qw, scale, qb);
   in[1] = graph_const(q->to, w->name, DT_I8, &w->shape, blob_adopt(qw, (size_t)(v->outs * v->each)));
   graph_set_quant(q->to, in[1], scales, n->op == OP_depthwise_conv ? 3 : 0, scale, zero);
   if (has_bias) {
@@ -289,7 +272,7 @@ static void quantize_params(Quantizer *q, const Node *n, const WeightView *v, Va
 static bool emit_weights(Quantizer *q, const Node *n, const Loc *loc) {
   ValId in[3] = {as_code(q, n->in[0], loc)};
   if (in[0] == NO_VAL) return false;
-  WeightView v = weight_view(q->g, n);
+  WeightView v = quant_weights(q->g, n);
   quantize_params(q, n, &v, in);
   return finish(q, n,
                 graph_node(q->to, n->op, n->attrs, in, n->n_in, graph_val(q->g, n->out[0])->name, loc, q->d));
@@ -298,7 +281,7 @@ static bool emit_weights(Quantizer *q, const Node *n, const Loc *loc) {
 /* Everything else on codes: real inputs as int8, others (a Gather's indices) as they are. */
 static bool emit_codes(Quantizer *q, const Node *n, Kind kind, const Loc *loc) {
   ValId *in = mem_array(n->n_in, sizeof *in), y = NO_VAL;
-  Affine a = class_affine(q, n->out[0]);
+  Affine a = quant_affine(q, n->out[0]);
   bool ok = true;
   for (uint32_t i = 0; ok && i < n->n_in; i++) {
     if (!is_real(q->g, n->in[i]))
@@ -330,7 +313,7 @@ static bool emit_real(Quantizer *q, const Node *n, const Loc *loc) {
 static bool emit_node(Quantizer *q, const Node *n) {
   Loc loc = n->loc;
   loc.pass = "quantize";
-  Kind kind = node_kind(q->g, n);
+  Kind kind = quant_kind(q->g, n);
   if (kind == KIND_FLOAT) return emit_real(q, n, &loc);
   if (!class_of(q, n->out[0])->known)
     return diag_error(q->d, &loc,
@@ -348,7 +331,7 @@ static bool emit_input(Quantizer *q, ValId v) {
     q->real[v] = graph_input(q->to, x->name, x->dtype, &x->shape);
     return true;
   }
-  Affine a = class_affine(q, v);
+  Affine a = quant_affine(q, v);
   ValId in = graph_input(q->to, x->name, q->o.io == IO_UINT8 ? DT_U8 : DT_I8, &x->shape);
   set_affine(q->to, in, q->o.io == IO_UINT8 ? as_u8(a) : a);
   q->code[v] = in;
@@ -362,7 +345,7 @@ static bool emit_input(Quantizer *q, ValId v) {
 static void emit_state(Quantizer *q, const GraphState *s) {
   const Value *v = graph_val(q->g, s->now), *init = graph_val(q->g, s->init);
   if (state_is_code(q->g, s)) {
-    q->code[s->now] = graph_state(q->to, v->name, const_codes(q, s->init, class_affine(q, s->now)));
+    q->code[s->now] = graph_state(q->to, v->name, const_codes(q, s->init, quant_affine(q, s->now)));
     return;
   }
   ValId first = graph_const(q->to, init->name, init->dtype, &init->shape, blob_ref(init->blob));
@@ -375,7 +358,7 @@ static bool emit_next(Quantizer *q, uint32_t i) {
   Loc loc = n ? n->loc : (Loc){.file = q->g->name, .name = graph_val(q->g, s->next)->name};
   loc.pass = "quantize";
   q->to->states[i].next = q->code[s->now] != NO_VAL && state_is_code(q->g, s)
-                              ? as_code_in(q, s->next, class_affine(q, s->now), &loc)
+                              ? as_code_in(q, s->next, quant_affine(q, s->now), &loc)
                               : as_real(q, s->next, &loc);
   return q->to->states[i].next != NO_VAL;
 }
@@ -386,14 +369,14 @@ static bool emit_output(Quantizer *q, ValId v) {
   loc.pass = "quantize";
   ValId y = is_real(q->g, v) && q->o.io != IO_FLOAT ? as_code(q, v, &loc) : as_real(q, v, &loc);
   if (y != NO_VAL && is_real(q->g, v) && q->o.io == IO_UINT8)
-    y = put_quantize(q, y, DT_U8, as_u8(class_affine(q, v)), graph_val(q->g, v)->name, &loc);
+    y = put_quantize(q, y, DT_U8, as_u8(quant_affine(q, v)), graph_val(q->g, v)->name, &loc);
   if (y != NO_VAL) graph_output(q->to, y);
   return y != NO_VAL;
 }
 
 static void report_value(const Quantizer *q, ValId v, StrBuf *line) {
   const CalRange *r = &q->range[v];
-  Affine a = class_affine(q, v);
+  Affine a = quant_affine(q, v);
   const char *name = graph_val(q->g, v)->name;
   sb_clear(line);
   sb_printf(line, "quantize: %-32s %10.4g .. %-10.4g scale %.6g zero %d, clipped %.4f %%, ",
@@ -442,7 +425,7 @@ static bool parse_choice(const char *params, const char *key, const char *const 
   return false;
 }
 
-static bool parse_options(const char *params, QuantOptions *o, Diag *d) {
+bool quant_options(const char *params, QuantOptions *o, Diag *d) {
   static const char *const methods[] = {"minmax", "percentile", "mse", NULL},
                            *const ios[] = {"int8", "uint8", "float", NULL},
                            *const fcs[] = {"channel", "tensor", NULL};
@@ -471,8 +454,7 @@ static bool check_float(const Graph *g, Diag *d) {
   return true;
 }
 
-/* ds NULL: every range is -1 .. 1. */
-static Graph *quantize_prepared(Quantizer *q, const Dataset *ds) {
+Graph *quant_run(Quantizer *q, const Dataset *ds, bool (*make)(Quantizer *q)) {
   uint32_t n = q->g->n_vals;
   q->range = mem_array(n, sizeof *q->range);
   q->cls = mem_array(n, sizeof *q->cls);
@@ -486,7 +468,7 @@ static Graph *quantize_prepared(Quantizer *q, const Dataset *ds) {
     for (ValId v = 1; v < n; v++) q->range[v] = (CalRange){.lo = -1, .hi = 1, .seen = true};
   if (ok) {
     build_classes(q);
-    ok = rewrite_int8(q);
+    ok = make(q);
   }
   Graph *done = q->to;
   if (!ok) graph_free(done);
@@ -497,31 +479,44 @@ static Graph *quantize_prepared(Quantizer *q, const Dataset *ds) {
   return ok ? done : NULL;
 }
 
-Graph *pass_quantize(const Graph *g, const PassCtx *ctx, Diag *d) {
-  Quantizer q = {.host = ctx->host, .d = d};
-  Dataset ds;
-  if (!ctx->data || ctx->data->train.n == 0) {
-    diag_error(d, NULL, "quantize: no calibration images");
-    return NULL;
-  }
-  if (!parse_options(ctx->params, &q.o, d) || !check_float(g, d)) return NULL;
-  Graph *ready = quant_prepare(g, ctx->data, &ds, &q.input, d);
+/* Prepared, calibrated on the data (NULL: nominal ranges, or what training has left) and made int8. */
+static Graph *quantize_on(const Graph *g, const Dataset *given, Quantizer *q) {
+  Dataset none = {0}, ds;
+  Graph *ready = quant_prepare(g, given ? given : &none, &ds, &q->input, q->d);
   if (!ready) return NULL;
-  if (q.o.cal.images > ds.train.n) q.o.cal.images = ds.train.n;
-  q.g = ready;
-  Graph *done = quantize_prepared(&q, &ds);
+  if (given && q->o.cal.images > ds.train.n) q->o.cal.images = ds.train.n;
+  q->g = ready;
+  Graph *done = quant_run(q, given ? &ds : NULL, rewrite_int8);
   graph_free(ready);
   return done;
 }
 
+/* With the scales that the graph's FakeQuants have. */
+static Graph *quantize_trained(const Graph *g, Quantizer *q) {
+  Given given;
+  Graph *plain = qat_strip(g, &given, q->d);
+  if (!plain) return NULL;
+  q->g = plain;
+  q->given = &given;
+  Graph *done = quant_run(q, NULL, rewrite_int8);
+  given_free(&given, plain);
+  graph_free(plain);
+  return done;
+}
+
+Graph *pass_quantize(const Graph *g, const PassCtx *ctx, Diag *d) {
+  Quantizer q = {.host = ctx->host, .d = d};
+  if (!quant_options(ctx->params, &q.o, d) || !check_float(g, d)) return NULL;
+  if (qat_has_grids(g)) return quantize_trained(g, &q);
+  if (!ctx->data || ctx->data->train.n == 0) {
+    diag_error(d, NULL, "quantize: no calibration images");
+    return NULL;
+  }
+  return quantize_on(g, ctx->data, &q);
+}
+
 Graph *quantize_nominal(const Graph *g, Diag *d) {
   Quantizer q = {.d = d};
-  Dataset none = {0}, ds;
-  if (!parse_options("", &q.o, d) || !check_float(g, d)) return NULL;
-  Graph *ready = quant_prepare(g, &none, &ds, &q.input, d);
-  if (!ready) return NULL;
-  q.g = ready;
-  Graph *done = quantize_prepared(&q, NULL);
-  graph_free(ready);
-  return done;
+  if (!quant_options("", &q.o, d) || !check_float(g, d)) return NULL;
+  return qat_has_grids(g) ? quantize_trained(g, &q) : quantize_on(g, NULL, &q);
 }

@@ -36,6 +36,10 @@ typedef struct WeightView {
 void weights_quantize(const WeightView *v, bool per_channel, const float *bias, float in_scale, int8_t *q,
                       float *scale, int32_t *qbias);
 
+/* The same with the scales given: scale is read, also where all are equal. */
+void weights_round(const WeightView *v, bool per_channel, const float *bias, float in_scale, int8_t *q,
+                   float *scale, int32_t *qbias);
+
 /* -- quantize.c -- */
 
 /* What `quantize` makes of g, with nominal ranges instead of calibrated ones: the same operators, kernels and sizes, for

@@ -286,6 +286,8 @@ bool xp_sums(Export *x, const Node *n) {
 
 bool xp_fake_quant(Export *x, const Node *n) {
   const fake_quant_attrs *a = CATTRS(n, fake_quant);
+  FAIL_IF(n->n_in > 1, x->d, &n->loc,
+          "FakeQuant with trained steps cannot be exported: make the graph int8 by `quantize` first");
   const char *in = xp_plain(x, n->in[0]), *out = xp_out(x, n->out[0], false);
   const char *scale = xp_const_float(x, xp_fresh(x, out, "scale"), a->scale);
   const char *steps = XP_OP(x, "Div", out, "steps", in, scale);

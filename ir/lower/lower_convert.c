@@ -122,7 +122,8 @@ bool lower_dequantize(const Graph *g, const Node *n, Calls *out, Diag *d) {
 bool lower_fake_quant(const Graph *g, const Node *n, Calls *out, Diag *d) {
   const fake_quant_attrs *a = CATTRS(n, fake_quant);
   Rows r = rows_of(&op_out(g, n, 0)->shape);
-  (void)d;
+  if (n->n_in > 1 || a->act != ACT_NONE)
+    return op_fail(n, d, "its step is trained: the pass quantize makes the graph int8 with it");
   if (shape_count(&op_out(g, n, 0)->shape) == 0) return true;
   KernelCall *k = call_rows(g, n, out, "fake_quant_f32", r);
   *(mf_quant *)k->params = (mf_quant){r.n, a->scale, a->zero, a->lo, a->hi};

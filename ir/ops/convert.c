@@ -44,9 +44,34 @@ bool infer_dequantize(Graph *g, Node *n, Diag *d) {
   return op_set(g, n, DT_F32, &x->shape, d);
 }
 
+/* Inputs behind x: what `like` wants, steps of one element or one for each index of the axis. */
+static bool check_grid_inputs(const Graph *g, Node *n, Diag *d) {
+  const fake_quant_attrs *a = CATTRS(n, fake_quant);
+  static const uint32_t inputs[] = {1, 4, 5, 3, 3};
+  const Shape *x = &op_in(g, n, 0)->shape;
+  int axis = a->axis < 0 ? x->rank - 1 : a->axis;
+  if (a->like < 0 || a->like > 4) return op_fail(n, d, "like=%d, want 0 .. 4", (int)a->like);
+  if (n->n_in != inputs[a->like] && !(a->like == 0 && n->n_in == 2))
+    return op_fail(n, d, "%u inputs, but like=%d has %u", (unsigned)n->n_in, (int)a->like,
+                   (unsigned)inputs[a->like]);
+  if (axis >= x->rank && x->rank > 0) return op_fail(n, d, "axis %d of %d", axis, x->rank);
+  if (a->count < 1) return op_fail(n, d, "count is %d, want at least 1", (int)a->count);
+  for (uint32_t k = 1; k < n->n_in; k++) {
+    TRY(op_want_dtype(g, n, k, DT_F32, d));
+    const Shape *s = &op_in(g, n, k)->shape;
+    bool fits = k == 4 ? shape_equal(s, x)
+                       : s->rank == 1 && (s->d[0] == 1 || (a->like != 2 && s->d[0] == x->d[axis]));
+    if (!fits)
+      return op_fail(n, d, "input %u does not fit x: want one step, or one for each index of the axis",
+                     (unsigned)k);
+  }
+  return true;
+}
+
 bool infer_fake_quant(Graph *g, Node *n, Diag *d) {
   const fake_quant_attrs *a = CATTRS(n, fake_quant);
   TRY(op_want_dtype(g, n, 0, DT_F32, d));
+  TRY(check_grid_inputs(g, n, d));
   if (!(a->scale > 0) || isinf(a->scale)) {
     return op_fail(n, d, "scale is %g, want a finite number above 0", (double)a->scale);
   }

@@ -2,7 +2,8 @@
  *
  *   what runs       from the logits backwards
  *   what is shared  values without batch; Reshape's output is its input under another shape (one storage)
- *   what learns     constants in the parameter places of operators (and behind FakeQuant or Reshape there);
+ *   what learns     constants in the parameter places of operators (and behind FakeQuant or Reshape there); steps of
+ *                   FakeQuants that say so;
  *                   constant operands of Add, Sub, Mul, Div downstream of a parameter (biases left apart), scalars not
  *   what is fused   a Relu or Clip(0, 6) into the operator before it, when nobody else reads that one's output; without
  *                   training a BatchNormalization into the convolution before it
@@ -17,6 +18,7 @@ static bool is_binary(OpKind op) { return op == OP_add || op == OP_sub || op == 
 /* Places in which an operator keeps what it learns. */
 static bool learns(const Node *n, uint32_t k) {
   if (n->op == OP_batch_normalization) return k == 1 || k == 2;
+  if (n->op == OP_fake_quant) return k == 1 && CATTRS(n, fake_quant)->learn;
   if (op_info(n->op)->traits & T_PARAMS) return k >= 1;
   return n->op == OP_matmul;
 }
@@ -124,7 +126,8 @@ static void make_param(Session *s, ValId v, bool decay) {
   }
   if (x->def == NO_NODE) return;
   const Node *n = &s->g->nodes[x->def];
-  for (uint32_t k = 0; k < n->n_in; k++) make_param(s, n->in[k], decay);
+  for (uint32_t k = 0; k < n->n_in; k++)
+    if (n->op != OP_fake_quant || k == 0) make_param(s, n->in[k], decay);
   for (uint32_t k = 0; k < n->n_in; k++) s->vals[v].needs |= s->vals[n->in[k]].needs;
   s->nodes[x->def].needs = s->vals[v].needs;
 }
@@ -135,7 +138,7 @@ static void classify_learning(Session *s) {
   for (uint32_t i = 0; i < g->n_nodes; i++) {
     const Node *n = &g->nodes[i];
     if (!s->nodes[i].reaches) continue;
-    bool bn = n->op == OP_batch_normalization;
+    bool bn = n->op == OP_batch_normalization || n->op == OP_fake_quant; /* no decay */
     for (uint32_t k = 0; k < n->n_in; k++)
       if (learns(n, k)) make_param(s, n->in[k], !bn && (k == 1 || n->op == OP_matmul));
     for (uint32_t k = 0; is_binary(n->op) && k < 2; k++)

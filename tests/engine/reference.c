@@ -364,17 +364,34 @@ static void ref_binary(Run *c) {
   }
 }
 
+/* The step of element i: of the whole tensor, or of its place along the axis. */
+static double grid_step(const Run *c, int64_t i) {
+  const fake_quant_attrs *a = CATTRS(c->n, fake_quant);
+  if (!in(c, 1)) return (double)a->scale;
+  int axis = a->axis < 0 ? c->xs->rank - 1 : a->axis;
+  int64_t n = shape_count(shape_in(c, 1)), inner = shape_count_range(c->xs, axis + 1, c->xs->rank);
+  return in(c, 1)[n > 1 ? i / inner % n : 0];
+}
+
+/* In steps, what rounding adds is kept, and which limit holds (as an infinity): y = x + s * r, or s * limit. Of a sum of two (like=2) x is both. A bias (like=4) has
+ * the product of two steps and neither's gradient. */
 static void ref_fake_quant(Run *c) {
   const fake_quant_attrs *a = CATTRS(c->n, fake_quant);
-  double step = (double)a->scale, lo = (a->lo - a->zero) * step, hi = (a->hi - a->zero) * step;
-  double **kept = &c->r->kept[c->at];
+  double lo = a->act == ACT_RELU ? 0 : a->lo - a->zero, hi = a->hi - a->zero, **kept = &c->r->kept[c->at];
   int64_t n = shape_count(c->ys);
-  for (int64_t i = 0; !*kept && i < n; i++) c->y[i] = round(c->x[i] / step) * step - c->x[i];
-  if (!*kept) {
-    *kept = mem_array((size_t)n, sizeof **kept);
-    for (int64_t i = 0; i < n; i++) (*kept)[i] = c->y[i];
+  bool first = !*kept;
+  if (first) *kept = mem_array((size_t)n, sizeof **kept);
+  for (int64_t i = 0; i < n; i++) {
+    double x = c->x[i] + (a->like == 2 ? in(c, 4)[i] : 0), s = grid_step(c, i);
+    if (a->like == 4) {
+      double step = s * in(c, 2)[0];
+      if (first) (*kept)[i] = round(x / step) * step - x;
+      c->y[i] = x + (*kept)[i];
+      continue;
+    }
+    if (first) (*kept)[i] = x / s < lo - 0.5 ? -INFINITY : x / s > hi + 0.5 ? INFINITY : round(x / s) - x / s;
+    c->y[i] = (*kept)[i] < -1 ? s * lo : (*kept)[i] > 1 ? s * hi : x + s * (*kept)[i];
   }
-  for (int64_t i = 0; i < n; i++) c->y[i] = fmin(fmax(c->x[i] + (*kept)[i], lo), hi);
 }
 
 static void (*const ops[OP_COUNT])(Run *) = {

@@ -1,6 +1,5 @@
 /* Elementwise operators of one input, training. One body; each operator is a row: its value from x, and its
- * derivative from x and y. FakeQuant's gradient is straight-through: 1 inside the grid's range, 0 outside
- * (Bengio et al. 2013; Jacob et al. 2018, section 3).
+ * derivative from x and y.
  */
 #include "runtime/engine/op_call.h"
 
@@ -12,17 +11,6 @@ static bool plan_unary(OpPlan *p, Diag *d) {
 }
 
 static int64_t elements(const OpCall *c) { return items(c) * out_val(c)->item; }
-
-static float fake_quant(const fake_quant_attrs *a, float x) {
-  float q = roundf(x / a->scale) + (float)a->zero;
-  q = q < (float)a->lo ? (float)a->lo : q > (float)a->hi ? (float)a->hi : q;
-  return (q - (float)a->zero) * a->scale;
-}
-
-static float fake_quant_slope(const fake_quant_attrs *a, float x) {
-  float q = x / a->scale + (float)a->zero;
-  return q >= (float)a->lo - 0.5f && q <= (float)a->hi + 0.5f ? 1 : 0;
-}
 
 /* ident, value from X, slope from X and Y; P: the operator's attributes */
 #define UNARY_ROWS(R)                                                                   \
@@ -43,8 +31,7 @@ static float fake_quant_slope(const fake_quant_attrs *a, float x) {
   R(asinh, asinhf(X), 1 / sqrtf(1 + X * X))                                             \
   R(erf, erff(X), 1.12837917f * expf(-X * X))                                           \
   R(softplus, X > 0 ? X + log1pf(expf(-X)) : log1pf(expf(X)), 1 / (1 + expf(-X)))       \
-  R(elu, X < 0 ? P->alpha * expm1f(X) : X, X < 0 ? Y + P->alpha : 1.0f)                 \
-  R(fake_quant, fake_quant(P, X), fake_quant_slope(P, X))
+  R(elu, X < 0 ? P->alpha * expm1f(X) : X, X < 0 ? Y + P->alpha : 1.0f)
 
 #define X x[i]
 #define Y y[i]

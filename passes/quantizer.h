@@ -1,0 +1,70 @@
+/* What `quantize` and `qat` share: which values have int8 codes, of what scale, and which operators compute on them. Both
+ * walk the same prepared graph by the same rules, so that a scale that was trained is put where quantize puts it.
+ */
+#ifndef PASSES_QUANTIZER_H
+#define PASSES_QUANTIZER_H
+
+#include "passes/calibrate.h"
+#include "passes/pass.h"
+#include "passes/quantize.h"
+
+/* How an operator becomes int8: not at all; with constant weights; an output of its own scale; of its input's scale; one
+ * scale for all inputs and the output. */
+typedef enum Kind { KIND_FLOAT, KIND_WEIGHTS, KIND_OWN, KIND_SHARE, KIND_JOIN } Kind;
+
+typedef enum Io { IO_INT8, IO_UINT8, IO_FLOAT } Io;
+
+typedef struct QuantOptions {
+  CalOptions cal;
+  Io io;
+  bool fc_per_tensor, report;
+} QuantOptions;
+
+typedef struct Class {
+  ValId parent;
+  float lo, hi;
+  bool known, fixed;
+  Affine affine; /* fixed */
+} Class;
+
+/* Scales that were trained, by values of the stripped graph (qat_strip). */
+typedef struct Given {
+  Affine *value; /* scale 0: none */
+  float **steps; /* of a constant: [n_steps], 1 or one for each output channel; NULL: none */
+  int *n_steps;
+} Given;
+
+typedef struct Quantizer {
+  QuantOptions o;
+  const Graph *g; /* prepared */
+  Graph *to;
+  CalRange *range; /* [n_vals], as the three below */
+  Class *cls;
+  ValId *code, *real; /* a value's int8 form, and its float32 (or untouched) form, in `to` */
+  InputCodes input;
+  const Given *given; /* NULL: calibrated */
+  const Host *host;
+  Diag *d;
+} Quantizer;
+
+/* -- quantize.c -- */
+Kind quant_kind(const Graph *g, const Node *n);
+/* The class's representative; what its codes mean; whether a range is known; whether its scale is set by the operator. */
+ValId quant_class(const Quantizer *q, ValId v);
+Affine quant_affine(const Quantizer *q, ValId v);
+bool quant_known(const Quantizer *q, ValId v);
+bool quant_fixed(const Quantizer *q, ValId v);
+/* The weights of a KIND_WEIGHTS node. */
+WeightView quant_weights(const Graph *g, const Node *n);
+bool quant_options(const char *params, QuantOptions *o, Diag *d);
+/* Ranges from the data (NULL: -1 .. 1) and classes for q->g; `make` then builds q->to. NULL: reported. */
+Graph *quant_run(Quantizer *q, const Dataset *ds, bool (*make)(Quantizer *q));
+
+/* -- qat_strip.c -- */
+/* Whether the graph has been through `qat`. */
+bool qat_has_grids(const Graph *g);
+/* The float graph without FakeQuants, and what they were; the caller frees both. NULL: reported, *given is empty. */
+Graph *qat_strip(const Graph *g, Given *given, Diag *d);
+void given_free(Given *given, const Graph *stripped);
+
+#endif
