@@ -156,6 +156,12 @@ START_TEST(banks_are_checked)
   ds.train.n++;
   o.augment.mixup = 0.2f;
   want_refused(&job, "views and mixup");
+  o.augment.mixup = 0;
+  o.views = 60000;
+  ds.train.n = 1u << 31;
+  ck_assert_ptr_null(teacher_bank(teacher, &ds, &o, NULL, d));
+  ck_assert_msg(strstr(diag_text(d), "want at most 4 GiB") != NULL, "%s", diag_text(d));
+  ds.train.n = 512;
   graph_free(given);
   graph_free(made);
   blob_unref(bank);

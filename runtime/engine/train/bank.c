@@ -79,6 +79,18 @@ static bool fill(Session *s, const Feed *f, const TrainOptions *o, const Host *h
   return true;
 }
 
+/* Room for a bank with this head; NULL: reported. */
+static char *bank_room(const Head *h, size_t *bytes, Diag *d) {
+  const size_t most = (size_t)1 << 32;
+  size_t rows, row = h->classes * sizeof(uint16_t);
+  if (mem_mul((size_t)h->n, h->views, &rows) && mem_mul(rows, row, bytes) && *bytes <= most)
+    return mem_alloc_aligned(sizeof *h + *bytes, 64);
+  diag_error(d, NULL, "a bank of %u views of %u examples with %u outputs each: want at most 4 GiB", h->views,
+             h->n, h->classes);
+  diag_hint(d, "take fewer views, or none: the teacher then runs beside its student");
+  return NULL;
+}
+
 Blob *teacher_bank(const Graph *teacher, const Dataset *ds, const TrainOptions *o, const Host *host,
                    Diag *d) {
   ASSERT(o->views > 0);
@@ -88,11 +100,9 @@ Blob *teacher_bank(const Graph *teacher, const Dataset *ds, const TrainOptions *
   if (s && feed_new(&f, s, &ds->train, &ds->spec.normalize, d)) {
     Head head = head_of(teacher, ds, o, session_classes(s));
     size_t bytes = 0;
-    bool fits = mem_mul((size_t)head.n * head.views, head.classes * sizeof(uint16_t), &bytes);
-    ASSERT(fits);
-    char *p = mem_alloc_aligned(sizeof head + bytes, 64);
-    memcpy(p, &head, sizeof head);
-    if (fill(s, &f, o, host, (uint16_t *)(void *)(p + sizeof head), d))
+    char *p = bank_room(&head, &bytes, d);
+    if (p) memcpy(p, &head, sizeof head);
+    if (p && fill(s, &f, o, host, (uint16_t *)(void *)(p + sizeof head), d))
       out = blob_adopt(p, sizeof head + bytes);
     else
       mem_free(p);

@@ -61,7 +61,6 @@ static bool trainer_open(Trainer *t, Diag *d) {
   TRY(check_teachers(t->job, d));
   const Split *s = &t->ds->train;
   FAIL_IF(s->n == 0, d, NULL, "the training split is empty");
-  t->start = t->saved = train_now();
   t->batch = (uint32_t)t->o->batch < s->n ? t->o->batch : (int)s->n;
   t->pool = threads_new(t->o->threads);
   t->order = mem_array(s->n, sizeof *t->order);
@@ -112,7 +111,14 @@ static bool cancelled(Trainer *t, Diag *d) {
   TRY(checkpoint_save(t, true, d));
   diag_error(d, NULL, "training was cancelled behind %lld of %lld images", (long long)(t->done * t->batch),
              (long long)(t->steps * t->batch));
-  if (t->o->checkpoint_path) diag_hint(d, "the same command goes on from %s", t->o->checkpoint_path);
+  if (!t->o->checkpoint_path) return false;
+  diag_hint(d, "the same command goes on from %s", t->o->checkpoint_path);
+  if (t->host->log) {
+    char line[256];
+    snprintf(line, sizeof line, "%s: holds %lld of %lld images; the same command goes on from it",
+             t->o->checkpoint_path, (long long)(t->done * t->batch), (long long)(t->steps * t->batch));
+    t->host->log(t->host->ctx, line);
+  }
   return false;
 }
 
@@ -174,7 +180,9 @@ static Graph *finish(Trainer *t, Diag *d) {
 Graph *train_run(const TrainJob *job, TrainResult *res, Diag *d) {
   Trainer t = {.job = job, .o = job->options, .ds = job->data, .host = job->host, .stage = -1};
   Graph *out = NULL;
-  if (trainer_open(&t, d) && checkpoint_resume(&t, d) && train_all(&t, d)) {
+  bool ready = trainer_open(&t, d) && checkpoint_resume(&t, d);
+  t.start = t.saved = train_now(); /* teachers' banks are made */
+  if (ready && train_all(&t, d)) {
     if (res) result(&t, res);
     out = finish(&t, d);
   }
