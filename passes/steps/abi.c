@@ -5,6 +5,7 @@
 #include <gnu/libc-version.h>
 
 #include "ir/base/strbuf.h"
+#include "runtime/engine/simd/kernels.h"
 #include "passes/steps/steps.h"
 
 static void cpu_features(StrBuf *out) {
@@ -25,6 +26,8 @@ static void cpu_features(StrBuf *out) {
 const char *numeric_abi(Arena *a) {
   StrBuf text = {0};
   cpu_features(&text);
+  sb_printf(&text, "; engine %s",
+            engine_kernels(false)->name); /* its table chooses ways that round differently */
   sb_printf(&text, "; glibc %s; %s; %s", gnu_get_libc_version(), openblas_get_config(),
             openblas_get_corename());
   const char *copy = arena_strdup(a, sb_str(&text));

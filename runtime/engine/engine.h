@@ -17,6 +17,9 @@
 
 typedef struct Session Session;
 
+/* How a convolution is computed: by the table of measurements (ops/conv_table.def), or always one way where it can be. */
+typedef enum ConvWay { CONV_BY_TABLE, CONV_GEMM, CONV_DIRECT, CONV_WINOGRAD } ConvWay;
+
 typedef struct SessionOptions {
   int batch; /* examples per step */
   int threads;
@@ -27,7 +30,9 @@ typedef struct SessionOptions {
   int n_taps;          /* the list is read while the session is made */
   bool
       plain; /* neither Winograd's convolutions nor BatchNormalization folded into weights: both round otherwise */
-  bool portable; /* the kernels that every machine has, not this processor's */
+  ConvWay way;                         /* for measuring, as is */
+  const struct EngineKernels *kernels; /* NULL: the best for this processor */
+  bool portable;                       /* the kernels that every machine has, not this processor's */
 } SessionOptions;
 
 /* g: symbolic or fixed batch; f32. A final Softmax over all outputs is cut off: they

@@ -59,7 +59,7 @@ Session *session_new_on(const Graph *g, const SessionOptions *opt, Threads *pool
   Session *s = mem_zalloc(sizeof *s);
   s->from = g;
   s->opt = *opt;
-  s->k = engine_kernels(opt->portable);
+  s->k = opt->kernels ? opt->kernels : engine_kernels(opt->portable);
   s->bn_momentum = 0.1f;
   s->pool_owned = !pool;
   s->pool = pool ? pool : threads_new(opt->threads);

@@ -50,6 +50,7 @@ typedef struct SNode {
   bool needs;               /* has a backward */
   bool reads_in, reads_out; /* the backward pass reads inputs' values, the output's value */
   int fwd_phases, bwd_phases;
+  ConvWay way;   /* of a convolution */
   bool *add;     /* per input: the gradient is added to (not the first to be written in backward order) */
   float *state;  /* [SHARDS][state_size] floats that last from forward to backward */
   double *parts; /* [SHARDS][parts_size] partial sums between phases */

@@ -6,6 +6,7 @@
 
 #include "ir/base/mem.h"
 #include "runtime/engine/engine.h"
+#include "runtime/engine/ops/conv_table.h"
 #include "runtime/engine/session.h"
 #include "tests/engine/nets.h"
 #include "tests/support.h"
@@ -54,7 +55,7 @@ START_TEST(equals_direct_convolutions)
   input(dz, BATCH * CLASSES, 2);
   SessionOptions so = {.batch = BATCH, .threads = 2, .training = true, .input_gradient = true, .plain = true};
   Session *a = open_session(g, so);
-  so.plain = false;
+  so.plain = false, so.way = CONV_WINOGRAD;
   Session *b = open_session(g, so);
   for (int train = 0; train < 2; train++) {
     const float *want = session_forward(a, x, BATCH, train), *got = session_forward(b, x, BATCH, train);
@@ -81,7 +82,7 @@ START_TEST(equals_unfolded_normalization)
   input(x, BATCH * ITEM, 3);
   SessionOptions so = {.batch = BATCH, .threads = 2, .plain = true};
   Session *a = open_session(g, so);
-  so.plain = false;
+  so.plain = false, so.way = CONV_WINOGRAD;
   Session *b = open_session(g, so);
   for (int pass = 0; pass < 5; pass++) {
     bool train = pass == 1 || pass == 3;
@@ -103,7 +104,8 @@ START_TEST(same_bytes_at_any_thread_count)
   input(dz, BATCH * CLASSES, 2);
   Session *s[3];
   for (int i = 0; i < 3; i++)
-    s[i] = open_session(g, (SessionOptions){.batch = BATCH, .threads = i + 1, .training = true});
+    s[i] = open_session(
+        g, (SessionOptions){.batch = BATCH, .threads = i + 1, .training = true, .way = CONV_WINOGRAD});
   for (int n = 1; n <= BATCH; n++) {
     const float *z[3];
     for (int i = 0; i < 3; i++) {
@@ -121,6 +123,24 @@ START_TEST(same_bytes_at_any_thread_count)
 }
 END_TEST
 
+/* The table of ways: a shape of its own, a neighbour's, and ways that are not possible. */
+START_TEST(table_of_ways)
+{
+  const unsigned all = 1u << CONV_GEMM | 1u << CONV_DIRECT | 1u << CONV_WINOGRAD,
+                 no_winograd = all ^ 1u << CONV_WINOGRAD;
+  ConvGeometry q = {.c = 64, .o = 64, .oh = 8, .ow = 8, .kh = 3, .kw = 3, .sh = 1, .sw = 1};
+  ck_assert_int_eq(conv_table_way("x86-64-v4", &q, true, all), CONV_WINOGRAD);
+  ck_assert_int_eq(conv_table_way("x86-64-v3", &q, false, all), CONV_WINOGRAD);
+  ck_assert_int_eq(conv_table_way("x86-64-v4", &q, true, no_winograd), CONV_DIRECT);
+  ck_assert_int_eq(conv_table_way("x86-64-v4", &q, true, 1u << CONV_GEMM), CONV_GEMM);
+  q.c = 80, q.oh = q.ow = 9; /* not listed: as the shape above */
+  ck_assert_int_eq(conv_table_way("x86-64-v4", &q, true, all), CONV_WINOGRAD);
+  q.kh = 11;
+  ck_assert_int_eq(conv_table_way("x86-64-v4", &q, true, all), CONV_DIRECT);
+  ck_assert_int_eq(conv_table_way("portable", &q, true, 1u << CONV_GEMM), CONV_GEMM);
+}
+END_TEST
+
 Suite *suite_winograd(void) {
   Suite *s = suite_create("winograd");
   TCase *t = tcase_create("winograd");
@@ -128,6 +148,7 @@ Suite *suite_winograd(void) {
   tcase_add_test(t, equals_direct_convolutions);
   tcase_add_test(t, equals_unfolded_normalization);
   tcase_add_test(t, same_bytes_at_any_thread_count);
+  tcase_add_test(t, table_of_ways);
   suite_add_tcase(s, t);
   return s;
 }

@@ -1,10 +1,11 @@
 /* Conv, training: x [N,H,W,C], w [O,Kh,Kw,C/group], y [N,OH,OW,O] = act(x * w + b), float32.
  *
- * Computed by Winograd's method (conv_winograd.c) or directly (conv_direct.c) where the session's kernels can, else by
- * matrix products (conv_gemm.c). Weights are packed once for a pass. Without training a BatchNormalization behind,
+ * Computed by Winograd's method (conv_winograd.c) or directly (conv_direct.c), where the session's kernels can, or by
+ * matrix products (conv_gemm.c), as measurements say (conv_table.c). Weights are packed once for a pass. Without training a BatchNormalization behind,
  * which then is y = x * a + b, is taken over: a into the packed weights, b into the bias.
  */
 #include "runtime/engine/ops/conv.h"
+#include "runtime/engine/ops/conv_table.h"
 
 #include <math.h>
 
@@ -46,16 +47,19 @@ bool conv_scale(const OpCall *c, int64_t o, float *scale, float *bias) {
 
 /* -- the three ways -- */
 
-typedef enum Way { GEMM, DIRECT, WINOGRAD } Way;
-
-static Way way_of(const Session *s, const ConvGeometry *q) {
-  if (!s->k->conv || q->groups != 1 || q->dh != 1 || q->dw != 1) return GEMM;
-  return s->k->winograd_input && !s->opt.plain && conv_winograd_fits(q) ? WINOGRAD : DIRECT;
+static ConvWay way_of(const Session *s, const ConvGeometry *q) {
+  unsigned possible = 1u << CONV_GEMM;
+  if (s->k->conv && q->groups == 1 && q->dh == 1 && q->dw == 1) {
+    possible |= 1u << CONV_DIRECT;
+    if (s->k->winograd_input && !s->opt.plain && conv_winograd_fits(q)) possible |= 1u << CONV_WINOGRAD;
+  }
+  if (s->opt.way != CONV_BY_TABLE && possible >> s->opt.way & 1) return s->opt.way;
+  return conv_table_way(s->k->name, q, s->opt.training, possible);
 }
 
 static void prepare_conv(const OpCall *c) {
   ConvGeometry q = conv_geometry(c->s->g, c->n);
-  (way_of(c->s, &q) == WINOGRAD ? conv_winograd_prepare : conv_direct_prepare)(c, &q);
+  (c->st->way == CONV_WINOGRAD ? conv_winograd_prepare : conv_direct_prepare)(c, &q);
 }
 
 bool plan_conv(OpPlan *p, Diag *d) {
@@ -64,30 +68,30 @@ bool plan_conv(OpPlan *p, Diag *d) {
   ConvGeometry q = conv_geometry(p->s->g, p->n);
   int images = shard_most(p->s->opt.batch);
   bool training = p->s->opt.training;
-  Way way = way_of(p->s, &q);
+  ConvWay way = p->st->way = way_of(p->s, &q);
   p->reads_out = p->st->act != ACT_NONE;
-  if (way == GEMM) {
+  if (way == CONV_GEMM) {
     p->scratch = conv_gemm_scratch(&q, p->st->act);
     if (p->st->norm != NO_NODE) p->s->nodes[p->st->norm].taken = false;
     return true;
   }
   p->prepare = prepare_conv;
-  p->packed = way == WINOGRAD ? conv_winograd_packed(&q, training) : conv_direct_packed(&q, training);
-  p->scratch = way == WINOGRAD ? conv_winograd_scratch(&q, p->st->act, images, training)
-                               : conv_direct_scratch(&q, p->st->act, images, training);
+  p->packed = way == CONV_WINOGRAD ? conv_winograd_packed(&q, training) : conv_direct_packed(&q, training);
+  p->scratch = way == CONV_WINOGRAD ? conv_winograd_scratch(&q, p->st->act, images, training)
+                                    : conv_direct_scratch(&q, p->st->act, images, training);
   return true;
 }
 
 typedef void WayFn(const OpCall *c, const ConvGeometry *q);
 
 void fwd_conv(const OpCall *c) {
-  static WayFn *const ways[] = {conv_gemm_forward, conv_direct_forward, conv_winograd_forward};
+  static WayFn *const ways[] = {NULL, conv_gemm_forward, conv_direct_forward, conv_winograd_forward};
   ConvGeometry q = conv_geometry(c->s->g, c->n);
-  ways[way_of(c->s, &q)](c, &q);
+  ways[c->st->way](c, &q);
 }
 
 void bwd_conv(const OpCall *c) {
-  static WayFn *const ways[] = {conv_gemm_backward, conv_direct_backward, conv_winograd_backward};
+  static WayFn *const ways[] = {NULL, conv_gemm_backward, conv_direct_backward, conv_winograd_backward};
   ConvGeometry q = conv_geometry(c->s->g, c->n);
-  ways[way_of(c->s, &q)](c, &q);
+  ways[c->st->way](c, &q);
 }
