@@ -36,6 +36,8 @@ const EngineKernels *engine_kernels(bool portable) {
   if (k && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") && engine_kernels_v4())
     k = engine_kernels_v4();
+#elif defined(__aarch64__)
+  if (!portable) k = engine_kernels_neon();
 #else
   (void)portable;
 #endif

@@ -1,10 +1,13 @@
-/* The engine's kernels for x86-64-v4 give the bytes of those for x86-64-v3, over random shapes: one numeric ABI. */
+/* The engine's kernels for x86-64-v4 and AArch64 give the bytes of those for x86-64-v3, over random shapes. */
 #include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "ir/base/mem.h"
 #include "ir/base/rng.h"
 #include "runtime/engine/simd/kernels.h"
+#include "tests/engine/simd_samples.h"
 #include "tests/support.h"
 
 enum { SHAPES = 200 };
@@ -190,6 +193,36 @@ START_TEST(loops)
 }
 END_TEST
 
+/* NEON's kernels, cross-compiled and emulated, give the bytes of those for x86-64-v3 too. */
+START_TEST(neon)
+{
+  const EngineKernels *k = engine_kernels_v3();
+  if (!k || !engine_kernels(false)->conv ||
+      test_run_command("command -v aarch64-linux-gnu-gcc && command -v qemu-aarch64", NULL) != 0) {
+    test_skip("the engine's kernels for AArch64: want x86-64-v3, aarch64-linux-gnu-gcc and qemu-aarch64");
+    return;
+  }
+  const char *dir = test_tmp_dir();
+  char cmd[600], line[64];
+  snprintf(
+      cmd, sizeof cmd,
+      "aarch64-linux-gnu-gcc -std=c11 -O3 -ffp-contract=off -Wall -Wextra -Wpedantic -Wshadow -Wconversion "
+      "-Werror -DSIMD_PROGRAM -I. -static -o '%s/neon' runtime/engine/simd/kernels_neon.c "
+      "tests/engine/simd_samples.c -lm",
+      dir);
+  ck_assert_msg(test_run_command(cmd, NULL) == 0, "%s", cmd);
+  snprintf(cmd, sizeof cmd, "qemu-aarch64 '%s/neon'", dir);
+  FILE *p = popen(cmd, "r");
+  ck_assert_ptr_nonnull(p);
+  for (int i = 0; i < SIMD_SAMPLES; i++) {
+    ck_assert_msg(fgets(line, sizeof line, p) != NULL, "the program ends at sample %d", i);
+    ck_assert_msg(strtoull(line, NULL, 16) == simd_sample(k, i), "sample %d: other bytes than x86-64-v3's",
+                  i);
+  }
+  ck_assert_int_eq(pclose(p), 0);
+}
+END_TEST
+
 Suite *suite_simd(void) {
   Suite *s = suite_create("simd");
   TCase *t = tcase_create("versions");
@@ -198,6 +231,7 @@ Suite *suite_simd(void) {
   tcase_add_test(t, depthwise);
   tcase_add_test(t, winograd);
   tcase_add_test(t, loops);
+  tcase_add_test(t, neon);
   suite_add_tcase(s, t);
   return s;
 }

@@ -1,6 +1,6 @@
 /* The table of ways (conv_table.def, written by `make bench-conv-table`) and the rule for shapes that are not in it: the
  * row of the same kernel set, pass, window and stride that is nearest in channels and pixels, distances in powers of
- * two; of equal ones the first. Without such a row, or where its way is not possible: directly, else by products.
+ * two; of equal ones the first. A set without rows (not measured yet) takes those of x86-64-v3. Without such a row, or where its way is not possible: directly, else by products.
  */
 #include "runtime/engine/ops/conv_table.h"
 
@@ -22,10 +22,17 @@ static const Row rows[] = {
 };
 #undef CONV
 
+static bool has_rows(const char *set) {
+  bool has = false;
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) has |= strcmp(rows[i].set, set) == 0;
+  return has;
+}
+
 static double apart(double a, double b) { return fabs(log2(a / b)); }
 
 ConvWay conv_table_way(const char *set, const ConvGeometry *q, bool training, unsigned possible) {
   const Row *best = NULL;
+  if (!has_rows(set)) set = "x86-64-v3";
   double least = INFINITY;
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     const Row *r = &rows[i];

@@ -2,6 +2,7 @@
  *
  *   runtime/engine/kernels.c           portable loops (compiled for the baseline), and the choice
  *   runtime/engine/simd/kernels_v3.c   the same loops compiled for x86-64-v3, and convolutions without im2col
+ *   runtime/engine/simd/kernels_neon.c for AArch64: the same bytes again
  *   runtime/engine/simd/kernels_v4.c   with AVX-512: the results of kernels_v3.c to the byte
  *
  * A session chooses once; SessionOptions.portable forces the portable ones, so that tests compare the two. Results of
@@ -87,6 +88,8 @@ const EngineKernels *engine_kernels(bool portable);
 const EngineKernels *engine_kernels_v3(void);
 /* simd/kernels_v4.c: NULL when it was compiled for a processor without AVX-512. */
 const EngineKernels *engine_kernels_v4(void);
+/* simd/kernels_neon.c: NULL when it was compiled for another machine than AArch64. */
+const EngineKernels *engine_kernels_neon(void);
 
 /* Floats of packed weights: blocks of 16 output channels. */
 static inline int64_t conv_blocks(int64_t o) { return (o + CONV_COLS - 1) / CONV_COLS; }

@@ -23,7 +23,10 @@ typedef __m256 V;
 #define VFMA(a, b, c) _mm256_fmadd_ps(a, b, c)
 #define VMIN(a, b)    _mm256_min_ps(a, b)
 #define VMAX(a, b)    _mm256_max_ps(a, b)
+#define VINSIDE(v, lo, hi, g) \
+  _mm256_and_ps(_mm256_and_ps(_mm256_cmp_ps(v, lo, _CMP_GT_OQ), _mm256_cmp_ps(v, hi, _CMP_LT_OQ)), g)
 #include "runtime/engine/simd/winograd.h"
+#include "runtime/engine/simd/rows.h"
 
 enum { BLOCK = 6, STRIP_FLOATS = 3072 };
 
@@ -254,13 +257,13 @@ static const EngineKernels v3 = {
     .winograd_weights_back = wino_weights_back,
     .depthwise = depthwise_v3,
     .depthwise_weights = depthwise_weights_v3,
-    .column_sums = loop_column_sums,
-    .column_squares = loop_column_squares,
-    .affine = loop_affine,
-    .affine_sums = loop_affine_sums,
-    .affine_back = loop_affine_back,
-    .add = loop_add,
-    .mask = loop_mask,
+    .column_sums = rows_sums,
+    .column_squares = rows_squares,
+    .affine = rows_affine,
+    .affine_sums = rows_affine_sums,
+    .affine_back = rows_affine_back,
+    .add = rows_plus,
+    .mask = rows_mask,
 };
 
 const EngineKernels *engine_kernels_v3(void) { return &v3; }

@@ -25,7 +25,10 @@ typedef __m512 V;
 #define VFMA(a, b, c) _mm512_fmadd_ps(a, b, c)
 #define VMIN(a, b)    _mm512_min_ps(a, b)
 #define VMAX(a, b)    _mm512_max_ps(a, b)
+#define VINSIDE(v, lo, hi, g) \
+  _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(v, lo, _CMP_GT_OQ) & _mm512_cmp_ps_mask(v, hi, _CMP_LT_OQ), g)
 #include "runtime/engine/simd/winograd.h"
+#include "runtime/engine/simd/rows.h"
 
 enum { PIXELS = 8, TAPS_1 = 24, TAPS_2 = 12, STRIP_FLOATS = 3072 };
 
@@ -330,13 +333,13 @@ static const EngineKernels v4 = {
     .winograd_weights_back = wino_weights_back,
     .depthwise = depthwise_v4,
     .depthwise_weights = depthwise_weights_v4,
-    .column_sums = loop_column_sums,
-    .column_squares = loop_column_squares,
-    .affine = loop_affine,
-    .affine_sums = loop_affine_sums,
-    .affine_back = loop_affine_back,
-    .add = loop_add,
-    .mask = loop_mask,
+    .column_sums = rows_sums,
+    .column_squares = rows_squares,
+    .affine = rows_affine,
+    .affine_sums = rows_affine_sums,
+    .affine_back = rows_affine_back,
+    .add = rows_plus,
+    .mask = rows_mask,
 };
 
 const EngineKernels *engine_kernels_v4(void) { return &v4; }
