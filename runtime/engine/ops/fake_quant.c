@@ -105,26 +105,40 @@ static Grids grids_of(const OpCall *c) {
   find_axis(c, &g);
   bool each = false;
   for (uint32_t k = 1; k < 4; k++) each = each || (has_in(c, k) && in_val(c, k)->item > 1);
-  if (!each) g.channels = 1;
+  if (!each) g.channels = 1, g.inner = INT64_MAX;
   for (int64_t i = 0; i < g.channels; i++) grid_of(c, &g, i, &g.of[i]);
   if (g.a->like == LIKE_ADD) add_factors(c, &g);
   return g;
 }
 
-static const Grid *grid_at(const Grids *g, int64_t i) {
-  return &g->of[g->channels > 1 ? i / g->inner % g->channels : 0];
+/* Walks along the elements: the grid of the one it stands at. */
+typedef struct Cursor {
+  const Grid *q, *first, *end;
+  int64_t inner, left;
+} Cursor;
+
+static Cursor cursor_at_begin(const Grids *g) {
+  return (Cursor){g->of, g->of, g->of + g->channels, g->inner, g->inner};
 }
 
-static int32_t nearest(double v) {
-  return v <= -2147483647.0 ? -INT32_MAX : v >= 2147483647.0 ? INT32_MAX : (int32_t)lrint(v);
+static inline void cursor_next(Cursor *c) {
+  if (--c->left > 0) return;
+  c->left = c->inner;
+  if (++c->q == c->end) c->q = c->first;
 }
 
-static int32_t scaled(double v, int32_t mult, int32_t shift) {
+/* Halves away from zero; exact for what was a float. */
+static inline int32_t nearest(double v) {
+  if (!(v > -2147483647.0)) return -INT32_MAX;
+  return v >= 2147483647.0 ? INT32_MAX : (int32_t)(v + (v < 0 ? -0.5 : 0.5));
+}
+
+static inline int32_t scaled(double v, int32_t mult, int32_t shift) {
   return mf_requantize(mf_shift_left(nearest(v), 20), mult, shift);
 }
 
 /* The code less the zero point, not clamped. */
-static int32_t code_of(const Grids *g, const Grid *q, float x, float y) {
+static inline int32_t code_of(const Grids *g, const Grid *q, float x, float y) {
   switch (g->a->like) {
   case LIKE_SUMS:
   case LIKE_MEAN: return mf_requantize(nearest((double)x / q->from), q->mult, q->shift);
@@ -133,7 +147,7 @@ static int32_t code_of(const Grids *g, const Grid *q, float x, float y) {
                              scaled((double)y / g->from_b, g->b_mult, g->b_shift),
                          g->out_mult, g->out_shift);
   case LIKE_BIAS: return nearest(round((double)x / q->from));
-  default: return nearest(g->batched ? (double)roundf(x / q->step) : round((double)x / (double)q->step));
+  default: return nearest(g->batched ? (double)(x / q->step) : round((double)x / (double)q->step));
   }
 }
 
@@ -154,8 +168,9 @@ void fwd_fake_quant(const OpCall *c) {
   const float *x = in_x(c, 0), *b = has_in(c, 4) ? in_x(c, 4) : NULL;
   float *y = out_x(c);
   int64_t n = items(c) * out_val(c)->item;
-  for (int64_t i = 0; i < n; i++) {
-    const Grid *q = grid_at(&g, i);
+  Cursor at = cursor_at_begin(&g);
+  for (int64_t i = 0; i < n; i++, cursor_next(&at)) {
+    const Grid *q = at.q;
     int32_t code = mf_clamp(code_of(&g, q, x[i], b ? b[i] : 0), q->lo, q->hi);
     y[i] = g.a->like == LIKE_BIAS ? (float)(q->from * code) : q->step * (float)code;
   }
@@ -173,10 +188,11 @@ static void step_gradient(const OpCall *c, const Grids *g, float *ds) {
   const float *x = in_x(c, 0), *b = has_in(c, 4) ? in_x(c, 4) : NULL, *y = out_x(c), *dy = out_dx(c);
   int64_t n = items(c) * out_val(c)->item, steps = in_val(c, 1)->item;
   if (!in_add(c, 1)) vec_zero(ds, steps);
-  for (int64_t i = 0; i < n; i++) {
-    const Grid *q = grid_at(g, i);
+  Cursor at = cursor_at_begin(g);
+  for (int64_t i = 0; i < n; i++, cursor_next(&at)) {
+    const Grid *q = at.q;
     double u = ((double)x[i] + (b ? (double)b[i] : 0)) / (double)q->step;
-    ds[steps > 1 ? i / g->inner % g->channels : 0] += g->a->grad * dy[i] * (float)step_slope(q, u, y[i]);
+    ds[steps > 1 ? q - g->of : 0] += g->a->grad * dy[i] * (float)step_slope(q, u, y[i]);
   }
 }
 
@@ -185,8 +201,9 @@ static void pass_through(const OpCall *c, const Grids *g, uint32_t k) {
   float *dx = in_dx(c, k);
   bool add = in_add(c, k);
   int64_t n = items(c) * out_val(c)->item;
-  for (int64_t i = 0; i < n; i++) {
-    const Grid *q = grid_at(g, i);
+  Cursor at = cursor_at_begin(g);
+  for (int64_t i = 0; i < n; i++, cursor_next(&at)) {
+    const Grid *q = at.q;
     float u = (x[i] + (b ? b[i] : 0)) / q->step;
     bool inside = g->a->like == LIKE_BIAS || (u >= (float)q->lo - 0.5f && u <= (float)q->hi + 0.5f);
     dx[i] = (add ? dx[i] : 0) + (inside ? dy[i] : 0);
