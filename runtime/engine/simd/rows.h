@@ -8,6 +8,7 @@
 #define RUNTIME_ENGINE_SIMD_ROWS_H
 
 #include "runtime/engine/simd/loops.h"
+#include "runtime/engine/simd/winograd.h"
 
 enum { WHOLE = 16, PARTS = 4 };
 

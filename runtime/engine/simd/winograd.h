@@ -12,6 +12,18 @@
 
 #include "runtime/engine/simd/kernels.h"
 
+#ifndef VLOAD /* this header alone: one float at a time */
+typedef float V;
+enum { LANES = 1 };
+#define VLOAD(p)              (*(p))
+#define VSTORE(p, v)          (*(p) = (v))
+#define VSET(x)               ((float)(x))
+#define VFMA(a, b, c)         ((a) * (b) + (c))
+#define VMIN(a, b)            ((a) < (b) ? (a) : (b))
+#define VMAX(a, b)            ((a) > (b) ? (a) : (b))
+#define VINSIDE(v, lo, hi, g) ((v) > (lo) && (v) < (hi) ? (g) : 0)
+#endif
+
 #define WINO static inline __attribute__((always_inline))
 
 /* -- along one axis: elements `s` apart -- */
