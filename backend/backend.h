@@ -108,6 +108,7 @@ typedef struct PlanOptions {
   int32_t hop;     /* then: rows from one window to the next, which overlap; 0: windows stand apart */
   PlanRegion region[PLAN_REGIONS_MAX]; /* fastest first; hot values go there */
   int n_regions;                       /* 0: the caller's arena alone */
+  bool turns; /* every call that can is made row by row: for measurements */
   int bands; /* set by plan_patches: the graph is one in so many bands, the order of its calls is known */
 } PlanOptions;
 
@@ -272,6 +273,8 @@ typedef struct Measured {
 /* Build and run the self-test of an emitted folder. Missing compiler or emulator: reported with the package to install.
  * A vector that fails is reported too (false; *out holds what was measured). `host` may be NULL. */
 bool harness_verify(const char *dir, const Target *t, const Host *host, Measured *out, Diag *d);
+/* Sizes alone: built and linked, not run; ram_other with the arena, ram_arena 0. */
+bool harness_sizes(const char *dir, const Target *t, const Host *host, Measured *out, Diag *d);
 /* What one layer took in one inference, all its rows together: instructions, and cycles as in Measured. */
 typedef struct LayerMeasured {
   int64_t calls, instructions, cycles;
@@ -297,6 +300,7 @@ typedef struct CalibrateOptions {
   const char *const *kernels; /* these alone, the other rows stay as they are; n_kernels 0: all */
   size_t n_kernels;
   bool sets_only;   /* kernels of the target's own sets alone; generic rows stay */
+  bool cycles_only; /* rows that are there keep their bytes of code */
   const char *dir;  /* for emitted C; removed */
   const Host *host; /* its log gets a line for each kernel; may be NULL */
 } CalibrateOptions;

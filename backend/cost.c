@@ -13,7 +13,7 @@
 #include "backend/costs.h"
 #include "backend/emit/emit.h"
 
-static const KernelCost unknown = {"", "", {400, 200, 0}, {100, 20, 20, 20, 10}};
+static const KernelCost unknown = {"", "", {400, 200, 0, 0}, {100, 20, 20, 20, 10}};
 
 /* Sums of rows cost what the pool does whose form they are. */
 static const char *costed_as(const char *kernel) {
@@ -76,17 +76,37 @@ static int calls_of(const Calls *calls, const KernelDef *k, uint32_t end) {
   return n;
 }
 
-static int64_t code_bytes(const Calls *calls, const TargetCosts *t) {
-  int64_t sum = t->base_code + (int64_t)t->code_per_call * calls->n;
-  bool floats = false, int8s = false;
+/* Code of the kernels; copies: as if the compiler makes one for each call where it would. */
+static int64_t kernels_bytes(const Calls *calls, const TargetCosts *t, bool copies) {
+  int64_t sum = 0;
   for (uint32_t c = 0; c < calls->n; c++) {
     const KernelDef *k = calls->v[c].kernel;
     const SizeCost *size = &cost_of(t, k)->size;
-    if (calls_of(calls, k, c) == 0) sum += calls_of(calls, k, calls->n) > 1 ? size->many : size->once;
-    floats |= is_float(k);
-    int8s |= is_int8(k);
+    if (calls_of(calls, k, c) > 0) continue;
+    const int n = calls_of(calls, k, calls->n);
+    sum += n == 1 ? size->once : copies && size->copy ? n * (int64_t)size->copy : size->many;
   }
+  return sum;
+}
+
+static int64_t code_bytes(const Graph *g, const Calls *calls, const MemoryPlan *plan, const TargetCosts *t) {
+  int64_t sum = t->base_code + (int64_t)t->code_per_call * calls->n;
+  bool floats = false, int8s = false;
+  for (uint32_t c = 0; c < calls->n; c++) {
+    sum += plan->stage[c].step > 0 ? t->code_per_turn : 0;
+    floats |= is_float(calls->v[c].kernel);
+    int8s |= is_int8(calls->v[c].kernel);
+  }
+  sum += (int64_t)t->code_per_io * ((int64_t)g->n_inputs + g->n_outputs - 2) / 2;
+  const int64_t copies = kernels_bytes(calls, t, true);
+  sum += copies <= t->copies_most ? copies : kernels_bytes(calls, t, false);
   return sum + (floats ? t->float_shared : 0) + (int8s ? t->int8_shared : 0);
+}
+
+/* Sections end at a multiple of the largest element's size, two pointers. */
+static int64_t sections_end(int64_t bytes, const TargetCosts *t) {
+  const int64_t align = 2 * (int64_t)t->pointer;
+  return (bytes + align - 1) / align * align;
 }
 
 /* Data of the C library. */
@@ -101,9 +121,8 @@ static int32_t library_ram(const Calls *calls, const TargetCosts *t) {
 
 /* A layer that is computed row by row is as many calls. */
 double call_cycles(const TargetCosts *t, const Graph *g, const KernelCall *k, bool by_rows) {
-  CallWork w = call_work(g, k);
-  if (by_rows) w.v[WORK_call] *= k->rows;
-  return kernel_cycles(cost_of(t, k->kernel), &w);
+  CallWork w = call_work(g, k, by_rows);
+  return kernel_cycles(cost_of(t, k->kernel), &w) + t->cycles_per_call * w.v[WORK_call];
 }
 
 static bool cost_bound(const Graph *g, const Target *t, const PlanOptions *o, Calls *calls, Arena *a,
@@ -116,9 +135,10 @@ static bool cost_bound(const Graph *g, const Target *t, const PlanOptions *o, Ca
   for (uint32_t c = 0; c < calls->n; c++)
     cycles += call_cycles(t->costs, g, &calls->v[c], plan.stage[c].step > 0);
   out->flash_weights = constant_bytes(g, calls, t->costs);
-  out->flash = out->flash_weights + code_bytes(calls, t->costs);
-  out->ram = plan.arena + t->costs->pointer + (plan.input_rows ? 4 : 0) /* the context counts rows */ +
-             library_ram(calls, t->costs);
+  out->flash = out->flash_weights + code_bytes(g, calls, &plan, t->costs);
+  out->ram = sections_end(plan.arena + t->costs->pointer + (plan.input_rows ? 4 : 0) /* counts rows */ +
+                              library_ram(calls, t->costs),
+                          t->costs);
   out->macs = graph_macs(g);
   out->params = graph_params(g);
   out->cycles = (int64_t)(cycles + 0.5);

@@ -2,11 +2,12 @@
  * mistify calibrate (backend/calibrate/) from emulator counts and the linker's sizes; never by hand. Cycles: instructions weighted by
  * the documented cycles of their classes on Cortex-M, plain instructions elsewhere.
  *
- *   cycles of a call = per_call * calls + per_row * rows + per_out * outs + per_tap * taps + per_mac * macs
- *                      + per_rest * rest
+ *   cycles of a layer = per_call * calls + per_row * rows + per_out * outs + per_tap * taps + per_mac * macs
+ *                       + per_rest * rest + per_line * lines + per_move * moves
  *
  * The features are exact counts of what a kernel's loops do (call_work): border taps that fall outside the image are
- * not counted, runs of contiguous taps count as one.
+ * not counted, runs of contiguous taps count as one. A layer that is computed row by row is as many calls, and its
+ * kernel may group pixels otherwise than over the whole image.
  */
 #ifndef BACKEND_COSTS_H
 #define BACKEND_COSTS_H
@@ -15,9 +16,10 @@
 
 #include "ir/lower.h"
 
-/* rows: pixels, or lines of a strided loop. outs: elements written. taps: inner loops entered. macs: innermost steps.
- * rest: those of the macs that are left over when an inner loop is cut into blocks, as vectors are. */
-#define WORK_FEATURES(X) X(call) X(row) X(out) X(tap) X(mac) X(rest)
+/* Of generic kernels. rows: pixels, or lines of a strided loop. outs: elements written. taps: inner loops entered. macs:
+ * innermost steps in whole blocks, as vectors take them; rest: those that are left over. lines: of windows, entered. moves:
+ * none. Kernels of sets have their own (backend/work_sets.c, backend/work_x86.c). */
+#define WORK_FEATURES(X) X(call) X(row) X(out) X(tap) X(mac) X(rest) X(line) X(move)
 enum {
 #define X(name) WORK_##name,
   WORK_FEATURES(X)
@@ -30,9 +32,10 @@ typedef struct CallWork {
 } CallWork;
 
 /* Bytes of code. A kernel that is called once is smaller: the compiler makes the call's shapes part of the code.
- * ram: data of the C library's functions (errno), which all kernels that need them share. */
+ * ram: data of the C library's functions (errno), which all kernels that need them share. copy: of each of several calls,
+ * where the compiler makes one of the kernel for each (-O3, as long as the program is small); 0: it makes none. */
 typedef struct SizeCost {
-  int32_t many, once, ram;
+  int32_t many, once, ram, copy;
 } SizeCost;
 
 typedef struct KernelCost {
@@ -46,15 +49,23 @@ typedef struct TargetCosts {
   int32_t pointer;       /* bytes */
   int32_t base_code;     /* bytes of code of a model without layers */
   int32_t code_per_call; /* bytes of NAME_run per kernel call */
+  int32_t code_per_turn; /* more of them where a layer is computed row by row */
+  int32_t code_per_io;   /* of an input and an output beyond the first ones */
   /* What the first int8, the first float32 kernel brings for all: helpers, the compiler's run time. */
   int32_t int8_shared, float_shared;
+  /* Kernels' code in all up to which the compiler makes copies of them, for each call its own. */
+  int32_t copies_most;
   double base_cycles; /* of an inference without layers */
+  double cycles_per_call; /* of NAME_run per kernel call */
   const KernelCost *kernels;
   int n_kernels;
 } TargetCosts;
 
-/* The features of a call, all batch items together. */
-CallWork call_work(const Graph *g, const KernelCall *k);
+/* The features of a layer's call, or of its calls where it is computed row by row; all batch items together. */
+CallWork call_work(const Graph *g, const KernelCall *k, bool by_rows);
+
+/* -- backend/work_sets.c: of kernels that work otherwise than the generic ones; false: as the generic one -- */
+bool set_work(const Graph *g, const KernelCall *k, bool by_rows, CallWork *out);
 
 /* -- backend/work_x86.c: of the kernels of one set; block: elements of a vector, or channels at a time -- */
 CallWork work_x86_conv_s8(const Graph *g, const KernelCall *k, int block);

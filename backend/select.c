@@ -31,7 +31,7 @@ static double cycles_by(const SelectBy *by, const KernelCall *call, const Kernel
                         const KernelCost *cost) {
   KernelCall done = *call;
   done.kernel = k;
-  const CallWork w = call_work(by->g, &done);
+  const CallWork w = call_work(by->g, &done, false);
   return kernel_cycles(cost, &w);
 }
 

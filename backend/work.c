@@ -24,8 +24,8 @@ static int32_t taps_at(int32_t y, int32_t stride, int32_t pad, int32_t k, int32_
 }
 
 typedef struct Window {
-  double rows, cols; /* taps inside, summed over output lines and over output columns */
-  double col_rest;   /* columns: what runs of `run` elements a tap leave over from blocks */
+  double rows, cols;           /* taps inside, summed over output lines and over output columns */
+  double col_whole, col_rest; /* columns: what runs of `run` elements a tap fill of blocks, and leave over */
   double pixels, out_c;
 } Window;
 
@@ -37,6 +37,7 @@ static Window window_of(const mf_window *g, int32_t run, int32_t block) {
     int32_t n = taps_at(x, g->stride_w, g->pad_left, g->k_w, g->dil_w, g->in_w);
     w.cols += n;
     w.col_rest += n * run % block;
+    w.col_whole += n * run - n * run % block;
   }
   return w;
 }
@@ -45,9 +46,13 @@ static Window window_of(const mf_window *g, int32_t run, int32_t block) {
 static CallWork conv_work(const mf_window *g, int32_t groups, bool runs, int32_t block) {
   int32_t channels = g->in_c / groups;
   Window w = window_of(g, channels, block);
-  double loops = (runs ? w.rows * g->out_w : w.rows * w.cols) * w.out_c;
-  double rest = (runs ? w.rows * w.col_rest : w.rows * w.cols * (channels % block)) * w.out_c;
-  return (CallWork){{1, w.pixels, w.pixels * w.out_c, loops, w.rows * w.cols * w.out_c * channels, rest}};
+  double lines = w.rows * g->out_w * w.out_c, taps = w.rows * w.cols * w.out_c;
+  CallWork work = {{1, w.pixels, w.pixels * w.out_c}};
+  work.v[WORK_tap] = runs ? lines : taps;
+  work.v[WORK_line] = runs ? 0 : lines;
+  work.v[WORK_mac] = runs ? w.rows * w.col_whole * w.out_c : taps * (channels - channels % block);
+  work.v[WORK_rest] = runs ? w.rows * w.col_rest * w.out_c : taps * (channels % block);
+  return work;
 }
 
 static CallWork work_conv_s8(const Graph *g, const KernelCall *k) {
@@ -77,8 +82,9 @@ static CallWork work_conv_f32(const Graph *g, const KernelCall *k) {
 static CallWork channelwise(const mf_window *g) {
   Window w = window_of(g, 1, BLOCK);
   double blocks = (g->out_c + BLOCK - 1) / BLOCK, taps = w.rows * w.cols;
-  return (CallWork){
-      {1, w.pixels * blocks, w.pixels * w.out_c, taps * blocks, taps * w.out_c, taps * (g->out_c % BLOCK)}};
+  int32_t rest = g->out_c % BLOCK;
+  return (CallWork){{1, w.pixels * blocks, w.pixels * w.out_c, taps * blocks, taps * (g->out_c - rest),
+                     taps * rest, w.rows * g->out_w * blocks}};
 }
 
 static CallWork work_depthwise_s16(const Graph *g, const KernelCall *k) {
@@ -107,7 +113,7 @@ static CallWork work_pool_s8(const Graph *g, const KernelCall *k) {
 }
 
 static CallWork dense(double rows, double outs, int32_t k, int32_t block) {
-  return (CallWork){{1, rows, outs, outs, outs * k, outs * (k % block)}};
+  return (CallWork){{1, rows, outs, 0, outs * (k - k % block), outs * (k % block)}};
 }
 
 static CallWork work_fc_s8(const Graph *g, const KernelCall *k) {
@@ -169,7 +175,7 @@ static CallWork work_mean(const Graph *g, const KernelCall *k) {
 static CallWork lines(const int32_t *dims, int rank) {
   double outs = product(dims, rank);
   int32_t line = rank ? dims[rank - 1] : 1;
-  return (CallWork){{1, outs / line, outs, 0, 0, outs / line * (line % BLOCK)}};
+  return (CallWork){{1, outs / line, outs / line * (line - line % BLOCK), 0, 0, outs / line * (line % BLOCK)}};
 }
 
 static CallWork work_copy(const Graph *g, const KernelCall *k) {
@@ -206,8 +212,9 @@ static CallWork work_gather(const Graph *g, const KernelCall *k) {
 /* All else writes its output element by element. */
 static CallWork work_elements(const Graph *g, const KernelCall *k) {
   double outs = (double)shape_count(&graph_val(g, k->out.val)->shape) / (k->batch > 0 ? k->batch : 1);
-  double line = outs / (k->rows > 0 ? k->rows : 1);
-  return (CallWork){{1, k->rows, outs, 0, 0, k->rows * (double)((int64_t)line % BLOCK)}};
+  int64_t line = (int64_t)outs / (k->rows > 0 ? k->rows : 1);
+  return (CallWork){
+      {1, k->rows, k->rows * (double)(line - line % BLOCK), 0, 0, k->rows * (double)(line % BLOCK)}};
 }
 
 static const struct {
@@ -239,107 +246,20 @@ static const struct {
     {NULL, NULL, work_elements},
 };
 
-/* -- kernels of sets, where they work otherwise than the generic ones -- */
-
-static double rounded_up(double n, double block) {
-  double blocks = (double)(int64_t)((n + block - 1) / block);
-  return blocks * block;
-}
-
-/* Kernels that gather whole windows, padding included, and take channels in blocks: a tap is an element gathered. */
-static CallWork work_gathered(const Graph *g, const KernelCall *k, int block) {
-  (void)g;
-  const mf_window *w = &((const mf_conv_s8 *)k->params)->g;
-  double pixels = (double)w->out_h * w->out_w, outs = pixels * rounded_up(w->out_c, block);
-  double window = (double)w->k_h * w->k_w * w->in_c;
-  return (CallWork){{1, pixels, outs, pixels * window, outs * window, 0}};
-}
-
-/* Kernels with a list of a pixel's taps, padding included: a tap is an address. */
-static CallWork work_listed(const Graph *g, const KernelCall *k, int block) {
-  (void)g;
-  (void)block;
-  const mf_window *w = &((const mf_conv_s8 *)k->params)->g;
-  double pixels = (double)w->out_h * w->out_w, taps = (double)w->k_h * w->k_w;
-  return (CallWork){{1, pixels, pixels * w->out_c, pixels * taps, pixels * w->out_c * taps, 0}};
-}
-
-/* Kernels that widen the columns of a line's windows: a tap is an element of a column. */
-static CallWork work_columns(const Graph *g, const KernelCall *k, int block) {
-  (void)g;
-  const mf_window *w = &((const mf_conv_s8 *)k->params)->g;
-  double pixels = (double)w->out_h * w->out_w, blocks = rounded_up(w->out_c, block) / block;
-  double columns = (double)w->out_h * ((w->out_w - 1) * w->stride_w + w->k_w);
-  return (CallWork){{1, pixels, pixels * w->out_c, columns * w->in_c, w->out_h * blocks, 0}};
-}
-
-static CallWork work_fc_blocks(const Graph *g, const KernelCall *k, int block) {
-  (void)g;
-  const mf_fc_s8 *p = k->params;
-  double outs = k->rows * rounded_up(p->n, block);
-  return (CallWork){{1, k->rows, outs, 0, outs * p->k, 0}};
-}
-
-static const struct {
-  const char *kernel, *tag;
-  CallWork (*work)(const Graph *g, const KernelCall *k, int block);
-  int block; /* channels at a time */
-} set_workers[] = {
-    {"conv_s8", "armv7em", work_gathered, 4},
-    {"conv_s8", "armv7m", work_gathered, 4},
-    {"conv_s8", "armv6m", work_gathered, 8},
-    {"conv_s8", "mve", work_gathered, 4},
-    {"depthwise_s8", "armv7em", work_listed, 4},
-    {"depthwise_s8", "armv7m", work_listed, 8},
-    {"depthwise_s8", "armv6m", work_listed, 8},
-    {"depthwise_s8", "mve", work_listed, 8},
-    {"fc_s8", "armv7em", work_fc_blocks, 4},
-    {"fc_s8", "armv7m", work_fc_blocks, 8},
-    {"fc_s8", "armv6m", work_fc_blocks, 8},
-    {"fc_s8", "mve", work_fc_blocks, 8},
-    {"conv_s8", "neon", work_gathered, 4},
-    {"depthwise_s8", "neon", work_listed, 8},
-    {"fc_s8", "neon", work_fc_blocks, 4},
-    {"conv_f32", "neon", work_gathered, 8},
-    {"depthwise_f32", "neon", work_listed, 8},
-    {"conv_s8", "armv7m_long", work_gathered, 4},
-    {"fc_s8", "armv7m_long", work_fc_blocks, 8},
-    {"depthwise_s8", "armv7em_3x3", work_columns, 4},
-    {"conv_s8", "avx2", work_x86_conv_s8, 16},
-    {"conv_s8", "avx2_winograd", work_x86_winograd_s8, 16},
-    {"depthwise_s8", "avx2", work_x86_depthwise_s8, 16},
-    {"fc_s8", "avx2", work_x86_fc_s8, 16},
-    {"add_s8", "avx2", work_x86_add_s8, 16},
-    {"conv_f32", "avx2", work_x86_conv_f32, 8},
-    {"conv_f32", "avx2_winograd", work_x86_winograd_f32, 8},
-    {"depthwise_f32", "avx2", work_x86_depthwise_f32, 8},
-    {"fc_f32", "avx2", work_x86_fc_f32, 16},
-    {"conv_s8", "sse41_winograd", work_x86_winograd_s8, 16},
-    {"conv_f32", "sse41_winograd", work_x86_winograd_f32, 8},
-    {"conv_s8", "sse41", work_x86_conv_s8, 16},
-    {"depthwise_s8", "sse41", work_x86_depthwise_s8, 16},
-    {"fc_s8", "sse41", work_x86_fc_s8, 16},
-    {"add_s8", "sse41", work_x86_add_s8, 16},
-    {"conv_f32", "sse41", work_x86_conv_f32, 8},
-    {"depthwise_f32", "sse41", work_x86_depthwise_f32, 8},
-    {"fc_f32", "sse41", work_x86_fc_f32, 16},
-};
-
 static bool matches(const char *want, const char *got) { return !want || strcmp(want, got) == 0; }
 
-static CallWork item_work(const Graph *g, const KernelCall *k) {
+static CallWork item_work(const Graph *g, const KernelCall *k, bool by_rows) {
   const KernelDef *d = k->kernel;
+  CallWork w;
+  if (set_work(g, k, by_rows, &w)) return w;
   size_t i = 0;
-  for (; i < sizeof set_workers / sizeof *set_workers; i++)
-    if (strcmp(set_workers[i].kernel, d->name) == 0 && strcmp(set_workers[i].tag, d->tag) == 0)
-      return set_workers[i].work(g, k, set_workers[i].block);
-  i = 0;
   while (!matches(workers[i].kernel, d->name) || !matches(workers[i].c_type, d->params->c_type)) i++;
   return workers[i].work(g, k);
 }
 
-CallWork call_work(const Graph *g, const KernelCall *k) {
-  CallWork w = item_work(g, k);
+CallWork call_work(const Graph *g, const KernelCall *k, bool by_rows) {
+  CallWork w = item_work(g, k, by_rows);
+  if (by_rows) w.v[WORK_call] = k->rows;
   for (int f = 0; f < WORK_COUNT; f++) w.v[f] *= k->batch > 0 ? k->batch : 1;
   return w;
 }

@@ -15,8 +15,8 @@
 static void print_rows(const Calibration *c, StrBuf *b) {
   for (int i = 0; i < c->n; i++) {
     const KernelCost *k = &c->cost[i];
-    sb_printf(b, "    {\"%s\", \"%s\", {%d, %d, %d}, {", k->kernel, k->set, (int)k->size.many,
-              (int)k->size.once, (int)k->size.ram);
+    sb_printf(b, "    {\"%s\", \"%s\", {%d, %d, %d, %d}, {", k->kernel, k->set,
+              (int)k->size.many, (int)k->size.once, (int)k->size.ram, (int)k->size.copy);
     for (int f = 0; f < WORK_COUNT; f++) sb_printf(b, "%s%.4g", f ? ", " : "", k->per[f]);
     sb_puts(b, "}},\n");
   }
@@ -34,21 +34,26 @@ static void print_table(const Calibration *c, StrBuf *b) {
   sb_printf(b, "/* What kernels cost on %s: written by mistify calibrate, not by hand. */\n", t->name);
   sb_printf(b, "#include \"backend/costs.h\"\n\nextern const TargetCosts costs_%s;\n\n", sb_str(&ident));
   sb_puts(b,
-          "/* kernel, set, bytes of code where called several times and once, of data, cycles per call, row, "
-          "output,\n * tap, MAC, rest */\nstatic const KernelCost kernels[] = {\n");
+          "/* kernel, set, bytes of code where called several times and once, of data, of a copy, cycles per call, "
+          "row, output,\n * tap, MAC, rest, line, move */\nstatic const KernelCost kernels[] = {\n");
   print_rows(c, b);
   sb_printf(b, "};\n\nconst TargetCosts costs_%s = {\n", sb_str(&ident));
   sb_printf(b, "    .origin = \"%s %s\",\n", t->cc, t->cflags);
   sb_printf(b, "    .pointer = %d,\n    .base_code = %d,\n    .code_per_call = %d,\n", (int)t->costs->pointer,
             (int)c->base_code, (int)c->code_per_call);
+  sb_printf(b, "    .code_per_turn = %d,\n    .code_per_io = %d,\n", (int)c->code_per_turn, (int)c->code_per_io);
   sb_printf(b, "    .int8_shared = %d,\n    .float_shared = %d,\n", (int)c->int8_shared,
             (int)c->float_shared);
-  sb_printf(b, "    .base_cycles = %.0f,\n", c->base_cycles);
+  if (c->copies_most) sb_printf(b, "    .copies_most = %d,\n", (int)c->copies_most);
+  sb_printf(b, "    .base_cycles = %.0f,\n    .cycles_per_call = %.4g,\n", c->base_cycles, c->cycles_per_call);
   sb_puts(b, "    .kernels = kernels,\n    .n_kernels = sizeof kernels / sizeof *kernels,\n};\n");
   sb_free(&ident);
 }
 
 /* -- driver -- */
+
+/* gcc 12 -O3 copies kernels in programs of up to about this much code (its ipa-cp-unit-growth of large-unit-insns). */
+enum { COPIES_MOST = 80000 };
 
 static bool check_names(const CalibrateOptions *o, Diag *d) {
   for (size_t i = 0; i < o->n_kernels; i++) {
@@ -81,7 +86,7 @@ static bool calibrate_variants(Calibration *c, const Family *f, const KernelSet 
 static bool calibrate_set(Calibration *c, const char *name, const CalibrateOptions *o) {
   const KernelSet *set = &kernel_sets[0];
   while (strcmp(set->name, name) != 0) set++;
-  TRY(measure_anchors(c));
+  if (!o->cycles_only) TRY(measure_anchors(c));
   for (int i = 0; i < n_families; i++)
     if (wanted(o, families[i].kernel)) TRY(calibrate_variants(c, &families[i], set));
   return true;
@@ -92,6 +97,7 @@ static bool calibrate_all(Calibration *c, const Target *t, const CalibrateOption
   Target alone = *t;
   alone.sets = generic;
   c->target = &alone;
+  c->copies_most = strstr(t->cflags, "-O3") ? COPIES_MOST : 0;
   TRY(measure_base(c));
   bool ok = o->sets_only || calibrate_set(c, "generic", o);
   c->target = t; /* `alone` ends here */
@@ -102,12 +108,17 @@ static bool calibrate_all(Calibration *c, const Target *t, const CalibrateOption
 
 bool calibrate_target(const Target *t, const CalibrateOptions *o, StrBuf *table, double *worst, Diag *d) {
   Calibration *c = mem_zalloc(sizeof *c);
-  *c = (Calibration){.host = o->host, .diag = d, .dir = o->dir};
-  for (int i = 0; (o->n_kernels || o->sets_only) && i < t->costs->n_kernels; i++)
+  *c = (Calibration){.host = o->host, .diag = d, .dir = o->dir, .cycles_only = o->cycles_only};
+  for (int i = 0; (o->n_kernels || o->sets_only || o->cycles_only) && i < t->costs->n_kernels; i++)
     c->cost[c->n++] = t->costs->kernels[i];
   bool ok = check_names(o, d) && calibrate_all(c, t, o);
   if (ok) {
-    measure_shared(c);
+    if (o->cycles_only) {
+      c->int8_shared = t->costs->int8_shared;
+      c->float_shared = t->costs->float_shared;
+    } else {
+      measure_shared(c);
+    }
     print_table(c, table);
     *worst = c->worst;
   }

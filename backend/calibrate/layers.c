@@ -1,4 +1,4 @@
-/* Models of one or two layers of a kernel, from templates, for calibration.
+/* Models of one, two or many layers of a kernel, from templates, for calibration.
  *
  * In a template $a .. $e are the sizes; $f: outputs of a window of $d with padding $d/2, stride $e, over $a; $p: $d/2;
  * "@": elements; {$0.5}: [$b] times 0.5.
@@ -122,14 +122,14 @@ static void put_elements(StrBuf *out, Rng *r) {
   sb_putc(out, '}');
 }
 
-/* The template with its sizes; values are named %x, or, in the second copy, %x2. */
-static void put_template(StrBuf *out, const char *text, const int *size, bool second, Rng *r) {
+/* The template with its sizes; values are named %x, or, in the second copy, %x2, and so on. */
+static void put_template(StrBuf *out, const char *text, const int *size, int copy, Rng *r) {
   for (; *text; text++) {
     if (*text == '@') {
       put_elements(out, r);
     } else if (*text == '%') {
       sb_write(out, text++, 2);
-      if (second) sb_putc(out, '2');
+      if (copy > 1) sb_printf(out, "%d", copy);
     } else if (*text != '$') {
       sb_putc(out, *text);
     } else if (*++text == 'p') {
@@ -145,16 +145,20 @@ static void put_template(StrBuf *out, const char *text, const int *size, bool se
   }
 }
 
-Graph *layers_make(const char *text, const int *size, const int *second, const char *anchor, Diag *d) {
+Graph *layers_make(const char *text, const int *const *sizes, int n, const char *anchor, Diag *d) {
   StrBuf out = {0};
   Rng r;
   rng_seed(&r, 3, 0);
   sb_puts(&out, "graph\n");
-  put_template(&out, text, size, false, &r);
-  if (second) put_template(&out, text, second, true, &r);
-  if (anchor) put_template(&out, anchor, size, false, &r);
-  if (!strstr(text, "output"))
-    sb_printf(&out, "output %%y%s%s\n", second ? ", %y2" : "", anchor ? ", %z" : "");
+  for (int i = 0; i < n; i++) put_template(&out, text, sizes[i], i + 1, &r);
+  if (anchor) put_template(&out, anchor, sizes[0], 1, &r);
+  if (!strstr(text, "output")) {
+    for (int i = 0; i < n; i++) {
+      sb_puts(&out, i ? ", %y" : "output %y");
+      if (i) sb_printf(&out, "%d", i + 1);
+    }
+    sb_puts(&out, anchor ? ", %z\n" : "\n");
+  }
   Graph *g = graph_parse(sb_str(&out), "template", d);
   sb_free(&out);
   if (g && graph_verify(g, d)) return g;

@@ -1,4 +1,5 @@
-/* A plugin of QEMU's translator that weighs the Thumb instructions a bare Cortex-M program executes by the cycles that the
+/* A plugin of QEMU's translator that weighs the Thumb instructions a bare Cortex-M program executes (or counts those of
+ * AArch64, core=aarch64) by the cycles that the
  * core's manual gives for their class, and prints "executed N weighted M" at the end, and for each layer between marks
  * (layers.h) "layer L calls C executed N weighted M". Argument: core=NAME.
  *
@@ -48,6 +49,7 @@ static const Weights cores[] = {
     {"cortex-m3", 2, 2, 1, 1, 2, 4, 5, 7, 2, 1}, /* long multiplies 3 to 5 and 4 to 7, division 2 to 12 */
     {"cortex-m4", 2, 2, 1, 1, 2, 1, 1, 7, 2, 1}, /* refill 1 to 3 */
     {"cortex-m55", 2, 2, 1, 1, 1, 1, 1, 7, 2, 2},
+    {"aarch64", 1, 1, 1, 1, 1, 1, 1, 1, 0, 1}, /* instructions as such */
 };
 static const Weights *core = &cores[2];
 
@@ -91,9 +93,12 @@ static uint32_t weight32(uint32_t a, uint32_t b) {
   return 1;
 }
 
+static int counts_alone(void) { return core->branch == 0; }
+
 static uint32_t weight_of(const struct qemu_plugin_insn *insn) {
   uint16_t half[2] = {0, 0};
   const size_t n = qemu_plugin_insn_size(insn);
+  if (counts_alone()) return 1;
   memcpy(half, qemu_plugin_insn_data(insn), n < 4 ? 2 : 4);
   return n < 4 ? weight16(half[0]) : weight32(half[0], half[1]);
 }
@@ -127,11 +132,12 @@ static void entered(unsigned cpu, void *data) {
 }
 
 static void count_hints(Block *b, const struct qemu_plugin_insn *insn) {
-  uint16_t half;
-  memcpy(&half, qemu_plugin_insn_data(insn), 2);
-  if (qemu_plugin_insn_size(insn) != 2) return;
-  b->yields += half == 0xBF10;
-  b->marks += half == 0xBF40;
+  uint32_t op = 0;
+  const size_t n = qemu_plugin_insn_size(insn);
+  if (n != (counts_alone() ? 4 : 2)) return;
+  memcpy(&op, qemu_plugin_insn_data(insn), n);
+  b->yields += op == (counts_alone() ? 0xD503203Fu : 0xBF10u);
+  b->marks += op == (counts_alone() ? 0xD503209Fu : 0xBF40u);
 }
 
 static void translated(uint64_t id, struct qemu_plugin_tb *tb) {

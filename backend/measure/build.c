@@ -98,7 +98,7 @@ bool work_begin(Work *w, const char *dir, const Target *t, const Host *host, Dia
   FAIL_IF(!file_exists(path_join(w->arena, w->dir, "model.c")), d, NULL, "%s: holds no model.c", dir);
   TRY(read_sources(w));
   TRY(make_tmp(w));
-  return !w->bare || unpack_harness(w);
+  return unpack_harness(w);
 }
 
 void work_end(Work *w) {
@@ -175,15 +175,14 @@ bool build_profile(Work *w, const char **path) {
   *path = NULL;
   for (int i = 0; i < w->n_sources; i++)
     TRY(compile(w, path_join(w->arena, w->dir, w->sources[i]), model_object(w, i), "-fcallgraph-info=su"));
-  if (!w->bare) return true;
   for (int i = 0; i < w->n_sources; i++)
     TRY(compile(w, path_join(w->arena, w->dir, w->sources[i]), model_object(w, i), "-includelayers.h"));
   TRY(compile(w, path_join(w->arena, w->dir, "selftest.c"), "selftest.o", NULL));
-  TRY(compile(w, "start.c", "start.o", NULL) &&
-      compile(w, "bare.c", "bare.o", machine_flags(w->target->machine)));
+  TRY(!w->bare || (compile(w, "start.c", "start.o", NULL) &&
+                   compile(w, "bare.c", "bare.o", machine_flags(w->target->machine))));
   TRY(compile(w, "layers.c", model_object(w, w->n_sources), NULL));
   w->n_sources++; /* one object more */
-  bool ok = build_selftest(w, machine_script(w->target->machine), path);
+  bool ok = build_selftest(w, w->bare ? machine_script(w->target->machine) : NULL, path);
   w->n_sources--;
   return ok;
 }

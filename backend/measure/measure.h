@@ -55,8 +55,8 @@ bool build_plugin(Work *w, const char *source);
 /* Bytes that the model adds to a program: flash_code, flash_weights, flash, ram_other (without `arena` bytes). */
 bool build_measure(Work *w, int64_t arena, Measured *out);
 
-/* The model compiled for its profile: layers between marks (bare machines; the program is *path), and by the compiler
- * the call graph with stacks, in w->tmp as FILE.ci. *path NULL: no bare machine. */
+/* The model compiled for its profile: layers between marks (the program is *path), and by the compiler the call graph with
+ * stacks, in w->tmp as FILE.ci. */
 bool build_profile(Work *w, const char **path);
 
 /* -- stack.c -- */

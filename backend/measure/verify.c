@@ -285,3 +285,11 @@ bool harness_verify(const char *dir, const Target *t, const Host *host, Measured
   work_end(&w);
   return ok;
 }
+
+bool harness_sizes(const char *dir, const Target *t, const Host *host, Measured *out, Diag *d) {
+  Work w;
+  *out = (Measured){.stack = -1, .instructions = -1, .counted_by = "", .cycles = -1, .weighed_by = ""};
+  bool ok = work_begin(&w, dir, t, host, d) && build_objects(&w) && build_measure(&w, 0, out);
+  work_end(&w);
+  return ok;
+}

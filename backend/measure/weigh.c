@@ -1,4 +1,5 @@
-/* Cycles of one inference on a bare machine: instructions weighted by the documented cycles of their classes.
+/* Cycles of one inference on a bare machine: instructions weighted by the documented cycles of their classes. Of AArch64
+ * instructions.
  *
  * A plugin of QEMU's (backend/harness/weight_plugin.c) classifies what the self-test executes, once with an inference and
  * once without; the difference is the inference's.
@@ -15,12 +16,16 @@ bool weigh_output(Work *w, const Vectors *v, const char *program, unsigned flags
   *output = NULL;
   if (!build_plugin(w, "weight_plugin.c")) return true;
   TRY(write_vectors(w, v, 1, flags));
-  args_words(&a, w->arena, "qemu-system-arm -M");
-  args_add(&a, w->target->machine);
-  args_words(&a, w->arena,
-             "-nographic -monitor none -serial none -semihosting-config enable=on,target=native -plugin");
-  args_add(&a, arena_printf(w->arena, "./count.so,core=%s", w->target->name));
-  args_add(&a, "-kernel");
+  if (w->bare) {
+    args_words(&a, w->arena, "qemu-system-arm -M");
+    args_add(&a, w->target->machine);
+    args_words(&a, w->arena,
+               "-nographic -monitor none -serial none -semihosting-config enable=on,target=native -plugin");
+    args_add(&a, arena_printf(w->arena, "./count.so,core=%s", w->target->name));
+    args_add(&a, "-kernel");
+  } else {
+    args_words(&a, w->arena, "qemu-aarch64 -L /usr/aarch64-linux-gnu -plugin ./count.so,core=aarch64");
+  }
   args_add(&a, program);
   TRY(process_run(w, a.v, w->tmp, WEIGH_SECONDS, &status, output));
   FAIL_IF(!strstr(*output, "weighted "), w->diag, NULL,

@@ -44,9 +44,9 @@ static bool runs_by_rows(const Planner *p, int32_t call) {
 static void learn_all(Chooser *c) {
   for (int32_t end = 1; end <= c->n; end++) {
     for (int32_t n = 1; n <= SEG_MAX; n++) *known_at(c, end, n) = (Known){.peak = {NONE, NONE}};
-    learn(c, SEG_WHOLE, end, 1);
     int32_t most = c->level == PLAN_STREAM ? SEG_MAX : c->level == PLAN_OVERLAP ? 1 : 0;
     for (int32_t n = 1; n <= most && n <= end && runs_by_rows(c->p, end - n); n++) learn(c, SEG_ROWS, end, n);
+    if (!c->p->opt.turns || known_at(c, end, 1)->peak[SEG_ROWS] == NONE) learn(c, SEG_WHOLE, end, 1);
   }
 }
 

@@ -9,7 +9,7 @@ typedef struct CalibrateOpts {
   CommonOpts common;
   const char *target, *board, *log, *out;
   ArgList kernels;
-  bool sets;
+  bool sets, cycles;
 } CalibrateOpts;
 
 static const Opt opts[] = {
@@ -18,6 +18,8 @@ static const Opt opts[] = {
      "these kernels alone (\"conv_s8\"); the other rows stay"},
     {"--sets", OPT_FLAG, offsetof(CalibrateOpts, sets), false, NULL,
      "kernels of the target's own sets alone; the rows of generic ones stay"},
+    {"--cycles", OPT_FLAG, offsetof(CalibrateOpts, cycles), false, NULL,
+     "cycles alone; bytes of code stay, where a kernel has a row"},
     {"--board", OPT_STRING, offsetof(CalibrateOpts, board), false, "B",
      "instead of TARGET: set measurements of this board beside estimates; wants --log"},
     {"--log", OPT_STRING, offsetof(CalibrateOpts, log), false, "FILE",
@@ -35,6 +37,7 @@ static bool measured_table(const CalibrateOpts *o, const Target *t, Arena *a, St
   const CalibrateOptions c = {.kernels = o->kernels.v,
                               .n_kernels = o->kernels.n,
                               .sets_only = o->sets,
+                              .cycles_only = o->cycles,
                               .dir = path_join(a, tmp, "layers"),
                               .host = progress_host(&progress)};
   bool ok = calibrate_target(t, &c, table, worst, d);

@@ -18,7 +18,7 @@ static CallWork work_of(const char *text) {
   calls_init(&calls);
   ck_assert_msg(graph_lower(g, &calls, d), "%s", diag_text(d));
   ck_assert_uint_eq(calls.n, 1);
-  CallWork w = call_work(g, &calls.v[0]);
+  CallWork w = call_work(g, &calls.v[0], false);
   calls_free(&calls);
   diag_free(d);
   graph_free(g);
