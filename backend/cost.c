@@ -13,7 +13,7 @@
 #include "backend/costs.h"
 #include "backend/emit/emit.h"
 
-static const KernelCost unknown = {"", "", {400, 200, 0, 0}, {100, 20, 20, 20, 10}};
+static const KernelCost unknown = {"", "", {400, 200, 0, 0, 0}, {100, 20, 20, 20, 10}};
 
 /* Sums of rows cost what the pool does whose form they are. */
 static const char *costed_as(const char *kernel) {
@@ -54,7 +54,7 @@ static int64_t params_bytes(const ParamsDesc *desc, int32_t pointer) {
   return (sum + pointer - 1) / pointer * pointer;
 }
 
-static bool is_float(const KernelDef *k) { return strstr(k->name, "f32") != NULL; }
+static bool is_float(const KernelDef *k) { return strstr(k->name, "f32") || strstr(k->name, "dequantize"); }
 static bool is_int8(const KernelDef *k) { return !is_float(k) && strstr(k->name, "_s8"); }
 
 /* Constants of the calls (equal ones once) and params. */
@@ -89,18 +89,22 @@ static int64_t kernels_bytes(const Calls *calls, const TargetCosts *t, bool copi
   return sum;
 }
 
+static int32_t most(int32_t a, int32_t b) { return a > b ? a : b; }
+
 static int64_t code_bytes(const Graph *g, const Calls *calls, const MemoryPlan *plan, const TargetCosts *t) {
   int64_t sum = t->base_code + (int64_t)t->code_per_call * calls->n;
-  bool floats = false, int8s = false;
+  int32_t floats = 0, int8s = 0; /* what is shared: of all kernels about what the one with most brings */
   for (uint32_t c = 0; c < calls->n; c++) {
+    const KernelDef *k = calls->v[c].kernel;
+    const int32_t shared = cost_of(t, k)->size.shared;
     sum += plan->stage[c].step > 0 ? t->code_per_turn : 0;
-    floats |= is_float(calls->v[c].kernel);
-    int8s |= is_int8(calls->v[c].kernel);
+    if (is_float(k)) floats = most(floats, most(shared, t->float_shared));
+    if (is_int8(k)) int8s = most(int8s, most(shared, t->int8_shared));
   }
   sum += (int64_t)t->code_per_io * ((int64_t)g->n_inputs + g->n_outputs - 2) / 2;
   const int64_t copies = kernels_bytes(calls, t, true);
   sum += copies <= t->copies_most ? copies : kernels_bytes(calls, t, false);
-  return sum + (floats ? t->float_shared : 0) + (int8s ? t->int8_shared : 0);
+  return sum + floats + int8s;
 }
 
 /* Sections end at a multiple of the largest element's size, two pointers. */

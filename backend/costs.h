@@ -33,9 +33,10 @@ typedef struct CallWork {
 
 /* Bytes of code. A kernel that is called once is smaller: the compiler makes the call's shapes part of the code.
  * ram: data of the C library's functions (errno), which all kernels that need them share. copy: of each of several calls,
- * where the compiler makes one of the kernel for each (-O3, as long as the program is small); 0: it makes none. */
+ * where the compiler makes one of the kernel for each (-O3, as long as the program is small); 0: it makes none. shared:
+ * what the first kernel of its family (int8, or float32) brings beside, for all: helpers, the compiler's run time. */
 typedef struct SizeCost {
-  int32_t many, once, ram, copy;
+  int32_t many, once, ram, copy, shared;
 } SizeCost;
 
 typedef struct KernelCost {
@@ -51,7 +52,7 @@ typedef struct TargetCosts {
   int32_t code_per_call; /* bytes of NAME_run per kernel call */
   int32_t code_per_turn; /* more of them where a layer is computed row by row */
   int32_t code_per_io;   /* of an input and an output beyond the first ones */
-  /* What the first int8, the first float32 kernel brings for all: helpers, the compiler's run time. */
+  /* What the first int8, the first float32 kernel brings for all, where its row does not say more. */
   int32_t int8_shared, float_shared;
   /* Kernels' code in all up to which the compiler makes copies of them, for each call its own. */
   int32_t copies_most;

@@ -2,6 +2,10 @@
  *
  *   bench/estimates [target or model file]...      all, or those named; writes bench/results/estimates.json
  *
+ * The C of each model is emitted and its hash kept with what was measured: C that has not changed since is not measured
+ * again, its estimates are anew. Models whose estimates are equal to the byte and the cycle (the same net with other
+ * weights) are measured once. With a model named nothing is written.
+ *
  * Code as `mistify compile` writes it. Flash and RAM: the linker's (harness_verify). Cycles: on bare Cortex-M weighted by
  * instruction class, elsewhere instructions. A model that the emulated machine has no room for is left
  * out, and printed. Models: ../shared/data/models (or $MISTIFY_SHARED).
@@ -20,6 +24,7 @@
 #include "frontend/onnx/onnx.h"
 #include "frontend/tflite/tflite.h"
 #include "ir/base/file.h"
+#include "ir/base/hash.h"
 #include "ir/base/json.h"
 #include "ir/base/mem.h"
 #include "ir/base/strbuf.h"
@@ -35,6 +40,18 @@ typedef struct Errors {
   char worst_model[N_METRICS][128];
   int n;
 } Errors;
+
+/* What was measured, of one model on one target. */
+typedef struct Row {
+  char model[128], target[40], how[160], code[HASH_HEX];
+  double estimate[N_METRICS], measured[N_METRICS];
+} Row;
+
+enum { MAX_RESULTS = 4000 };
+typedef struct Results {
+  Row *v;
+  int n;
+} Results;
 
 /* -- models -- */
 
@@ -78,66 +95,188 @@ static Graph *prepared(const char *path, Diag *d) {
   return p;
 }
 
-/* -- one model on one target -- */
+/* -- results -- */
 
-static void put(JsonWriter *w, const char *model, const char *target, int metric, double estimate,
-                double measured, const char *how) {
+static const char path_out[] = "bench/results/estimates.json";
+
+static void begin(JsonWriter *w, StrBuf *text) {
+  char date[32];
+  time_t now = time(NULL);
+  strftime(date, sizeof date, "%Y-%m-%d", gmtime(&now));
+  json_begin(w, text, true);
   json_object(w);
-  json_kstr(w, "case", model);
-  json_kstr(w, "target", target);
+  json_kstr(w, "benchmark", "estimates");
+  json_kstr(w, "date", date);
+  json_karray(w, "results");
+}
+
+static void put(JsonWriter *w, const Row *r, int metric) {
+  json_object(w);
+  json_kstr(w, "case", r->model);
+  json_kstr(w, "target", r->target);
   json_kstr(w, "metric", metrics[metric]);
-  json_knum(w, "value", 100 * (estimate / measured - 1));
+  json_knum(w, "value", 100 * (r->estimate[metric] / r->measured[metric] - 1));
   json_kstr(w, "unit", "percent off");
   json_kstr(w, "better", "lower");
-  json_knum(w, "estimate", estimate);
-  json_knum(w, "measured", measured);
+  json_knum(w, "estimate", r->estimate[metric]);
+  json_knum(w, "measured", r->measured[metric]);
   json_kstr(w, "measured_unit", units[metric]);
-  json_kstr(w, "how", how);
+  json_kstr(w, "how", metric < 2 ? "linker" : r->how);
+  json_kstr(w, "code", r->code);
   json_end(w);
 }
 
 static void add_error(Errors *e, int metric, double error, const char *model) {
   e->sum[metric] += fabs(error);
-  if (fabs(error) < fabs(e->worst[metric])) return;
+  if (e->n && fabs(error) < fabs(e->worst[metric])) return;
   e->worst[metric] = error;
   snprintf(e->worst_model[metric], sizeof e->worst_model[metric], "%s", model);
 }
 
-static bool measured(const Graph *g, const Target *t, const char *dir, Cost *cost, double got[N_METRICS],
-                     const char **how, Diag *d) {
-  const EmitOptions o = {.name = "m", .out_dir = dir};
+static Errors errors_of(const Results *all, const char *target) {
+  Errors e = {.n = 0};
+  for (int i = 0; i < all->n; i++) {
+    const Row *r = &all->v[i];
+    if (strcmp(r->target, target) != 0) continue;
+    for (int m = 0; m < N_METRICS; m++) add_error(&e, m, r->estimate[m] / r->measured[m] - 1, r->model);
+    e.n++;
+  }
+  return e;
+}
+
+static const char *str_of(const Json *j, const char *key) { return json_get_str(j, key, ""); }
+
+/* The last run's. */
+static void read_results(Results *all) {
+  Arena *a = arena_new();
+  Diag *d = diag_new();
+  size_t n;
+  const char *text = file_exists(path_out) ? file_read(a, path_out, &n, d) : NULL;
+  const Json *j = text ? json_parse(a, text, n, path_out, d) : NULL, *list = json_get(j, "results");
+  for (uint32_t i = 0; list && i + 2 < list->n && all->n < MAX_RESULTS; i += N_METRICS) {
+    Row *r = &all->v[all->n++];
+    snprintf(r->model, sizeof r->model, "%s", str_of(json_at(list, i), "case"));
+    snprintf(r->target, sizeof r->target, "%s", str_of(json_at(list, i), "target"));
+    snprintf(r->how, sizeof r->how, "%s", str_of(json_at(list, i + 2), "how"));
+    snprintf(r->code, sizeof r->code, "%s", str_of(json_at(list, i), "code"));
+    for (uint32_t m = 0; m < N_METRICS; m++) {
+      r->estimate[m] = json_get_num(json_at(list, i + m), "estimate", 0);
+      r->measured[m] = json_get_num(json_at(list, i + m), "measured", 0);
+    }
+  }
+  diag_free(d);
+  arena_free(a);
+}
+
+static Row *find_row(const Results *all, const Row *like) {
+  for (int i = 0; i < all->n; i++)
+    if (strcmp(all->v[i].target, like->target) == 0 && strcmp(all->v[i].model, like->model) == 0)
+      return &all->v[i];
+  return NULL;
+}
+
+static void put_row(Results *all, const Row *r) {
+  Row *old = find_row(all, r);
+  if (old)
+    *old = *r;
+  else if (all->n < MAX_RESULTS)
+    all->v[all->n++] = *r;
+}
+
+static bool write_results(const Results *all, Diag *d) {
+  StrBuf text = {0};
+  JsonWriter w;
+  begin(&w, &text);
+  for (int t = 0; t < n_targets; t++)
+    for (int i = 0; i < all->n; i++)
+      for (int m = 0; m < N_METRICS && strcmp(all->v[i].target, targets[t].name) == 0; m++)
+        put(&w, &all->v[i], m);
+  json_end(&w);
+  json_karray(&w, "summary");
+  for (int t = 0; t < n_targets; t++) {
+    const Errors e = errors_of(all, targets[t].name);
+    for (int m = 0; m < N_METRICS && e.n; m++) {
+      json_object(&w);
+      json_kstr(&w, "target", targets[t].name);
+      json_kstr(&w, "metric", metrics[m]);
+      json_knum(&w, "models", e.n);
+      json_knum(&w, "mean_percent", 100 * e.sum[m] / e.n);
+      json_knum(&w, "worst_percent", 100 * e.worst[m]);
+      json_kstr(&w, "worst_model", e.worst_model[m]);
+      json_end(&w);
+    }
+  }
+  json_end(&w);
+  json_end(&w);
+  bool ok = file_write(path_out, sb_str(&text), text.len, d);
+  sb_free(&text);
+  return ok;
+}
+
+/* -- one model on one target -- */
+
+static bool hash_code(const char *dir, Row *r, Diag *d) {
+  Arena *a = arena_new();
+  size_t n;
+  const char *text = file_read(a, path_join(a, dir, "model.c"), &n, d);
+  if (text) hash_hex(hash_bytes(text, n), r->code);
+  arena_free(a);
+  return text != NULL;
+}
+
+static bool measured(const Target *t, const char *dir, Row *r, Diag *d) {
   Measured m;
-  TRY(backend_cost(g, t, cost, d));
-  TRY(emit_c(g, t, &o, d));
   TRY(harness_verify(dir, t, NULL, &m, d));
-  *how = m.weighed_by;
-  got[0] = (double)m.flash;
-  got[1] = (double)(m.ram_arena + m.ram_other);
-  got[2] = (double)m.cycles;
+  snprintf(r->how, sizeof r->how, "%s", m.weighed_by);
+  r->measured[0] = (double)m.flash;
+  r->measured[1] = (double)(m.ram_arena + m.ram_other);
+  r->measured[2] = (double)m.cycles;
   return true;
 }
 
-static void run_case(const Graph *g, const char *model, const Target *t, const char *base, Errors *e,
-                     JsonWriter *w) {
-  StrBuf dir = {0};
+/* The same code, or the same net, measured before. */
+static const Row *known_of(const Results *all, const Results *now, const Row *r) {
+  const Row *old = find_row(all, r);
+  if (old && strcmp(old->code, r->code) == 0) return old;
+  for (int i = 0; i < now->n; i++)
+    if (strcmp(now->v[i].target, r->target) == 0 &&
+        memcmp(now->v[i].estimate, r->estimate, sizeof r->estimate) == 0)
+      return &now->v[i];
+  return NULL;
+}
+
+static bool fill_row(const Graph *g, const Target *t, const char *dir, const Results *all, const Results *now,
+                     Row *r, Diag *d) {
+  const EmitOptions o = {.name = "m", .out_dir = dir};
   Cost cost;
-  double got[N_METRICS];
-  const char *how;
+  TRY(backend_cost(g, t, &cost, d) && emit_c(g, t, &o, d) && hash_code(dir, r, d));
+  r->estimate[0] = (double)cost.flash;
+  r->estimate[1] = (double)cost.ram;
+  r->estimate[2] = (double)cost.cycles;
+  const Row *known = known_of(all, now, r);
+  if (!known) return measured(t, dir, r, d);
+  memcpy(r->measured, known->measured, sizeof r->measured);
+  memcpy(r->how, known->how, sizeof r->how);
+  return true;
+}
+
+/* all: of former runs too; now: of this one. */
+static void run_case(const Graph *g, const char *model, const Target *t, const char *base, Results *all,
+                     Results *now) {
+  StrBuf dir = {0};
+  Row r = {.how = ""};
   Diag *d = diag_new();
   sb_printf(&dir, "%s/%s-%s", base, model, t->name);
-  if (!measured(g, t, sb_str(&dir), &cost, got, &how, d)) {
-    printf("%-16s %-40s left out: %.110s\n", t->name, model, diag_text(d));
-  } else {
-    const double estimate[N_METRICS] = {(double)cost.flash, (double)cost.ram, (double)cost.cycles};
-    printf("%-16s %-40s", t->name, model);
-    for (int i = 0; i < N_METRICS; i++) {
-      printf(" %12.0f %+6.1f %%", got[i], 100 * (estimate[i] / got[i] - 1));
-      put(w, model, t->name, i, estimate[i], got[i], i < 2 ? "linker" : how);
-      add_error(e, i, estimate[i] / got[i] - 1, model);
-    }
-    printf("\n");
-    e->n++;
-  }
+  snprintf(r.model, sizeof r.model, "%s", model);
+  snprintf(r.target, sizeof r.target, "%s", t->name);
+  bool ok = fill_row(g, t, sb_str(&dir), all, now, &r, d);
+  printf("%-16s %-40s", t->name, model);
+  if (!ok) printf(" left out: %.110s", diag_text(d));
+  for (int i = 0; ok && i < N_METRICS; i++)
+    printf(" %12.0f %+6.1f %%", r.measured[i], 100 * (r.estimate[i] / r.measured[i] - 1));
+  printf("\n");
+  if (ok) put_row(all, &r);
+  if (ok) put_row(now, &r);
   file_remove_tree(sb_str(&dir));
   diag_free(d);
   sb_free(&dir);
@@ -155,40 +294,35 @@ static bool wanted(int argc, char **argv, const char *target, const char *model)
   return (any_target || target_named) && (any_model || model_named);
 }
 
-static void print_errors(const Errors *errors) {
+static void print_errors(const Results *all) {
   printf("\n%-16s %7s", "target", "models");
   for (int i = 0; i < N_METRICS; i++) printf("  %6s mean, worst %%", metrics[i]);
   printf("\n");
   for (int t = 0; t < n_targets; t++) {
-    const Errors *e = &errors[t];
-    if (!e->n) continue;
-    printf("%-16s %7d", targets[t].name, e->n);
-    for (int i = 0; i < N_METRICS; i++) printf("  %10.1f %+10.1f", 100 * e->sum[i] / e->n, 100 * e->worst[i]);
+    const Errors e = errors_of(all, targets[t].name);
+    if (!e.n) continue;
+    printf("%-16s %7d", targets[t].name, e.n);
+    for (int i = 0; i < N_METRICS; i++) printf("  %10.1f %+10.1f", 100 * e.sum[i] / e.n, 100 * e.worst[i]);
     printf("\n");
   }
 }
 
-static void begin(JsonWriter *w, StrBuf *text) {
-  char date[32];
-  time_t now = time(NULL);
-  strftime(date, sizeof date, "%Y-%m-%d", gmtime(&now));
-  json_begin(w, text, true);
-  json_object(w);
-  json_kstr(w, "benchmark", "estimates");
-  json_kstr(w, "date", date);
-  json_karray(w, "results");
+static bool model_named(int argc, char **argv) {
+  for (int i = 1; i < argc; i++)
+    if (!target_find(argv[i])) return true;
+  return false;
 }
 
 int main(int argc, char **argv) {
   static Models models;
   char *base = bench_temp_dir("estimates");
-  Errors *errors = mem_zalloc((size_t)n_targets * sizeof *errors);
-  StrBuf text = {0};
-  JsonWriter w;
+  Results all = {.v = mem_array(MAX_RESULTS, sizeof *all.v)}, now = {.v = mem_array(MAX_RESULTS, sizeof *now.v)};
   Diag *d = diag_new();
+  bool ok = true;
   setvbuf(stdout, NULL, _IOLBF, 0);
   find_models(&models);
-  begin(&w, &text);
+  const bool kept = !model_named(argc, argv);
+  if (kept) read_results(&all);
   printf("%-16s %-40s %12s %8s %12s %8s %12s %8s\n", "target", "model", "flash", "est.", "RAM", "est.",
          "cycles", "est.");
   for (int i = 0; i < models.n; i++) {
@@ -196,18 +330,16 @@ int main(int argc, char **argv) {
     Graph *g = prepared(models.path[i], d);
     if (!g) diag_print(d, stderr);
     for (int t = 0; g && t < n_targets; t++)
-      if (wanted(argc, argv, targets[t].name, model)) run_case(g, model, &targets[t], base, &errors[t], &w);
+      if (wanted(argc, argv, targets[t].name, model)) run_case(g, model, &targets[t], base, &all, &now);
     graph_free(g);
+    if (kept) ok &= write_results(&all, d);
   }
-  print_errors(errors);
-  json_end(&w);
-  json_end(&w);
-  bool ok = argc > 1 || file_write("bench/results/estimates.json", sb_str(&text), text.len, d);
+  print_errors(&now);
   if (!ok) diag_print(d, stderr);
   file_remove_tree(base);
   free(base);
   diag_free(d);
-  sb_free(&text);
-  mem_free(errors);
+  mem_free(all.v);
+  mem_free(now.v);
   return ok ? 0 : 1;
 }

@@ -15,8 +15,8 @@
 static void print_rows(const Calibration *c, StrBuf *b) {
   for (int i = 0; i < c->n; i++) {
     const KernelCost *k = &c->cost[i];
-    sb_printf(b, "    {\"%s\", \"%s\", {%d, %d, %d, %d}, {", k->kernel, k->set,
-              (int)k->size.many, (int)k->size.once, (int)k->size.ram, (int)k->size.copy);
+    sb_printf(b, "    {\"%s\", \"%s\", {%d, %d, %d, %d, %d}, {", k->kernel, k->set,
+              (int)k->size.many, (int)k->size.once, (int)k->size.ram, (int)k->size.copy, (int)k->size.shared);
     for (int f = 0; f < WORK_COUNT; f++) sb_printf(b, "%s%.4g", f ? ", " : "", k->per[f]);
     sb_puts(b, "}},\n");
   }
@@ -34,7 +34,7 @@ static void print_table(const Calibration *c, StrBuf *b) {
   sb_printf(b, "/* What kernels cost on %s: written by mistify calibrate, not by hand. */\n", t->name);
   sb_printf(b, "#include \"backend/costs.h\"\n\nextern const TargetCosts costs_%s;\n\n", sb_str(&ident));
   sb_puts(b,
-          "/* kernel, set, bytes of code where called several times and once, of data, of a copy, cycles per call, "
+          "/* kernel, set, bytes of code where called several times and once, of data, of a copy, shared, cycles per call, "
           "row, output,\n * tap, MAC, rest, line, move */\nstatic const KernelCost kernels[] = {\n");
   print_rows(c, b);
   sb_printf(b, "};\n\nconst TargetCosts costs_%s = {\n", sb_str(&ident));
@@ -113,11 +113,9 @@ bool calibrate_target(const Target *t, const CalibrateOptions *o, StrBuf *table,
     c->cost[c->n++] = t->costs->kernels[i];
   bool ok = check_names(o, d) && calibrate_all(c, t, o);
   if (ok) {
-    if (o->cycles_only) {
+    if (o->cycles_only || o->n_kernels || o->sets_only) { /* rows that stay may need them */
       c->int8_shared = t->costs->int8_shared;
       c->float_shared = t->costs->float_shared;
-    } else {
-      measure_shared(c);
     }
     print_table(c, table);
     *worst = c->worst;

@@ -71,7 +71,4 @@ bool measure_base(Calibration *c);
 bool measure_anchors(Calibration *c);
 /* The family's kernel of that tag, on the sizes that it accepts; nothing where fewer than three are. */
 bool measure_kernel(Calibration *c, const Family *f, const char *tag);
-/* The first anchor's code beyond its kernels' own: what the first kernel of a kind brings for all. */
-void measure_shared(Calibration *c);
-
 #endif

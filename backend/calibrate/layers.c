@@ -25,7 +25,8 @@ static const int windows[][SIZES] = {{8, 4, 8, 3, 1},    {10, 3, 8, 3, 2},
                                      {20, 12, 40, 3, 1}, {0}};
 static const int channels[][SIZES] = {{8, 8, 0, 3, 1},  {6, 16, 0, 3, 1}, {10, 24, 0, 3, 2},
                                       {7, 4, 0, 5, 1},  {5, 64, 0, 3, 1}, {12, 20, 0, 3, 1},
-                                      {9, 40, 0, 3, 2}, {6, 12, 0, 1, 1}, {0}};
+                                      {9, 40, 0, 3, 2}, {6, 12, 0, 1, 1},
+                                 {9, 16, 0, 5, 2}, {6, 32, 0, 1, 1}, {0}};
 static const int pools[][SIZES] = {{8, 8, 0, 3, 2},  {6, 16, 0, 3, 1}, {9, 4, 0, 5, 2},  {5, 64, 0, 5, 5},
                                    {8, 20, 0, 3, 2}, {7, 40, 0, 3, 1}, {6, 12, 0, 1, 1}, {0}};
 static const int dense[][SIZES] = {{1, 64, 10},  {1, 16, 32}, {1, 256, 8}, {1, 8, 4}, {4, 32, 12},
@@ -95,6 +96,8 @@ const Family families[] = {
     {"relu_f32", V32 "%y = Relu(%x)\n", vectors},
     {"clip_f32", V32 "%y = Clip(%x) {lo=-0.25, hi=0.5}\n", vectors},
     {"leaky_relu_f32", V32 "%y = LeakyRelu(%x)\n", vectors},
+    {"exp_f32", V32 "%y = Exp(%x)\n", vectors},
+    {"sqrt_f32", V32 "%y = Sqrt(%x)\n", vectors},
     {"sigmoid_f32", V32 "%y = Sigmoid(%x)\n", vectors},
     {"tanh_f32", V32 "%y = Tanh(%x)\n", vectors},
     {"softmax_f32", V32 "%y = Softmax(%x)\n", vectors},

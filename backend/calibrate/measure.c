@@ -144,21 +144,22 @@ bool measure_base(Calibration *c) {
   return measure_calls(c, chain, (double)four.cycles - c->base_cycles);
 }
 
-#define IMAGE8  "%p = input : i8[1,4,4,8] q(0.05, 0)\n"
-#define IMAGE32 "%p = input : f32[1,4,4,8]\n"
+/* Windows of nine: a division that is none by a power of two. */
+#define IMAGE8  "%p = input : i8[1,5,5,8] q(0.05, 0)\n"
+#define IMAGE32 "%p = input : f32[1,5,5,8]\n"
 #define POOLED8 \
-  "%u = AveragePool(%p) {kernel=[4,4]} : i8[1,1,1,8] q(0.05, 0)\n%h = Reshape(%u) {shape=[1,8]}\n"
-#define POOLED32   "%u = AveragePool(%p) {kernel=[4,4]}\n%h = Reshape(%u) {shape=[1,8]}\n"
+  "%u = AveragePool(%p) {kernel=[3,3], strides=[3,3]} : i8[1,1,1,8] q(0.05, 0)\n%h = Reshape(%u) {shape=[1,8]}\n"
+#define POOLED32   "%u = AveragePool(%p) {kernel=[3,3], strides=[3,3]}\n%h = Reshape(%u) {shape=[1,8]}\n"
 #define DENSE8(x)  "%q = const : i8[8,8] q(0.01, 0) @\n%z = FullyConnected(%" x ", %q) : i8[1,8] q(0.1, 0)\n"
 #define DENSE32(x) "%q = const : f32[8,8] @\n%z = FullyConnected(%" x ", %q) {act=relu6}\n"
 
 static const Anchor new_anchors[N_ANCHORS] = {
     {.text = {IMAGE8 POOLED8 DENSE8("h"), IMAGE32 POOLED32 DENSE32("h")}},
     {.text = {IMAGE8 "%q = const : i8[8,3,3,8] q(0.01, 0) @\n"
-                     "%c = Conv(%p, %q) : i8[1,2,2,8] q(0.1, 0)\n"
-                     "%z = AveragePool(%c) {kernel=[2,2]} : i8[1,1,1,8] q(0.1, 0)\n",
+                     "%c = Conv(%p, %q) : i8[1,3,3,8] q(0.1, 0)\n"
+                     "%z = AveragePool(%c) {kernel=[3,3]} : i8[1,1,1,8] q(0.1, 0)\n",
               IMAGE32 "%q = const : f32[8,3,3,8] @\n%c = Conv(%p, %q) {act=relu6}\n"
-                      "%z = AveragePool(%c) {kernel=[2,2]}\n"}},
+                      "%z = AveragePool(%c) {kernel=[3,3]}\n"}},
     {.text = {"%p = input : i8[1,8] q(0.05, 0)\n%u = Softmax(%p) : i8[1,8] q(0.00390625, -128)\n" DENSE8("u"),
               "%p = input : f32[1,8]\n%u = Softmax(%p)\n" DENSE32("u")}},
 };
@@ -179,7 +180,8 @@ bool measure_anchors(Calibration *c) {
 
 /* By name, as backend/cost.c. */
 static Kind kind_of(const char *kernel) {
-  return strstr(kernel, "f32") ? KIND_FLOAT : strstr(kernel, "_s8") ? KIND_INT8 : KIND_OTHER;
+  if (strstr(kernel, "f32") || strstr(kernel, "dequantize")) return KIND_FLOAT;
+  return strstr(kernel, "_s8") ? KIND_INT8 : KIND_OTHER;
 }
 
 /* NULL: the kernel has none. */
@@ -202,34 +204,6 @@ static bool put_row(Calibration *c, const KernelCost *cost) {
   if (!row) row = &c->cost[c->n++];
   *row = *cost;
   return true;
-}
-
-static const KernelCost *known_in_set(Calibration *c, const char *kernel, const KernelSet *set) {
-  for (int i = 0; i < *set->n; i++) {
-    const KernelCost *k =
-        strcmp(set->kernels[i].name, kernel) == 0 ? known(c, kernel, set->kernels[i].tag) : NULL;
-    if (k) return k;
-  }
-  return NULL;
-}
-
-/* The row of the kernel that the target would rather take. */
-static int32_t once_of_best(Calibration *c, const char *kernel) {
-  for (const char *const *name = c->target->sets; *name; name++)
-    for (int i = 0; i < n_kernel_sets; i++) {
-      const KernelCost *k =
-          strcmp(kernel_sets[i].name, *name) == 0 ? known_in_set(c, kernel, &kernel_sets[i]) : NULL;
-      if (k) return k->size.once;
-    }
-  return 0;
-}
-
-void measure_shared(Calibration *c) {
-  int32_t *const out[] = {&c->int8_shared, &c->float_shared};
-  static const char *const layers[][2] = {{"fc_s8", "avg_pool_s8"}, {"fc_f32", "avg_pool_f32"}};
-  for (int k = KIND_INT8; k <= KIND_FLOAT; k++)
-    *out[k] = positive(c->anchors[0].alone_code[k] - c->base_code - 2 * c->code_per_call -
-                       once_of_best(c, layers[k][0]) - once_of_best(c, layers[k][1]));
 }
 
 /* -- layers of one kernel -- */
@@ -435,12 +409,23 @@ static bool shared_code(Calibration *c, const Family *f, const Rows *r, int64_t 
   return ok;
 }
 
+/* What the kernel brings where nothing of its family is there yet. */
+static bool code_beside(Calibration *c, const Family *f, const Rows *r, SizeCost *size) {
+  const Anchor *anchor = anchor_of(c, f->kernel);
+  Added alone, anchored;
+  if (!anchor) return true;
+  TRY(measure_added(c, f, &r->size[0], 2, NULL, &alone) && measure_added(c, f, &r->size[0], 2, anchor, &anchored));
+  size->shared = positive(alone.code - anchored.code);
+  return true;
+}
+
 static bool measure_code(Calibration *c, const Family *f, const Rows *r, KernelCost *cost) {
   Code code;
   int64_t shared;
   TRY(mean_code(c, f, r, &code, cost));
   cost->size.many = (int32_t)code.many;
   cost->size.once = (int32_t)code.once;
+  TRY(code_beside(c, f, r, &cost->size));
   if (!c->copies_most) return true;
   TRY(shared_code(c, f, r, &shared));
   if (code.many / 2 < shared) cost->size.copy = (int32_t)(code.many / 2);

@@ -11,18 +11,24 @@
 
 Suite *suite_cost(void);
 
-static CallWork work_of(const char *text) {
+static CallWork work_in(const char *text, const char *const *sets, bool by_rows) {
   Graph *g = graph_of(text);
   Calls calls;
   Diag *d = diag_new();
   calls_init(&calls);
   ck_assert_msg(graph_lower(g, &calls, d), "%s", diag_text(d));
   ck_assert_uint_eq(calls.n, 1);
-  CallWork w = call_work(g, &calls.v[0], false);
+  ck_assert_msg(select_from(kernel_sets, n_kernel_sets, sets, NULL, &calls, d), "%s", diag_text(d));
+  CallWork w = call_work(g, &calls.v[0], by_rows);
   calls_free(&calls);
   diag_free(d);
   graph_free(g);
   return w;
+}
+
+static CallWork work_of(const char *text) {
+  static const char *const generic[] = {"generic", NULL};
+  return work_in(text, generic, false);
 }
 
 /* A 3x3 window over 4x4 with padding 1: of 4 * 3 taps along an axis, 2 fall outside. */
@@ -31,11 +37,12 @@ START_TEST(border_taps_are_not_counted)
   CallWork w = work_of("%x = input : f32[1,4,4,2] %w = const : f32[5,3,3,2] @f32:90 "
                        "%y = Conv(%x, %w) {pads=[1,1,1,1]} output %y");
   ck_assert(w.v[WORK_call] == 1 && w.v[WORK_row] == 16 && w.v[WORK_out] == 80);
-  ck_assert_msg(w.v[WORK_mac] == 10 * 10 * 2 * 5, "got %g MACs", w.v[WORK_mac]);
+  ck_assert_msg(w.v[WORK_mac] + w.v[WORK_rest] == 10 * 10 * 2 * 5, "got %g MACs", w.v[WORK_mac]);
+  ck_assert(w.v[WORK_tap] == 10 * 10 * 5 && w.v[WORK_line] == 10 * 4 * 5);
   w = work_of("%x = input : f32[1,4,4,2] %w = const : f32[5,3,3,2] @f32:90 %y = Conv(%x, %w) output %y");
-  ck_assert_msg(w.v[WORK_mac] == 4 * 9 * 2 * 5, "got %g MACs", w.v[WORK_mac]);
+  ck_assert_msg(w.v[WORK_mac] + w.v[WORK_rest] == 4 * 9 * 2 * 5, "got %g MACs", w.v[WORK_mac]);
   w = work_of("%x = input : f32[1,4,4,3] %y = MaxPool(%x) {kernel=[2,2], strides=[2,2]} output %y");
-  ck_assert(w.v[WORK_out] == 12 && w.v[WORK_mac] == 48);
+  ck_assert(w.v[WORK_out] == 12 && w.v[WORK_mac] + w.v[WORK_rest] == 48);
 }
 END_TEST
 
@@ -45,6 +52,20 @@ START_TEST(batches_count_each_item)
   static const char four[] = "%x = input : f32[4,3,3,2] %y = AveragePool(%x) {kernel=[2,2]} output %y";
   CallWork a = work_of(one), b = work_of(four);
   for (int f = 0; f < WORK_COUNT; f++) ck_assert(b.v[f] == 4 * a.v[f]);
+}
+END_TEST
+
+/* Two pixels at a time: a line of five is three groups, an image of 25 pixels thirteen. */
+START_TEST(rows_begin_groups_of_pixels_anew)
+{
+  static const char conv[] = "%x = input : i8[1,5,5,4] q(0.05, -3) %w = const : i8[8,1,1,4] q(0.01, 0) @i8:32 "
+                             "%y = Conv(%x, %w) : i8[1,5,5,8] q(0.1, 0) output %y";
+  static const char *const sets[] = {"armv7em", "generic", NULL};
+  CallWork whole = work_in(conv, sets, false), rows = work_in(conv, sets, true);
+  ck_assert(whole.v[WORK_call] == 1 && rows.v[WORK_call] == 5);
+  ck_assert_msg(whole.v[WORK_line] == 13 && rows.v[WORK_line] == 15, "got %g and %g", whole.v[WORK_line],
+                rows.v[WORK_line]);
+  ck_assert(whole.v[WORK_mac] == 13 * 2 && rows.v[WORK_mac] == 15 * 2);
 }
 END_TEST
 
@@ -111,6 +132,7 @@ Suite *suite_cost(void) {
   TCase *t = tcase_create("cost");
   tcase_add_test(t, border_taps_are_not_counted);
   tcase_add_test(t, batches_count_each_item);
+  tcase_add_test(t, rows_begin_groups_of_pixels_anew);
   tcase_add_loop_test(t, small_nets, 0, 2);
   tcase_add_loop_test(t, real_nets, 0, 8);
   suite_add_tcase(s, t);
