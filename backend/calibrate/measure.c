@@ -372,27 +372,29 @@ static bool measure_cycles(Calibration *c, const Family *f, const Rows *r, Kerne
   return true;
 }
 
-enum { CODE_SHAPES = 3 };
+enum { CODE_SHAPES = 2, LEAST_SHAPES = 3 };
 
 typedef struct Code {
-  int64_t once, many;
+  int64_t once, many, beside; /* beside: what a pair brings where nothing of its family is there yet */
 } Code;
 
 /* Means over shapes, of layers alone and in pairs. */
 static bool mean_code(Calibration *c, const Family *f, const Rows *r, Code *out, KernelCost *cost) {
   const Anchor *anchor = anchor_of(c, f->kernel);
-  *out = (Code){0, 0};
-  for (int k = 0; k < CODE_SHAPES; k++) {
-    const int i = c->copies_most ? k * r->n / CODE_SHAPES : k;
-    Added a;
-    TRY(measure_added(c, f, &r->size[i], 2, anchor, &a));
-    out->many += a.code;
-    TRY(measure_added(c, f, &r->size[i], 1, anchor, &a));
-    out->once += a.code;
-    cost->size.ram = a.ram;
+  const int n = c->copies_most ? 1 : CODE_SHAPES, first = c->copies_most ? r->n / 2 : 0;
+  Added one, two, alone;
+  *out = (Code){0, 0, 0};
+  for (int i = first; i < first + n; i++) {
+    TRY(measure_added(c, f, &r->size[i], 2, anchor, &two) && measure_added(c, f, &r->size[i], 1, anchor, &one));
+    out->many += two.code;
+    out->once += one.code;
+    cost->size.ram = two.ram;
   }
-  out->many /= CODE_SHAPES;
-  out->once /= CODE_SHAPES;
+  out->many /= n;
+  out->once /= n;
+  if (!anchor) return true;
+  TRY(measure_added(c, f, &r->size[first + n - 1], 2, NULL, &alone));
+  out->beside = alone.code - two.code;
   return true;
 }
 
@@ -409,23 +411,13 @@ static bool shared_code(Calibration *c, const Family *f, const Rows *r, int64_t 
   return ok;
 }
 
-/* What the kernel brings where nothing of its family is there yet. */
-static bool code_beside(Calibration *c, const Family *f, const Rows *r, SizeCost *size) {
-  const Anchor *anchor = anchor_of(c, f->kernel);
-  Added alone, anchored;
-  if (!anchor) return true;
-  TRY(measure_added(c, f, &r->size[0], 2, NULL, &alone) && measure_added(c, f, &r->size[0], 2, anchor, &anchored));
-  size->shared = positive(alone.code - anchored.code);
-  return true;
-}
-
 static bool measure_code(Calibration *c, const Family *f, const Rows *r, KernelCost *cost) {
   Code code;
   int64_t shared;
   TRY(mean_code(c, f, r, &code, cost));
   cost->size.many = (int32_t)code.many;
   cost->size.once = (int32_t)code.once;
-  TRY(code_beside(c, f, r, &cost->size));
+  cost->size.shared = positive(code.beside);
   if (!c->copies_most) return true;
   TRY(shared_code(c, f, r, &shared));
   if (code.many / 2 < shared) cost->size.copy = (int32_t)(code.many / 2);
@@ -448,7 +440,7 @@ static bool measure_rows(Calibration *c, const Family *f, const char *tag) {
   double worst;
   for (int i = 0; i < MAX_ROWS && f->sizes[i][0]; i++)
     if (takes(c, f, f->sizes[i], tag)) r.size[r.n++] = f->sizes[i];
-  if (r.n < CODE_SHAPES) return true;
+  if (r.n < LEAST_SHAPES) return true;
   r.size[r.n] = r.size[0];
   const KernelCost *old = known(c, f->kernel, tag);
   TRY(measure_cycles(c, f, &r, &cost, &worst));
