@@ -56,7 +56,7 @@ typedef struct TargetCosts {
   int32_t int8_shared, float_shared;
   /* Kernels' code in all up to which the compiler makes copies of them, for each call its own. */
   int32_t copies_most;
-  double base_cycles; /* of an inference without layers */
+  double base_cycles;     /* of an inference without layers */
   double cycles_per_call; /* of NAME_run per kernel call */
   const KernelCost *kernels;
   int n_kernels;

@@ -24,7 +24,7 @@ static int32_t taps_at(int32_t y, int32_t stride, int32_t pad, int32_t k, int32_
 }
 
 typedef struct Window {
-  double rows, cols;           /* taps inside, summed over output lines and over output columns */
+  double rows, cols;          /* taps inside, summed over output lines and over output columns */
   double col_whole, col_rest; /* columns: what runs of `run` elements a tap fill of blocks, and leave over */
   double pixels, out_c;
 } Window;
@@ -175,7 +175,8 @@ static CallWork work_mean(const Graph *g, const KernelCall *k) {
 static CallWork lines(const int32_t *dims, int rank) {
   double outs = product(dims, rank);
   int32_t line = rank ? dims[rank - 1] : 1;
-  return (CallWork){{1, outs / line, outs / line * (line - line % BLOCK), 0, 0, outs / line * (line % BLOCK)}};
+  return (CallWork){
+      {1, outs / line, outs / line * (line - line % BLOCK), 0, 0, outs / line * (line % BLOCK)}};
 }
 
 static CallWork work_copy(const Graph *g, const KernelCall *k) {

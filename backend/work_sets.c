@@ -92,7 +92,8 @@ static CallWork work_widened(const SetWorker *s, const KernelCall *k, bool by_ro
 static CallWork work_pixels(const SetWorker *s, const KernelCall *k, bool by_rows) {
   CallWork w = work_gathered(s, k, by_rows);
   const Image m = image_of(k);
-  double steps = parts((double)m.g->k_h * m.g->k_w * m.g->in_c, s->step), blocks = parts(m.g->out_c, s->block);
+  double steps = parts((double)m.g->k_h * m.g->k_w * m.g->in_c, s->step),
+         blocks = parts(m.g->out_c, s->block);
   w.v[WORK_line] = all_groups(&m, s->group, by_rows, false);
   w.v[WORK_out] = w.v[WORK_line] * blocks;
   w.v[WORK_tap] = m.pixels * blocks * steps;
@@ -107,7 +108,8 @@ static CallWork work_helium(const SetWorker *s, const KernelCall *k, bool by_row
   bool columns = g->k_h > 1 && (g->dil_w == 1 || g->k_w == 1);
   CallWork w = work_gathered(s, k, by_rows || columns);
   double steps = parts((double)g->k_h * g->k_w * g->in_c, s->step), blocks = parts(g->out_c, s->block);
-  double pairs = by_rows || columns ? g->out_h * (g->out_w / 2) : (double)((int64_t)m.pixels / 2), lone = m.pixels - 2 * pairs;
+  double pairs = by_rows || columns ? g->out_h * (g->out_w / 2) : (double)((int64_t)m.pixels / 2),
+         lone = m.pixels - 2 * pairs;
   w.v[WORK_mac] = pairs * blocks * steps;
   w.v[WORK_tap] = lone * blocks * steps;
   w.v[WORK_out] = (pairs + lone) * blocks;
@@ -186,8 +188,7 @@ static CallWork work_fc_dot8(const SetWorker *s, const KernelCall *k, bool by_ro
   const mf_fc_s8 *p = k->params;
   double rows = k->rows, blocks = parts(p->n, s->block);
   (void)by_rows;
-  return (CallWork){
-      {1, rows, rows * blocks, rows * p->k, rows * (blocks - 1) * p->k, 0, 0, rows * p->n}};
+  return (CallWork){{1, rows, rows * blocks, rows * p->k, rows * (blocks - 1) * p->k, 0, 0, rows * p->n}};
 }
 
 /* Rows take turns as pixels do. */
@@ -195,8 +196,7 @@ static CallWork work_fc_pixels(const SetWorker *s, const KernelCall *k, bool by_
   const mf_fc_s8 *p = k->params; /* mf_fc_f32 begins as it does: k, n */
   double rows = k->rows, blocks = parts(p->n, s->block), steps = parts(p->k, s->step),
          groups = by_rows ? rows : groups_of(rows, s->group, false);
-  return (CallWork){
-      {1, rows, groups * blocks, rows * blocks * steps, groups * blocks * steps, 0, groups, 0}};
+  return (CallWork){{1, rows, groups * blocks, rows * blocks * steps, groups * blocks * steps, 0, groups, 0}};
 }
 
 static const SetWorker workers[] = {

@@ -316,7 +316,8 @@ static bool model_named(int argc, char **argv) {
 int main(int argc, char **argv) {
   static Models models;
   char *base = bench_temp_dir("estimates");
-  Results all = {.v = mem_array(MAX_RESULTS, sizeof *all.v)}, now = {.v = mem_array(MAX_RESULTS, sizeof *now.v)};
+  Results all = {.v = mem_array(MAX_RESULTS, sizeof *all.v)},
+          now = {.v = mem_array(MAX_RESULTS, sizeof *now.v)};
   Diag *d = diag_new();
   bool ok = true;
   setvbuf(stdout, NULL, _IOLBF, 0);

@@ -15,8 +15,8 @@
 static void print_rows(const Calibration *c, StrBuf *b) {
   for (int i = 0; i < c->n; i++) {
     const KernelCost *k = &c->cost[i];
-    sb_printf(b, "    {\"%s\", \"%s\", {%d, %d, %d, %d, %d}, {", k->kernel, k->set,
-              (int)k->size.many, (int)k->size.once, (int)k->size.ram, (int)k->size.copy, (int)k->size.shared);
+    sb_printf(b, "    {\"%s\", \"%s\", {%d, %d, %d, %d, %d}, {", k->kernel, k->set, (int)k->size.many,
+              (int)k->size.once, (int)k->size.ram, (int)k->size.copy, (int)k->size.shared);
     for (int f = 0; f < WORK_COUNT; f++) sb_printf(b, "%s%.4g", f ? ", " : "", k->per[f]);
     sb_puts(b, "}},\n");
   }
@@ -33,19 +33,21 @@ static void print_table(const Calibration *c, StrBuf *b) {
   print_ident(t->name, &ident);
   sb_printf(b, "/* What kernels cost on %s: written by mistify calibrate, not by hand. */\n", t->name);
   sb_printf(b, "#include \"backend/costs.h\"\n\nextern const TargetCosts costs_%s;\n\n", sb_str(&ident));
-  sb_puts(b,
-          "/* kernel, set, bytes of code where called several times and once, of data, of a copy, shared, cycles per call, "
-          "row, output,\n * tap, MAC, rest, line, move */\nstatic const KernelCost kernels[] = {\n");
+  sb_puts(b, "/* kernel, set, bytes of code where called several times and once, of data, of a copy, shared, "
+             "cycles per call, "
+             "row, output,\n * tap, MAC, rest, line, move */\nstatic const KernelCost kernels[] = {\n");
   print_rows(c, b);
   sb_printf(b, "};\n\nconst TargetCosts costs_%s = {\n", sb_str(&ident));
   sb_printf(b, "    .origin = \"%s %s\",\n", t->cc, t->cflags);
   sb_printf(b, "    .pointer = %d,\n    .base_code = %d,\n    .code_per_call = %d,\n", (int)t->costs->pointer,
             (int)c->base_code, (int)c->code_per_call);
-  sb_printf(b, "    .code_per_turn = %d,\n    .code_per_io = %d,\n", (int)c->code_per_turn, (int)c->code_per_io);
+  sb_printf(b, "    .code_per_turn = %d,\n    .code_per_io = %d,\n", (int)c->code_per_turn,
+            (int)c->code_per_io);
   sb_printf(b, "    .int8_shared = %d,\n    .float_shared = %d,\n", (int)c->int8_shared,
             (int)c->float_shared);
   if (c->copies_most) sb_printf(b, "    .copies_most = %d,\n", (int)c->copies_most);
-  sb_printf(b, "    .base_cycles = %.0f,\n    .cycles_per_call = %.4g,\n", c->base_cycles, c->cycles_per_call);
+  sb_printf(b, "    .base_cycles = %.0f,\n    .cycles_per_call = %.4g,\n", c->base_cycles,
+            c->cycles_per_call);
   sb_puts(b, "    .kernels = kernels,\n    .n_kernels = sizeof kernels / sizeof *kernels,\n};\n");
   sb_free(&ident);
 }

@@ -52,9 +52,9 @@ typedef struct Calibration {
   Target steered;       /* `target`, with costs that make selection take the kernel that is measured */
   TargetCosts steer;
   KernelCost steer_row[MAX_VARIANTS];
-  const Host *host;     /* may be NULL */
+  const Host *host; /* may be NULL */
   Diag *diag;
-  const char *dir; /* for emitted C */
+  const char *dir;  /* for emitted C */
   bool cycles_only; /* known rows keep their bytes of code */
   KernelCost cost[MAX_KERNELS];
   int n;

@@ -32,8 +32,7 @@ static bool measure(Calibration *c, const Graph *g, Measured *m) {
 /* Layer by layer; in `a`. */
 static bool measure_layers(Calibration *c, const Graph *g, const PlanOptions *plan, Arena *a, Profile *out) {
   const EmitOptions o = {.name = "m", .out_dir = c->dir, .plan = plan};
-  bool ok =
-      emit_c(g, c->target, &o, c->diag) && harness_profile(c->dir, c->target, c->host, a, out, c->diag);
+  bool ok = emit_c(g, c->target, &o, c->diag) && harness_profile(c->dir, c->target, c->host, a, out, c->diag);
   file_remove_tree(c->dir);
   FAIL_IF(ok && !out->layers, c->diag, NULL, "%s: there is nothing here that counts its instructions",
           c->target->name);
@@ -62,16 +61,14 @@ static int32_t positive(int64_t v) { return v > 0 ? (int32_t)v : 0; }
 /* Every call that can row by row. */
 static const PlanOptions in_turns = {.level = PLAN_OVERLAP, .turns = true};
 
-#define LINES8(x, y, n)                                                                              \
+#define LINES8(x, y, n) \
   "%w" n " = const : i8[8,8] q(0.01, 0) @\n%" y " = FullyConnected(%" x ", %w" n ") : i8[4,8] q(0.1, 0)\n"
 
 /* Bytes of NAME_run for a layer that is computed row by row, beyond those of a call; of more inputs and outputs. */
 static bool measure_turns_and_ios(Calibration *c) {
-  static const char chain[] =
-      "%a = input : i8[4,8] q(0.05, 0)\n" LINES8("a", "b", "1") LINES8("b", "c", "2") LINES8("c", "d", "3")
-          LINES8("d", "e", "4") "output %e\n";
-  static const char ios[] =
-      "%a = input : i8[4]\n%b = input : i8[4]\n%c = input : i8[4]\noutput %a, %b, %c\n";
+  static const char chain[] = "%a = input : i8[4,8] q(0.05, 0)\n" LINES8("a", "b", "1") LINES8("b", "c", "2")
+      LINES8("c", "d", "3") LINES8("d", "e", "4") "output %e\n";
+  static const char ios[] = "%a = input : i8[4]\n%b = input : i8[4]\n%c = input : i8[4]\noutput %a, %b, %c\n";
   Graph *turns = graph_of(c, chain), *three = graph_of(c, ios);
   Measured by_rows, whole, m;
   static const PlanOptions at_once = {.level = PLAN_WHOLE};
@@ -126,9 +123,8 @@ static bool measure_plain_calls(Calibration *c, const char *pair, const char *ch
 }
 
 bool measure_base(Calibration *c) {
-  static const char chain[] =
-      "%a = input : i8[1,8] q(0.05, 0)\n" FC8("a", "b", "1") FC8("b", "c", "2") FC8("c", "d", "3")
-          FC8("d", "e", "4") "output %e\n";
+  static const char chain[] = "%a = input : i8[1,8] q(0.05, 0)\n" FC8("a", "b", "1") FC8("b", "c", "2")
+      FC8("c", "d", "3") FC8("d", "e", "4") "output %e\n";
   static const char pair[] =
       "%a = input : i8[1,8] q(0.05, 0)\n" FC8("a", "b", "1") FC8("b", "c", "2") "output %c\n";
   Measured m, two, four;
@@ -147,8 +143,9 @@ bool measure_base(Calibration *c) {
 /* Windows of nine: a division that is none by a power of two. */
 #define IMAGE8  "%p = input : i8[1,5,5,8] q(0.05, 0)\n"
 #define IMAGE32 "%p = input : f32[1,5,5,8]\n"
-#define POOLED8 \
-  "%u = AveragePool(%p) {kernel=[3,3], strides=[3,3]} : i8[1,1,1,8] q(0.05, 0)\n%h = Reshape(%u) {shape=[1,8]}\n"
+#define POOLED8                                                                                    \
+  "%u = AveragePool(%p) {kernel=[3,3], strides=[3,3]} : i8[1,1,1,8] q(0.05, 0)\n%h = Reshape(%u) " \
+  "{shape=[1,8]}\n"
 #define POOLED32   "%u = AveragePool(%p) {kernel=[3,3], strides=[3,3]}\n%h = Reshape(%u) {shape=[1,8]}\n"
 #define DENSE8(x)  "%q = const : i8[8,8] q(0.01, 0) @\n%z = FullyConnected(%" x ", %q) : i8[1,8] q(0.1, 0)\n"
 #define DENSE32(x) "%q = const : f32[8,8] @\n%z = FullyConnected(%" x ", %q) {act=relu6}\n"
@@ -230,7 +227,8 @@ static void steer(Calibration *c, const Target *t, const char *kernel, const cha
       c->steer_row[n++] = (KernelCost){
           .kernel = def->name, .set = def->tag, .per = {[WORK_call] = strcmp(def->tag, tag) == 0 ? 1 : 1e6}};
     }
-  c->steer = (TargetCosts){.origin = "", .pointer = t->costs->pointer, .kernels = c->steer_row, .n_kernels = n};
+  c->steer =
+      (TargetCosts){.origin = "", .pointer = t->costs->pointer, .kernels = c->steer_row, .n_kernels = n};
   c->steered = *t;
   c->steered.costs = &c->steer;
 }
@@ -301,8 +299,8 @@ static bool measure_added(Calibration *c, const Family *f, const int *const *siz
   ok = ok && measure_sizes(c, g, NULL, &m);
   graph_free(g);
   TRY(ok);
-  const int64_t base_code = (anchor ? anchor->alone_code[kind] : c->base_code) +
-                            (int64_t)c->code_per_io * (anchor ? n : n - 1);
+  const int64_t base_code =
+      (anchor ? anchor->alone_code[kind] : c->base_code) + (int64_t)c->code_per_io * (anchor ? n : n - 1);
   const int64_t ram = m.ram_other - c->base_ram - all.arena;
   *out = (Added){.code = m.flash_code - base_code - (int64_t)c->code_per_call * p.n_calls - p.others_code,
                  .ram = ram > PADDING ? positive(ram) : 0};
@@ -385,7 +383,8 @@ static bool mean_code(Calibration *c, const Family *f, const Rows *r, Code *out,
   Added one, two, alone;
   *out = (Code){0, 0, 0};
   for (int i = first; i < first + n; i++) {
-    TRY(measure_added(c, f, &r->size[i], 2, anchor, &two) && measure_added(c, f, &r->size[i], 1, anchor, &one));
+    TRY(measure_added(c, f, &r->size[i], 2, anchor, &two) &&
+        measure_added(c, f, &r->size[i], 1, anchor, &one));
     out->many += two.code;
     out->once += one.code;
     cost->size.ram = two.ram;
@@ -422,7 +421,8 @@ static bool measure_code(Calibration *c, const Family *f, const Rows *r, KernelC
   TRY(shared_code(c, f, r, &shared));
   if (code.many / 2 < shared) cost->size.copy = (int32_t)(code.many / 2);
   if (shared > code.many / 2) cost->size.many = (int32_t)shared;
-  if (code.many > shared * 9 / 10 && code.once * 2 < code.many * 2 / 3) cost->size.copy = 0; /* shared by the two */
+  if (code.many > shared * 9 / 10 && code.once * 2 < code.many * 2 / 3)
+    cost->size.copy = 0; /* shared by the two */
   return true;
 }
 

@@ -58,8 +58,9 @@ END_TEST
 /* Two pixels at a time: a line of five is three groups, an image of 25 pixels thirteen. */
 START_TEST(rows_begin_groups_of_pixels_anew)
 {
-  static const char conv[] = "%x = input : i8[1,5,5,4] q(0.05, -3) %w = const : i8[8,1,1,4] q(0.01, 0) @i8:32 "
-                             "%y = Conv(%x, %w) : i8[1,5,5,8] q(0.1, 0) output %y";
+  static const char conv[] =
+      "%x = input : i8[1,5,5,4] q(0.05, -3) %w = const : i8[8,1,1,4] q(0.01, 0) @i8:32 "
+      "%y = Conv(%x, %w) : i8[1,5,5,8] q(0.1, 0) output %y";
   static const char *const sets[] = {"armv7em", "generic", NULL};
   CallWork whole = work_in(conv, sets, false), rows = work_in(conv, sets, true);
   ck_assert(whole.v[WORK_call] == 1 && rows.v[WORK_call] == 5);

@@ -3,12 +3,12 @@
 
 extern const TargetCosts costs_cortex_m4;
 
-/* kernel, set, bytes of code where called several times and once, of data, of a copy, cycles per call, row, output,
+/* kernel, set, bytes of code where called several times and once, of data, of a copy, shared, cycles per call, row, output,
  * tap, MAC, rest, line, move */
 static const KernelCost kernels[] = {
     {"conv_s8", "generic", {1037, 422, 0, 0, 0}, {2082, 0, 153.5, 86.18, 10.04, 10.16, 0, 0}},
     {"depthwise_s8", "generic", {1069, 450, 0, 0, 0}, {822.2, 116, 58.54, 23.23, 14.29, 14.24, 140.2, 0}},
-    {"fc_s8", "generic", {338, 102, 0, 0, 0}, {46.35, 47.09, 93.83, 0, 10, 10.15, 0, 0}},
+    {"fc_s8", "generic", {304, 92, 0, 0, 32}, {46.35, 47.09, 93.83, 0, 10, 10.15, 0, 0}},
     {"max_pool_s8", "generic", {565, 236, 0, 0, 0}, {180.6, 0, 39.01, 28.18, 16.02, 18.18, 0, 0}},
     {"avg_pool_s8", "generic", {770, 304, 0, 0, 0}, {186.2, 0, 47.81, 9.258, 8.83, 9.756, 104.3, 0}},
     {"mean_s8", "generic", {486, 114, 0, 0, 0}, {0, 76.94, 123, 0, 32, 0, 0, 0}},
@@ -25,7 +25,7 @@ static const KernelCost kernels[] = {
     {"fill", "generic", {-263, -18, 0, 0, 0}, {41.22, 30.69, 11, 0, 0, 11.01, 0, 0}},
     {"conv_f32", "generic", {961, 459, 0, 0, 0}, {2793, 0, 203.9, 29.11, 11.79, 10.4, 29.81, 0}},
     {"depthwise_f32", "generic", {916, 360, 0, 0, 0}, {383.9, 301.2, 20.35, 26.22, 10.11, 10.93, 0, 0}},
-    {"fc_f32", "generic", {386, 232, 0, 0, 0}, {20.33, 106.1, 128.7, 0, 11.12, 9.695, 0, 0}},
+    {"fc_f32", "generic", {342, 210, 0, 0, 16}, {20.33, 106.1, 128.7, 0, 11.12, 9.695, 0, 0}},
     {"matmul_f32", "generic", {229, 79, 0, 0, 0}, {89.94, 143.7, 0, 0, 10.35, 12.06, 0, 0}},
     {"max_pool_f32", "generic", {696, 330, 0, 0, 0}, {147.8, 0, 31.14, 24.35, 8.812, 11.39, 0, 0}},
     {"avg_pool_f32", "generic", {733, 330, 0, 0, 0}, {221.5, 0, 37.95, 21.28, 5.275, 8.084, 0, 0}},
@@ -45,7 +45,7 @@ static const KernelCost kernels[] = {
     {"softmax_f32", "generic", {901, 715, 100, 0, 0}, {78.34, 0, 131.3, 0, 0, 129.8, 0, 0}},
     {"conv_s8", "armv7em", {3680, 1031, 0, 0, 0}, {53.91, 13.83, 90.22, 10.08, 35.92, 34.72, 416.4, 9.42}},
     {"depthwise_s8", "armv7em", {1250, 827, 0, 0, 0}, {271.3, 78.6, 69.4, 25.01, 13.09, 94.66, 59.96, 0}},
-    {"fc_s8", "armv7em", {781, 527, 0, 0, 0}, {45, 128.4, 0, 0, 24.01, 0, 136.1, 21.04}},
+    {"fc_s8", "armv7em", {722, 514, 0, 0, 0}, {45, 128.4, 0, 0, 24.01, 0, 136.1, 21.04}},
     {"add_s8", "armv7em", {1116, 427, 0, 0, 0}, {73.58, 291, 16.65, 0, 0, 17.84, 0, 0}},
     {"depthwise_s8", "armv7em_3x3", {1417, 595, 0, 0, 0}, {61.57, 29.72, 134.6, 30, 122.1, 0, 311.5, 0}},
 };
@@ -59,6 +59,8 @@ const TargetCosts costs_cortex_m4 = {
     .float_shared = 0,
     .base_cycles = 14,
     .cycles_per_call = 11.5,
+    .code_per_turn = 27,
+    .code_per_io = 20,
     .kernels = kernels,
     .n_kernels = sizeof kernels / sizeof *kernels,
 };
