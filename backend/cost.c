@@ -57,23 +57,24 @@ static int64_t params_bytes(const ParamsDesc *desc, int32_t pointer) {
 static bool is_float(const KernelDef *k) { return strstr(k->name, "f32") || strstr(k->name, "dequantize"); }
 static bool is_int8(const KernelDef *k) { return !is_float(k) && strstr(k->name, "_s8"); }
 
-/* Constants of the calls (equal ones once) and params. */
+static int calls_of(const Calls *calls, const KernelDef *k, uint32_t end) {
+  int n = 0;
+  for (uint32_t c = 0; c < end; c++) n += calls->v[c].kernel == k;
+  return n;
+}
+
+/* Constants of the calls (equal ones once) and params; those of a kernel that is called once become part of its code. */
 static int64_t constant_bytes(const Graph *g, const Calls *calls, const TargetCosts *t) {
   ConstPool pool = {0};
   int64_t params = 0;
   for (uint32_t c = 0; c < calls->n; c++) {
     pool_add_call(&pool, g, &calls->v[c], (int)c, NULL);
-    params += params_bytes(calls->v[c].kernel->params, t->pointer);
+    if (calls_of(calls, calls->v[c].kernel, calls->n) > 1)
+      params += params_bytes(calls->v[c].kernel->params, t->pointer);
   }
   params += pool_bytes(&pool);
   pool_free(&pool);
   return params;
-}
-
-static int calls_of(const Calls *calls, const KernelDef *k, uint32_t end) {
-  int n = 0;
-  for (uint32_t c = 0; c < end; c++) n += calls->v[c].kernel == k;
-  return n;
 }
 
 /* Code of the kernels; copies: as if the compiler makes one for each call where it would. */

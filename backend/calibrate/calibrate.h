@@ -32,8 +32,8 @@ typedef struct Sample {
   CallWork work;
   double cycles;
 } Sample;
-/* Minimise sum ((x.work - cycles) / cycles)^2, x >= 0, x of calls <= call_most. Returns the worst relative error. n <= MAX_SAMPLES. */
-double fit(const Sample *s, int n, double call_most, double x[WORK_COUNT]);
+/* Minimise sum ((x.work - cycles) / cycles)^2, x >= 0. Returns the worst relative error. n <= MAX_SAMPLES. */
+double fit(const Sample *s, int n, double x[WORK_COUNT]);
 
 /* -- measure.c -- */
 enum { MAX_KERNELS = 256, N_ANCHORS = 3, MAX_VARIANTS = 16 };

@@ -356,17 +356,12 @@ static bool sample_layers(Calibration *c, const Family *f, const Rows *r, const 
   return ok;
 }
 
-/* A kernel that is called row by row is entered often: where that is not measured, what borders cost must not pass for
- * the cost of a call. */
-enum { CALL_MOST = 300 };
-
 static bool measure_cycles(Calibration *c, const Family *f, const Rows *r, KernelCost *cost, double *worst) {
   static const PlanOptions whole = {.level = PLAN_WHOLE};
   Samples s = {.n = 0};
   TRY(sample_layers(c, f, r, &whole, false, &s));
-  const int at_once = s.n;
   if (is_bare(c)) TRY(sample_layers(c, f, r, &in_turns, true, &s));
-  *worst = fit(s.v, s.n, s.n > at_once ? HUGE_VAL : CALL_MOST, cost->per);
+  *worst = fit(s.v, s.n, cost->per);
   return true;
 }
 
