@@ -4,7 +4,7 @@
  *
  * The C of each model is emitted and its hash kept with what was measured: C that has not changed since is not measured
  * again, its estimates are anew. Models whose estimates are equal to the byte and the cycle (the same net with other
- * weights) are measured once. With a model named nothing is written.
+ * weights) are measured once. Results of targets and models that are not named stay.
  *
  * Code as `mistify compile` writes it. Flash and RAM: the linker's (harness_verify). Cycles: on bare Cortex-M weighted by
  * instruction class, elsewhere instructions. A model that the emulated machine has no room for is left
@@ -307,12 +307,6 @@ static void print_errors(const Results *all) {
   }
 }
 
-static bool model_named(int argc, char **argv) {
-  for (int i = 1; i < argc; i++)
-    if (!target_find(argv[i])) return true;
-  return false;
-}
-
 int main(int argc, char **argv) {
   static Models models;
   char *base = bench_temp_dir("estimates");
@@ -322,8 +316,7 @@ int main(int argc, char **argv) {
   bool ok = true;
   setvbuf(stdout, NULL, _IOLBF, 0);
   find_models(&models);
-  const bool kept = !model_named(argc, argv);
-  if (kept) read_results(&all);
+  read_results(&all);
   printf("%-16s %-40s %12s %8s %12s %8s %12s %8s\n", "target", "model", "flash", "est.", "RAM", "est.",
          "cycles", "est.");
   for (int i = 0; i < models.n; i++) {
@@ -333,7 +326,7 @@ int main(int argc, char **argv) {
     for (int t = 0; g && t < n_targets; t++)
       if (wanted(argc, argv, targets[t].name, model)) run_case(g, model, &targets[t], base, &all, &now);
     graph_free(g);
-    if (kept) ok &= write_results(&all, d);
+    ok &= write_results(&all, d);
   }
   print_errors(&now);
   if (!ok) diag_print(d, stderr);
