@@ -5,7 +5,7 @@
  *
  *   cortex-m0   DDI 0432C 3.3        cortex-m3   DDI 0337H 3.3        cortex-m4   DDI 0439B 3.3
  *
- * For cores whose manual gives no timing (m7, m33, m55) the table of the Cortex-M4 counts one scalar instruction at a time,
+ * For cores whose manual gives no timing (m7, m33, m55, m85) the table of the Cortex-M4 counts one scalar instruction at a time,
  * and a vector instruction as two cycles (a 64-bit data path takes 128 bits in two beats). No wait states, no dual issue,
  * no overlap of beats. A branch costs its refill when it is taken: when the next block is not the one that follows.
  * Built on the host; the interface is declared as in count_plugin.c.
@@ -50,6 +50,7 @@ static const Weights cores[] = {
     {"cortex-m4", 2, 2, 1, 1, 2, 1, 1, 7, 2, 1}, /* refill 1 to 3 */
     {"cortex-m55", 2, 2, 1, 1, 1, 1, 1, 7, 2, 2},
     {"aarch64", 1, 1, 1, 1, 1, 1, 1, 1, 0, 1}, /* instructions as such */
+    {"cortex-m85", 2, 2, 1, 1, 1, 1, 1, 7, 2, 2},
 };
 static const Weights *core = &cores[2];
 
