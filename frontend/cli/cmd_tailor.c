@@ -120,6 +120,8 @@ static bool add_target(Run *r, const DeployTarget *t, int64_t macs) {
                          .step = c->step};
   EmitOptions check = {0};
   TRY(code_form_apply(&form, &check, r->d) && emit_options_check(&check, r->d));
+  /* Bytes that the model takes as they are need no conversion. */
+  const char *pixels = takes_bytes(r) ? "" : code_pixels_params(r->a, &r->dep->design->data.normalize);
   int i = r->n++;
   r->devices[i] = (Device){m.target, t->limits.ram, t->input == DEPLOY_INPUT_ROWS};
   r->costs[i] = device_cost_model(&r->devices[i], m.has_board ? &m.board : NULL);
@@ -133,10 +135,10 @@ static bool add_target(Run *r, const DeployTarget *t, int64_t macs) {
                                             .max_drop = t->accuracy_drop_loc.line ? t->accuracy_drop : 0},
                                  .precision = t->precision == PRECISION_INT8 ? DT_I8 : DT_F32,
                                  .cost = &r->costs[i],
-                                 .params = arena_printf(r->a, "target=%s,name=%s,raw=%d,ram=%lld,rows=%d%s",
+                                 .params = arena_printf(r->a, "target=%s,name=%s,raw=%d,ram=%lld,rows=%d%s%s",
                                                         m.target->name, r->dep->design->name, takes_bytes(r),
                                                         (long long)t->limits.ram, r->devices[i].input_rows,
-                                                        code_form_params(r->a, &form))};
+                                                        code_form_params(r->a, &form), pixels)};
   return true;
 }
 

@@ -1,10 +1,12 @@
 /* The form of emitted C: see code_form.h. */
 #include "frontend/cli/code_form.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "ir/base/strbuf.h"
 #include "passes/pass.h"
+#include "runtime/data/dataset.h"
 
 /* Index of the word in names; 0 for none; -1: no such word, reported. */
 static int word_of(const char *what, const char *word, const char *const names[2], Diag *d) {
@@ -52,5 +54,42 @@ bool code_form_parse(Arena *a, const char *params, CodeForm *out, Diag *d) {
                     .align = (int64_t)pass_param_num(params, "align", 0, &bad),
                     .step = pass_param_num(params, "step", 0, &bad) > 0};
   FAIL_IF(bad, d, NULL, "deploy: \"%s\": want align=BYTES,step=0 or 1", params);
+  return true;
+}
+
+/* -- pixels -- */
+
+void code_pixels(const Normalize *nz, EmitOptions *out) {
+  out->pixel_channels = nz->n == 1 || nz->n == 3 ? nz->n : 0;
+  for (int i = 0; i < out->pixel_channels; i++) {
+    out->pixel_scale[i] = nz->scale[i];
+    out->pixel_offset[i] = nz->offset[i];
+  }
+}
+
+const char *code_pixels_params(Arena *a, const Normalize *nz) {
+  EmitOptions o = {0};
+  StrBuf b = {0};
+  code_pixels(nz, &o);
+  if (o.pixel_channels) sb_printf(&b, ",pixels=%d", o.pixel_channels);
+  for (int i = 0; i < o.pixel_channels; i++)
+    sb_printf(&b, ",scale%d=%.9g,offset%d=%.9g", i, (double)o.pixel_scale[i], i, (double)o.pixel_offset[i]);
+  const char *text = arena_strdup(a, sb_str(&b));
+  sb_free(&b);
+  return text;
+}
+
+bool code_pixels_parse(const char *params, EmitOptions *out, Diag *d) {
+  char key[16];
+  bool bad = false;
+  const int n = (int)pass_param_num(params, "pixels", 0, &bad);
+  out->pixel_channels = n == 1 || n == 3 ? n : 0;
+  for (int i = 0; i < out->pixel_channels; i++) {
+    snprintf(key, sizeof key, "scale%d", i);
+    out->pixel_scale[i] = (float)pass_param_num(params, key, 1, &bad);
+    snprintf(key, sizeof key, "offset%d", i);
+    out->pixel_offset[i] = (float)pass_param_num(params, key, 0, &bad);
+  }
+  FAIL_IF(bad, d, NULL, "deploy: \"%s\": want pixels=N,scale0=...", params);
   return true;
 }

@@ -19,4 +19,11 @@ bool code_form_apply(const CodeForm *f, EmitOptions *out, Diag *d);
 const char *code_form_params(Arena *a, const CodeForm *f);
 bool code_form_parse(Arena *a, const char *params, CodeForm *out, Diag *d);
 
+/* The designer's normalization of a camera's bytes, for model_io.h; n 0: none. As params (",pixels=1,scale0=...", "" for
+ * none) and back. */
+struct Normalize;
+void code_pixels(const struct Normalize *nz, EmitOptions *out);
+const char *code_pixels_params(Arena *a, const struct Normalize *nz);
+bool code_pixels_parse(const char *params, EmitOptions *out, Diag *d);
+
 #endif

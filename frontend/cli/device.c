@@ -73,7 +73,8 @@ static bool parse_request(Arena *a, const StepCall *c, Request *out, Diag *d) {
   FAIL_IF(bad, d, NULL, "deploy: \"%s\": want ram=BYTES,rows=0 or 1", c->params);
   CodeForm form;
   out->emit = (EmitOptions){.name = out->name, .plan = &out->plan};
-  return code_form_parse(a, c->params, &form, d) && code_form_apply(&form, &out->emit, d);
+  return code_form_parse(a, c->params, &form, d) && code_form_apply(&form, &out->emit, d) &&
+         code_pixels_parse(c->params, &out->emit, d);
 }
 
 /* ---- deploy */

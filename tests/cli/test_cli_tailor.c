@@ -1,0 +1,108 @@
+/* `mistify tailor` from design.yaml and deploy.yaml to folders of C: the group `code` of a target, the designer's
+ * normalization in model_io.h, a custom operator in the model.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "ir/base/blob.h"
+#include "ir/base/strbuf.h"
+#include "ir/tensor.h"
+#include "tests/frontend/onnx_text.h"
+#include "tests/support.h"
+
+Suite *suite_cli_tailor(void);
+
+enum { SIDE = 4, CLASSES = 3 };
+
+static void write(const char *name, const void *bytes, size_t n) {
+  char path[700];
+  snprintf(path, sizeof path, "%s/%s", test_tmp_dir(), name);
+  test_write_file(path, bytes, n);
+}
+
+/* Grey pictures whose brightest column tells the class. */
+static void write_split(const char *name, int n) {
+  Shape xs = shape_of(4, (int64_t)n, (int64_t)SIDE, (int64_t)SIDE, (int64_t)1), ys = shape_of(1, (int64_t)n);
+  Tensor x = tensor_new(DT_U8, &xs), y = tensor_new(DT_I64, &ys);
+  Diag *d = diag_new();
+  char path[700];
+  for (int i = 0; i < n * SIDE * SIDE; i++) {
+    const int label = i / (SIDE * SIDE) % CLASSES;
+    ((int64_t *)y.data)[i / (SIDE * SIDE)] = label;
+    ((uint8_t *)x.data)[i] = (uint8_t)((i % SIDE == label ? 200 : 40) + i * 7 % 40);
+  }
+  snprintf(path, sizeof path, "%s/%s_x.npy", test_tmp_dir(), name);
+  ck_assert_msg(npy_write(path, &x, d), "%s", diag_text(d));
+  snprintf(path, sizeof path, "%s/%s_y.npy", test_tmp_dir(), name);
+  ck_assert_msg(npy_write(path, &y, d), "%s", diag_text(d));
+  tensor_free(&x);
+  tensor_free(&y);
+  diag_free(d);
+}
+
+static const char model[] = "input x f32 N,1,4,4\noutput y\ninit w f32 4,1,3,3\ninit v f32 64,3\n"
+                            "node Conv a x,w -> p pads=[1,1,1,1]\nnode Keep@my k p -> q\nnode Relu r q -> r\n"
+                            "node Flatten f r -> f\nnode MatMul m f,v -> y\n",
+                  source[] = "#include \"mistify_custom.h\"\n"
+                             "void keep(const mf_custom *op) {\n"
+                             "  for (int32_t i = 0; i < mf_tensor_count(&op->out); i++)\n"
+                             "    ((float *)op->out.data)[i] = 2 * ((const float *)op->in[0].data)[i];\n"
+                             "}\n",
+                  list[] = "operators:\n  - {op: my:Keep, function: keep, files: keep.c}\n",
+                  design[] = "name: net\nmodel: net.onnx\ncustom: list.yaml\n"
+                             "data:\n  train: {kind: npy, x: train_x.npy, y: train_y.npy}\n"
+                             "  val: {kind: npy, x: val_x.npy, y: val_y.npy}\n"
+                             "  test: {kind: npy, x: test_x.npy, y: test_y.npy}\n"
+                             "  normalize: {scale: 0.0625, offset: -3}\n  classes: 3\n  calibration: 16\n"
+                             "input: {layout: nchw, type: float}\nfreedom: {quantize: int8}\n",
+                  deploy[] = "design: design.yaml\nseed: 1\ncache: cache\nout: out\ntargets:\n"
+                             "  - name: split\n    target: x86-64\n    precision: float32\n"
+                             "    code: {format: split, step: yes}\n"
+                             "  - name: blob\n    target: x86-64\n"
+                             "    code: {weights: blob, weights_section: .blob, weights_align: 64}\n"
+                             "  - name: plain\n    target: x86-64\n";
+
+static void does(const char *line) {
+  StrBuf cmd = {0};
+  char *out = NULL;
+  sb_printf(&cmd, "cd '%s' && M='%s' && %s", test_tmp_dir(), test_mistify(), line);
+  const int status = test_run_command(sb_str(&cmd), &out);
+  ck_assert_msg(status == 0, "%s: status %d:\n%s", line, status, out);
+  sb_free(&cmd);
+  free(out);
+}
+
+START_TEST(code_as_the_targets_ask)
+{
+  Blob *b = onnx_text(model);
+  write("net.onnx", blob_raw(b), blob_size(b));
+  blob_unref(b);
+  write("keep.c", source, sizeof source - 1);
+  write("list.yaml", list, sizeof list - 1);
+  write("design.yaml", design, sizeof design - 1);
+  write("deploy.yaml", deploy, sizeof deploy - 1);
+  write_split("train", 48);
+  write_split("val", 24);
+  write_split("test", 24);
+  does("$M tailor deploy.yaml --quiet");
+  does("test -f out/split/weights.c && test -d out/split/kernels && grep -q net_step out/split/model.h");
+  does("test -f out/blob/net_weights.bin && grep -q net_bind_weights out/blob/model.h && "
+       "grep -q '\"align\": 64' out/blob/model.json && grep -q 'section(\"\\.blob\")' out/blob/weights.c");
+  does("test ! -e out/plain/weights.c && ! grep -q net_step out/plain/model.h");
+  does("for t in split blob plain; do grep -q 0.0625 out/$t/model_io.h && test -f out/$t/custom/keep.c && "
+       "$M verify out/$t | grep -q '4 of 4' || exit 1; done");
+  /* the second run takes all of it from the cache, custom operators too; another form repeats emission alone */
+  does("$M tailor deploy.yaml -o again --quiet && cmp out/blob/model.c again/blob/model.c");
+  does("sed -i 's/step: yes/step: no/' deploy.yaml && $M tailor deploy.yaml --quiet && ! grep -q net_step "
+       "out/split/model.h");
+}
+END_TEST
+
+Suite *suite_cli_tailor(void) {
+  Suite *s = suite_create("cli_tailor");
+  TCase *t = tcase_create("tailor by the command");
+  tcase_set_timeout(t, 240);
+  tcase_add_test(t, code_as_the_targets_ask);
+  suite_add_tcase(s, t);
+  return s;
+}
