@@ -12,6 +12,9 @@
 
 /* -- targets (backend/targets.def) and boards (backend/boards/NAME.yaml, or the user's) -- */
 struct TargetCosts; /* backend/costs.h */
+/* Speed: the fastest kernels at any size, convolutions specialised by the layers' shapes. Balanced: on bare machines each byte
+ * of a kernel's code must save a cycle of an inference; elsewhere as speed, not specialised. Size: a hundred cycles. */
+typedef enum Optimize { OPT_BALANCED, OPT_SPEED, OPT_SIZE } Optimize;
 typedef struct Target {
   const char *name; /* "cortex-m4" */
   const char *doc;
@@ -25,6 +28,7 @@ typedef struct Target {
   const char *packages; /* Debian packages that build and run it */
   const struct TargetCosts *costs;
   const char *without; /* kernels whose tag ends so are not taken ("_winograd"); NULL: all */
+  Optimize optimize;   /* of kernel selection; a registered target's is balanced */
 } Target;
 extern const Target targets[];
 extern const int n_targets;
@@ -78,9 +82,12 @@ typedef struct SelectBy {
   const Graph *g;
   const struct TargetCosts *costs; /* NULL: the order alone */
   const char *without;             /* kernels whose tag ends so are not taken; NULL: all are */
+  double
+      byte_price; /* cycles of an inference that a byte of code must save; 0: speed is all, as without costs */
 } SelectBy;
 /* Give each call the first kernel of its name, in the order of `order` (set names, NULL-terminated), that accepts its
- * params, or a later one that costs clearly fewer cycles. `by` NULL: the order alone. A set without rows yet may be
+ * params, or a later one that costs clearly fewer cycles; then all calls of a name one kernel, where that is cheaper by cycles
+ * and the price of code. `by` NULL: the order alone. A set without rows yet may be
  * named. Reports a call that no set can do. */
 bool select_from(const KernelSet *sets, int n_sets, const char *const *order, const SelectBy *by,
                  Calls *calls, Diag *d);
@@ -214,8 +221,6 @@ void plan_walk_hop(const Calls *calls, const MemoryPlan *p, PlanVisitor *visit, 
 int32_t plan_hop_time(const MemoryPlan *p);
 
 /* -- emission (backend/emit/) -- */
-/* Shared kernels (both of the others, so far), or kernels specialised by the layers' shapes where that pays. */
-typedef enum Optimize { OPT_BALANCED, OPT_SPEED, OPT_SIZE } Optimize;
 /* Where the constants are. */
 typedef enum WeightsForm {
   WEIGHTS_IN_CODE, /* arrays beside the layers */

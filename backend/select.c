@@ -5,6 +5,9 @@
  * later one, and gives the later one clearly fewer cycles for this call's shapes. Kernels of one name share their params struct; a
  * kernel with a pack function gets its constants in its own layout, and nothing else of the call changes. "generic"
  * ends every target's list and accepts all.
+ *
+ * Code has its price: where calls of one name cost less by another choice of kernels, cycles + bytes * price, they get that
+ * one. Speed asks no price, balanced one cycle of an inference for a byte (on bare machines), size a hundred.
  */
 #include "backend/backend.h"
 
@@ -25,6 +28,9 @@ static bool ends_with(const char *s, const char *end) {
 
 /* The order of sets is a judgement too, and a fit is off by some percent: what a later kernel must save. */
 #define CLEARLY 0.9
+/* Cycles of one inference that a byte of a kernel's code must save, by Optimize. Between 1 and 100 lie the small layers
+ * (a FullyConnected of 16 by 16), far above them those that the time goes into (thousands for a byte). */
+static const double prices[] = {[OPT_BALANCED] = 1, [OPT_SPEED] = 0, [OPT_SIZE] = 100};
 
 /* The call done by kernel k; kernels count their work each in its own way. */
 static double cycles_by(const SelectBy *by, const KernelCall *call, const KernelDef *k,
@@ -58,26 +64,102 @@ static const KernelDef *choose(const KernelSet *set, const KernelCall *call, con
   return best;
 }
 
-static bool select_call(const KernelSet *sets, int n_sets, const char *const *order, const SelectBy *by,
-                        KernelCall *call, Arena *a, Diag *d) {
-  const KernelDef *best = NULL;
-  for (; *order; order++) {
-    const KernelSet *set = find_set(sets, n_sets, *order);
-    if (set) best = choose(set, call, by, best);
+/* -- the price of code: calls of one name, which share what they use -- */
+
+typedef struct Selection {
+  const KernelSet *sets;
+  int n_sets;
+  const char *const *order;
+  const SelectBy *by;
+  Calls *calls;
+  const KernelDef **best; /* by call */
+} Selection;
+
+static bool is_of(const Selection *s, uint32_t c, const char *name) {
+  return strcmp(s->calls->v[c].kernel->name, name) == 0;
+}
+
+/* Cycles of all calls of that name, and their code at its price; negative: the table does not know. */
+static double price_of(const Selection *s, const char *name, const KernelDef *const *chosen) {
+  double sum = 0;
+  for (uint32_t c = 0; c < s->calls->n; c++) {
+    if (!is_of(s, c, name)) continue;
+    const KernelCost *cost = kernel_cost(s->by->costs, chosen[c]);
+    int before = 0, all = 0;
+    if (!cost) return -1;
+    for (uint32_t b = 0; b < s->calls->n; b++) {
+      all += chosen[b] == chosen[c];
+      before += b < c && chosen[b] == chosen[c];
+    }
+    sum += cycles_by(s->by, &s->calls->v[c], chosen[c], cost);
+    if (before == 0) sum += s->by->byte_price * (all > 1 ? cost->size.many : cost->size.once);
   }
-  FAIL_IF(!best, d, NULL, "no kernel set of the target has \"%s\" for this layer", call->kernel->name);
-  call_exchange(call, best, a);
+  return sum;
+}
+
+/* The same with kernel k for all of them that it accepts. */
+static void try_kernel(Selection *s, const KernelSet *set, const KernelDef *k, double *least, Arena *a) {
+  const KernelDef **other = arena_dup(a, s->best, s->calls->n * sizeof *other);
+  for (uint32_t c = 0; c < s->calls->n; c++)
+    if (accepts(set, k, &s->calls->v[c], s->by)) other[c] = k;
+  const double price = price_of(s, k->name, other);
+  if (price < 0 || price >= *least) return;
+  *least = price;
+  memcpy(s->best, other, s->calls->n * sizeof *other);
+}
+
+static void weigh_name(Selection *s, const char *name, Arena *a) {
+  double least = price_of(s, name, s->best);
+  if (least < 0) return;
+  for (const char *const *at = s->order; *at; at++) {
+    const KernelSet *set = find_set(s->sets, s->n_sets, *at);
+    for (int i = 0; set && i < *set->n; i++)
+      if (strcmp(set->kernels[i].name, name) == 0) try_kernel(s, set, &set->kernels[i], &least, a);
+  }
+}
+
+static void weigh_code(Selection *s) {
+  Arena *a = arena_new();
+  for (uint32_t c = 0; c < s->calls->n; c++) {
+    const char *name = s->calls->v[c].kernel->name;
+    bool before = false;
+    for (uint32_t b = 0; b < c; b++) before = before || is_of(s, b, name);
+    if (!before) weigh_name(s, name, a);
+  }
+  arena_free(a);
+}
+
+/* -- all calls -- */
+
+static bool select_call(const Selection *s, uint32_t c, Diag *d) {
+  const KernelDef *best = NULL;
+  for (const char *const *at = s->order; *at; at++) {
+    const KernelSet *set = find_set(s->sets, s->n_sets, *at);
+    if (set) best = choose(set, &s->calls->v[c], s->by, best);
+  }
+  FAIL_IF(!best, d, NULL, "no kernel set of the target has \"%s\" for this layer",
+          s->calls->v[c].kernel->name);
+  s->best[c] = best;
   return true;
 }
 
 bool select_from(const KernelSet *sets, int n_sets, const char *const *order, const SelectBy *by,
                  Calls *calls, Diag *d) {
-  for (uint32_t i = 0; i < calls->n; i++)
-    TRY(select_call(sets, n_sets, order, by, &calls->v[i], calls->arena, d));
+  Selection s = {sets, n_sets, order,
+                 by,   calls,  arena_array(calls->arena, (size_t)calls->n + 1, sizeof *s.best)};
+  for (uint32_t c = 0; c < calls->n; c++) TRY(select_call(&s, c, d));
+  if (by && by->costs && by->byte_price > 0) weigh_code(&s);
+  for (uint32_t c = 0; c < calls->n; c++) call_exchange(&calls->v[c], s.best[c], calls->arena);
   return true;
 }
 
+/* On machines with an operating system a byte of code is worth nothing, unless size is asked for. */
+static double byte_price(const Target *t) {
+  const bool bare = strcmp(t->run, "qemu-m") == 0;
+  return bare || t->optimize == OPT_SIZE ? prices[t->optimize] : 0;
+}
+
 bool select_kernels(const Graph *g, const Target *t, Calls *calls, Diag *d) {
-  const SelectBy by = {g, t->costs, t->without};
+  const SelectBy by = {g, t->costs, t->without, byte_price(t)};
   return select_from(kernel_sets, n_kernel_sets, t->sets, &by, calls, d);
 }

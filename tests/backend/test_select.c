@@ -98,7 +98,7 @@ START_TEST(costs_decide_against_the_order)
   begin(&f);
   f.fast_kernels[0].tag = "fast";
   add_conv(&f, 8);
-  const SelectBy by = {g, &tables[_i], NULL};
+  const SelectBy by = {.g = g, .costs = &tables[_i]};
   ck_assert(select_from(f.sets, 2, order, &by, &f.calls, f.diag));
   ck_assert_str_eq(f.calls.v[0].kernel->set, want[_i]);
   end(&f);
