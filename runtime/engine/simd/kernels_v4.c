@@ -1,7 +1,7 @@
 /* The engine's hot loops for x86-64-v4 (AVX-512): the results of kernels_v3.c to the byte, in half the instructions.
  *
- * Each output is the same chain of FMAs in the same order whatever the vector's width, so the two versions are one
- * numeric ABI. A block of 16 output channels is one register.
+ * Each output is the same chain of FMAs in the same order whatever the vector's width. (The table of ways, though, may
+ * choose another way for a shape by the set's name: a session's bytes can differ.) A block of 16 output channels is one register.
  * Convolution: 8 pixels by two blocks (16 registers) where there are two, else 16 pixels, else 8, by one block.
  * Weight gradient: 12 taps by two blocks, or 24 taps by one, over the pixels of a strip of rows that stays in the
  * first-level cache.
