@@ -45,9 +45,9 @@ typedef struct Weights {
 } Weights;
 
 static const Weights cores[] = {
-    {"cortex-m0", 2, 2, 1, 1, 1, 1, 1, 1, 2, 1}, /* single-cycle multiplier */
-    {"cortex-m3", 2, 2, 1, 1, 2, 4, 5, 7, 2, 1}, /* long multiplies 3 to 5 and 4 to 7, division 2 to 12 */
-    {"cortex-m4", 2, 2, 1, 1, 2, 1, 1, 7, 2, 1}, /* refill 1 to 3 */
+    {"cortex-m0", 2, 2, 1, 1, 1, 1, 1, 1, 2, 1},  /* single-cycle multiplier */
+    {"cortex-m3", 2, 2, 1, 1, 2, 4, 5, 7, 2, 1},  /* long multiplies 3 to 5 and 4 to 7, division 2 to 12 */
+    {"cortex-m4", 2, 2, 1, 1, 2, 1, 1, 7, 2, 1},  /* refill 1 to 3 */
     {"cortex-m55", 2, 2, 1, 1, 1, 1, 1, 7, 2, 2}, /* two beats a cycle */
     {"cortex-m85", 2, 2, 1, 1, 1, 1, 1, 7, 2, 2},
     {"aarch64", 1, 1, 1, 1, 1, 1, 1, 1, 0, 1}, /* instructions as such */
