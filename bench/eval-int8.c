@@ -53,7 +53,7 @@ static ValId conv(Bench *b, Rng *r, ValId x, int64_t o, int64_t stride, Act act)
   int64_t c = graph_val(g, x)->shape.d[3];
   a.strides.v[0] = a.strides.v[1] = stride;
   a.pads = (Ints){4, {1, 1, 1, 1}};
-  a.act = act;
+  a.act = (int32_t)act;
   Shape ws = {4, {o, 3, 3, c}}, bs = {1, {o}};
   float *w = mem_array((size_t)(o * 9 * c), sizeof *w);
   for (int64_t i = 0; i < o * 9 * c; i++) w[i] = rng_normal(r) / sqrtf((float)(9 * c));

@@ -278,7 +278,7 @@ typedef struct Added {
 static bool measure_added(Calibration *c, const Family *f, const int *const *sizes, int n,
                           const Anchor *anchor, Added *out) {
   const Kind kind = kind_of(f->kernel);
-  Parts p, all;
+  Parts p = {0}, all;
   Measured m;
   Graph *g = layers_make(f->text, sizes, n, NULL, c->diag);
   bool ok = g && split(c, g, f->kernel, &p);
