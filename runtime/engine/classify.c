@@ -108,7 +108,7 @@ static bool classify_taps(Session *s, Diag *d) {
                 s->vals[v].root == s->vals[s->logits].root,
             d, at, "value \"%s\" cannot be compared: want one between the model's input and its output",
             x->name ? x->name : "");
-    s->vals[v].tap = true;
+    s->vals[v].tap = s->vals[s->vals[v].root].tap = true; /* a Reshape's output lies in its root's memory */
   }
   return true;
 }

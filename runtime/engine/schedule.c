@@ -5,7 +5,8 @@
  *
  * A shard goes through a group tile by tile, so values of one group are in use at the same time: buffers may share
  * memory only when their groups do not meet. Without training every node is a group of its own, so that memory is
- * reused; in training all activations are kept for the backward pass and gradients share memory.
+ * reused; in training those that the backward pass reads are kept, the others and gradients share memory or live within a
+ * group (locals.c).
  */
 #include "runtime/engine/op_call.h"
 
@@ -137,6 +138,7 @@ static void lifetimes(const Session *s, bool backward, Interval *live) {
   } else {
     extend(&live[s->vals[s->logits].root], end);
     extend(&live[s->vals[s->input].root], -1);
+    if (s->opt.training) extend(&live[s->vals[s->input].root], end); /* train/each.c takes it in rounds */
   }
   for (ValId v = 1; v < s->g->n_vals; v++) {
     if (live[v].last < live[v].first) continue;

@@ -137,7 +137,13 @@ static void prepare_node(const Session *s, NodeId i, bool backward, int thread) 
   st->prepare(&c);
 }
 
-static bool known(const Session *s, NodeId i) { return val_is_const(s->g, s->g->nodes[i].in[1]); }
+/* What is packed does not change in a pass: weights and bias are constants, not computed. */
+static bool known(const Session *s, NodeId i) {
+  const Node *n = &s->g->nodes[i];
+  for (uint32_t k = 1; k < n->n_in; k++)
+    if (n->in[k] != NO_VAL && !val_is_const(s->g, n->in[k])) return false;
+  return true;
+}
 
 enum { PREPARE_UNITS = 64 };
 

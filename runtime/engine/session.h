@@ -144,7 +144,8 @@ static inline bool norm_taken(const Session *s, NodeId n) {
 /* The session on a pool that its caller shares among sessions. */
 Session *session_new_on(const Graph *g, const SessionOptions *opt, Threads *pool, Diag *d);
 Threads *session_pool(const Session *s);
-/* Where the caller may write the next step's input itself: [batch][item]; pass it to session_forward. */
+/* Where the caller may write the next step's input itself: [batch][item]; pass it to session_forward. Without training a
+ * forward pass may use its memory again. */
 float *session_input(Session *s);
 const Shape *session_input_shape(const Session *s);
 int session_classes(const Session *s);

@@ -61,6 +61,10 @@ static const Case cases[] = {
      "%1 = input : f32[N,5,5,16]\n%2" W("[16,3,3,16]") "%3" W(
          "[16]") "%4 = Conv(%1, %2, %3) {pads=[1,1,1,1], act=relu6}\noutput %4",
      false, 0.02f},
+    {OP_conv, "computed bias",
+     "%1 = input : f32[N,5,5,16]\n%2" W("[16,3,3,16]") "%3" W(
+         "[16]") "%b = Add(%3, %3)\n%4 = Conv(%1, %2, %b) {pads=[1,1,1,1]}\noutput %4",
+     false, 0},
     {OP_conv, "input used twice",
      "%1 = input : f32[N,3,3,2]\n%2" W("[2,3,3,2]") "%3 = Conv(%1, %2) {pads=[1,1,1,1]}\n%4 = Add(%3, "
                                                     "%1)\n%5 = Conv(%4, %2) {pads=[1,1,1,1]}\noutput %5",

@@ -137,14 +137,10 @@ START_TEST(several_teachers_are_averaged)
 END_TEST
 
 /* The gradient begun at a tap reaches the parameters before it: that of the sum of both losses. */
-START_TEST(taps_begin_gradients)
-{
-  const char *net =
-      "%1 = input : f32[N,2]\n%2 = const : f32[3,2] {?}\n%3 = FullyConnected(%1, %2)\n%4 = Relu(%3)\n"
-      "%5 = const : f32[2,3] {?}\n%6 = FullyConnected(%4, %5)\n%7 = Add(%6, %6)\noutput %7\n";
+static void check_tap(const char *net, int at, int last_at) {
   const float x[4] = {1, 2, 3, -1}, dz[4] = {0.5f, -1, 0.25f, 2}, seed[6] = {1, -2, 3, 0.5f, 0, -1};
   Graph *g = net_parse(net, 3);
-  ValId tap = g->nodes[0].out[0], w = g->nodes[0].in[1];
+  ValId tap = g->nodes[at].out[0], w = g->nodes[0].in[1];
   double grad[2][6];
   Diag *d = diag_new();
   for (int with = 0; with < 2; with++) {
@@ -163,12 +159,34 @@ START_TEST(taps_begin_gradients)
              got = grad[1][o * 2 + i] - grad[0][o * 2 + i];
       ck_assert_msg(fabs(got - add) < 1e-5, "weight [%d,%d]: the tap adds %g, want %g", o, i, got, add);
     }
-  ValId last = g->nodes[3].out[0];
+  Session *only = session_new(g, &(SessionOptions){.batch = 2, .threads = 1, .taps = &tap, .n_taps = 1}, d);
+  ck_assert_ptr_nonnull(only);
+  session_forward(only, x, 2, false);
+  const float *got = session_activation(only, tap);
+  ck_assert_ptr_nonnull(got);
+  const float *weight = val_data(g, w);
+  for (int i = 0; i < 6; i++)
+    ck_assert_float_eq_tol(
+        got[i], weight[i % 3 * 2] * x[i / 3 * 2] + weight[i % 3 * 2 + 1] * x[i / 3 * 2 + 1], 1e-5f);
+  session_free(only);
+  ValId last = g->nodes[last_at].out[0];
   ck_assert_ptr_null(
       session_new(g, &(SessionOptions){.batch = 2, .threads = 1, .taps = &last, .n_taps = 1}, d));
   ck_assert_ptr_nonnull(strstr(diag_text(d), "cannot be compared"));
   diag_free(d);
   graph_free(g);
+}
+
+START_TEST(taps_begin_gradients)
+{
+  check_tap("%1 = input : f32[N,2]\n%2 = const : f32[3,2] {?}\n%3 = FullyConnected(%1, %2)\n%4 = Relu(%3)\n"
+            "%5 = const : f32[2,3] {?}\n%6 = FullyConnected(%4, %5)\n%7 = Add(%6, %6)\noutput %7\n",
+            0, 3);
+  /* A value that has no memory of its own. */
+  check_tap("%1 = input : f32[N,2]\n%2 = const : f32[3,2] {?}\n%3 = FullyConnected(%1, %2)\n"
+            "%8 = Reshape(%3) {shape=[-1,3,1]}\n%9 = Reshape(%8) {shape=[-1,3]}\n%4 = Relu(%9)\n"
+            "%5 = const : f32[2,3] {?}\n%6 = FullyConnected(%4, %5)\n%7 = Add(%6, %6)\noutput %7\n",
+            1, 5);
 }
 END_TEST
 

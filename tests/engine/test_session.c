@@ -76,6 +76,31 @@ static void compare_all(const Graph *g, int n, bool portable) {
   diag_free(d);
 }
 
+/* The caller's input is there after a training step: clipping takes it in rounds. */
+START_TEST(input_is_kept_in_training)
+{
+  Graph *g = net_parse("%1 = input : f32[N,8,8,3]\n%a = const : f32[3] {?}\n%2 = Sub(%1, %a)\n"
+                       "%3 = const : f32[16,3,3,3] {?}\n%4 = Conv(%2, %3) {pads=[1,1,1,1]}\n"
+                       "%g = const : f32[16] {?}\n%b = const : f32[16] {?}\n%m = const : f32[16] {?}\n%v = "
+                       "const : f32[16] {?}\n"
+                       "%5 = BatchNormalization(%4, %g, %b, %m, %v)\n%6 = Relu(%5)\n"
+                       "%7 = Slice(%6) {starts=[0,0,0,0], counts=[-1,4,4,16], steps=[1,2,2,1]}\n"
+                       "%8 = Pad(%7) {pads=[0,0,0,2,0,0,0,2]}\n%9 = ReduceMean(%8) {axes=[1,2], keepdims=0}\n"
+                       "%10 = const : f32[5,20] {?}\n%11 = FullyConnected(%9, %10)\noutput %11\n",
+                       3);
+  enum { IMAGES = 16, ALL = IMAGES * 8 * 8 * 3 };
+  static float x[ALL], dz[IMAGES * 5];
+  scaled_grid(x, ALL, 4);
+  Session *s = open_session(g, (SessionOptions){.batch = IMAGES, .threads = 2, .training = true});
+  memcpy(session_input(s), x, sizeof x);
+  session_forward(s, session_input(s), IMAGES, true);
+  session_backward(s, dz, IMAGES);
+  ck_assert_mem_eq(session_input(s), x, sizeof x);
+  session_free(s);
+  graph_free(g);
+}
+END_TEST
+
 START_TEST(equals_the_kernels)
 {
   Graph *g = net_parse(NET("N"), 3);
@@ -271,6 +296,7 @@ Suite *suite_session(void) {
   TCase *t = tcase_create("session");
   tcase_set_timeout(t, 60);
   tcase_add_test(t, equals_the_kernels);
+  tcase_add_test(t, input_is_kept_in_training);
   tcase_add_test(t, fixed_batch_is_freed);
   tcase_add_test(t, memory_reuse_changes_nothing);
   tcase_add_test(t, same_bytes_at_any_thread_count);

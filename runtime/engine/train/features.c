@@ -57,6 +57,10 @@ bool features_check(Trainer *t, Diag *d) {
             t->o->pairs[i].student, got, t->o->pairs[i].teacher, want);
     FAIL_IF(!session_tap(t->student, p->student), d, NULL, "nothing learns before value \"%s\"",
             t->o->pairs[i].student);
+    for (int k = 0; k < i; k++)
+      FAIL_IF(session_tap(t->student, t->pairs[k].student) == session_tap(t->student, p->student), d, NULL,
+              "\"%s\" and \"%s\" are one value of the model in two shapes: keep one", t->o->pairs[k].student,
+              t->o->pairs[i].student);
     p->item = session_item(t->student, p->student);
   }
   return true;
