@@ -1,8 +1,8 @@
 /* Custom operators on this machine: their sources become a shared object, in a folder of its own that goes at once.
  *
- *   files, mistify_custom.h, prototypes.h -> /tmp/mistify-XXXXXX -> cc -shared -> dlopen, dlsym -> folder removed
+ *   files, mistify_custom.h, mistify_prototypes.h -> /tmp/mistify-XXXXXX -> cc -shared -> dlopen, dlsym -> folder removed
  *
- * prototypes.h declares every function as it will be called, and comes before each source: one of another form is an
+ * mistify_prototypes.h declares every function as it will be called, and comes before each source: one of another form is an
  * error of the compiler's, not of a run. Floating point is compiled as everywhere: no contraction of a*b+c.
  */
 #include "ir/custom_host.h"
@@ -36,7 +36,7 @@ static bool write_files(const Build *b) {
   StrBuf protos = {0};
   sb_puts(&protos, "#include \"" CUSTOM_HEADER "\"\n");
   for (int i = 0; i < b->s->n_rules; i++) sb_printf(&protos, "mf_custom_fn %s;\n", b->s->rules[i].function);
-  bool ok = file_write(path_join(b->a, b->dir, "prototypes.h"), sb_str(&protos), protos.len, b->d) &&
+  bool ok = file_write(path_join(b->a, b->dir, "mistify_prototypes.h"), sb_str(&protos), protos.len, b->d) &&
             file_write(path_join(b->a, b->dir, CUSTOM_HEADER), b->s->header, strlen(b->s->header), b->d);
   for (int i = 0; ok && i < b->s->n_files; i++) {
     const CustomFile *f = &b->s->files[i];
@@ -68,8 +68,9 @@ static int run(char *const *argv, const char *log) {
 /* 1: built; 0: no compiler here; -1: reported. */
 static int compile(const Build *b) {
   static const char *const compilers[] = {"cc", "gcc", "clang"};
-  static const char *const flags[] = {"-std=c99", "-O2",          "-fPIC", "-shared",  "-ffp-contract=off",
-                                      "-include", "prototypes.h", "-o",    "custom.so"};
+  static const char *const flags[] = {
+      "-std=c99", "-O2",      "-fPIC", "-shared", "-ffp-contract=off", "-include", "mistify_prototypes.h",
+      "-o",       "custom.so"};
   char *argv[MAX_ARGS];
   int n = 1, status = -1;
   for (size_t i = 0; i < sizeof flags / sizeof *flags; i++) {

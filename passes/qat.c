@@ -25,8 +25,9 @@ enum { LIKE_QUANTIZE, LIKE_SUMS, LIKE_ADD, LIKE_MEAN, LIKE_BIAS }; /* of FakeQua
 
 typedef struct Qat {
   Quantizer *q;
-  ValId *step; /* of each class, by representative */
-  ValId *grid; /* a value on its grid, in q->to */
+  ValId *step;    /* of each class, by representative */
+  ValId *grid;    /* a value on its grid, in q->to */
+  ValId *weights; /* weights on theirs: layers that share them share their steps */
   bool learn, lsq;
 } Qat;
 
@@ -116,6 +117,11 @@ static ValId grid_as(Qat *t, ValId v, ValId as, const Loc *loc) {
 /* Weights on their grids: steps per output channel, or one. *steps: the constant that holds them. */
 static ValId weights_of(Qat *t, const Node *n, ValId *steps, const Loc *loc) {
   Quantizer *q = t->q;
+  ValId *done = &t->weights[n->in[1]];
+  if (*done != NO_VAL) {
+    *steps = graph_def(q->to, *done)->in[1];
+    return *done;
+  }
   WeightView v = quant_weights(q->g, n);
   bool per_channel = !(q->o.fc_per_tensor && n->op == OP_fully_connected), bias = n->n_in > 2;
   float *scale = mem_array((size_t)v.outs, sizeof *scale);
@@ -136,7 +142,7 @@ static ValId weights_of(Qat *t, const Node *n, ValId *steps, const Loc *loc) {
   a.learn = t->learn;
   a.grad = step_factor(t, per_channel ? v.each : v.outs * v.each, mean);
   ValId in[2] = {real_of(t, n->in[1]), *steps};
-  return graph_node(q->to, OP_fake_quant, &a, in, 2, name_of(t, n->in[1]), loc, q->d);
+  return *done = graph_node(q->to, OP_fake_quant, &a, in, 2, name_of(t, n->in[1]), loc, q->d);
 }
 
 /* The bias, int32 of weights' steps times the input's. */
@@ -285,9 +291,11 @@ static bool insert_as(Quantizer *q, bool learn, bool lsq) {
   Qat t = {.q = q, .learn = learn, .lsq = lsq};
   t.step = mem_array(q->g->n_vals, sizeof *t.step);
   t.grid = mem_array(q->g->n_vals, sizeof *t.grid);
+  t.weights = mem_array(q->g->n_vals, sizeof *t.weights);
   bool ok = insert(&t);
   mem_free(t.step);
   mem_free(t.grid);
+  mem_free(t.weights);
   return ok;
 }
 

@@ -465,7 +465,7 @@ Graph *quant_run(Quantizer *q, const Dataset *ds, bool (*make)(Quantizer *q)) {
   if (ds)
     ok = calibrate(q->g, ds, &q->o.cal, q->host, q->range, q->d);
   else
-    for (ValId v = 1; v < n; v++) q->range[v] = (CalRange){.lo = -1, .hi = 1, .seen = true};
+    for (ValId v = 1; v < n; v++) q->range[v] = (CalRange){.lo = -1, .hi = 1, .seen = !q->given};
   if (ok) {
     build_classes(q);
     ok = make(q);

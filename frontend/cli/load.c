@@ -26,12 +26,12 @@ static Graph *load_text(const char *path, Diag *d) {
   return g;
 }
 
-/* The reader is chosen by what the bytes are, so that a wrong extension does no harm. */
 static Graph *with_functions(Graph *g, CustomLibrary *custom) {
   if (g) custom_attach(g, custom);
   return g;
 }
 
+/* The reader is chosen by what the bytes are, so that a wrong extension does no harm. */
 static Graph *load_bytes(Blob *bytes, const char *path, const OnnxOptions *onnx, Diag *d) {
   const char *p = blob_raw(bytes);
   size_t n = blob_size(bytes);

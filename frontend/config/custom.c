@@ -145,6 +145,10 @@ static bool read_file(const Reader *r, const char *path, const Loc *loc, CustomR
     return yaml_error(r->file, loc, r->d, "file %s: want a source (.c) or a header (.h)", f.name);
   if (strcmp(f.name, CUSTOM_HEADER) == 0)
     return yaml_error(r->file, loc, r->d, "%s is there by itself: leave it out", CUSTOM_HEADER);
+  if (strncmp(f.name, "mistify_", 8) == 0)
+    return yaml_error(r->file, loc, r->d, "file \"%s\": names that begin with mistify_ are taken", f.name);
+  if (f.name[strspn(f.name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._+-")])
+    return yaml_error(r->file, loc, r->d, "file \"%s\": want letters, digits, . _ + - in its name", f.name);
   f.text = file_read(r->a, path, &f.size, r->d);
   TRY(f.text != NULL);
   const int i = custom_add_file(r->l, &f, loc, r->d);

@@ -1,6 +1,6 @@
 /* The portable version of the engine's hot loops, and the choice of version; see simd/kernels.h.
  *
- * Convolutions of the portable version are matrix products of im2col (ops/conv.c), by OpenBLAS.
+ * Convolutions of the portable version are matrix products of im2col (ops/conv_gemm.c), by OpenBLAS.
  */
 #include "runtime/engine/simd/loops.h"
 

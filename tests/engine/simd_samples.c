@@ -33,7 +33,10 @@ static void take(Sample *s, const float *v, int64_t n) {
 }
 
 static void sample_conv(const EngineKernels *k, Sample *s, bool depthwise) {
-  ConvShape q = {.c = between(s, 1, 20), .o = between(s, 1, 40), .oh = between(s, 1, 7), .dh = 1};
+  ConvShape q = {.dh = 1};
+  q.c = between(s, 1, 20);
+  q.o = between(s, 1, 40);
+  q.oh = between(s, 1, 7);
   int64_t kw = between(s, 1, 4), lo = draw(s, 2);
   q.kh = between(s, 1, 4), q.ow = between(s, 1, 9);
   if (depthwise) q.kh = kw = 3, q.c = q.o = 8 * between(s, 1, 3);
@@ -53,7 +56,8 @@ static void sample_conv(const EngineKernels *k, Sample *s, bool depthwise) {
 }
 
 static void sample_winograd(const EngineKernels *k, Sample *s) {
-  WinogradShape q = {.h = between(s, 4, 10), .w = between(s, 4, 10), .c = 16 * between(s, 1, 2)};
+  WinogradShape q = {0};
+  q.h = between(s, 4, 10), q.w = between(s, 4, 10), q.c = 16 * between(s, 1, 2);
   q.top = between(s, 0, 2), q.left = between(s, 0, 2);
   q.th = (q.h + 3) / 4, q.tw = (q.w + 3) / 4;
   int64_t n = q.th * q.tw, plane = n * q.c + 16, image = q.h * q.w * q.c;

@@ -223,6 +223,15 @@ START_TEST(neon)
 }
 END_TEST
 
+START_TEST(samples)
+{
+  const EngineKernels *k[2];
+  if (!versions(k)) return;
+  for (int i = 0; i < SIMD_SAMPLES; i++)
+    ck_assert_msg(simd_sample(k[0], i) == simd_sample(k[1], i), "sample %d: other bytes than x86-64-v3's", i);
+}
+END_TEST
+
 Suite *suite_simd(void) {
   Suite *s = suite_create("simd");
   TCase *t = tcase_create("versions");
@@ -231,6 +240,7 @@ Suite *suite_simd(void) {
   tcase_add_test(t, depthwise);
   tcase_add_test(t, winograd);
   tcase_add_test(t, loops);
+  tcase_add_test(t, samples);
   tcase_add_test(t, neon);
   suite_add_tcase(s, t);
   return s;

@@ -31,10 +31,10 @@ ConvOut conv_out(const OpCall *c) {
   return out;
 }
 
-bool conv_scale(const OpCall *c, int64_t o, float *scale, float *bias) {
+void conv_scale(const OpCall *c, int64_t o, float *scale, float *bias) {
   const float *own = has_in(c, 2) ? in_x(c, 2) : NULL;
   for (int64_t i = 0; i < o; i++) scale[i] = 1, bias[i] = own ? own[i] : 0;
-  if (!norm_taken(c->s, c->st->norm)) return false;
+  if (!norm_taken(c->s, c->st->norm)) return;
   const Node *n = &c->s->g->nodes[c->st->norm];
   const float *gain = c->s->vals[n->in[1]].x, *shift = c->s->vals[n->in[2]].x, *mean = c->s->vals[n->in[3]].x,
               *var = c->s->vals[n->in[4]].x;
@@ -42,7 +42,6 @@ bool conv_scale(const OpCall *c, int64_t o, float *scale, float *bias) {
     scale[i] = gain[i] * (float)(1 / sqrt((double)var[i] + (double)CATTRS(n, batch_normalization)->epsilon));
     bias[i] = shift[i] + (bias[i] - mean[i]) * scale[i];
   }
-  return true;
 }
 
 /* -- the three ways -- */

@@ -18,8 +18,8 @@ typedef struct ConvOut {
   float *y, lo, hi;
 } ConvOut;
 ConvOut conv_out(const OpCall *c);
-/* scale[o], and bias[o] with what the node's own bias gives: y = conv * scale + bias. Returns whether scale is other than 1. */
-bool conv_scale(const OpCall *c, int64_t o, float *scale, float *bias);
+/* scale[o], and bias[o] with what the node's own bias gives: y = conv * scale + bias. */
+void conv_scale(const OpCall *c, int64_t o, float *scale, float *bias);
 
 /* ops/conv_gemm.c: any convolution, by im2col and matrix products. */
 int64_t conv_gemm_scratch(const ConvGeometry *q, Act act);

@@ -4,7 +4,7 @@
  *   dx  the same from dy, with weights turned round
  *   dw  V of x and the transformed dy D [36][tiles][O]: acc [36][c blocks][O][16] += D^T V, then back to taps
  *
- * Tiles are taken as many at a time as keep V and M within a second-level cache. A result differs from the direct one by
+ * Tiles are taken as many at a time as keep V and M within about 640 KB, at least 16. A result differs from the direct one by
  * some 1e-6 of the largest product; SessionOptions.plain turns the method off.
  */
 #include "runtime/engine/ops/conv.h"
@@ -40,7 +40,7 @@ static Places places_of(const ConvGeometry *q, Act act, int64_t images, bool tra
   Places p = {0};
   p.v = scratch_take(&at, POINTS * plane(tiles, training && q->o > q->c ? q->o : q->c));
   p.m = scratch_take(&at, POINTS * plane(tiles, training && q->c > q->o ? q->c : q->o));
-  p.acc = scratch_take(&at, training ? POINTS * q->c * q->o : POINTS * CONV_COLS * CONV_COLS);
+  p.acc = scratch_take(&at, training ? POINTS * q->c * q->o : 0);
   p.dy = scratch_take(&at, training ? act_scratch(act, images * q->oh * q->ow * q->o) : 0);
   p.total = at;
   return p;

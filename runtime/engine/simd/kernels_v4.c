@@ -125,7 +125,6 @@ static const Forms two = {two_8, two_4, two_2, two_1}, pair = {pair_8, pair_4, p
 
 static void some_pixels(const Forms *f, const Block *b, const float *const *x, int n, int64_t size,
                         float *y) {
-  if (n & 8) f->by_8(b, x, y), x += 8, y += 8 * size;
   if (n & 4) f->by_4(b, x, y), x += 4, y += 4 * size;
   if (n & 2) f->by_2(b, x, y), x += 2, y += 2 * size;
   if (n & 1) f->by_1(b, x, y);

@@ -179,7 +179,10 @@ static inline void depthwise_range(const ConvShape *q, const float *x, const flo
     for (int64_t ox = 0; ox < q->ow; ox++) {
       float *restrict dst = y + (oy * q->ow + ox) * q->c + c0;
       depthwise_sum(q, pixel_at(q, x, oy, ox) + c0, w + c0, bias ? bias + c0 : bias, c1 - c0, out);
-      for (int64_t i = 0; i < c1 - c0; i++) dst[i] = (add ? dst[i] : 0) + limit(out[i], lo, hi);
+      for (int64_t i = 0; i < c1 - c0; i++) {
+        float v = limit(out[i], lo, hi);
+        dst[i] = add ? dst[i] + v : v;
+      }
     }
 }
 

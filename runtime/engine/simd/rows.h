@@ -1,6 +1,7 @@
 /* Statistics and normalisation of rows of channels, with parameters (or sums) of a few vectors in registers: what loops.h
  * does, where channels are whole vectors of 16 floats. Compiled once per version, over winograd.h's macros and
- * VINSIDE(v, lo, hi, g): g where lo < v < hi, else 0. Rows of 8 or fewer channels that divide 16 are taken together.
+ * VINSIDE(v, lo, hi, g): g where lo < v < hi, else 0. For affine and
+ * affine_back rows of 8 or fewer channels that divide 16 are taken together.
  *
  * Sums keep one part for each row modulo 4, added as (0 + 1) + (2 + 3), so that they are the same bytes at any width.
  */

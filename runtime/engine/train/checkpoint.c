@@ -8,6 +8,7 @@
  * disk or a killed process leaves the last one whole.
  */
 #include <dirent.h>
+#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -140,7 +141,7 @@ bool checkpoint_save(Trainer *t, bool forced, Diag *d) {
   bool ok = file_write(t->o->checkpoint_path, bytes, n + sizeof sum, d);
   mem_free(bytes);
   t->saved = train_now();
-  if (!ok)
+  if (!ok && file_exists(t->o->checkpoint_path))
     diag_hint(d, "the last checkpoint is whole: training goes on from it when it can be written again");
   return ok;
 }
@@ -218,11 +219,24 @@ static void remove_leftovers(const char *path) {
   arena_free(a);
 }
 
+/* Said before the training, not an hour later. */
+static bool can_write(const char *path, Diag *d) {
+  Arena *a = arena_new();
+  bool ok = access(path_dir(a, path), W_OK) == 0;
+  if (!ok) {
+    diag_error(d, &(Loc){.file = path}, "cannot be written: %s", strerror(errno));
+    diag_hint(d, "give a checkpoint in a folder that can be written");
+  }
+  arena_free(a);
+  return ok;
+}
+
 bool checkpoint_resume(Trainer *t, Diag *d) {
   if (!t->o->checkpoint_path) return report_continue(t, 0, d);
   identity(t);
   remove_leftovers(t->o->checkpoint_path);
-  if (!file_exists(t->o->checkpoint_path)) return report_continue(t, 0, d);
+  if (!file_exists(t->o->checkpoint_path))
+    return can_write(t->o->checkpoint_path, d) && report_continue(t, 0, d);
   Arena *a = arena_new();
   size_t n;
   const char *bytes = file_read(a, t->o->checkpoint_path, &n, d);

@@ -20,6 +20,7 @@ static inline uint16_t half_from(float v) {
 
 static inline float half_to(uint16_t h) {
   uint32_t mag = h & 0x7FFF;
+  if (mag >= 0x7C00) return NAN; /* half_from makes no infinity */
   float v =
       mag < 0x400 ? (float)mag / 16777216 : ldexpf((float)(0x400 + (mag & 0x3FF)), (int)(mag >> 10) - 25);
   return h & 0x8000 ? -v : v;

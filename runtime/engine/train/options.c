@@ -37,7 +37,7 @@ static bool check_steps(const TrainOptions *o, Diag *d) {
 }
 
 static bool check_rate(const TrainOptions *o, Diag *d) {
-  FAIL_IF(o->warmup < 0 || o->warmup >= 1, d, NULL, "warm-up over %g of all steps: want 0 to 1",
+  FAIL_IF(o->warmup < 0 || o->warmup >= 1, d, NULL, "warm-up over %g of all steps: want 0 or more, below 1",
           (double)o->warmup);
   FAIL_IF(o->n_drops < 0 || o->n_drops > TRAIN_MAX_DROPS, d, NULL,
           "the learning rate drops %d times: want at most %d", o->n_drops, TRAIN_MAX_DROPS);
@@ -46,7 +46,7 @@ static bool check_rate(const TrainOptions *o, Diag *d) {
           (double)o->drop);
   for (int i = 0; i < o->n_drops; i++)
     FAIL_IF(!(o->drops[i] > (i ? o->drops[i - 1] : 0) && o->drops[i] < 1), d, NULL,
-            "the learning rate drops at %g of the run: want rising shares between 0 and 1",
+            "the learning rate drops at %g of the run: want rising shares above 0 and below 1",
             (double)o->drops[i]);
   return true;
 }

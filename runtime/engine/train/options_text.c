@@ -50,10 +50,13 @@ void train_options_print(const TrainOptions *o, StrBuf *out) {
 /* The text behind "name=", up to its comma; NULL: not there. */
 static const char *find_field(const char *text, const char *name, size_t *len) {
   size_t n = strlen(name);
-  for (const char *p = text; p && *p; p = strchr(p, ','), p += p != NULL) {
-    if (strncmp(p, name, n) != 0 || p[n] != '=') continue;
-    *len = strcspn(p + n + 1, ",");
-    return p + n + 1;
+  for (const char *p = text; p && *p;) {
+    if (strncmp(p, name, n) == 0 && p[n] == '=') {
+      *len = strcspn(p + n + 1, ",");
+      return p + n + 1;
+    }
+    p = strchr(p, ',');
+    if (p) p++;
   }
   return NULL;
 }

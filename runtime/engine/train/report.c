@@ -17,7 +17,10 @@ bool report_open(Trainer *t, Diag *d) {
   return t->log || log_failed(t, d);
 }
 
-int64_t report_position(const Trainer *t) { return t->log ? (int64_t)ftell(t->log) : 0; }
+int64_t report_position(const Trainer *t) {
+  long at = t->log ? ftell(t->log) : 0;
+  return at > 0 ? at : 0; /* a pipe has no position */
+}
 
 bool report_continue(Trainer *t, int64_t n, Diag *d) {
   if (!t->log) return true;
