@@ -11,30 +11,21 @@ enum { CHAINS = 12, LOOPS = 400000 };
 
 #if defined(__x86_64__)
 
-/* What stood in the registers might be denormal, and slow: zeroes, to their upper halves. */
-#define CLEAR_1(i) "vxorps %%ymm" #i ", %%ymm" #i ", %%ymm" #i "\n"
-#define CLEAR                                                                                          \
-  CLEAR_1(0)                                                                                           \
-  CLEAR_1(1)                                                                                           \
-  CLEAR_1(2)                                                                                           \
-  CLEAR_1(3) CLEAR_1(4) CLEAR_1(5) CLEAR_1(6) CLEAR_1(7) CLEAR_1(8) CLEAR_1(9) CLEAR_1(10) CLEAR_1(11) \
-      CLEAR_1(12) CLEAR_1(13)
-
-/* 12 chains: more than twice the 4 cycles of an FMA's result. */
-#define FMA_LOOP(r)                                                                                       \
-  __asm__ volatile(                                                                                       \
-      CLEAR "1:\n"                                                                                        \
-            "vfmadd231ps %%" r "12, %%" r "13, %%" r "0\n vfmadd231ps %%" r "12, %%" r "13, %%" r "1\n"   \
-            "vfmadd231ps %%" r "12, %%" r "13, %%" r "2\n vfmadd231ps %%" r "12, %%" r "13, %%" r "3\n"   \
-            "vfmadd231ps %%" r "12, %%" r "13, %%" r "4\n vfmadd231ps %%" r "12, %%" r "13, %%" r "5\n"   \
-            "vfmadd231ps %%" r "12, %%" r "13, %%" r "6\n vfmadd231ps %%" r "12, %%" r "13, %%" r "7\n"   \
-            "vfmadd231ps %%" r "12, %%" r "13, %%" r "8\n vfmadd231ps %%" r "12, %%" r "13, %%" r "9\n"   \
-            "vfmadd231ps %%" r "12, %%" r "13, %%" r "10\n vfmadd231ps %%" r "12, %%" r "13, %%" r "11\n" \
-            "dec %0\n jnz 1b\n"                                                                           \
-      : "+r"(n)                                                                                           \
-      :                                                                                                   \
-      : "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10",    \
-        "xmm11", "xmm12", "xmm13")
+/* 12 chains: more than twice the 4 cycles of an FMA's result. What stood in the registers might be denormal, and slow. */
+#define FMA_LOOP(r)                                                                                    \
+  __asm__ volatile(                                                                                    \
+      "vzeroall\n 1:\n"                                                                                \
+      "vfmadd231ps %%" r "12, %%" r "13, %%" r "0\n vfmadd231ps %%" r "12, %%" r "13, %%" r "1\n"      \
+      "vfmadd231ps %%" r "12, %%" r "13, %%" r "2\n vfmadd231ps %%" r "12, %%" r "13, %%" r "3\n"      \
+      "vfmadd231ps %%" r "12, %%" r "13, %%" r "4\n vfmadd231ps %%" r "12, %%" r "13, %%" r "5\n"      \
+      "vfmadd231ps %%" r "12, %%" r "13, %%" r "6\n vfmadd231ps %%" r "12, %%" r "13, %%" r "7\n"      \
+      "vfmadd231ps %%" r "12, %%" r "13, %%" r "8\n vfmadd231ps %%" r "12, %%" r "13, %%" r "9\n"      \
+      "vfmadd231ps %%" r "12, %%" r "13, %%" r "10\n vfmadd231ps %%" r "12, %%" r "13, %%" r "11\n"    \
+      "dec %0\n jnz 1b\n"                                                                              \
+      : "+r"(n)                                                                                        \
+      :                                                                                                \
+      : "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", \
+        "xmm11", "xmm12", "xmm13", "xmm14", "xmm15")
 
 static void loop_512(int64_t n) { FMA_LOOP("zmm"); }
 static void loop_256(int64_t n) { FMA_LOOP("ymm"); }
