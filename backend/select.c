@@ -28,6 +28,8 @@ static bool ends_with(const char *s, const char *end) {
 
 /* The order of sets is a judgement too, and a fit is off by some percent: what a later kernel must save. */
 #define CLEARLY 0.9
+/* All calls of a name together, of which the fits' errors partly cancel. */
+#define SURELY 0.97
 /* Cycles of one inference that a byte of a kernel's code must save, by Optimize. Between 1 and 100 lie the small layers
  * (a FullyConnected of 16 by 16), far above them those that the time goes into (thousands for a byte). */
 static const double prices[] = {[OPT_BALANCED] = 1, [OPT_SPEED] = 0, [OPT_SIZE] = 100};
@@ -103,7 +105,7 @@ static void try_kernel(Selection *s, const KernelSet *set, const KernelDef *k, d
   for (uint32_t c = 0; c < s->calls->n; c++)
     if (accepts(set, k, &s->calls->v[c], s->by)) other[c] = k;
   const double price = price_of(s, k->name, other);
-  if (price < 0 || price >= *least) return;
+  if (price < 0 || price >= SURELY * *least) return;
   *least = price;
   memcpy(s->best, other, s->calls->n * sizeof *other);
 }
