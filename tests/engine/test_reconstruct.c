@@ -139,6 +139,11 @@ START_TEST(true_weights_are_found)
 }
 END_TEST
 
+static void put_data(Graph *g, ValId v, const float *x, size_t bytes) {
+  blob_unref(graph_val(g, v)->blob);
+  graph_val(g, v)->blob = blob_new(x, bytes);
+}
+
 /* Pruned by hand: of the first layer's 8 channels 5 are left, of the second's 4 the last 3. */
 START_TEST(after_pruning)
 {
@@ -162,9 +167,9 @@ START_TEST(after_pruning)
     for (int t = 0; t < 9; t++)
       for (int i = 0; i < 5; i++) v2[(o * 9 + t) * 5 + i] = w2[(outs[o] * 9 + t) * 8 + left[i]];
   }
-  graph_val(p, p->nodes[0].in[1])->blob = blob_new(v1, sizeof v1);
-  graph_val(p, p->nodes[2].in[1])->blob = blob_new(v2, sizeof v2);
-  graph_val(p, p->nodes[2].in[2])->blob = blob_new(v3, sizeof v3);
+  put_data(p, p->nodes[0].in[1], v1, sizeof v1);
+  put_data(p, p->nodes[2].in[1], v2, sizeof v2);
+  put_data(p, p->nodes[2].in[2], v3, sizeof v3);
   Dataset ds = make_data(g);
   Diag *d = diag_new();
   double last = 0;

@@ -187,16 +187,17 @@ void gen_weighted_gather(KernelCase *c, Rng *r, Arena *a) {
 
 static void tell(const mf_custom *op) {
   unsigned char *y = op->out.data;
-  int32_t at = 0, sum = op->n_in;
+  int32_t at = 0;
+  uint32_t sum = (uint32_t)op->n_in; /* wraps */
   for (int32_t i = 0; i < op->n_in; i++) {
     const mf_tensor *x = &op->in[i];
-    sum += x->type + 3 * x->zero + 5 * x->rank + (int32_t)x->scale;
+    sum += (uint32_t)(x->type + 3 * x->zero + 5 * x->rank + (int32_t)x->scale);
     for (int32_t k = 0; x->data && k < mf_tensor_count(x); k++)
       sum = 31 * sum + ((const unsigned char *)x->data)[k];
     sum &= 0xffffff;
   }
-  for (int32_t i = 0; i < op->n_ints; i++) sum += op->ints[i];
-  for (int32_t i = 0; i < op->n_floats; i++) sum += (int32_t)op->floats[i];
+  for (int32_t i = 0; i < op->n_ints; i++) sum += (uint32_t)op->ints[i];
+  for (int32_t i = 0; i < op->n_floats; i++) sum += (uint32_t)(int32_t)op->floats[i];
   for (; at < mf_tensor_count(&op->out); at++) y[at] = (unsigned char)(sum >> at % 3 * 8);
   if (op->scratch) ((unsigned char *)op->scratch)[0] = y[0];
 }
