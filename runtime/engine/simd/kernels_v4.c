@@ -29,6 +29,7 @@ typedef __m512 V;
   _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(v, lo, _CMP_GT_OQ) & _mm512_cmp_ps_mask(v, hi, _CMP_LT_OQ), g)
 #include "runtime/engine/simd/winograd.h"
 #include "runtime/engine/simd/rows.h"
+#include "runtime/engine/simd/depthwise.h"
 
 enum { PIXELS = 8, TAPS_1 = 24, TAPS_2 = 12, STRIP_FLOATS = 3072 };
 
@@ -258,87 +259,24 @@ static void conv_weights_v4(const ConvShape *q, const float *x, const float *dy,
   }
 }
 
-/* -- depthwise 3x3: 16 channels at a time, their nine weights (or sums) in registers -- */
-
-#define EACH_TAP(X)   X(0, 0) X(0, 1) X(0, 2) X(1, 0) X(1, 1) X(1, 2) X(2, 0) X(2, 1) X(2, 2)
-#define DW_LOAD(a, b) __m512 w##a##b = _mm512_loadu_ps(w + (3 * a + b) * q->c);
-#define DW_TAP(a, b)  s = _mm512_fmadd_ps(_mm512_loadu_ps(p + a * line + b * q->c), w##a##b, s);
-
-/* What this file does itself; the rest is for kernels_v3.c. */
-static bool by_16(const ConvShape *q) {
-  return q->kh == 3 && q->run == 3 * q->c && q->dh == 1 && q->c % 16 == 0;
-}
-
-static void depthwise_16(const ConvShape *q, const float *x, const float *w, const float *bias, float lo,
-                         float hi, bool add, float *y) {
-  __m512 start = bias ? _mm512_loadu_ps(bias) : _mm512_setzero_ps(), low = _mm512_set1_ps(lo),
-         high = _mm512_set1_ps(hi);
-  int64_t line = q->wp * q->c;
-  EACH_TAP(DW_LOAD)
-  for (int64_t oy = 0; oy < q->oh; oy++) {
-    const float *p = x + oy * q->sh * line;
-    for (int64_t ox = 0; ox < q->ow; ox++, p += q->sw * q->c, y += q->c) {
-      __m512 s = start;
-      EACH_TAP(DW_TAP)
-      s = _mm512_min_ps(_mm512_max_ps(s, low), high);
-      _mm512_storeu_ps(y, add ? _mm512_add_ps(_mm512_loadu_ps(y), s) : s);
-    }
-  }
-}
+/* -- depthwise: channels that are not whole vectors of 16 go to kernels_v3.c, whose are shorter -- */
 
 static void depthwise_v4(const ConvShape *q, const float *x, const float *w, const float *bias, float lo,
                          float hi, bool add, float *y) {
-  if (!by_16(q)) {
-    engine_kernels_v3()->depthwise(q, x, w, bias, lo, hi, add, y);
-    return;
-  }
-  for (int64_t c = 0; c < q->c; c += 16)
-    depthwise_16(q, x + c, w + c, bias ? bias + c : NULL, lo, hi, add, y + c);
-}
-
-#define DW_SUM(a, b)  __m512 s##a##b = _mm512_loadu_ps(acc + (3 * a + b) * q->c);
-#define DW_ADD(a, b)  s##a##b = _mm512_fmadd_ps(_mm512_loadu_ps(p + a * line + b * q->c), g, s##a##b);
-#define DW_KEEP(a, b) _mm512_storeu_ps(acc + (3 * a + b) * q->c, s##a##b);
-
-static void depthwise_weights_16(const ConvShape *q, const float *x, const float *dy, float *acc) {
-  int64_t line = q->wp * q->c;
-  EACH_TAP(DW_SUM)
-  for (int64_t oy = 0; oy < q->oh; oy++) {
-    const float *p = x + oy * q->sh * line;
-    for (int64_t ox = 0; ox < q->ow; ox++, p += q->sw * q->c, dy += q->c) {
-      __m512 g = _mm512_loadu_ps(dy);
-      EACH_TAP(DW_ADD)
-    }
-  }
-  EACH_TAP(DW_KEEP)
+  (q->c % LANES == 0 ? depthwise_all : engine_kernels_v3()->depthwise)(q, x, w, bias, lo, hi, add, y);
 }
 
 static void depthwise_weights_v4(const ConvShape *q, const float *x, const float *dy, float *acc) {
-  if (!by_16(q)) {
-    engine_kernels_v3()->depthwise_weights(q, x, dy, acc);
-    return;
-  }
-  for (int64_t c = 0; c < q->c; c += 16) depthwise_weights_16(q, x + c, dy + c, acc + c);
+  (q->c % LANES == 0 ? depthwise_weights_all : engine_kernels_v3()->depthwise_weights)(q, x, dy, acc);
 }
 
 static const EngineKernels v4 = {
     .name = "x86-64-v4",
     .conv = conv_v4,
     .conv_weights = conv_weights_v4,
-    .winograd_input = wino_input,
-    .winograd_gradient = wino_gradients,
-    .winograd_output = wino_output,
-    .winograd_weights = wino_weights,
-    .winograd_weights_back = wino_weights_back,
     .depthwise = depthwise_v4,
     .depthwise_weights = depthwise_weights_v4,
-    .column_sums = rows_sums,
-    .column_squares = rows_squares,
-    .affine = rows_affine,
-    .affine_sums = rows_affine_sums,
-    .affine_back = rows_affine_back,
-    .add = rows_plus,
-    .mask = rows_mask,
+    SIMD_SHARED,
 };
 
 const EngineKernels *engine_kernels_v4(void) { return &v4; }

@@ -191,4 +191,11 @@ static void rows_mask(const float *y, const float *dy, float lo, float hi, int64
   loop_mask(y + i, dy + i, lo, hi, n - i, add, dx + i);
 }
 
+/* What every version has from winograd.h and this header, for its table of kernels. */
+#define SIMD_SHARED                                                                                       \
+  .winograd_input = wino_input, .winograd_gradient = wino_gradients, .winograd_output = wino_output,      \
+  .winograd_weights = wino_weights, .winograd_weights_back = wino_weights_back, .column_sums = rows_sums, \
+  .column_squares = rows_squares, .affine = rows_affine, .affine_sums = rows_affine_sums,                 \
+  .affine_back = rows_affine_back, .add = rows_plus, .mask = rows_mask
+
 #endif
