@@ -204,7 +204,7 @@ static void write_results(const StrBuf *rows) {
 
 int main(void) {
   static const char *const names[] = {"x86-64", "x86-64-v3", "cortex-m4"};
-  char *base = bench_temp_dir("compile");
+  char *base = bench_temp_dir();
   StrBuf rows = {0};
   diag = diag_new();
   setvbuf(stdout, NULL, _IOLBF, 0);

@@ -501,7 +501,7 @@ static bool wanted(int argc, char **argv, const Model *m) {
 }
 
 int main(int argc, char **argv) {
-  char *base = bench_temp_dir("cpu");
+  char *base = bench_temp_dir();
   StrBuf rows = {0};
   Peer peer;
   diag = diag_new();

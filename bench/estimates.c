@@ -309,7 +309,7 @@ static void print_errors(const Results *all) {
 
 int main(int argc, char **argv) {
   static Models models;
-  char *base = bench_temp_dir("estimates");
+  char *base = bench_temp_dir();
   Results all = {.v = mem_array(MAX_RESULTS, sizeof *all.v)},
           now = {.v = mem_array(MAX_RESULTS, sizeof *now.v)};
   Diag *d = diag_new();

@@ -117,7 +117,7 @@ static void write_results(const StrBuf *rows) {
 }
 
 int main(void) {
-  char *base = bench_temp_dir("hello"), path[600];
+  char *base = bench_temp_dir(), path[600];
   StrBuf rows = {0};
   diag = diag_new();
   setvbuf(stdout, NULL, _IOLBF, 0);

@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "bench/support.h"
 #include "frontend/onnx/onnx.h"
 #include "frontend/onnx/writer.h"
 #include "ir/base/json.h"
@@ -263,14 +264,6 @@ static bool bench(const char *self, const char *dir, bool beside, JsonWriter *w)
   return true;
 }
 
-static void first_line(const char *cmd, char *out, size_t n) {
-  FILE *p = popen(cmd, "r");
-  out[0] = 0;
-  if (p && !fgets(out, (int)n, p)) out[0] = 0;
-  out[strcspn(out, "\n")] = 0;
-  if (p) pclose(p);
-}
-
 static void write_head(JsonWriter *w) {
   static const char *const what[][2] = {{"machine", "sed -n 's/^model name.*: //p' /proc/cpuinfo | head -1"},
                                         {"date", "date -u +%F"},
@@ -285,8 +278,7 @@ static void write_head(JsonWriter *w) {
 
 int main(int argc, char **argv) {
   if (argc > 1) return measure(argv[1]);
-  char dir[] = "/tmp/bench-import-XXXXXX", cmd[100];
-  if (!mkdtemp(dir)) return 1;
+  char *dir = bench_temp_dir();
   StrBuf out = {0};
   JsonWriter w;
   json_begin(&w, &out, true);
@@ -297,8 +289,8 @@ int main(int argc, char **argv) {
   bool ok = bench(argv[0], dir, false, &w) && bench(argv[0], dir, true, &w);
   json_end(&w);
   json_end(&w);
-  snprintf(cmd, sizeof cmd, "rm -r '%s'", dir);
-  if (system(cmd) != 0) ok = false;
+  if (!file_remove_tree(dir)) ok = false;
+  free(dir);
   FILE *f = ok ? fopen("bench/results/import.json", "w") : NULL;
   if (!f || fputs(sb_str(&out), f) < 0 || fclose(f) != 0) {
     fprintf(stderr, "bench-import: not measured, or bench/results/import.json cannot be written\n");

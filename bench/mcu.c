@@ -208,7 +208,7 @@ static bool wanted(int argc, char **argv, const char *target, const Model *m) {
 }
 
 int main(int argc, char **argv) {
-  char *base = bench_temp_dir("mcu");
+  char *base = bench_temp_dir();
   StrBuf rows = {0};
   diag = diag_new();
   setvbuf(stdout, NULL, _IOLBF, 0);

@@ -102,7 +102,7 @@ static const char *const curves[] = {"tflite/resnet8_int8.tflite", "tflite/resne
                                      "onnx/zoo_mnist_8.onnx"};
 
 static int64_t instructions_of(const Graph *g, const Target *t, const PlanOptions *o) {
-  char *dir = bench_temp_dir("ram");
+  char *dir = bench_temp_dir();
   Diag *d = diag_new();
   Measured m = {.instructions = -1};
   const EmitOptions e = {.name = "model", .out_dir = dir, .plan = o};

@@ -11,6 +11,7 @@
 #include <sys/utsname.h>
 #include <time.h>
 
+#include "bench/support.h"
 #include "ir/base/file.h"
 #include "ir/base/json.h"
 #include "tests/random/random.h"
@@ -70,9 +71,9 @@ static bool run(int argc, char **argv) {
   int n = argc > 1 ? (int)strtol(argv[1], NULL, 10) : 5000;
   uint64_t seed = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
   const char *flags = argc > 3 ? argv[3] : "-O1", *missing = random_missing();
-  char dir[] = "/tmp/random-graphs.XXXXXX";
   static RandomReport r;
-  if (n < 1 || !mkdtemp(dir)) return false;
+  if (n < 1) return false;
+  char *dir = bench_temp_dir();
   if (missing) printf("no generator: %s\n", missing);
   for (int at = 0; at < n; at += 500) {
     random_run(seed + (uint64_t)at, n - at < 500 ? n - at : 500, dir, flags, &r);
@@ -84,6 +85,7 @@ static bool run(int argc, char **argv) {
          sb_str(&r.why), r.graphs, r.int8, r.bytes_equal, r.engine, r.engine_skipped, r.failed);
   bool ok = write_results(&r, seed) && r.failed == 0 && !missing;
   file_remove_tree(dir);
+  free(dir);
   random_report_free(&r);
   return ok;
 }

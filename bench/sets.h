@@ -199,7 +199,7 @@ static void write_results(const StrBuf *rows) {
 
 /* All models and a result file, or those of one name. */
 static int sets_main(const Bench *b, const char *only) {
-  char *base = bench_temp_dir(b->name);
+  char *base = bench_temp_dir();
   StrBuf rows = {0};
   bench = b;
   diag = diag_new();

@@ -6,16 +6,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A new folder /tmp/mistify-NAME-...: the caller's to remove (file_remove_tree) and free. Ends the program without one. */
-static inline char *bench_temp_dir(const char *name) {
-  char *dir = NULL;
-  char path[200];
-  snprintf(path, sizeof path, "/tmp/mistify-%s-XXXXXX", name); /* mkdtemp fills in the X's */
-  dir = mkdtemp(path);
-  dir = dir ? strdup(dir) : NULL;
-  if (dir) return dir;
-  perror("a folder in /tmp");
-  exit(1);
+#include "ir/base/file.h"
+
+/* A new folder (file_temp_dir): the caller's to remove (file_remove_tree) and free. Ends the program without one. */
+static inline char *bench_temp_dir(void) {
+  Arena *a = arena_new();
+  Diag *d = diag_new();
+  const char *made = file_temp_dir(a, d);
+  if (!made) {
+    diag_print(d, stderr);
+    exit(1);
+  }
+  char *dir = strdup(made);
+  diag_free(d);
+  arena_free(a);
+  return dir;
 }
 
 /* First line of a command's output; "" where there is none. */

@@ -1,6 +1,6 @@
 /* Custom operators on this machine: their sources become a shared object, in a folder of its own that goes at once.
  *
- *   files, mistify_custom.h, mistify_prototypes.h -> /tmp/mistify-XXXXXX -> cc -shared -> dlopen, dlsym -> folder removed
+ *   files, mistify_custom.h, mistify_prototypes.h -> a temporary folder -> cc -shared -> dlopen, dlsym -> folder removed
  *
  * mistify_prototypes.h declares every function as it will be called, and comes before each source: one of another form is an
  * error of the compiler's, not of a run. Floating point is compiled as everywhere: no contraction of a*b+c.
@@ -123,13 +123,9 @@ bool custom_host_build(CustomHost *h, const CustomSources *s, Diag *d) {
   custom_host_free(h);
   if (s->n_rules == 0) return true;
   Build b = {.s = s, .a = arena_new(), .d = d};
-  const char *base = getenv("TMPDIR");
-  char *dir = arena_printf(b.a, "%s/mistify-XXXXXX", base && *base ? base : "/tmp");
-  bool ok = mkdtemp(dir) != NULL;
-  if (!ok) diag_error(d, NULL, "%s: cannot be made: %s", dir, strerror(errno));
-  b.dir = dir;
-  ok = ok && build_in(&b, h);
-  if (b.dir) file_remove_tree(dir);
+  b.dir = file_temp_dir(b.a, d);
+  bool ok = b.dir && build_in(&b, h);
+  if (b.dir) file_remove_tree(b.dir);
   if (!ok) custom_host_free(h);
   arena_free(b.a);
   return ok;

@@ -45,11 +45,8 @@ static bool absolute_path(Work *w, const char *dir) {
 }
 
 static bool make_tmp(Work *w) {
-  const char *base = getenv("TMPDIR");
-  char *tmp = arena_printf(w->arena, "%s/mistify-XXXXXX", base && *base ? base : "/tmp");
-  FAIL_IF(!mkdtemp(tmp), w->diag, NULL, "%s: cannot be made: %s", tmp, strerror(errno));
-  w->tmp = tmp;
-  return true;
+  w->tmp = file_temp_dir(w->arena, w->diag);
+  return w->tmp != NULL;
 }
 
 static const char *const harness_files[] = {"bare.h",   "bare.c",   "start.c",     "sections.ld", "mps2.ld",

@@ -79,8 +79,6 @@ void cli_note(const CommonOpts *o, const char *fmt, ...) __attribute__((format(p
 const char *cli_count(Arena *a, int64_t v);
 /* "[N,3,32,32]" in `a`. */
 const char *cli_shape(Arena *a, const Shape *s);
-/* A new folder for temporary files, in `a`; NULL: reported. Remove it with file_remove_tree. */
-char *cli_temp_dir(Arena *a, Diag *d);
 
 /* Start a JSON text; cli_json_end prints it to standard output. */
 void cli_json_begin(JsonWriter *w, StrBuf *b);

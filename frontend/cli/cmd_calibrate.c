@@ -32,7 +32,7 @@ static bool measured_table(const CalibrateOpts *o, const Target *t, Arena *a, St
                            Diag *d) {
   Progress progress;
   cli_progress(&progress, &o->common, 1);
-  const char *tmp = cli_temp_dir(a, d);
+  const char *tmp = file_temp_dir(a, d);
   if (!tmp) return false;
   const CalibrateOptions c = {.kernels = o->kernels.v,
                               .n_kernels = o->kernels.n,

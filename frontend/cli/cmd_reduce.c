@@ -182,7 +182,7 @@ static bool reduce(Reduction *r, const Graph *g) {
 static bool reduce_model(Arena *a, const ReduceOpts *o, Diag *d) {
   TRY(cli_check_save(o->out, d));
   Graph *g = cli_load(o->model, d);
-  const char *dir = g ? cli_temp_dir(a, d) : NULL;
+  const char *dir = g ? file_temp_dir(a, d) : NULL;
   Reduction r = {.o = o, .d = d};
   bool ok = dir != NULL;
   if (ok) {

@@ -102,15 +102,6 @@ const char *cli_shape(Arena *a, const Shape *s) {
   return arena_strdup(a, text);
 }
 
-char *cli_temp_dir(Arena *a, Diag *d) {
-  const char *root = getenv("TMPDIR");
-  char *dir = arena_printf(a, "%s/mistify.XXXXXX", root && *root ? root : "/tmp");
-  if (mkdtemp(dir)) return dir;
-  diag_error(d, NULL, "%s: cannot be made: %s", dir, strerror(errno));
-  diag_hint(d, "set TMPDIR to a folder that can be written to");
-  return NULL;
-}
-
 /* -- JSON -- */
 
 void cli_json_begin(JsonWriter *w, StrBuf *b) {

@@ -111,7 +111,7 @@ static bool run_deploy(const StepCall *c, Artifact *out, int *n_out, Diag *d) {
   Request r;
   Arena *a = arena_new();
   Graph *g = parse_request(a, c, &r, d) ? artifact_graph(&c->in[0], d) : NULL;
-  char *tmp = g ? cli_temp_dir(a, d) : NULL;
+  char *tmp = g ? file_temp_dir(a, d) : NULL;
   bool ok = tmp && deploy_in(c, &r, g, path_join(a, tmp, "model"), out, n_out, d);
   if (tmp) file_remove_tree(tmp);
   graph_free(g);
@@ -260,7 +260,7 @@ static bool run_proof(const StepCall *c, Artifact *out, int *n_out, Diag *d) {
   Arena *a = arena_new();
   Graph *g = parse_request(a, c, &r, d) ? artifact_graph(&c->in[0], d) : NULL,
         *one = g ? graph_with_batch(g, 1, d) : NULL;
-  char *tmp = one ? cli_temp_dir(a, d) : NULL;
+  char *tmp = one ? file_temp_dir(a, d) : NULL;
   f.g = one;
   f.nz = &nz;
   if (one) nz = tailor_normalize(env->data, one, f.s->dtype, c->params);

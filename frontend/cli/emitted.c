@@ -22,7 +22,7 @@ bool emitted_open(const Graph *g, const Target *t, bool as_is, Emitted *out, Dia
     diag_error(d, NULL, "target %s: %s is not installed here", t->name, missing);
     diag_hint(d, "apt-get install %s", t->packages);
   }
-  ok = ok && prepare(g, as_is, &out->g, d) && (out->dir = cli_temp_dir(out->arena, d)) != NULL;
+  ok = ok && prepare(g, as_is, &out->g, d) && (out->dir = file_temp_dir(out->arena, d)) != NULL;
   EmitOptions o = {.name = "model", .out_dir = out->dir};
   ok = ok && emit_c(out->g, t, &o, d);
   if (!ok) emitted_close(out);

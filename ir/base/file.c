@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -115,6 +116,16 @@ bool file_remove_tree(const char *path) {
   }
   closedir(dir);
   return rmdir(path) == 0 && ok;
+}
+
+char *file_temp_dir(Arena *a, Diag *d) {
+  const char *root = getenv("TMPDIR");
+  char *dir =
+      arena_printf(a, "%s/mistify-XXXXXX", root && *root ? root : "/tmp"); /* mkdtemp puts letters there */
+  if (mkdtemp(dir)) return dir;
+  diag_error(d, NULL, "%s: cannot be made: %s", dir, strerror(errno));
+  diag_hint(d, "set TMPDIR to a folder that can be written to");
+  return NULL;
 }
 
 char *path_join(Arena *a, const char *dir, const char *name) {

@@ -19,6 +19,8 @@ bool file_exists(const char *path);
 bool file_is_dir(const char *path);
 /* mkdir -p */
 bool file_make_dirs(const char *path, Diag *d);
+/* A new, empty folder in $TMPDIR, or /tmp: the caller's to remove. Arena-owned name; NULL: reported. */
+char *file_temp_dir(Arena *a, Diag *d);
 /* rm -rf; true when nothing is left (also when nothing was there) */
 bool file_remove_tree(const char *path);
 

@@ -92,26 +92,23 @@ static bool all_passed(const Conformance *c) {
 
 int main(int argc, char **argv) {
   Options o = {.dirs = calloc((size_t)argc + 1, sizeof *o.dirs)};
-  char temp[] = "/tmp/onnx-conformance-XXXXXX";
   parse(argc, argv, &o);
   if (o.bad || o.n_dirs == 0) {
     fputs(usage, stderr);
     free(o.dirs);
     return 1;
   }
-  if (!mkdtemp(temp)) {
-    perror(temp);
-    return 1;
-  }
-  o.c.temp = temp;
-  o.c.compiler = getenv("CC");
+  Arena *a = arena_new();
   Diag *d = diag_new();
-  bool ok = run(&o, d);
+  o.c.temp = file_temp_dir(a, d);
+  o.c.compiler = getenv("CC");
+  bool ok = o.c.temp && run(&o, d);
   diag_print(d, stderr);
   int status = !ok ? 1 : all_passed(&o.c) ? 0 : 2;
-  file_remove_tree(temp);
+  if (o.c.temp) file_remove_tree(o.c.temp);
   conformance_free(&o.c);
   diag_free(d);
+  arena_free(a);
   free(o.dirs);
   return status;
 }

@@ -6,6 +6,7 @@
  */
 #include "tests/fuzz/targets.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -106,16 +107,18 @@ int fuzz_ir(const uint8_t *bytes, size_t n) {
 
 static const char good_design[] = "model: m.onnx\ntask: classification\ndata:\n  classes: 2\n";
 
-static char folder[64];
+static char folder[PATH_MAX];
 
 static void remove_folder(void) { file_remove_tree(folder); }
 
 /* A file NAME with these bytes in a folder of our own, which has nothing else but a design; its path. */
 static const char *file_of(Arena *a, const char *name, const void *bytes, size_t n) {
   if (!*folder) {
-    const char *tmp = getenv("TMPDIR");
-    snprintf(folder, sizeof folder, "%.40s/fuzz.XXXXXX", tmp ? tmp : "/tmp");
-    ASSERT(mkdtemp(folder) != NULL);
+    Diag *d = diag_new();
+    const char *made = file_temp_dir(a, d);
+    ASSERT(made);
+    snprintf(folder, sizeof folder, "%s", made);
+    diag_free(d);
     atexit(remove_folder);
     file_of(a, "design.yaml", good_design, sizeof good_design - 1);
   }
