@@ -68,8 +68,7 @@ static void must(bool ok) {
 }
 
 static const char *shared(char *path, size_t n, const char *folder, const Model *m, const char *rest) {
-  const char *root = getenv("MISTIFY_SHARED");
-  snprintf(path, n, "%s/data/%s%s/%s%s", root && *root ? root : "../shared", folder, m->kind, m->file, rest);
+  snprintf(path, n, "%s/data/%s%s/%s%s", bench_shared(), folder, m->kind, m->file, rest);
   return path;
 }
 

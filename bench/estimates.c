@@ -69,10 +69,9 @@ static int by_name(const void *a, const void *b) { return strcmp(base_name(a), b
 
 static void find_models(Models *m) {
   static const char *const kinds[] = {"tflite", "onnx"};
-  const char *root = getenv("MISTIFY_SHARED");
   for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
     char dir[400];
-    snprintf(dir, sizeof dir, "%s/data/models/%s", root && *root ? root : "../shared", kinds[k]);
+    snprintf(dir, sizeof dir, "%s/data/models/%s", bench_shared(), kinds[k]);
     DIR *h = opendir(dir);
     for (struct dirent *e; h && (e = readdir(h)) && m->n < MAX_MODELS;) {
       const char *dot = strrchr(e->d_name, '.');

@@ -214,20 +214,6 @@ static void measure_accuracy(Bench *b) {
   split_close(&s);
 }
 
-static void head(JsonWriter *w) {
-  static const char *const what[][2] = {
-      {"machine", "sed -n 's/^model name.*: //p' /proc/cpuinfo | head -1"},
-      {"date", "date -u +%F"},
-      {"compiler", "${CC:-gcc} --version | head -1"},
-      {"commit", "git rev-parse --short HEAD"},
-  };
-  char line[160];
-  for (size_t i = 0; i < sizeof what / sizeof *what; i++) {
-    first_line(what[i][1], line, (int)sizeof line);
-    json_kstr(w, what[i][0], line);
-  }
-}
-
 int main(int argc, char **argv) {
   uint32_t images = argc > 1 ? (uint32_t)strtoul(argv[1], NULL, 10) : 10000;
   StrBuf text = {0};
@@ -237,8 +223,7 @@ int main(int argc, char **argv) {
   open_all(&b, images > 0 ? images : 1);
   json_begin(&w, &text, true);
   json_object(&w);
-  json_kstr(&w, "benchmark", "eval-int8");
-  head(&w);
+  bench_head(&w, "eval-int8");
   json_karray(&w, "results");
   measure_threads(&b, 1);
   measure_threads(&b, 2);

@@ -34,8 +34,7 @@ static void must(bool ok) {
 }
 
 static const char *shared(char *path, size_t n, const char *rest) {
-  const char *root = getenv("MISTIFY_SHARED");
-  snprintf(path, n, "%s/data/%s", root && *root ? root : "../shared", rest);
+  snprintf(path, n, "%s/data/%s", bench_shared(), rest);
   return path;
 }
 

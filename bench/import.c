@@ -264,18 +264,6 @@ static bool bench(const char *self, const char *dir, bool beside, JsonWriter *w)
   return true;
 }
 
-static void write_head(JsonWriter *w) {
-  static const char *const what[][2] = {{"machine", "sed -n 's/^model name.*: //p' /proc/cpuinfo | head -1"},
-                                        {"date", "date -u +%F"},
-                                        {"compiler", "${CC:-gcc} --version | head -1"},
-                                        {"commit", "git rev-parse --short HEAD"}};
-  char text[160];
-  for (size_t i = 0; i < sizeof what / sizeof *what; i++) {
-    first_line(what[i][1], text, sizeof text);
-    json_kstr(w, what[i][0], text);
-  }
-}
-
 int main(int argc, char **argv) {
   if (argc > 1) return measure(argv[1]);
   char *dir = bench_temp_dir();
@@ -283,7 +271,7 @@ int main(int argc, char **argv) {
   JsonWriter w;
   json_begin(&w, &out, true);
   json_object(&w);
-  write_head(&w);
+  bench_head(&w, "import");
   json_karray(&w, "results");
   printf("%-34s %-16s %10s %10s\n", "", "", "least", "median");
   bool ok = bench(argv[0], dir, false, &w) && bench(argv[0], dir, true, &w);

@@ -64,8 +64,7 @@ static void must(bool ok) {
 }
 
 static const char *shared(char *path, size_t n, const char *fmt, const char *a, const char *b, int k) {
-  const char *root = getenv("MISTIFY_SHARED");
-  size_t at = (size_t)snprintf(path, n, "%s/data/", root && *root ? root : "../shared");
+  size_t at = (size_t)snprintf(path, n, "%s/data/", bench_shared());
   snprintf(path + at, n - at, fmt, a, b, k);
   return path;
 }

@@ -213,13 +213,12 @@ static bool save(JsonWriter *w, StrBuf *text) {
 
 int main(void) {
   static Row rows[MAX_MODELS];
-  const char *shared = getenv("MISTIFY_SHARED");
   char dir[600], date[32];
   int n = 0;
   time_t now = time(NULL);
-  snprintf(dir, sizeof dir, "%s/data/models/tflite", shared ? shared : "../shared");
+  snprintf(dir, sizeof dir, "%s/data/models/tflite", bench_shared());
   n = measure_all(dir, rows, n);
-  snprintf(dir, sizeof dir, "%s/data/models/onnx", shared ? shared : "../shared");
+  snprintf(dir, sizeof dir, "%s/data/models/onnx", bench_shared());
   n = measure_all(dir, rows, n);
   StrBuf text = {0};
   JsonWriter w;
@@ -231,7 +230,7 @@ int main(void) {
   printf("%-42s %10s %10s %10s %10s %10s %10s\n", "bytes", "whole", "overlap", "rows", "least", "bound",
          "rows in");
   for (int i = 0; i < n; i++) report(&w, &rows[i]);
-  snprintf(dir, sizeof dir, "%s/data/models", shared ? shared : "../shared");
+  snprintf(dir, sizeof dir, "%s/data/models", bench_shared());
   for (size_t i = 0; i < sizeof curves / sizeof *curves; i++) curve(&w, dir, curves[i]);
   bool ok = save(&w, &text) && n > 0;
   sb_free(&text);

@@ -251,18 +251,7 @@ static void measure_memory(Bench *b, const char *self) {
 /* -- the result file -- */
 
 static void write_head(const Bench *b, JsonWriter *w) {
-  char text[160];
-  static const char *const what[][2] = {
-      {"machine", "sed -n 's/^model name.*: //p' /proc/cpuinfo | head -1"},
-      {"date", "date -u +%F"},
-      {"compiler", "${CC:-gcc} --version | head -1"},
-      {"commit", "git rev-parse --short HEAD"},
-  };
-  json_kstr(w, "benchmark", "train");
-  for (size_t i = 0; i < sizeof what / sizeof *what; i++) {
-    first_line(what[i][1], text, sizeof text);
-    json_kstr(w, what[i][0], text);
-  }
+  bench_head(w, "train");
   json_kstr(w, "kernels", engine_kernels(false)->name);
   if (b->peer.to) json_kstr(w, "peer", b->peer.version);
 }

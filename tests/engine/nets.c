@@ -10,6 +10,14 @@
 #include "ir/base/rng.h"
 #include "ir/base/strbuf.h"
 
+Session *net_session(const Graph *g, SessionOptions so) {
+  Diag *d = diag_new();
+  Session *s = session_new(g, &so, d);
+  if (!s) ck_abort_msg("%s", diag_text(d));
+  diag_free(d);
+  return s;
+}
+
 void net_grid(float *x, int64_t n, uint64_t seed) {
   Rng r;
   rng_seed(&r, seed, 77);

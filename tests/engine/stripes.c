@@ -1,6 +1,8 @@
 /* The stripes task: see stripes.h. */
 #include "tests/engine/stripes.h"
 
+#include <check.h>
+
 #include "ir/base/mem.h"
 #include "ir/base/rng.h"
 
@@ -51,4 +53,13 @@ Dataset stripes_data(void) {
   make_split(&ds.train, 512, 1);
   make_split(&ds.val, 200, 2);
   return ds;
+}
+
+double stripes_accuracy(const Graph *g, const Dataset *ds) {
+  Accuracy a;
+  Diag *d = diag_new();
+  if (!graph_accuracy(g, &ds->val, &ds->spec.normalize, 2, NULL, &a, NULL, d))
+    ck_abort_msg("%s", diag_text(d));
+  diag_free(d);
+  return a.top1;
 }

@@ -2,7 +2,7 @@
 #ifndef TESTS_ENGINE_STRIPES_H
 #define TESTS_ENGINE_STRIPES_H
 
-#include "runtime/data/dataset.h"
+#include "runtime/engine/engine.h"
 
 enum { STRIPES_SIDE = 8, STRIPES_ITEM = STRIPES_SIDE * STRIPES_SIDE * 2, STRIPES_CLASSES = 3 };
 
@@ -11,5 +11,8 @@ Dataset stripes_data(void);
 
 /* A residual net of them (text of tests/engine/nets.h), with BatchNormalization; the same without. */
 extern const char stripes_net[], stripes_plain_net[];
+
+/* Share of the validation images that g gets right. */
+double stripes_accuracy(const Graph *g, const Dataset *ds);
 
 #endif

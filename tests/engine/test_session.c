@@ -28,14 +28,6 @@
   "%19 = const : f32[5,12] {?}\n%20 = const : f32[5] {?}\n%21 = FullyConnected(%18, %19, %20)\n"             \
   "%22 = Softmax(%21)\noutput %22\n"
 
-static Session *open_session(const Graph *g, SessionOptions so) {
-  Diag *d = diag_new();
-  Session *s = session_new(g, &so, d);
-  if (!s) ck_abort_msg("%s", diag_text(d));
-  diag_free(d);
-  return s;
-}
-
 static void scaled_grid(float *x, int64_t n, uint64_t seed) {
   net_grid(x, n, seed);
   for (int64_t i = 0; i < n; i++) x[i] /= (float)n * 0.03f; /* -1 to 1 */
@@ -60,7 +52,7 @@ static void compare_all(const Graph *g, int n, bool portable) {
   scaled_grid(x, count, 4);
   evaluator_run(e, (const void *const[]){x});
   Session *s =
-      open_session(g, (SessionOptions){.batch = n + 3, .threads = 2, .keep = true, .portable = portable});
+      net_session(g, (SessionOptions){.batch = n + 3, .threads = 2, .keep = true, .portable = portable});
   session_forward(s, x, n, false);
   ck_assert_uint_eq(g->n_nodes, b->n_nodes);
   for (uint32_t i = 0; i < g->n_nodes; i++) {
@@ -91,7 +83,7 @@ START_TEST(input_is_kept_in_training)
   enum { IMAGES = 16, ALL = IMAGES * 8 * 8 * 3 };
   static float x[ALL], dz[IMAGES * 5];
   scaled_grid(x, ALL, 4);
-  Session *s = open_session(g, (SessionOptions){.batch = IMAGES, .threads = 2, .training = true});
+  Session *s = net_session(g, (SessionOptions){.batch = IMAGES, .threads = 2, .training = true});
   memcpy(session_input(s), x, sizeof x);
   session_forward(s, session_input(s), IMAGES, true);
   session_backward(s, dz, IMAGES);
@@ -119,7 +111,7 @@ START_TEST(fixed_batch_is_freed)
                 "%4 = Reshape(%3) {shape=[1,12]}\n%5 = const : f32[4,12] {?}\n%6 = FullyConnected(%4, %5)\n"
                 "output %6",
                 3);
-  Session *s = open_session(g, (SessionOptions){.batch = 6, .threads = 1, .training = true});
+  Session *s = net_session(g, (SessionOptions){.batch = 6, .threads = 1, .training = true});
   float x[6 * 32], one[4];
   scaled_grid(x, 6 * 32, 4);
   const float *z = session_forward(s, x, 6, false);
@@ -143,8 +135,8 @@ START_TEST(memory_reuse_changes_nothing)
   Graph *g = net_parse(NET("N"), 3);
   float x[7 * 192];
   scaled_grid(x, 7 * 192, 4);
-  Session *a = open_session(g, (SessionOptions){.batch = 7, .threads = 2, .plain = true});
-  Session *b = open_session(g, (SessionOptions){.batch = 7, .threads = 2, .keep = true, .plain = true});
+  Session *a = net_session(g, (SessionOptions){.batch = 7, .threads = 2, .plain = true});
+  Session *b = net_session(g, (SessionOptions){.batch = 7, .threads = 2, .keep = true, .plain = true});
   const float *za = session_forward(a, x, 7, false), *zb = session_forward(b, x, 7, false);
   near(za, zb, 35, 0, "logits");
   ck_assert_ptr_null(session_activation(a, g->nodes[0].out[0]));
@@ -162,7 +154,7 @@ START_TEST(same_bytes_at_any_thread_count)
   scaled_grid(dz, 21 * 5, 8);
   Session *s[3];
   for (int i = 0; i < 3; i++) {
-    s[i] = open_session(g, (SessionOptions){.batch = 21, .threads = i + 1, .training = true});
+    s[i] = net_session(g, (SessionOptions){.batch = 21, .threads = i + 1, .training = true});
     const OptimizerOptions sgd = {.momentum = 0.9f, .weight_decay = 1e-3f, .nesterov = true};
     Optimizer o;
     optimizer_new(&o, s[i], &sgd);
@@ -194,12 +186,12 @@ START_TEST(softmax_is_cut_off)
   const float x[6] = {1, 2, 3, 4, 5, 6};
   Graph *g =
       net_parse("%1 = input : f32[N,1,3]\n%2 = Softmax(%1)\n%3 = Reshape(%2) {shape=[-1,3]}\noutput %3", 1);
-  Session *s = open_session(g, (SessionOptions){.batch = 2, .threads = 1});
+  Session *s = net_session(g, (SessionOptions){.batch = 2, .threads = 1});
   near(session_forward(s, x, 2, false), x, 6, 0, "logits");
   session_free(s);
   graph_free(g);
   g = net_parse("%1 = input : f32[N,3,2]\n%2 = Softmax(%1)\noutput %2", 1);
-  s = open_session(g, (SessionOptions){.batch = 2, .threads = 1});
+  s = net_session(g, (SessionOptions){.batch = 2, .threads = 1});
   near(session_forward(s, x, 1, false), (float[]){0.26894143f, 0.73105857f}, 2, 1e-6, "shares");
   session_free(s);
   graph_free(g);
@@ -212,7 +204,7 @@ START_TEST(batch_statistics_by_hand)
                        "%5 = const : f32[2] {0.5, -1}\n%6 = const : f32[2] {2, 3}\n"
                        "%4 = BatchNormalization(%1, %2, %3, %5, %6) {axis=1, epsilon=0.5}\noutput %4",
                        1);
-  Session *s = open_session(g, (SessionOptions){.batch = 3, .threads = 2, .training = true});
+  Session *s = net_session(g, (SessionOptions){.batch = 3, .threads = 2, .training = true});
   const float x[6] = {1, 4, 2, 8,
                       6, 0}; /* channel 0: 1 2 6, mean 3, squares 14; channel 1: 4 8 0, mean 4, squares 32 */
   const float *z = session_forward(s, x, 3, true);

@@ -33,15 +33,6 @@ static Graph *train(const Graph *g, const Graph *teacher, const Dataset *ds, con
   return out;
 }
 
-static double accuracy(const Graph *g, const Dataset *ds) {
-  Accuracy a;
-  Diag *d = diag_new();
-  if (!graph_accuracy(g, &ds->val, &ds->spec.normalize, 2, NULL, &a, NULL, d))
-    ck_abort_msg("%s", diag_text(d));
-  diag_free(d);
-  return a.top1;
-}
-
 START_TEST(learns_a_separable_task)
 {
   Dataset ds = stripes_data();
@@ -52,7 +43,7 @@ START_TEST(learns_a_separable_task)
   o.log_path = log;
   TrainResult r;
   Graph *out = train(g, NULL, &ds, &o, &r);
-  double before = accuracy(g, &ds), after = accuracy(out, &ds);
+  double before = stripes_accuracy(g, &ds), after = stripes_accuracy(out, &ds);
   ck_assert_msg(after > 0.95, "validation accuracy %.3f (before training %.3f, training %.3f)", after, before,
                 r.train_accuracy);
   ck_assert_msg(before < 0.6, "accuracy before training is %.3f already", before);

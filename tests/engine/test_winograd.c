@@ -26,14 +26,6 @@ enum { BATCH = 21, ITEM = 33 * 31 * 16, CLASSES = 7 };
   "%12 = ReduceMean(%11) {axes=[1,2]}\n%13 = Reshape(%12) {shape=[-1,16]}\n"                                 \
   "%14 = const : f32[7,16] {~}\n%15 = FullyConnected(%13, %14)\noutput %15\n"
 
-static Session *open_session(const Graph *g, SessionOptions so) {
-  Diag *d = diag_new();
-  Session *s = session_new(g, &so, d);
-  if (!s) ck_abort_msg("%s", diag_text(d));
-  diag_free(d);
-  return s;
-}
-
 static void near(const float *got, const float *want, int64_t n, const char *what, ValId v) {
   float top = 0;
   for (int64_t i = 0; i < n; i++) top = fmaxf(top, fabsf(want[i]));
@@ -62,9 +54,9 @@ START_TEST(equals_direct_convolutions)
   input(x, BATCH * ITEM, 1);
   input(dz, BATCH * CLASSES, 2);
   SessionOptions so = {.batch = BATCH, .threads = 2, .training = true, .input_gradient = true, .plain = true};
-  Session *a = open_session(g, so);
+  Session *a = net_session(g, so);
   so.plain = false, so.way = CONV_WINOGRAD;
-  Session *b = open_session(g, so);
+  Session *b = net_session(g, so);
   ck_assert_int_eq(b->nodes[0].way, CONV_WINOGRAD);
   for (int train = 0; train < 2; train++) {
     const float *want = session_forward(a, x, BATCH, train), *got = session_forward(b, x, BATCH, train);
@@ -91,9 +83,9 @@ START_TEST(equals_unfolded_normalization)
   static float x[BATCH * ITEM];
   input(x, BATCH * ITEM, 3);
   SessionOptions so = {.batch = BATCH, .threads = 2, .plain = true};
-  Session *a = open_session(g, so);
+  Session *a = net_session(g, so);
   so.plain = false, so.way = CONV_WINOGRAD;
-  Session *b = open_session(g, so);
+  Session *b = net_session(g, so);
   for (int pass = 0; pass < 5; pass++) {
     bool train = pass == 1 || pass == 3;
     const float *want = session_forward(a, x, BATCH, train), *got = session_forward(b, x, BATCH, train);
@@ -114,7 +106,7 @@ START_TEST(same_bytes_at_any_thread_count)
   input(dz, BATCH * CLASSES, 2);
   Session *s[3];
   for (int i = 0; i < 3; i++)
-    s[i] = open_session(
+    s[i] = net_session(
         g, (SessionOptions){.batch = BATCH, .threads = i + 1, .training = true, .way = CONV_WINOGRAD});
   static const int counts[] = {21, 5, 1, 13, 2};
   for (int k = 0; k < 5; k++) {

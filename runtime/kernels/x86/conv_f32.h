@@ -27,6 +27,36 @@ typedef struct conv_f32_x86 {
   v = ONE(i);                         \
   lo##i = mf_fmadd_one(v, w0, lo##i); \
   hi##i = mf_fmadd_one(v, w1, hi##i);
+/* For each of the n pixels: n is a constant of the call. */
+#define CONV_F32_SIX(X) \
+  X(0)                  \
+  if (n > 1) {          \
+    X(1)                \
+  }                     \
+  if (n > 2) {          \
+    X(2)                \
+  }                     \
+  if (n > 3) {          \
+    X(3)                \
+  }                     \
+  if (n > 4) {          \
+    X(4)                \
+  }                     \
+  if (n > 5) {          \
+    X(5)                \
+  }
+#define CONV_F32_EIGHT(X) \
+  X(0)                    \
+  if (n > 1) {            \
+    X(1)                  \
+  }                       \
+  if (n > 2) {            \
+    X(2) X(3)             \
+  }                       \
+  if (n > 4) {            \
+    X(4) X(5) X(6) X(7)   \
+  }
+#define CONV_F32_ONE(i)    CONV_F32_TAP(i, CONV_F32_NEXT)
 #define CONV_F32_NEXT(i)   mf_onef(x + i * step)
 #define CONV_F32_FIRST(i)  mf_one_of(x##i, 0)
 #define CONV_F32_SECOND(i) mf_one_of(x##i, 1)
@@ -69,41 +99,11 @@ MF_X86_INLINE void conv_f32_x86_pixels(const conv_f32_x86 *b, int32_t at, int32_
       for (; i < b->run; i++, x++, w += 16) {
         const mf_vf w0 = mf_loadf(w), w1 = mf_loadf(w + 8);
         mf_one v;
-        CONV_F32_TAP(0, CONV_F32_NEXT)
-        if (n > 1) {
-          CONV_F32_TAP(1, CONV_F32_NEXT)
-        }
-        if (n > 2) {
-          CONV_F32_TAP(2, CONV_F32_NEXT)
-        }
-        if (n > 3) {
-          CONV_F32_TAP(3, CONV_F32_NEXT)
-        }
-        if (n > 4) {
-          CONV_F32_TAP(4, CONV_F32_NEXT)
-        }
-        if (n > 5) {
-          CONV_F32_TAP(5, CONV_F32_NEXT)
-        }
+        CONV_F32_SIX(CONV_F32_ONE)
       }
     }
   }
-  CONV_F32_END(0)
-  if (n > 1) {
-    CONV_F32_END(1)
-  }
-  if (n > 2) {
-    CONV_F32_END(2)
-  }
-  if (n > 3) {
-    CONV_F32_END(3)
-  }
-  if (n > 4) {
-    CONV_F32_END(4)
-  }
-  if (n > 5) {
-    CONV_F32_END(5)
-  }
+  CONV_F32_SIX(CONV_F32_END)
 }
 
 #define CONV_F32_TAP8(i) s##i = mf_fmadd_one(mf_onef(x + i * step), w0, s##i);
@@ -122,37 +122,11 @@ MF_X86_INLINE void conv_f32_x86_pixels8(const conv_f32_x86 *b, int32_t at, int32
       const float *x = line;
       for (i = 0; i < b->run; i++, x++, w += 16) {
         const mf_vf w0 = mf_loadf(w);
-        CONV_F32_TAP8(0)
-        if (n > 1) {
-          CONV_F32_TAP8(1)
-        }
-        if (n > 2) {
-          CONV_F32_TAP8(2)
-          CONV_F32_TAP8(3)
-        }
-        if (n > 4) {
-          CONV_F32_TAP8(4)
-          CONV_F32_TAP8(5)
-          CONV_F32_TAP8(6)
-          CONV_F32_TAP8(7)
-        }
+        CONV_F32_EIGHT(CONV_F32_TAP8)
       }
     }
   }
-  CONV_F32_END8(0)
-  if (n > 1) {
-    CONV_F32_END8(1)
-  }
-  if (n > 2) {
-    CONV_F32_END8(2)
-    CONV_F32_END8(3)
-  }
-  if (n > 4) {
-    CONV_F32_END8(4)
-    CONV_F32_END8(5)
-    CONV_F32_END8(6)
-    CONV_F32_END8(7)
-  }
+  CONV_F32_EIGHT(CONV_F32_END8)
 }
 
 MF_X86_INLINE void conv_f32_x86_line8(const conv_f32_x86 *b, float *y, int32_t out_w) {

@@ -13,7 +13,7 @@
 #include "tests/engine/stripes.h"
 #include "tests/support.h"
 
-Suite *suite_training(void);
+Suite *suite_train_methods(void);
 
 static TrainOptions options(void) {
   TrainOptions o;
@@ -40,15 +40,6 @@ static void want_refused(const TrainJob *job, const char *why) {
   ck_assert_msg(train_run(job, NULL, d) == NULL, "not refused: %s", why);
   ck_assert_msg(strstr(diag_text(d), why) != NULL, "want \"%s\" in: %s", why, diag_text(d));
   diag_free(d);
-}
-
-static double accuracy(const Graph *g, const Dataset *ds) {
-  Accuracy a;
-  Diag *d = diag_new();
-  if (!graph_accuracy(g, &ds->val, &ds->spec.normalize, 2, NULL, &a, NULL, d))
-    ck_abort_msg("%s", diag_text(d));
-  diag_free(d);
-  return a.top1;
 }
 
 /* -- banks -- */
@@ -347,7 +338,7 @@ START_TEST(the_average_is_the_result)
   Graph *last = run(&job, NULL);
   Hash x = graph_hash(mean), y = graph_hash(last);
   ck_assert(!hash_equal(x, y));
-  double got = accuracy(mean, &ds);
+  double got = stripes_accuracy(mean, &ds);
   ck_assert_msg(got > 0.95, "accuracy of the average is %.3f", got);
   graph_free(mean);
   graph_free(last);
@@ -399,7 +390,7 @@ START_TEST(images_grow)
   TrainJob job = {.graph = g, .data = &ds, .options = &o};
   Graph *out = run(&job, NULL);
   ck_assert_int_eq(out->vals[out->inputs[0]].shape.d[1], 8);
-  double got = accuracy(out, &ds);
+  double got = stripes_accuracy(out, &ds);
   ck_assert_msg(got > 0.9, "accuracy %.3f", got);
   o.threads = 1;
   Graph *again = run(&job, NULL);
@@ -474,10 +465,10 @@ START_TEST(options_as_text)
 }
 END_TEST
 
-Suite *suite_training(void) {
+Suite *suite_train_methods(void) {
   openblas_set_num_threads(1);
-  Suite *s = suite_create("training");
-  TCase *t = tcase_create("training");
+  Suite *s = suite_create("train_methods");
+  TCase *t = tcase_create("train_methods");
   tcase_set_timeout(t, 300);
   tcase_add_test(t, half_floats);
   tcase_add_test(t, bank_holds_what_the_student_sees);
