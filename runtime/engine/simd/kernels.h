@@ -1,9 +1,12 @@
 /* The engine's hot loops, in versions: portable C everywhere, AVX2 and FMA or AVX-512 where the processor has them.
  *
  *   runtime/engine/kernels.c           portable loops (compiled for the baseline), and the choice
- *   runtime/engine/simd/kernels_v3.c   the same loops compiled for x86-64-v3, and convolutions without im2col
- *   runtime/engine/simd/kernels_neon.c for AArch64: the same bytes again
- *   runtime/engine/simd/kernels_v4.c   with AVX-512: the results of kernels_v3.c to the byte
+ *   runtime/engine/simd/kernels_v3.c   AVX2: the headers below over vectors of 8
+ *   runtime/engine/simd/kernels_neon.c AArch64: the same over vectors of 4, to the byte
+ *   runtime/engine/simd/kernels_v4.c   AVX-512: the same over vectors of 16, to the byte, and convolutions of its own
+ *
+ *   loops.h  plain loops     rows.h  normalisation and sums     depthwise.h     winograd.h  its transforms
+ *   blocks.h  convolutions without im2col, 6 pixels by 16 channels
  *
  * A session chooses once; SessionOptions.portable forces the portable ones, so that tests compare the two. Results of
  * the versions differ in rounding (FMA), so the version is part of what DESIGN.md calls the numeric ABI.
