@@ -6,8 +6,9 @@
  * kernel with a pack function gets its constants in its own layout, and nothing else of the call changes. "generic"
  * ends every target's list and accepts all.
  *
- * Code has its price: where calls of one name cost less by another choice of kernels, cycles + bytes * price, they get that
- * one. Speed asks no price, balanced one cycle of an inference for a byte (on bare machines), size a hundred.
+ * Code has its price: where calls of one name cost less by another choice of kernels, cycles + bytes * price, and by more
+ * than the fits' errors, they get that one. Speed asks no price, balanced one cycle of an inference for a byte (on bare
+ * machines), size a hundred.
  */
 #include "backend/backend.h"
 
