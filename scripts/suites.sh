@@ -5,7 +5,7 @@ awk '{ f = $0; sub(/.*\/test_/, "", f); sub(/\.c$/, "", f); name[n++] = f }
   END {
     print "/* Made by scripts/suites.sh. */\n#include \"tests/suites.h\"\n"
     for (i = 0; i < n; i++) printf "Suite *suite_%s(void);\n", name[i]
-    print "\nSuite *(*const test_suites[])(void) = {"
-    for (i = 0; i < n; i++) printf "  suite_%s,\n", name[i]
-    printf "  NULL};\nconst size_t test_suites_count = %d;\n", n
+    print "\nconst TestSuite test_suites[] = {"
+    for (i = 0; i < n; i++) printf "  {\"%s\", suite_%s},\n", name[i], name[i]
+    printf "  {NULL, NULL}};\nconst size_t test_suites_count = %d;\n", n
   }'

@@ -5,7 +5,12 @@
 #include <check.h>
 #include <stddef.h>
 
-extern Suite *(*const test_suites[])(void);
+typedef struct TestSuite {
+  const char *name;
+  Suite *(*make)(void);
+} TestSuite;
+
+extern const TestSuite test_suites[];
 extern const size_t test_suites_count;
 
 #endif
