@@ -1,14 +1,14 @@
-/* mistify eval: top-1 accuracy on a split of the design's data, by the engine (float) or the generic kernels (int8),
+/* mistify eval: accuracy (or AUC) on a split of the design's data, by the engine (float) or the generic kernels (int8),
  * or with --target as the emitted C computes it.
  *
  * With --target, the first examples also go through the reference evaluation: on how many of these the C gave the same
  * bytes is told too.
  */
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "frontend/cli/emitted.h"
+#include "frontend/cli/outcome.h"
 #include "frontend/config/design.h"
 #include "ir/base/mem.h"
 #include "ir/eval.h"
@@ -50,6 +50,7 @@ typedef struct Emission {
   const Normalize *nz;
   InputMap map;
   Evaluator *reference;
+  float *outcome; /* of each example (engine/judge.h) */
 } Emission;
 
 static const Value *in_value(const Emission *e) { return graph_val(e->emitted.g, e->emitted.g->inputs[0]); }
@@ -73,15 +74,6 @@ static bool make_inputs(const Emission *e, uint32_t i, uint32_t n, Tensor *in, D
   return ok;
 }
 
-static int32_t argmax(const Tensor *t, const Quant *q) {
-  int64_t n = shape_count(&t->shape), best = 0;
-  for (int64_t i = 1; i < n; i++) {
-    if (cli_real(t->data, t->dtype, &t->shape, q, i) > cli_real(t->data, t->dtype, &t->shape, q, best))
-      best = i;
-  }
-  return (int32_t)best;
-}
-
 static void check(const Emission *e, const Tensor *in, const Tensor *out, Result *r) {
   const Graph *g = e->emitted.g;
   bool same = true;
@@ -92,15 +84,13 @@ static void check(const Emission *e, const Tensor *in, const Tensor *out, Result
   r->same += same;
 }
 
-/* out: [n][n_outputs] of the emitted C; the last output holds the classes. */
+/* out: [n][n_outputs] of the emitted C; the last output is judged. */
 static void count(const Emission *e, uint32_t i, uint32_t n, const Tensor *in, const Tensor *out, Result *r) {
   const Graph *g = e->emitted.g;
-  ValId last = g->outputs[g->n_outputs - 1];
   for (uint32_t k = 0; k < n; k++) {
     const Tensor *row = &out[(size_t)k * g->n_outputs];
     if (r->checked < REFERENCE_LIMIT) check(e, &in[k], row, r);
-    r->accuracy.n++;
-    r->accuracy.correct += argmax(&row[g->n_outputs - 1], &graph_val(g, last)->quant) == e->split->y[i + k];
+    e->outcome[i + k] = cli_outcome(g, &e->map, e->split, e->nz, i + k, &row[g->n_outputs - 1]);
   }
 }
 
@@ -129,19 +119,23 @@ static bool run_chunks(const Emission *e, const Host *host, Result *r, Diag *d) 
     TRY(run_chunk(e, i, n - i < chunk ? n - i : chunk, r, d));
     if (host->progress) host->progress(host->ctx, "eval", (double)(n - i < chunk ? n : i + chunk) / n, NULL);
   }
-  r->accuracy.top1 = (double)r->accuracy.correct / n;
-  r->accuracy.stderr_ = sqrt(r->accuracy.top1 * (1 - r->accuracy.top1) / n);
+  judge_all(e->split, e->outcome, &r->accuracy);
   return true;
 }
 
 static bool eval_emitted(const Graph *g, const Target *t, const Split *s, const Normalize *nz,
                          const Host *host, Result *r, Diag *d) {
   FAIL_IF(g->n_inputs != 1 || !s->y || s->n == 0, d, NULL,
-          "accuracy needs labelled examples and a model with one input");
+          "%s needs labelled examples and a model with one input", metric_name(s->anomaly));
   Emission e = {.split = s, .nz = nz};
   TRY(emitted_open(g, t, false, &e.emitted, d));
   e.reference = evaluator_new(e.emitted.g, d);
-  bool ok = e.reference && input_map(&in_value(&e)->shape, &s->item, &e.map, d) && run_chunks(&e, host, r, d);
+  e.outcome = mem_array(s->n, sizeof *e.outcome);
+  const Graph *c = e.emitted.g;
+  bool ok = e.reference && input_map(&in_value(&e)->shape, &s->item, &e.map, d) &&
+            judge_check(s, e.map.count, shape_count(&graph_val(c, c->outputs[c->n_outputs - 1])->shape), d) &&
+            run_chunks(&e, host, r, d);
+  mem_free(e.outcome);
   evaluator_free(e.reference);
   emitted_close(&e.emitted);
   return ok;
@@ -151,9 +145,13 @@ static bool eval_emitted(const Graph *g, const Target *t, const Split *s, const 
 
 static void print_text(const EvalOpts *o, const char *split, const Result *r) {
   const Accuracy *a = &r->accuracy;
-  printf("%s: top-1 %.2f %% +- %.2f on %u examples of the %s split (%u right)%s%s\n", o->model, 100 * a->top1,
-         100 * a->stderr_, a->n, split, a->correct, o->target ? ", as C on " : "",
-         o->target ? o->target : "");
+  const char *on = o->target ? ", as C on " : "", *target = o->target ? o->target : "";
+  if (a->auc)
+    printf("%s: AUC %.4f +- %.4f on %u examples of the %s split%s%s\n", o->model, a->top1, a->stderr_, a->n,
+           split, on, target);
+  else
+    printf("%s: top-1 %.2f %% +- %.2f on %u examples of the %s split (%u right)%s%s\n", o->model,
+           100 * a->top1, 100 * a->stderr_, a->n, split, a->correct, on, target);
   if (o->target)
     printf("emitted C and reference evaluation agree byte for byte on %u of the first %u\n", r->same,
            r->checked);
@@ -168,8 +166,8 @@ static void print_json(const EvalOpts *o, const char *split, const Result *r) {
   json_kstr(&w, "split", split);
   json_kstr(&w, "target", o->target);
   json_kint(&w, "n", r->accuracy.n);
-  json_kint(&w, "correct", r->accuracy.correct);
-  json_knum(&w, "top1", r->accuracy.top1);
+  if (!r->accuracy.auc) json_kint(&w, "correct", r->accuracy.correct);
+  json_knum(&w, r->accuracy.auc ? "auc" : "top1", r->accuracy.top1);
   json_knum(&w, "stderr", r->accuracy.stderr_);
   if (o->target) {
     json_kint(&w, "checked", r->checked);
@@ -240,7 +238,9 @@ extern const Command cmd_eval;
 const Command cmd_eval = {
     "eval",
     "Measure a model's accuracy on a split of its data",
-    "Prints top-1 accuracy with its standard error. The test split is for final results:\n"
+    "Prints top-1 accuracy with its standard error; of a design of `metric: auc` the AUC. The test split is "
+    "for final "
+    "results:\n"
     "choose between models on val. MODEL need not be the design's own: it is fed with its data.",
     "  mistify eval small.onnx --design design.yaml --split val\n"
     "  mistify eval model.tflite --design design.yaml --target x86-64\n",

@@ -170,9 +170,14 @@ static const char *keep_layers(Run *r) {
 
 static bool tailor(Run *r, StepEnv *env, TailorResult *res) {
   const Design *design = r->dep->design;
-  FAIL_IF(
-      design->task == TASK_AUTOENCODER, r->d, NULL,
-      "tailoring is guided by the accuracy of classes: an autoencoder has none (`mistify train` trains one)");
+  const bool auc = design->metric == METRIC_AUC;
+  if (design->task == TASK_AUTOENCODER && !auc) {
+    diag_error(r->d, NULL, "tailoring is guided by the accuracy of classes: an autoencoder has none");
+    diag_hint(
+        r->d,
+        "one that finds anomalies has an AUC: `metric: auc` in the design, labels 0 and 1 in val, test");
+    return false;
+  }
   r->data = (TailorData){.spec = &design->data};
   r->device = (DeviceEnv){.data = &r->data};
   TailorJob job = {.model = r->model,
@@ -187,6 +192,7 @@ static bool tailor(Run *r, StepEnv *env, TailorResult *res) {
                                                design->data.calibration ? design->data.calibration : 512),
                    .finish_float = takes_bytes(r) ? "bnfuse,fuse,fold,input_raw" : "bnfuse,fuse,fold",
                    .raw_input = takes_bytes(r),
+                   .auc = auc,
                    .seed = r->dep->seed,
                    .targets = r->targets,
                    .n_targets = r->n,

@@ -43,6 +43,7 @@ typedef struct Trained {
   TrainResult result;
   Accuracy val;
   bool classes; /* the model tells classes apart: there are accuracies */
+  bool judged;  /* by classes, or by AUC */
 } Trained;
 
 static void print_text(const TrainOpts *o, const Trained *t) {
@@ -50,7 +51,9 @@ static void print_text(const TrainOpts *o, const Trained *t) {
          t->result.seconds, t->result.loss);
   if (t->classes) printf(", training accuracy %.2f %%", 100 * t->result.train_accuracy);
   printf("\n");
-  if (t->val.n)
+  if (t->val.n && t->val.auc)
+    printf("validation AUC %.4f +- %.4f (%u examples)\n", t->val.top1, t->val.stderr_, t->val.n);
+  else if (t->val.n)
     printf("validation accuracy %.2f %% +- %.2f (%u of %u)\n", 100 * t->val.top1, 100 * t->val.stderr_,
            t->val.correct, t->val.n);
 }
@@ -67,7 +70,7 @@ static void print_json(const TrainOpts *o, const Trained *t) {
   if (t->classes) json_knum(&w, "train_accuracy", t->result.train_accuracy);
   if (t->val.n) {
     json_kint(&w, "val_n", t->val.n);
-    json_knum(&w, "val_top1", t->val.top1);
+    json_knum(&w, t->val.auc ? "val_auc" : "val_top1", t->val.top1);
     json_knum(&w, "val_stderr", t->val.stderr_);
   }
   json_end(&w);
@@ -152,7 +155,8 @@ static bool train(Run *r, Trained *t) {
   Graph *out = train_with(r, ds, t);
   TRY(out);
   t->classes = r->design->task == TASK_CLASSIFICATION;
-  bool ok = !t->classes || !ds->val.n ||
+  t->judged = t->classes || r->design->metric == METRIC_AUC;
+  bool ok = !t->judged || !ds->val.n ||
             graph_accuracy(out, &ds->val, &ds->spec.normalize, host->threads, host, &t->val, NULL, r->d);
   ok = ok && cli_save(out, r->o->out, r->d);
   graph_free(out);
@@ -239,7 +243,9 @@ const Command cmd_train = {
     "says\n"
     "(length, optimizer, schedule, teachers: keys below) with the augmentation of its `data` section, and "
     "prints its\n"
-    "accuracy on the validation split. A design of `task: autoencoder` is trained to give its input back.\n\n"
+    "accuracy (with `metric: auc` its AUC) on the validation split. A design of `task: autoencoder` is "
+    "trained to give its "
+    "input back.\n\n"
     "The same seed gives the same bytes on the same kind of machine, with any number of threads, and however "
     "often the\n"
     "run is stopped: with --checkpoint it goes on where it was, after Ctrl-C, a kill or a power cut. A "

@@ -11,6 +11,7 @@
 
 #include "frontend/cli/cli.h"
 #include "frontend/cli/code_form.h"
+#include "frontend/cli/outcome.h"
 #include "ir/base/file.h"
 #include "ir/base/mem.h"
 #include "passes/pass.h"
@@ -148,22 +149,13 @@ static bool feed(const Feeder *f, uint32_t i, Tensor *out, Diag *d) {
   return ok;
 }
 
-static int argmax(const Graph *g, const Tensor *y) {
-  const Quant *q = &graph_val(g, g->outputs[g->n_outputs - 1])->quant;
-  int64_t best = 0, n = shape_count(&y->shape);
-  for (int64_t i = 1; i < n; i++) {
-    if (cli_real(y->data, y->dtype, &y->shape, q, i) > cli_real(y->data, y->dtype, &y->shape, q, best))
-      best = i;
-  }
-  return (int)best;
-}
-
-/* Accuracy of emitted C in `dir` on examples from..to-1, in chunks, on a thread of its own. */
+/* Outcomes of emitted C in `dir` on examples from..to-1, in chunks, on a thread of its own. */
 typedef struct Part {
   const Feeder *f;
   const Target *host;
   const char *dir;
-  uint32_t from, to, correct;
+  uint32_t from, to;
+  float *outcome; /* of all examples */
   bool ok;
   Diag *d;
 } Part;
@@ -175,7 +167,7 @@ static bool run_chunk(Part *p, uint32_t from, uint32_t n) {
   bool ok = made == n && harness_run(p->dir, p->host, p->f->g, in, (int)n, out, p->d);
   for (uint32_t i = 0; ok && i < n; i++) {
     const Tensor *y = &out[(size_t)(i + 1) * p->f->g->n_outputs - 1];
-    p->correct += argmax(p->f->g, y) == p->f->s->y[from + i];
+    p->outcome[from + i] = cli_outcome(p->f->g, &p->f->map, p->f->s, p->f->nz, from + i, y);
   }
   cli_free_tensors(in, made);
   if (ok) cli_free_tensors(out, (size_t)n * p->f->g->n_outputs);
@@ -193,27 +185,28 @@ static void *run_part(void *arg) {
   return NULL;
 }
 
-static bool emitted_accuracy(const Feeder *f, const char *dir, int threads, uint32_t *correct, Diag *d) {
+static bool emitted_accuracy(const Feeder *f, const char *dir, int threads, Accuracy *out, Diag *d) {
   enum { MAX_PARTS = 16 };
   Part part[MAX_PARTS];
   pthread_t thread[MAX_PARTS];
   bool started[MAX_PARTS];
+  float *outcome = mem_array(f->s->n, sizeof *outcome);
   int n = threads < 1 ? 1 : threads > MAX_PARTS ? MAX_PARTS : threads;
   for (int i = 0; i < n; i++) {
-    part[i] = (Part){.f = f, .host = target_find("x86-64"), .dir = dir, .d = diag_new()};
+    part[i] = (Part){.f = f, .host = target_find("x86-64"), .dir = dir, .outcome = outcome, .d = diag_new()};
     part[i].from = (uint32_t)((uint64_t)f->s->n * (uint64_t)i / (uint64_t)n);
     part[i].to = (uint32_t)((uint64_t)f->s->n * (uint64_t)(i + 1) / (uint64_t)n);
     started[i] = pthread_create(&thread[i], NULL, run_part, &part[i]) == 0;
     if (!started[i]) run_part(&part[i]);
   }
   bool ok = true;
-  *correct = 0;
   for (int i = 0; i < n; i++) {
     if (started[i]) pthread_join(thread[i], NULL);
     if (!part[i].ok && ok) ok = diag_error(d, NULL, "%s", diag_text(part[i].d));
-    *correct += part[i].correct;
     diag_free(part[i].d);
   }
+  if (ok) judge_all(f->s, outcome, out);
+  mem_free(outcome);
   return ok;
 }
 
@@ -236,14 +229,13 @@ static bool prove(const StepCall *c, const Request *r, const Feeder *f, Arena *a
                   Artifact *out, int *n_out, Diag *d) {
   char *host_dir = path_join(a, tmp, "host"), *target_dir = path_join(a, tmp, "target");
   Measured m = {0};
-  uint32_t correct = 0;
+  Accuracy acc = {0};
   EmitOptions o = {.name = r->name, .out_dir = host_dir};
   TRY(emit_c(f->g, target_find("x86-64"), &o, d));
-  TRY(emitted_accuracy(f, host_dir, c->host ? c->host->threads : 1, &correct, d));
+  TRY(emitted_accuracy(f, host_dir, c->host ? c->host->threads : 1, &acc, d));
   TRY(target_agrees(c, r, f, target_dir, &m, d));
   StrBuf b = {0};
-  measure_put_int(&b, "n", f->s->n);
-  measure_put_int(&b, "correct", correct);
+  tailor_put_accuracy(&b, &acc);
   measure_put_int(&b, "vectors", m.vectors);
   measure_put_int(&b, "vectors_equal", m.vectors_equal);
   out[(*n_out)++] = measure_artifact(&b);

@@ -52,9 +52,10 @@ static void size_table(const Report *r, Arena *a) {
 }
 
 void report_table(const Report *r, Arena *a) {
-  printf("\nAccuracy on the test split (%u examples), with its standard error; original: %s MACs, %s "
+  const Accuracy *first = r->result->n ? &r->result->v[0].proof.original : &(Accuracy){0};
+  printf("\n%s on the test split (%u examples), with its standard error; original: %s MACs, %s "
          "parameters\n\n",
-         r->result->n ? r->result->v[0].proof.original.n : 0, cli_count(a, r->result->macs),
+         first->auc ? "AUC (in %)" : "Accuracy", first->n, cli_count(a, r->result->macs),
          cli_count(a, r->result->params));
   accuracy_table(r, a);
   printf("\nFlash and RAM as linked by the target's compiler, the limit and the estimate beside; "
@@ -76,8 +77,8 @@ void report_table(const Report *r, Arena *a) {
 static void json_accuracy(JsonWriter *w, const char *key, const Accuracy *x) {
   json_kobject(w, key);
   json_kint(w, "n", x->n);
-  json_kint(w, "correct", x->correct);
-  json_knum(w, "top1", x->top1);
+  if (!x->auc) json_kint(w, "correct", x->correct);
+  json_knum(w, x->auc ? "auc" : "top1", x->top1);
   json_knum(w, "stderr", x->stderr_);
   json_end(w);
 }

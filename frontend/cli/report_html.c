@@ -125,10 +125,12 @@ void report_html(const Report *r, StrBuf *b) {
   sb_puts(b, "<h1>");
   text(b, r->model);
   sb_printf(b,
-            "</h1><p>%d targets, %.1f seconds. Original: %s MACs, %s parameters. Accuracies are those of the "
+            "</h1><p>%d targets, %.1f seconds. Original: %s MACs, %s parameters. %s of the "
             "test split, "
             "with standard error; flash and RAM as linked; instructions as counted by the emulator.</p>\n",
-            r->result->n, r->seconds, cli_count(a, r->result->macs), cli_count(a, r->result->params));
+            r->result->n, r->seconds, cli_count(a, r->result->macs), cli_count(a, r->result->params),
+            r->result->n && r->result->v[0].proof.original.auc ? "AUC (in %) is that"
+                                                               : "Accuracies are those");
   targets_table(r, a, b);
   chart(r, b);
   steps_table(r, b);

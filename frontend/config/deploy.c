@@ -78,7 +78,7 @@ static const CfgRow accuracy_rows[] = {
      CFG_FIELD(RawAccuracy, min),
      .type = CFG_SHARE,
      CFG_WHERE(RawAccuracy, min_loc),
-     .doc = "the least accuracy that is acceptable"},
+     .doc = "the least accuracy (or AUC) that is acceptable"},
     {.key = "drop",
      CFG_FIELD(RawAccuracy, drop),
      .type = CFG_SHARE,

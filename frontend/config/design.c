@@ -22,7 +22,7 @@ typedef struct Checker {
   Arena *a;
   const YamlFile *file;
   Diag *d;
-  bool labels; /* examples must have some */
+  bool train_labels, labels; /* examples of train, of val and test must have some */
 } Checker;
 
 static bool same_file(const char *a, const char *b) {
@@ -30,12 +30,12 @@ static bool same_file(const char *a, const char *b) {
   return stat(a, &sa) == 0 && stat(b, &sb) == 0 && sa.st_dev == sb.st_dev && sa.st_ino == sb.st_ino;
 }
 
-static bool check_split(const Checker *c, const RawSplit *s) {
+static bool check_split(const Checker *c, const RawSplit *s, bool labels) {
   bool folder = file_is_dir(s->x), images = s->kind == KIND_IMAGES;
   if (folder != images)
     return yaml_error(c->file, &s->x_loc, c->d, "key \"x\": kind %s wants %s, this is %s",
                       split_kinds[s->kind], images ? "a folder" : "a file", folder ? "a folder" : "a file");
-  if (s->kind == KIND_NPY && !s->y && c->labels) {
+  if (s->kind == KIND_NPY && !s->y && labels) {
     yaml_error(c->file, &s->x_loc, c->d,
                "key \"y\" is missing: kind npy has its labels in a file of their own");
     diag_hint(c->d, "add \"y: labels.npy\"");
@@ -165,9 +165,9 @@ static bool bind_classes(const Checker *c, const RawData *raw, const Loc *data_l
 }
 
 static bool bind_data(const Checker *c, const RawData *raw, const Loc *data_loc, Design *out) {
-  bool ok = check_split(c, &raw->train);
-  ok = check_split(c, &raw->val) && ok;
-  ok = check_split(c, &raw->test) && ok;
+  bool ok = check_split(c, &raw->train, c->train_labels);
+  ok = check_split(c, &raw->val, c->labels) && ok;
+  ok = check_split(c, &raw->test, c->labels) && ok;
   if (ok) {
     ok = check_disjoint(c, "train", &raw->train, "val", &raw->val);
     ok = check_disjoint(c, "train", &raw->train, "test", &raw->test) && ok;
@@ -178,6 +178,8 @@ static bool bind_data(const Checker *c, const RawData *raw, const Loc *data_loc,
                          .test = split_spec(&raw->test),
                          .augment = raw->augment,
                          .calibration = raw->calibration};
+  const bool anomaly = out->metric == METRIC_AUC;
+  out->data.train.anomaly = out->data.val.anomaly = out->data.test.anomaly = anomaly;
   ok = bind_normalize(c, &raw->normalize, &raw->normalize_loc, &out->data.normalize) && ok;
   return bind_classes(c, raw, data_loc, out) && ok;
 }
@@ -262,14 +264,29 @@ static bool bind_model(const Checker *c, const RawDesign *raw, Design *out) {
   return false;
 }
 
+/* AUC is of what an autoencoder leaves over, on the values that it is trained to give back. */
+static bool check_metric(const Checker *c, const RawDesign *raw, const Design *out) {
+  if (out->metric != METRIC_AUC) return true;
+  if (out->task != TASK_AUTOENCODER) {
+    yaml_error(c->file, &raw->metric_loc, c->d, "metric auc judges autoencoders by what they leave over");
+    diag_hint(c->d, "add \"task: autoencoder\", or leave metric out");
+    return false;
+  }
+  if (raw->input.type == INPUT_FLOAT) return true;
+  yaml_error(c->file, &raw->metric_loc, c->d,
+             "metric auc compares output and input as normalized: the input's type is raw");
+  diag_hint(c->d, "add \"input: {type: float}\"");
+  return false;
+}
+
 static bool bind_design(const Checker *c, RawDesign *raw, Design *out) {
   bool ok = bind_model(c, raw, out);
+  ok = check_metric(c, raw, out) && ok;
   ok = bind_data(c, &raw->data, &raw->data_loc, out) && ok;
   ok = check_training(c, &raw->freedom.retrain) && ok;
   ok = check_training(c, &raw->train) && check_teachers(c, &raw->train) && ok;
   if (!raw->train.teachers.n && raw->train.mix_loc.line)
     ok = yaml_error(c->file, &raw->train.mix_loc, c->d, "mix: there are no `teachers` to follow");
-  out->metric = (DesignMetric)raw->metric;
   out->layout = (InputLayout)raw->input.layout;
   out->input = (InputType)raw->input.type;
   out->prune = raw->freedom.prune;
@@ -289,7 +306,13 @@ const Design *design_load(Arena *a, const char *path, Diag *d) {
   out->file = yaml_load(a, path, d);
   if (!out->file || !config_bind(out->file, out->file->root, &design_schema, raw, a, d)) return NULL;
   out->task = (DesignTask)raw->task;
-  Checker c = {.a = a, .file = out->file, .d = d, .labels = out->task == TASK_CLASSIFICATION};
+  out->metric = (DesignMetric)raw->metric;
+  const bool classes = out->task == TASK_CLASSIFICATION;
+  Checker c = {.a = a,
+               .file = out->file,
+               .d = d,
+               .train_labels = classes,
+               .labels = classes || out->metric == METRIC_AUC};
   return bind_design(&c, raw, out) ? out : NULL;
 }
 

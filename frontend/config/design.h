@@ -10,7 +10,7 @@
 #include "runtime/engine/engine.h"
 
 typedef enum DesignTask { TASK_CLASSIFICATION, TASK_AUTOENCODER } DesignTask;
-typedef enum DesignMetric { METRIC_ACCURACY } DesignMetric;
+typedef enum DesignMetric { METRIC_ACCURACY, METRIC_AUC } DesignMetric;
 typedef enum InputLayout { INPUT_NHWC, INPUT_NCHW } InputLayout;
 typedef enum InputType { INPUT_RAW, INPUT_FLOAT } InputType;
 typedef enum QuantizeFreedom { QUANTIZE_NONE, QUANTIZE_INT8 } QuantizeFreedom;

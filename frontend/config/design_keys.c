@@ -5,7 +5,7 @@
 #include "frontend/config/design_keys.h"
 
 static const char *const task_names[] = {"classification", "autoencoder", NULL};
-static const char *const metric_names[] = {"accuracy", NULL};
+static const char *const metric_names[] = {"accuracy", "auc", NULL};
 static const char *const layout_names[] = {"nhwc", "nchw", NULL};
 static const char *const input_names[] = {"raw", "float", NULL};
 static const char *const quantize_names[] = {"none", "int8", NULL};
@@ -254,13 +254,18 @@ static const CfgRow design_rows[] = {
      .type = CFG_ENUM,
      .names = task_names,
      .otherwise = "classification",
-     .doc = "what the outputs mean: a value for each class, or the input given back (`mistify train` alone)"},
+     .doc = "what the outputs mean: a value for each class, or the input given back"},
     {.key = "metric",
      CFG_FIELD(RawDesign, metric),
+     CFG_WHERE(RawDesign, metric_loc),
      .type = CFG_ENUM,
      .names = metric_names,
      .otherwise = "accuracy",
-     .doc = "how good a model is: share of examples whose class comes out right"},
+     .doc =
+         "how good a model is: share of examples whose class comes out right; or, of an autoencoder, how "
+         "well "
+         "the mean square between its output and input tells anomalous examples (label 1) from normal ones "
+         "(0): area under the ROC curve"},
     {.key = "data",
      CFG_FIELD(RawDesign, data),
      CFG_WHERE(RawDesign, data_loc),

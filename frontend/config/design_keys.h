@@ -43,7 +43,7 @@ typedef struct RawInput {
 
 typedef struct RawDesign {
   const char *model, *name, *custom;
-  Loc model_loc, name_loc, data_loc, train_loc;
+  Loc model_loc, name_loc, data_loc, train_loc, metric_loc;
   int task, metric;
   RawData data;
   RawInput input;

@@ -5,7 +5,6 @@
  */
 #include "passes/tailor/kinds.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -168,12 +167,20 @@ bool tailor_plan_contains(const Graph *base, const char *keep, const Artifact *o
   return yes;
 }
 
+void tailor_put_accuracy(StrBuf *measure, const Accuracy *a) {
+  measure_put_int(measure, "n", a->n);
+  measure_put_int(measure, "correct", a->correct);
+  measure_put_int(measure, "auc", a->auc);
+  measure_put(measure, "metric", a->top1);
+  measure_put(measure, "stderr", a->stderr_);
+}
+
 void tailor_accuracy(const Artifact *measure, Accuracy *out) {
   *out = (Accuracy){.n = (uint32_t)measure_get_int(measure, "n", 0),
-                    .correct = (uint32_t)measure_get_int(measure, "correct", 0)};
-  if (!out->n) return;
-  out->top1 = (double)out->correct / (double)out->n;
-  out->stderr_ = sqrt(out->top1 * (1 - out->top1) / (double)out->n);
+                    .correct = (uint32_t)measure_get_int(measure, "correct", 0),
+                    .auc = measure_get_int(measure, "auc", 0) != 0,
+                    .top1 = measure_get(measure, "metric", 0),
+                    .stderr_ = measure_get(measure, "stderr", 0)};
 }
 
 /* The start graph, made from the base by `have`, cut down to `want` (plans of the base; have NULL: start is the base). */
@@ -274,8 +281,7 @@ static bool accuracy_of(const StepCall *c, const Split *s, Artifact *out, int *n
   graph_free(g);
   TRY(ok);
   StrBuf m = {0};
-  measure_put_int(&m, "n", acc.n);
-  measure_put_int(&m, "correct", acc.correct);
+  tailor_put_accuracy(&m, &acc);
   out[(*n_out)++] = measure_artifact(&m);
   return true;
 }

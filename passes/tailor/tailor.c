@@ -333,7 +333,9 @@ static bool score(Run *r, const char *slot, const Artifact *g, bool raw, double 
   Artifact in[2] = {*g, r->data}, m = {0};
   static const char *const names[] = {"model", "data"};
   TRY(step(r, &step_score, slot, in, 2, names, raw ? "raw=1" : "", &r->env, &m, NULL));
-  *out = (double)measure_get_int(&m, "correct", 0) / (double)measure_get_int(&m, "n", 1);
+  Accuracy a;
+  tailor_accuracy(&m, &a);
+  *out = a.top1;
   artifact_unref(&m);
   return true;
 }
@@ -373,8 +375,8 @@ static void judge(Run *r, Work *w) {
   if (over(l->cycles, o->cost.cycles))
     sb_printf(&why, "%" PRId64 " cycles, limit %" PRId64 "; ", o->cost.cycles, l->cycles);
   if (o->val_final < o->floor) {
-    sb_printf(&why, "accuracy on validation %.2f %%, floor %.2f %%: the nearest within the other limits; ",
-              100 * o->val_final, 100 * o->floor);
+    sb_printf(&why, "%s on validation %.2f %%, floor %.2f %%: the nearest within the other limits; ",
+              metric_name(r->job->auc), 100 * o->val_final, 100 * o->floor);
   }
   if (o->measured.vectors_equal < o->measured.vectors && w->t->precision == DT_I8) {
     sb_printf(&why, "only %" PRId64 " of %" PRId64 " self-test vectors agree; ", o->measured.vectors_equal,

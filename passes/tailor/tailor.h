@@ -21,7 +21,7 @@
 /* Limits of one target; 0: none. Bytes, multiply-accumulates, weighted cycles, shares 0..1. */
 typedef struct TailorLimits {
   int64_t flash, ram, macs, cycles;
-  double min_accuracy; /* on validation, by the final precision */
+  double min_accuracy; /* (or AUC) on validation, by the final precision */
   double max_drop;     /* of accuracy on validation, against the original */
 } TailorLimits;
 
@@ -56,6 +56,7 @@ typedef struct TailorJob {
   const char *prune_params;               /* options of prune, without limits and keep: "by=taylor,min=0.1" */
   const char *keep;                       /* layers that stay whole, "a;b"; "": none */
   const char *finish_int8, *finish_float; /* passes from the retrained graph to the deployed one */
+  bool auc;       /* judged by AUC (engine/judge.h), for words alone: the data says it */
   bool raw_input; /* the passes above leave a graph that takes the data's bytes (passes/input_raw.h) */
   TrainOptions retrain;
   uint64_t seed;

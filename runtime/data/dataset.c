@@ -31,13 +31,19 @@ bool split_range(const SplitSpec *spec, uint64_t have, uint32_t *count, Diag *d)
   return true;
 }
 
-bool split_open(const SplitSpec *spec, Split *out, Diag *d) {
-  *out = (Split){0};
+static bool read_split(const SplitSpec *spec, Split *out, Diag *d) {
   FAIL_IF(!spec->kind || !spec->x, d, NULL, "data: want a kind (npy, cifar, images) and a path");
   if (!strcmp(spec->kind, "npy")) return source_npy(spec, out, d);
   if (!strcmp(spec->kind, "cifar")) return source_cifar(spec, out, d);
   if (!strcmp(spec->kind, "images")) return source_images(spec, out, d);
   return diag_error(d, NULL, "data of kind \"%s\": want npy, cifar or images", spec->kind);
+}
+
+bool split_open(const SplitSpec *spec, Split *out, Diag *d) {
+  *out = (Split){0};
+  TRY(read_split(spec, out, d));
+  out->anomaly = spec->anomaly;
+  return true;
 }
 
 void split_close(Split *s) {
@@ -55,6 +61,7 @@ Hash split_hash(const Split *s) {
   if (s->xb) hasher_hash(h, blob_hash(s->xb));
   hasher_u64(h, s->yb != NULL);
   if (s->yb) hasher_hash(h, blob_hash(s->yb));
+  if (s->anomaly) hasher_str(h, "anomaly");
   return hasher_done(h);
 }
 

@@ -26,6 +26,7 @@ typedef struct Split {
   DType dtype;      /* DT_U8, DT_I8 or DT_F32, as stored */
   const void *x;    /* [n][item] */
   const int32_t *y; /* [n] labels; NULL: none (autoencoders) */
+  bool anomaly;     /* labels: 0 normal, 1 anomalous; a model gives its input back (SplitSpec) */
   Blob *xb, *yb;    /* what x and y point into */
 } Split;
 
@@ -35,6 +36,7 @@ typedef struct SplitSpec {
       *y; /* files (npy), file (cifar: x; may end in .xz: read through `xz -dc`), folder (images: x) */
   uint32_t first, count;       /* records to take; count 0: all from first */
   int width, height, channels; /* images: resized to this */
+  bool anomaly; /* judged by AUC (engine/judge.h), not by classes; training compares output and input */
 } SplitSpec;
 
 typedef struct DataSpec {

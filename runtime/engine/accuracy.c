@@ -14,13 +14,6 @@
 #include "ir/eval.h"
 #include "runtime/engine/feed.h"
 
-static int argmax(const float *z, int64_t n) {
-  int64_t best = 0;
-  for (int64_t i = 1; i < n; i++)
-    if (z[i] > z[best]) best = i;
-  return (int)best;
-}
-
 static bool engine_runs(const Graph *g) {
   for (ValId v = 1; v < g->n_vals; v++)
     if (g->vals[v].dtype != DT_F32 && !(g->vals[v].blob && g->vals[v].dtype == DT_I32)) return false;
@@ -40,32 +33,24 @@ static Session *engine_session(const Graph *g, int batch, int threads) {
 
 static bool cancelled(const Host *h) { return h && h->cancelled && h->cancelled(h->ctx); }
 
-static void count(Accuracy *a, const Split *s, uint32_t i, const float *z, int64_t classes) {
-  a->n++;
-  a->correct += argmax(z, classes) == s->y[i];
-}
-
-static void finish(Accuracy *a) {
-  a->top1 = a->n ? (double)a->correct / a->n : 0;
-  a->stderr_ = a->n ? sqrt(a->top1 * (1 - a->top1) / a->n) : 0;
-}
-
 /* -- float -- */
 
 enum { BATCH = 64 };
 
-static bool engine_accuracy(Session *e, const Split *s, const Normalize *nz, const Host *host, Accuracy *out,
+static bool engine_accuracy(Session *e, const Split *s, const Normalize *nz, const Host *host, float *outcome,
                             float *logits, Diag *d) {
   const uint32_t batch = BATCH;
   Feed f;
   bool ok = feed_new(&f, e, s, nz, d);
   int64_t classes = session_classes(e);
+  ok = ok && judge_check(s, f.map.count, classes, d);
   for (uint32_t i = 0; ok && i < s->n; i += batch) {
     if (cancelled(host)) ok = diag_error(d, NULL, "measuring accuracy was cancelled");
     uint32_t n = s->n - i < batch ? s->n - i : batch;
     feed_batch(&f, NULL, NULL, i, (int)n, session_input(e));
     const float *z = session_forward(e, session_input(e), (int)n, false);
-    for (uint32_t k = 0; k < n; k++) count(out, s, i + k, z + k * classes, classes);
+    for (uint32_t k = 0; k < n; k++)
+      outcome[i + k] = judge_example(s, i + k, z + k * classes, session_input(e) + k * f.map.count, classes);
     if (logits) memcpy(logits + i * classes, z, (size_t)(n * classes) * sizeof *z);
   }
   feed_free(&f);
@@ -89,8 +74,8 @@ typedef struct Eval {
   ValId in, out;
   int64_t classes;
   Lane *lanes;
-  float *logits; /* [n][classes] or NULL */
-  int32_t *best; /* [n] */
+  float *logits;  /* [n][classes] or NULL */
+  float *outcome; /* [n] */
   _Atomic bool stopped;
 } Eval;
 
@@ -148,7 +133,7 @@ static void run_one(void *ctx, int unit, int thread) {
   if (in->dtype != DT_F32) quantize(l->x, e->map.count, in->dtype, &in->quant, l->q);
   evaluator_run(l->eval, (const void *const[]){in->dtype == DT_F32 ? (const void *)l->x : l->q});
   to_real(&e->g->vals[e->out], evaluator_value(l->eval, e->out), e->classes, l->z);
-  e->best[unit] = argmax(l->z, e->classes);
+  e->outcome[unit] = judge_example(e->s, (uint32_t)unit, l->z, l->x, e->classes);
   if (e->logits) memcpy(e->logits + unit * e->classes, l->z, (size_t)e->classes * sizeof(float));
 }
 
@@ -182,48 +167,43 @@ static void lanes_close(Eval *e, int threads) {
 static bool run_all(Eval *e, Threads *pool, Diag *d) {
   enum { CHUNK = 4096 };
   const Split all = *e->s;
-  int32_t *best = e->best;
-  float *logits = e->logits;
+  float *outcome = e->outcome, *logits = e->logits;
   size_t item = (size_t)shape_count(&all.item) * dtype_size(all.dtype);
   for (uint32_t i = 0; i < all.n; i += CHUNK) {
     Split part = all;
     part.n = all.n - i < CHUNK ? all.n - i : CHUNK;
     part.x = (const char *)all.x + i * item;
+    part.y = all.y + i;
     e->s = &part;
-    e->best = best + i;
+    e->outcome = outcome + i;
     if (logits) e->logits = logits + (int64_t)i * e->classes;
     threads_run(pool, run_one, e, (int)part.n);
     FAIL_IF(atomic_load(&e->stopped), d, NULL, "measuring accuracy was cancelled");
   }
-  e->best = best;
+  e->outcome = outcome;
   e->s = NULL;
   return true;
 }
 
 static bool kernel_accuracy(const Graph *g, const Split *s, const Normalize *nz, int threads,
-                            const Host *host, Accuracy *out, float *logits, Diag *d) {
+                            const Host *host, float *outcome, float *logits, Diag *d) {
   FAIL_IF(g->n_inputs != 1 || g->n_outputs < 1, d, NULL,
           "accuracy of a model with %u inputs and %u outputs: want 1", g->n_inputs, g->n_outputs);
   Graph *one = graph_with_batch(g, 1, d);
   TRY(one);
-  Eval e = {.g = one, .s = s, .nz = nz, .host = host, .logits = logits};
+  Eval e = {.g = one, .s = s, .nz = nz, .host = host, .logits = logits, .outcome = outcome};
   e.in = one->inputs[0];
   e.out = one->outputs[one->n_outputs - 1];
   e.classes = shape_count(&one->vals[e.out].shape);
-  e.best = mem_array(s->n, sizeof *e.best);
-  bool ok = check_eval(&e, d) && input_map(&one->vals[e.in].shape, &s->item, &e.map, d);
+  bool ok = check_eval(&e, d) && input_map(&one->vals[e.in].shape, &s->item, &e.map, d) &&
+            judge_check(s, e.map.count, e.classes, d);
   ok = ok && lanes_open(&e, threads, d);
   if (ok) {
     Threads *pool = threads_new(threads);
     ok = run_all(&e, pool, d);
     threads_free(pool);
   }
-  for (uint32_t i = 0; ok && i < s->n; i++) {
-    out->n++;
-    out->correct += e.best[i] == s->y[i];
-  }
   lanes_close(&e, threads);
-  mem_free(e.best);
   graph_free(one);
   return ok;
 }
@@ -231,13 +211,14 @@ static bool kernel_accuracy(const Graph *g, const Split *s, const Normalize *nz,
 bool graph_accuracy(const Graph *g, const Split *s, const Normalize *nz, int threads, const Host *host,
                     Accuracy *out, float *logits, Diag *d) {
   *out = (Accuracy){0};
-  FAIL_IF(!s->y || s->n == 0, d, NULL, "accuracy needs labelled examples");
+  FAIL_IF(!s->y || s->n == 0, d, NULL, "%s needs labelled examples", metric_name(s->anomaly));
   if (threads < 1) threads = 1;
   Session *e = engine_session(g, s->n < BATCH ? (int)s->n : BATCH, threads);
-  bool ok = e ? engine_accuracy(e, s, nz, host, out, logits, d)
-              : kernel_accuracy(g, s, nz, threads, host, out, logits, d);
+  float *outcome = mem_array(s->n, sizeof *outcome);
+  bool ok = e ? engine_accuracy(e, s, nz, host, outcome, logits, d)
+              : kernel_accuracy(g, s, nz, threads, host, outcome, logits, d);
   session_free(e);
-  TRY(ok);
-  finish(out);
-  return true;
+  if (ok) judge_all(s, outcome, out);
+  mem_free(outcome);
+  return ok;
 }

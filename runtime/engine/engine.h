@@ -12,6 +12,7 @@
 #include "ir/graph.h"
 #include "ir/step.h"
 #include "runtime/data/dataset.h"
+#include "runtime/engine/judge.h"
 #include "runtime/engine/loss.h"
 #include "runtime/engine/train/train.h"
 
@@ -56,12 +57,9 @@ float *session_param(Session *s, ValId v);
 Graph *session_graph(const Session *s);
 
 /* -- evaluation (engine/accuracy.c) -- */
-typedef struct Accuracy {
-  uint32_t n, correct;
-  double top1, stderr_; /* shares 0..1; sqrt(p (1-p) / n) */
-} Accuracy;
 /* Float graphs by the engine, int8 graphs by kernels (ir/eval; the host's, or generic ones) on threads; the input is
- * quantized as the graph's input asks. Argmax over the last output's elements; first wins on ties.
+ * quantized as the graph's input asks. Judged (engine/judge.h) by the last output: the largest element's place, first wins
+ * on ties; of splits of anomalies by its distance from the input, quantized or not.
  * logits, when not NULL: receives [n][classes] float. */
 bool graph_accuracy(const Graph *g, const Split *s, const Normalize *nz, int threads, const Host *host,
                     Accuracy *out, float *logits, Diag *d);

@@ -3,7 +3,8 @@
  * Ranges: plain minimum and maximum over all elements of the first n training images.
  * Taylor importance (Molchanov et al. 2017, arXiv:1611.06440; 2019, arXiv:1906.10771): for each image and channel the
  * sum over positions of activation times gradient of that image's loss, squared, summed over images. The network is in
- * inference mode: BatchNormalization uses its running statistics.
+ * inference mode: BatchNormalization uses its running statistics. The loss is cross-entropy with the labels or, where models
+ * give their input back (Split.anomaly), the mean square between output and input.
  */
 #include "runtime/engine/engine.h"
 
@@ -121,22 +122,34 @@ static void taylor_step(const Graph *g, Walk *w, int n, double **importance) {
   }
 }
 
+/* Can the loss be computed for the first n training examples? */
+static bool check_loss(const Dataset *ds, const Walk *w, int outputs, Diag *d) {
+  const Split *s = &ds->train;
+  FAIL_IF(s->anomaly && outputs != w->feed.map.count, d, NULL,
+          "the output is compared with the input: the model has %d outputs, %lld inputs", outputs,
+          (long long)w->feed.map.count);
+  for (uint32_t i = 0; !s->anomaly && i < w->n; i++)
+    FAIL_IF(s->y[i] < 0 || s->y[i] >= outputs, d, NULL, "example %u has label %d: the model has %d classes",
+            i, s->y[i], outputs);
+  return true;
+}
+
 bool collect_taylor(const Graph *g, const Dataset *ds, uint32_t n, const Host *host, double **importance,
                     Diag *d) {
   Walk w = {0};
-  FAIL_IF(!ds->train.y, d, NULL, "Taylor importance needs labelled examples");
+  FAIL_IF(!ds->train.y && !ds->train.anomaly, d, NULL, "Taylor importance needs labelled examples");
   bool ok = walk_open(&w, g, ds, n, host, true, d);
   int classes = ok ? session_classes(w.s) : 0;
-  for (uint32_t i = 0; ok && i < w.n; i++)
-    if (ds->train.y[i] < 0 || ds->train.y[i] >= classes)
-      ok = diag_error(d, NULL, "example %u has label %d: the model has %d classes", i, ds->train.y[i],
-                      classes);
+  ok = ok && check_loss(ds, &w, classes, d);
   float *dz = mem_array((size_t)(w.batch * classes), sizeof *dz);
   for (uint32_t i = 0; ok && i < w.n; i += (uint32_t)w.batch) {
     ok = !stopped(host, d);
     int b;
     const float *z = walk_step(&w, i, &b);
-    loss_cross_entropy(z, ds->train.y + i, b, classes, 0, dz);
+    if (ds->train.anomaly)
+      loss_squares(z, session_input(w.s), b, classes, 1, dz, 0);
+    else
+      loss_cross_entropy(z, ds->train.y + i, b, classes, 0, dz);
     session_backward(w.s, dz, b);
     taylor_step(g, &w, b, importance);
   }

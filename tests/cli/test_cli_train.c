@@ -33,15 +33,15 @@ static void want_error(Arena *a, const char *line, const char *words) {
   free(out);
 }
 
-/* n images [8,8,1] whose class is which quarter is bright. */
-static void write_split(Arena *a, const char *name, int64_t n, uint64_t seed) {
+/* n images [8,8,1] whose class is which quarter is bright; `last`: labels above are this one. */
+static void write_split(Arena *a, const char *name, int64_t n, uint64_t seed, int32_t last) {
   Shape xs = shape_of(4, n, (int64_t)8, (int64_t)8, (int64_t)1), ys = shape_of(1, n);
   Tensor x = tensor_new(DT_U8, &xs), y = tensor_new(DT_I32, &ys);
   Rng r;
   rng_seed(&r, seed, 0);
   for (int64_t i = 0; i < n; i++) {
     int32_t c = (int32_t)rng_below(&r, 4);
-    ((int32_t *)y.data)[i] = c;
+    ((int32_t *)y.data)[i] = c < last ? c : last;
     for (int64_t k = 0; k < 64; k++)
       ((uint8_t *)x.data)[i * 64 + k] =
           (uint8_t)(rng_below(&r, 120) + (k / 32 == c / 2 && k % 8 / 4 == c % 2 ? 80 : 0));
@@ -88,9 +88,9 @@ static void write_design(Arena *a, const char *name, const char *rest) {
 }
 
 static void open_task(Arena *a) {
-  write_split(a, "train", 300, 1);
-  write_split(a, "val", 100, 2);
-  write_split(a, "test", 50, 3);
+  write_split(a, "train", 300, 1, 3);
+  write_split(a, "val", 100, 2, 3);
+  write_split(a, "test", 50, 3, 3);
   write_net(a, "net.ir", 1, "classes");
 }
 
@@ -164,6 +164,43 @@ START_TEST(autoencoders)
 }
 END_TEST
 
+/* Run, and the output is to have these words. */
+static void want_words(Arena *a, const char *line, const char *words) {
+  char *out;
+  int status = shell(a, line, &out);
+  ck_assert_msg(status == 0 && strstr(out, words), "%s: status %d, no \"%s\" in:\n%s", line, status, words,
+                out);
+  free(out);
+}
+
+/* From training to firmware by AUC; three of four classes are called anomalies, which means little. */
+START_TEST(anomalies)
+{
+  Arena *a = arena_new();
+  open_task(a);
+  write_split(a, "val", 60, 5, 1);
+  write_split(a, "test", 60, 6, 1);
+  write_net(a, "wide.ir", 1, "input");
+  write_text(a, "auc.yaml",
+             "model: wide.ir\ntask: autoencoder\nmetric: auc\ninput: {type: float}\n"
+             "train: {epochs: 3, optimizer: adamw, lr: 1e-3}\n"
+             "freedom: {prune: {max: 0.9}, retrain: {epochs: 1, optimizer: adamw, lr: 1e-3}}\n"
+             "data:\n  train: {kind: npy, x: train_x.npy}\n  val: {kind: npy, x: val_x.npy, y: val_y.npy}\n"
+             "  test: {kind: npy, x: test_x.npy, y: test_y.npy}\n  normalize: {mean: 0.5, std: 0.5}\n"
+             "  calibration: 40\n");
+  want_words(a, "$M train $T/auc.yaml -o $T/x.onnx --quiet", "validation AUC 0.");
+  want_words(a, "$M eval $T/x.onnx --design $T/auc.yaml --split val", "AUC 0.");
+  want_words(a, "$M eval $T/x.onnx --design $T/auc.yaml --target x86-64", "60 of the first 60");
+  write_text(a, "deploy.yaml",
+             "design: auc.yaml\ntargets:\n  - {name: pc, target: x86-64, limits: {macs: 60%}, accuracy: "
+             "{min: 1%}}\n");
+  want_words(a, "cd $T && $M tailor deploy.yaml --quiet -o out --cache cache",
+             "AUC (in %) on the test split (60");
+  want_words(a, "cd $T && $M tailor deploy.yaml --quiet --json -o out --cache cache", "\"auc\": 0.");
+  arena_free(a);
+}
+END_TEST
+
 START_TEST(help_names_the_keys)
 {
   Arena *a = arena_new();
@@ -185,6 +222,7 @@ Suite *suite_cli_train(void) {
   tcase_add_test(t, killed_and_started_again);
   tcase_add_test(t, a_teachers_bank_is_kept);
   tcase_add_test(t, autoencoders);
+  tcase_add_test(t, anomalies);
   tcase_add_test(t, help_names_the_keys);
   suite_add_tcase(s, t);
   return s;
