@@ -68,6 +68,14 @@ bool graph_accuracy(const Graph *g, const Split *s, const Normalize *nz, int thr
 /* Per-value ranges on calibration data: lo, hi of each f32 value over the first n training images, n_vals entries. */
 bool collect_ranges(const Graph *g, const Dataset *ds, uint32_t n, const Host *host, float *lo, float *hi,
                     Diag *d);
+/* Mean and variance of a value's channels (its innermost axis) over all positions of all examples. */
+typedef struct Moments {
+  int64_t channels;
+  double *mean, *variance; /* [channels] (written), the caller's */
+} Moments;
+/* Of `count` values vals on the first n training images. */
+bool collect_moments(const Graph *g, const Dataset *ds, uint32_t n, const Host *host, const ValId *vals,
+                     int count, const Moments *out, Diag *d);
 /* Taylor importance: for each 4-D or 2-D value v with importance[v] != NULL, adds sum over images of
  * (sum over positions of activation * gradient)^2 per channel (innermost axis), on n training images. */
 bool collect_taylor(const Graph *g, const Dataset *ds, uint32_t n, const Host *host, double **importance,

@@ -1,6 +1,7 @@
-/* Statistics for passes: ranges of activations for calibration, Taylor importance for pruning.
+/* Statistics for passes: ranges of activations for calibration, means and variances, Taylor importance for pruning.
  *
- * Ranges: plain minimum and maximum over all elements of the first n training images.
+ * Ranges: plain minimum and maximum over all elements of the first n training images. Means and variances: of each channel
+ * over the same, in double.
  * Taylor importance (Molchanov et al. 2017, arXiv:1611.06440; 2019, arXiv:1906.10771): for each image and channel the
  * sum over positions of activation times gradient of that image's loss, squared, summed over images. The network is in
  * inference mode: BatchNormalization uses its running statistics. The loss is cross-entropy with the labels or, where models
@@ -91,6 +92,58 @@ bool collect_ranges(const Graph *g, const Dataset *ds, uint32_t n, const Host *h
     Ranges r = {.g = g, .w = &w, .first = i == 0, .lo = lo, .hi = hi};
     walk_step(&w, i, &r.n);
     threads_run(session_pool(w.s), range_of, &r, (int)g->n_vals);
+  }
+  walk_close(&w);
+  return ok;
+}
+
+/* -- moments -- */
+
+typedef struct Sums {
+  const Walk *w;
+  const ValId *vals;
+  const Moments *out; /* sums and sums of squares until all images are through */
+  int n;
+} Sums;
+
+static void sums_of(void *ctx, int unit, int thread) {
+  (void)thread;
+  const Sums *p = ctx;
+  const Moments *m = &p->out[unit];
+  ValId v = p->vals[unit];
+  const Session *s = p->w->s;
+  const SVal *e = &s->vals[s->map ? s->map[v] : v];
+  const float *x = session_activation(s, v);
+  for (int64_t k = 0; x && k < p->n * e->item; k += m->channels, x += m->channels)
+    for (int64_t c = 0; c < m->channels; c++) {
+      m->mean[c] += (double)x[c];
+      m->variance[c] += (double)x[c] * (double)x[c];
+    }
+}
+
+static void sums_finish(const Moments *m, double rows) {
+  for (int64_t c = 0; c < m->channels; c++) {
+    m->mean[c] /= rows;
+    double v = m->variance[c] / rows - m->mean[c] * m->mean[c];
+    m->variance[c] = v > 0 ? v : 0;
+  }
+}
+
+bool collect_moments(const Graph *g, const Dataset *ds, uint32_t n, const Host *host, const ValId *vals,
+                     int count, const Moments *out, Diag *d) {
+  Walk w = {0};
+  for (int i = 0; i < count; i++)
+    for (int64_t c = 0; c < out[i].channels; c++) out[i].mean[c] = out[i].variance[c] = 0;
+  bool ok = walk_open(&w, g, ds, n, host, false, d);
+  for (uint32_t i = 0; ok && i < w.n; i += (uint32_t)w.batch) {
+    ok = !stopped(host, d);
+    Sums p = {.w = &w, .vals = vals, .out = out};
+    walk_step(&w, i, &p.n);
+    threads_run(session_pool(w.s), sums_of, &p, count);
+  }
+  for (int i = 0; ok && i < count; i++) {
+    int64_t item = session_item(w.s, w.s->map ? w.s->map[vals[i]] : vals[i]);
+    sums_finish(&out[i], (double)w.n * (double)item / (double)out[i].channels);
   }
   walk_close(&w);
   return ok;
