@@ -87,14 +87,14 @@ link    = $(CC) $(OPT_$(BUILD)) -pthread -Wl,--as-needed
 # Parse-time stamps: rewritten only when their text changes, so changed flags or file lists rebuild what they touch.
 stamp = $(shell mkdir -p $(dir $(1)); f='$(subst ','\'',$(2))'; \
         [ -f $(1) ] && [ "$$f" = "$$(cat $(1))" ] || printf '%s\n' "$$f" > $(1))
-ifneq ($(filter-out help clean format flags lint test demo fuzz,$(or $(MAKECMDGOALS),all)),)
+ifneq ($(filter-out help clean format flags lint test demo fuzz install-headers,$(or $(MAKECMDGOALS),all)),)
 $(call stamp,$(OUT)/gen/flags.stamp,$(compile) $(HOT) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) $(LIBS) $(TEST_CFLAGS) $(TEST_LIBS))
 $(call stamp,$(OUT)/gen/sources.stamp,$(ALL_SRC))
 $(call stamp,$(OUT)/gen/embed.stamp,$(EMBED))
 $(call stamp,$(OUT)/gen/suites.stamp,$(TEST_C))
 endif
 
-.PHONY: all docs help test fuzz run-fuzz run-tests demo run-demo lint format flags golden-update install clean
+.PHONY: all docs help test fuzz run-fuzz run-tests demo run-demo lint format flags golden-update install install-headers clean
 .DELETE_ON_ERROR:
 
 all: $(LIB) $(BIN)
@@ -123,8 +123,10 @@ $(OUT)/obj/%.o: %.c $(OUT)/gen/flags.stamp
 $(LIB): $(LIB_OBJ) $(OUT)/gen/sources.stamp
 	$(call say,AR,$@)rm -f $@; $(AR) rcs $@ $(LIB_OBJ)
 
+# All of the library, with its names: plugins call what the headers declare.
 $(OUT)/mistify: $(call obj,$(MAIN_C)) $(LIB)
-	$(call say,LD,$@)$(link) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+	$(call say,LD,$@)$(link) $(CFLAGS) $(LDFLAGS) -rdynamic -o $@ $(filter %.o,$^) -Wl,--whole-archive $(LIB) \
+	  -Wl,--no-whole-archive $(LIBS)
 
 $(OUT)/gen/embedded.c: $(EMBED) scripts/embed.sh $(OUT)/gen/embed.stamp
 	$(call say,GEN,$@)printf '%s\n' $(EMBED) | sed '/^$$/d' | scripts/embed.sh > $@
@@ -218,10 +220,14 @@ format:
 flags:
 	@echo '$(compile) $(TEST_CFLAGS)'
 
-install: all
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/include/mistify
+install: all install-headers
+	install -d $(DESTDIR)$(PREFIX)/bin
 	$(if $(BIN),install -m 755 $(BIN) $(DESTDIR)$(PREFIX)/bin)
 	install -m 644 $(LIB) $(DESTDIR)$(PREFIX)/lib
+
+# What passes of one's own are compiled against.
+install-headers:
+	@install -d $(DESTDIR)$(PREFIX)/lib/pkgconfig
 	@for h in $(filter %.h %.def,$(ALL_SRC)); do install -D -m 644 $$h $(DESTDIR)$(PREFIX)/include/mistify/$$h; done
 	@printf '%s\n' 'prefix=$(PREFIX)' 'Name: mistify' 'Description: compiler from neural networks to firmware' \
 	  'Version: $(VERSION)' 'Requires.private: openblas yaml-0.1 libxxhash' 'Cflags: -I$${prefix}/include/mistify' \

@@ -31,13 +31,22 @@ extern const Pass passes[]; /* passes/pipeline.c, from passes.def */
 extern const int n_passes;
 const Pass *pass_find(const char *name);
 
+/* Passes that are not in passes.def: a plugin's (passes/plugin.h). */
+typedef struct PassList {
+  const Pass *v;
+  int n;
+} PassList;
+
 /* Read "key=value" from params text. false when absent. */
 bool pass_param(const char *params, const char *key, char *value, size_t n);
 double pass_param_num(const char *params, const char *key, double otherwise, bool *bad);
 
 /* Run "fold,bnfuse,prune{macs=0.5}". */
 typedef struct PipelineOptions {
-  bool verify_each;       /* graph_verify after every pass */
+  const PassList *extra; /* [n_extra] further passes that the text may name */
+  int n_extra;
+  const Loc *locs;  /* where a file names each pass, in order, for messages; NULL: the text is the user's */
+  bool verify_each; /* graph_verify after every pass */
   const char *dump_after; /* pass name or "all": text form to dump_to */
   FILE *dump_to;
   /* Called after each pass, for the report; may be NULL. */

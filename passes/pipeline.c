@@ -59,14 +59,29 @@ double pass_param_num(const char *params, const char *key, double otherwise, boo
   return v;
 }
 
+static const Pass *find(const char *name, const PipelineOptions *opt) {
+  const Pass *own = pass_find(name);
+  for (int i = 0; !own && i < opt->n_extra; i++) {
+    for (int k = 0; k < opt->extra[i].n; k++)
+      if (strcmp(opt->extra[i].v[k].name, name) == 0) return &opt->extra[i].v[k];
+  }
+  return own;
+}
+
+static void list_names(const PipelineOptions *opt, StrBuf *out) {
+  for (int i = 0; i < n_passes; i++) sb_printf(out, "%s%s", i ? ", " : "", passes[i].name);
+  for (int i = 0; i < opt->n_extra; i++)
+    for (int k = 0; k < opt->extra[i].n; k++) sb_printf(out, ", %s", opt->extra[i].v[k].name);
+}
+
 /* A key that the pass's own documentation does not name is a typo. */
-static bool check_keys(const Pass *p, const char *params, Diag *d) {
+static bool check_keys(const Pass *p, const char *params, const Loc *loc, Diag *d) {
   for (const char *at = params; *at;) {
     size_t len = strcspn(at, ","), key = strcspn(at, "=,");
     char name[64];
     snprintf(name, sizeof name, "%.*s=", (int)(key < 62 ? key : 62), at);
     if (key == len || !strstr(p->params_doc, name)) {
-      diag_error(d, NULL, "pass %s: unknown parameter \"%.*s\"", p->name, (int)len, at);
+      diag_error(d, loc, "pass %s: unknown parameter \"%.*s\"", p->name, (int)len, at);
       diag_hint(d, "it takes: %s", p->params_doc[0] ? p->params_doc : "no parameters");
       return false;
     }
@@ -81,16 +96,17 @@ typedef struct Stage {
 } Stage;
 
 /* One stage "name" or "name{params}" at *text, which moves behind it and a following comma. */
-static bool parse_stage(Arena *a, const char **text, Stage *out, Diag *d) {
+static bool parse_stage(Arena *a, const char **text, const PipelineOptions *opt, const Loc *loc, Stage *out,
+                        Diag *d) {
   const char *p = *text;
   while (*p == ' ') p++;
   size_t len = strcspn(p, "{, ");
   char *name = arena_strndup(a, p, len);
-  out->pass = pass_find(name);
+  out->pass = find(name, opt);
   if (!out->pass) {
     StrBuf all = {0};
-    for (int i = 0; i < n_passes; i++) sb_printf(&all, "%s%s", i ? ", " : "", passes[i].name);
-    diag_error(d, NULL, "unknown pass \"%s\"", name);
+    list_names(opt, &all);
+    diag_error(d, loc, "unknown pass \"%s\"", name);
     diag_hint(d, "passes: %s", sb_str(&all));
     sb_free(&all);
     return false;
@@ -103,7 +119,7 @@ static bool parse_stage(Arena *a, const char **text, Stage *out, Diag *d) {
     out->params = arena_strndup(a, p + 1, (size_t)(end - p - 1));
     p = end + 1;
   }
-  TRY(check_keys(out->pass, out->params, d));
+  TRY(check_keys(out->pass, out->params, loc, d));
   while (*p == ' ') p++;
   FAIL_IF(*p && *p != ',', d, NULL, "passes \"%s\": want a comma before \"%s\"", *text, p);
   *text = *p ? p + 1 : p;
@@ -170,7 +186,7 @@ Graph *pipeline_run(const Graph *g, const char *text, const PassCtx *ctx, const 
   Stage stages[64];
   int n = 0;
   for (const char *p = text; *p;) {
-    if (n == 64 || !parse_stage(a, &p, &stages[n], d)) {
+    if (n == 64 || !parse_stage(a, &p, opt, opt->locs ? &opt->locs[n] : NULL, &stages[n], d)) {
       if (n == 64) diag_error(d, NULL, "more than 64 passes");
       arena_free(a);
       return NULL;

@@ -4,6 +4,7 @@
 
 #include "frontend/cli/cli.h"
 #include "frontend/cli/ops_doc.h"
+#include "frontend/cli/plugin.h"
 #include "ir/base/file.h"
 #include "passes/pass.h"
 
@@ -11,6 +12,7 @@ typedef struct ListOpts {
   CommonOpts common;
   bool markdown;
   const char *conformance;
+  ArgList plugins;
 } ListOpts;
 
 static const Opt no_opts[] = {{0}};
@@ -163,37 +165,60 @@ static void print_params(const char *doc) {
   }
 }
 
-static int run_passes(void *opts_, Diag *d) {
-  (void)d;
-  const ListOpts *o = opts_;
-  if (o->common.json) {
-    JsonWriter w;
-    StrBuf b;
-    json_list_begin(&w, &b);
-    for (int i = 0; i < n_passes; i++) {
+static const Opt passes_opts[] = {PLUGIN_OPT(ListOpts), {0}};
+
+static void passes_json(const PassList *lists, size_t n) {
+  JsonWriter w;
+  StrBuf b;
+  json_list_begin(&w, &b);
+  for (size_t i = 0; i < n; i++) {
+    for (int k = 0; k < lists[i].n; k++) {
+      const Pass *p = &lists[i].v[k];
       json_object(&w);
-      json_kstr(&w, "name", passes[i].name);
-      json_kstr(&w, "doc", passes[i].doc);
-      json_kstr(&w, "params", passes[i].params_doc);
-      json_kbool(&w, "needs_data", passes[i].needs_data);
+      json_kstr(&w, "name", p->name);
+      json_kstr(&w, "doc", p->doc);
+      json_kstr(&w, "params", p->params_doc);
+      json_kbool(&w, "needs_data", p->needs_data);
       json_end(&w);
     }
-    json_list_end(&w, &b);
-    return EXIT_DONE;
   }
-  for (int i = 0; i < n_passes; i++) {
-    printf("%-14s%s%s\n", passes[i].name, passes[i].doc, passes[i].needs_data ? " (needs --design)" : "");
-    print_params(passes[i].params_doc);
+  json_list_end(&w, &b);
+}
+
+static void passes_text(const PassList *lists, size_t n) {
+  for (size_t i = 0; i < n; i++) {
+    for (int k = 0; k < lists[i].n; k++) {
+      const Pass *p = &lists[i].v[k];
+      printf("%-14s%s%s\n", p->name, p->doc, p->needs_data ? " (needs --design)" : "");
+      print_params(p->params_doc);
+    }
   }
-  return EXIT_DONE;
+}
+
+static int run_passes(void *opts_, Diag *d) {
+  const ListOpts *o = opts_;
+  Arena *a = arena_new();
+  const PassList own = {passes, n_passes}, *more = NULL;
+  PassList *all = arena_array(a, o->plugins.n + 1, sizeof *all);
+  const bool ok = plugins_open(a, &o->plugins, &more, d);
+  if (ok) {
+    all[0] = own;
+    memcpy(all + 1, more, o->plugins.n * sizeof *all);
+    if (o->common.json)
+      passes_json(all, o->plugins.n + 1);
+    else
+      passes_text(all, o->plugins.n + 1);
+  }
+  arena_free(a);
+  return ok ? EXIT_DONE : EXIT_USER;
 }
 
 extern const Command cmd_passes;
 const Command cmd_passes = {"passes",
                             "List the passes of `mistify opt`, with their parameters",
                             "Below each pass stand the parameters that it takes in braces: prune{macs=0.5}.",
-                            "",
-                            no_opts,
+                            "  mistify passes --plugin ./mine.so\n",
+                            passes_opts,
                             sizeof(ListOpts),
                             run_passes};
 

@@ -1,0 +1,28 @@
+/* A small task for tests of commands that need data: images [8,8,1] of four classes, nets of random weights, a design; all in
+ * test_tmp_dir(). And lines of shell in which $M is the program and $T that folder. */
+#ifndef TESTS_CLI_TASK_H
+#define TESTS_CLI_TASK_H
+
+#include <stdint.h>
+
+#include "ir/base/arena.h"
+
+const char *task_path(Arena *a, const char *name);
+
+/* Run a line of shell. Returns the status; *out as test_run_command. */
+int task_shell(Arena *a, const char *line, char **out);
+void task_must(Arena *a, const char *line);
+/* A run that is to end with status 1 and these words. */
+void task_want_error(Arena *a, const char *line, const char *words);
+
+void task_write_text(Arena *a, const char *name, const char *text);
+/* NAME_x.npy and NAME_y.npy: n images whose class is which quarter is bright; `last`: labels above are this one. */
+void task_write_split(Arena *a, const char *name, int64_t n, uint64_t seed, int32_t last);
+/* A net of random weights, one per seed; head "classes": 4 outputs, else 64 (an autoencoder's). */
+void task_write_net(Arena *a, const char *name, uint64_t seed, const char *head);
+/* A design of net.ir and the three splits; `rest` stands before and ends within `data:`. */
+void task_write_design(Arena *a, const char *name, const char *rest);
+/* net.ir, and splits of 300, 100 and 50 images. */
+void task_open(Arena *a);
+
+#endif
