@@ -21,14 +21,14 @@ void prune_options_default(PruneOptions *o) {
 }
 
 static bool parse_by(const char *text, PruneBy *out, Diag *d) {
-  static const char *const names[] = {"taylor", "l2", "l1", "random"};
-  for (int i = 0; i < 4; i++) {
+  static const char *const names[] = {"taylor", "l2", "l1", "fpgm", "bn", "random"};
+  for (int i = 0; i < 6; i++) {
     if (strcmp(text, names[i]) == 0) {
       *out = (PruneBy)i;
       return true;
     }
   }
-  return diag_error(d, NULL, "prune: by=%s, want taylor, l2, l1 or random", text);
+  return diag_error(d, NULL, "prune: by=%s, want taylor, l2, l1, fpgm, bn or random", text);
 }
 
 /* A number within lo .. hi; key's own default where it is absent. */
@@ -79,6 +79,10 @@ bool prune_options_parse(const char *params, Arena *a, PruneOptions *o, Diag *d)
   TRY(numbers(params, o, d));
   o->keep = text_param(params, "keep", a);
   o->widths = text_param(params, "widths", a);
+  const char *normalize = text_param(params, "normalize", a);
+  FAIL_IF(normalize && strcmp(normalize, "group") != 0 && strcmp(normalize, "none") != 0, d, NULL,
+          "prune: normalize=%s, want group or none", normalize);
+  if (normalize) o->normalize = strcmp(normalize, "group") == 0;
   return true;
 }
 

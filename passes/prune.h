@@ -20,7 +20,7 @@ typedef struct PruneLimits {
   int64_t flash, ram, cycles;
 } PruneLimits;
 
-typedef enum PruneBy { PRUNE_TAYLOR, PRUNE_L2, PRUNE_L1, PRUNE_RANDOM } PruneBy;
+typedef enum PruneBy { PRUNE_TAYLOR, PRUNE_L2, PRUNE_L1, PRUNE_FPGM, PRUNE_BN, PRUNE_RANDOM } PruneBy;
 
 typedef struct PruneOptions {
   PruneLimits limits;
@@ -29,6 +29,7 @@ typedef struct PruneOptions {
   double min_share;   /* every group keeps at least this share */
   uint32_t least;     /* and at least so many units */
   bool uniform;       /* the same share of every group (a control experiment) */
+  bool normalize;     /* scores of each group have mean 1 */
   uint32_t images;    /* Taylor: training images */
   DType precision;    /* in which CostModel counts: DT_I8 or DT_F32 */
   const char *keep;   /* names of layers that stay whole, separated by ';'; NULL: none */
@@ -49,8 +50,9 @@ typedef struct PrunePlan {
 void prune_plan_free(PrunePlan *p);
 
 /* -- prune_score.c -- */
-/* Scores of the units [n_units] double, >= 0: Taylor importance on ctx->data, L2 or L1 norms of the weights that
- * make a unit (BatchNormalization counted in), or random numbers of ctx->seed. NULL: reported. The caller drops the blob. */
+/* Scores of the units [n_units] double, >= 0: Taylor importance on ctx->data; norms of the weights that make a unit, or
+ * their distances (BatchNormalization counted in); scales of BatchNormalization; random numbers of ctx->seed. NULL:
+ * reported. The caller drops the blob. */
 Blob *prune_importance(const Channels *c, const PruneOptions *o, const PassCtx *ctx, Diag *d);
 
 /* -- prune_plan.c -- */

@@ -1,213 +1,174 @@
 /* Applying a pruning plan: the same graph with narrower values.
  *
- *   value v, channels    0 1 2 3 4 5 6 7        keep[v] = 1 1 0 1 0 0 1 1
- *   constant that reads or makes them: the slices 0 1 3 6 7, along the axis that the channels lie on
+ *   value v, channels    0 1 2 3 4 5 6 7        keep = 1 1 0 1 0 0 1 1      along each axis
+ *   constant that reads or makes them: the slices 0 1 3 6 7, along the axes where Channels.operand has units
  *
- * Everything follows from the kept channels of the values: a Conv's weights lose the rows of its output's
- * channels and the slices of its input's; attributes that count channels (Pad, Slice, Reshape) are counted anew.
- * Channels keep their order, so that a Reshape moves the elements that stay as it did.
+ * Constants follow from Channels alone (prune_cut.c); here attributes that count channels (Pad, Slice, Reshape,
+ * groups, hidden units) are counted anew. Channels keep their order, so that a Reshape moves the elements that stay
+ * as it did, and no operator is added, so that what could be trained still can.
  */
 #include "passes/prune.h"
 
 #include <string.h>
 
 #include "ir/base/mem.h"
+#include "passes/prune_cut.h"
 
 typedef struct Applier {
   const Channels *c;
   const Graph *g;
+  const PrunePlan *plan;
+  Cutter *cut;
   Rewrite r;
-  uint8_t **keep; /* [n_vals][extent], NULL where a value has no channels */
 } Applier;
 
-static uint32_t count_kept(const uint8_t *keep, uint32_t from, uint32_t to) {
-  uint32_t n = 0;
-  for (uint32_t i = from; i < to; i++) n += keep[i];
-  return n;
-}
-
-/* ---- constants */
-
-/* One axis of a constant and which of its slices stay. */
-typedef struct Cut {
-  int axis;
-  const uint8_t *keep; /* [shape.d[axis]] */
-} Cut;
-
-static ValId const_cut(Rewrite *r, ValId old, const char *bytes, const Shape *s, Cut cut) {
-  const Value *v = graph_val(r->from, old);
-  size_t inner = (size_t)shape_count_range(s, cut.axis + 1, s->rank) * dtype_size(v->dtype);
-  size_t outer = (size_t)shape_count_range(s, 0, cut.axis), extent = (size_t)s->d[cut.axis];
-  Shape t = *s;
-  t.d[cut.axis] = count_kept(cut.keep, 0, (uint32_t)extent);
-  size_t size = (size_t)shape_count(&t) * dtype_size(v->dtype);
-  char *to = mem_alloc_aligned(size, 64), *at = to;
-  for (size_t o = 0; o < outer; o++) {
-    for (size_t i = 0; i < extent; i++) {
-      if (!cut.keep[i]) continue;
-      memcpy(at, bytes + (o * extent + i) * inner, inner);
-      at += inner;
-    }
-  }
-  return graph_const(r->to, v->name, v->dtype, &t, blob_adopt(to, size));
-}
-
-static bool cuts_nothing(const Graph *g, ValId v, Cut cut) {
-  if (!cut.keep) return true;
-  uint32_t n = (uint32_t)graph_val(g, v)->shape.d[cut.axis];
-  return count_kept(cut.keep, 0, n) == n;
-}
-
-/* The constant `old` cut along up to two axes, in the new graph. */
-static ValId const_slice(Applier *a, ValId old, Cut first, Cut second) {
-  if (old == NO_VAL) return NO_VAL;
-  bool one = !cuts_nothing(a->g, old, first), two = !cuts_nothing(a->g, old, second);
-  if (!one && !two) return rewrite_val(&a->r, old);
-  Shape s = graph_val(a->g, old)->shape;
-  if (one != two) return const_cut(&a->r, old, val_data(a->g, old), &s, one ? first : second);
-  ValId half = const_cut(&a->r, old, val_data(a->g, old), &s, first); /* unused afterwards: dropped */
-  Shape t = graph_val(a->r.to, half)->shape;
-  return const_cut(&a->r, old, val_data(a->r.to, half), &t, second);
-}
-
-static const Cut no_cut = {0, NULL};
-
-/* ---- nodes: new inputs and attributes.  `in` comes filled with the mapped inputs, constants NO_VAL. */
+/* ---- nodes: new attributes, and inputs where they change otherwise than by being cut */
 
 typedef struct Change {
   const Node *n;
-  ValId *in;
+  ValId *in; /* in the new graph, constants cut */
   uint32_t n_in;
   void *attrs; /* a copy */
 } Change;
 
 typedef void ChangeFn(Applier *a, Change *ch);
 
-static const uint8_t *out_keep(const Applier *a, const Node *n) { return a->keep[n->out[0]]; }
-
-static void change_conv(Applier *a, Change *ch) {
-  const Node *n = ch->n;
-  int last = graph_val(a->g, n->in[0])->shape.rank - 1;
-  /* Otherwise all channels that it reads stay. */
-  bool reads = a->c->axis[n->in[0]] == last && !(n->op == OP_conv && CATTRS(n, conv)->group != 1);
-  Cut rows = {0, out_keep(a, n)}, columns = {graph_val(a->g, n->in[1])->shape.rank - 1, a->keep[n->in[0]]};
-  ch->in[1] = const_slice(a, n->in[1], rows, reads ? columns : no_cut);
-  if (n->n_in > 2) ch->in[2] = const_slice(a, n->in[2], rows, no_cut);
+/* Entries of axis `axis` of value v that stay, of from .. to-1. */
+static int64_t kept_of(const Applier *a, ValId v, int axis, int64_t from, int64_t to) {
+  return cut_count(a->plan, a->c->along[v].axis[axis], from, to);
 }
 
-static void change_depthwise_conv(Applier *a, Change *ch) {
-  const Node *n = ch->n;
-  ch->in[1] = const_slice(a, n->in[1], (Cut){3, out_keep(a, n)}, no_cut);
-  if (n->n_in > 2) ch->in[2] = const_slice(a, n->in[2], (Cut){0, out_keep(a, n)}, no_cut);
+static int64_t extent_of(const Applier *a, ValId v, int axis) { return graph_val(a->g, v)->shape.d[axis]; }
+
+static const Shape *new_shape(const Applier *a, ValId v) { return &graph_val(a->r.to, v)->shape; }
+
+/* Whole groups go, or the same channels of each: the input's channels over those that the weights have of each. */
+static int32_t group_now(const Applier *a, const Change *ch) {
+  return (int32_t)(new_shape(a, ch->in[0])->d[3] / new_shape(a, ch->in[1])->d[3]);
 }
 
-static void change_batch_normalization(Applier *a, Change *ch) {
-  if (a->c->axis[ch->n->out[0]] != CATTRS(ch->n, batch_normalization)->axis) return; /* all stays */
-  for (uint32_t i = 1; i < ch->n->n_in; i++)
-    ch->in[i] = const_slice(a, ch->n->in[i], (Cut){0, out_keep(a, ch->n)}, no_cut);
+static void change_conv(Applier *a, Change *ch) { ((conv_attrs *)ch->attrs)->group = group_now(a, ch); }
+
+static void change_conv_transpose(Applier *a, Change *ch) {
+  ((conv_transpose_attrs *)ch->attrs)->group = group_now(a, ch);
 }
 
-/* A constant operand has one entry for all channels, or one for each. */
-static void change_binary(Applier *a, Change *ch) {
-  const Node *n = ch->n;
-  int axis = a->c->axis[n->out[0]], rank = graph_val(a->g, n->out[0])->shape.rank;
-  for (uint32_t i = 0; axis >= 0 && i < n->n_in; i++) {
-    if (!val_is_const(a->g, n->in[i])) continue;
-    const Shape *s = &graph_val(a->g, n->in[i])->shape;
-    int at = axis - (rank - s->rank);
-    bool each = at >= 0 && s->d[at] == graph_val(a->g, n->out[0])->shape.d[axis];
-    ch->in[i] = const_slice(a, n->in[i], (Cut){at, each ? out_keep(a, n) : NULL}, no_cut);
-  }
-}
-
+/* A constant of which nothing is left goes. */
 static void change_concat(Applier *a, Change *ch) {
-  const Node *n = ch->n;
-  int at = CATTRS(n, concat)->axis, axis = a->c->axis[n->out[0]];
-  const uint8_t *keep = out_keep(a, n);
-  ch->n_in = 0;
-  for (uint32_t i = 0, from = 0; axis >= 0 && i < n->n_in; i++) {
-    uint32_t count = (uint32_t)graph_val(a->g, n->in[i])->shape.d[axis];
-    bool gone = at == axis && count_kept(keep + from, 0, count) == 0; /* only a constant's can all go */
-    if (val_is_const(a->g, n->in[i]) && !gone)
-      ch->in[i] = const_slice(a, n->in[i], (Cut){axis, keep + from}, no_cut);
-    if (!gone) ch->in[ch->n_in++] = ch->in[i];
-    if (at == axis) from += count;
-  }
-  if (axis < 0) ch->n_in = n->n_in;
+  const int at = CATTRS(ch->n, concat)->axis;
+  uint32_t to = 0;
+  for (uint32_t i = 0; i < ch->n_in; i++)
+    if (new_shape(a, ch->in[i])->d[at] > 0 || extent_of(a, ch->n->in[i], at) == 0) ch->in[to++] = ch->in[i];
+  ch->n_in = to;
 }
 
 static void change_pad(Applier *a, Change *ch) {
   pad_attrs *p = ch->attrs;
-  int axis = a->c->axis[ch->n->out[0]], rank = graph_val(a->g, ch->n->out[0])->shape.rank;
-  if (axis < 0) return;
-  uint32_t extent = channels_extent(a->c, ch->n->out[0]);
-  uint32_t begin = (uint32_t)p->pads.v[axis], end = extent - (uint32_t)p->pads.v[rank + axis];
-  p->pads.v[axis] = count_kept(out_keep(a, ch->n), 0, begin);
-  p->pads.v[rank + axis] = count_kept(out_keep(a, ch->n), end, extent);
+  const ValId y = ch->n->out[0];
+  const int rank = graph_val(a->g, y)->shape.rank;
+  for (int x = 0; x < rank; x++) {
+    if (!a->c->along[y].axis[x]) continue;
+    const int64_t all = extent_of(a, y, x), end = all - p->pads.v[rank + x];
+    p->pads.v[x] = kept_of(a, y, x, 0, p->pads.v[x]);
+    p->pads.v[rank + x] = kept_of(a, y, x, end, all);
+  }
 }
 
+/* The first that is taken and stays is where it starts now. */
 static void change_slice(Applier *a, Change *ch) {
   slice_attrs *s = ch->attrs;
-  int axis = a->c->axis[ch->n->in[0]];
-  if (axis < 0 || a->c->axis[ch->n->out[0]] != axis) return; /* all stays */
-  const uint8_t *keep = a->keep[ch->n->in[0]];
-  int64_t start = s->starts.v[axis], step = s->steps.v[axis];
-  s->counts.v[axis] = count_kept(out_keep(a, ch->n), 0, channels_extent(a->c, ch->n->out[0]));
-  s->starts.v[axis] =
-      step > 0 ? count_kept(keep, 0, (uint32_t)start) : (int64_t)count_kept(keep, 0, (uint32_t)start + 1) - 1;
+  const ValId x = ch->n->in[0], y = ch->n->out[0];
+  for (int axis = 0; axis < s->counts.n; axis++) {
+    const uint32_t *unit = a->c->along[x].axis[axis];
+    if (!unit) continue;
+    int64_t first = 0, all = extent_of(a, y, axis);
+    while (first < all - 1 && !cut_stays(a->plan, unit, s->starts.v[axis] + first * s->steps.v[axis]))
+      first++;
+    const int64_t at = s->starts.v[axis] + first * s->steps.v[axis];
+    s->counts.v[axis] = a->c->along[y].axis[axis] ? kept_of(a, y, axis, 0, all) : all;
+    s->starts.v[axis] = kept_of(a, x, axis, 0, at);
+  }
+}
+
+static void change_extents(const Applier *a, ValId y, Ints *shape) {
+  for (int x = 0; x < shape->n; x++)
+    if (a->c->along[y].axis[x] && shape->v[x] != -1) shape->v[x] = kept_of(a, y, x, 0, extent_of(a, y, x));
 }
 
 static void change_reshape(Applier *a, Change *ch) {
-  reshape_attrs *s = ch->attrs;
-  int axis = a->c->axis[ch->n->out[0]];
-  if (axis < 0 || s->shape.v[axis] == -1) return;
-  s->shape.v[axis] = count_kept(out_keep(a, ch->n), 0, channels_extent(a->c, ch->n->out[0]));
+  change_extents(a, ch->n->out[0], &((reshape_attrs *)ch->attrs)->shape);
+}
+
+static void change_expand(Applier *a, Change *ch) {
+  change_extents(a, ch->n->out[0], &((expand_attrs *)ch->attrs)->shape);
+}
+
+/* Indices name what is left. They are a constant with one for each that stays. */
+static void change_gather(Applier *a, Change *ch) {
+  const ValId x = ch->n->in[0], index = ch->n->in[1];
+  const uint32_t *unit = a->c->along[x].axis[CATTRS(ch->n, gather)->axis];
+  if (!unit || !val_is_const(a->g, index)) return;
+  const Value *was = graph_val(a->r.to, ch->in[1]);
+  const int64_t n = shape_count(&was->shape);
+  const size_t size = (size_t)n * dtype_size(was->dtype);
+  char *to = mem_alloc_aligned(size, 64);
+  for (int64_t i = 0; i < n; i++) {
+    const int64_t at = dtype_get(was->dtype, val_data(a->r.to, ch->in[1]), i);
+    dtype_set(was->dtype, to, i, kept_of(a, x, CATTRS(ch->n, gather)->axis, 0, at));
+  }
+  const Shape shape = was->shape;
+  ch->in[1] = graph_const(a->r.to, was->name, was->dtype, &shape, blob_adopt(to, size));
+}
+
+static void change_lstm(Applier *a, Change *ch) {
+  ((lstm_attrs *)ch->attrs)->hidden = (int32_t)new_shape(a, ch->in[1])->d[1];
+}
+
+static void change_gru(Applier *a, Change *ch) {
+  ((gru_attrs *)ch->attrs)->hidden = (int32_t)new_shape(a, ch->in[1])->d[1];
+}
+
+static void change_rnn(Applier *a, Change *ch) {
+  ((rnn_attrs *)ch->attrs)->hidden = (int32_t)new_shape(a, ch->in[1])->d[1];
 }
 
 static ChangeFn *const change[OP_COUNT] = {
-    [OP_conv] = change_conv,
-    [OP_depthwise_conv] = change_depthwise_conv,
-    [OP_fully_connected] = change_conv,
-    [OP_batch_normalization] = change_batch_normalization,
-    [OP_concat] = change_concat,
-    [OP_pad] = change_pad,
-    [OP_slice] = change_slice,
-    [OP_reshape] = change_reshape,
+    [OP_conv] = change_conv,     [OP_conv_transpose] = change_conv_transpose,
+    [OP_concat] = change_concat, [OP_pad] = change_pad,
+    [OP_slice] = change_slice,   [OP_reshape] = change_reshape,
+    [OP_expand] = change_expand, [OP_gather] = change_gather,
+    [OP_lstm] = change_lstm,     [OP_gru] = change_gru,
+    [OP_rnn] = change_rnn,
 };
 
-static ChangeFn *change_of(const Node *n) {
-  if (change[n->op]) return change[n->op];
-  return (op_info(n->op)->traits & T_ELEMENTWISE) && n->n_in == 2 ? change_binary : NULL;
-}
-
-static bool apply_node(Applier *a, const Node *n, Diag *d) {
-  ChangeFn *fn = change_of(n);
-  if (!fn) return rewrite_copy(&a->r, n, d);
+static bool apply_node(Applier *a, NodeId id, Diag *d) {
+  const Node *n = &a->g->nodes[id];
   Change ch = {.n = n, .n_in = n->n_in};
   ch.in = mem_array(n->n_in, sizeof *ch.in);
   ch.attrs = mem_alloc(op_info(n->op)->attrs_size);
   memcpy(ch.attrs, n->attrs, op_info(n->op)->attrs_size);
-  for (uint32_t i = 0; i < n->n_in; i++)
-    if (!val_is_const(a->g, n->in[i])) ch.in[i] = rewrite_val(&a->r, n->in[i]);
-  fn(a, &ch);
-  for (uint32_t i = 0; i < n->n_in && ch.n_in == n->n_in; i++)
-    if (ch.in[i] == NO_VAL) ch.in[i] = rewrite_val(&a->r, n->in[i]);
-  ValId out =
-      graph_node(a->r.to, n->op, ch.attrs, ch.in, ch.n_in, graph_val(a->g, n->out[0])->name, &n->loc, d);
+  for (uint32_t i = 0; i < n->n_in; i++) {
+    if (val_is_const(a->g, n->in[i]))
+      ch.in[i] = cut_const(a->cut, &a->r, n->in[i], &a->c->operand[id][i]);
+    else
+      ch.in[i] = rewrite_val(&a->r, n->in[i]);
+  }
+  if (change[n->op]) change[n->op](a, &ch);
+  const char *name = graph_val(a->g, n->out[0])->name;
+  ValId out = graph_node(a->r.to, n->op, ch.attrs, ch.in, ch.n_in, name, &n->loc, d);
   a->r.map[n->out[0]] = out;
   mem_free(ch.in);
   mem_free(ch.attrs);
   return out != NO_VAL;
 }
 
-static void keep_of_values(Applier *a, const PrunePlan *p) {
-  a->keep = mem_array(a->g->n_vals, sizeof *a->keep);
-  for (ValId v = 1; v < a->g->n_vals; v++) {
-    const uint32_t *unit = a->c->unit[v];
-    if (!unit) continue;
-    uint32_t n = channels_extent(a->c, v);
-    a->keep[v] = mem_alloc(n);
-    for (uint32_t i = 0; i < n; i++) a->keep[v][i] = unit[i] == CHAN_FIXED || p->keep[unit[i]];
+/* States, which rewrite_begin made as they were, begin with what is left. */
+static void apply_states(Applier *a) {
+  for (uint32_t i = 0; i < a->g->n_states; i++) {
+    const GraphState *s = &a->g->states[i];
+    GraphState *to = &a->r.to->states[i];
+    to->init = cut_const(a->cut, &a->r, s->init, &a->c->along[s->now]);
+    graph_val(a->r.to, to->now)->shape = *new_shape(a, to->init);
   }
 }
 
@@ -216,25 +177,27 @@ static bool plan_fits(const Channels *c, const PrunePlan *p, Diag *d) {
           "the pruning plan has %u groups of %u units in all, but the graph has %u of %u", p->n_groups,
           p->n_units, c->n_groups, c->n_units);
   for (uint32_t i = 0; i < c->n_groups; i++) {
-    FAIL_IF(p->size[i] != c->groups[i].n, d, NULL,
-            "the pruning plan's group %u has %u units, but the graph's \"%s\" has %u", i, p->size[i],
-            c->groups[i].name, c->groups[i].n);
-    FAIL_IF(count_kept(p->keep + c->groups[i].first, 0, c->groups[i].n) == 0, d, NULL,
-            "the pruning plan keeps nothing of group %u (\"%s\"), want at least 1 unit", i,
-            c->groups[i].name);
+    const ChanGroup *g = &c->groups[i];
+    FAIL_IF(p->size[i] != g->n, d, NULL,
+            "the pruning plan's group %u has %u units, but the graph's \"%s\" has %u", i, p->size[i], g->name,
+            g->n);
+    int64_t stay = 0;
+    for (uint32_t u = g->first; u < g->first + g->n; u++) stay += p->keep[u];
+    FAIL_IF(stay < (int64_t)g->least, d, NULL,
+            "the pruning plan keeps %lld units of group %u (\"%s\"), want at least %u", (long long)stay, i,
+            g->name, g->least);
   }
   return true;
 }
 
 Graph *prune_apply(const Channels *c, const PrunePlan *p, Diag *d) {
   if (!plan_fits(c, p, d)) return NULL;
-  Applier a = {.c = c, .g = c->graph};
-  keep_of_values(&a, p);
+  Applier a = {.c = c, .g = c->graph, .plan = p, .cut = cutter_new(p)};
   rewrite_begin(&a.r, c->graph, NULL);
+  apply_states(&a);
   bool ok = true;
-  for (NodeId i = 0; ok && i < c->graph->n_nodes; i++) ok = apply_node(&a, &c->graph->nodes[i], d);
+  for (NodeId i = 0; ok && i < c->graph->n_nodes; i++) ok = apply_node(&a, i, d);
   Graph *done = rewrite_end(&a.r, ok, d);
-  for (ValId v = 1; v < c->graph->n_vals; v++) mem_free(a.keep[v]);
-  mem_free(a.keep);
+  cutter_free(a.cut);
   return done;
 }

@@ -305,9 +305,10 @@ static bool plan_widths(Planner *p, bool *met) {
     long kept = strtol(at, &end, 10);
     FAIL_IF(end == at, p->d, NULL, "widths=%s: %u numbers, want %u, one for each group of channels",
             p->o->widths, g, p->c->n_groups);
-    FAIL_IF(kept < 1 || kept > (long)p->c->groups[g].n, p->d, NULL,
-            "widths=%s: group %u (\"%s\") is to keep %ld units, want 1 to %u", p->o->widths, g,
-            p->c->groups[g].name, kept, p->c->groups[g].n);
+    const ChanGroup *gr = &p->c->groups[g];
+    FAIL_IF(kept < (long)gr->least || kept > (long)gr->n, p->d, NULL,
+            "widths=%s: group %u (\"%s\") is to keep %ld units, want %u to %u", p->o->widths, g, gr->name,
+            kept, gr->least, gr->n);
     set_kept(p, g, (uint32_t)kept);
     at = *end == '/' ? end + 1 : end;
   }
@@ -352,6 +353,7 @@ static void set_floors(Planner *p) {
   for (uint32_t g = 0; g < p->c->n_groups; g++) {
     uint32_t n = p->c->groups[g].n, least = (uint32_t)ceil(p->o->min_share * n - 1e-9);
     if (least < p->o->least) least = p->o->least;
+    if (least < p->c->groups[g].least) least = p->c->groups[g].least;
     p->floor[g] = least < n ? least : n;
   }
 }

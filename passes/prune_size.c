@@ -1,6 +1,6 @@
 /* Estimated cost of a graph of which some units are gone.
  *
- * State: how many channels of each value are still there; all else follows in one walk over the nodes.
+ * State: how many entries of each value and constant are still there, axis by axis; all else follows in one walk.
  *   MACs, parameters   channels in x channels out x taps x positions, exactly
  *   flash              weights in the deployed precision; int8: bias, multiplier and shift per output channel
  *   RAM                values between the node that makes them and the last that reads them. Views, unary
@@ -14,10 +14,21 @@
 
 #include "ir/base/mem.h"
 
+/* What loses entries along its axes: values 0 .. n_vals-1, then constants as nodes read them; weights, which all
+ * readers read alike, once. */
 typedef struct Part {
-  ValId v;
-  uint32_t n; /* channels of v that belong to the unit */
+  uint32_t piece; /* NO_PIECE ends a list */
+  int axis;
+  uint32_t n; /* entries that belong to the unit */
 } Part;
+
+#define NO_PIECE UINT32_MAX
+
+typedef struct Piece {
+  const ChanUnits *units;
+  const Shape *shape;
+  uint32_t kept[MAX_RANK];
+} Piece;
 
 typedef struct Span {
   uint32_t first, last; /* nodes during which a buffer is alive */
@@ -28,34 +39,68 @@ struct Sizer {
   const Channels *c;
   Arena *arena;
   double bytes, per_out; /* deployed: of one element; of one output channel's tables */
-  uint32_t *kept;        /* [n_vals] channels there */
-  Part **parts;          /* [n_units], ended by v == NO_VAL */
-  ValId *buffer;         /* [n_vals] the value whose memory v lies in; NO_VAL: constants */
-  Span *span;            /* [n_vals] of buffers */
-  double *live;          /* [n_nodes + 1] */
+  Piece *pieces;
+  uint32_t n_pieces;
+  uint32_t *operands; /* [n_nodes] piece of the first input; of those behind: one after the other */
+  Part **parts;       /* [n_units], ended by NO_PIECE */
+  bool *seen;         /* [n_vals] constants counted already */
+  ValId *buffer;      /* [n_vals] the value whose memory v lies in; NO_VAL: constants */
+  Span *span;         /* [n_vals] of buffers */
+  double *live;       /* [n_nodes + 1] */
 };
 
-/* ---- units as parts of values */
+/* ---- units as parts of values and constants */
 
-static void parts_build(Sizer *s) {
+static void pieces_build(Sizer *s) {
   const Channels *c = s->c;
-  uint32_t *count = arena_array(s->arena, c->n_units, sizeof *count),
-           *seen = arena_array(s->arena, c->n_units, sizeof *seen);
-  s->parts = arena_array(s->arena, c->n_units, sizeof *s->parts);
-  for (int fill = 0; fill < 2; fill++) {
-    for (uint32_t u = 0; fill && u < c->n_units; u++)
-      s->parts[u] = arena_array(s->arena, (size_t)count[u] + 1, sizeof(Part));
-    memset(count, 0, c->n_units * sizeof *count);
-    memset(seen, 0, c->n_units * sizeof *seen);
-    for (ValId v = 1; v < c->graph->n_vals; v++) {
-      for (uint32_t i = 0; c->unit[v] && i < channels_extent(c, v); i++) {
-        uint32_t u = c->unit[v][i];
+  const Graph *g = c->graph;
+  uint32_t n = g->n_vals;
+  s->operands = arena_array(s->arena, g->n_nodes, sizeof *s->operands);
+  for (NodeId i = 0; i < g->n_nodes; i++) s->operands[i] = n, n += g->nodes[i].n_in;
+  s->n_pieces = n;
+  s->pieces = arena_array(s->arena, n, sizeof *s->pieces);
+  for (ValId v = 1; v < g->n_vals; v++)
+    s->pieces[v] = (Piece){.units = &c->along[v], .shape = &g->vals[v].shape};
+  for (NodeId i = 0; i < g->n_nodes; i++)
+    for (uint32_t k = 0; k < g->nodes[i].n_in; k++)
+      s->pieces[s->operands[i] + k] =
+          (Piece){.units = &c->operand[i][k], .shape = &g->vals[g->nodes[i].in[k]].shape};
+  for (uint32_t i = 1; i < n; i++)
+    for (int a = 0; a < s->pieces[i].shape->rank; a++) {
+      int64_t d = s->pieces[i].shape->d[a];
+      s->pieces[i].kept[a] = d > 0 ? (uint32_t)d : 0;
+    }
+}
+
+/* Count the parts of each unit, or write them down. */
+static void parts_walk(Sizer *s, uint32_t *count, uint64_t *seen, bool fill) {
+  for (uint32_t p = 1; p < s->n_pieces; p++)
+    for (int a = 0; a < s->pieces[p].shape->rank; a++) {
+      const uint32_t *unit = s->pieces[p].units->axis[a];
+      for (uint32_t i = 0; unit && i < s->pieces[p].kept[a]; i++) {
+        const uint32_t u = unit[i];
+        const uint64_t here = (uint64_t)p * MAX_RANK + (uint64_t)a;
         if (u == CHAN_FIXED) continue;
-        if (seen[u] != v) seen[u] = v, count[u]++;
-        if (fill) s->parts[u][count[u] - 1].v = v, s->parts[u][count[u] - 1].n++;
+        if (seen[u] != here) seen[u] = here, count[u]++;
+        if (!fill) continue;
+        Part *part = &s->parts[u][count[u] - 1];
+        part->piece = p, part->axis = a, part->n++;
       }
     }
+}
+
+static void parts_build(Sizer *s) {
+  const uint32_t n = s->c->n_units;
+  uint32_t *count = arena_array(s->arena, n, sizeof *count);
+  uint64_t *seen = arena_array(s->arena, n, sizeof *seen);
+  s->parts = arena_array(s->arena, n, sizeof *s->parts);
+  parts_walk(s, count, seen, false);
+  for (uint32_t u = 0; u < n; u++) {
+    s->parts[u] = arena_array(s->arena, (size_t)count[u] + 1, sizeof(Part));
+    s->parts[u][count[u]].piece = NO_PIECE;
+    count[u] = 0, seen[u] = 0;
   }
+  parts_walk(s, count, seen, true);
 }
 
 /* ---- buffers */
@@ -111,11 +156,11 @@ Sizer *sizer_new(const Channels *c, DType precision) {
   uint32_t n = c->graph->n_vals;
   *s = (Sizer){.c = c, .arena = a, .bytes = (double)dtype_size(precision)};
   s->per_out = precision == DT_I8 ? 9 : 4;
-  s->kept = arena_array(a, n, sizeof *s->kept);
+  s->seen = arena_array(a, n, sizeof *s->seen);
   s->buffer = arena_array(a, n, sizeof *s->buffer);
   s->span = arena_array(a, n, sizeof *s->span);
   s->live = arena_array(a, (size_t)c->graph->n_nodes + 2, sizeof *s->live);
-  for (ValId v = 1; v < n; v++) s->kept[v] = channels_extent(c, v);
+  pieces_build(s);
   parts_build(s);
   buffers_build(s);
   return s;
@@ -126,58 +171,79 @@ void sizer_free(Sizer *s) {
 }
 
 void sizer_remove(Sizer *s, uint32_t u) {
-  for (const Part *p = s->parts[u]; p->v != NO_VAL; p++) s->kept[p->v] -= p->n;
+  for (const Part *p = s->parts[u]; p->piece != NO_PIECE; p++) s->pieces[p->piece].kept[p->axis] -= p->n;
 }
 
 void sizer_restore(Sizer *s, uint32_t u) {
-  for (const Part *p = s->parts[u]; p->v != NO_VAL; p++) s->kept[p->v] += p->n;
+  for (const Part *p = s->parts[u]; p->piece != NO_PIECE; p++) s->pieces[p->piece].kept[p->axis] += p->n;
 }
 
 /* ---- the walk */
 
-/* Share of value v that is still there. */
-static double share(const Sizer *s, ValId v) {
-  uint32_t n = channels_extent(s->c, v);
-  return n ? (double)s->kept[v] / n : 1;
+/* Share of an axis, counted from the end where negative, that is still there; of all elements. */
+static double axis_share(const Sizer *s, uint32_t piece, int a) {
+  const Piece *p = &s->pieces[piece];
+  if (a < 0) a += p->shape->rank;
+  return p->units->axis[a] ? (double)p->kept[a] / (double)p->shape->d[a] : 1;
 }
 
-/* The weights of a layer shrink with its output, and with its input where it mixes channels. */
-static double weight_share(const Sizer *s, const Node *n) {
-  double out = share(s, n->out[0]);
-  bool mixes = n->op == OP_fully_connected || (n->op == OP_conv && CATTRS(n, conv)->group == 1);
-  bool innermost = s->c->axis[n->in[0]] == graph_val(s->c->graph, n->in[0])->shape.rank - 1;
-  return mixes && innermost ? out * share(s, n->in[0]) : out;
+static double share(const Sizer *s, uint32_t piece) {
+  double x = 1;
+  for (int a = 0; a < s->pieces[piece].shape->rank; a++) x *= axis_share(s, piece, a);
+  return x;
+}
+
+/* The piece of node i's input k: a value's, or a constant's as it is read there. */
+static uint32_t input_piece(const Sizer *s, NodeId i, uint32_t k) {
+  const ValId v = s->c->graph->nodes[i].in[k];
+  return val_is_const(s->c->graph, v) ? s->operands[i] + k : v;
+}
+
+/* What is left of a node's MACs: see node_macs. */
+static double macs_share(const Sizer *s, NodeId i) {
+  const Node *n = &s->c->graph->nodes[i];
+  const double out = share(s, n->out[0]), x = share(s, input_piece(s, i, 0));
+  const uint32_t w = input_piece(s, i, 1);
+  switch (n->op) {
+  case OP_conv: return out * axis_share(s, w, 3);
+  case OP_depthwise_conv: return out;
+  case OP_fully_connected: return out * axis_share(s, w, 1);
+  case OP_conv_transpose: /* groups: the input's channels over those of each */
+    return x * axis_share(s, w, 0) / (axis_share(s, input_piece(s, i, 0), 3) / axis_share(s, w, 3));
+  case OP_lstm:
+  case OP_gru:
+  case OP_rnn: return x * axis_share(s, w, 1);
+  default: return out * axis_share(s, input_piece(s, i, 0), -1);
+  }
 }
 
 static bool is_layer(const Node *n) {
   return n->op == OP_conv || n->op == OP_depthwise_conv || n->op == OP_fully_connected;
 }
 
-/* Does a constant operand shrink with the node's output? Those of BatchNormalization and biases do, and
- * operands with one entry per channel. */
-static bool follows_out(const Sizer *s, const Node *n, ValId v) {
-  if (n->op == OP_batch_normalization) return true;
-  int axis = s->c->axis[n->out[0]];
-  const Shape *y = &graph_val(s->c->graph, n->out[0])->shape, *x = &graph_val(s->c->graph, v)->shape;
-  int at = axis - (y->rank - x->rank);
-  return (op_info(n->op)->traits & T_ELEMENTWISE) && axis >= 0 && at >= 0 && x->d[at] == y->d[axis];
+/* Weights, and whatever loses nothing, are one constant for all their readers. */
+static bool counted(Sizer *s, NodeId i, uint32_t k, double left) {
+  const ValId v = s->c->graph->nodes[i].in[k];
+  const bool same = left >= 1 || s->c->operand[i][k].shared;
+  if (same && s->seen[v]) return true;
+  if (same) s->seen[v] = true;
+  return false;
 }
 
-static void add_constants(const Sizer *s, const Node *n, Sizes *z) {
+static void add_constants(Sizer *s, NodeId i, Sizes *z) {
   const Graph *g = s->c->graph;
-  double out = share(s, n->out[0]);
+  const Node *n = &g->nodes[i];
   for (uint32_t k = 0; k < n->n_in; k++) {
     if (!val_is_const(g, n->in[k])) continue;
-    double count = (double)shape_count(&graph_val(g, n->in[k])->shape);
-    if (is_layer(n))
-      count *= k == 1 ? weight_share(s, n) : out;
-    else if (follows_out(s, n, n->in[k]))
-      count *= out;
+    const double left = share(s, s->operands[i] + k);
+    if (counted(s, i, k, left)) continue;
+    const double count = (double)shape_count(&g->vals[n->in[k]].shape) * left;
     z->v[RES_PARAMS] += count;
     if (n->op == OP_batch_normalization || (is_layer(n) && k == 2)) continue; /* fused, or counted below */
     z->v[RES_FLASH] += count * s->bytes;
   }
-  if (is_layer(n)) z->v[RES_FLASH] += s->per_out * s->kept[n->out[0]];
+  if (is_layer(n))
+    z->v[RES_FLASH] += s->per_out * s->pieces[n->out[0]].kept[graph_val(g, n->out[0])->shape.rank - 1];
 }
 
 static void add_ram(Sizer *s, Sizes *z) {
@@ -198,11 +264,12 @@ static void add_ram(Sizer *s, Sizes *z) {
 Sizes sizer_sizes(Sizer *s) {
   const Graph *g = s->c->graph;
   Sizes z = {0};
+  memset(s->seen, 0, g->n_vals * sizeof *s->seen);
   for (NodeId i = 0; i < g->n_nodes; i++) {
     const Node *n = &g->nodes[i];
     double macs = (double)node_macs(g, n);
-    if (macs > 0) z.v[RES_MACS] += macs * (is_layer(n) ? weight_share(s, n) : 1);
-    add_constants(s, n, &z);
+    if (macs > 0) z.v[RES_MACS] += macs * macs_share(s, i);
+    add_constants(s, i, &z);
   }
   z.v[RES_CYCLES] = z.v[RES_MACS];
   add_ram(s, &z);

@@ -76,7 +76,7 @@ typedef struct Moments {
 /* Of `count` values vals on the first n training images. */
 bool collect_moments(const Graph *g, const Dataset *ds, uint32_t n, const Host *host, const ValId *vals,
                      int count, const Moments *out, Diag *d);
-/* Taylor importance: for each 4-D or 2-D value v with importance[v] != NULL, adds sum over images of
+/* Taylor importance: for each value v of two or more dimensions with importance[v] != NULL, adds sum over images of
  * (sum over positions of activation * gradient)^2 per channel (innermost axis), on n training images. */
 bool collect_taylor(const Graph *g, const Dataset *ds, uint32_t n, const Host *host, double **importance,
                     Diag *d);

@@ -167,7 +167,7 @@ static void taylor_step(const Graph *g, Walk *w, int n, double **importance) {
     const Shape *x = &g->vals[v].shape;
     const float *a = importance[v] ? session_activation(w->s, v) : NULL,
                 *da = a ? session_gradient(w->s, v) : NULL;
-    if (!da || (x->rank != 4 && x->rank != 2) || !w->s->vals[w->s->map ? w->s->map[v] : v].batched) continue;
+    if (!da || x->rank < 2 || !w->s->vals[w->s->map ? w->s->map[v] : v].batched) continue;
     int64_t channels = x->d[x->rank - 1];
     double *sum = mem_array((size_t)channels, sizeof *sum);
     taylor_add(a, da, n, shape_count_range(x, 1, x->rank), channels, sum, importance[v]);
