@@ -1,9 +1,5 @@
 /* See reconstruct.h. Each group of channels is a system of its own: unknowns are the taps of its input channels in the
- * order of the weights, and 1 for the bias; right sides are its output channels.
- *
- *   Conv            groups as they are            weights [O][Kh][Kw][I]
- *   DepthwiseConv   a group for each channel      weights [1][Kh][Kw][O]
- *   FullyConnected  one group, one tap            weights [O][K]
+ * order of the weights (patches.h), and 1 for the bias; right sides are its output channels.
  */
 #include "runtime/engine/reconstruct.h"
 
@@ -11,95 +7,25 @@
 
 #include "ir/base/mem.h"
 #include "runtime/engine/feed.h"
+#include "runtime/engine/patches.h"
 
 enum { BATCH = 32, BLOCK = 256 }; /* examples at a time; rows of X at a time */
 
-typedef struct Layer {
-  const Graph *g;
-  const Node *n;
-  int64_t h, w, c, oh, ow, o, kh, kw; /* a vector is an image of one pixel, or of as many as it has rows */
-  int64_t groups, ins, outs;          /* channels of a group */
-  int64_t stride[2], dil[2], pad[2];
-  bool bias, innermost; /* innermost: output channels are the weights' innermost axis */
-  int64_t unknowns;
-} Layer;
-
-static void window(Layer *l, const Ints *strides, const Ints *dilations, const Ints *pads) {
-  for (int i = 0; i < 2; i++)
-    l->stride[i] = strides->v[i], l->dil[i] = dilations->v[i], l->pad[i] = pads->v[i];
-}
-
-static int32_t act_of(const Node *n) {
-  if (n->op == OP_conv) return CATTRS(n, conv)->act;
-  if (n->op == OP_depthwise_conv) return CATTRS(n, depthwise_conv)->act;
-  return CATTRS(n, fully_connected)->act;
-}
-
-static bool image_layer(Layer *l) {
-  const Shape *x = &graph_val(l->g, l->n->in[0])->shape, *y = &graph_val(l->g, l->n->out[0])->shape,
-              *w = &graph_val(l->g, l->n->in[1])->shape;
-  l->h = x->d[1], l->w = x->d[2], l->c = x->d[3], l->oh = y->d[1], l->ow = y->d[2], l->o = y->d[3];
-  l->kh = w->d[1], l->kw = w->d[2];
-  l->innermost = l->n->op == OP_depthwise_conv;
-  if (l->innermost) {
-    const depthwise_conv_attrs *a = CATTRS(l->n, depthwise_conv);
-    window(l, &a->strides, &a->dilations, &a->pads);
-    l->groups = l->c;
-  } else {
-    const conv_attrs *a = CATTRS(l->n, conv);
-    window(l, &a->strides, &a->dilations, &a->pads);
-    l->groups = a->group;
-  }
-  return true;
-}
-
-static void vector_layer(Layer *l) {
-  const Shape *x = &graph_val(l->g, l->n->in[0])->shape;
-  l->c = x->d[x->rank - 1];
-  l->h = l->oh = shape_count_range(x, 1, x->rank - 1);
-  l->w = l->ow = l->kh = l->kw = l->groups = 1;
-  l->o = graph_val(l->g, l->n->in[1])->shape.d[0];
-  for (int i = 0; i < 2; i++) l->stride[i] = l->dil[i] = 1;
-}
-
+/* Whether the layer's weights may be made anew: reported otherwise. */
 static bool open_layer(Layer *l, const Graph *g, NodeId k, Diag *d) {
   const Node *n = &g->nodes[k];
-  *l = (Layer){.g = g, .n = n, .bias = n->n_in > 2 && n->in[2] != NO_VAL};
-  const Loc *at = &n->loc;
-  FAIL_IF(n->op != OP_conv && n->op != OP_depthwise_conv && n->op != OP_fully_connected, d, at,
-          "reconstruction of %s: want Conv, DepthwiseConv or FullyConnected", op_info(n->op)->name);
-  FAIL_IF(act_of(n) != ACT_NONE, d, at, "reconstruction of a layer with a fused activation: want it apart");
-  for (uint32_t i = 1; i < n->n_in; i++)
-    FAIL_IF(n->in[i] != NO_VAL && (!val_is_const(g, n->in[i]) || graph_val(g, n->in[i])->dtype != DT_F32), d,
-            at, "reconstruction of a layer whose weights are computed or not float32");
-  Arena *a = arena_new();
-  bool alone = graph_uses(g, a)[n->in[1]] == 1 && (!l->bias || graph_uses(g, a)[n->in[2]] == 1);
-  arena_free(a);
-  FAIL_IF(!alone, d, at, "reconstruction of weights that others read too");
-  if (n->op == OP_fully_connected)
-    vector_layer(l);
-  else
-    image_layer(l);
-  l->ins = l->c / l->groups, l->outs = l->o / l->groups;
-  l->unknowns = l->kh * l->kw * l->ins + l->bias;
+  FAIL_IF(n->op != OP_conv && n->op != OP_depthwise_conv && n->op != OP_fully_connected && n->op != OP_matmul,
+          d, &n->loc, "reconstruction of %s: want Conv, DepthwiseConv, FullyConnected or MatMul",
+          op_info(n->op)->name);
+  FAIL_IF(!layer_view(l, g, k), d, &n->loc,
+          "reconstruction of a layer whose weights are computed or not float32");
+  const char *fixed = layer_fixed(l);
+  FAIL_IF(fixed, d, &n->loc, "reconstruction of %s%s", strncmp(fixed, "a ", 2) == 0 ? "a layer with " : "",
+          fixed);
   return true;
 }
 
-/* -- rows -- */
-
-/* Position p of an item: the taps of group `group`, and 1. */
-static void patch(const Layer *l, const float *x, int64_t p, int64_t group, double *row) {
-  int64_t oy = p / l->ow, ox = p % l->ow;
-  for (int64_t ky = 0; ky < l->kh; ky++)
-    for (int64_t kx = 0; kx < l->kw; kx++, row += l->ins) {
-      int64_t y = oy * l->stride[0] + ky * l->dil[0] - l->pad[0],
-              at = ox * l->stride[1] + kx * l->dil[1] - l->pad[1];
-      bool in = y >= 0 && y < l->h && at >= 0 && at < l->w;
-      const float *from = in ? x + (y * l->w + at) * l->c + group * l->ins : NULL;
-      for (int64_t i = 0; i < l->ins; i++) row[i] = from ? (double)from[i] : 0;
-    }
-  if (l->bias) *row = 1;
-}
+static int64_t unknowns_of(const Layer *l) { return l->taps + l->bias; }
 
 typedef struct Fit {
   Layer l;
@@ -109,6 +35,7 @@ typedef struct Fit {
   const float *x, *y; /* of the batch */
   int n;
   double **block; /* per thread: [BLOCK][unknowns], then [BLOCK][outs] */
+  float **row;    /* per thread: [taps] */
 } Fit;
 
 /* One group over a whole batch, in blocks of rows: groups are shared out among threads, rows stay in order. */
@@ -116,12 +43,15 @@ static void fit_group(void *ctx, int unit, int thread) {
   const Fit *f = ctx;
   const Layer *l = &f->l;
   int64_t positions = l->oh * l->ow, total = f->n * positions;
-  double *x = f->block[thread], *y = x + BLOCK * l->unknowns;
+  double *x = f->block[thread], *y = x + BLOCK * unknowns_of(l);
   for (int64_t r0 = 0; r0 < total; r0 += BLOCK) {
     int64_t rows = total - r0 < BLOCK ? total - r0 : BLOCK;
     for (int64_t r = 0; r < rows; r++) {
       int64_t item = (r0 + r) / positions, p = (r0 + r) % positions;
-      patch(l, f->x + item * l->h * l->w * l->c, p, unit, x + r * l->unknowns);
+      double *to = x + r * unknowns_of(l);
+      layer_patch(l, f->x + item * layer_in_item(l), p, unit, f->row[thread]);
+      for (int64_t k = 0; k < l->taps; k++) to[k] = (double)f->row[thread][k];
+      if (l->bias) to[l->taps] = 1;
       for (int64_t k = 0; k < l->outs; k++) {
         int64_t o = unit * l->outs + k;
         y[r * l->outs + k] = (double)f->y[(r0 + r) * f->y_channels + (f->channels ? f->channels[o] : o)];
@@ -133,26 +63,20 @@ static void fit_group(void *ctx, int unit, int thread) {
 
 /* -- weights: unknown u, output k of a group, in the layer's constants -- */
 
-static float *weight_at(const Layer *l, float *w, float *b, int64_t group, int64_t u, int64_t k) {
-  int64_t o = group * l->outs + k, taps = l->kh * l->kw * l->ins;
-  if (u == taps) return &b[o];
-  return l->innermost ? &w[u * l->o + o] : &w[o * taps + u];
-}
-
 static void weights_read(const Layer *l, float *w, float *b, int64_t group, double *v) {
-  for (int64_t u = 0; u < l->unknowns; u++)
-    for (int64_t k = 0; k < l->outs; k++) v[u * l->outs + k] = (double)*weight_at(l, w, b, group, u, k);
+  for (int64_t u = 0; u < unknowns_of(l); u++)
+    for (int64_t k = 0; k < l->outs; k++) v[u * l->outs + k] = (double)*layer_weight(l, w, b, group, u, k);
 }
 
 static void weights_write(const Layer *l, const double *v, int64_t group, float *w, float *b) {
-  for (int64_t u = 0; u < l->unknowns; u++)
-    for (int64_t k = 0; k < l->outs; k++) *weight_at(l, w, b, group, u, k) = (float)v[u * l->outs + k];
+  for (int64_t u = 0; u < unknowns_of(l); u++)
+    for (int64_t k = 0; k < l->outs; k++) *layer_weight(l, w, b, group, u, k) = (float)v[u * l->outs + k];
 }
 
 /* All groups' solutions, into w and b. */
 static void solve(const Fit *f, double ridge, float *w, float *b, ReconstructResult *res) {
   const Layer *l = &f->l;
-  double *v = mem_array((size_t)(l->unknowns * l->outs), sizeof *v);
+  double *v = mem_array((size_t)(unknowns_of(l) * l->outs), sizeof *v);
   *res = (ReconstructResult){.rows = f->sums[0].rows};
   for (int64_t group = 0; group < l->groups; group++) {
     const Normal *s = &f->sums[group];
@@ -245,17 +169,21 @@ static bool check_target(Fit *f, const Graph *original, ValId y, Diag *d) {
 
 static void fit_open(Fit *f, int threads) {
   f->sums = mem_array((size_t)f->l.groups, sizeof *f->sums);
-  for (int64_t i = 0; i < f->l.groups; i++) normal_init(&f->sums[i], f->l.unknowns, f->l.outs);
+  for (int64_t i = 0; i < f->l.groups; i++) normal_init(&f->sums[i], unknowns_of(&f->l), f->l.outs);
   f->block = mem_array((size_t)threads, sizeof *f->block);
+  f->row = mem_array((size_t)threads, sizeof *f->row);
+  for (int i = 0; i < threads; i++) f->row[i] = mem_array((size_t)f->l.taps, sizeof(float));
   for (int i = 0; i < threads; i++)
-    f->block[i] = mem_array((size_t)(BLOCK * (f->l.unknowns + f->l.outs)), sizeof(double));
+    f->block[i] = mem_array((size_t)(BLOCK * (unknowns_of(&f->l) + f->l.outs)), sizeof(double));
 }
 
 static void fit_close(Fit *f, int threads) {
   for (int64_t i = 0; f->sums && i < f->l.groups; i++) normal_free(&f->sums[i]);
   for (int i = 0; f->block && i < threads; i++) mem_free(f->block[i]);
+  for (int i = 0; f->row && i < threads; i++) mem_free(f->row[i]);
   mem_free(f->sums);
   mem_free(f->block);
+  mem_free(f->row);
 }
 
 Graph *reconstruct_layer(const Graph *original, ValId y, const Graph *g, NodeId layer,

@@ -1,0 +1,36 @@
+/* Reconstruction instead of retraining: which channels go is read off an error table, the layers that stay are solved anew.
+ *
+ *   graph -> Gram matrices -> error table --+--> plan -> prune_apply -> rebuild -> statistics of BatchNormalization
+ *            (engine/gram.h)  (table.h)     |            (prune.h)      (engine/rebuild.h)
+ *            once per model                 per target
+ */
+#ifndef PASSES_ALLOCATE_ALLOCATE_H
+#define PASSES_ALLOCATE_ALLOCATE_H
+
+#include "passes/allocate/table.h"
+#include "passes/prune.h"
+#include "runtime/engine/rebuild.h"
+
+typedef struct AllocateOptions {
+  PruneOptions prune; /* limits, floors, steps; `by` and `uniform` where `table` is false */
+  bool table;         /* plan by the error table */
+  bool fisher;        /* errors count by the loss's curvature */
+  GramOptions grams;
+  double table_ridge;
+  RebuildOptions rebuild;
+  uint32_t bn_images; /* 0: statistics stay */
+  bool report;
+} AllocateOptions;
+/* Read "macs=0.5,images=1024,..."; strings live in `a`. */
+bool allocate_options_parse(const char *params, Arena *a, AllocateOptions *o, Diag *d);
+
+/* Whether such parameters plan by the error table: they say by=reconstruction, or nothing. */
+bool allocate_by_table(const char *params);
+
+/* -- rebuild.c -- */
+/* `small` is prune_apply(c, p): its layers solved anew to give what those of c->graph give, then its statistics
+ * estimated. NULL: reported. */
+Graph *allocate_rebuild(const Channels *c, const PrunePlan *p, const Graph *small, const AllocateOptions *o,
+                        const PassCtx *ctx, RebuildResult *res, Diag *d);
+
+#endif

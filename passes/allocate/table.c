@@ -1,0 +1,101 @@
+/* The error table as it is kept and asked; see table.h.
+ *
+ *   error-table 1 groups 2 units 48
+ *   group "conv1" 16: 3 0.0012 7 0.0031 ...
+ */
+#include "passes/allocate/table.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ir/base/mem.h"
+
+void error_table_free(ErrorTable *t) {
+  mem_free(t->size);
+  mem_free(t->order);
+  mem_free(t->error);
+  *t = (ErrorTable){0};
+}
+
+double error_table_at(const ErrorTable *t, uint32_t g, uint32_t first, uint32_t width) {
+  uint32_t gone = t->size[g] - width;
+  return width == 0 ? INFINITY : gone == 0 ? 0 : t->error[first + gone - 1];
+}
+
+Blob *error_table_scores(const ErrorTable *t) {
+  double *score = mem_array(t->n_units, sizeof *score);
+  for (uint32_t g = 0, first = 0; g < t->n_groups; first += t->size[g++]) {
+    double before = 0;
+    for (uint32_t k = 0; k < t->size[g]; k++) {
+      uint32_t i = first + k;
+      double added = t->error[i] - (k ? t->error[i - 1] : 0);
+      before = score[first + t->order[i]] = fmax(added, before * (1 + 1e-12) + 1e-300);
+    }
+  }
+  return blob_adopt(score, t->n_units * sizeof *score);
+}
+
+void error_table_print(const Channels *c, const ErrorTable *t, StrBuf *out) {
+  sb_printf(out, "error-table 1 groups %u units %u\n", t->n_groups, t->n_units);
+  for (uint32_t g = 0, first = 0; g < t->n_groups; first += t->size[g++]) {
+    sb_puts(out, "group ");
+    sb_json_str(out, c->groups[g].name);
+    sb_printf(out, " %u:", t->size[g]);
+    for (uint32_t k = 0; k < t->size[g]; k++)
+      sb_printf(out, " %u %.17g", t->order[first + k], t->error[first + k]);
+    sb_putc(out, '\n');
+  }
+}
+
+/* Behind the quoted name of a group's line; NULL when it is none. */
+static const char *skip_name(const char *line) {
+  if (strncmp(line, "group \"", 7) != 0) return NULL;
+  for (line += 7; *line && *line != '\n' && *line != '"'; line++)
+    if (*line == '\\' && line[1]) line++;
+  return *line == '"' && line[1] == ' ' ? line + 2 : NULL;
+}
+
+static bool parse_group(const char *line, const ChanGroup *gr, uint32_t *order, double *error) {
+  char *end;
+  const char *at = skip_name(line);
+  if (!at || strtoul(at, &end, 10) != gr->n || *end != ':') return false;
+  bool *seen = mem_array(gr->n, sizeof *seen), ok = true;
+  at = end + 1;
+  for (uint32_t k = 0; ok && k < gr->n; k++) {
+    order[k] = (uint32_t)strtoul(at, &end, 10);
+    ok = end != at && order[k] < gr->n && !seen[order[k]];
+    if (!ok) break;
+    seen[order[k]] = true;
+    at = end;
+    error[k] = strtod(at, &end);
+    ok = end != at && error[k] >= (k ? error[k - 1] : 0);
+    at = end;
+  }
+  mem_free(seen);
+  return ok && *at == '\n';
+}
+
+bool error_table_parse(const char *text, const Channels *c, ErrorTable *out, Diag *d) {
+  char head[80];
+  snprintf(head, sizeof head, "error-table 1 groups %u units %u\n", c->n_groups, c->n_units);
+  FAIL_IF(strncmp(text, head, strlen(head)) != 0, d, NULL,
+          "error table: begins \"%.*s\", want \"%.*s\" for this graph", (int)strcspn(text, "\n"), text,
+          (int)strlen(head) - 1, head);
+  *out = (ErrorTable){.n_groups = c->n_groups, .n_units = c->n_units};
+  out->size = mem_array(c->n_groups, sizeof *out->size);
+  out->order = mem_array(c->n_units, sizeof *out->order);
+  out->error = mem_array(c->n_units, sizeof *out->error);
+  for (uint32_t g = 0; g < c->n_groups; g++) {
+    const ChanGroup *gr = &c->groups[g];
+    text = strchr(text, '\n') + 1;
+    out->size[g] = gr->n;
+    if (!parse_group(text, gr, out->order + gr->first, out->error + gr->first)) {
+      error_table_free(out);
+      return diag_error(d, NULL,
+                        "error table: line %u: want group \"NAME\" %u: and %u units, each with its error",
+                        g + 2, gr->n, gr->n);
+    }
+  }
+  return true;
+}
