@@ -30,6 +30,7 @@ bool select_host_kernels(const Graph *g, Calls *calls, Diag *d) {
   const Target *t = target_of_host();
   for (uint32_t i = 0; t && i < calls->n; i++) {
     Calls one = {.arena = calls->arena, .v = &calls->v[i], .n = 1};
+    if (call_has_nibbles(&calls->v[i])) call_widen_nibbles(&calls->v[i], calls->arena);
     if (on_codes(&calls->v[i])) TRY(select_kernels(g, t, &one, d));
     ASSERT(calls->v[i].kernel->fn);
   }

@@ -156,13 +156,19 @@ bool select_from(const KernelSet *sets, int n_sets, const char *const *order, co
   return true;
 }
 
-/* On machines with an operating system a byte of code is worth nothing, unless size is asked for. */
-static double byte_price(const Target *t) {
-  const bool bare = strcmp(t->run, "qemu-m") == 0;
-  return bare || t->optimize == OPT_SIZE ? prices[t->optimize] : 0;
+/* On machines with an operating system a byte is worth nothing, unless size is asked for. */
+static bool bytes_count(const Target *t) { return strcmp(t->run, "qemu-m") == 0 || t->optimize == OPT_SIZE; }
+
+static double byte_price(const Target *t) { return bytes_count(t) ? prices[t->optimize] : 0; }
+
+/* Weights of 4 bits stay so where bytes count; elsewhere int8 kernels, which are faster, give the same. */
+static void widen_nibbles(const Target *t, Calls *calls) {
+  for (uint32_t c = 0; c < calls->n; c++)
+    if (!bytes_count(t) && call_has_nibbles(&calls->v[c])) call_widen_nibbles(&calls->v[c], calls->arena);
 }
 
 bool select_kernels(const Graph *g, const Target *t, Calls *calls, Diag *d) {
+  widen_nibbles(t, calls);
   const SelectBy by = {g, t->costs, t->without, byte_price(t)};
   return select_from(kernel_sets, n_kernel_sets, t->sets, &by, calls, d);
 }

@@ -156,6 +156,9 @@ Graph *graph_clone(const Graph *g);
  * report where the graph does not allow it. */
 Graph *graph_with_batch(const Graph *g, int64_t n, Diag *d);
 
+/* The same graph with weights of i4 as i8 (ir/widen.c). */
+Graph *graph_widen_int4(const Graph *g, Diag *d);
+
 /* -- checking (ir/verify.c) -- */
 /* All rules of the IR; collects up to DIAG_MAX errors. */
 bool graph_verify(const Graph *g, Diag *d);

@@ -298,6 +298,7 @@ PARAMS(affine_f32);
 PARAMS(custom_call);
 
 size_t avg_rows_s8_scratch(const void *params);
+size_t conv_s4_scratch(const void *params);
 size_t mean_rows_s8_scratch(const void *params);
 #define K(name, params, file, scratch, in_place, doc) mf_kernel_fn name##__generic;
 #include "runtime/kernels/generic/kernels.def"

@@ -126,6 +126,11 @@ void pack_const(KernelPack *p, const char *field, const void *data, int64_t coun
 /* Give the call another kernel of its name: its params, packed, become the call's own. */
 void call_exchange(KernelCall *k, const KernelDef *kernel, Arena *a);
 
+/* Whether the call's weights have 4 bits ("conv_s4", "fc_s4"); make it the call of weights of a byte each, which gives the
+ * same bytes (ir/lower/lower_nibbles.c). */
+bool call_has_nibbles(const KernelCall *k);
+void call_widen_nibbles(KernelCall *k, Arena *a);
+
 /* All nodes of a graph whose shapes are static. T_VIEW operators make no call: value_root finds the storage. */
 bool graph_lower(const Graph *g, Calls *out, Diag *d);
 /* The value whose bytes v shares through T_VIEW operators (v itself when none). */

@@ -44,6 +44,7 @@ static Loc node_loc(const Graph *g, NodeId k) {
 
 static bool zero_fits(DType t, int32_t zero) {
   switch (t) {
+  case DT_I4: return zero >= -8 && zero <= 7;
   case DT_I8: return zero >= INT8_MIN && zero <= INT8_MAX;
   case DT_U8: return zero >= 0 && zero <= UINT8_MAX;
   case DT_I16: return zero >= INT16_MIN && zero <= INT16_MAX;
@@ -54,9 +55,9 @@ static bool zero_fits(DType t, int32_t zero) {
 static bool check_quant(const Value *v, const Loc *loc, Diag *d) {
   const Quant *q = &v->quant;
   if (q->n == 0) return true;
-  FAIL_IF(v->dtype != DT_I8 && v->dtype != DT_U8 && v->dtype != DT_I16 && v->dtype != DT_I32 &&
-              v->dtype != DT_I64,
-          d, loc, "a value of %s is quantized, want i8, u8, i16, i32 or i64", dtype_name(v->dtype));
+  FAIL_IF(v->dtype != DT_I4 && v->dtype != DT_I8 && v->dtype != DT_U8 && v->dtype != DT_I16 &&
+              v->dtype != DT_I32 && v->dtype != DT_I64,
+          d, loc, "a value of %s is quantized, want i4, i8, u8, i16, i32 or i64", dtype_name(v->dtype));
   FAIL_IF(q->n < 0, d, loc, "%d quantization scales", (int)q->n);
   FAIL_IF(q->n > 1 && (q->axis < 0 || q->axis >= v->shape.rank), d, loc,
           "quantized along axis %d of %d dimensions", (int)q->axis, (int)v->shape.rank);
@@ -319,6 +320,8 @@ static bool takes_bits(OpKind op) {
   return op == OP_cast || op == OP_bitwise_and || op == OP_bitwise_or || op == OP_bitwise_xor;
 }
 
+static bool is_code(DType t) { return t == DT_I4 || t == DT_I8 || t == DT_U8 || t == DT_I16; }
+
 /* Arithmetic on codes needs to know what they stand for; moving, casting and logic on bits does not. */
 static bool check_codes(const Check *c, const Node *n, const Loc *loc) {
   const OpInfo *info = op_info(n->op);
@@ -327,9 +330,9 @@ static bool check_codes(const Check *c, const Node *n, const Loc *loc) {
     ValId id = i < n->n_in ? n->in[i] : n->out[i - n->n_in];
     const Value *v = &c->g->vals[id];
     if (id == NO_VAL || v->quant.n > 0) continue;
-    FAIL_IF(v->dtype == DT_I8 || v->dtype == DT_U8 || v->dtype == DT_I16, c->d, loc,
-            "%s: %s %u is %s without quantization", info->name, i < n->n_in ? "input" : "output",
-            (unsigned)(i < n->n_in ? i : i - n->n_in), dtype_name(v->dtype));
+    FAIL_IF(is_code(v->dtype), c->d, loc, "%s: %s %u is %s without quantization", info->name,
+            i < n->n_in ? "input" : "output", (unsigned)(i < n->n_in ? i : i - n->n_in),
+            dtype_name(v->dtype));
     FAIL_IF(n->op == OP_dequantize && i == 0, c->d, loc, "Dequantize: input 0 is not quantized");
   }
   return true;

@@ -549,7 +549,8 @@ bool onnx_export(const Graph *g, const char *path, Diag *d) {
   for (uint32_t k = 0; k < g->n_nodes; k++)
     if (g->nodes[k].n_in > 0 && g->nodes[k].in[0] != NO_VAL) ok = want_no_int16(g, &g->nodes[k], d) && ok;
   TRY(ok);
-  Graph *q = qdq_expand(g, d);
+  Graph *wide = graph_widen_int4(g, d), *q = wide ? qdq_expand(wide, d) : NULL;
+  graph_free(wide);
   ok = q && export_to(q, qdq_rounding(g), path, d);
   graph_free(q);
   return ok;

@@ -111,6 +111,8 @@ ValId tfl_data16(TflNode *n, uint32_t i);
 ValId tfl_moved(TflNode *n, uint32_t i);
 /* Input i as constant weights beside data x: the same arithmetic, no mix of float and integer; int8 beside int16. */
 ValId tfl_weights(TflNode *n, uint32_t i, ValId x);
+/* The same for operators that compute on weights of 4 bits: INT4 beside int8 data stays i4 where it is symmetric. */
+ValId tfl_weights4(TflNode *n, uint32_t i, ValId x);
 /* Input i as constant bias: float32, or int32 beside int8 data, int64 or int32 beside int16. *v is NO_VAL where there is none. */
 bool tfl_bias(TflNode *n, uint32_t i, ValId x, ValId *v);
 /* Input i as a short constant list of integers. */

@@ -59,10 +59,10 @@ static bool want_rank4(TflNode *n, ValId v) {
 }
 
 /* x, weights and bias of a convolution. */
-static bool conv_inputs(TflNode *n, ValId in[3]) {
+static bool conv_inputs(TflNode *n, bool depthwise, ValId in[3]) {
   in[0] = tfl_data16(n, 0);
   TRY(in[0] != NO_VAL);
-  in[1] = tfl_weights(n, 1, in[0]);
+  in[1] = (depthwise ? tfl_weights : tfl_weights4)(n, 1, in[0]);
   TRY(in[1] != NO_VAL);
   TRY(want_rank4(n, in[0]) && want_rank4(n, in[1]));
   return tfl_bias(n, 2, in[0], &in[2]);
@@ -71,7 +71,7 @@ static bool conv_inputs(TflNode *n, ValId in[3]) {
 bool tfl_import_conv(TflNode *n) {
   enum { STRIDE = 1, ACT = 3, DILATION = 4 };
   ValId in[3];
-  TRY(conv_inputs(n, in));
+  TRY(conv_inputs(n, false, in));
   Shape x = graph_val(n->m->g, in[0])->shape, w = graph_val(n->m->g, in[1])->shape;
   FAIL_IF(x.d[3] % w.d[3] != 0, n->m->d, &n->loc,
           "has %" PRId64 " input channels; its weights are for %" PRId64, x.d[3], w.d[3]);
@@ -90,7 +90,7 @@ bool tfl_import_conv(TflNode *n) {
 bool tfl_import_depthwise_conv(TflNode *n) {
   enum { STRIDE = 1, ACT = 4, DILATION = 5 };
   ValId in[3];
-  TRY(conv_inputs(n, in));
+  TRY(conv_inputs(n, true, in));
   Shape x = graph_val(n->m->g, in[0])->shape, w = graph_val(n->m->g, in[1])->shape;
   FAIL_IF(graph_val(n->m->g, in[0])->dtype == DT_I16 && in[2] != NO_VAL &&
               graph_val(n->m->g, in[2])->dtype != DT_I64,
@@ -110,7 +110,7 @@ bool tfl_import_fully_connected(TflNode *n) {
   ValId in[3];
   in[0] = tfl_data16(n, 0);
   TRY(in[0] != NO_VAL);
-  in[1] = tfl_weights(n, 1, in[0]);
+  in[1] = tfl_weights4(n, 1, in[0]);
   TRY(in[1] != NO_VAL);
   TRY(tfl_bias(n, 2, in[0], &in[2]));
   FAIL_IF(fb_u8(&n->options, WEIGHTS_FORMAT, 0) != 0, n->m->d, &n->loc,

@@ -27,13 +27,22 @@ int32_t tfx_new(Tfx *x, const TfxTensor *t) {
   return x->n_tensors++;
 }
 
+/* INT4: two to a byte, the lower half first, one channel behind the other. */
+static const void *nibbles(Tfx *x, ValId v) {
+  const int8_t *from = val_data(x->g, v);
+  const int64_t n = shape_count(&graph_val(x->g, v)->shape);
+  uint8_t *to = arena_alloc(x->arena, (size_t)(n + 1) / 2);
+  for (int64_t i = 0; i < n; i++) to[i / 2] |= (uint8_t)((from[i] & 15) << (i % 2 ? 4 : 0));
+  return to;
+}
+
 int32_t tfx_tensor(Tfx *x, ValId v) {
   if (v == NO_VAL) return -1;
   if (x->of_val[v] > 0) return x->of_val[v] - 1;
   const Value *val = graph_val(x->g, v);
   TfxTensor t = {
       .name = val->name ? val->name : "", .dtype = val->dtype, .shape = val->shape, .quant = val->quant};
-  if (val_is_const(x->g, v)) t.data = val_data(x->g, v);
+  if (val_is_const(x->g, v)) t.data = val->dtype == DT_I4 ? nibbles(x, v) : val_data(x->g, v);
   int32_t k = tfx_new(x, &t);
   x->of_val[v] = k + 1;
   return k;
@@ -100,14 +109,15 @@ static int type_code(DType t) {
   case DT_BOOL: return 6;
   case DT_I16: return 7;
   case DT_I8: return 9;
+  case DT_I4: return TFL_INT4;
   default: return -1;
   }
 }
 
 static bool check_tensor(Tfx *x, const TfxTensor *t) {
   const Loc loc = {.file = x->g->name, .name = t->name};
-  FAIL_IF(type_code(t->dtype) < 0, x->d, &loc, "%s elements cannot be written as TensorFlow Lite",
-          dtype_name(t->dtype));
+  FAIL_IF(type_code(t->dtype) < 0 || (t->dtype == DT_I4 && !t->data), x->d, &loc,
+          "%s elements cannot be written as TensorFlow Lite", dtype_name(t->dtype));
   for (int i = 0; i < t->shape.rank; i++)
     FAIL_IF(t->shape.d[i] < 1, x->d, &loc, "an empty tensor cannot be written as TensorFlow Lite");
   return true;
@@ -179,6 +189,7 @@ static void write_codes(StrBuf *f, size_t from, const int32_t *codes, int n) {
 }
 
 static size_t tensor_size(const TfxTensor *t) {
+  if (t->dtype == DT_I4) return (size_t)(shape_count(&t->shape) + 1) / 2;
   return (size_t)shape_count(&t->shape) * dtype_size(t->dtype);
 }
 

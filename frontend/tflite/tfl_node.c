@@ -104,6 +104,18 @@ ValId tfl_weights(TflNode *n, uint32_t i, ValId x) {
   return tfl_value(n->m, n->in[i], &n->loc);
 }
 
+ValId tfl_weights4(TflNode *n, uint32_t i, ValId x) {
+  Graph *g = n->m->g;
+  ValId w = tfl_weights(n, i, x);
+  if (w == NO_VAL || tfl_in_tensor(n, i)->stored != TFL_INT4 || graph_val(g, x)->dtype != DT_I8) return w;
+  const Value v = *graph_val(g, w);
+  for (int k = 0; k < v.quant.n; k++)
+    if (v.quant.zero[k] != 0) return w;
+  w = graph_const(g, v.name, DT_I4, &v.shape, blob_ref(v.blob));
+  graph_set_quant(g, w, v.quant.n, v.quant.axis, v.quant.scale, v.quant.zero);
+  return w;
+}
+
 bool tfl_bias(TflNode *n, uint32_t i, ValId x, ValId *v) {
   *v = NO_VAL;
   if (!tfl_has(n, i)) return true;

@@ -39,7 +39,8 @@ static mf_window conv_window(const Shape *x, const Shape *w, const Shape *y, con
 }
 
 typedef struct ConvCall {
-  const char *f32, *s8, *s16, *narrow; /* kernels; narrow: of int16 with int32 sums, NULL: none */
+  const char *f32, *s8, *s16, *narrow,
+      *s4; /* kernels; narrow: of int16 with int32 sums, NULL: none; s4: of i4 weights */
   mf_window window;
   int32_t groups, w_tap, w_out;
   Act act;
@@ -71,7 +72,10 @@ static void conv_s8(const Graph *g, const Node *n, const ConvCall *c, KernelCall
   int32_t *mult = arena_array(a, (size_t)outs, sizeof *mult);
   int8_t *shift = arena_array(a, (size_t)outs, sizeof *shift);
   channel_multipliers(x, w, y, outs, c->once, mult, shift);
-  call_const(k, "w", val_data(g, n->in[1]), shape_count(&w->shape), n->in[1]);
+  if (w->dtype == DT_I4)
+    p->w_out = const_nibbles(g, n, outs, k, a);
+  else
+    call_const(k, "w", val_data(g, n->in[1]), shape_count(&w->shape), n->in[1]);
   if (op_in_opt(g, n, 2)) call_const(k, "bias", val_data(g, n->in[2]), outs, n->in[2]);
   call_const(k, "mult", mult, outs, NO_VAL);
   call_const(k, "shift", shift, outs, NO_VAL);
@@ -127,7 +131,10 @@ static bool lower_any_conv(const Graph *g, const Node *n, const ConvCall *c, int
   TRY(want_const(g, n, 1, d));
   if (op_in_opt(g, n, 2)) TRY(want_const(g, n, 2, d));
   if (codes) TRY(want_codes(g, n, 2, d));
-  const char *kernel = t == DT_I16 ? conv_kernel_s16(g, n, c, d) : codes ? c->s8 : c->f32;
+  const char *kernel = t == DT_I16                      ? conv_kernel_s16(g, n, c, d)
+                       : !codes                         ? c->f32
+                       : op_in(g, n, 1)->dtype == DT_I4 ? c->s4
+                                                        : c->s8;
   TRY(kernel != NULL);
   const Shape *x = &op_in(g, n, 0)->shape, *y = &op_out(g, n, 0)->shape;
   if (shape_count(y) == 0) return true;
@@ -153,6 +160,7 @@ bool lower_conv(const Graph *g, const Node *n, Calls *out, Diag *d) {
                       .s8 = "conv_s8",
                       .s16 = "conv_s16",
                       .narrow = "conv_s16_narrow",
+                      .s4 = "conv_s4",
                       .window = conv_window(x, w, y, &a->strides, &a->pads, &a->dilations),
                       .groups = a->group,
                       .w_tap = (int32_t)w->d[3],

@@ -43,7 +43,10 @@ static void fc_s8(const Graph *g, const Node *n, KernelCall *k, Arena *a) {
       quantize_multiplier(real / (double)scale_of(y), &mult[i], &s);
     shift[i] = (int8_t)s;
   }
-  call_const(k, "w", val_data(g, n->in[1]), shape_count(&w->shape), n->in[1]);
+  if (w->dtype == DT_I4)
+    p->w_out = const_nibbles(g, n, p->n, k, a);
+  else
+    call_const(k, "w", val_data(g, n->in[1]), shape_count(&w->shape), n->in[1]);
   if (op_in_opt(g, n, 2)) call_const(k, "bias", val_data(g, n->in[2]), p->n, n->in[2]);
   call_const(k, "mult", mult, count, NO_VAL);
   call_const(k, "shift", shift, count, NO_VAL);
@@ -78,6 +81,7 @@ static const char *fc_kernel(const Graph *g, const Node *n) {
   const DType t = op_in(g, n, 0)->dtype;
   const Value *bias = op_in_opt(g, n, 2);
   if (t == DT_I16) return bias && bias->dtype == DT_I64 ? "fc_s16" : "fc_s16_narrow";
+  if (t == DT_I8 && op_in(g, n, 1)->dtype == DT_I4) return "fc_s4";
   return t == DT_I8 ? "fc_s8" : "fc_f32";
 }
 

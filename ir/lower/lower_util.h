@@ -58,6 +58,10 @@ void dense_strides(const Shape *s, int64_t elem, int64_t stride[MAX_RANK]);
 /* Append the copy (none when the block is empty): axis 0 of rank >= 3 becomes the batch, the next one the rows. */
 bool lower_block(const Graph *g, const Node *n, const Block *b, Calls *out, Diag *d);
 
+/* -- lower_nibbles.c -- */
+/* Weights of i4, input 1, as the call's constant "w" (runtime/kernels/nibbles.h); returns the channels' distance in weights. */
+int32_t const_nibbles(const Graph *g, const Node *n, int64_t outs, KernelCall *k, Arena *a);
+
 /* -- lower_unary_s16.c -- */
 bool lower_curve_s16(const Graph *g, const Node *n, const char *kernel, int most_left, Calls *out, Diag *d);
 bool lower_leaky_relu_s16(const Graph *g, const Node *n, Calls *out, Diag *d);

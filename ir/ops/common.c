@@ -137,10 +137,19 @@ bool op_broadcast(const Node *n, const Shape *a, const Shape *b, Shape *out, Dia
 
 /* -- weighted operators -- */
 
+/* Weights of i4 beside i8 data: of Conv and FullyConnected with TFLite's rounding. */
+static bool takes_int4(const Node *n) {
+  const int32_t rounding = n->op == OP_conv              ? CATTRS(n, conv)->rounding
+                           : n->op == OP_fully_connected ? CATTRS(n, fully_connected)->rounding
+                                                         : ROUND_SUMS;
+  return rounding == ROUND_TFLITE || rounding == ROUND_ONCE;
+}
+
 bool op_weights_dtype(const Graph *g, const Node *n, int64_t outs, Diag *d) {
   if (!op_want_real(g, n, 0, d)) return false;
   DType t = op_in(g, n, 0)->dtype;
-  if (!op_want_dtype(g, n, 1, t == DT_I16 ? DT_I8 : t, d)) return false;
+  const bool small = t == DT_I8 && takes_int4(n) && op_in(g, n, 1)->dtype == DT_I4;
+  if (!small && !op_want_dtype(g, n, 1, t == DT_I16 ? DT_I8 : t, d)) return false;
   const Value *bias = op_in_opt(g, n, 2);
   if (bias == NULL) return true;
   const bool wide = t == DT_I16 && bias->dtype == DT_I64;
@@ -158,6 +167,7 @@ bool op_weights_quant(const Graph *g, const Node *n, int axis, bool tensor, bool
     return op_fail(n, d, "weights are quantized along axis %d, want axis %d (output channels)", (int)w->axis,
                    axis);
   }
+  if (op_in(g, n, 1)->dtype == DT_I4) tensor = channel = true;
   for (int i = 0; i < w->n && (w->n > 1 ? channel : tensor); i++) {
     if (w->zero[i] != 0) {
       return op_fail(n, d, "weight zero point %d is %d, want 0 (symmetric weights)", i, (int)w->zero[i]);

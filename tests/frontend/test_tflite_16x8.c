@@ -169,6 +169,11 @@ static const Form forms[] = {
      "op FULLY_CONNECTED x,w,b -> y\n" IO,
      {1, 2, 3, 4, 5, 6, 7},
      {6}},
+    {"DEPTHWISE_CONV_2D with INT4 weights",
+     "tensor x i8 1,1,1,2 q=1:0\ntensor w i4 1,1,1,2 q=1:0 = -3,7\ntensor b i32 2 = 0\n"
+     "tensor y i8 1,1,1,2 q=1:0\nop DEPTHWISE_CONV_2D x,w,b -> y 0:u8=1 1:i32=1 2:i32=1 3:i32=1\n" IO,
+     {5, 4},
+     {-15, 28}},
     {"CONV_2D with INT4 weights per channel",
      "tensor x i8 1,1,1,3 q=1:0\ntensor w i4 2,1,1,3 q=1:0,2:0@0 = 7,-8,1,-1,2,-3\ntensor b i32 2 = 0\n"
      "tensor y i8 1,1,1,2 q=1:0\nop CONV_2D x,w,b -> y 0:u8=1 1:i32=1 2:i32=1\n" IO,

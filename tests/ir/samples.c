@@ -23,6 +23,9 @@ const Sample samples[] = {
     {OP_conv_transpose, "f32[1,3,3,2] f32[3,2,2,2]", "strides=2,3"},
     {OP_fully_connected, "f32[N,12] =f32[5,12] =f32[5]", ""},
     {OP_fully_connected, "i8[3,12] =i8[5,12] =i32[5]", "act=relu_n1_to_1"},
+    {OP_conv, "i8[N,8,9,4] =i4[6,3,2,4] =i32[6]", "strides=2,1 pads=1,0,1,1 act=relu"},
+    {OP_conv, "i8[2,5,5,6] =i4[4,3,3,3]", "group=2 rounding=3"},
+    {OP_fully_connected, "i8[3,13] =i4[5,13] =i32[5]", "act=relu"},
     {OP_matmul, "f32[N,3,4] =f32[4,5]", ""},
     {OP_conv, "i8[N,8,9,4] =i8[6,3,2,4] =i32[6]", "pads=1,0,1,1 act=relu rounding=1"},
     {OP_conv, "i8[2,8,9,4] =i8[6,3,2,2]", "strides=2,1 group=2 rounding=2"},
@@ -258,6 +261,8 @@ static ValId add_const(Graph *g, DType t, const Shape *s, const char *elems, uin
       char *end;
       k = strtoll(elems + 1, &end, 10);
       elems = end;
+    } else if (t == DT_I4) {
+      k = (k + 100) % 16 - 8;
     }
     if (t == DT_F32)
       memcpy(data + i * 4, &f, 4);
@@ -273,6 +278,7 @@ static void set_quant(Graph *g, ValId v) {
   const float scale = 0.0235f, fine = 1.0f / 32768;
   const int32_t zero = g->vals[v].blob != NULL ? 0 : -3, none = 0;
   if (g->vals[v].dtype == DT_I8) graph_set_quant(g, v, 1, 0, &scale, &zero);
+  if (g->vals[v].dtype == DT_I4) graph_set_quant(g, v, 1, 0, &scale, &none);
   if (g->vals[v].dtype == DT_I16) graph_set_quant(g, v, 1, 0, &fine, &none);
 }
 

@@ -151,7 +151,7 @@ static const struct {
     {stored_shape, "chain: node 1 \"b\" (Tanh): error: Tanh: output 0 has shape [N,3], want [N,2]\n"},
     {stored_type, "Add: output 0 is i32, want f32\n"},
     {bad_act, "chain: node 2 \"y\" (Add): error: Add: act is 4, which is no activation\n"},
-    {quant_count, "quantized, want i8, u8, i16, i32 or i64\n"},
+    {quant_count, "quantized, want i4, i8, u8, i16, i32 or i64\n"},
 };
 
 START_TEST(damage_in_memory)

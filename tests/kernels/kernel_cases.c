@@ -91,7 +91,7 @@ static void gen_fc_f32(KernelCase *c, Rng *r, Arena *a) {
   vector_tensors(c, r, a, p->k, p->n, 'f');
 }
 
-static void gen_fc_s8(KernelCase *c, Rng *r, Arena *a) {
+void gen_fc_s8(KernelCase *c, Rng *r, Arena *a) {
   mf_fc_s8 *p = c->params;
   p->k = p->w_out = in_range(r, 1, 40);
   p->n = in_range(r, 1, 12);
@@ -700,6 +700,8 @@ KernelCase kernel_case(const KernelDef *k, Rng *r, Arena *a) {
     memset(c.params, 0, k->params->size);
     if (gen_of_s16(k))
       gen_of_s16(k)(&c, r, a);
+    else if (gen_of_s4(k))
+      gen_of_s4(k)(&c, r, a);
     else
       generators[i].make(&c, r, a);
     if (!k->accepts || k->accepts(c.params)) return c;
@@ -740,6 +742,7 @@ bool kernel_case_widen(const KernelCase *c, Rng *r, Arena *a, KernelCase *out) {
   const char *type = c->kernel->params->c_type;
   *out = *c;
   out->params = arena_dup(a, c->params, c->kernel->params->size);
+  if (widen_s4(r, a, out)) return true;
   if (strcmp(type, "mf_conv_f32") == 0) {
     mf_conv_f32 *p = out->params;
     p->w = spread_conv(r, a, p->w, 4, &p->g, &p->w_tap, &p->w_out);

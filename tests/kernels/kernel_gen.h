@@ -42,6 +42,13 @@ MakeCase gen_matmul_s8, gen_log_softmax_s8, gen_l2_normalization_s8, gen_resize_
 MakeCase gen_gather_elements, gen_gather_nd, gen_scatter_elements, gen_scatter_nd, gen_top_k, gen_trilu,
     gen_weighted_gather, gen_custom, gen_recurrent, gen_conv_transpose, gen_pool_index;
 
+/* -- kernel_cases.c, kernel_cases_s4.c -- */
+MakeCase gen_fc_s8;
+/* For kernels of weights of 4 bits; NULL: another kernel. */
+MakeCase *gen_of_s4(const KernelDef *k);
+/* Their weights in wider strides, in place; false: another kernel. */
+bool widen_s4(Rng *r, Arena *a, KernelCase *c);
+
 /* -- kernel_cases.c, kernel_cases_s16.c -- */
 MakeCase gen_mean;
 /* For kernels of int16 (and int32 codes); NULL: another kernel. */

@@ -181,6 +181,7 @@ START_TEST(wider_weights)
       return;
     }
     wide.params = kernel_case_pack(&wide, f.a, NULL);
+    f.scratch = scratch_of(wide.kernel, wide.params, f.a);
     mf_view in[CALL_MAX_IN];
     views_of(&wide, in);
     char *out = arena_alloc(f.a, (size_t)(wide.out_rows * wide.out_row));
