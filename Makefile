@@ -191,6 +191,9 @@ $(OUT)/obj/bench/random-graphs.o: HOT_FLAGS = $(TEST_CFLAGS)
 $(OUT)/bench/train: $(call obj,$(wildcard bench/train_*.c))
 $(OUT)/bench/teacher-bank: $(call obj,bench/train_nets.c)
 
+# What the benchmarks of compression share.
+$(patsubst bench/%.c,$(OUT)/bench/%,$(wildcard bench/compress-*.c)): $(call obj,bench/compress_common.c)
+
 $(OUT)/bench/%: $(OUT)/obj/bench/%.o $(LIB)
 	@mkdir -p $(@D) && $(link) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(LIB) $(LIBS)
 
