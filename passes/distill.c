@@ -2,7 +2,7 @@
  *
  *   loss = (1 - mix) * cross entropy with the labels + mix * T^2 * KL(teacher at T || student at T)   (Hinton 2015)
  *
- * SGD with Nesterov momentum, cosine learning rate and the design's augmentation unless params say otherwise; views=K: the
+ * The teacher may be a larger model, or both. SGD with Nesterov momentum, cosine learning rate and the design's augmentation unless params say otherwise; views=K: the
  * teacher sees K views of each image once (a bank, made in memory) instead of running beside. Afterwards the statistics of
  * BatchNormalization, which lag behind the weights, are estimated anew on training images as they are. A graph
  * without BatchNormalization is trained all the same. Never looks at validation or test images.
@@ -10,6 +10,7 @@
 #include "passes/pass.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "runtime/engine/engine.h"
 
@@ -18,6 +19,8 @@ PassFn pass_distill;
 typedef struct DistillOptions {
   TrainOptions train;
   uint32_t bn_images;
+  const Graph *teachers[2];
+  int n_teachers;
 } DistillOptions;
 
 static bool number(const char *params, const char *key, double lo, double hi, double *v, Diag *d) {
@@ -57,10 +60,27 @@ static bool parse_more(const char *params, TrainOptions *t, Diag *d) {
   return ok;
 }
 
+/* Who teaches: the original, a larger model, or (where there is one) the mean of both. */
+static bool parse_teachers(const char *params, const PassCtx *ctx, DistillOptions *o, Diag *d) {
+  char who[16] = "both";
+  pass_param(params, "from", who, sizeof who);
+  const bool original = strcmp(who, "larger") != 0, larger = strcmp(who, "original") != 0;
+  FAIL_IF(original && larger && strcmp(who, "both") != 0, d, NULL,
+          "distill: from=%s: want original, larger or both", who);
+  if (!original && !ctx->larger) {
+    diag_error(d, NULL, "distill: from=larger, but there is no larger model");
+    diag_hint(d, "name one: --teacher larger.onnx");
+    return false;
+  }
+  if (original && ctx->teacher) o->teachers[o->n_teachers++] = ctx->teacher;
+  if (larger && ctx->larger) o->teachers[o->n_teachers++] = ctx->larger;
+  return true;
+}
+
 static bool parse_options(const char *params, const PassCtx *ctx, DistillOptions *o, Diag *d) {
   TrainOptions *t = &o->train;
   train_options_default(t);
-  double lr = (double)t->lr, batch = t->batch, temperature = 4, mix = ctx->teacher ? 0.9 : 0,
+  double lr = (double)t->lr, batch = t->batch, temperature = 4, mix = ctx->teacher || ctx->larger ? 0.9 : 0,
          decay = (double)t->weight_decay;
   double flip = ctx->data->spec.augment.flip, crop = ctx->data->spec.augment.crop, seed = (double)ctx->seed,
          warmup = (double)t->warmup, momentum = (double)t->momentum, bn = 4096;
@@ -76,7 +96,8 @@ static bool parse_options(const char *params, const PassCtx *ctx, DistillOptions
   TRY(number(params, "crop", 0, 1024, &crop, d));
   TRY(number(params, "seed", 0, 9007199254740992.0, &seed, d));
   TRY(number(params, "bn_images", 0, 1e9, &bn, d));
-  FAIL_IF(mix > 0 && !ctx->teacher, d, NULL, "distill: mix=%g, but there is no teacher", mix);
+  FAIL_IF(mix > 0 && !ctx->teacher && !ctx->larger, d, NULL, "distill: mix=%g, but there is no teacher", mix);
+  TRY(parse_teachers(params, ctx, o, d));
   t->lr = (float)lr, t->batch = (int)batch, t->temperature = (float)temperature, t->mix = (float)mix;
   t->weight_decay = (float)decay, t->momentum = (float)momentum, t->warmup = (float)warmup;
   t->augment = ctx->data->spec.augment;
@@ -102,15 +123,20 @@ static void tell(const TrainResult *r, const Host *host) {
 }
 
 Graph *pass_distill(const Graph *g, const PassCtx *ctx, Diag *d) {
-  DistillOptions o;
+  DistillOptions o = {0};
   if (!ctx->data || ctx->data->train.n == 0) {
     diag_error(d, NULL, "distill: no training images");
     return NULL;
   }
   if (!parse_options(ctx->params ? ctx->params : "", ctx, &o, d)) return NULL;
   TrainResult result = {0};
-  Graph *trained =
-      train_graph(g, o.train.mix > 0 ? ctx->teacher : NULL, ctx->data, &o.train, ctx->host, &result, d);
+  const TrainJob job = {.graph = g,
+                        .teachers = o.teachers,
+                        .n_teachers = o.train.mix > 0 ? o.n_teachers : 0,
+                        .data = ctx->data,
+                        .options = &o.train,
+                        .host = ctx->host};
+  Graph *trained = train_run(&job, &result, d);
   if (!trained) return NULL;
   tell(&result, ctx->host);
   if (o.bn_images == 0 || !has_bn(trained)) return trained;

@@ -13,6 +13,7 @@ typedef struct PassCtx {
   const char *params;         /* the text between braces: "macs=0.5,steps=4"; "" when none */
   const struct Dataset *data; /* training split: calibration, importance, retraining */
   const Graph *teacher;       /* the original, for distillation */
+  const Graph *larger;        /* a larger model that distillation learns from too */
   const CostModel *cost;
   const Host *host;
   uint64_t seed;

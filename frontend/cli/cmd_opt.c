@@ -13,7 +13,7 @@
 
 typedef struct OptOpts {
   CommonOpts common;
-  const char *model, *passes, *pipeline, *design, *out, *dump_after, *target, *board, *custom;
+  const char *model, *passes, *pipeline, *design, *out, *dump_after, *target, *board, *custom, *teacher;
   ArgList plugins;
   bool verify_each, no_score;
   int64_t seed, threads;
@@ -29,6 +29,8 @@ static const Opt opts[] = {
      "file to write: .onnx, .ir (text) or .mistify (binary)"},
     {"--design", OPT_STRING, offsetof(OptOpts, design), false, "FILE",
      "design.yaml: training data for passes that need it, validation data for the table"},
+    {"--teacher", OPT_STRING, offsetof(OptOpts, teacher), false, "FILE",
+     "a larger model that distill learns from, beside MODEL itself"},
     {"--no-score", OPT_FLAG, offsetof(OptOpts, no_score), false, NULL,
      "do not measure accuracy on the validation split after each pass"},
     PLUGIN_OPT(OptOpts),
@@ -245,7 +247,11 @@ static bool optimise(Arena *a, const OptOpts *o, Diag *d) {
   Work w = {.o = o};
   TRY(read_passes(a, o, &w.passes, d) && plugins_open(a, &o->plugins, &w.extra, d));
   TRY(cli_machine(a, o->target, o->board, &m, d) && cli_check_save(o->out, d) && check_dump(o, w.extra, d));
-  Graph *g = cli_load_with(o->model, &(LoadOpts){.custom = o->custom}, d);
+  Graph *g = cli_load_with(o->model, &(LoadOpts){.custom = o->custom}, d), *larger = NULL;
+  if (g && o->teacher && !(larger = cli_load_with(o->teacher, &(LoadOpts){.custom = o->custom}, d))) {
+    graph_free(g);
+    return false;
+  }
   TRY(g);
   Progress progress;
   cli_progress(&progress, &o->common, o->threads);
@@ -255,11 +261,13 @@ static bool optimise(Arena *a, const OptOpts *o, Diag *d) {
   w.cost = &cost;
   w.ctx = (PassCtx){.params = "",
                     .teacher = g,
+                    .larger = larger,
                     .cost = m.target ? &cost : NULL,
                     .host = progress_host(&progress),
                     .seed = (uint64_t)o->seed};
   bool ok = with_design(&w, d);
   graph_free(g);
+  graph_free(larger);
   return ok;
 }
 

@@ -127,6 +127,65 @@ START_TEST(test_more_options)
 }
 END_TEST
 
+static Graph *taught_by(const Graph *g, const Graph *teacher, const Graph *larger, const Dataset *ds,
+                        const char *params) {
+  Diag *d = diag_new();
+  PassCtx ctx = {.params = params, .data = ds, .teacher = teacher, .larger = larger};
+  Graph *out = pass_find("distill")->run(g, &ctx, d);
+  ck_assert_msg(out != NULL, "%s", diag_text(d));
+  diag_free(d);
+  return out;
+}
+
+/* A larger model alone is what the same model as `teacher` is; both are something else; without labels too. */
+START_TEST(test_teachers)
+{
+  Dataset ds = make_data();
+  Graph *g = net_residual(1, 6), *big = net_residual(2, 8);
+  const Dataset bare = {.spec = ds.spec,
+                        .train = {ds.train.n, ds.train.item, ds.train.dtype, ds.train.x, NULL, NULL, NULL}};
+  Graph *out[] = {taught_by(g, big, NULL, &ds, "images=96,batch=32"),
+                  taught_by(g, g, big, &ds, "images=96,batch=32,from=larger"),
+                  taught_by(g, g, big, &ds, "images=96,batch=32"),
+                  taught_by(g, g, big, &ds, "images=96,batch=32,from=original"),
+                  taught_by(g, g, NULL, &ds, "images=96,batch=32"),
+                  taught_by(g, g, big, &bare, "images=96,batch=32,mix=1,from=larger")};
+  Hash h[6];
+  for (int i = 0; i < 6; i++) h[i] = graph_hash(out[i]);
+  ck_assert(hash_equal(h[0], h[1]) && hash_equal(h[3], h[4]));
+  ck_assert(!hash_equal(h[1], h[2]) && !hash_equal(h[2], h[3]) && !hash_equal(h[1], h[3]));
+  for (int i = 0; i < 6; i++) graph_free(out[i]);
+
+  Diag *d = diag_new();
+  const PassCtx none = {.params = "images=96,from=larger", .data = &ds, .teacher = g},
+                unlabelled = {.params = "images=96,mix=0.5", .data = &bare, .teacher = g};
+  ck_assert_ptr_null(pass_find("distill")->run(g, &none, d));
+  ck_assert_ptr_null(pass_find("distill")->run(g, &unlabelled, d));
+  ck_assert(strstr(diag_text(d), "--teacher larger.onnx") && strstr(diag_text(d), "has no labels"));
+  diag_free(d);
+  graph_free(g), graph_free(big);
+  free_data(&ds);
+}
+END_TEST
+
+/* Without labels a random net learns what its teacher knows. */
+START_TEST(test_unlabelled)
+{
+  Dataset ds = make_data();
+  Graph *g = net_residual(1, 6), *teacher = distill(g, NULL, &ds, "epochs=8,lr=0.05,batch=32,bn_images=256"),
+        *fresh = net_residual(3, 6);
+  double taught = accuracy(teacher, &ds), before = accuracy(fresh, &ds);
+  const Dataset bare = {.spec = ds.spec,
+                        .train = {ds.train.n, ds.train.item, ds.train.dtype, ds.train.x, NULL, NULL, NULL}};
+  Graph *student = taught_by(fresh, teacher, NULL, &bare, "epochs=8,lr=0.05,batch=32,mix=1,bn_images=256");
+  double after = accuracy(student, &ds);
+  ck_assert_msg(after > before + 0.2 && after > taught - 0.1, "%.2f, %.2f after, teacher %.2f", before, after,
+                taught);
+  graph_free(g), graph_free(teacher), graph_free(fresh), graph_free(student);
+  free_data(&ds);
+}
+END_TEST
+
 static double largest_change(const Graph *g, ValId v, const Graph *h, ValId w) {
   const float *x = val_data(g, v), *y = val_data(h, w);
   double most = 0;
@@ -199,6 +258,8 @@ Suite *suite_distill(void) {
   tcase_add_test(t, test_pruned_net_recovers);
   tcase_add_test(t, test_repeats);
   tcase_add_test(t, test_more_options);
+  tcase_add_test(t, test_teachers);
+  tcase_add_test(t, test_unlabelled);
   tcase_add_test(t, test_statistics);
   tcase_add_test(t, test_without_bn);
   tcase_add_test(t, test_wrong_parameters);
