@@ -1,13 +1,9 @@
 /* Ranges of activations, from two runs over the calibration images.
  *
  *   first run    least and largest element of each value
- *   second run   a histogram of 2048 bins between them, exact zeros counted apart
- *   choice       minmax, a percentile of either side, or the least squared error:
+ *   second run   a histogram between them, exact zeros counted apart
+ *   choice       calibrate_range.c
  *
- *     error(lo, hi) = sum over bins of (inside ? step^2 / 12 : (x - nearest end)^2),  step = (hi - lo) / 255
- *
- * Exact zeros (half of what Relu gives) cost nothing: 0 is always a code. The least squared error is looked for by
- * shrinking both ends together, then either alone (as TensorRT and others do by divergence: Migacz 2017).
  * Graphs of operators that the engine runs go through it, others and those with state through the generic kernels.
  */
 #include "passes/calibrate.h"
@@ -20,13 +16,7 @@
 #include "runtime/data/input_map.h"
 #include "runtime/engine/engine.h"
 
-enum { BINS = 2048, BATCH = 32, SHRINKS = 96 };
-
-typedef struct Histogram {
-  float lo, hi; /* of the bins */
-  double zeros, total;
-  double bin[BINS];
-} Histogram;
+enum { BATCH = 32 };
 
 /* ---- running the images */
 
@@ -197,71 +187,16 @@ static bool find_ranges(const Images *im, CalRange *out, Diag *d) {
 static void visit_histogram(void *ctx, ValId v, const float *x, int64_t n) {
   Histogram *h = ((Histogram **)ctx)[v];
   if (!h) return;
-  float k = (float)BINS / (h->hi - h->lo);
+  float k = (float)CAL_BINS / (h->hi - h->lo);
   for (int64_t i = 0; i < n; i++) {
     if (x[i] == 0) {
       h->zeros++;
       continue;
     }
     int b = (int)((x[i] - h->lo) * k);
-    h->bin[b < 0 ? 0 : b >= BINS ? BINS - 1 : b]++;
+    h->bin[b < 0 ? 0 : b >= CAL_BINS ? CAL_BINS - 1 : b]++;
   }
   h->total += (double)n;
-}
-
-/* ---- choice */
-
-static double center(const Histogram *h, int b) {
-  return (double)h->lo + (b + 0.5) * ((double)h->hi - (double)h->lo) / BINS;
-}
-
-/* Sum of squared errors with this range; clipped: how many elements lie outside. */
-static double range_error(const Histogram *h, double lo, double hi, double *clipped) {
-  double step = (hi - lo) / 255, inside = 0, outside = 0, n = 0;
-  for (int b = 0; b < BINS; b++) {
-    if (h->bin[b] == 0) continue;
-    double x = center(h, b), over = x > hi ? x - hi : x < lo ? lo - x : 0;
-    if (over > 0)
-      outside += h->bin[b] * over * over, n += h->bin[b];
-    else
-      inside += h->bin[b];
-  }
-  if (clipped) *clipped = n;
-  return inside * step * step / 12 + outside;
-}
-
-static void choose_mse(const Histogram *h, CalRange *r) {
-  double lo = (double)r->lo, hi = (double)r->hi, best = range_error(h, lo, hi, NULL);
-  const double full_lo = lo, full_hi = hi;
-  for (int side = 0; side < 3; side++) { /* both, the upper, the lower */
-    double from_lo = lo, from_hi = hi;
-    for (int i = 1; i < SHRINKS; i++) {
-      double k = 1 - (double)i / SHRINKS;
-      double l = side == 0 ? full_lo * k : side == 2 ? from_lo * k : from_lo;
-      double u = side == 0 ? full_hi * k : side == 1 ? from_hi * k : from_hi;
-      double e = range_error(h, l, u, NULL);
-      if (e < best) best = e, lo = l, hi = u;
-    }
-  }
-  r->lo = (float)lo, r->hi = (float)hi;
-}
-
-/* The bins outside of which a share (1 - percentile) lies, on either side. */
-static void choose_percentile(const Histogram *h, double percentile, CalRange *r) {
-  double out = h->total * (1 - percentile / 100), n = 0, w = ((double)h->hi - (double)h->lo) / BINS;
-  int b = BINS - 1;
-  while (b > 0 && n + h->bin[b] <= out) n += h->bin[b--];
-  r->hi = fmaxf(0, (float)((double)h->lo + (b + 1) * w));
-  n = 0;
-  for (b = 0; b < BINS - 1 && n + h->bin[b] <= out;) n += h->bin[b++];
-  r->lo = fminf(0, (float)((double)h->lo + b * w));
-}
-
-static void measure(const Histogram *h, CalRange *r) {
-  double power = 0, error = range_error(h, (double)r->lo, (double)r->hi, &r->clipped);
-  for (int b = 0; b < BINS; b++) power += h->bin[b] * center(h, b) * center(h, b);
-  r->clipped /= h->total;
-  r->snr = error > 0 && power > 0 ? 10 * log10(power / error) : 0;
 }
 
 static bool is_output(const Graph *g, ValId v) {
@@ -274,11 +209,10 @@ static bool is_output(const Graph *g, ValId v) {
 
 static void choose(const Graph *g, ValId v, const CalOptions *o, const Histogram *h, CalRange *r) {
   if (h->total == 0) return;
-  CalRange all = *r;
-  if (!is_output(g, v) && o->method == CAL_MSE) choose_mse(h, r);
-  if (!is_output(g, v) && o->method == CAL_PERCENTILE) choose_percentile(h, o->percentile, r);
-  if (!(r->hi > r->lo)) *r = all;
-  measure(h, r);
+  const CalRange all = *r;
+  if (!is_output(g, v)) range_choose(h, o, r);
+  if (!(r->hi > r->lo)) r->lo = all.lo, r->hi = all.hi;
+  range_measure(h, r);
 }
 
 static bool open_images(const Graph *g, const Dataset *ds, const CalOptions *o, const Host *host, Images *im,
@@ -308,5 +242,42 @@ bool calibrate(const Graph *g, const Dataset *ds, const CalOptions *o, const Hos
     mem_free(h[v]);
   }
   mem_free(h);
+  return ok;
+}
+
+/* ---- means */
+
+typedef struct Means {
+  const Graph *g;
+  const bool *want;
+  double **sum;
+  int64_t *count;
+} Means;
+
+static void visit_sum(void *ctx, ValId v, const float *x, int64_t n) {
+  Means *m = ctx;
+  const Shape *s = &m->g->vals[v].shape;
+  if (!m->want[v] || s->rank < 1) return;
+  const int64_t item = shape_count_range(s, 1, s->rank);
+  if (item == 0 || n % item != 0) return;
+  if (!m->sum[v]) m->sum[v] = mem_array((size_t)item, sizeof **m->sum);
+  for (int64_t i = 0; i < n; i += item)
+    for (int64_t k = 0; k < item; k++) m->sum[v][k] += (double)x[i + k];
+  m->count[v] += n / item;
+}
+
+bool calibrate_means(const Graph *g, const Dataset *ds, uint32_t images, const Host *host, const bool *want,
+                     double **mean, Diag *d) {
+  Images im;
+  const CalOptions o = {.images = images};
+  TRY(open_images(g, ds, &o, host, &im, d));
+  Means m = {g, want, mean, mem_array(g->n_vals, sizeof *m.count)};
+  bool ok = run_images(&im, visit_sum, &m, d);
+  for (ValId v = 1; v < g->n_vals; v++) {
+    const Shape *s = &g->vals[v].shape;
+    for (int64_t k = 0; mean[v] && k < shape_count_range(s, 1, s->rank); k++)
+      mean[v][k] /= (double)m.count[v];
+  }
+  mem_free(m.count);
   return ok;
 }

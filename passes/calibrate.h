@@ -9,7 +9,8 @@
 typedef enum CalMethod {
   CAL_MINMAX,     /* everything seen */
   CAL_PERCENTILE, /* all but the share of outermost elements, on either side */
-  CAL_MSE         /* the range with the least squared error: rounding inside, clipping outside */
+  CAL_MSE,        /* the range with the least squared error: rounding inside, clipping outside */
+  CAL_ENTROPY     /* the range whose 256 steps tell the distribution best: least divergence */
 } CalMethod;
 
 typedef struct CalOptions {
@@ -25,9 +26,32 @@ typedef struct CalRange {
   double snr; /* dB: signal to error when the value alone is rounded to 256 steps of this range; 0: unknown */
 } CalRange;
 
+/* -- calibrate.c -- */
+
 /* out[v] for each value; constants have the range of their data. The graph's outputs always get all that was
  * seen. Non-finite activations and constants are refused with the location of what computes them. */
 bool calibrate(const Graph *g, const Dataset *ds, const CalOptions *o, const Host *host, CalRange *out,
                Diag *d);
+
+/* The mean over calibration images of each element of the values that `want` marks: mean[v], elements of one image, the
+ * caller's to free; NULL where nothing was computed for each image. */
+bool calibrate_means(const Graph *g, const Dataset *ds, uint32_t images, const Host *host, const bool *want,
+                     double **mean, Diag *d);
+
+/* -- calibrate_range.c -- */
+
+enum { CAL_BINS = 2048 };
+
+/* What was seen of a value: exact zeros apart. */
+typedef struct Histogram {
+  float lo, hi; /* of the bins */
+  double zeros, total;
+  double bin[CAL_BINS];
+} Histogram;
+
+/* Narrows *r, which holds all that was seen, by the method. */
+void range_choose(const Histogram *h, const CalOptions *o, CalRange *r);
+/* r's clipped and snr, with its ends. */
+void range_measure(const Histogram *h, CalRange *r);
 
 #endif

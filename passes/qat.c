@@ -336,6 +336,7 @@ Graph *pass_qat(const Graph *g, const PassCtx *ctx, Diag *d) {
   if (!ready) return NULL;
   if (q.o.cal.images > ds.train.n) q.o.cal.images = ds.train.n;
   q.g = ready;
+  q.o.correct = false; /* training does */
   Graph *done = quant_run(&q, &ds, make);
   graph_free(ready);
   return done;

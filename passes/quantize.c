@@ -244,24 +244,24 @@ WeightView quant_weights(const Graph *g, const Node *n) {
 /* Constants in[1] and in[2] of the new node. */
 static void quantize_params(Quantizer *q, const Node *n, const WeightView *v, ValId in[3]) {
   const Value *w = graph_val(q->g, n->in[1]);
-  bool has_bias = n->n_in > 2, per_channel = !(q->o.fc_per_tensor && n->op == OP_fully_connected);
+  bool has_bias = n->n_in > 2 || q->o.correct,
+       per_channel = !(q->o.fc_per_tensor && n->op == OP_fully_connected);
   float in_scale = quant_affine(q, n->in[0]).scale;
   int8_t *qw = mem_alloc_aligned((size_t)(v->outs * v->each), 64);
   float *scale = mem_array((size_t)v->outs, sizeof *scale);
-  int32_t *zero = mem_array((size_t)v->outs, sizeof *zero),
-          *qb = mem_alloc_aligned((size_t)v->outs * sizeof *qb, 64);
+  int32_t *zero = mem_array((size_t)v->outs, sizeof *zero), *qb = mem_array((size_t)v->outs, sizeof *qb);
   int scales = per_channel ? (int)v->outs : 1;
   const float *steps = q->given ? q->given->steps[n->in[1]] : NULL;
   if (steps) scales = q->given->n_steps[n->in[1]];
   for (int64_t o = 0; steps && o < v->outs; o++) scale[o] = steps[scales > 1 ? o : 0];
-  (steps ? weights_round : weights_quantize)(v, per_channel, has_bias ? val_data(q->g, n->in[2]) : NULL,
+  (steps ? weights_round : weights_quantize)(v, per_channel, n->n_in > 2 ? val_data(q->g, n->in[2]) : NULL,
                                              in_scale, qw, scale, qb);
   in[1] = graph_const(q->to, w->name, DT_I8, &w->shape, blob_adopt(qw, (size_t)(v->outs * v->each)));
   graph_set_quant(q->to, in[1], scales, n->op == OP_depthwise_conv ? 3 : 0, scale, zero);
   if (has_bias) {
-    const Value *b = graph_val(q->g, n->in[2]);
+    const Shape s = {1, {v->outs}};
     for (int64_t o = 0; o < v->outs; o++) scale[o] *= in_scale;
-    in[2] = graph_const_data(q->to, b->name, DT_I32, &b->shape, qb);
+    in[2] = graph_const_data(q->to, n->n_in > 2 ? graph_val(q->g, n->in[2])->name : NULL, DT_I32, &s, qb);
     graph_set_quant(q->to, in[2], scales, 0, scale, zero);
   }
   mem_free(qb);
@@ -274,8 +274,10 @@ static bool emit_weights(Quantizer *q, const Node *n, const Loc *loc) {
   if (in[0] == NO_VAL) return false;
   WeightView v = quant_weights(q->g, n);
   quantize_params(q, n, &v, in);
+  q->layer[n - q->g->nodes] = q->to->n_nodes;
   return finish(q, n,
-                graph_node(q->to, n->op, n->attrs, in, n->n_in, graph_val(q->g, n->out[0])->name, loc, q->d));
+                graph_node(q->to, n->op, n->attrs, in, in[2] == NO_VAL ? 2 : 3,
+                           graph_val(q->g, n->out[0])->name, loc, q->d));
 }
 
 /* Everything else on codes: real inputs as int8, others (a Gather's indices) as they are. */
@@ -426,14 +428,16 @@ static bool parse_choice(const char *params, const char *key, const char *const 
 }
 
 bool quant_options(const char *params, QuantOptions *o, Diag *d) {
-  static const char *const methods[] = {"minmax", "percentile", "mse", NULL},
+  static const char *const methods[] = {"minmax", "percentile", "mse", "entropy", NULL},
                            *const ios[] = {"int8", "uint8", "float", NULL},
-                           *const fcs[] = {"channel", "tensor", NULL};
-  int method = CAL_MSE, io = IO_INT8, fc = 0;
+                           *const fcs[] = {"channel", "tensor", NULL},
+                           *const biases[] = {"plain", "correct", NULL};
+  int method = CAL_MSE, io = IO_INT8, fc = 0, bias = 1;
   bool bad = false;
   TRY(parse_choice(params, "method", methods, &method, d));
   TRY(parse_choice(params, "io", ios, &io, d));
   TRY(parse_choice(params, "fc", fcs, &fc, d));
+  TRY(parse_choice(params, "bias", biases, &bias, d));
   double images = pass_param_num(params, "images", 512, &bad),
          percentile = pass_param_num(params, "percentile", 99.99, &bad);
   double tell = pass_param_num(params, "report", 0, &bad);
@@ -443,6 +447,7 @@ bool quant_options(const char *params, QuantOptions *o, Diag *d) {
   *o = (QuantOptions){.cal = {(CalMethod)method, percentile, (uint32_t)images},
                       .io = (Io)io,
                       .fc_per_tensor = fc == 1,
+                      .correct = bias == 1,
                       .report = tell != 0};
   return true;
 }
@@ -458,6 +463,8 @@ Graph *quant_run(Quantizer *q, const Dataset *ds, bool (*make)(Quantizer *q)) {
   uint32_t n = q->g->n_vals;
   q->range = mem_array(n, sizeof *q->range);
   q->cls = mem_array(n, sizeof *q->cls);
+  q->layer = mem_array(q->g->n_nodes, sizeof *q->layer);
+  for (NodeId i = 0; i < q->g->n_nodes; i++) q->layer[i] = NO_NODE;
   q->code = mem_array(n, sizeof *q->code);
   q->real = mem_array(n, sizeof *q->real);
   q->to = graph_new_like(q->g);
@@ -468,12 +475,13 @@ Graph *quant_run(Quantizer *q, const Dataset *ds, bool (*make)(Quantizer *q)) {
     for (ValId v = 1; v < n; v++) q->range[v] = (CalRange){.lo = -1, .hi = 1, .seen = !q->given};
   if (ok) {
     build_classes(q);
-    ok = make(q);
+    ok = make(q) && (!ds || !q->o.correct || quant_correct(q, ds));
   }
   Graph *done = q->to;
   if (!ok) graph_free(done);
   mem_free(q->range);
   mem_free(q->cls);
+  mem_free(q->layer);
   mem_free(q->code);
   mem_free(q->real);
   return ok ? done : NULL;
@@ -498,6 +506,7 @@ static Graph *quantize_trained(const Graph *g, Quantizer *q) {
   if (!plain) return NULL;
   q->g = plain;
   q->given = &given;
+  q->o.correct = false; /* trained as they are */
   Graph *done = quant_run(q, NULL, rewrite_int8);
   given_free(&given, plain);
   graph_free(plain);

@@ -18,6 +18,7 @@ typedef struct QuantOptions {
   CalOptions cal;
   Io io;
   bool fc_per_tensor, report;
+  bool correct; /* biases, by quant_correct */
 } QuantOptions;
 
 typedef struct Class {
@@ -40,6 +41,7 @@ typedef struct Quantizer {
   Graph *to;
   CalRange *range; /* [n_vals], as the three below */
   Class *cls;
+  NodeId *layer;      /* [g's nodes] the node of `to` that computes it with int8 weights; NO_NODE: none */
   ValId *code, *real; /* a value's int8 form, and its float32 (or untouched) form, in `to` */
   InputCodes input;
   const Given *given; /* NULL: calibrated */
@@ -59,6 +61,11 @@ WeightView quant_weights(const Graph *g, const Node *n);
 bool quant_options(const char *params, QuantOptions *o, Diag *d);
 /* Ranges from the data (NULL: -1 .. 1) and classes for q->g; `make` then builds q->to. NULL: reported. */
 Graph *quant_run(Quantizer *q, const Dataset *ds, bool (*make)(Quantizer *q));
+
+/* -- quant_correct.c -- */
+/* The biases of q->to's layers, which q->layer names, so that their outputs have the float graph's means on the data. A graph
+ * with state is left as it is. false: reported. */
+bool quant_correct(Quantizer *q, const Dataset *ds);
 
 /* -- qat_strip.c -- */
 /* Whether the graph has been through `qat`. */

@@ -195,10 +195,12 @@ END_TEST
 /* With BatchNormalization where it cannot be fused, every method, outputs of every kind. */
 START_TEST(test_options)
 {
-  static const char *const params[] = {"method=mse", "method=percentile,percentile=99.9", "io=float",
-                                       "io=uint8", "fc=tensor"};
-  static const DType in[] = {DT_I8, DT_I8, DT_F32, DT_U8, DT_I8};
-  for (size_t i = 0; i < 5; i++) {
+  static const char *const params[] = {"method=mse", "method=percentile,percentile=99.9",
+                                       "io=float",   "io=uint8",
+                                       "fc=tensor",  "method=entropy",
+                                       "bias=plain"};
+  static const DType in[] = {DT_I8, DT_I8, DT_F32, DT_U8, DT_I8, DT_I8, DT_I8};
+  for (size_t i = 0; i < sizeof in / sizeof *in; i++) {
     Graph *g = net_residual(1, i);
     Dataset ds = make_data(g, DT_F32, i);
     Graph *q = quantized(g, &ds, params[i]);
@@ -244,6 +246,90 @@ START_TEST(test_weights_are_exact)
   graph_free(g);
   free_data(&ds);
   diag_free(d);
+}
+END_TEST
+
+/* ---- bias correction */
+
+/* One layer, with weights that an int8 grid rounds up on average: convolution in groups with padding, stride and dilation,
+ * depthwise with two outputs a channel, matrix; without bias of its own. */
+static Graph *one_layer(int kind) {
+  Graph *g = graph_new("layer");
+  Diag *d = diag_new();
+  Shape s = shape_of(4, (int64_t)DIM_BATCH, (int64_t)7, (int64_t)6, (int64_t)4),
+        w = kind == 0   ? shape_of(4, (int64_t)6, (int64_t)3, (int64_t)3, (int64_t)2)
+            : kind == 1 ? shape_of(4, (int64_t)1, (int64_t)3, (int64_t)3, (int64_t)8)
+                        : shape_of(2, (int64_t)5, (int64_t)4);
+  float x[200];
+  for (int i = 0; i < 200; i++) x[i] = i % 20 == 0 ? 1.27f : 0.0149f;
+  conv_attrs c;
+  depthwise_conv_attrs dw;
+  op_attrs_default(OP_conv, &c);
+  op_attrs_default(OP_depthwise_conv, &dw);
+  c.group = 2;
+  c.pads = dw.pads = (Ints){4, {1, 0, 2, 1}};
+  c.strides = (Ints){2, {2, 1}}, c.dilations = (Ints){2, {1, 2}};
+  const void *attrs = kind == 0 ? (void *)&c : kind == 1 ? (void *)&dw : NULL;
+  const OpKind op = kind == 0 ? OP_conv : kind == 1 ? OP_depthwise_conv : OP_fully_connected;
+  graph_output(g, graph_node2(g, op, attrs, graph_input(g, "x", DT_F32, &s),
+                              graph_const_data(g, "w", DT_F32, &w, x), "y", NULL, d));
+  ck_assert_msg(graph_verify(g, d), "%s", diag_text(d));
+  diag_free(d);
+  return g;
+}
+
+/* The largest difference of a channel's mean over all calibration images, in steps of the output. */
+static double mean_off(const Graph *g, const Graph *q, const Dataset *ds) {
+  Diag *d = diag_new();
+  Tensor x = real_images(ds, IMAGES), y, z;
+  const Value *in = graph_val(q, q->inputs[0]), *out = graph_val(q, q->outputs[0]);
+  Tensor codes = encode(in, x.data, &x.shape);
+  ck_assert_msg(graph_eval(g, &x, 1, &y, d) && graph_eval(q, &codes, 1, &z, d), "%s", diag_text(d));
+  const int64_t n = shape_count(&y.shape), c = y.shape.d[y.shape.rank - 1];
+  double worst = 0;
+  for (int64_t o = 0; o < c; o++) {
+    double diff = 0;
+    for (int64_t i = o; i < n; i += c)
+      diff += (decode(&z, &out->quant, i) - (double)((float *)y.data)[i]) * (double)c / (double)n;
+    worst = fmax(worst, fabs(diff) / (double)out->quant.scale[0]);
+  }
+  tensor_free(&x), tensor_free(&y), tensor_free(&z), tensor_free(&codes);
+  diag_free(d);
+  return worst;
+}
+
+START_TEST(test_bias_keeps_means)
+{
+  Graph *g = one_layer(_i);
+  Dataset ds = make_data(g, DT_F32, 5);
+  for (size_t i = 0; i < blob_size(ds.train.xb) / sizeof(float); i++) /* all of one sign: means are not 0 */
+    ((float *)(uintptr_t)ds.train.x)[i] = fabsf(((const float *)ds.train.x)[i]);
+  Graph *plain = quantized(g, &ds, "method=minmax,bias=plain"), *q = quantized(g, &ds, "method=minmax");
+  double before = mean_off(g, plain, &ds), after = mean_off(g, q, &ds);
+  ck_assert_msg(after < 0.1 && before > 3 * after, "kind %d: means off by %.3f steps, before by %.3f", _i,
+                after, before);
+  graph_free(plain);
+  graph_free(q);
+  graph_free(g);
+  free_data(&ds);
+}
+END_TEST
+
+/* Behind one another, with everything between them: on average nearer than without. */
+START_TEST(test_bias_in_nets)
+{
+  double plain = 0, correct = 0;
+  for (uint64_t seed = 0; seed < 20; seed++) {
+    Graph *g = net_random_plain(seed);
+    Dataset ds = make_data(g, DT_F32, seed);
+    Graph *a = quantized(g, &ds, "bias=plain"), *b = quantized(g, &ds, "");
+    plain += mean_off(g, a, &ds), correct += mean_off(g, b, &ds);
+    graph_free(a);
+    graph_free(b);
+    graph_free(g);
+    free_data(&ds);
+  }
+  ck_assert_msg(correct < 0.7 * plain, "means off by %.3f steps, before by %.3f", correct / 20, plain / 20);
 }
 END_TEST
 
@@ -516,6 +602,8 @@ Suite *suite_quantize(void) {
   tcase_add_test(t, test_random_nets);
   tcase_add_test(t, test_options);
   tcase_add_test(t, test_weights_are_exact);
+  tcase_add_loop_test(t, test_bias_keeps_means, 0, 3);
+  tcase_add_test(t, test_bias_in_nets);
   tcase_add_test(t, test_bytes_are_codes);
   tcase_add_test(t, test_input_raw);
   tcase_add_test(t, test_empty_ranges);
