@@ -3,12 +3,13 @@
  */
 #include <check.h>
 #include <math.h>
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "ir/base/mem.h"
 #include "ir/base/rng.h"
 #include "ir/eval.h"
+#include "passes/channels.h"
 #include "passes/lowrank.h"
 #include "tests/engine/nets.h"
 #include "tests/passes/images.h"
@@ -259,6 +260,135 @@ START_TEST(test_candidates)
 }
 END_TEST
 
+/* ---- the pass */
+
+/* A net of which the target thinks what a test says: cycles are MACs, and peak RAM the widest value's bytes. */
+static bool pretend(const void *ctx, const Graph *g, DType precision, Cost *out, Diag *d) {
+  (void)d, (void)precision;
+  *out = (Cost){.cycles = graph_macs(g), .flash = graph_params(g) * (precision == DT_I8 ? 1 : 4)};
+  if (ctx) out->cycles = 1000000 + g->n_nodes; /* a target on which calls are dear, and MACs nothing */
+  for (ValId v = 1; v < g->n_vals; v++)
+    if (!val_is_const(g, v) && (int64_t)val_bytes(g, v) > out->ram) out->ram = (int64_t)val_bytes(g, v);
+  return true;
+}
+
+typedef struct Said {
+  char text[8000];
+} Said;
+
+static void keep_line(void *ctx, const char *line) {
+  Said *s = ctx;
+  size_t n = strlen(s->text);
+  snprintf(s->text + n, sizeof s->text - n, "%s\n", line);
+}
+
+static Graph *run_pass(const Graph *g, const Dataset *ds, const char *params, const CostModel *cost,
+                       Said *said, Diag *d) {
+  Host host = {.log = keep_line, .ctx = said, .threads = 2};
+  PassCtx ctx = {.params = params, .data = ds, .cost = cost, .host = &host};
+  said->text[0] = 0;
+  Graph *out = pass_find("lowrank")->run(g, &ctx, d);
+  if (out) ck_assert_msg(graph_verify(out, d), "%s", diag_text(d));
+  return out;
+}
+
+START_TEST(test_pass_limits)
+{
+  Graph *g = net_residual(1, 3);
+  Dataset ds = images_random(g, 96, 5, 1);
+  Said said;
+  Diag *d = diag_new();
+  double before = 0;
+  static const double shares[] = {0.9, 0.7, 0.5};
+  for (int i = 0; i < 3; i++) {
+    char params[64];
+    snprintf(params, sizeof params, "macs=%g,steps=2,images=96", shares[i]);
+    Graph *out = run_pass(g, &ds, params, NULL, &said, d), *again = run_pass(g, &ds, params, NULL, &said, d);
+    ck_assert_msg(out != NULL, "%s", diag_text(d));
+    ck_assert((double)graph_macs(out) <= shares[i] * (double)graph_macs(g));
+    ck_assert((double)graph_macs(out) > 0.8 * shares[i] * (double)graph_macs(g));
+    ck_assert(graph_params(out) < graph_params(g));
+    ck_assert(hash_equal(graph_hash(out), graph_hash(again)));
+    double diff = images_difference(g, out, &ds, 32);
+    ck_assert_msg(diff > before && diff < 0.5, "at %g: outputs differ by %g, %g before", shares[i], diff,
+                  before);
+    before = diff;
+    graph_free(out), graph_free(again);
+  }
+  Graph *trained = images_pass(g, &ds, "lowrank{macs=0.6},distill{images=96,batch=32,bn_images=96}");
+  graph_free(trained);
+  ck_assert(run_pass(g, &ds, "macs=0.01", NULL, &said, d) == NULL);
+  ck_assert_msg(strstr(diag_text(d), "cannot be met: macs"), "%s", diag_text(d));
+  diag_free(d);
+  images_free(&ds);
+  graph_free(g);
+}
+END_TEST
+
+/* Cycles that do not fall and RAM that rises refuse a layer, and its line says so. */
+START_TEST(test_pass_target)
+{
+  Graph *g = net_residual(1, 3);
+  Said said;
+  Diag *d = diag_new();
+  bool dear = true;
+  const CostModel good = {.cost = pretend}, bad = {.cost = pretend, .ctx = &dear};
+  Graph *out = run_pass(g, NULL, "energy=0.7,steps=2", &good, &said, d);
+  ck_assert_msg(out != NULL, "%s", diag_text(d));
+  ck_assert_msg(graph_macs(out) < graph_macs(g) && strstr(said.text, "rank "), "%s", said.text);
+  Cost was, is;
+  ck_assert(pretend(NULL, g, DT_I8, &was, d) && pretend(NULL, out, DT_I8, &is, d));
+  ck_assert(is.ram <= was.ram && is.cycles < was.cycles);
+  graph_free(out);
+  out = run_pass(g, NULL, "energy=0.7,steps=2", &bad, &said, d);
+  ck_assert_msg(out && hash_equal(graph_hash(out), graph_hash(g)), "%s", said.text);
+  ck_assert_msg(strstr(said.text, "as it is: on the target cycles would go from"), "%s", said.text);
+  graph_free(out);
+  out = run_pass(g, NULL, "cycles=300000,steps=2", &good, &said, d);
+  ck_assert_msg(out && graph_macs(out) <= 300000, "%s%s", said.text, diag_text(d));
+  graph_free(out);
+  ck_assert(run_pass(g, NULL, "cycles=300000", &bad, &said, d) == NULL);
+  ck_assert(run_pass(g, NULL, "ram=100", &good, &said, d) == NULL);
+  ck_assert_msg(strstr(diag_text(d), "prune reduces the peak"), "%s", diag_text(d));
+  diag_free(d);
+  graph_free(g);
+}
+END_TEST
+
+START_TEST(test_pass_by_hand)
+{
+  Graph *g = net_residual(1, 3);
+  const char *first = node_label(g, &g->nodes[net_find(g, OP_conv, 2)]);
+  Said said;
+  Diag *d = diag_new();
+  char params[200];
+  snprintf(params, sizeof params, "ranks=%s:3x4", first);
+  Graph *out = run_pass(g, NULL, params, NULL, &said, d);
+  ck_assert_msg(out && images_count(out, OP_conv) == images_count(g, OP_conv) + 2, "%s%s", said.text,
+                diag_text(d));
+  ck_assert(strstr(said.text, "tucker, rank 3 and 4") && strstr(said.text, "no rank is given"));
+  graph_free(out);
+  snprintf(params, sizeof params, "ranks=%s:5,method=svd,keep=x", first);
+  out = run_pass(g, NULL, params, NULL, &said, d);
+  ck_assert_msg(out && strstr(said.text, "svd, rank 5"), "%s%s", said.text, diag_text(d));
+  graph_free(out);
+  static const char *const wrong[][2] = {{"ranks=nobody:3", "no layer \"nobody\""},
+                                         {"ranks=nobody", "want layer:R"},
+                                         {"macs=0.5,energy=0.9", "one of these alone"},
+                                         {"", "one of these alone"},
+                                         {"ram=100", "name one: --target"},
+                                         {"energy=0.9,method=cp", "want auto, svd, spatial or tucker"}};
+  for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+    Diag *w = diag_new();
+    ck_assert(run_pass(g, NULL, wrong[i][0], NULL, &said, w) == NULL);
+    ck_assert_msg(strstr(diag_text(w), wrong[i][1]), "%s: %s", wrong[i][0], diag_text(w));
+    diag_free(w);
+  }
+  diag_free(d);
+  graph_free(g);
+}
+END_TEST
+
 Suite *suite_lowrank(void) {
   Suite *s = suite_create("lowrank");
   TCase *t = tcase_create("lowrank");
@@ -268,6 +398,9 @@ Suite *suite_lowrank(void) {
   tcase_add_test(t, test_data_help);
   tcase_add_test(t, test_full_rank_windows);
   tcase_add_test(t, test_candidates);
+  tcase_add_test(t, test_pass_limits);
+  tcase_add_test(t, test_pass_target);
+  tcase_add_test(t, test_pass_by_hand);
   tcase_set_timeout(t, 120);
   suite_add_tcase(s, t);
   return s;
