@@ -21,18 +21,22 @@ static int operand_axis(const Finder *f, const Node *n, uint32_t k, int a) {
 static void elementwise_axis(Finder *f, const Node *n, int a) {
   const uint32_t extent = chan_extent(f, n->out[0], a);
   const ChanAxis *have = NULL;
+  bool spread = false;
   for (uint32_t k = 0; k < n->n_in; k++) {
     const int at = operand_axis(f, n, k, a);
     if (at < 0 || val_is_const(f->g, n->in[k])) continue;
     const ChanAxis *ax = chan_of(f, n->in[k], at);
-    if (chan_extent(f, n->in[k], at) != extent)
+    const bool one = chan_extent(f, n->in[k], at) != extent;
+    if (one)
       chan_freeze(f, ax, chan_extent(f, n->in[k], at), chan_why(f, n, "spreads it over many channels"));
     else if (have)
       chan_tie(f, have, ax, extent);
     else
       have = ax;
+    spread = spread || one;
   }
   if (!have) return;
+  if (spread) chan_least(f, have, extent, 2); /* a single one would be tied to what is spread over it */
   chan_set(f, n->out[0], a, have);
   for (uint32_t k = 0; k < n->n_in; k++) {
     const int at = operand_axis(f, n, k, a);

@@ -103,10 +103,13 @@ const char *couple_depthwise_conv(Finder *f, const Node *n) {
 /* Columns of weights, read by axis a of input k; a constant input has what the weights have. */
 static void read_by(Finder *f, const Node *n, uint32_t weights, int column, uint32_t k, int a) {
   const int rank = graph_val(f->g, n->in[k])->shape.rank;
-  if (computed(f, n, k))
+  const ChanAxis *own = &f->weights[n->in[weights]].axis[column]; /* perhaps of a later reader */
+  if (computed(f, n, k)) {
     chan_weights(f, n, weights, column, chan_of(f, n->in[k], a));
-  else
-    chan_use(f, n, k, a < 0 ? a + rank : a, &f->weights[n->in[weights]].axis[column]);
+  } else {
+    chan_use(f, n, k, a < 0 ? a + rank : a, own);
+    chan_use(f, n, weights, column, own);
+  }
 }
 
 const char *couple_fully_connected(Finder *f, const Node *n) {
@@ -125,11 +128,14 @@ static void matmul_outer(Finder *f, const Node *n, int a) {
   const int rank = graph_val(f->g, n->out[0])->shape.rank;
   const uint32_t extent = chan_extent(f, n->out[0], a);
   const ChanAxis *have = NULL;
+  bool spread = false;
   for (uint32_t k = 0; k < 2; k++) {
     int at = a - (rank - graph_val(f->g, n->in[k])->shape.rank);
     if (at < 0 || !computed(f, n, k)) continue;
     const ChanAxis *ax = chan_of(f, n->in[k], at);
-    if (chan_extent(f, n->in[k], at) != extent)
+    const bool one = chan_extent(f, n->in[k], at) != extent;
+    spread = spread || one;
+    if (one)
       chan_freeze(f, ax, chan_extent(f, n->in[k], at), chan_why(f, n, "spreads them over many"));
     else if (have)
       chan_tie(f, have, ax, extent);
@@ -137,6 +143,7 @@ static void matmul_outer(Finder *f, const Node *n, int a) {
       have = ax;
   }
   if (have) chan_set(f, n->out[0], a, have);
+  if (have && spread) chan_least(f, have, extent, 2); /* as in channels_each.c */
   for (uint32_t k = 0; k < 2; k++) {
     int at = a - (rank - graph_val(f->g, n->in[k])->shape.rank);
     if (at < 0 || computed(f, n, k) || chan_extent(f, n->in[k], at) != extent) continue;

@@ -47,12 +47,26 @@ static bool loses(const Zeroer *z, const uint32_t *unit, int64_t n) {
   return false;
 }
 
+/* The constant x with 0 for what goes along the axis. */
+static ValId masked_const(Zeroer *z, ValId x, int axis, const uint32_t *unit) {
+  const Shape s = graph_val(z->r.to, x)->shape;
+  const int64_t inner = shape_count_range(&s, axis + 1, s.rank), count = shape_count(&s);
+  float *w = mem_array((size_t)count, sizeof *w);
+  memcpy(w, val_data(z->r.to, x), (size_t)count * sizeof *w);
+  for (int64_t i = 0; i < count; i++)
+    if (!stays(z->p, unit[i / inner % s.d[axis]])) w[i] = 0;
+  ValId y = graph_const_data(z->r.to, "masked", DT_F32, &s, w);
+  mem_free(w);
+  return y;
+}
+
 /* x times 1 or 0 along an axis with these units. */
 static ValId masked(Zeroer *z, ValId x, int axis, const uint32_t *unit) {
   const Value *v = graph_val(z->r.to, x);
   if (axis < 0) axis += v->shape.rank;
   const int64_t n = v->shape.d[axis];
   if (!loses(z, unit, n) || v->dtype != DT_F32) return x;
+  if (val_is_const(z->r.to, x)) return masked_const(z, x, axis, unit);
   Shape s = {.rank = v->shape.rank - axis};
   for (int a = 0; a < s.rank; a++) s.d[a] = a == 0 ? n : 1;
   float *m = mem_array((size_t)n, sizeof *m);

@@ -11,11 +11,153 @@
 #include "frontend/onnx/onnx.h"
 #include "frontend/tflite/tflite.h"
 #include "ir/base/mem.h"
+#include "ir/reduce.h"
 #include "passes/prune.h"
+#include "passes/prune_size.h"
+#include "tests/passes/prune_nets.h"
 #include "tests/passes/pruned.h"
 #include "tests/support.h"
 
 Suite *suite_prune_property(void);
+
+/* ---- generated networks */
+
+enum { SLICES = 2, ROUNDS = 9 /* of a slice: nets of each construct */, REDUCE_CHECKS = 2000 };
+
+typedef struct Case {
+  uint64_t seed;
+  int64_t removed[CONSTRUCTS]; /* units that stand in what each construct makes */
+} Case;
+
+static void count_removed(const Channels *c, const PrunePlan *p, Case *k) {
+  const Graph *g = c->graph;
+  uint8_t *seen = mem_array((size_t)c->n_units * CONSTRUCTS + 1, 1);
+  for (NodeId i = 0; i < g->n_nodes; i++) {
+    const int construct = prune_net_construct(g, &g->nodes[i]);
+    const ValId y = g->nodes[i].out[0];
+    for (int a = 0; construct >= 0 && a < graph_val(g, y)->shape.rank; a++) {
+      const uint32_t *unit = c->along[y].axis[a];
+      for (int64_t e = 0; unit && e < graph_val(g, y)->shape.d[a]; e++) {
+        if (unit[e] == CHAN_FIXED || p->keep[unit[e]] ||
+            seen[(size_t)unit[e] * CONSTRUCTS + (size_t)construct]++)
+          continue;
+        k->removed[construct]++;
+      }
+    }
+  }
+  mem_free(seen);
+}
+
+/* Estimates are exact. */
+static bool sizes_hold(const Channels *c, const PrunePlan *p, const Graph *small, StrBuf *why) {
+  Sizer *s = sizer_new(c, DT_I8);
+  for (uint32_t u = 0; u < c->n_units; u++)
+    if (!p->keep[u]) sizer_remove(s, u);
+  const Sizes z = sizer_sizes(s);
+  sizer_free(s);
+  const double macs = (double)graph_macs(small), params = (double)graph_params(small);
+  if (fabs(z.v[RES_MACS] - macs) < 0.5 && fabs(z.v[RES_PARAMS] - params) < 0.5) return true;
+  sb_printf(why, "estimated %g MACs, %g parameters; want %g, %g\n", z.v[RES_MACS], z.v[RES_PARAMS], macs,
+            params);
+  return false;
+}
+
+/* The pruned graph has the same groups, of what was kept; pruned further it is what it would be if pruned at once. */
+static bool groups_hold(const Channels *c, const PrunePlan *p, const Graph *small, uint64_t seed, StrBuf *why,
+                        Diag *d) {
+  Channels now;
+  PrunePlan tight = pruned_plan(c, seed + 1000, 0.6f, p), rest = {0};
+  bool ok = channels_find(small, NULL, &now, d) && now.n_groups == c->n_groups;
+  for (uint32_t i = 0; ok && i < c->n_groups; i++) ok = now.groups[i].n == p->kept[i];
+  if (!ok) sb_puts(why, "the pruned graph has other groups\n");
+  if (ok && prune_plan_relative(p, &tight, &rest, d)) {
+    Graph *twice = prune_apply(&now, &rest, d), *once = prune_apply(c, &tight, d);
+    ok = once && twice && hash_equal(graph_hash(once), graph_hash(twice));
+    if (!ok) sb_printf(why, "pruned twice is not pruned once: %s\n", diag_text(d));
+    graph_free(once);
+    graph_free(twice);
+  }
+  prune_plan_free(&tight);
+  prune_plan_free(&rest);
+  channels_free(&now);
+  return ok;
+}
+
+static bool net_holds(const Graph *g, Case *k, StrBuf *why) {
+  Diag *d = diag_new();
+  Channels c;
+  bool ok = channels_find(g, NULL, &c, d);
+  PrunePlan p = {0};
+  Graph *small = NULL;
+  if (ok) {
+    p = pruned_plan(&c, k->seed, k->seed % 3 ? 0.6f : 0.2f, NULL);
+    small = prune_apply(&c, &p, d);
+    ok = small && graph_verify(small, d);
+  }
+  if (!ok) sb_printf(why, "%s\n", diag_text(d));
+  if (ok) {
+    Graph *zero = pruned_zeroed(&c, &p);
+    const double diff = pruned_difference(small, zero, k->seed);
+    ok = diff < 1e-4;
+    if (!ok) sb_printf(why, "outputs differ by %g\n", diff);
+    ok = ok && sizes_hold(&c, &p, small, why) && groups_hold(&c, &p, small, k->seed, why, d);
+    graph_free(zero);
+    count_removed(&c, &p, k);
+  }
+  graph_free(small);
+  prune_plan_free(&p);
+  channels_free(&c);
+  diag_free(d);
+  return ok;
+}
+
+static bool still_fails(void *ctx, const Graph *g) {
+  StrBuf why = {0};
+  const bool holds = net_holds(g, ctx, &why);
+  sb_free(&why);
+  return !holds;
+}
+
+/* The net, reduced, on standard error. */
+static void show_failure(const Graph *g, Case *k, const StrBuf *why) {
+  const ReduceOptions o = {.fails = still_fails, .ctx = k, .max_checks = REDUCE_CHECKS};
+  Graph *small = graph_reduce(g, &o, NULL);
+  StrBuf text = {0};
+  Diag *d = diag_new();
+  Channels c;
+  sb_printf(&text, "net %llu: %s", (unsigned long long)k->seed, why->s);
+  graph_print(small, &text, 8);
+  if (channels_find(small, NULL, &c, d)) channels_print(&c, &text);
+  fputs(sb_str(&text), stderr);
+  channels_free(&c);
+  diag_free(d);
+  sb_free(&text);
+  graph_free(small);
+}
+
+START_TEST(test_nets)
+{
+  Case k = {0};
+  for (int i = 0; i < ROUNDS * CONSTRUCTS; i++) {
+    StrBuf why = {0};
+    k.seed = (uint64_t)(_i * ROUNDS * CONSTRUCTS + i);
+    Graph *g = prune_net(k.seed);
+    if (!net_holds(g, &k, &why)) {
+      show_failure(g, &k, &why);
+      ck_abort_msg("net %llu, as printed", (unsigned long long)k.seed);
+    }
+    graph_free(g);
+    sb_free(&why);
+  }
+  printf("units removed in what each construct makes:");
+  for (int i = 0; i < CONSTRUCTS; i++) {
+    printf(" %s %lld", construct_info[i].name, (long long)k.removed[i]);
+    ck_assert_msg((k.removed[i] > 0) == construct_info[i].removes, "%s: %lld units removed",
+                  construct_info[i].name, (long long)k.removed[i]);
+  }
+  printf("\n");
+}
+END_TEST
 
 /* ---- models */
 
@@ -104,6 +246,7 @@ Suite *suite_prune_property(void) {
   Suite *s = suite_create("prune_property");
   TCase *t = tcase_create("prune_property");
   tcase_set_timeout(t, 120);
+  tcase_add_loop_test(t, test_nets, 0, SLICES);
   tcase_add_loop_test(t, test_models, 0, 2);
   suite_add_tcase(s, t);
   return s;
