@@ -179,6 +179,7 @@ static bool find_ranges(const Images *im, CalRange *out, Diag *d) {
   TRY(run_images(im, visit_range, out, d));
   for (ValId v = 1; v < g->n_vals; v++)
     if (!isfinite(out[v].hi)) return refuse_nonfinite(g, v, d);
+  for (ValId v = 1; v < g->n_vals; v++) out[v].most = fmaxf(-out[v].lo, out[v].hi);
   return true;
 }
 
@@ -280,4 +281,32 @@ bool calibrate_means(const Graph *g, const Dataset *ds, uint32_t images, const H
   }
   mem_free(m.count);
   return ok;
+}
+
+/* ---- channels */
+
+typedef struct Channels {
+  const Graph *g;
+  const bool *want;
+  float **most;
+} Channels;
+
+static void visit_channels(void *ctx, ValId v, const float *x, int64_t n) {
+  Channels *m = ctx;
+  const Shape *s = &m->g->vals[v].shape;
+  if (!m->want[v] || s->rank < 1) return;
+  const int64_t c = s->d[s->rank - 1];
+  if (c < 1 || n % c != 0) return;
+  if (!m->most[v]) m->most[v] = mem_array((size_t)c, sizeof **m->most);
+  for (int64_t i = 0; i < n; i += c)
+    for (int64_t k = 0; k < c; k++) m->most[v][k] = fmaxf(m->most[v][k], fabsf(x[i + k]));
+}
+
+bool calibrate_channels(const Graph *g, const Dataset *ds, uint32_t images, const Host *host,
+                        const bool *want, float **most, Diag *d) {
+  Images im;
+  const CalOptions o = {.images = images};
+  TRY(open_images(g, ds, &o, host, &im, d));
+  Channels m = {g, want, most};
+  return run_images(&im, visit_channels, &m, d);
 }

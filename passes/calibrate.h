@@ -21,6 +21,7 @@ typedef struct CalOptions {
 
 typedef struct CalRange {
   float lo, hi;   /* contain 0 */
+  float most;     /* largest magnitude seen, whatever the method */
   bool seen;      /* false: no float value, or never computed (the rest is 0) */
   double clipped; /* share of elements outside */
   double snr; /* dB: signal to error when the value alone is rounded to 256 steps of this range; 0: unknown */
@@ -37,6 +38,10 @@ bool calibrate(const Graph *g, const Dataset *ds, const CalOptions *o, const Hos
  * caller's to free; NULL where nothing was computed for each image. */
 bool calibrate_means(const Graph *g, const Dataset *ds, uint32_t images, const Host *host, const bool *want,
                      double **mean, Diag *d);
+
+/* The largest magnitude of each channel (innermost axis), likewise. */
+bool calibrate_channels(const Graph *g, const Dataset *ds, uint32_t images, const Host *host,
+                        const bool *want, float **most, Diag *d);
 
 /* -- calibrate_range.c -- */
 

@@ -143,7 +143,8 @@ static void dump(const Graph *g, const char *pass, const PipelineOptions *opt) {
 /* Passes that keep state: they copy what they do not change; quantize makes codes of it. The others retrain or measure
  * by training, which needs whole sequences, not one step of them. */
 static bool keeps_state(const char *pass) {
-  static const char *const names[] = {"fold", "dce", "bnfuse", "fuse", "layout", "input_raw", "quantize"};
+  static const char *const names[] = {"fold",   "dce",      "bnfuse",    "fuse",
+                                      "layout", "equalize", "input_raw", "quantize"};
   for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
     if (strcmp(pass, names[i]) == 0) return true;
   return false;
