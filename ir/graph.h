@@ -158,6 +158,9 @@ Graph *graph_with_batch(const Graph *g, int64_t n, Diag *d);
 
 /* The same graph with weights of i4 as i8 (ir/widen.c). */
 Graph *graph_widen_int4(const Graph *g, Diag *d);
+/* The same graph for images of h x w (ir/rewrite_size.c): axes `axis` and the one behind it of the first input. NULL and a
+ * report of the node where the graph does not allow it: where something but global pools sees the size. */
+Graph *graph_with_size(const Graph *g, int axis, int64_t h, int64_t w, Diag *d);
 
 /* -- checking (ir/verify.c) -- */
 /* All rules of the IR; collects up to DIAG_MAX errors. */

@@ -196,6 +196,10 @@ static bool measure(const EvalOpts *o, const Graph *g, const Target *t, const De
                t->name);
     s->n = limit;
   }
+  int64_t h, w;
+  if (input_resized(&graph_val(g, g->inputs[0])->shape, &s->item, &h, &w))
+    cli_note(&o->common, "images of %d x %d are resized to the model's %d x %d, by the mean of areas",
+             (int)s->item.d[0], (int)s->item.d[1], (int)h, (int)w);
   Progress progress;
   cli_progress(&progress, &o->common, o->threads);
   const Host *host = progress_host(&progress);

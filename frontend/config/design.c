@@ -290,6 +290,9 @@ static bool bind_design(const Checker *c, RawDesign *raw, Design *out) {
   out->layout = (InputLayout)raw->input.layout;
   out->input = (InputType)raw->input.type;
   out->prune = raw->freedom.prune;
+  out->depth = raw->freedom.depth;
+  out->resolution = raw->freedom.resolution;
+  if (!raw->freedom.resolution_loc.line) out->resolution.min = 1;
   out->quantize = (QuantizeFreedom)raw->freedom.quantize;
   out->retrain = raw->freedom.retrain;
   out->train = raw->train;

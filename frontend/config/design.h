@@ -31,6 +31,14 @@ typedef struct PruneFreedom {
   CfgList keep;     /* const char *: layers that stay as they are */
 } PruneFreedom;
 
+typedef struct DepthFreedom {
+  int max; /* most residual blocks that may be dropped */
+} DepthFreedom;
+
+typedef struct ResolutionFreedom {
+  double min; /* least share of the images' side */
+} ResolutionFreedom;
+
 typedef struct Design {
   const YamlFile *file;
   const char *model;  /* path of the .onnx, .tflite or .ir file */
@@ -48,6 +56,8 @@ typedef struct Design {
   InputType input;    /* raw: the device hands over stored values; normalization is folded into the model */
 
   PruneFreedom prune;
+  DepthFreedom depth;           /* max 0: not allowed */
+  ResolutionFreedom resolution; /* min 1: not allowed */
   QuantizeFreedom quantize;
   Training retrain, train;
   Loc prune_loc, quantize_loc, retrain_loc,

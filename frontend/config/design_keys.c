@@ -208,6 +208,25 @@ static const CfgRow prune_rows[] = {{.key = "max",
                                     {0}};
 static const Schema prune_schema = {"key", prune_rows, sizeof(PruneFreedom)};
 
+static const CfgRow depth_rows[] = {{.key = "max",
+                                     CFG_FIELD(DepthFreedom, max),
+                                     .type = CFG_INT,
+                                     CFG_RANGE(0, 1000),
+                                     .required = true,
+                                     .doc = "most residual blocks that may be dropped"},
+                                    {0}};
+static const Schema depth_schema = {"key", depth_rows, sizeof(DepthFreedom)};
+
+static const CfgRow resolution_rows[] = {
+    {.key = "min",
+     CFG_FIELD(ResolutionFreedom, min),
+     .type = CFG_SHARE,
+     CFG_RANGE(0.05, 1),
+     .required = true,
+     .doc = "least share of the images' side that they may be resized to"},
+    {0}};
+static const Schema resolution_schema = {"key", resolution_rows, sizeof(ResolutionFreedom)};
+
 static const CfgRow freedom_rows[] = {{.key = "prune",
                                        CFG_FIELD(RawFreedom, prune),
                                        .type = CFG_GROUP,
@@ -221,6 +240,18 @@ static const CfgRow freedom_rows[] = {{.key = "prune",
                                        CFG_WHERE(RawFreedom, quantize_loc),
                                        .otherwise = "int8",
                                        .doc = "whether values may become 8-bit integers"},
+                                      {.key = "depth",
+                                       CFG_FIELD(RawFreedom, depth),
+                                       .type = CFG_GROUP,
+                                       .sub = &depth_schema,
+                                       CFG_WHERE(RawFreedom, depth_loc),
+                                       .doc = "residual blocks may be dropped; not when left out"},
+                                      {.key = "resolution",
+                                       CFG_FIELD(RawFreedom, resolution),
+                                       .type = CFG_GROUP,
+                                       .sub = &resolution_schema,
+                                       CFG_WHERE(RawFreedom, resolution_loc),
+                                       .doc = "the model may take smaller images; not when left out"},
                                       {.key = "retrain",
                                        CFG_FIELD(RawFreedom, retrain),
                                        .type = CFG_GROUP,

@@ -32,9 +32,11 @@ typedef struct RawData {
 
 typedef struct RawFreedom {
   PruneFreedom prune;
+  DepthFreedom depth;
+  ResolutionFreedom resolution;
   int quantize;
   Training retrain;
-  Loc prune_loc, quantize_loc, retrain_loc;
+  Loc depth_loc, resolution_loc, prune_loc, quantize_loc, retrain_loc;
 } RawFreedom;
 
 typedef struct RawInput {

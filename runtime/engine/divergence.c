@@ -36,15 +36,18 @@ bool graph_divergence(const Graph *teacher, const Graph *g, const Dataset *ds, u
           ds->train.n);
   SessionOptions so = {.batch = BATCH, .threads = host && host->threads > 0 ? host->threads : 1};
   Session *t = session_new(teacher, &so, d), *s = t ? session_new_on(g, &so, session_pool(t), d) : NULL;
-  Feed f = {0};
+  Feed f = {0}, own = {0}; /* own: of a graph that takes images of another size or layout than the teacher */
   bool ok = s && feed_new(&f, t, &ds->train, &ds->spec.normalize, d);
   if (ok && session_classes(s) != session_classes(t))
     ok = diag_error(d, NULL, "outputs of %d and %d elements cannot be compared", session_classes(t),
                     session_classes(s));
+  bool apart = ok && !shape_equal(session_input_shape(s), session_input_shape(t));
+  if (apart) ok = feed_new(&own, s, &ds->train, &ds->spec.normalize, d);
   for (uint32_t i = first; ok && i < end; i += BATCH) {
     int count = end - i < BATCH ? (int)(end - i) : BATCH, classes = session_classes(t);
     feed_batch(&f, NULL, NULL, i, count, session_input(t));
-    const float *z = session_forward(s, session_input(t), count, false),
+    if (apart) feed_batch(&own, NULL, NULL, i, count, session_input(s));
+    const float *z = session_forward(s, session_input(apart ? s : t), count, false),
                 *zt = session_forward(t, session_input(t), count, false);
     for (int k = 0; k < count; k++) {
       bool same;
@@ -54,6 +57,7 @@ bool graph_divergence(const Graph *teacher, const Graph *g, const Dataset *ds, u
     out->n += (uint32_t)count;
   }
   if (out->n) out->value /= out->n, out->agree /= out->n;
+  if (own.pool) feed_free(&own);
   if (f.pool) feed_free(&f);
   session_free(s);
   session_free(t);

@@ -15,6 +15,7 @@ bool feed_new_sized(Feed *f, const Session *s, const Split *split, const Normali
   *f = (Feed){.split = split, .nz = nz, .pool = session_pool(s)};
   FAIL_IF(split->n == 0, d, NULL, "the data split is empty");
   Shape item = split->item;
+  if (h <= 0 && !input_resized(session_input_shape(s), &item, &h, &w)) h = 0;
   if (h > 0 && item.rank == 3 && (item.d[0] != h || item.d[1] != w)) {
     f->resize = resizer_new((int)item.d[0], (int)item.d[1], (int)h, (int)w);
     item.d[0] = h;

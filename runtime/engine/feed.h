@@ -17,7 +17,7 @@ typedef struct Feed {
 
 /* For the session's input. Reports and returns false when the examples do not fit it. */
 bool feed_new(Feed *f, const Session *s, const Split *split, const Normalize *nz, Diag *d);
-/* The same with images resized to h x w (0, 0: as they are). */
+/* The same with images resized to h x w (0, 0: as the input map says). */
 bool feed_new_sized(Feed *f, const Session *s, const Split *split, const Normalize *nz, int64_t h, int64_t w,
                     Diag *d);
 void feed_free(Feed *f);

@@ -189,9 +189,7 @@ START_TEST(feeds_resize)
   Diag *d = diag_new();
   Session *e = session_new(g, &(SessionOptions){.batch = 2, .threads = 1}, d);
   Feed f;
-  ck_assert(!feed_new(&f, e, &s, NULL, d)); /* not unless asked for */
-  diag_clear(d);
-  ck_assert(feed_new_sized(&f, e, &s, NULL, 6, 5, d));
+  ck_assert(feed_new(&f, e, &s, NULL, d)); /* same proportions: by itself */
   float out[2 * 30];
   feed_batch(&f, NULL, NULL, 5, 2, out);
   for (int i = 0; i < 60; i++) { /* each the mean of four */

@@ -4,8 +4,7 @@
  *   stage k:  graph with input [N, h_k, w_k, C]  ->  session and feed of its own; parameters, statistics and the
  *   optimizer's state go over, since all stages' graphs have the same nodes and constants in the same order
  *
- * A graph allows another size where only windows that span all of it (global pools) see it: those, and Slices that go to
- * an axis's end, follow. If the output's shape changes or inference refuses, training does.
+ * Which graphs allow another size: graph_with_size (ir/rewrite_size.c). If it refuses, training does.
  */
 #include <math.h>
 #include <string.h>
@@ -24,41 +23,6 @@ static int64_t side(const TrainOptions *o, int64_t full, int stage) {
   return s < 1 ? 1 : s;
 }
 
-/* -- the graph -- */
-
-/* Windows that span both axes of the input go on to do so. */
-static bool copy_pool(Rewrite *r, const Node *n, Diag *d) {
-  average_pool_attrs a = *CATTRS(n, average_pool);
-  const Shape *was = &r->from->vals[n->in[0]].shape, *is = &r->to->vals[rewrite_val(r, n->in[0])].shape;
-  bool padded = false;
-  for (int i = 0; i < 4; i++) padded |= i < a.pads.n && a.pads.v[i] != 0;
-  if (!padded && a.kernel.v[0] == was->d[1] && a.kernel.v[1] == was->d[2]) {
-    a.kernel.v[0] = is->d[1];
-    a.kernel.v[1] = is->d[2];
-  }
-  return rewrite_copy_as(r, n, &a, d);
-}
-
-/* How many places start, start + step, ... an axis has. */
-static int64_t reach(int64_t dim, int64_t start, int64_t step) {
-  return step > 0 ? (dim - start + step - 1) / step : 0;
-}
-
-static bool copy_slice(Rewrite *r, const Node *n, Diag *d) {
-  slice_attrs a = *CATTRS(n, slice);
-  const Shape *was = &r->from->vals[n->in[0]].shape, *is = &r->to->vals[rewrite_val(r, n->in[0])].shape;
-  for (int i = 0; i < was->rank; i++)
-    if (was->d[i] != is->d[i] && a.counts.v[i] == reach(was->d[i], a.starts.v[i], a.steps.v[i]))
-      a.counts.v[i] = reach(is->d[i], a.starts.v[i], a.steps.v[i]);
-  return rewrite_copy_as(r, n, &a, d);
-}
-
-static bool copy_node(Rewrite *r, const Node *n, Diag *d) {
-  if (n->op == OP_average_pool) return copy_pool(r, n, d);
-  if (n->op == OP_slice) return copy_slice(r, n, d);
-  return rewrite_copy(r, n, d);
-}
-
 static bool refuse(int64_t h, int64_t w, Diag *d) {
   diag_error(d, NULL, "the model does not allow images of %lld x %lld, with which training is to begin",
              (long long)h, (long long)w);
@@ -67,29 +31,21 @@ static bool refuse(int64_t h, int64_t w, Diag *d) {
 }
 
 static Graph *resized(const Graph *g, int axis, int64_t h, int64_t w, Diag *d) {
-  Rewrite r;
-  bool ok = true;
-  rewrite_begin(&r, g, NULL);
-  Shape *x = &r.to->vals[r.to->inputs[0]].shape;
-  x->d[axis] = h;
-  x->d[axis + 1] = w;
   Diag *inner = diag_new();
-  for (uint32_t k = 0; k < g->n_nodes && ok; k++) ok = copy_node(&r, &g->nodes[k], inner);
-  Graph *out = rewrite_end(&r, ok, inner);
+  Graph *out = graph_with_size(g, axis, h, w, inner);
   diag_free(inner);
-  const Shape *was = &g->vals[g->outputs[g->n_outputs - 1]].shape;
-  if (out && shape_equal(was, &out->vals[out->outputs[out->n_outputs - 1]].shape)) return out;
-  graph_free(out);
-  refuse(h, w, d);
-  return NULL;
+  if (!out) refuse(h, w, d);
+  return out;
 }
 
-/* The first of the two axes of the input that are the images' height and width; 0: there are none. */
+/* The first of the two axes of the input that are the images' height and width, as they are or as they are resized for
+ * the model; 0: there are none. */
 static int image_axis(const Shape *in, const Shape *item) {
+  int64_t h, w;
   if (in->rank != 4 || item->rank != 3) return 0;
+  if (!input_resized(in, item, &h, &w)) h = item->d[0], w = item->d[1];
   for (int axis = 1; axis <= 2; axis++)
-    if (in->d[axis] == item->d[0] && in->d[axis + 1] == item->d[1] && in->d[axis == 1 ? 3 : 1] == item->d[2])
-      return axis;
+    if (in->d[axis] == h && in->d[axis + 1] == w && in->d[axis == 1 ? 3 : 1] == item->d[2]) return axis;
   return 0;
 }
 
@@ -123,11 +79,12 @@ bool grow_student(Trainer *t, int stage, Diag *d) {
   Graph *sized = NULL;
   int64_t h = 0, w = 0;
   if (t->o->grow > 0) {
-    int axis = g->n_inputs == 1 ? image_axis(&g->vals[g->inputs[0]].shape, item) : 0;
+    const Shape *in = &g->vals[g->inputs[0]].shape;
+    int axis = g->n_inputs == 1 ? image_axis(in, item) : 0;
     FAIL_IF(!axis, d, NULL,
             "images can grow only for models of one input [N, height, width, channels] that images fit");
-    h = side(t->o, item->d[0], stage);
-    w = side(t->o, item->d[1], stage);
+    h = side(t->o, in->d[axis], stage);
+    w = side(t->o, in->d[axis + 1], stage);
     sized = resized(g, axis, h, w, d);
     TRY(sized);
   }
