@@ -303,12 +303,10 @@ static bool insert_steps(Quantizer *q) { return insert_as(q, true, false); }
 static bool insert_lsq(Quantizer *q) { return insert_as(q, true, true); }
 static bool insert_fixed(Quantizer *q) { return insert_as(q, false, false); }
 
-typedef bool MakeFn(Quantizer *q);
-
-static MakeFn *parse_steps(const char *params, Diag *d) {
+static QuantMakeFn *parse_steps(const char *params, Diag *d) {
   static const struct {
     const char *name;
-    MakeFn *make;
+    QuantMakeFn *make;
   } ways[] = {{"learned", insert_steps}, {"lsq", insert_lsq}, {"fixed", insert_fixed}};
   char text[32] = "learned";
   pass_param(params, "steps", text, sizeof text);
@@ -321,7 +319,7 @@ static MakeFn *parse_steps(const char *params, Diag *d) {
 Graph *pass_qat(const Graph *g, const PassCtx *ctx, Diag *d) {
   Quantizer q = {.host = ctx->host, .d = d};
   Dataset ds;
-  MakeFn *make = parse_steps(ctx->params, d);
+  QuantMakeFn *make = parse_steps(ctx->params, d);
   if (!make) return NULL;
   if (!ctx->data || ctx->data->train.n == 0) {
     diag_error(d, NULL, "qat: no calibration images");
@@ -336,7 +334,7 @@ Graph *pass_qat(const Graph *g, const PassCtx *ctx, Diag *d) {
   if (!ready) return NULL;
   if (q.o.cal.images > ds.train.n) q.o.cal.images = ds.train.n;
   q.g = ready;
-  q.o.correct = false; /* training does */
+  q.o.correct = false, q.o.budget = -1; /* training does */
   Graph *done = quant_run(&q, &ds, make);
   graph_free(ready);
   return done;

@@ -271,7 +271,7 @@ static void set_bias(KernelCall *k, ValId bias, const void *data) {
 /* The layers that are corrected: on codes, with a bias of codes. */
 static bool correctable(const Graph *g, const Node *n) {
   return n->n_in > 2 && dtype_is_code(graph_val(g, n->in[0])->dtype) &&
-         graph_val(g, n->in[1])->dtype == DT_I8 && val_is_const(g, n->in[2]);
+         graph_val(g, n->in[1])->dtype != DT_F32 && val_is_const(g, n->in[2]);
 }
 
 static bool correct_layers(Quantizer *q, Runner *r, Graph *one, double *const *mean) {

@@ -11,12 +11,15 @@
  *   state       one scale for its value before a run, after it and at first, calibrated over the steps; what only operators
  *               in float32 read and write stays float32
  *
+ *   wider       values and layers that int8 hurts: int16 and float32 by name or under a budget (quant_mixed.c)
+ *
  * An operator without int8 form is computed in float32 between Dequantize and Quantize, with a warning. The
  * graph has been through bnfuse and fuse, so that an activation clips the range of what it is fused into.
  */
 #include "passes/quantizer.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "ir/base/mem.h"
@@ -65,10 +68,10 @@ static void class_unite(Quantizer *q, ValId a, ValId b) {
   if (a == b) return;
   Class *x = &q->cls[a], *y = &q->cls[b];
   y->parent = a;
-  x->lo = fminf(x->lo, y->lo), x->hi = fmaxf(x->hi, y->hi);
+  x->lo = fminf(x->lo, y->lo), x->hi = fmaxf(x->hi, y->hi), x->most = fmaxf(x->most, y->most);
   x->known = x->known || y->known;
   if (!x->fixed && y->fixed) x->affine = y->affine;
-  x->fixed = x->fixed || y->fixed;
+  x->fixed = x->fixed || y->fixed, x->unit = x->unit || y->unit;
 }
 
 static void class_fix(Quantizer *q, ValId v, Affine a) {
@@ -80,6 +83,13 @@ static void class_fix(Quantizer *q, ValId v, Affine a) {
 Affine quant_affine(const Quantizer *q, ValId v) {
   const Class *c = class_of(q, v);
   return c->fixed ? c->affine : affine_of_range(c->lo, c->hi);
+}
+
+/* Symmetric, of everything seen: 16 bits need not clip. */
+Affine quant_affine16(const Quantizer *q, ValId v) {
+  const Class *c = class_of(q, v);
+  if (c->unit) return (Affine){1.0f / 32768, 0};
+  return (Affine){c->most > 0 ? c->most / 32767 : 1, 0};
 }
 
 bool quant_known(const Quantizer *q, ValId v) { return class_of(q, v)->known; }
@@ -115,11 +125,13 @@ static void join_classes(Quantizer *q, const Node *n) {
 static void node_classes(Quantizer *q, const Node *n) {
   ValId y = n->out[0];
   Kind k = quant_kind(q->g, n);
+  const bool unit = k == KIND_OWN && (n->op == OP_softmax || n->op == OP_sigmoid || n->op == OP_tanh);
   if (k == KIND_SHARE) class_unite(q, n->in[0], y);
   if (k == KIND_JOIN) join_classes(q, n);
   if (k == KIND_OWN && (n->op == OP_softmax || n->op == OP_sigmoid))
     class_fix(q, y, (Affine){1.0f / 256, -128});
   if (k == KIND_OWN && n->op == OP_tanh) class_fix(q, y, (Affine){1.0f / 128, 0});
+  if (unit) class_of(q, y)->unit = true;
   if (k == KIND_SHARE && n->op == OP_pad) { /* the constant must have a code */
     Class *c = class_of(q, y);
     c->lo = fminf(c->lo, CATTRS(n, pad)->value), c->hi = fmaxf(c->hi, CATTRS(n, pad)->value);
@@ -160,11 +172,30 @@ static void given_classes(Quantizer *q) {
 
 static void build_classes(Quantizer *q) {
   for (ValId v = 1; v < q->g->n_vals; v++)
-    q->cls[v] = (Class){.parent = v, .lo = q->range[v].lo, .hi = q->range[v].hi, .known = q->range[v].seen};
+    q->cls[v] = (Class){.parent = v,
+                        .lo = q->range[v].lo,
+                        .hi = q->range[v].hi,
+                        .most = q->range[v].most,
+                        .known = q->range[v].seen};
   if (q->input.exact && q->g->n_inputs == 1) class_fix(q, q->g->inputs[0], q->input.i8);
   state_classes(q);
   for (NodeId i = 0; i < q->g->n_nodes; i++) node_classes(q, &q->g->nodes[i]);
   given_classes(q);
+}
+
+/* ---- precision */
+
+/* How the node is computed in this graph. */
+static Kind kind_of(const Quantizer *q, NodeId k) {
+  return q->in_float[k] ? KIND_FLOAT : quant_kind(q->g, &q->g->nodes[k]);
+}
+
+/* Does it read or give a value of 16 bits? Then all its values on codes are. */
+static bool is_wide(const Quantizer *q, const Node *n) {
+  bool wide = q->wide[quant_class(q, n->out[0])];
+  for (uint32_t i = 0; i < n->n_in && !wide; i++)
+    wide = is_real(q->g, n->in[i]) && !val_is_const(q->g, n->in[i]) && q->wide[quant_class(q, n->in[i])];
+  return wide;
 }
 
 /* ---- values in the new graph */
@@ -176,6 +207,18 @@ static ValId put_quantize(Quantizer *q, ValId x, DType to, Affine a, const char 
   ValId y = graph_node1(q->to, OP_quantize, &attrs, x, name, loc, q->d);
   if (y != NO_VAL) set_affine(q->to, y, a);
   return y;
+}
+
+static ValId const_codes16(Quantizer *q, ValId v, Affine a) {
+  const Value *c = graph_val(q->g, v);
+  const float *x = val_data(q->g, v);
+  const int64_t n = shape_count(&c->shape);
+  int16_t *code = mem_alloc_aligned((size_t)n * sizeof *code + 1, 64);
+  for (int64_t i = 0; i < n; i++)
+    code[i] = (int16_t)fmin(32767, fmax(-32768, round((double)x[i] / (double)a.scale)));
+  ValId id = graph_const(q->to, c->name, DT_I16, &c->shape, blob_adopt(code, (size_t)n * sizeof *code));
+  set_affine(q->to, id, a);
+  return id;
 }
 
 static ValId const_codes(Quantizer *q, ValId v, Affine a) {
@@ -198,14 +241,27 @@ static ValId as_code(Quantizer *q, ValId v, const Loc *loc) {
     return NO_VAL;
   }
   Affine a = quant_affine(q, v);
-  q->code[v] =
-      val_is_const(q->g, v) ? const_codes(q, v, a) : put_quantize(q, q->real[v], DT_I8, a, name, loc);
+  ValId from = q->code16[v] != NO_VAL ? q->code16[v] : q->real[v];
+  q->code[v] = val_is_const(q->g, v) ? const_codes(q, v, a) : put_quantize(q, from, DT_I8, a, name, loc);
   return q->code[v];
+}
+
+/* The value as int16, in the scale of its class or another one. */
+static ValId as_code16(Quantizer *q, ValId v, Affine a, const Loc *loc) {
+  if (val_is_const(q->g, v)) return const_codes16(q, v, a);
+  const bool own = affine_equal(quant_affine16(q, v), a);
+  if (own && q->code16[v] != NO_VAL) return q->code16[v];
+  ValId from = q->code16[v] != NO_VAL ? q->code16[v] : q->real[v] != NO_VAL ? q->real[v] : as_code(q, v, loc);
+  ValId x = from == NO_VAL ? NO_VAL : put_quantize(q, from, DT_I16, a, graph_val(q->g, v)->name, loc);
+  if (own) q->code16[v] = x;
+  return x;
 }
 
 /* The same in another scale. */
 static ValId as_code_in(Quantizer *q, ValId v, Affine a, const Loc *loc) {
   if (val_is_const(q->g, v)) return const_codes(q, v, a);
+  if (q->code16[v] != NO_VAL && !affine_equal(quant_affine(q, v), a))
+    return put_quantize(q, q->code16[v], DT_I8, a, graph_val(q->g, v)->name, loc);
   ValId x = as_code(q, v, loc);
   if (x == NO_VAL || affine_equal(quant_affine(q, v), a)) return x;
   return put_quantize(q, x, DT_I8, a, graph_val(q->g, v)->name, loc);
@@ -218,16 +274,17 @@ static ValId as_real(Quantizer *q, ValId v, const Loc *loc) {
   if (x->blob)
     q->real[v] = graph_const(q->to, x->name, x->dtype, &x->shape, blob_ref(x->blob));
   else
-    q->real[v] = graph_node1(q->to, OP_dequantize, NULL, q->code[v], x->name, loc, q->d);
+    q->real[v] = graph_node1(q->to, OP_dequantize, NULL, q->code16[v] != NO_VAL ? q->code16[v] : q->code[v],
+                             x->name, loc, q->d);
   return q->real[v];
 }
 
 /* ---- nodes */
 
-static bool finish(Quantizer *q, const Node *n, ValId y) {
+static bool finish(Quantizer *q, const Node *n, bool wide, ValId y) {
   if (y == NO_VAL) return false;
-  set_affine(q->to, y, quant_affine(q, n->out[0]));
-  q->code[n->out[0]] = y;
+  set_affine(q->to, y, wide ? quant_affine16(q, n->out[0]) : quant_affine(q, n->out[0]));
+  (wide ? q->code16 : q->code)[n->out[0]] = y;
   return true;
 }
 
@@ -241,12 +298,28 @@ WeightView quant_weights(const Graph *g, const Node *n) {
   return v;
 }
 
+/* The bias in units of scale[o]: of 64 bits where sums are. qb: as codes of 32 bits. */
+static ValId put_bias(Quantizer *q, const Node *n, int64_t outs, bool wide, const float *scale,
+                      const int32_t *qb) {
+  const Shape s = {1, {outs}};
+  const char *name = n->n_in > 2 ? graph_val(q->g, n->in[2])->name : NULL;
+  if (!wide) return graph_const_data(q->to, name, DT_I32, &s, qb);
+  const float *bias = n->n_in > 2 ? val_data(q->g, n->in[2]) : NULL;
+  const double most = ldexp(1, 45);
+  int64_t *b = mem_array((size_t)outs, sizeof *b);
+  for (int64_t o = 0; bias && o < outs; o++)
+    b[o] = (int64_t)fmin(most, fmax(-most, round((double)bias[o] / (double)scale[o])));
+  ValId id = graph_const_data(q->to, name, DT_I64, &s, b);
+  mem_free(b);
+  return id;
+}
+
 /* Constants in[1] and in[2] of the new node. */
-static void quantize_params(Quantizer *q, const Node *n, const WeightView *v, ValId in[3]) {
+static void quantize_params(Quantizer *q, const Node *n, const WeightView *v, bool wide, ValId in[3]) {
   const Value *w = graph_val(q->g, n->in[1]);
-  bool has_bias = n->n_in > 2 || q->o.correct,
+  bool has_bias = n->n_in > 2 || q->o.correct || wide,
        per_channel = !(q->o.fc_per_tensor && n->op == OP_fully_connected);
-  float in_scale = quant_affine(q, n->in[0]).scale;
+  float in_scale = (wide ? quant_affine16(q, n->in[0]) : quant_affine(q, n->in[0])).scale;
   int8_t *qw = mem_alloc_aligned((size_t)(v->outs * v->each), 64);
   float *scale = mem_array((size_t)v->outs, sizeof *scale);
   int32_t *zero = mem_array((size_t)v->outs, sizeof *zero), *qb = mem_array((size_t)v->outs, sizeof *qb);
@@ -254,14 +327,13 @@ static void quantize_params(Quantizer *q, const Node *n, const WeightView *v, Va
   const float *steps = q->given ? q->given->steps[n->in[1]] : NULL;
   if (steps) scales = q->given->n_steps[n->in[1]];
   for (int64_t o = 0; steps && o < v->outs; o++) scale[o] = steps[scales > 1 ? o : 0];
-  (steps ? weights_round : weights_quantize)(v, per_channel, n->n_in > 2 ? val_data(q->g, n->in[2]) : NULL,
-                                             in_scale, qw, scale, qb);
+  const float *bias = n->n_in > 2 && !wide ? val_data(q->g, n->in[2]) : NULL;
+  (steps ? weights_round : weights_quantize)(v, per_channel, bias, in_scale, qw, scale, qb);
   in[1] = graph_const(q->to, w->name, DT_I8, &w->shape, blob_adopt(qw, (size_t)(v->outs * v->each)));
   graph_set_quant(q->to, in[1], scales, n->op == OP_depthwise_conv ? 3 : 0, scale, zero);
   if (has_bias) {
-    const Shape s = {1, {v->outs}};
     for (int64_t o = 0; o < v->outs; o++) scale[o] *= in_scale;
-    in[2] = graph_const_data(q->to, n->n_in > 2 ? graph_val(q->g, n->in[2])->name : NULL, DT_I32, &s, qb);
+    in[2] = put_bias(q, n, v->outs, wide, scale, qb);
     graph_set_quant(q->to, in[2], scales, 0, scale, zero);
   }
   mem_free(qb);
@@ -269,32 +341,37 @@ static void quantize_params(Quantizer *q, const Node *n, const WeightView *v, Va
   mem_free(zero);
 }
 
-static bool emit_weights(Quantizer *q, const Node *n, const Loc *loc) {
-  ValId in[3] = {as_code(q, n->in[0], loc)};
+static bool emit_weights(Quantizer *q, const Node *n, bool wide, const Loc *loc) {
+  ValId in[3] = {wide ? as_code16(q, n->in[0], quant_affine16(q, n->in[0]), loc) : as_code(q, n->in[0], loc)};
   if (in[0] == NO_VAL) return false;
   WeightView v = quant_weights(q->g, n);
-  quantize_params(q, n, &v, in);
+  quantize_params(q, n, &v, wide, in);
   q->layer[n - q->g->nodes] = q->to->n_nodes;
-  return finish(q, n,
+  return finish(q, n, wide,
                 graph_node(q->to, n->op, n->attrs, in, in[2] == NO_VAL ? 2 : 3,
                            graph_val(q->g, n->out[0])->name, loc, q->d));
 }
 
-/* Everything else on codes: real inputs as int8, others (a Gather's indices) as they are. */
-static bool emit_codes(Quantizer *q, const Node *n, Kind kind, const Loc *loc) {
+/* A real input as the operator's codes. */
+static ValId as_operand(Quantizer *q, const Node *n, ValId v, Kind kind, bool wide, const Loc *loc) {
+  if (wide) return as_code16(q, v, quant_affine16(q, kind == KIND_JOIN ? n->out[0] : v), loc);
+  return kind == KIND_JOIN ? as_code_in(q, v, quant_affine(q, n->out[0]), loc) : as_code(q, v, loc);
+}
+
+/* Everything else on codes: real inputs as int8 or int16, others (a Gather's indices) as they are. */
+static bool emit_codes(Quantizer *q, const Node *n, Kind kind, bool wide, const Loc *loc) {
   ValId *in = mem_array(n->n_in, sizeof *in), y = NO_VAL;
-  Affine a = quant_affine(q, n->out[0]);
   bool ok = true;
   for (uint32_t i = 0; ok && i < n->n_in; i++) {
     if (!is_real(q->g, n->in[i]))
       in[i] = as_real(q, n->in[i], loc);
     else
-      in[i] = kind == KIND_JOIN ? as_code_in(q, n->in[i], a, loc) : as_code(q, n->in[i], loc);
+      in[i] = as_operand(q, n, n->in[i], kind, wide, loc);
     ok = in[i] != NO_VAL;
   }
   if (ok) y = graph_node(q->to, n->op, n->attrs, in, n->n_in, graph_val(q->g, n->out[0])->name, loc, q->d);
   mem_free(in);
-  return finish(q, n, y);
+  return finish(q, n, wide, y);
 }
 
 static bool emit_real(Quantizer *q, const Node *n, const Loc *loc) {
@@ -304,7 +381,7 @@ static bool emit_real(Quantizer *q, const Node *n, const Loc *loc) {
     in[i] = as_real(q, n->in[i], loc);
     real = real || is_real(q->g, n->in[i]);
   }
-  if (real)
+  if (real && !q->in_float[n - q->g->nodes])
     diag_warn(q->d, loc, "quantize: %s is computed in float32: it has no int8 form", op_info(n->op)->name);
   ValId y = graph_node(q->to, n->op, n->attrs, in, n->n_in, graph_val(q->g, n->out[0])->name, loc, q->d);
   q->real[n->out[0]] = y;
@@ -315,12 +392,13 @@ static bool emit_real(Quantizer *q, const Node *n, const Loc *loc) {
 static bool emit_node(Quantizer *q, const Node *n) {
   Loc loc = n->loc;
   loc.pass = "quantize";
-  Kind kind = quant_kind(q->g, n);
+  const Kind kind = kind_of(q, (NodeId)(n - q->g->nodes));
   if (kind == KIND_FLOAT) return emit_real(q, n, &loc);
   if (!class_of(q, n->out[0])->known)
     return diag_error(q->d, &loc,
                       "quantize: no range is known of this output: the engine does not compute it");
-  return kind == KIND_WEIGHTS ? emit_weights(q, n, &loc) : emit_codes(q, n, kind, &loc);
+  const bool wide = is_wide(q, n);
+  return kind == KIND_WEIGHTS ? emit_weights(q, n, wide, &loc) : emit_codes(q, n, kind, wide, &loc);
 }
 
 /* ---- inputs and outputs */
@@ -376,27 +454,6 @@ static bool emit_output(Quantizer *q, ValId v) {
   return y != NO_VAL;
 }
 
-static void report_value(const Quantizer *q, ValId v, StrBuf *line) {
-  const CalRange *r = &q->range[v];
-  Affine a = quant_affine(q, v);
-  const char *name = graph_val(q->g, v)->name;
-  sb_clear(line);
-  sb_printf(line, "quantize: %-32s %10.4g .. %-10.4g scale %.6g zero %d, clipped %.4f %%, ",
-            name ? name : "?", (double)r->lo, (double)r->hi, (double)a.scale, (int)a.zero, 100 * r->clipped);
-  if (r->snr > 0)
-    sb_printf(line, "%.1f dB", r->snr);
-  else
-    sb_puts(line, "fixed or constant");
-  q->host->log(q->host->ctx, sb_str(line));
-}
-
-static void report(const Quantizer *q) {
-  StrBuf line = {0};
-  for (ValId v = 1; v < q->g->n_vals; v++)
-    if (q->code[v] != NO_VAL && !val_is_const(q->g, v)) report_value(q, v, &line);
-  sb_free(&line);
-}
-
 static bool rewrite_int8(Quantizer *q) {
   const Graph *g = q->g;
   bool ok = true;
@@ -405,7 +462,6 @@ static bool rewrite_int8(Quantizer *q) {
   for (NodeId i = 0; ok && i < g->n_nodes; i++) ok = emit_node(q, &g->nodes[i]);
   for (uint32_t i = 0; ok && i < g->n_outputs; i++) ok = emit_output(q, g->outputs[i]);
   for (uint32_t i = 0; ok && i < g->n_states; i++) ok = emit_next(q, i);
-  if (ok && q->o.report && q->host && q->host->log) report(q);
   return ok;
 }
 
@@ -427,6 +483,17 @@ static bool parse_choice(const char *params, const char *key, const char *const 
   return false;
 }
 
+/* "0.02": of the divergence; "0.5%": points of accuracy. */
+static bool parse_budget(const char *params, QuantOptions *o, Diag *d) {
+  char text[64], *end;
+  if (!pass_param(params, "budget", text, sizeof text)) return true;
+  o->budget = strtod(text, &end);
+  o->budget_points = *end == '%';
+  FAIL_IF(end == text || end[*end == '%'] || !(o->budget >= 0 && o->budget <= 100), d, NULL,
+          "quantize: budget=%s, want a divergence (0.02) or points of accuracy (0.5%%)", text);
+  return true;
+}
+
 bool quant_options(const char *params, QuantOptions *o, Diag *d) {
   static const char *const methods[] = {"minmax", "percentile", "mse", "entropy", NULL},
                            *const ios[] = {"int8", "uint8", "float", NULL},
@@ -440,16 +507,22 @@ bool quant_options(const char *params, QuantOptions *o, Diag *d) {
   TRY(parse_choice(params, "bias", biases, &bias, d));
   double images = pass_param_num(params, "images", 512, &bad),
          percentile = pass_param_num(params, "percentile", 99.99, &bad);
-  double tell = pass_param_num(params, "report", 0, &bad);
+  double tell = pass_param_num(params, "report", 0, &bad), held = pass_param_num(params, "held", 256, &bad);
   FAIL_IF(bad || !(images >= 1 && images < 1e9), d, NULL, "quantize: want images=N of at least 1");
+  FAIL_IF(!(held >= 1 && held < 60000), d, NULL, "quantize: held=%g, want 1 to 59999 images", held);
   FAIL_IF(!(percentile > 50 && percentile <= 100), d, NULL,
           "quantize: percentile=%g, want more than 50, at most 100", percentile);
   *o = (QuantOptions){.cal = {(CalMethod)method, percentile, (uint32_t)images},
                       .io = (Io)io,
                       .fc_per_tensor = fc == 1,
                       .correct = bias == 1,
-                      .report = tell != 0};
-  return true;
+                      .report = (int)tell,
+                      .budget = -1,
+                      .held = (uint32_t)held};
+  pass_param(params, "json", o->json, sizeof o->json);
+  pass_param(params, "int16", o->int16, sizeof o->int16);
+  pass_param(params, "float", o->in_float, sizeof o->in_float);
+  return parse_budget(params, o, d);
 }
 
 static bool check_float(const Graph *g, Diag *d) {
@@ -459,32 +532,59 @@ static bool check_float(const Graph *g, Diag *d) {
   return true;
 }
 
-Graph *quant_run(Quantizer *q, const Dataset *ds, bool (*make)(Quantizer *q)) {
-  uint32_t n = q->g->n_vals;
+static void forget_values(Quantizer *q) {
+  const size_t n = q->g->n_vals;
+  memset(q->code, 0, n * sizeof *q->code);
+  memset(q->code16, 0, n * sizeof *q->code16);
+  memset(q->real, 0, n * sizeof *q->real);
+  for (NodeId i = 0; i < q->g->n_nodes; i++) q->layer[i] = NO_NODE;
+}
+
+Graph *quant_build(Quantizer *q, const Dataset *ds, QuantMakeFn *make) {
+  forget_values(q);
+  q->to = graph_new_like(q->g);
+  if (make(q) && (!ds || !q->o.correct || quant_correct(q, ds))) return q->to;
+  graph_free(q->to);
+  return NULL;
+}
+
+static bool find_ranges(Quantizer *q, const Dataset *ds) {
+  if (ds) return calibrate(q->g, ds, &q->o.cal, q->host, q->range, q->d);
+  for (ValId v = 1; v < q->g->n_vals; v++)
+    q->range[v] = (CalRange){.lo = -1, .hi = 1, .most = 1, .seen = !q->given};
+  return true;
+}
+
+static Graph *build_all(Quantizer *q, const Dataset *ds, QuantMakeFn *make) {
+  if (!find_ranges(q, ds)) return NULL;
+  build_classes(q);
+  if (!quant_named(q)) return NULL;
+  Graph *done = q->o.budget >= 0 && ds ? quant_budget(q, ds, make) : quant_build(q, ds, make);
+  if (!done || make != rewrite_int8 || quant_report(q, ds)) return done;
+  graph_free(done);
+  return NULL;
+}
+
+Graph *quant_run(Quantizer *q, const Dataset *ds, QuantMakeFn *make) {
+  const size_t n = q->g->n_vals, nodes = q->g->n_nodes + 1;
   q->range = mem_array(n, sizeof *q->range);
   q->cls = mem_array(n, sizeof *q->cls);
-  q->layer = mem_array(q->g->n_nodes, sizeof *q->layer);
-  for (NodeId i = 0; i < q->g->n_nodes; i++) q->layer[i] = NO_NODE;
+  q->layer = mem_array(nodes, sizeof *q->layer);
   q->code = mem_array(n, sizeof *q->code);
+  q->code16 = mem_array(n, sizeof *q->code16);
   q->real = mem_array(n, sizeof *q->real);
-  q->to = graph_new_like(q->g);
-  bool ok = true;
-  if (ds)
-    ok = calibrate(q->g, ds, &q->o.cal, q->host, q->range, q->d);
-  else
-    for (ValId v = 1; v < n; v++) q->range[v] = (CalRange){.lo = -1, .hi = 1, .seen = !q->given};
-  if (ok) {
-    build_classes(q);
-    ok = make(q) && (!ds || !q->o.correct || quant_correct(q, ds));
-  }
-  Graph *done = q->to;
-  if (!ok) graph_free(done);
+  q->wide = mem_array(n, sizeof *q->wide);
+  q->in_float = mem_array(nodes, sizeof *q->in_float);
+  Graph *done = build_all(q, ds, make);
   mem_free(q->range);
   mem_free(q->cls);
   mem_free(q->layer);
   mem_free(q->code);
+  mem_free(q->code16);
   mem_free(q->real);
-  return ok ? done : NULL;
+  mem_free(q->wide);
+  mem_free(q->in_float);
+  return done;
 }
 
 /* Prepared, calibrated on the data (NULL: nominal ranges, or what training has left) and made int8. */
@@ -507,6 +607,7 @@ static Graph *quantize_trained(const Graph *g, Quantizer *q) {
   q->g = plain;
   q->given = &given;
   q->o.correct = false; /* trained as they are */
+  q->o.budget = -1;
   Graph *done = quant_run(q, NULL, rewrite_int8);
   given_free(&given, plain);
   graph_free(plain);

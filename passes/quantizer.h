@@ -17,14 +17,22 @@ typedef enum Io { IO_INT8, IO_UINT8, IO_FLOAT } Io;
 typedef struct QuantOptions {
   CalOptions cal;
   Io io;
-  bool fc_per_tensor, report;
-  bool correct; /* biases, by quant_correct */
+  bool fc_per_tensor;
+  bool correct;                     /* biases, by quant_correct */
+  int report;                       /* 1: ranges and signal to noise; 2: and each part alone */
+  char json[512];                   /* file of the report; "": none */
+  char int16[1024], in_float[1024]; /* layers by name, ';' in between */
+  double budget;                    /* loss that is allowed; negative: none said */
+  bool budget_points;               /* it is in points of accuracy */
+  uint32_t held;                    /* images for trials */
 } QuantOptions;
 
 typedef struct Class {
   ValId parent;
   float lo, hi;
+  float most; /* largest magnitude: for int16 */
   bool known, fixed;
+  bool unit;     /* fixed by the operator: int16 codes are 2^-15 */
   Affine affine; /* fixed */
 } Class;
 
@@ -43,6 +51,9 @@ typedef struct Quantizer {
   Class *cls;
   NodeId *layer;      /* [g's nodes] the node of `to` that computes it with int8 weights; NO_NODE: none */
   ValId *code, *real; /* a value's int8 form, and its float32 (or untouched) form, in `to` */
+  ValId *code16;      /* its int16 form */
+  bool *wide;         /* [n_vals] by representative: the class is int16 */
+  bool *in_float;     /* [g's nodes] computed in float32 though there is an int8 form */
   InputCodes input;
   const Given *given; /* NULL: calibrated */
   const Host *host;
@@ -58,9 +69,22 @@ bool quant_known(const Quantizer *q, ValId v);
 bool quant_fixed(const Quantizer *q, ValId v);
 /* The weights of a KIND_WEIGHTS node. */
 WeightView quant_weights(const Graph *g, const Node *n);
+Affine quant_affine16(const Quantizer *q, ValId v);
 bool quant_options(const char *params, QuantOptions *o, Diag *d);
+typedef bool QuantMakeFn(Quantizer *q);
 /* Ranges from the data (NULL: -1 .. 1) and classes for q->g; `make` then builds q->to. NULL: reported. */
-Graph *quant_run(Quantizer *q, const Dataset *ds, bool (*make)(Quantizer *q));
+Graph *quant_run(Quantizer *q, const Dataset *ds, QuantMakeFn *make);
+/* q->to anew by `make`, as wide and in_float say, its biases corrected on the data (NULL: as they are). NULL: reported. */
+Graph *quant_build(Quantizer *q, const Dataset *ds, QuantMakeFn *make);
+
+/* -- quant_mixed.c -- */
+/* wide and in_float from the names of the options. */
+bool quant_named(Quantizer *q);
+/* The graph with the fewest parts in 16 bits or float32 that keeps the budget; wide and in_float are left so. NULL: reported. */
+Graph *quant_budget(Quantizer *q, const Dataset *ds, QuantMakeFn *make);
+
+/* -- quant_report.c -- */
+bool quant_report(const Quantizer *q, const Dataset *ds);
 
 /* -- quant_correct.c -- */
 /* The biases of q->to's layers, which q->layer names, so that their outputs have the float graph's means on the data. A graph
