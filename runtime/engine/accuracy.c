@@ -44,15 +44,18 @@ static bool engine_accuracy(Session *e, const Split *s, const Normalize *nz, con
   bool ok = feed_new(&f, e, s, nz, d);
   int64_t classes = session_classes(e);
   ok = ok && judge_check(s, f.map.count, classes, d);
+  /* A copy of the batch: the session may give its input's place to what comes later. */
+  float *x = ok ? mem_array((size_t)(batch * f.map.count), sizeof *x) : NULL;
   for (uint32_t i = 0; ok && i < s->n; i += batch) {
     if (cancelled(host)) ok = diag_error(d, NULL, "measuring accuracy was cancelled");
     uint32_t n = s->n - i < batch ? s->n - i : batch;
-    feed_batch(&f, NULL, NULL, i, (int)n, session_input(e));
-    const float *z = session_forward(e, session_input(e), (int)n, false);
+    feed_batch(&f, NULL, NULL, i, (int)n, x);
+    const float *z = session_forward(e, x, (int)n, false);
     for (uint32_t k = 0; k < n; k++)
-      outcome[i + k] = judge_example(s, i + k, z + k * classes, session_input(e) + k * f.map.count, classes);
+      outcome[i + k] = judge_example(s, i + k, z + k * classes, x + k * f.map.count, classes);
     if (logits) memcpy(logits + i * classes, z, (size_t)(n * classes) * sizeof *z);
   }
+  mem_free(x);
   feed_free(&f);
   return ok;
 }

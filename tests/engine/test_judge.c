@@ -81,6 +81,10 @@ static void check(const char *text, double tolerance) {
 START_TEST(autoencoders_are_judged_by_auc)
 {
   check("%1 = input : f32[N,2]\n" HALF "output %3\n", 1e-12);
+  check("%1 = input : f32[N,2]\n" HALF
+        "%4 = const : f32[2,2] {0,1, 1,0}\n%5 = FullyConnected(%3, %4)\n%6 = FullyConnected(%5, %4)\n"
+        "%7 = FullyConnected(%6, %4)\n%8 = FullyConnected(%7, %4)\noutput %8\n",
+        1e-12); /* long enough for memory to be used again */
   check("%1 = input : f32[N,2]\n" HALF "%4 = Cast(%3)\noutput %4\n", 1e-12); /* by kernels */
   check("%1 = input : i8[N,2] q(0.01, 0)\n%2 = const : i8[2,2] q(0.01, 0) {100,0, 0,0}\n"
         "%3 = FullyConnected(%1, %2) : i8[N,2] q(0.01, 0)\noutput %3\n",
