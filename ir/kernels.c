@@ -127,12 +127,12 @@ static const FieldDesc fields_weighted_gather[] = {
     I32(mf_weighted_gather, inner),  P_I32(mf_weighted_gather, index), P_F32(mf_weighted_gather, weight),
     P_F32(mf_weighted_gather, bias)};
 static const FieldDesc fields_recurrent[] = {
-    I32(mf_recurrent, steps),   I32(mf_recurrent, items),   I32(mf_recurrent, hidden),
-    I32(mf_recurrent, given),   I32(mf_recurrent, reverse), I32(mf_recurrent, variant),
-    I32(mf_recurrent, act_f),   I32(mf_recurrent, act_g),   I32(mf_recurrent, act_h),
-    F32(mf_recurrent, alpha_f), F32(mf_recurrent, alpha_g), F32(mf_recurrent, alpha_h),
-    F32(mf_recurrent, beta_f),  F32(mf_recurrent, beta_g),  F32(mf_recurrent, beta_h),
-    F32(mf_recurrent, clip)};
+    I32(mf_recurrent, steps),       I32(mf_recurrent, items),   I32(mf_recurrent, hidden),
+    I32(mf_recurrent, given),       I32(mf_recurrent, reverse), I32(mf_recurrent, variant),
+    I32(mf_recurrent, batch_first), I32(mf_recurrent, act_f),   I32(mf_recurrent, act_g),
+    I32(mf_recurrent, act_h),       F32(mf_recurrent, alpha_f), F32(mf_recurrent, alpha_g),
+    F32(mf_recurrent, alpha_h),     F32(mf_recurrent, beta_f),  F32(mf_recurrent, beta_g),
+    F32(mf_recurrent, beta_h),      F32(mf_recurrent, clip)};
 static const FieldDesc fields_binary[] = {I32(mf_binary, rank), DIMS(mf_binary, dims), DIMS(mf_binary, a),
                                           DIMS(mf_binary, b),   F32(mf_binary, lo),    F32(mf_binary, hi)};
 static const FieldDesc fields_compare[] = {I32(mf_compare, rank), DIMS(mf_compare, dims), DIMS(mf_compare, a),

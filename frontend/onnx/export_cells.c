@@ -23,18 +23,38 @@ static const Node *product_of(const Export *x, ValId v, const uint32_t *uses) {
   return real && shape(x, v)->rank == 3 && CATTRS(def, fully_connected)->act == ACT_NONE ? def : NULL;
 }
 
+/* The Slice that alone reads a cell's output and takes its last state, [N,1,H]: ONNX's Y_h, where the batch is in front.
+ * NULL: none, or a cell with more states. */
+static const Node *last_state(const Export *x, const Node *n, const uint32_t *uses) {
+  const ValId y = n->out[0];
+  const bool first = n->op == OP_gru   ? CATTRS(n, gru)->batch_first
+                     : n->op == OP_rnn ? CATTRS(n, rnn)->batch_first
+                                       : false;
+  if (!first || uses[y] != 1 || graph_is_result(x->g, y)) return NULL;
+  for (NodeId k = 0; k < x->g->n_nodes; k++) {
+    const Node *r = &x->g->nodes[k];
+    if (r->op != OP_slice || r->in[0] != y) continue;
+    const Shape *from = shape(x, y), *to = shape(x, r->out[0]);
+    const bool last = to->d[0] == from->d[0] && to->d[1] == 1 && to->d[2] == from->d[2];
+    return last && CATTRS(r, slice)->starts.v[1] == from->d[1] - 1 ? r : NULL;
+  }
+  return NULL;
+}
+
 void xp_find_absorbed(Export *x) {
   const uint32_t *uses = graph_uses(x->g, x->arena);
   for (NodeId k = 0; k < x->g->n_nodes; k++) {
     const Node *n = &x->g->nodes[k];
     if (n->op != OP_lstm && n->op != OP_gru && n->op != OP_rnn) continue;
     if (product_of(x, n->in[0], uses)) x->absorbed[graph_val(x->g, n->in[0])->def] = true;
+    const Node *last = last_state(x, n, uses);
+    if (last) x->absorbed[graph_val(x->g, last->out[0])->def] = true;
   }
 }
 
 static const Node *absorbed(const Export *x, ValId v) {
   const Node *def = graph_def(x->g, v);
-  return def && x->absorbed[graph_val(x->g, v)->def] ? def : NULL;
+  return def && def->op == OP_fully_connected && x->absorbed[graph_val(x->g, v)->def] ? def : NULL;
 }
 
 /* -- parts of ONNX's nodes -- */
@@ -62,6 +82,13 @@ static const char *lifted(Export *x, ValId v, const char *suffix) {
   return xp_plain_as(x, v, &to, suffix);
 }
 
+/* A state [N,H] with the axis of directions: [1,N,H], or [N,1,H] where the batch is in front. "": none. */
+static const char *state(Export *x, ValId v, bool batch_first, const char *suffix) {
+  if (v == NO_VAL) return "";
+  if (!batch_first) return lifted(x, v, suffix);
+  return xp_plain_as(x, v, &(Ints){3, {shape(x, v)->d[0], 1, shape(x, v)->d[1]}}, suffix);
+}
+
 static const char *joined(Export *x, const char *base, const char *suffix, int64_t axis, uint32_t n,
                           const char *const *in) {
   XpNode m = {0};
@@ -76,7 +103,7 @@ static const char *joined(Export *x, const char *base, const char *suffix, int64
 typedef struct Cell {
   const char *op;
   int64_t gates, states, hidden;
-  int32_t reverse, n_acts;
+  int32_t reverse, n_acts, batch_first;
   const Ints *acts;
   float alpha[3], beta[3], clip;
   ValId h0, c0, extra, peepholes, lengths; /* extra: GRU's recurrent bias of gate h */
@@ -134,15 +161,23 @@ static void cell_inputs(Export *x, const Node *n, const Cell *c, XpNode *m, cons
   xp_in(m, lifted(x, n->in[1], "r"));
   xp_in(m, biases(x, c, product, out));
   xp_in(m, c->lengths != NO_VAL ? xp_plain(x, c->lengths) : "");
-  xp_in(m, c->h0 != NO_VAL ? lifted(x, c->h0, "h0") : "");
+  xp_in(m, state(x, c->h0, c->batch_first, "h0"));
   if (c->states < 2) return;
-  xp_in(m, c->c0 != NO_VAL ? lifted(x, c->c0, "c0") : "");
+  xp_in(m, state(x, c->c0, c->batch_first, "c0"));
   xp_in(m, c->peepholes != NO_VAL ? lifted(x, c->peepholes, "p") : "");
 }
 
 /* Y [T,1,N,H], Y_h and Y_c [1,N,H] as ours: [N,T+S,H]. */
 static void cell_outputs(Export *x, const Node *n, const Cell *c, const char *const *outs, const char *out) {
   const Shape *s = shape(x, n->out[0]);
+  if (c->batch_first) { /* Y [N,T,1,H], Y_h and Y_c [N,1,H] */
+    XpNode m = {0};
+    xp_in(&m, xp_reshaped(x, outs[0], out, &(Ints){3, {s->d[0], s->d[1] - c->states, c->hidden}}));
+    for (int64_t i = 1; i <= c->states; i++) xp_in(&m, outs[i]);
+    xp_int(&m, "axis", 1);
+    xp_end(x, &m, "Concat", out);
+    return;
+  }
   const char *parts[3] = {xp_reshaped(x, outs[0], out, &(Ints){3, {s->d[1] - c->states, s->d[0], c->hidden}}),
                           outs[1], outs[2]};
   for (int64_t i = 0; i <= c->states; i++) {
@@ -157,26 +192,29 @@ static void cell_outputs(Export *x, const Node *n, const Cell *c, const char *co
 }
 
 static bool cell(Export *x, const Node *n, const Cell *c, const char *variant, int32_t value) {
-  const char *out = xp_out(x, n->out[0], false);
+  const Node *last = last_state(x, n, graph_uses(x->g, x->arena));
+  const char *out = xp_out(x, last ? last->out[0] : n->out[0], false);
   const char *outs[3] = {xp_fresh(x, out, "Y"), xp_fresh(x, out, "Y_h"), xp_fresh(x, out, "Y_c")};
   XpNode m = {0};
+  if (last) outs[0] = "", outs[1] = out;
   cell_inputs(x, n, c, &m, out);
+  if (c->batch_first) xp_int(&m, "layout", 1);
   xp_int(&m, "hidden_size", c->hidden);
   xp_string(&m, "direction", c->reverse ? "reverse" : "forward");
   activations(&m, c);
   if (c->clip > 0) xp_float(&m, "clip", c->clip);
   if (variant && value) xp_int(&m, variant, value);
   xp_end_as(x, &m, c->op, outs, (uint32_t)c->states + 1);
-  cell_outputs(x, n, c, outs, out);
+  if (!last) cell_outputs(x, n, c, outs, out);
   return true;
 }
 
 static ValId given(const Node *n, uint32_t i) { return i < n->n_in ? n->in[i] : NO_VAL; }
 
-#define CELL(a)                                                                                         \
-  .hidden = (a)->hidden, .reverse = (a)->reverse, .acts = &(a)->acts, .clip = (a)->clip,                \
-  .alpha = {(a)->alpha_f, (a)->alpha_g, (a)->alpha_h}, .beta = {(a)->beta_f, (a)->beta_g, (a)->beta_h}, \
-  .h0 = given(n, 2)
+#define CELL(a)                                                                                        \
+  .hidden = (a)->hidden, .reverse = (a)->reverse, .batch_first = (a)->batch_first, .acts = &(a)->acts, \
+  .clip = (a)->clip, .alpha = {(a)->alpha_f, (a)->alpha_g, (a)->alpha_h},                              \
+  .beta = {(a)->beta_f, (a)->beta_g, (a)->beta_h}, .h0 = given(n, 2)
 
 bool xp_lstm(Export *x, const Node *n) {
   const lstm_attrs *a = CATTRS(n, lstm);

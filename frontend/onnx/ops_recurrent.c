@@ -146,12 +146,11 @@ static bool read_inputs(OxCall *c, Recurrent *r) {
   r->batch_first = ox_int(c, "layout", 0) != 0;
   OX_FAIL_IF(ox_shape(c, x).rank != 3 || ox_shape(c, c->in[2]).rank != 3, c,
              "wants X [T,N,I] and R [D,G*H,H]");
-  if (r->batch_first) r->x = ox_transpose(c, r->x, "102", "steps");
   TRY(r->x != NO_VAL);
   Shape s = ox_shape(c, r->x);
-  OX_FAIL_IF(!shape_is_static(&s), c, "has a symbolic batch; fix it before export");
-  r->steps = s.d[0];
-  r->items = s.d[1];
+  OX_FAIL_IF(!shape_is_static(&s) && !r->batch_first, c, "has a symbolic batch; fix it before export");
+  r->steps = s.d[r->batch_first ? 1 : 0];
+  r->items = s.d[r->batch_first ? 0 : 1];
   r->w = given(c, 1, "w");
   r->r = given(c, 2, "r");
   r->b = given(c, 3, "b");
@@ -225,7 +224,7 @@ static ValId gate_shares(OxCall *c, const Recurrent *r, int d, ValId bias) {
   .hidden = (int32_t)(r)->hidden, .reverse = (r)->first_reverse || (d) == 1,                            \
   .acts = {3, {act_rows[act[0]].act, act_rows[act[1]].act, act_rows[act[2]].act}}, .alpha_f = alpha[0], \
   .alpha_g = alpha[1], .alpha_h = alpha[2], .beta_f = beta[0], .beta_g = beta[1], .beta_h = beta[2],    \
-  .clip = (r)->clip
+  .clip = (r)->clip, .batch_first = (r)->batch_first
 
 /* [N, T+S, H] of direction d. */
 static ValId cell(OxCall *c, const Recurrent *r, int d) {

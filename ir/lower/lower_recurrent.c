@@ -3,12 +3,13 @@
 
 /* All that the three have in common; `bits`: what optional inputs 2, 3, .. are. */
 static mf_recurrent *cell_call(const Graph *g, const Node *n, const char *kernel, const int32_t *bits,
-                               Calls *out) {
+                               int32_t batch_first, Calls *out) {
   const Shape *x = &op_in(g, n, 0)->shape, *y = &op_out(g, n, 0)->shape;
   KernelCall *k = calls_add(out, kernel, node_id(g, n));
   mf_recurrent *p = k->params;
-  p->steps = (int32_t)x->d[0];
-  p->items = (int32_t)x->d[1];
+  p->batch_first = batch_first;
+  p->steps = (int32_t)x->d[batch_first ? 1 : 0];
+  p->items = (int32_t)x->d[batch_first ? 0 : 1];
   p->hidden = (int32_t)y->d[2];
   for (uint32_t i = 0; i < n->n_in; i++) {
     if (n->in[i] == NO_VAL) continue;
@@ -42,7 +43,7 @@ bool lower_lstm(const Graph *g, const Node *n, Calls *out, Diag *d) {
   const lstm_attrs *a = CATTRS(n, lstm);
   (void)d;
   if (shape_count(&op_out(g, n, 0)->shape) == 0) return true;
-  mf_recurrent *p = cell_call(g, n, "lstm_f32", bits, out);
+  mf_recurrent *p = cell_call(g, n, "lstm_f32", bits, a->batch_first, out);
   CELL_PARAMS(p, a);
   p->variant = a->input_forget != 0;
   return true;
@@ -53,7 +54,7 @@ bool lower_gru(const Graph *g, const Node *n, Calls *out, Diag *d) {
   const gru_attrs *a = CATTRS(n, gru);
   (void)d;
   if (shape_count(&op_out(g, n, 0)->shape) == 0) return true;
-  mf_recurrent *p = cell_call(g, n, "gru_f32", bits, out);
+  mf_recurrent *p = cell_call(g, n, "gru_f32", bits, a->batch_first, out);
   CELL_PARAMS(p, a);
   p->variant = a->linear_before_reset != 0;
   return true;
@@ -64,7 +65,7 @@ bool lower_rnn(const Graph *g, const Node *n, Calls *out, Diag *d) {
   const rnn_attrs *a = CATTRS(n, rnn);
   (void)d;
   if (shape_count(&op_out(g, n, 0)->shape) == 0) return true;
-  mf_recurrent *p = cell_call(g, n, "rnn_f32", bits, out);
+  mf_recurrent *p = cell_call(g, n, "rnn_f32", bits, a->batch_first, out);
   CELL_PARAMS(p, a);
   return true;
 }

@@ -20,6 +20,7 @@ static bool learns(const Node *n, uint32_t k) {
   if (n->op == OP_batch_normalization) return k == 1 || k == 2;
   if (n->op == OP_fake_quant) return k == 1 && CATTRS(n, fake_quant)->learn;
   if (op_info(n->op)->traits & T_PARAMS) return k >= 1;
+  if (n->op == OP_gru || n->op == OP_lstm || n->op == OP_rnn) return k == 1 || (n->op == OP_gru && k == 3);
   return n->op == OP_matmul;
 }
 

@@ -507,7 +507,7 @@ typedef struct mf_cum {
 } mf_cum;
 
 /* Recurrent layers: a row is one sequence (item of the batch). in[0]: x's share of the gates, [steps][items][gates *
- * hidden]; in[1]: recurrent weights [gates * hidden][hidden]; then those inputs that `given` names, in this order. The
+ * hidden] (batch_first: [items][steps]); in[1]: recurrent weights [gates * hidden][hidden]; then those inputs that `given` names, in this order. The
  * output row holds the hidden state after each step, then the last state (Lstm: hidden, cell): [steps + 1 (+ 1)][hidden].
  * Steps past a sequence's length give 0. Gates: Lstm i,o,f,c; Gru z,r,h; Rnn one. */
 enum { MF_GIVEN_HIDDEN = 1, MF_GIVEN_CELL = 2, MF_GIVEN_EXTRA = 4, MF_GIVEN_LENGTHS = 8 };
@@ -526,6 +526,7 @@ enum {
 };
 typedef struct mf_recurrent {
   int32_t steps, items, hidden, given, reverse, variant; /* Lstm: input_forget; Gru: linear_before_reset */
+  int32_t batch_first;
   int32_t act_f, act_g, act_h;
   float alpha_f, alpha_g, alpha_h, beta_f, beta_g, beta_h, clip; /* clip 0: none */
 } mf_recurrent;

@@ -56,6 +56,13 @@ MF_HELPER int32_t mf_recurrent_length(const mf_recurrent *p, const mf_view *in, 
   return lengths[n] < 0 ? 0 : lengths[n] < p->steps ? lengths[n] : p->steps;
 }
 
+/* The input's share of `gates` gates at step t of sequence n. */
+MF_HELPER const float *mf_recurrent_share(const mf_recurrent *p, const mf_view *in, int32_t gates, int32_t t,
+                                          int32_t n) {
+  const ptrdiff_t at = p->batch_first ? (ptrdiff_t)n * p->steps + t : (ptrdiff_t)t * p->items + n;
+  return (const float *)in[0].base + at * gates * p->hidden;
+}
+
 /* The initial state of sequence n, NULL: zeros. */
 MF_HELPER const float *mf_recurrent_initial(const mf_recurrent *p, const mf_view *in, int32_t n,
                                             int32_t which) {

@@ -181,6 +181,67 @@ static void ref_matmul(Run *c) {
   }
 }
 
+/* -- recurrent cells: gates z, r, n; i, o, f, g; one. States begin with zeros. -- */
+
+static double sigma(double v) { return 1 / (1 + exp(-v)); }
+
+/* x of gate k, unit j at time t of item n; R h of it (h NULL: 0). */
+static double gate_sum(const Run *c, int64_t n, int64_t t, int64_t k, int64_t j, const double *h,
+                       bool with_x) {
+  const int64_t hidden = shape_in(c, 1)->d[1], all = c->xs->d[2];
+  double sum = with_x ? c->x[(n * c->xs->d[1] + t) * all + k * hidden + j] : 0;
+  for (int64_t i = 0; h && i < hidden; i++) sum += in(c, 1)[(k * hidden + j) * hidden + i] * h[i];
+  return sum;
+}
+
+static double ref_gru_unit(const Run *c, int64_t n, int64_t t, int64_t j, const double *h) {
+  const int64_t hidden = shape_in(c, 1)->d[1];
+  const double z = sigma(gate_sum(c, n, t, 0, j, h, true)), r = sigma(gate_sum(c, n, t, 1, j, h, true));
+  double u = 0;
+  if (CATTRS(c->n, gru)->linear_before_reset)
+    u = r * (gate_sum(c, n, t, 2, j, h, false) + (in(c, 3) ? in(c, 3)[j] : 0));
+  for (int64_t i = 0; h && !CATTRS(c->n, gru)->linear_before_reset && i < hidden; i++)
+    u += in(c, 1)[(2 * hidden + j) * hidden + i] * sigma(gate_sum(c, n, t, 1, i, h, true)) * h[i];
+  return (1 - z) * tanh(gate_sum(c, n, t, 2, j, NULL, true) + u) + z * (h ? h[j] : 0);
+}
+
+static double ref_lstm_unit(const Run *c, int64_t n, int64_t t, int64_t j, const double *h, double *cell) {
+  double g[4];
+  for (int k = 0; k < 4; k++) g[k] = gate_sum(c, n, t, k, j, h, true);
+  *cell = sigma(g[2]) * *cell + sigma(g[0]) * tanh(g[3]);
+  return sigma(g[1]) * tanh(*cell);
+}
+
+static double ref_rnn_unit(const Run *c, int64_t n, int64_t t, int64_t j, const double *h) {
+  const double v = gate_sum(c, n, t, 0, j, h, true);
+  const int64_t act = CATTRS(c->n, rnn)->acts.v[0];
+  return act == 0 ? sigma(v) : act == 1 ? tanh(v) : fmax(v, 0);
+}
+
+static void ref_cell(Run *c) {
+  const OpKind op = c->n->op;
+  const int64_t steps = c->xs->d[1], hidden = c->ys->d[2], states = c->ys->d[1] - steps;
+  const bool reverse = op == OP_gru    ? CATTRS(c->n, gru)->reverse
+                       : op == OP_lstm ? CATTRS(c->n, lstm)->reverse
+                                       : CATTRS(c->n, rnn)->reverse;
+  for (int64_t n = 0; n < c->ys->d[0]; n++) {
+    double *y = c->y + n * c->ys->d[1] * hidden, *h = NULL, cell[16] = {0};
+    ck_assert(hidden <= 16);
+    for (int64_t s = 0; s < steps; s++) {
+      const int64_t t = reverse ? steps - 1 - s : s;
+      for (int64_t j = 0; j < hidden; j++)
+        y[t * hidden + j] = op == OP_gru    ? ref_gru_unit(c, n, t, j, h)
+                            : op == OP_lstm ? ref_lstm_unit(c, n, t, j, h, &cell[j])
+                                            : ref_rnn_unit(c, n, t, j, h);
+      h = y + t * hidden;
+    }
+    for (int64_t j = 0; j < hidden; j++) {
+      y[steps * hidden + j] = h[j];
+      if (states == 2) y[(steps + 1) * hidden + j] = cell[j];
+    }
+  }
+}
+
 /* -- reductions -- */
 
 typedef enum Sum { SUM, MEAN, MOST, LEAST } Sum;
@@ -409,6 +470,9 @@ static void (*const ops[OP_COUNT])(Run *) = {
     [OP_reduce_min] = ref_reduce_min,
     [OP_batch_normalization] = ref_batch_normalization,
     [OP_softmax] = ref_softmax,
+    [OP_gru] = ref_cell,
+    [OP_lstm] = ref_cell,
+    [OP_rnn] = ref_cell,
     [OP_reshape] = ref_reshape,
     [OP_transpose] = ref_transpose,
     [OP_slice] = ref_slice,

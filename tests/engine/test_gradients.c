@@ -41,6 +41,39 @@ static const Case cases[] = {
      "%1 = input : f32[N,5,6,2]\n%2" W(
          "[3,3,2,2]") "%4 = Conv(%1, %2) {strides=[2,2], pads=[1,0,0,1]}\noutput %4",
      false, 0},
+    {OP_gru, "reset inside",
+     "%1 = input : f32[N,4,9]\n%2" W("[9,3]") "%3 = Gru(%1, %2) {hidden=3, batch_first=1}\noutput %3", false,
+     0},
+    {OP_gru, "linear before reset, bias, reverse",
+     "%1 = input : f32[N,5,12]\n%2" W("[12,4]") "%3" W(
+         "[4]") "%4 = Gru(%1, %2, _, %3) {hidden=4, batch_first=1, linear_before_reset=1, reverse=1}\noutput "
+                "%4",
+     false, 0},
+    {OP_gru, "behind a product, last state",
+     "%1 = input : f32[N,4,2]\n%2" W("[9,2]") "%3" W("[9]") "%4 = FullyConnected(%1, %2, %3)\n%5" W(
+         "[9,3]") "%6 = Gru(%4, %5) {hidden=3, batch_first=1}\n"
+                  "%7 = Slice(%6) {starts=[0,4,0], counts=[-1,1,3], steps=[1,1,1]}\n%8 = Reshape(%7) "
+                  "{shape=[-1,3]}\noutput %8",
+     false, 0},
+    {OP_lstm, "plain",
+     "%1 = input : f32[N,4,12]\n%2" W("[12,3]") "%3 = Lstm(%1, %2) {hidden=3, batch_first=1}\noutput %3",
+     false, 0},
+    {OP_lstm, "reverse",
+     "%1 = input : f32[N,3,8]\n%2" W(
+         "[8,2]") "%3 = Lstm(%1, %2) {hidden=2, batch_first=1, reverse=1}\noutput %3",
+     false, 0},
+    {OP_rnn, "tanh",
+     "%1 = input : f32[N,4,3]\n%2" W(
+         "[3,3]") "%3 = Rnn(%1, %2) {hidden=3, batch_first=1, acts=[1,1,1]}\noutput %3",
+     false, 0},
+    {OP_rnn, "sigmoid, reverse",
+     "%1 = input : f32[N,4,3]\n%2" W(
+         "[3,3]") "%3 = Rnn(%1, %2) {hidden=3, batch_first=1, reverse=1}\noutput %3",
+     false, 0},
+    {OP_rnn, "relu",
+     "%1 = input : f32[N,3,4]\n%2" W(
+         "[4,4]") "%3 = Rnn(%1, %2) {hidden=4, batch_first=1, acts=[2,1,1]}\noutput %3",
+     false, 0},
     {OP_conv, "1x1", "%1 = input : f32[N,3,3,4]\n%2" W("[3,1,1,4]") "%4 = Conv(%1, %2)\noutput %4", false, 0},
     {OP_conv, "stride 3, wide kernel, 20 channels",
      "%1 = input : f32[N,7,8,3]\n%2" W("[20,5,4,3]") "%3" W(

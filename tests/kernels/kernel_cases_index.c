@@ -238,6 +238,7 @@ void gen_recurrent(KernelCase *c, Rng *r, Arena *a) {
   p->hidden = in_range(r, 1, 5);
   p->reverse = in_range(r, 0, 1);
   p->variant = in_range(r, 0, 1);
+  p->batch_first = in_range(r, 0, 1);
   p->act_f = in_range(r, 0, MF_ACT_SOFTPLUS);
   p->act_g = in_range(r, 0, MF_ACT_SOFTPLUS);
   p->act_h = in_range(r, 0, MF_ACT_SOFTPLUS);

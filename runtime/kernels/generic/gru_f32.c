@@ -50,7 +50,7 @@ MF_KERNEL void gru_f32__generic(const void *params, const mf_view *in, const mf_
     float *y = (float *)mf_row(out, r), *last = y + (ptrdiff_t)p->steps * n;
     for (s = 0; s < steps; s++) {
       const int32_t t = p->reverse ? steps - 1 - s : s;
-      const float *x = (const float *)in[0].base + ((ptrdiff_t)t * p->items + r) * 3 * n;
+      const float *x = mf_recurrent_share(p, in, 3, t, r);
       gru_step(p, x, (const float *)in[1].base, h, bias, last, y + (ptrdiff_t)t * n);
       h = y + (ptrdiff_t)t * n;
     }

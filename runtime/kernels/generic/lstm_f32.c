@@ -47,7 +47,7 @@ MF_KERNEL void lstm_f32__generic(const void *params, const mf_view *in, const mf
     mf_recurrent_copy(cell, mf_recurrent_initial(p, in, r, MF_GIVEN_CELL), n);
     for (s = 0; s < steps; s++) {
       const int32_t t = p->reverse ? steps - 1 - s : s;
-      const float *x = (const float *)in[0].base + ((ptrdiff_t)t * p->items + r) * 4 * n;
+      const float *x = mf_recurrent_share(p, in, 4, t, r);
       float *now = y + (ptrdiff_t)t * n;
       for (j = 0; j < n; j++) now[j] = lstm_unit(p, x, (const float *)in[1].base, h, peep, cell, j);
       h = now;

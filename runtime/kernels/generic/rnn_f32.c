@@ -17,7 +17,7 @@ MF_KERNEL void rnn_f32__generic(const void *params, const mf_view *in, const mf_
     float *y = (float *)mf_row(out, r);
     for (s = 0; s < steps; s++) {
       const int32_t t = p->reverse ? steps - 1 - s : s;
-      const float *x = (const float *)in[0].base + ((ptrdiff_t)t * p->items + r) * n;
+      const float *x = mf_recurrent_share(p, in, 1, t, r);
       float *now = y + (ptrdiff_t)t * n;
       for (j = 0; j < n; j++) {
         const float v = mf_recurrent_clip(x[j] + mf_recurrent_dot(w + (ptrdiff_t)j * n, h, n), p->clip);
