@@ -42,7 +42,8 @@ static void cell_attrs(Gen *r, Draft *t, const CellSize *z) {
 static CellSize train_cell(Gen *r, Draft *t, int64_t gates) {
   const ValId x = gen_value(r, DT_F32, 3, 3);
   const Shape s = x == NO_VAL ? (Shape){0} : *gen_shape_of(r, x);
-  if (s.rank != 3 || val_is_const(r->g, x) || s.d[1] < 1 || s.d[2] < gates || s.d[2] % gates != 0) return (CellSize){0};
+  if (s.rank != 3 || val_is_const(r->g, x) || s.d[1] < 1 || s.d[2] < gates || s.d[2] % gates != 0)
+    return (CellSize){0};
   const CellSize z = {s.d[1], s.d[0], s.d[2] / gates};
   const Shape w = shape_of(2, s.d[2], z.hidden);
   t->in[t->n_in++] = x;
