@@ -127,8 +127,12 @@ static ValId weights_of(Qat *t, const Node *n, ValId *steps, const Loc *loc) {
   float *scale = mem_array((size_t)v.outs, sizeof *scale);
   int8_t *code = mem_alloc((size_t)(v.outs * v.each));
   int32_t *qb = mem_array((size_t)v.outs, sizeof *qb);
-  weights_quantize(&v, per_channel, bias ? val_data(q->g, n->in[2]) : NULL, quant_affine(q, n->in[0]).scale,
-                   code, scale, qb);
+  const Codes *codes = q->codes && q->codes[n->in[1]].most ? &q->codes[n->in[1]] : NULL;
+  const float *b = bias ? val_data(q->g, n->in[2]) : NULL, in_scale = quant_affine(q, n->in[0]).scale;
+  if (codes)
+    codes_put(codes, &v, per_channel, b, in_scale, code, scale, qb);
+  else
+    weights_quantize(&v, per_channel, b, in_scale, code, scale, qb);
   Shape s = {1, {per_channel ? v.outs : 1}};
   *steps = graph_const_data(q->to, name_of(t, n->in[1]), DT_F32, &s, scale);
   float mean = 0;
@@ -137,7 +141,8 @@ static ValId weights_of(Qat *t, const Node *n, ValId *steps, const Loc *loc) {
   mem_free(code);
   mem_free(qb);
   fake_quant_attrs a = defaults();
-  a.lo = -127;
+  a.hi = codes ? codes->most : 127;
+  a.lo = -a.hi;
   a.axis = n->op == OP_depthwise_conv ? 3 : 0;
   a.learn = t->learn;
   a.grad = step_factor(t, per_channel ? v.each : v.outs * v.each, mean);

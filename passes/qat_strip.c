@@ -40,6 +40,7 @@ static void note(Strip *s, const Node *n, ValId v) {
   if (!val_is_const(s->r.to, v)) return;
   float *all = s->given->steps[v] = mem_array((size_t)count, sizeof *all);
   s->given->n_steps[v] = (int)count;
+  s->given->most[v] = CATTRS(n, fake_quant)->hi;
   for (int64_t i = 0; i < count; i++) all[i] = step_at(step, i);
 }
 
@@ -88,7 +89,7 @@ Graph *qat_strip(const Graph *g, Given *given, Diag *d) {
   Strip s = {.given = given, .d = d};
   size_t most = 2 * (size_t)g->n_vals + 1; /* an Add at most for each node */
   *given = (Given){mem_array(most, sizeof(Affine)), mem_array(most, sizeof(float *)),
-                   mem_array(most, sizeof(int))};
+                   mem_array(most, sizeof(int)), mem_array(most, sizeof(int32_t))};
   rewrite_begin(&s.r, g, "quantize");
   bool ok = true;
   for (NodeId i = 0; ok && i < g->n_nodes; i++) {
@@ -104,5 +105,6 @@ void given_free(Given *given, const Graph *stripped) {
   mem_free(given->value);
   mem_free(given->steps);
   mem_free(given->n_steps);
+  mem_free(given->most);
   *given = (Given){0};
 }

@@ -31,9 +31,10 @@ static float largest(const WeightView *v, int64_t o) {
   return most;
 }
 
-/* A scale for weights up to `most` beside a bias of this size. */
-static float scale_for(float most, double bias, float in_scale) {
-  double scale = (double)most / 127, b = fabs(bias) / (double)in_scale;
+static int32_t most_of(const WeightView *v) { return v->most ? v->most : 127; }
+
+float weights_scale(float given, double bias, float in_scale) {
+  double scale = (double)given, b = fabs(bias) / (double)in_scale;
   if (scale < 1e-30) scale = b > 0 ? b / (double)(1 << 22) : 1;
   double least = b / (double)(1 << 30);
   scale = scale < least ? least : scale;
@@ -47,7 +48,7 @@ static float common_scale(const WeightView *v, const float *bias, float in_scale
     most = fmaxf(most, largest(v, o));
     if (bias) bias_most = fmaxf(bias_most, fabsf(bias[o]));
   }
-  return scale_for(most, (double)bias_most, in_scale);
+  return weights_scale((float)((double)most / most_of(v)), (double)bias_most, in_scale);
 }
 
 void weights_round(const WeightView *v, bool per_channel, const float *bias, float in_scale, int8_t *q,
@@ -56,7 +57,7 @@ void weights_round(const WeightView *v, bool per_channel, const float *bias, flo
   for (int64_t o = 0; o < v->outs; o++) {
     for (int64_t i = 0; i < v->each; i++) {
       int64_t at = o * v->step_out + i * v->step_in;
-      q[at] = (int8_t)round_clamped((double)v->w[at] / (double)scale[o], -127, 127);
+      q[at] = (int8_t)round_clamped((double)v->w[at] / (double)scale[o], -most_of(v), most_of(v));
     }
     if (bias)
       qbias[o] =
@@ -68,6 +69,8 @@ void weights_quantize(const WeightView *v, bool per_channel, const float *bias, 
                       float *scale, int32_t *qbias) {
   float common = per_channel ? 0 : common_scale(v, bias, in_scale);
   for (int64_t o = 0; o < v->outs; o++)
-    scale[o] = per_channel ? scale_for(largest(v, o), bias ? (double)bias[o] : 0, in_scale) : common;
+    scale[o] = per_channel ? weights_scale((float)((double)largest(v, o) / most_of(v)),
+                                           bias ? (double)bias[o] : 0, in_scale)
+                           : common;
   weights_round(v, per_channel, bias, in_scale, q, scale, qbias);
 }

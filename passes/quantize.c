@@ -328,8 +328,17 @@ static void quantize_params(Quantizer *q, const Node *n, const WeightView *v, bo
   if (steps) scales = q->given->n_steps[n->in[1]];
   for (int64_t o = 0; steps && o < v->outs; o++) scale[o] = steps[scales > 1 ? o : 0];
   const float *bias = n->n_in > 2 && !wide ? val_data(q->g, n->in[2]) : NULL;
-  (steps ? weights_round : weights_quantize)(v, per_channel, bias, in_scale, qw, scale, qb);
-  in[1] = graph_const(q->to, w->name, DT_I8, &w->shape, blob_adopt(qw, (size_t)(v->outs * v->each)));
+  /* Beside int16 values weights keep 8 bits. */
+  const Codes *codes = q->codes && q->codes[n->in[1]].most && !wide ? &q->codes[n->in[1]] : NULL;
+  const int32_t most = steps ? q->given->most[n->in[1]] : codes ? codes->most : 127;
+  WeightView limited = *v;
+  limited.most = most;
+  if (codes)
+    codes_put(codes, v, per_channel, bias, in_scale, qw, scale, qb);
+  else
+    (steps ? weights_round : weights_quantize)(&limited, per_channel, bias, in_scale, qw, scale, qb);
+  in[1] = graph_const(q->to, w->name, most < 8 && !wide ? DT_I4 : DT_I8, &w->shape,
+                      blob_adopt(qw, (size_t)(v->outs * v->each)));
   graph_set_quant(q->to, in[1], scales, n->op == OP_depthwise_conv ? 3 : 0, scale, zero);
   if (has_bias) {
     for (int64_t o = 0; o < v->outs; o++) scale[o] *= in_scale;
@@ -519,6 +528,7 @@ bool quant_options(const char *params, QuantOptions *o, Diag *d) {
                       .report = (int)tell,
                       .budget = -1,
                       .held = (uint32_t)held};
+  TRY(weight_options(params, &o->weights, d));
   pass_param(params, "json", o->json, sizeof o->json);
   pass_param(params, "int16", o->int16, sizeof o->int16);
   pass_param(params, "float", o->in_float, sizeof o->in_float);
@@ -555,8 +565,16 @@ static bool find_ranges(Quantizer *q, const Dataset *ds) {
   return true;
 }
 
+/* Weights that plain rounding to 8 bits does not do for. */
+static bool choose_codes(Quantizer *q, const Dataset *ds) {
+  const WeightOptions *o = &q->o.weights;
+  if (q->given || (o->most == 127 && !o->gptq)) return true;
+  q->codes = quant_weights_choose(q->g, o, q->o.fc_per_tensor, ds, q->o.cal.images, q->host, q->d);
+  return q->codes != NULL;
+}
+
 static Graph *build_all(Quantizer *q, const Dataset *ds, QuantMakeFn *make) {
-  if (!find_ranges(q, ds)) return NULL;
+  if (!find_ranges(q, ds) || !choose_codes(q, ds)) return NULL;
   build_classes(q);
   if (!quant_named(q)) return NULL;
   Graph *done = q->o.budget >= 0 && ds ? quant_budget(q, ds, make) : quant_build(q, ds, make);
@@ -576,6 +594,7 @@ Graph *quant_run(Quantizer *q, const Dataset *ds, QuantMakeFn *make) {
   q->wide = mem_array(n, sizeof *q->wide);
   q->in_float = mem_array(nodes, sizeof *q->in_float);
   Graph *done = build_all(q, ds, make);
+  codes_free(q->codes, (uint32_t)n);
   mem_free(q->range);
   mem_free(q->cls);
   mem_free(q->layer);

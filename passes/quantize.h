@@ -22,16 +22,17 @@ void affine_quantize(Affine a, const float *x, int64_t n, int8_t *q);
 typedef struct WeightView {
   const float *w;
   int64_t outs, each, step_out, step_in;
+  int32_t most; /* largest code; 0: 127 */
 } WeightView;
 
 /* Quantize weights symmetrically, per output channel or with one scale.
  *
- *   q      as w, int8, -127..127                            (written)
+ *   q      as w, int8, -most..most                          (written)
  *   scale  [outs], > 0: w ~ scale[o] * q; all equal where per_channel is false   (written)
  *   bias   [outs] real values, or NULL                      in_scale: of the layer's input
  *   qbias  [outs] int32, bias ~ in_scale * scale[o] * qbias (written; NULL where bias is)
  *
- * scale[o] is max |w| / 127, or more where the bias would not fit in 31 bits; a channel without weights gets
+ * scale[o] is max |w| / most, or more where the bias would not fit in 31 bits; a channel without weights gets
  * one by which its bias is exact to 2^-22. All values are finite (the caller checks). */
 void weights_quantize(const WeightView *v, bool per_channel, const float *bias, float in_scale, int8_t *q,
                       float *scale, int32_t *qbias);
@@ -39,6 +40,9 @@ void weights_quantize(const WeightView *v, bool per_channel, const float *bias, 
 /* The same with the scales given: scale is read, also where all are equal. */
 void weights_round(const WeightView *v, bool per_channel, const float *bias, float in_scale, int8_t *q,
                    float *scale, int32_t *qbias);
+
+/* A channel's scale beside its bias: `scale`, or more where the bias would not fit; 0: the channel has no weights. */
+float weights_scale(float scale, double bias, float in_scale);
 
 /* -- quantize.c -- */
 

@@ -6,6 +6,7 @@
 
 #include "passes/calibrate.h"
 #include "passes/pass.h"
+#include "passes/quant_weights.h"
 #include "passes/quantize.h"
 
 /* How an operator becomes int8: not at all; with constant weights; an output of its own scale; of its input's scale; one
@@ -25,6 +26,7 @@ typedef struct QuantOptions {
   double budget;                    /* loss that is allowed; negative: none said */
   bool budget_points;               /* it is in points of accuracy */
   uint32_t held;                    /* images for trials */
+  WeightOptions weights;
 } QuantOptions;
 
 typedef struct Class {
@@ -41,6 +43,7 @@ typedef struct Given {
   Affine *value; /* scale 0: none */
   float **steps; /* of a constant: [n_steps], 1 or one for each output channel; NULL: none */
   int *n_steps;
+  int32_t *most; /* largest code of a constant's */
 } Given;
 
 typedef struct Quantizer {
@@ -56,6 +59,7 @@ typedef struct Quantizer {
   bool *in_float;     /* [g's nodes] computed in float32 though there is an int8 form */
   InputCodes input;
   const Given *given; /* NULL: calibrated */
+  Codes *codes;       /* [n_vals] of weights; NULL: all have 8 bits, by plain rounding */
   const Host *host;
   Diag *d;
 } Quantizer;
