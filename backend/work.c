@@ -61,6 +61,14 @@ static CallWork work_conv_s8(const Graph *g, const KernelCall *k) {
   return conv_work(&p->g, p->groups, p->g.dil_w == 1 && p->w_tap == p->g.in_c && p->groups == 1, BLOCK);
 }
 
+/* As conv_s8; moves: weights unpacked, once a call. */
+static CallWork work_conv_s4(const Graph *g, const KernelCall *k) {
+  const mf_conv_s8 *p = k->params;
+  CallWork w = work_conv_s8(g, k);
+  w.v[WORK_move] = (double)p->g.out_c * p->g.k_h * p->g.k_w * p->w_tap;
+  return w;
+}
+
 static CallWork work_conv_s16(const Graph *g, const KernelCall *k) {
   (void)g;
   const mf_conv_s16 *p = k->params;
@@ -225,6 +233,7 @@ static const struct {
     {"depthwise_s8", NULL, work_depthwise_s8},
     {"depthwise_f32", NULL, work_depthwise_f32},
     {"depthwise_s16", NULL, work_depthwise_s16},
+    {"conv_s4", NULL, work_conv_s4},
     {NULL, "mf_conv_s16", work_conv_s16},
     {NULL, "mf_fc_s16", work_fc_s16},
     {NULL, "mf_matmul_s16", work_matmul_s16},
@@ -255,7 +264,9 @@ static CallWork item_work(const Graph *g, const KernelCall *k, bool by_rows) {
   if (set_work(g, k, by_rows, &w)) return w;
   size_t i = 0;
   while (!matches(workers[i].kernel, d->name) || !matches(workers[i].c_type, d->params->c_type)) i++;
-  return workers[i].work(g, k);
+  w = workers[i].work(g, k);
+  if (by_rows) w.v[WORK_move] *= k->rows;
+  return w;
 }
 
 CallWork call_work(const Graph *g, const KernelCall *k, bool by_rows) {

@@ -204,6 +204,8 @@ static const SetWorker workers[] = {
     {"depthwise_s8", "armv7em", work_listed, 4, 1, 1},
     {"depthwise_s8", "armv7em_3x3", work_columns, 4, 1, 1},
     {"fc_s8", "armv7em", work_fc, 4, 0, 4},
+    {"conv_s4", "armv7em", work_widened, 4, 2, 4},
+    {"fc_s4", "armv7em", work_fc, 4, 0, 4},
     {"conv_s8", "armv7m", work_gathered, 4, 2, 1},
     {"conv_s8", "armv7m_long", work_gathered, 4, 2, 1},
     {"depthwise_s8", "armv7m", work_listed, 8, 1, 1},

@@ -66,6 +66,14 @@ const Family families[] = {
      V8 "%w = const : i8[$c,$b] q(0.01, 0) @\n%v = const : i32[$c] q(0.0005, 0) @\n"
         "%y = FullyConnected(%x, %w, %v) : i8[$a,$c] q(0.1, 0)\n",
      dense},
+    {"conv_s4",
+     X8 "%w = const : i4[$c,$d,$d,$b] q(0.1, 0) @\n%v = const : i32[$c] q(0.005, 0) @\n"
+        "%y = Conv(%x, %w, %v) " WINDOW " : i8[1,$f,$f,$c] q(1, -128)\n",
+     windows},
+    {"fc_s4",
+     V8 "%w = const : i4[$c,$b] q(0.1, 0) @\n%v = const : i32[$c] q(0.005, 0) @\n"
+        "%y = FullyConnected(%x, %w, %v) : i8[$a,$c] q(1, 0)\n",
+     dense},
     {"max_pool_s8", X8 "%y = MaxPool(%x) " POOL " : i8[1,$f,$f,$b] q(0.05, -3)\n", pools},
     {"avg_pool_s8", X8 "%y = AveragePool(%x) " POOL " : i8[1,$f,$f,$b] q(0.05, -3)\n", pools},
     {"mean_s8", X8 "%y = ReduceMean(%x) {axes=[1,2]} : i8[1,1,1,$b] q(0.03, 2)\n", images},
@@ -130,14 +138,14 @@ static void put_elements(StrBuf *out, Rng *r) {
   const char *dims = strchr(type, '[');
   int64_t n = 1;
   for (p = dims; *p != ']'; p += strcspn(p + 1, ",]") + 1) n *= strtoll(p + 1, NULL, 10);
-  bool floats = *type == 'f';
+  const bool floats = *type == 'f', few = strncmp(type, "i4", 2) == 0;
   sb_putc(out, '{');
   for (int64_t i = 0; i < n; i++) {
     if (i) sb_putc(out, ',');
     if (floats)
       sb_float(out, rng_normal(r) * 0.5f);
     else
-      sb_printf(out, "%d", (int)rng_below(r, 255) - 127);
+      sb_printf(out, "%d", few ? (int)rng_below(r, 15) - 7 : (int)rng_below(r, 255) - 127);
   }
   sb_putc(out, '}');
 }

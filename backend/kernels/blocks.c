@@ -55,7 +55,7 @@ void put_scales(int32_t *q, const FoldedChannel *c) {
 
 int32_t weight_or_zero(const FoldWeights *w, int32_t o, int32_t k) {
   if (o >= w->outs || k >= w->taps * w->run) return 0;
-  return w->w[o * w->out + k / w->run * w->tap + k % w->run];
+  return fold_weight(w, o * w->out + k / w->run * w->tap + k % w->run);
 }
 
 void pack_result(KernelPack *k, const int8_t *w, int64_t n, const int32_t *q, int64_t n_q) {

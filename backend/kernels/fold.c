@@ -14,8 +14,12 @@
 
 enum { SHIFT_MAX = 22, ACC_BITS = 30 };
 
+int32_t fold_weight(const FoldWeights *w, int64_t at) {
+  return w->nibbles ? ((w->w[at / 2] >> (at % 2 ? 4 : 0) & 15) ^ 8) - 8 : w->w[at];
+}
+
 static int64_t weight_at(const FoldWeights *w, int32_t o, int32_t t, int32_t i) {
-  return w->w[o * w->out + t * w->tap + i];
+  return fold_weight(w, o * w->out + t * w->tap + i);
 }
 
 static int32_t output_of(int64_t acc, int32_t mult, int32_t shift, int32_t zero) {

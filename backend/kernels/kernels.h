@@ -22,6 +22,7 @@ typedef struct FoldWeights {
   const int8_t *w;
   int32_t outs, taps, run; /* channels, taps, inputs per tap */
   int64_t out, tap;        /* strides */
+  bool nibbles;            /* weights of 4 bits, two to a byte: the place is a nibble's */
 } FoldWeights;
 
 typedef struct FoldScales {
@@ -31,6 +32,8 @@ typedef struct FoldScales {
   int32_t in_zero, out_zero;
 } FoldScales;
 
+/* The weight at a place, w + its strides. */
+int32_t fold_weight(const FoldWeights *w, int64_t at);
 /* Folds channel o. False where the fixed-point form does not hold: a sum of 2^30 or more, a factor of 1/2 or more, or so
  * small a factor that round does not fit. */
 bool fold_channel(const FoldWeights *w, const FoldScales *s, int32_t o, FoldedChannel *out);
@@ -156,5 +159,11 @@ bool em3_depthwise_accepts(const void *params);
 void em3_depthwise_pack(KernelPack *p);
 bool em_fc_accepts(const void *params);
 void em_fc_pack(KernelPack *p);
+
+/* -- armv7em4.c: weights of 4 bits -- */
+bool em4_conv_accepts(const void *params);
+void em4_conv_pack(KernelPack *p);
+bool em4_fc_accepts(const void *params);
+void em4_fc_pack(KernelPack *p);
 
 #endif

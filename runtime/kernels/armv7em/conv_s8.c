@@ -12,7 +12,7 @@
  * in_zero is folded into the biases. Per block q holds: bias0, bias2, 2 * bias1, 2 * bias3, then for each of four
  * channels { mult, round, shift } of mf_code. Same results as conv_s8__generic. A row is a line of the image.
  */
-#include "runtime/kernels/armv7em/dsp.h"
+#include "runtime/kernels/armv7em/conv_em.h"
 
 MF_KERNEL mf_kernel_fn conv_s8__armv7em;
 
@@ -40,28 +40,6 @@ typedef struct conv_em_block {
   "smlad r6, r11, r12, r6\n\t"  \
   "smlad r4, r10, lr, r4\n\t"   \
   "smlad r8, r11, lr, r8\n\t"
-/* A channel's sums in a and b, of both pixels, to their codes; where the lowest code stands for 0, signs do not matter. */
-#define CONV_EM_CODE(a, b)               \
-  "ldm r0!, {r10, r11, r12}\n\t"         \
-  "smmulr " a ", " a ", r10\n\t"         \
-  "add " a ", " a ", " a ", asr #31\n\t" \
-  "add " a ", " a ", r11\n\t"            \
-  "add r11, r11, " b ", asr #31\n\t"     \
-  "smmlar " b ", " b ", r10, r11\n\t"    \
-  CONV_EM_STORE(a, b)
-#define CONV_EM_CODE_ZERO(a, b)          \
-  "ldm r0!, {r10, r11, r12}\n\t"         \
-  "smmlar " a ", " a ", r10, r11\n\t"    \
-  "smmlar " b ", " b ", r10, r11\n\t"    \
-  CONV_EM_STORE(a, b)
-#define CONV_EM_STORE(a, b)   \
-  "asr " a ", " a ", r12\n\t" \
-  "asr " b ", " b ", r12\n\t" \
-  "ssat " a ", #8, " a "\n\t" \
-  "ssat " b ", #8, " b "\n\t" \
-  "strb " b ", [lr], #1\n\t"  \
-  "strb " a ", [r1], #1\n\t"
-
 /* On the stack, from sp: x, x4, x1, w, q, out0, out1, blocks. Sums of pixel 0: r2 (channel 0), r3 (256 * channel 1 +
  * channel 0), r4, r5 (channels 2, 3); of pixel 1: r6 .. r9. */
 #define CONV_EM_RUN(CODE)                              \
@@ -159,88 +137,7 @@ static void conv_em_run_zero(const conv_em_block *b) { conv_em_twin(*b, 0); }
 
 #endif
 
-/* -- windows -- */
-
-/* n pairs of the padding's value; pairs of one pixel lie two words apart. */
-MF_INLINE uint32_t *conv_em_pad(uint32_t *col, int32_t n, uint32_t zeros) {
-  for (; n > 0; n--, col += 2) *col = zeros;
-  return col;
-}
-
-/* n bytes, a multiple of 4, as pairs in the order 0 2 1 3. */
-MF_INLINE uint32_t *conv_em_widen(uint32_t *col, const int8_t *x, int32_t n) {
-  if (n & 4) {
-    const uint32_t v = mf_load4(x);
-    col[0] = mf_even_bytes(v);
-    col[2] = mf_odd_bytes(v);
-    col += 4;
-    x += 4;
-  }
-  for (n >>= 3; n > 0; n--, x += 8, col += 8) {
-    const uint32_t v = mf_load4(x), u = mf_load4(x + 4);
-    col[0] = mf_even_bytes(v);
-    col[2] = mf_odd_bytes(v);
-    col[4] = mf_even_bytes(u);
-    col[6] = mf_odd_bytes(u);
-  }
-  return col;
-}
-
-/* The window of pixel (y, x), in_c a multiple of 4. */
-static void conv_em_window4(const mf_conv_s8 *p, const mf_view *in, int32_t y, int32_t x, uint32_t *col) {
-  const mf_window *g = &p->g;
-  const uint32_t zeros = mf_pair(p->in_zero, p->in_zero);
-  const int32_t top = y * g->stride_h - g->pad_top, left = x * g->stride_w - g->pad_left;
-  const int32_t whole = g->dil_w == 1 && left >= 0 && left + g->k_w <= g->in_w; /* no border on either side */
-  int32_t ky, kx;
-  if (g->k_h == 1 && whole && top >= 0 && top < g->in_h) { /* above all: convolutions of one pixel */
-    conv_em_widen(col, (const int8_t *)mf_row(in, top) + left * g->in_c, g->k_w * g->in_c);
-    return;
-  }
-  for (ky = 0; ky < g->k_h; ky++) {
-    const int32_t iy = top + ky * g->dil_h;
-    const int8_t *line;
-    if (iy < 0 || iy >= g->in_h) {
-      col = conv_em_pad(col, g->k_w * g->in_c / 2, zeros);
-      continue;
-    }
-    line = (const int8_t *)mf_row(in, iy) + left * g->in_c;
-    if (whole) {
-      col = conv_em_widen(col, line, g->k_w * g->in_c);
-      continue;
-    }
-    for (kx = 0; kx < g->k_w; kx++) {
-      const int32_t ix = left + kx * g->dil_w;
-      if (ix < 0 || ix >= g->in_w)
-        col = conv_em_pad(col, g->in_c / 2, zeros);
-      else
-        col = conv_em_widen(col, line + kx * g->dil_w * g->in_c, g->in_c);
-    }
-  }
-}
-
-/* The window of pixel (y, x), any in_c: gathered as bytes behind the pairs, then widened; the last group is filled up. */
-static void conv_em_window1(const mf_conv_s8 *p, const mf_view *in, int32_t y, int32_t x, uint32_t *col,
-                            int8_t *room) {
-  const mf_window *g = &p->g;
-  const int32_t n = g->k_h * g->k_w * g->in_c, rest = n & 3;
-  const int8_t *from =
-      mf_window_bytes(g, in, p->in_zero, y * g->stride_h - g->pad_top, x * g->stride_w - g->pad_left, room);
-  uint32_t v = 0;
-  int32_t i;
-  col = conv_em_widen(col, from, n & ~3);
-  if (!rest) return;
-  for (i = 0; i < rest; i++) v |= (uint32_t)(uint8_t)from[(n & ~3) + i] << (8 * i);
-  col[0] = mf_even_bytes(v);
-  col[2] = mf_odd_bytes(v);
-}
-
 /* -- pixels -- */
-
-static void conv_em_limit(int8_t *y, int32_t n, int32_t lo, int32_t hi) {
-  int32_t i;
-  for (i = 0; i < n; i++) y[i] = (int8_t)mf_clamp(y[i], lo, hi);
-}
 
 /* All channels of the two pixels whose windows lie in scratch. One pixel: out1 is out0, which is written last. */
 static void conv_em_pixels(const mf_conv_s8 *p, conv_em_block b) {
