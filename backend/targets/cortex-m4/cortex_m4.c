@@ -48,6 +48,10 @@ static const KernelCost kernels[] = {
     {"fc_s8", "armv7em", {722, 514, 0, 0, 0}, {45, 128.4, 0, 0, 24.01, 0, 136.1, 21.04}},
     {"add_s8", "armv7em", {1116, 427, 0, 0, 0}, {73.58, 291, 16.65, 0, 0, 17.84, 0, 0}},
     {"depthwise_s8", "armv7em_3x3", {1417, 595, 0, 0, 0}, {61.57, 29.72, 134.6, 30, 122.1, 0, 311.5, 0}},
+    {"conv_s4", "generic", {1086, 408, 0, 0, 0}, {845, 0, 223.9, 79.15, 9.916, 9.612, 0, 7.911}},
+    {"fc_s4", "generic", {362, 136, 0, 0, 0}, {0, 112, 109.6, 0, 9.943, 9.702, 0, 0}},
+    {"conv_s4", "armv7em", {3908, 1188, 0, 0, 0}, {63.18, 0, 111.3, 15.85, 38.4, 45.6, 399.7, 9.398}},
+    {"fc_s4", "armv7em", {840, 644, 0, 0, 0}, {0, 167.1, 0, 0, 28.79, 0, 142.9, 18.55}},
 };
 
 const TargetCosts costs_cortex_m4 = {
@@ -55,12 +59,12 @@ const TargetCosts costs_cortex_m4 = {
     .pointer = 4,
     .base_code = 112,
     .code_per_call = 26,
+    .code_per_turn = 27,
+    .code_per_io = 20,
     .int8_shared = 0,
     .float_shared = 0,
     .base_cycles = 14,
     .cycles_per_call = 11.5,
-    .code_per_turn = 27,
-    .code_per_io = 20,
     .kernels = kernels,
     .n_kernels = sizeof kernels / sizeof *kernels,
 };
