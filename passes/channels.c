@@ -111,11 +111,31 @@ static void fix_value(Finder *f, ValId v, const char *why) {
   for (int a = 0; a < graph_val(f->g, v)->shape.rank; a++) chan_fix(f, v, a, why);
 }
 
+/* What keeps an axis of n's inputs; NULL: nothing that is known. */
+static const char *why_inputs_stay(const Finder *f, const Node *n) {
+  for (uint32_t k = 0; k < n->n_in; k++) {
+    if (n->in[k] == NO_VAL || val_is_const(f->g, n->in[k])) continue;
+    for (int a = 0; a < graph_val(f->g, n->in[k])->shape.rank; a++)
+      if (!chan_of(f, n->in[k], a)->lab && chan_of(f, n->in[k], a)->why) return chan_of(f, n->in[k], a)->why;
+  }
+  return NULL;
+}
+
+/* Axes that the operator says nothing of stay, for the reason that its inputs do. */
+static void fix_unset(Finder *f, const Node *n) {
+  const char *why = why_inputs_stay(f, n);
+  for (int a = 0; a < graph_val(f->g, n->out[0])->shape.rank; a++)
+    if (!f->val[n->out[0]].axis[a].set) chan_fix(f, n->out[0], a, why);
+}
+
 static void couple_node(Finder *f, const Node *n) {
   CoupleFn *fn = couple[n->op];
   if (!fn && (op_info(n->op)->traits & T_ELEMENTWISE)) fn = couple_elementwise;
   const char *what = fn ? fn(f, n) : "mixes channels";
-  if (!what) return;
+  if (!what) {
+    fix_unset(f, n);
+    return;
+  }
   const char *why = chan_why(f, n, what);
   for (uint32_t k = 0; k < n->n_in; k++) freeze_value(f, n->in[k], why);
   freeze_value(f, n->out[0], why);
@@ -214,7 +234,7 @@ static bool walk(Finder *f, const char *keep, Diag *d) {
   f->val = arena_array(f->arena, g->n_vals, sizeof *f->val);
   f->weights = arena_array(f->arena, g->n_vals, sizeof *f->weights);
   f->use = arena_array(f->arena, g->n_nodes, sizeof(ChanUse *));
-  for (uint32_t i = 0; i < g->n_inputs; i++) fix_value(f, g->inputs[i], "they are the graph's input");
+  for (uint32_t i = 0; i < g->n_inputs; i++) fix_value(f, g->inputs[i], "they go with the graph's input");
   begin_states(f);
   for (NodeId i = 0; i < g->n_nodes; i++) couple_node(f, &g->nodes[i]);
   end_states(f);
@@ -302,9 +322,29 @@ void channels_free(Channels *c) {
   *c = (Channels){0};
 }
 
+/* The layers that make a group's units. */
+static void print_makers(const Channels *c, uint32_t group, StrBuf *out) {
+  enum { NAMED = 4 };
+  uint32_t n = 0;
+  for (uint32_t i = 0; i < c->n_layers; i++) {
+    const ChanLayer *l = &c->layers[i];
+    const uint32_t *unit = c->along[c->graph->nodes[l->node].out[0]].axis[l->axis];
+    bool makes = false;
+    for (uint32_t k = 0; unit && k < l->channels && !makes; k++)
+      makes = unit[k] != CHAN_FIXED && c->group_of[unit[k]] == group;
+    if (makes && n++ < NAMED) sb_printf(out, "%s%s", n > 1 ? ", " : " of ", l->name);
+  }
+  if (n > NAMED) sb_printf(out, " and %u more", n - NAMED);
+}
+
 void channels_print(const Channels *c, StrBuf *out) {
-  for (uint32_t i = 0; i < c->n_groups; i++)
-    sb_printf(out, "group %u \"%s\": %u units\n", i, c->groups[i].name, c->groups[i].n);
+  for (uint32_t i = 0; i < c->n_groups; i++) {
+    const ChanGroup *g = &c->groups[i];
+    sb_printf(out, "group %u \"%s\": %u units", i, g->name, g->n);
+    if (g->least > 1) sb_printf(out, ", at least %u stay", g->least);
+    print_makers(c, i, out);
+    sb_putc(out, '\n');
+  }
   for (uint32_t i = 0; i < c->n_layers; i++) {
     const ChanLayer *l = &c->layers[i];
     if (l->reason)

@@ -16,8 +16,7 @@
 PassFn pass_prune;
 
 void prune_options_default(PruneOptions *o) {
-  *o = (PruneOptions){
-      .by = PRUNE_TAYLOR, .steps = 1, .min_share = 0.1, .least = 4, .images = 512, .precision = DT_I8};
+  *o = (PruneOptions){.by = PRUNE_TAYLOR, .min_share = 0.1, .least = 4, .images = 512, .precision = DT_I8};
 }
 
 static bool parse_by(const char *text, PruneBy *out, Diag *d) {
@@ -102,23 +101,39 @@ static void tell_plan(const Channels *c, const PrunePlan *p, const Host *host) {
   StrBuf line = {0};
   uint32_t kept = 0;
   for (uint32_t g = 0; g < p->n_groups; g++) kept += p->kept[g];
-  sb_printf(&line,
-            "prune: %u of %u units in %u groups stay; MACs %lld of %lld, parameters %lld of %lld; widths=",
-            kept, c->n_units, c->n_groups, (long long)p->after.macs, (long long)p->before.macs,
-            (long long)p->after.params, (long long)p->before.params);
+  sb_printf(&line, "prune: %u of %u units in %u groups stay", kept, c->n_units, c->n_groups);
+  if (p->steps > 1) sb_printf(&line, ", multiples of %u", p->steps);
+  sb_printf(&line, "; MACs %lld of %lld, parameters %lld of %lld; widths=", (long long)p->after.macs,
+            (long long)p->before.macs, (long long)p->after.params, (long long)p->before.params);
   for (uint32_t g = 0; g < p->n_groups; g++) sb_printf(&line, "%s%u", g ? "/" : "", p->kept[g]);
   tell(host, sb_str(&line));
   sb_free(&line);
 }
 
+/* Layers of which nothing can go, and why: nothing is left out in silence. */
+static void tell_whole(const Channels *c, const Host *host) {
+  enum { NAMED = 4 };
+  StrBuf line = {0};
+  uint32_t whole = 0, told = 0;
+  for (uint32_t i = 0; i < c->n_layers; i++) whole += c->layers[i].prunable == 0;
+  sb_printf(&line, "prune: %u of %u layers stay whole", whole, c->n_layers);
+  for (uint32_t i = 0; i < c->n_layers && told < NAMED; i++) {
+    const ChanLayer *l = &c->layers[i];
+    if (l->prunable == 0) sb_printf(&line, "%s\"%s\": %s", told++ ? "; " : ": ", l->name, l->reason);
+  }
+  if (whole > told) sb_puts(&line, "; mistify inspect --channels lists the others");
+  tell(host, sb_str(&line));
+  sb_free(&line);
+}
+
 /* The user learns what stands in the way. */
-static void hint_layers(const Channels *c, const PruneOptions *o, Diag *d) {
+static void hint_layers(const Channels *c, const PruneOptions *o, uint32_t steps, Diag *d) {
   uint32_t whole = 0;
   for (uint32_t i = 0; i < c->n_layers; i++) whole += c->layers[i].prunable == 0;
   diag_hint(
       d,
       "%u of %u layers cannot be narrowed, every group keeps at least %g of its channels and multiples of %u",
-      whole, c->n_layers, o->min_share, o->steps);
+      whole, c->n_layers, o->min_share, steps);
 }
 
 static Graph *prune_channels(const Channels *c, const PruneOptions *o, const PassCtx *ctx, Diag *d) {
@@ -126,12 +141,13 @@ static Graph *prune_channels(const Channels *c, const PruneOptions *o, const Pas
   PrunePlan plan = {0};
   Graph *done = NULL;
   if (importance && prune_plan(c, importance, o, ctx, NULL, &plan, d)) {
+    tell_whole(c, ctx->host);
     tell_plan(c, &plan, ctx->host);
     if (plan.met) {
       done = prune_apply(c, &plan, d);
     } else {
       diag_error(d, NULL, "prune: a limit cannot be met: %s", plan.missed);
-      hint_layers(c, o, d);
+      hint_layers(c, o, plan.steps, d);
     }
   }
   prune_plan_free(&plan);

@@ -25,7 +25,7 @@ typedef enum PruneBy { PRUNE_TAYLOR, PRUNE_L2, PRUNE_L1, PRUNE_FPGM, PRUNE_BN, P
 typedef struct PruneOptions {
   PruneLimits limits;
   PruneBy by;
-  uint32_t steps;     /* every group keeps a multiple of this, or all */
+  uint32_t steps; /* every group keeps a multiple of this, or all; 0: what the target likes (prune_steps.c) */
   double min_share;   /* every group keeps at least this share */
   uint32_t least;     /* and at least so many units */
   bool uniform;       /* the same share of every group (a control experiment) */
@@ -43,6 +43,7 @@ typedef struct PrunePlan {
   uint32_t n_groups, n_units;
   uint32_t *size, *kept; /* [n_groups] units, and how many of them stay; owned */
   uint8_t *keep;         /* [n_units] 1: stays; group after group; owned */
+  uint32_t steps;        /* groups keep multiples of this; 0: not planned by limits */
   bool met;              /* all limits hold */
   Cost before, after;    /* flash, ram, cycles: 0 without a CostModel */
   char missed[200];      /* !met: "ram: 12000 bytes, want at most 8192", the limit that holds it up */

@@ -1,6 +1,6 @@
 /* Planning a pruning: greedy removal of what matters least for what it saves.
  *
- *   importance of a chunk (the next `steps` units of a group, least important first)
+ *   importance of a chunk (the next `steps` units of a group, least important first; prune_steps.c)
  *   / saving of the chunk in the binding resource (the one that exceeds its limit most)
  *
  * Savings come from the estimates of prune_size.c. Flash, RAM and cycles are asked of the CostModel whenever the
@@ -19,6 +19,7 @@
 
 #include "ir/base/mem.h"
 #include "passes/prune_size.h"
+#include "passes/prune_steps.h"
 
 #define NO_GROUP UINT32_MAX
 
@@ -33,10 +34,11 @@ typedef struct Planner {
   Diag *d;
   Arena *arena;
   Sizer *sizer;
-  const double *score;     /* [n_units] */
-  uint32_t *order;         /* [n_units], group after group: units in order of removal */
-  uint32_t *gone;          /* [n_groups] units removed, from the front of the group's order */
-  uint32_t *floor;         /* [n_groups] units that stay at least */
+  const double *score; /* [n_units] */
+  uint32_t *order;     /* [n_units], group after group: units in order of removal */
+  uint32_t *gone;      /* [n_groups] units removed, from the front of the group's order */
+  uint32_t *floor;     /* [n_groups] units that stay at least */
+  uint32_t steps;
   double limit[RES_COUNT]; /* 0: none */
   Sizes now, asked;        /* estimates now, and when the cost was last asked */
   double real[RES_COUNT];  /* what was answered */
@@ -113,7 +115,7 @@ static int binding(const Planner *p, bool by_answer) {
 /* Units to take from group g next: down to a multiple of `steps`; 0 where the rest stays. */
 static uint32_t chunk_size(const Planner *p, uint32_t g) {
   uint32_t left = p->c->groups[g].n - p->gone[g];
-  uint32_t chunk = left % p->o->steps ? left % p->o->steps : p->o->steps;
+  uint32_t chunk = left % p->steps ? left % p->steps : p->steps;
   return left >= chunk + p->floor[g] ? chunk : 0;
 }
 
@@ -271,7 +273,7 @@ static void set_kept(Planner *p, uint32_t g, uint32_t kept) {
 
 static void set_share(Planner *p, double share) {
   for (uint32_t g = 0; g < p->c->n_groups; g++) {
-    uint32_t n = p->c->groups[g].n, step = p->o->steps;
+    uint32_t n = p->c->groups[g].n, step = p->steps;
     uint32_t kept = (uint32_t)(share * n / step + 0.5) * step;
     if (kept < p->floor[g]) kept = p->floor[g];
     set_kept(p, g, kept > n ? n : kept);
@@ -379,7 +381,6 @@ static bool check_request(const Channels *c, const Blob *importance, const Prune
     diag_hint(d, "name one (--target, --board), or limit macs or params");
     return false;
   }
-  FAIL_IF(o->steps < 1, d, NULL, "prune: steps=0, want at least 1");
   return true;
 }
 
@@ -390,6 +391,7 @@ static bool planner_begin(Planner *p, const Blob *importance, const PrunePlan *s
   p->gone = arena_array(p->arena, n, sizeof *p->gone);
   p->floor = arena_array(p->arena, n, sizeof *p->floor);
   p->score = blob_data(importance);
+  TRY(prune_steps(p->c, p->o, p->ctx, &p->steps, p->d));
   order_units(p, start);
   set_floors(p);
   p->now = sizer_sizes(p->sizer);
@@ -406,6 +408,7 @@ static void planner_end(Planner *p, bool met, PrunePlan *out) {
   for (uint32_t g = 0; g < p->c->n_groups; g++) out->kept[g] = out->size[g] - p->gone[g];
   out->after = p->cost;
   out->met = met;
+  out->steps = p->steps;
   int r = binding(p, true);
   if (!met && r != RES_COUNT)
     snprintf(out->missed, sizeof out->missed, "%s: at least %.0f %s, want at most %.0f", res_name[r],

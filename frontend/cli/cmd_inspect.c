@@ -8,11 +8,13 @@
 
 #include "frontend/cli/inspect.h"
 #include "ir/base/file.h"
+#include "passes/channels.h"
+#include "passes/pass.h"
 
 typedef struct InspectOpts {
   CommonOpts common;
   const char *model, *target, *board, *custom;
-  bool ir, raw, all, plan;
+  bool ir, raw, all, plan, channels;
 } InspectOpts;
 
 static const Opt opts[] = {
@@ -27,6 +29,8 @@ static const Opt opts[] = {
      "a row for every layer, however many there are"},
     {"--plan", OPT_FLAG, offsetof(InspectOpts, plan), false, NULL,
      "print the memory plan too: which bytes hold what, from which call to which"},
+    {"--channels", OPT_FLAG, offsetof(InspectOpts, channels), false, NULL,
+     "print instead which channels go together when it is pruned, and which layers cannot be, and why"},
     {"--ir", OPT_FLAG, offsetof(InspectOpts, ir), false, NULL, "print the model's text form instead"},
     CUSTOM_OPT(InspectOpts),
     {0}};
@@ -164,6 +168,23 @@ static void find_boards(Inspected *x, const Machine *m) {
   diag_free(d);
 }
 
+/* As `prune` sees the model: behind the passes that come before it. */
+static bool print_channels(const Graph *file, Diag *d) {
+  const PassCtx ctx = {.params = ""};
+  Graph *g = pipeline_run(file, "fold,layout,fold,dce", &ctx, NULL, d);
+  Channels c = {0};
+  const bool ok = g && channels_find(g, NULL, &c, d);
+  if (ok) {
+    StrBuf text = {0};
+    channels_print(&c, &text);
+    fputs(sb_str(&text), stdout);
+    sb_free(&text);
+  }
+  channels_free(&c);
+  graph_free(g);
+  return ok;
+}
+
 static int run(void *opts_, Diag *d) {
   const InspectOpts *o = opts_;
   Inspected x = {.arena = arena_new(),
@@ -179,6 +200,8 @@ static int run(void *opts_, Diag *d) {
     graph_print(x.file, &text, 16);
     fputs(sb_str(&text), stdout);
     sb_free(&text);
+  } else if (whole && o->channels) {
+    whole = print_channels(x.file, d);
   } else if (ok) {
     if (x.part)
       show_part(&x, o->raw);
@@ -208,6 +231,7 @@ const Command cmd_inspect = {
     "the part that can be read is shown, and all\nthat is unsupported.",
     "  mistify inspect model.onnx\n"
     "  mistify inspect model.tflite --board nucleo-l432kc\n"
+    "  mistify inspect model.onnx --channels\n"
     "  mistify inspect model.onnx --ir | less\n",
     opts,
     sizeof(InspectOpts),

@@ -304,18 +304,28 @@ static bool run_test(const StepCall *c, Artifact *out, int *n_out, Diag *d) {
 #define COMMON   "ir/", "runtime/kernels/", "passes/tailor/kinds"
 #define ENGINE   "runtime/engine/", "runtime/data/"
 #define PIPELINE "passes/pass.h", "passes/pipeline.c"
-#define CUT      "passes/channels", "passes/prune.h", "passes/prune_apply.c", "passes/prune_text.c"
+#define CUT \
+  "passes/channels", "passes/prune.h", "passes/prune_apply.c", "passes/prune_cut", "passes/prune_text.c"
 
 static const char *const prepare_src[] = {COMMON,         PIPELINE, "passes/fold.c", "passes/layout.c",
                                           "passes/dce.c", NULL};
-static const char *const importance_src[] = {
-    COMMON, ENGINE, "passes/channels", "passes/prune.h", "passes/prune.c", "passes/prune_score.c", NULL};
+static const char *const importance_src[] = {COMMON,
+                                             ENGINE,
+                                             "passes/channels",
+                                             "passes/prune.h",
+                                             "passes/prune.c",
+                                             "passes/prune_score",
+                                             "passes/prune_filters.c",
+                                             NULL};
 static const char *const plan_src[] = {COMMON,
                                        PIPELINE,
                                        "passes/channels",
                                        "passes/prune.h",
                                        "passes/prune.c",
                                        "passes/prune_plan.c",
+                                       "passes/prune_steps",
+                                       "passes/prune_apply.c",
+                                       "passes/prune_cut",
                                        "passes/prune_size",
                                        "passes/prune_text.c",
                                        "backend/",

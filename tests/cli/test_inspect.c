@@ -112,12 +112,29 @@ START_TEST(a_model_that_cannot_be_imported)
 }
 END_TEST
 
+/* Groups of channels, and of the layers that keep theirs the reason. */
+START_TEST(channels_and_reasons)
+{
+  write_model("channels.onnx",
+              "input x f32 1,3,8,8\ninit w f32 6,3,3,3\ninit v f32 4,6,1,1\ninit u f32 5,4,1,1\noutput z\n"
+              "node Conv first x,w -> a\nnode Relu r a -> b\nnode Conv second b,v -> c\n"
+              "node Softmax soft c -> e axis=1\nnode Conv third e,u -> z\n");
+  char *out = inspect(0, "channels.onnx", "--channels");
+  has(out, "group 0 \"first\": 6 units of first\n");
+  has(out, "layer \"second\": 4 of 4 channels stay: Softmax \"soft\" mixes channels\n");
+  has(out, "layer \"third\": 5 of 5 channels stay: they are the graph's output\n");
+  ck_assert_int_eq(lines(out), 3);
+  free(out);
+}
+END_TEST
+
 Suite *suite_inspect(void) {
   Suite *s = suite_create("inspect");
   TCase *t = tcase_create("inspect");
   tcase_add_test(t, a_long_model_on_one_screen);
   tcase_add_test(t, what_does_not_fit_is_said);
   tcase_add_test(t, a_model_that_cannot_be_imported);
+  tcase_add_test(t, channels_and_reasons);
   suite_add_tcase(s, t);
   return s;
 }
