@@ -3,11 +3,15 @@
  */
 #include <check.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "ir/base/mem.h"
 #include "passes/prune.h"
+#include "tests/passes/images.h"
 #include "tests/passes/nets.h"
+#include "tests/passes/prune_nets.h"
 
 Suite *suite_prune_score(void);
 
@@ -127,7 +131,85 @@ START_TEST(test_recurrent)
 }
 END_TEST
 
-/* Without data, and where the engine cannot train, Taylor is refused and says what can be done. */
+/* One image: |activation times gradient| of each unit, by hand. */
+START_TEST(test_taylor)
+{
+  Graph *g = small_net(rows, NULL, NULL);
+  const float out[12] = {0.5f, -1, 2, 0, 1, 0.25f, -1, 3, -0.5f, 1, 1, 1}, x[2] = {0.5f, 0.25f};
+  const Shape os = shape_of(2, (int64_t)3, (int64_t)4);
+  Node *last = &g->nodes[g->n_nodes - 1];
+  last->in[1] = graph_const_data(g, "o2", DT_F32, &os, out);
+  Dataset ds = images_random(g, 1, 3, 1);
+  float *image = mem_alloc(sizeof x);
+  memcpy(image, x, sizeof x);
+  blob_unref(ds.train.xb);
+  ds.train.xb = blob_adopt(image, sizeof x), ds.train.x = image;
+  double a[4], z[3] = {0}, sum = 0, want[4];
+  for (int i = 0; i < 4; i++) a[i] = fmax(0, (double)rows[2 * i] * x[0] + (double)rows[2 * i + 1] * x[1]);
+  for (int k = 0; k < 3; k++) {
+    for (int i = 0; i < 4; i++) z[k] += (double)out[4 * k + i] * a[i];
+    sum += exp(z[k]);
+  }
+  for (int i = 0; i < 4; i++) {
+    double gradient = 0;
+    for (int k = 0; k < 3; k++) gradient += (double)out[4 * k + i] * (exp(z[k]) / sum - (k == ds.train.y[0]));
+    want[i] = fabs(a[i] * gradient);
+  }
+  Diag *d = diag_new();
+  Channels c;
+  PruneOptions o;
+  prune_options_default(&o);
+  o.images = 1;
+  ck_assert(channels_find(g, NULL, &c, d));
+  Blob *b = prune_importance(&c, &o, &(PassCtx){.params = "", .data = &ds}, d);
+  ck_assert_msg(b != NULL, "%s", diag_text(d));
+  for (int i = 0; i < 4; i++)
+    ck_assert_msg(fabs(((const double *)blob_data(b))[i] - want[i]) < 1e-5, "unit %d: %g, want %g", i,
+                  ((const double *)blob_data(b))[i], want[i]);
+  ck_assert(want[0] > 0 && want[3] < 1e-9);
+  blob_unref(b);
+  channels_free(&c);
+  images_free(&ds);
+  graph_free(g);
+  diag_free(d);
+}
+END_TEST
+
+/* On nets of every construct Taylor ranks, or is refused and says what can be done instead; weights always rank. */
+START_TEST(test_every_construct)
+{
+  int ranked = 0, refused = 0;
+  for (uint64_t seed = 0; seed < CONSTRUCTS; seed++) {
+    Graph *g = prune_net(seed);
+    if (g->n_inputs != 1 || g->n_outputs != 1) {
+      graph_free(g);
+      continue;
+    }
+    Dataset ds = images_random(g, 8, 4, seed);
+    const char *const name = construct_info[seed].name;
+    const PassCtx taylor = {.params = "params=0.95,images=8,least=1", .data = &ds},
+                  fpgm = {.params = "params=0.95,by=fpgm,least=1"};
+    Diag *d = diag_new();
+    Graph *small = pass_find("prune")->run(g, &taylor, d);
+    ck_assert_msg(small || strstr(diag_text(d), "by=l2") || strstr(diag_text(d), "cannot be met"), "%s: %s",
+                  name, diag_text(d));
+    ranked += small != NULL, refused += !small && strstr(diag_text(d), "by=l2") != NULL;
+    graph_free(small);
+    diag_clear(d);
+    small = pass_find("prune")->run(g, &fpgm, d);
+    ck_assert_msg(small || strstr(diag_text(d), "cannot be met"), "%s: %s", name, diag_text(d));
+    graph_free(small);
+    diag_free(d);
+    images_free(&ds);
+    graph_free(g);
+  }
+  printf("Taylor importance: %d nets ranked, %d refused\n", ranked, refused);
+  ck_assert_int_gt(ranked, CONSTRUCTS / 2);
+  ck_assert_int_gt(refused, 3);
+}
+END_TEST
+
+/* Without data Taylor is refused and says what can be done. */
 START_TEST(test_taylor_refused)
 {
   char error[500];
@@ -254,6 +336,8 @@ Suite *suite_prune_score(void) {
   tcase_add_test(t, test_norms);
   tcase_add_test(t, test_batch_normalization);
   tcase_add_test(t, test_recurrent);
+  tcase_add_test(t, test_taylor);
+  tcase_add_test(t, test_every_construct);
   tcase_add_test(t, test_taylor_refused);
   tcase_add_test(t, test_ram_at_the_peak);
   tcase_add_test(t, test_steps_of_the_target);
