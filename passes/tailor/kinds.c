@@ -56,7 +56,7 @@ static char *plan_text(Arena *a, const Artifact *plan) {
   return arena_strndup(a, blob_raw(plan->bytes), blob_size(plan->bytes));
 }
 
-/* ---- prepare, finish: a pipeline of passes */
+/* ---- prepare, insert, finish: a pipeline of passes */
 
 static bool run_pipeline(const StepCall *c, bool needs_data, Artifact *out, int *n_out, Diag *d) {
   Graph *g = artifact_graph(&c->in[0], d);
@@ -309,6 +309,7 @@ static bool run_test(const StepCall *c, Artifact *out, int *n_out, Diag *d) {
 
 static const char *const prepare_src[] = {COMMON,         PIPELINE, "passes/fold.c", "passes/layout.c",
                                           "passes/dce.c", NULL};
+static const char *const insert_src[] = {COMMON, ENGINE, PIPELINE, "passes/bninsert.c", NULL};
 static const char *const importance_src[] = {COMMON,
                                              ENGINE,
                                              "passes/channels",
@@ -341,6 +342,7 @@ static const char *const finish_src[] = {
 static const char *const score_src[] = {COMMON, ENGINE, "passes/input_raw", NULL};
 
 const StepKind step_prepare = {.name = "prepare", .sources = prepare_src, .run = run_prepare};
+const StepKind step_insert = {.name = "insert", .sources = insert_src, .numeric = true, .run = run_finish};
 const StepKind step_importance = {
     .name = "importance", .sources = importance_src, .numeric = true, .run = run_importance};
 const StepKind step_plan = {.name = "plan", .sources = plan_src, .run = run_plan};

@@ -33,6 +33,8 @@ void tailor_data_close(TailorData *t);
 extern const StepKind
     step_prepare; /* model                                    passes                    graph */
 extern const StepKind
+    step_insert; /* graph, data                              passes                    graph */
+extern const StepKind
     step_importance; /* base, data                               by=..,images=N            sensitivity */
 extern const StepKind
     step_plan; /* base, importance, cost, [looser plan]    prune options             plan, measure */

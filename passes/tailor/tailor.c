@@ -38,9 +38,11 @@ typedef struct Run {
   TailorResult *res;
   Diag *d;
   Work *w;
-  int *order;                                 /* indices of w from loose to tight */
-  Artifact base, importance, data, test, all; /* all: the plan that keeps everything */
-  Artifact bank;                              /* the teacher's; empty while nobody needs one */
+  int *order;     /* indices of w from loose to tight */
+  Artifact whole; /* the model, prepared */
+  Artifact base, importance, data, test,
+      all;       /* base: what is pruned, once that is needed; all: keep everything */
+  Artifact bank; /* the teacher's; empty while nobody needs one */
   TailorStepEnv env;
 } Run;
 
@@ -197,7 +199,7 @@ static bool plan_target(Run *r, Work *w, const Artifact *outer) {
 static bool original_fits(Run *r, Work *w, bool *yes) {
   *yes = false;
   Artifact final = {0}, files = {0}, m = {0};
-  TRY(finish(r, w->t, "original", &r->base, &final));
+  TRY(finish(r, w->t, "original", &r->whole, &final));
   Graph *g = artifact_graph(&final, r->d);
   Cost cost;
   bool ok = g && w->t->cost->cost(w->t->cost->ctx, g, DT_NONE, &cost, r->d);
@@ -213,8 +215,34 @@ static bool original_fits(Run *r, Work *w, bool *yes) {
   return ok;
 }
 
+static bool has_op(const Graph *g, OpKind op) {
+  for (NodeId k = 0; k < g->n_nodes; k++)
+    if (g->nodes[k].op == op) return true;
+  return false;
+}
+
+/* The graph that is pruned: the model and, where it was folded before it came here and is to be retrained,
+ * BatchNormalization put in again. */
+static bool make_base(Run *r) {
+  Graph *whole = artifact_graph(&r->whole, r->d);
+  TRY(whole);
+  bool insert = r->job->may_retrain && !has_op(whole, OP_batch_normalization);
+  graph_free(whole);
+  Artifact in[2] = {r->whole, r->data};
+  static const char *const names[] = {"model", "data"};
+  if (insert)
+    TRY(step(r, &step_insert, "shared", in, 2, names, "bninsert", &r->env, &r->base, NULL));
+  else
+    r->base = artifact_ref(&r->whole);
+  Graph *base = artifact_graph(&r->base, r->d);
+  bool ok = base && tailor_plan_all(base, r->job->keep, &r->all, r->d);
+  graph_free(base);
+  return ok;
+}
+
 static bool needs_importance(Run *r) {
   if (r->importance.bytes) return true;
+  TRY(make_base(r));
   Artifact in[2] = {r->base, r->data};
   static const char *const names[] = {"model", "data"};
   char params[PARAMS_MAX];
@@ -305,7 +333,7 @@ static bool retrain(Run *r, int at, int64_t images, const Artifact *from, const 
 static bool train_target(Run *r, int at) {
   Work *w = &r->w[r->order[at]];
   if (!w->pruned) {
-    w->trained = artifact_ref(&r->base);
+    w->trained = artifact_ref(&r->whole);
     return true;
   }
   if (!r->job->may_retrain) {
@@ -423,7 +451,7 @@ static bool test_float(Run *r, const char *slot, const Artifact *g, Accuracy *ou
 
 static bool prove(Run *r, Work *w) {
   TailorProof *p = &w->o->proof;
-  TRY(test_float(r, "original", &r->base, &p->original));
+  TRY(test_float(r, "original", &r->whole, &p->original));
   if (!w->o->delivered) return true;
   TRY(test_float(r, w->pruned ? w->t->name : "original", &w->trained, &p->tailored));
   Artifact in[3] = {w->o->final, artifact_from_hash(ART_DATA, w->t->cost->key), r->test}, m = {0};
@@ -442,19 +470,18 @@ static bool start(Run *r) {
   const TailorJob *job = r->job;
   Artifact model = artifact_from_graph(job->model);
   bool ok = step(r, &step_prepare, "shared", &model, 1, NULL, "fold,layout{input=nhwc},fold,dce", &r->env,
-                 &r->base, NULL);
+                 &r->whole, NULL);
   artifact_unref(&model);
   TRY(ok);
-  Graph *base = artifact_graph(&r->base, r->d);
-  TRY(base);
-  r->res->macs = graph_macs(base);
-  r->res->params = graph_params(base);
-  ok = tailor_plan_all(base, r->job->keep, &r->all, r->d);
-  if (ok && r->job->may_retrain) tailor_tell_bank(&r->job->retrain, r->job->host);
-  graph_free(base);
+  Graph *whole = artifact_graph(&r->whole, r->d);
+  TRY(whole);
+  r->res->macs = graph_macs(whole);
+  r->res->params = graph_params(whole);
+  if (r->job->may_retrain) tailor_tell_bank(&r->job->retrain, r->job->host);
+  graph_free(whole);
   r->data = artifact_from_hash(ART_DATA, job->data_identity);
   r->test = artifact_from_hash(ART_DATA, job->test_identity);
-  return ok && score(r, "original", &r->base, false, &r->res->val_original);
+  return ok && score(r, "original", &r->whole, false, &r->res->val_original);
 }
 
 static bool run_all(Run *r) {
@@ -483,6 +510,7 @@ bool tailor_run(const TailorJob *job, TailorResult *out, Diag *d) {
     out->v[i].plan = r.w[i].plan;
     artifact_unref(&r.w[i].trained);
   }
+  artifact_unref(&r.whole);
   artifact_unref(&r.base);
   artifact_unref(&r.importance);
   artifact_unref(&r.all);

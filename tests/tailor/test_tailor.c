@@ -8,6 +8,7 @@
 #include "ir/base/mem.h"
 #include "ir/base/rng.h"
 #include "passes/channels.h"
+#include "passes/pass.h"
 #include "passes/tailor/measure.h"
 #include "passes/tailor/tailor.h"
 #include "tests/passes/nets.h"
@@ -251,6 +252,35 @@ START_TEST(test_bank)
 }
 END_TEST
 
+/* A model that was folded before it came here is pruned and retrained with BatchNormalization; what is delivered has none,
+ * and the original is measured as it is. */
+START_TEST(test_folded_model)
+{
+  Fixture f;
+  TailorResult res;
+  open_fixture(&f);
+  PassCtx ctx = {.params = ""};
+  Graph *folded = pipeline_run(f.model, "bnfuse,fuse", &ctx, NULL, f.d);
+  graph_free(f.model);
+  f.model = folded;
+  run(&f, &res);
+  ck_assert_msg(strstr(sb_str(&f.ran), " shared:insert shared:importance"), "ran%s", sb_str(&f.ran));
+  ck_assert_int_eq(res.params, graph_params(folded));
+  for (int i = 0; i < TARGETS; i++) {
+    ck_assert_msg(res.v[i].met, "%s", res.v[i].why ? res.v[i].why : "");
+    Graph *g = artifact_graph(&res.v[i].final, f.d);
+    ck_assert(g && net_find(g, OP_batch_normalization, 0) == NO_NODE);
+    ck_assert_int_le(graph_macs(g), f.target[i].limits.macs);
+    graph_free(g);
+  }
+  tailor_result_free(&res);
+  f.target[0].limits = f.target[1].limits = (TailorLimits){0};
+  run_and_drop(&f); /* nothing to prune, nothing put in */
+  ck_assert_msg(!strstr(sb_str(&f.ran), ":insert"), "ran%s", sb_str(&f.ran));
+  close_fixture(&f);
+}
+END_TEST
+
 START_TEST(test_unreachable)
 {
   Fixture f;
@@ -380,6 +410,7 @@ Suite *suite_tailor(void) {
   tcase_add_test(t, test_limits_and_sharing);
   tcase_add_test(t, test_keep);
   tcase_add_test(t, test_bank);
+  tcase_add_test(t, test_folded_model);
   tcase_add_test(t, test_unreachable);
   tcase_add_test(t, test_early_test_split);
   tcase_add_test(t, test_source_edits);
