@@ -277,3 +277,44 @@ Sizes sizer_sizes(Sizer *s) {
 }
 
 double sizer_live(const Sizer *s, NodeId n) { return s->live[n]; }
+
+/* ---- node by node */
+
+static bool alive(const Sizer *s, ValId v, NodeId n) {
+  return s->span[v].used && s->span[v].first <= n && n <= s->span[v].last;
+}
+
+void sizer_node(Sizer *s, NodeId n, double v[RES_COUNT]) {
+  const Graph *g = s->c->graph;
+  Sizes z = {0};
+  double macs = (double)node_macs(g, &g->nodes[n]);
+  memset(s->seen, 0, g->n_vals * sizeof *s->seen);
+  if (macs > 0) z.v[RES_MACS] = z.v[RES_CYCLES] = macs * macs_share(s, n);
+  add_constants(s, n, &z);
+  for (ValId x = 1; x < g->n_vals; x++)
+    if (alive(s, x, n)) z.v[RES_RAM] += (double)shape_count(&g->vals[x].shape) * share(s, x) * s->bytes;
+  memcpy(v, z.v, sizeof z.v);
+}
+
+static void mark_groups(const Sizer *s, uint32_t piece, bool *seen) {
+  const Piece *p = &s->pieces[piece];
+  for (int a = 0; a < p->shape->rank; a++)
+    for (int64_t i = 0; p->units->axis[a] && i < p->shape->d[a]; i++)
+      if (p->units->axis[a][i] != CHAN_FIXED) seen[s->c->group_of[p->units->axis[a][i]]] = true;
+}
+
+uint32_t sizer_node_groups(const Sizer *s, NodeId n, bool ram, uint32_t *group) {
+  const Graph *g = s->c->graph;
+  const Node *node = &g->nodes[n];
+  bool *seen = mem_array(s->c->n_groups, sizeof *seen);
+  uint32_t count = 0;
+  for (ValId x = 1; ram && x < g->n_vals; x++)
+    if (alive(s, x, n)) mark_groups(s, x, seen);
+  for (uint32_t k = 0; !ram && k < node->n_out; k++) mark_groups(s, node->out[k], seen);
+  for (uint32_t k = 0; !ram && k < node->n_in; k++)
+    if (node->in[k] != NO_VAL) mark_groups(s, input_piece(s, n, k), seen);
+  for (uint32_t i = 0; i < s->c->n_groups; i++)
+    if (seen[i]) group[count++] = i;
+  mem_free(seen);
+  return count;
+}

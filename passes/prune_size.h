@@ -25,4 +25,11 @@ Sizes sizer_sizes(Sizer *s);
 /* Bytes alive during node n, as of the last sizer_sizes. */
 double sizer_live(const Sizer *s, NodeId n);
 
+/* What node n alone adds to MACs, parameters, flash and cycles (a constant that several read counts for each), and the bytes
+ * alive during it. */
+void sizer_node(Sizer *s, NodeId n, double v[RES_COUNT]);
+/* The groups of channels on which sizer_node's results for n depend, ascending: those of RAM, or of all the others. Returns
+ * their number; group [n_groups]. */
+uint32_t sizer_node_groups(const Sizer *s, NodeId n, bool ram, uint32_t *group);
+
 #endif

@@ -46,27 +46,32 @@ bool allocate_by_table(const char *params) {
 
 bool allocate_options_parse(const char *params, Arena *a, AllocateOptions *o, Diag *d) {
   params = params ? params : "";
-  *o = (AllocateOptions){.table_ridge = 1e-3, .bn_images = 4096};
+  *o = (AllocateOptions){.table_ridge = 1e-3, .bn_images = 0};
   gram_options_default(&o->grams);
   rebuild_options_default(&o->rebuild);
   o->table = allocate_by_table(params);
   TRY(prune_options_parse(o->table ? without_by(params, a) : params, a, &o->prune, d));
-  double images = 1024, fisher = 1, bn = 4096, report = 0, rows = 0, shortcuts = 1, rounds = 0;
+  double images = 4096, fisher = 1, bn = 0, report = 0, rows = 0, shortcuts = 1, rounds = 8, candidates = 3,
+         trials = 256;
   const Number numbers[] = {{"images", 1, 1e9, &images},
                             {"fisher", 0, 1, &fisher},
                             {"bn_images", 0, 1e9, &bn},
                             {"ridge", 0, 1e6, &o->rebuild.ridge},
                             {"table_ridge", 0, 1e6, &o->table_ridge},
+                            {"trials", 0, 1e9, &trials},
                             {"temperature", 0.01, 1000, &o->grams.temperature},
                             {"rows", 0, 1e9, &rows},
                             {"shortcuts", 0, 1, &shortcuts},
                             {"rounds", 0, 100, &rounds},
+                            {"candidates", 1, 100, &candidates},
                             {"report", 0, 1, &report}};
   for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) TRY(read_number(params, &numbers[i], d));
-  o->grams.images = o->rebuild.images = (uint32_t)images;
+  o->rebuild.images = (uint32_t)images;
+  if (o->grams.images > o->rebuild.images) o->grams.images = o->rebuild.images;
   o->grams.rows = o->rebuild.rows = (int64_t)rows;
   o->bn_images = (uint32_t)bn;
   o->fisher = fisher != 0, o->report = report != 0, o->rebuild.shortcuts = shortcuts != 0;
+  o->candidates = (uint32_t)candidates, o->trial_images = (uint32_t)trials;
   o->rebuild.rounds = (int)rounds;
   return true;
 }
@@ -90,30 +95,60 @@ static void tell_plan(const PrunePlan *p, const RebuildResult *r, const Host *ho
   sb_free(&line);
 }
 
-static Blob *table_scores(const Channels *c, const AllocateOptions *o, const PassCtx *ctx, Diag *d) {
+/* On training images behind those of calibration, where there are any. */
+static void tell_divergence(const Graph *was, const Graph *is, const AllocateOptions *o, const PassCtx *ctx) {
+  Divergence v;
+  Diag *quiet = diag_new();
+  uint32_t n = ctx->data->train.n, first = o->rebuild.images < n ? o->rebuild.images : 0;
+  if (graph_divergence(was, is, ctx->data, first, 2048, ctx->host, &v, quiet)) {
+    char line[120];
+    snprintf(line, sizeof line, "allocate: divergence %.4f, the same class %.2f %% on %u training images",
+             v.value, 100 * v.agree, v.n);
+    tell(ctx->host, line);
+  }
+  diag_free(quiet);
+}
+
+bool allocate_table(const Channels *c, const AllocateOptions *o, const PassCtx *ctx, ErrorTable *out,
+                    Diag *d) {
   Grams grams;
-  ErrorTable table;
-  if (!grams_collect(c->graph, ctx->data, &o->grams, ctx->seed, ctx->host, &grams, d)) return NULL;
-  const TableOptions to = {.ridge = o->table_ridge, .fisher = o->fisher};
-  error_table_build(c, &grams, &to, &table);
+  TRY(grams_collect(c->graph, ctx->data, &o->grams, ctx->seed, ctx->host, &grams, d));
+  const TableOptions to = {.ridge = o->table_ridge, .fisher = o->fisher, .trial_images = o->trial_images};
+  bool ok = error_table_build(c, &grams, &to, ctx, out, d);
   grams_free(&grams);
-  Blob *scores = error_table_scores(&table);
+  TRY(ok);
   if (o->report) {
     StrBuf text = {0};
-    error_table_print(c, &table, &text);
+    error_table_print(c, out, &text);
     tell(ctx->host, sb_str(&text));
     sb_free(&text);
   }
+  return true;
+}
+
+/* By another importance than the table: the controls. */
+static bool plan_control(const Channels *c, const AllocateOptions *o, const PassCtx *ctx, PrunePlan *out,
+                         Diag *d) {
+  Blob *scores = prune_importance(c, &o->prune, ctx, d);
+  bool ok = scores && prune_plan(c, scores, &o->prune, ctx, NULL, out, d);
+  blob_unref(scores);
+  return ok;
+}
+
+static bool plan_by_table(const Channels *c, const AllocateOptions *o, const PassCtx *ctx, PrunePlan *out,
+                          Diag *d) {
+  ErrorTable table;
+  TRY(allocate_table(c, o, ctx, &table, d));
+  bool ok = allocate_best(c, &table, o, ctx, out, d);
   error_table_free(&table);
-  return scores;
+  return ok;
 }
 
 static Graph *allocate_channels(const Channels *c, const AllocateOptions *o, const PassCtx *ctx, Diag *d) {
-  Blob *scores = o->table ? table_scores(c, o, ctx, d) : prune_importance(c, &o->prune, ctx, d);
   PrunePlan plan = {0};
   Graph *small = NULL, *done = NULL;
   RebuildResult res = {0};
-  if (scores && prune_plan(c, scores, &o->prune, ctx, NULL, &plan, d)) {
+  if (o->table ? plan_by_table(c, o, ctx, &plan, d) : plan_control(c, o, ctx, &plan, d)) {
     if (plan.met)
       small = prune_apply(c, &plan, d);
     else
@@ -121,15 +156,9 @@ static Graph *allocate_channels(const Channels *c, const AllocateOptions *o, con
   }
   if (small) done = allocate_rebuild(c, &plan, small, o, ctx, &res, d);
   if (done) tell_plan(&plan, &res, ctx->host);
-  Divergence dv;
-  if (done && graph_divergence(c->graph, done, ctx->data, o->rebuild.images, 2048, ctx->host, &dv, d)) {
-    char line[100];
-    snprintf(line, sizeof line, "allocate: divergence %.4f agree %.4f", dv.value, dv.agree);
-    tell(ctx->host, line);
-  }
+  if (done && o->report) tell_divergence(c->graph, done, o, ctx);
   graph_free(small);
   prune_plan_free(&plan);
-  blob_unref(scores);
   return done;
 }
 

@@ -17,8 +17,10 @@ typedef struct AllocateOptions {
   bool fisher;        /* errors count by the loss's curvature */
   GramOptions grams;
   double table_ridge;
+  uint32_t trial_images;
   RebuildOptions rebuild;
-  uint32_t bn_images; /* 0: statistics stay */
+  uint32_t candidates; /* at most so many allocations are tried and judged */
+  uint32_t bn_images;  /* 0: statistics stay */
   bool report;
 } AllocateOptions;
 /* Read "macs=0.5,images=1024,..."; strings live in `a`. */
@@ -26,6 +28,24 @@ bool allocate_options_parse(const char *params, Arena *a, AllocateOptions *o, Di
 
 /* Whether such parameters plan by the error table: they say by=reconstruction, or nothing. */
 bool allocate_by_table(const char *params);
+
+/* Gram matrices and table of c->graph, on ctx->data. */
+bool allocate_table(const Channels *c, const AllocateOptions *o, const PassCtx *ctx, ErrorTable *out,
+                    Diag *d);
+
+/* -- widths.c -- */
+/* Widths of least expected error under o's limits, and which units they keep. start: a looser plan to lie inside of (then,
+ * and for given or uniform widths, as prune_plan does it, by the table's errors). Otherwise as prune_plan. */
+bool allocate_plan(const Channels *c, const ErrorTable *t, const PruneOptions *o, const PassCtx *ctx,
+                   const PrunePlan *start, PrunePlan *out, Diag *d);
+/* The sum of the table's errors. */
+double allocate_expected(const ErrorTable *t, const PrunePlan *p);
+
+/* -- candidates.c -- */
+/* Several plans under the same limits, each applied, solved anew on some of the images and judged by its divergence from
+ * c->graph on training images that nothing else has seen: the best into *out. A limit that cannot be met: out->met is false. */
+bool allocate_best(const Channels *c, const ErrorTable *t, const AllocateOptions *o, const PassCtx *ctx,
+                   PrunePlan *out, Diag *d);
 
 /* -- rebuild.c -- */
 /* `small` is prune_apply(c, p): its layers solved anew to give what those of c->graph give, then its statistics

@@ -72,8 +72,13 @@ static void remove_unit(ObsSystem *s, const Index *x, uint32_t u, double *l, dou
   mem_free(p);
 }
 
-void obs_order(ObsSystem *s, uint32_t n_systems, uint32_t n_units, const double *own, uint32_t *order,
-               double *error) {
+static void look(ObsSystem *s, uint32_t n_systems, uint32_t at) {
+  for (uint32_t i = 0; i < n_systems; i++)
+    if (s[i].then) memcpy(s[i].then[at], s[i].w, (size_t)(s[i].n * s[i].m) * sizeof *s[i].w);
+}
+
+void obs_order(ObsSystem *s, uint32_t n_systems, uint32_t n_units, const double *own, const uint32_t *looks,
+               uint32_t n_looks, uint32_t *order, double *error) {
   Index *x = mem_array(n_systems, sizeof *x);
   size_t ll = 1, zz = 1;
   for (uint32_t i = 0; i < n_systems; i++) {
@@ -98,6 +103,8 @@ void obs_order(ObsSystem *s, uint32_t n_systems, uint32_t n_units, const double 
     order[step] = best;
     error[step] = total += least;
     for (uint32_t i = 0; i < n_systems; i++) remove_unit(&s[i], &x[i], best, l, z);
+    for (uint32_t k = 0; k < n_looks; k++)
+      if (looks[k] == step + 1) look(s, n_systems, k);
   }
   for (uint32_t i = 0; i < n_systems; i++) index_free(&x[i]);
   mem_free(x);

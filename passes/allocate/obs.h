@@ -17,14 +17,16 @@ typedef struct ObsSystem {
   int64_t n, m;   /* unknowns, outputs */
   double *h;      /* [n][n] inverse of H; used up */
   double *w;      /* [n][m] weights, outputs scaled so that their errors add up; used up */
+  double **then;  /* NULL, or [n_looks] copies of w after so many removals (written) */
   uint32_t *unit; /* [n] the unit that an unknown goes with; OBS_NONE: it stays */
 } ObsSystem;
 
 /* Remove units 0 .. n_units-1 one by one, always the one that costs least over all systems (ties: the first).
  *   own     [n_units] what a unit costs beside, whatever else is gone
+ *   looks   [n_looks] after how many removals `then` is written
  *   order   [n_units] (written) units as they go
  *   error   [n_units] (written) the sum of costs up to and including that removal; ascending */
-void obs_order(ObsSystem *s, uint32_t n_systems, uint32_t n_units, const double *own, uint32_t *order,
-               double *error);
+void obs_order(ObsSystem *s, uint32_t n_systems, uint32_t n_units, const double *own, const uint32_t *looks,
+               uint32_t n_looks, uint32_t *order, double *error);
 
 #endif

@@ -18,8 +18,12 @@ typedef struct Builder {
   const Channels *c;
   const Grams *grams;
   const TableOptions *o;
-  double **root; /* [grams->n] C with C C^T = F / 2 [o][o] */
+  double **root;      /* [grams->n] C with C C^T = F / 2 [o][o] */
+  const Judge *judge; /* NULL: no trials */
+  Diag *d;
 } Builder;
+
+enum { LOOKS = 3 };
 
 /* Output energy of a layer by its weights and Gram matrix, the mean over rows of the sum of squares; per output in e. */
 static void output_energy(const LayerGram *v, double *e) {
@@ -56,6 +60,9 @@ static double *fisher_root(const LayerGram *v, const TableOptions *o) {
     mem_free(e);
   }
   for (int64_t i = 0; i < n; i++) mean += f[i * n + i] / (double)n;
+  for (int64_t i = 0; i < n; i++) /* groups of channels are systems of their own */
+    for (int64_t j = 0; j < n; j++)
+      if (i / v->l.outs != j / v->l.outs) f[i * n + j] = 0;
   for (int64_t i = 0; i < n; i++) f[i * n + i] += 1e-6 * mean + 1e-30;
   spd_decompose(f, n);
   for (int64_t i = 0; i < n; i++)
@@ -96,10 +103,12 @@ static double *scaled_weights(const Layer *l, int64_t system, const double *root
   return out;
 }
 
-static double *inverse_gram(const Normal *s, double ridge) {
+/* Without a place for a constant its row is as if nothing depended on it. */
+static double *inverse_gram(const Normal *s, double ridge, bool constant) {
   int64_t n = s->n;
   double *h = mem_array((size_t)(n * n), sizeof *h), mean = 0;
   for (int64_t i = 0; i < n * n; i++) h[i] = s->a[i] / (double)s->rows;
+  for (int64_t i = 0; !constant && i < n - 1; i++) h[(n - 1) * n + i] = 0;
   for (int64_t i = 0; i < n - 1; i++) mean += h[i * n + i] / (double)(n - 1);
   for (int64_t i = 0; i < n; i++) h[i * n + i] += (i < n - 1 ? ridge * mean : 0) + 1e-12;
   spd_invert(h, n);
@@ -111,7 +120,7 @@ static ObsSystem system_build(const Builder *b, uint32_t layer, int64_t system, 
   const Layer *l = &v->l;
   const uint32_t *unit = input_units(b, l);
   ObsSystem s = {.n = l->taps + 1, .m = l->outs};
-  s.h = inverse_gram(&v->sums[system], b->o->ridge);
+  s.h = inverse_gram(&v->sums[system], b->o->ridge, trial_has_constant(l));
   s.w = scaled_weights(l, system, b->root[layer]);
   s.unit = mem_array((size_t)s.n, sizeof *s.unit);
   for (int64_t i = 0; i < s.n; i++) {
@@ -163,48 +172,144 @@ static void own_outputs(const Builder *b, uint32_t g, double *own) {
   }
 }
 
-static void build_group(const Builder *b, uint32_t g, ErrorTable *out) {
-  const ChanGroup *gr = &b->c->groups[g];
-  ObsSystem *s = NULL;
-  size_t cap = 0;
-  uint32_t n = 0;
-  bool read = false;
-  double *own = mem_array(gr->n, sizeof *own);
-  for (uint32_t i = 0; i < b->grams->n; i++) {
-    const LayerGram *v = &b->grams->v[i];
-    for (int64_t k = 0; k < v->l.groups; k++) {
-      if (!reads_group(b, &v->l, k, g)) continue;
-      read = true;
-      if (!v->whole) {
-        own_blocks(b, i, g, own);
-        break;
-      }
-      mem_grow((void **)&s, &cap, (size_t)n + 1, sizeof *s);
-      s[n++] = system_build(b, i, k, g);
-    }
-  }
-  if (!read) own_outputs(b, g, own);
-  obs_order(s, n, gr->n, own, out->order + gr->first, out->error + gr->first);
-  for (uint32_t i = 0; i < n; i++) {
-    mem_free(s[i].h);
-    mem_free(s[i].w);
-    mem_free(s[i].unit);
-  }
-  mem_free(s);
-  mem_free(own);
+/* ---- trials */
+
+/* System s at a look as weights of its layer: unscaled, what is gone 0. */
+static void unscale(const Builder *b, const ObsSystem *s, uint32_t layer, int64_t system, double *w,
+                    const bool *gone) {
+  const Layer *l = &b->grams->v[layer].l;
+  const double *root = b->root[layer] + system * l->outs * l->o + system * l->outs;
+  cblas_dtrsm(CblasRowMajor, CblasRight, CblasLower, CblasNoTrans, CblasNonUnit, (int)s->n, (int)s->m, 1,
+              root, (int)l->o, w, (int)s->m);
+  for (int64_t i = 0; i < s->n; i++)
+    for (int64_t k = 0; s->unit[i] != OBS_NONE && gone[s->unit[i]] && k < s->m; k++) w[i * s->m + k] = 0;
 }
 
-void error_table_build(const Channels *c, const Grams *grams, const TableOptions *o, ErrorTable *out) {
-  Builder b = {.c = c, .grams = grams, .o = o, .root = mem_array(grams->n, sizeof *b.root)};
-  *out = (ErrorTable){.n_groups = c->n_groups, .n_units = c->n_units};
-  out->size = mem_array(c->n_groups, sizeof *out->size);
-  out->order = mem_array(c->n_units, sizeof *out->order);
-  out->error = mem_array(c->n_units, sizeof *out->error);
+/* A system's layer and its group of channels. */
+typedef struct Source {
+  uint32_t layer;
+  int64_t system;
+} Source;
+
+/* Scale a group's errors to what was measured after looks[k] removals: factor by factor, between them by interpolation. */
+static void scale_errors(const uint32_t *looks, const double *factor, uint32_t n_units, double *error) {
+  double before = 0;
+  for (uint32_t k = 0; k < n_units; k++) {
+    uint32_t gone = k + 1, i = 0;
+    while (i < LOOKS && looks[i] < gone) i++;
+    double f = i == 0 ? factor[0] : factor[LOOKS - 1];
+    if (i > 0 && i < LOOKS) {
+      double t = (double)(gone - looks[i - 1]) / (double)(looks[i] - looks[i - 1]);
+      f = pow(factor[i - 1], 1 - t) * pow(factor[i], t);
+    }
+    before = error[k] = fmax(before, error[k] * f);
+  }
+}
+
+static bool try_group(const Builder *b, const ObsSystem *s, const Source *from, uint32_t n,
+                      const uint32_t *looks, const uint32_t *order, uint32_t n_units, double *error) {
+  double factor[LOOKS];
+  bool *gone = mem_array(n_units, sizeof *gone), ok = true;
+  TrialLayer *layers = mem_array(n, sizeof *layers);
+  for (uint32_t k = 0, at = 0; ok && k < LOOKS; k++) {
+    double got;
+    for (; at < looks[k]; at++) gone[order[at]] = true;
+    for (uint32_t i = 0; i < n; i++) {
+      unscale(b, &s[i], from[i].layer, from[i].system, s[i].then[k], gone);
+      layers[i] = (TrialLayer){&b->grams->v[from[i].layer].l, from[i].system, s[i].then[k]};
+    }
+    ok = trial_divergence(b->judge, b->c->graph, layers, n, &got, b->d);
+    factor[k] = fmin(fmax(got / fmax(error[looks[k] - 1], 1e-12), 0.1), 100);
+  }
+  if (ok) scale_errors(looks, factor, n_units, error);
+  mem_free(gone);
+  mem_free(layers);
+  return ok;
+}
+
+/* ---- a group */
+
+typedef struct Systems {
+  ObsSystem *s;
+  Source *from;
+  uint32_t n;
+  size_t cap, cap_from;
+} Systems;
+
+static void systems_add(Systems *x, ObsSystem s, Source from) {
+  mem_grow((void **)&x->s, &x->cap, (size_t)x->n + 1, sizeof *x->s);
+  mem_grow((void **)&x->from, &x->cap_from, (size_t)x->n + 1, sizeof *x->from);
+  x->s[x->n] = s;
+  x->from[x->n++] = from;
+}
+
+static void systems_free(Systems *x) {
+  for (uint32_t i = 0; i < x->n; i++) {
+    for (int k = 0; x->s[i].then && k < LOOKS; k++) mem_free(x->s[i].then[k]);
+    mem_free(x->s[i].then);
+    mem_free(x->s[i].h);
+    mem_free(x->s[i].w);
+    mem_free(x->s[i].unit);
+  }
+  mem_free(x->s);
+  mem_free(x->from);
+}
+
+static bool build_group(const Builder *b, uint32_t g, ErrorTable *out) {
+  const ChanGroup *gr = &b->c->groups[g];
+  Systems x = {0};
+  bool tried = b->judge && gr->n >= 4, ok = true;
+  double *own = mem_array(gr->n, sizeof *own);
+  const uint32_t looks[LOOKS] = {gr->n / 4, gr->n / 2, gr->n - gr->n / 4};
+  for (uint32_t i = 0; i < b->grams->n; i++) {
+    const LayerGram *v = &b->grams->v[i];
+    bool reads = false;
+    for (int64_t k = 0; k < v->l.groups; k++) {
+      if (!reads_group(b, &v->l, k, g)) continue;
+      if (!reads) out->readers[g]++;
+      reads = true;
+      if (!v->whole) {
+        own_blocks(b, i, g, own);
+        tried = false;
+        break;
+      }
+      tried = tried && !layer_fixed(&v->l);
+      systems_add(&x, system_build(b, i, k, g), (Source){i, k});
+    }
+  }
+  if (out->readers[g] == 0) own_outputs(b, g, own);
+  tried = tried && out->readers[g] > 0;
+  for (uint32_t i = 0; tried && i < x.n; i++) {
+    x.s[i].then = mem_array(LOOKS, sizeof *x.s[i].then);
+    for (int k = 0; k < LOOKS; k++) x.s[i].then[k] = mem_array((size_t)(x.s[i].n * x.s[i].m), sizeof(double));
+  }
+  obs_order(x.s, x.n, gr->n, own, looks, tried ? LOOKS : 0, out->order + gr->first, out->error + gr->first);
+  if (tried)
+    ok = try_group(b, x.s, x.from, x.n, looks, out->order + gr->first, gr->n, out->error + gr->first);
+  systems_free(&x);
+  mem_free(own);
+  return ok;
+}
+
+bool error_table_build(const Channels *c, const Grams *grams, const TableOptions *o, const PassCtx *ctx,
+                       ErrorTable *out, Diag *d) {
+  Judge judge = {0};
+  Builder b = {.c = c, .grams = grams, .o = o, .d = d, .root = mem_array(grams->n, sizeof *b.root)};
+  bool ok = true;
+  if (o->trial_images > 0) {
+    uint32_t n = ctx->data->train.n, count = n < o->trial_images ? n : o->trial_images;
+    ok = judge_open(&judge, c->graph, ctx->data, n - count, count, ctx->host, d);
+    b.judge = &judge;
+  }
+  error_table_init(out, c->n_groups, c->n_units);
   for (uint32_t i = 0; i < grams->n; i++) b.root[i] = fisher_root(&grams->v[i], o);
-  for (uint32_t g = 0; g < c->n_groups; g++) {
+  for (uint32_t g = 0; ok && g < c->n_groups; g++) {
     out->size[g] = c->groups[g].n;
-    build_group(&b, g, out);
+    ok = build_group(&b, g, out);
   }
   for (uint32_t i = 0; i < grams->n; i++) mem_free(b.root[i]);
   mem_free(b.root);
+  judge_close(&judge);
+  if (!ok) error_table_free(out);
+  return ok;
 }

@@ -2,7 +2,9 @@
 #include "runtime/engine/divergence.h"
 
 #include <math.h>
+#include <string.h>
 
+#include "ir/base/mem.h"
 #include "runtime/engine/feed.h"
 
 enum { BATCH = 64 };
@@ -28,38 +30,61 @@ static double divergence(const float *t, const float *z, int n, bool classes, bo
   return sum;
 }
 
-bool graph_divergence(const Graph *teacher, const Graph *g, const Dataset *ds, uint32_t first, uint32_t n,
-                      const Host *host, Divergence *out, Diag *d) {
-  *out = (Divergence){0};
-  uint32_t end = ds->train.n - first < n ? ds->train.n : first + n;
-  FAIL_IF(first >= ds->train.n || n == 0, d, NULL, "the divergence needs training examples: there are %u",
-          ds->train.n);
-  SessionOptions so = {.batch = BATCH, .threads = host && host->threads > 0 ? host->threads : 1};
-  Session *t = session_new(teacher, &so, d), *s = t ? session_new_on(g, &so, session_pool(t), d) : NULL;
-  Feed f = {0}, own = {0}; /* own: of a graph that takes images of another size or layout than the teacher */
-  bool ok = s && feed_new(&f, t, &ds->train, &ds->spec.normalize, d);
-  if (ok && session_classes(s) != session_classes(t))
-    ok = diag_error(d, NULL, "outputs of %d and %d elements cannot be compared", session_classes(t),
-                    session_classes(s));
-  bool apart = ok && !shape_equal(session_input_shape(s), session_input_shape(t));
-  if (apart) ok = feed_new(&own, s, &ds->train, &ds->spec.normalize, d);
-  for (uint32_t i = first; ok && i < end; i += BATCH) {
-    int count = end - i < BATCH ? (int)(end - i) : BATCH, classes = session_classes(t);
-    feed_batch(&f, NULL, NULL, i, count, session_input(t));
-    if (apart) feed_batch(&own, NULL, NULL, i, count, session_input(s));
-    const float *z = session_forward(s, session_input(apart ? s : t), count, false),
-                *zt = session_forward(t, session_input(t), count, false);
-    for (int k = 0; k < count; k++) {
-      bool same;
-      out->value += divergence(zt + k * classes, z + k * classes, classes, ds->train.y != NULL, &same);
-      out->agree += same;
-    }
-    out->n += (uint32_t)count;
+/* Outputs of g on the judge's examples, fed in its own size and layout, into its logits (out NULL) or compared with them. */
+static bool walk(Judge *j, const Graph *g, Divergence *out, Diag *d) {
+  SessionOptions so = {.batch = BATCH, .threads = j->host && j->host->threads > 0 ? j->host->threads : 1};
+  Session *s = session_new(g, &so, d);
+  Feed f = {0};
+  bool ok = s && feed_new(&f, s, &j->ds->train, &j->ds->spec.normalize, d);
+  int classes = s ? session_classes(s) : 0;
+  if (ok && out && classes != j->classes)
+    ok = diag_error(d, NULL, "outputs of %d and %d elements cannot be compared", j->classes, classes);
+  if (ok && !out) {
+    j->classes = classes;
+    j->logits = mem_array((size_t)j->n, (size_t)classes * sizeof(float));
   }
-  if (out->n) out->value /= out->n, out->agree /= out->n;
-  if (own.pool) feed_free(&own);
+  for (uint32_t i = 0; ok && i < j->n; i += BATCH) {
+    int count = j->n - i < BATCH ? (int)(j->n - i) : BATCH;
+    float *kept = j->logits + (size_t)i * (size_t)classes;
+    feed_batch(&f, NULL, NULL, j->first + i, count, session_input(s));
+    const float *z = session_forward(s, session_input(s), count, false);
+    if (!out) memcpy(kept, z, (size_t)count * (size_t)classes * sizeof *z);
+    for (int k = 0; out && k < count; k++) {
+      bool same;
+      out->value +=
+          divergence(kept + k * classes, z + k * classes, classes, j->ds->train.y != NULL, &same) / j->n;
+      out->agree += (double)same / j->n;
+    }
+  }
   if (f.pool) feed_free(&f);
   session_free(s);
-  session_free(t);
+  return ok;
+}
+
+bool judge_open(Judge *j, const Graph *teacher, const Dataset *ds, uint32_t first, uint32_t n,
+                const Host *host, Diag *d) {
+  *j = (Judge){.ds = ds, .host = host, .first = first};
+  FAIL_IF(first >= ds->train.n || n == 0, d, NULL, "the divergence needs training examples: there are %u",
+          ds->train.n);
+  j->n = ds->train.n - first < n ? ds->train.n - first : n;
+  return walk(j, teacher, NULL, d);
+}
+
+bool judge_graph(const Judge *j, const Graph *g, Divergence *out, Diag *d) {
+  Judge copy = *j;
+  *out = (Divergence){.n = j->n};
+  return walk(&copy, g, out, d);
+}
+
+void judge_close(Judge *j) {
+  mem_free(j->logits);
+  *j = (Judge){0};
+}
+
+bool graph_divergence(const Graph *teacher, const Graph *g, const Dataset *ds, uint32_t first, uint32_t n,
+                      const Host *host, Divergence *out, Diag *d) {
+  Judge j;
+  bool ok = judge_open(&j, teacher, ds, first, n, host, d) && judge_graph(&j, g, out, d);
+  judge_close(&j);
   return ok;
 }

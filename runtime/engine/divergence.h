@@ -11,7 +11,22 @@ typedef struct Divergence {
   uint32_t n;
 } Divergence;
 
-/* On training examples first .. first + n - 1, as many as there are, unaugmented. Same output shape. Reported if not. */
+/* The teacher's outputs, kept for several graphs. */
+typedef struct Judge {
+  const Dataset *ds;
+  const Host *host;
+  uint32_t first, n;
+  int classes;
+  float *logits; /* [n][classes] */
+} Judge;
+/* On training examples first .. first + n - 1, as many as there are, unaugmented. */
+bool judge_open(Judge *j, const Graph *teacher, const Dataset *ds, uint32_t first, uint32_t n,
+                const Host *host, Diag *d);
+/* g has the teacher's output shape: reported otherwise. */
+bool judge_graph(const Judge *j, const Graph *g, Divergence *out, Diag *d);
+void judge_close(Judge *j);
+
+/* Both in one. On training examples first .. first + n - 1, as many as there are, unaugmented. Same output shape. Reported if not. */
 bool graph_divergence(const Graph *teacher, const Graph *g, const Dataset *ds, uint32_t first, uint32_t n,
                       const Host *host, Divergence *out, Diag *d);
 

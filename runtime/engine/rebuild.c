@@ -19,7 +19,7 @@
 enum { ROWS_AT_LEAST = 16384, ROWS_PER_UNKNOWN = 32 };
 
 void rebuild_options_default(RebuildOptions *o) {
-  *o = (RebuildOptions){.images = 1024, .ridge = 1e-3, .most = 2304, .shortcuts = true, .rounds = 0};
+  *o = (RebuildOptions){.images = 1024, .ridge = 1e-3, .most = 2304, .shortcuts = true, .rounds = 8};
 }
 
 /* A layer to be rebuilt. */

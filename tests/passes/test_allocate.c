@@ -71,7 +71,7 @@ static void run_obs(const Problem *p, uint32_t *order, double *error) {
   for (uint32_t i = 0; i < N; i++) unit[i] = i / TAPS < UNITS ? i / TAPS : OBS_NONE;
   spd_invert(h, N);
   ObsSystem s = {.n = N, .m = M, .h = h, .w = w, .unit = unit};
-  obs_order(&s, 1, UNITS, own, order, error);
+  obs_order(&s, 1, UNITS, own, NULL, 0, order, error);
 }
 
 START_TEST(inverse)
@@ -245,7 +245,9 @@ START_TEST(table_text)
   o.images = 64;
   ck_assert_msg(channels_find(f.g, NULL, &c, f.d), "%s", diag_text(f.d));
   ck_assert_msg(grams_collect(f.g, &f.ds, &o, 1, NULL, &grams, f.d), "%s", diag_text(f.d));
-  error_table_build(&c, &grams, &(TableOptions){.ridge = 1e-3, .fisher = true}, &t);
+  PassCtx ctx = {.data = &f.ds};
+  const TableOptions to = {.ridge = 1e-3, .fisher = true, .trial_images = 64};
+  ck_assert_msg(error_table_build(&c, &grams, &to, &ctx, &t, f.d), "%s", diag_text(f.d));
   error_table_print(&c, &t, &text);
   ck_assert_msg(error_table_parse(sb_str(&text), &c, &back, f.d), "%s", diag_text(f.d));
   error_table_print(&c, &back, &again);

@@ -1,0 +1,101 @@
+/* Several allocations, and which is best. The table adds up what each group costs by itself; errors that meet, as those of a
+ * residual trunk do in all its readers, cost more together. So plans are made with other weights too, and a look at the whole
+ * graph decides.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "ir/base/mem.h"
+#include "passes/allocate/allocate.h"
+#include "runtime/engine/divergence.h"
+
+enum { JUDGE_IMAGES = 512, TRIAL_IMAGES = 1024 };
+
+typedef struct Setting {
+  const char *name;
+  double factor;    /* of groups that many layers read */
+  double min_share; /* every group keeps at least this share; 0: as asked */
+  bool taylor;      /* by Taylor importance instead of the table */
+} Setting;
+
+static const Setting settings[] = {
+    {"table", 1, 0, false},         {"Taylor", 1, 0, true},
+    {"trunks twice", 2, 0, false},  {"least share 1/3", 1, 1.0 / 3, false},
+    {"trunks half", 0.5, 0, false},
+};
+
+static bool plan_setting(const Channels *c, const ErrorTable *t, const Setting *s, const AllocateOptions *o,
+                         const PassCtx *ctx, PrunePlan *out, Diag *d) {
+  PruneOptions po = o->prune;
+  if (s->min_share > po.min_share) po.min_share = s->min_share;
+  if (s->taylor) {
+    po.by = PRUNE_TAYLOR;
+    Blob *scores = prune_importance(c, &po, ctx, d);
+    bool ok = scores && prune_plan(c, scores, &po, ctx, NULL, out, d);
+    blob_unref(scores);
+    return ok;
+  }
+  ErrorTable weighted = error_table_weighted(t, s->factor);
+  bool ok = allocate_plan(c, &weighted, &po, ctx, NULL, out, d);
+  error_table_free(&weighted);
+  return ok;
+}
+
+/* Divergence after a quick reconstruction. */
+static bool judge(const Channels *c, const PrunePlan *p, const AllocateOptions *o, const PassCtx *ctx,
+                  Divergence *out, Diag *d) {
+  AllocateOptions quick = *o;
+  uint32_t n = ctx->data->train.n, judged = n < JUDGE_IMAGES ? n : JUDGE_IMAGES;
+  if (quick.rebuild.images > TRIAL_IMAGES) quick.rebuild.images = TRIAL_IMAGES;
+  Graph *small = prune_apply(c, p, d),
+        *solved = small ? allocate_rebuild(c, p, small, &quick, ctx, NULL, d) : NULL;
+  uint32_t first = quick.rebuild.images + judged <= n ? quick.rebuild.images : n - judged;
+  bool ok = solved && graph_divergence(c->graph, solved, ctx->data, first, judged, ctx->host, out, d);
+  graph_free(small);
+  graph_free(solved);
+  return ok;
+}
+
+static void tell_candidate(const Setting *s, const PrunePlan *p, const Divergence *v, const Host *host) {
+  StrBuf line = {0};
+  sb_printf(&line, "allocate: candidate %s: divergence %.4f, the same class %.2f %%; widths=", s->name,
+            v->value, 100 * v->agree);
+  for (uint32_t g = 0; g < p->n_groups; g++) sb_printf(&line, "%s%u", g ? "/" : "", p->kept[g]);
+  if (host && host->log) host->log(host->ctx, sb_str(&line));
+  sb_free(&line);
+}
+
+static bool same_plan(const PrunePlan *a, const PrunePlan *b) {
+  return memcmp(a->keep, b->keep, a->n_units) == 0;
+}
+
+bool allocate_best(const Channels *c, const ErrorTable *t, const AllocateOptions *o, const PassCtx *ctx,
+                   PrunePlan *out, Diag *d) {
+  size_t n = sizeof settings / sizeof *settings;
+  double least = 0;
+  bool one = o->candidates <= 1 || o->prune.widths || o->prune.uniform;
+  TRY(plan_setting(c, t, &settings[0], o, ctx, out, d));
+  if (one || !out->met) return true;
+  for (size_t i = 0; i < n && i < o->candidates; i++) {
+    PrunePlan p = {0};
+    Divergence v;
+    if (i > 0) TRY(plan_setting(c, t, &settings[i], o, ctx, &p, d));
+    if (i > 0 && (!p.met || same_plan(&p, out))) {
+      prune_plan_free(&p);
+      continue;
+    }
+    bool ok = judge(c, i ? &p : out, o, ctx, &v, d);
+    if (ok) tell_candidate(&settings[i], i ? &p : out, &v, ctx->host);
+    if (ok && (i == 0 || v.value < least)) {
+      least = v.value;
+      if (i > 0) {
+        PrunePlan worse = *out;
+        *out = p;
+        p = worse;
+      }
+    }
+    if (i > 0) prune_plan_free(&p);
+    TRY(ok);
+  }
+  return true;
+}
