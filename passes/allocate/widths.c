@@ -15,6 +15,7 @@
 #include "passes/allocate/allocate.h"
 #include "passes/allocate/solve.h"
 #include "passes/prune_size.h"
+#include "passes/prune_steps.h"
 
 enum { COARSE = 9, FINE = 5, MODEL_ROUNDS = 6 };
 
@@ -279,10 +280,14 @@ bool allocate_plan(const Channels *c, const ErrorTable *t, const PruneOptions *o
   Blob *scores = error_table_scores(t);
   *out = (PrunePlan){0};
   bool ok;
+  PruneOptions stepped = *o;
   if (o->widths || o->uniform || start) {
     ok = prune_plan(c, scores, o, ctx, start, out, d);
+  } else if (!prune_steps(c, o, ctx, &stepped.steps, d)) {
+    ok = false;
   } else {
-    Widths w = {.c = c, .t = t, .o = o, .ctx = ctx, .a = arena_new(), .sizer = sizer_new(c, o->precision)};
+    Widths w = {
+        .c = c, .t = t, .o = &stepped, .ctx = ctx, .a = arena_new(), .sizer = sizer_new(c, o->precision)};
     w.now = arena_array(w.a, c->n_groups, sizeof *w.now);
     w.kept = arena_array(w.a, c->n_groups, sizeof *w.kept);
     for (uint32_t g = 0; g < c->n_groups; g++) w.now[g] = c->groups[g].n;
@@ -290,6 +295,7 @@ bool allocate_plan(const Channels *c, const ErrorTable *t, const PruneOptions *o
     bool bare = (o->limits.flash > 0 || o->limits.ram > 0 || o->limits.cycles > 0) && !ctx->cost;
     ok = bare ? prune_plan(c, scores, o, ctx, NULL, out, d) /* reports it */
               : plan_free_of(&w, scores, out, d);
+    out->steps = stepped.steps;
     sizer_free(w.sizer);
     arena_free(w.a);
   }
