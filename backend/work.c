@@ -218,6 +218,16 @@ static CallWork work_gather(const Graph *g, const KernelCall *k) {
   return (CallWork){{1, blocks, blocks * p->block, 0, 0, 0}};
 }
 
+/* Rows: sequences. Each gate of each step is an activation and, but for the first step, a dot product. */
+static CallWork work_recurrent(const Graph *g, const KernelCall *k) {
+  const mf_recurrent *p = k->params;
+  const double gates = (double)graph_val(g, k->in[0].val)->shape.d[2], rows = k->rows;
+  CallWork w = {{1, rows, rows * p->steps * gates}};
+  w.v[WORK_line] = rows * p->steps;
+  w.v[WORK_mac] = rows * (p->steps - 1) * gates * p->hidden;
+  return w;
+}
+
 /* All else writes its output element by element. */
 static CallWork work_elements(const Graph *g, const KernelCall *k) {
   double outs = (double)shape_count(&graph_val(g, k->out.val)->shape) / (k->batch > 0 ? k->batch : 1);
@@ -247,6 +257,7 @@ static const struct {
     {NULL, "mf_conv_s8_even", work_conv_s8_even},
     {NULL, "mf_matmul_s8_even", work_matmul_s8_even},
     {NULL, "mf_matmul_s8", work_matmul_s8},
+    {NULL, "mf_recurrent", work_recurrent},
     {NULL, "mf_mean", work_mean},
     {NULL, "mf_copy", work_copy},
     {NULL, "mf_binary", work_binary},

@@ -1,6 +1,7 @@
-/* fuse: activations into the operator before them, zero padding into the convolution behind it.
+/* fuse: activations and biases into the operator before them, zero padding into the convolution behind it.
  *
  *   Conv -> Relu            becomes Conv {act=relu}        (float; the value between has no other reader)
+ *   FullyConnected -> Add [O]      becomes FullyConnected with a bias     (float; as ONNX has it over more than two axes)
  *   Pad (zeros, H and W) -> Conv   becomes Conv with larger pads   (float and int8: padding is real 0)
  *   Pad -> Transpose -> Conv       the same, as NCHW models have it
  *
@@ -48,6 +49,35 @@ static bool fuse_act(Rewrite *r, const Node *n, const uint32_t *uses) {
   graph_val(r->to, x)->name =
       graph_val(g, n->out[0])->name ? arena_strdup(r->to->arena, graph_val(g, n->out[0])->name) : NULL;
   r->map[n->out[0]] = x;
+  return true;
+}
+
+/* The operand of Add n that is a bias [O] for the FullyConnected that alone makes the other one; NO_VAL: none. */
+static ValId bias_of(const Graph *g, const Node *n, const uint32_t *uses, const Node **product) {
+  for (uint32_t k = 0; n->op == OP_add && k < 2; k++) {
+    const Node *fc = graph_def(g, n->in[k]);
+    const Value *b = graph_val(g, n->in[1 - k]), *y = graph_val(g, n->out[0]);
+    if (!fc || fc->op != OP_fully_connected || uses[n->in[k]] != 1 || y->dtype != DT_F32) continue;
+    if ((fc->n_in > 2 && fc->in[2] != NO_VAL) || CATTRS(fc, fully_connected)->act != ACT_NONE) continue;
+    if (!val_is_const(g, n->in[1 - k]) || b->shape.rank != 1 ||
+        b->shape.d[0] != y->shape.d[y->shape.rank - 1])
+      continue;
+    *product = fc;
+    return n->in[1 - k];
+  }
+  return NO_VAL;
+}
+
+static bool fuse_bias(Rewrite *r, const Node *n, const uint32_t *uses, Diag *d, bool *ok) {
+  const Node *fc = NULL;
+  const ValId bias = bias_of(r->from, n, uses, &fc);
+  if (bias == NO_VAL) return false;
+  const Value *old = graph_val(r->from, n->out[0]);
+  const fully_connected_attrs attrs = {.act = CATTRS(n, add)->act};
+  const ValId in[3] = {rewrite_val(r, fc->in[0]), rewrite_val(r, fc->in[1]), rewrite_val(r, bias)};
+  const ValId y = graph_node(r->to, OP_fully_connected, &attrs, in, 3, old->name, &fc->loc, d);
+  *ok = y != NO_VAL;
+  r->map[n->out[0]] = y;
   return true;
 }
 
@@ -125,7 +155,7 @@ Graph *pass_fuse(const Graph *g, const PassCtx *ctx, Diag *d) {
   rewrite_begin(&r, g, NULL);
   for (uint32_t i = 0; ok && i < g->n_nodes; i++) {
     const Node *n = &g->nodes[i];
-    if (fuse_act(&r, n, uses) || fuse_pad(&r, n, uses, d, &ok)) continue;
+    if (fuse_act(&r, n, uses) || fuse_bias(&r, n, uses, d, &ok) || fuse_pad(&r, n, uses, d, &ok)) continue;
     ok = rewrite_copy(&r, n, d);
   }
   arena_free(a);

@@ -53,6 +53,15 @@ static const int images[][SIZES] = {{8, 8},  {4, 32},  {6, 16},  {12, 3}, {5, 7}
 static const int corners[][SIZES] = {{2, 8}, {1, 32}, {3, 16}, {2, 3}, {4, 24}, {0}};
 static const int vectors[][SIZES] = {{1, 40}, {1, 300}, {8, 16}, {20, 10}, {3, 100}, {16, 7}, {0}};
 
+/* Steps, hidden units, gates' values: of Gru, Lstm, Rnn. */
+static const int grus[][SIZES] = {
+    {1, 5, 4, 12}, {1, 12, 8, 24}, {1, 3, 24, 72}, {1, 20, 6, 18}, {1, 2, 40, 120}, {1, 9, 16, 48}, {0}};
+static const int lstms[][SIZES] = {
+    {1, 5, 4, 16}, {1, 12, 8, 32}, {1, 3, 24, 96}, {1, 20, 6, 24}, {1, 2, 40, 160}, {1, 9, 16, 64}, {0}};
+static const int rnns[][SIZES] = {
+    {1, 5, 4, 4}, {1, 12, 8, 8}, {1, 3, 24, 24}, {1, 20, 6, 6}, {1, 2, 40, 40}, {1, 9, 16, 16}, {0}};
+#define CELL "%x = input : f32[1,$b,$d]\n%w = const : f32[$d,$c] @\n"
+
 const Family families[] = {
     {"conv_s8",
      X8 "%w = const : i8[$c,$d,$d,$b] q(0.01, 0) @\n%v = const : i32[$c] q(0.0005, 0) @\n"
@@ -126,6 +135,9 @@ const Family families[] = {
     {"sigmoid_f32", V32 "%y = Sigmoid(%x)\n", vectors},
     {"tanh_f32", V32 "%y = Tanh(%x)\n", vectors},
     {"softmax_f32", V32 "%y = Softmax(%x)\n", vectors},
+    {"gru_f32", CELL "%y = Gru(%x, %w) {hidden=$c, batch_first=1, linear_before_reset=1}\n", grus},
+    {"lstm_f32", CELL "%y = Lstm(%x, %w) {hidden=$c, batch_first=1}\n", lstms},
+    {"rnn_f32", CELL "%y = Rnn(%x, %w) {hidden=$c, batch_first=1, acts=[1,1,1]}\n", rnns},
 };
 const int n_families = (int)(sizeof families / sizeof *families);
 

@@ -4,7 +4,8 @@
  *              al. 2017, "Hello edge", arXiv:1711.07128)
  *   residual   49x10x1 -> conv 3x3/(2,1) 16 -> block 24 /2 -> block 24 -> block 32 /2 -> mean -> 12   (He et al. 2015)
  *   gru        49x10 -> 49 x dense 24, relu -> GRU 40 -> last state -> 12                  (Cho et al. 2014)
- *   attention  49x10x1 -> 15 tokens of 48 (conv 7x10/3), positions -> attention of two heads -> dense 96 -> mean -> 12
+ *   attention  49x10x1 -> 15 tokens of 24 (conv 7x10/3), positions -> attention of two heads of 32 -> dense 128 ->
+ *              mean -> 12
  *              (an encoder layer, normalised first: Vaswani et al. 2017, Xiong et al. 2020)
  *
  * Weights are normal with variance 2 / fan-in, 1 / fan-in before what is no Relu; fixed seed.
@@ -189,8 +190,8 @@ static ValId heads_of(Net *n, ValId x, int64_t heads, bool turned) {
   return turned ? transpose(n, x, 0, 2, 3, 1) : transpose(n, x, 0, 2, 1, 3);
 }
 
-static ValId attend(Net *n, ValId x, int64_t heads) {
-  int64_t t = shape(n, x)->d[1], c = shape(n, x)->d[2];
+static ValId attend(Net *n, ValId x, int64_t heads, int64_t c) {
+  int64_t t = shape(n, x)->d[1], out = shape(n, x)->d[2];
   ValId q = heads_of(n, dense(n, x, c, 1), heads, false), k = heads_of(n, dense(n, x, c, 1), heads, true),
         v = heads_of(n, dense(n, x, c, 1), heads, false);
   softmax_attrs s;
@@ -199,17 +200,17 @@ static ValId attend(Net *n, ValId x, int64_t heads) {
   ValId p = binary(n, OP_matmul, q, k, "scores");
   p = node(n, OP_softmax, &s, &p, 1, "softmax");
   x = transpose(n, binary(n, OP_matmul, p, v, "mixed"), 0, 2, 1, 3);
-  return dense(n, reshape(n, x, shape_of(3, B, t, c)), c, 1);
+  return dense(n, reshape(n, x, shape_of(3, B, t, c)), out, 1);
 }
 
 static ValId attention(Net *n) {
-  enum { TOKENS = 15, WIDE = 48 };
+  enum { TOKENS = 15, WIDE = 24, HEADS = 2, INNER = 64, FED = 128 };
   ValId x = conv_bn(n, picture(n), WIDE, (Window){7, CEPSTRA, 3, 1, false});
   x = reshape(n, x, shape_of(3, B, (int64_t)TOKENS, (int64_t)WIDE));
   x = binary(n, OP_add, x, weights(n, "positions", shape_of(2, (int64_t)TOKENS, (int64_t)WIDE), 0.04f),
              "placed");
-  x = binary(n, OP_add, x, attend(n, layer_norm(n, x), 2), "attended");
-  ValId y = dense(n, relu(n, dense(n, layer_norm(n, x), 2 * WIDE, 2)), WIDE, 1);
+  x = binary(n, OP_add, x, attend(n, layer_norm(n, x), HEADS, INNER), "attended");
+  ValId y = dense(n, relu(n, dense(n, layer_norm(n, x), FED, 2)), WIDE, 1);
   return classes(n, mean(n, binary(n, OP_add, x, y, "fed"), 2));
 }
 

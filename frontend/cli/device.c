@@ -29,7 +29,10 @@ static bool cost(const void *ctx, const Graph *g, DType precision, Cost *out, Di
   PassCtx pc = {.params = ""};
   Graph *fused = pipeline_run(g, "fold,bnfuse,fuse,fold", &pc, NULL, d);
   TRY(fused);
-  Graph *ready = precision == DT_I8 ? quantize_nominal(fused, d) : graph_clone(fused);
+  Diag *quiet = diag_new(); /* what stays float is said once, by the pass that finishes the model */
+  Graph *ready = precision == DT_I8 ? quantize_nominal(fused, quiet) : graph_clone(fused);
+  if (!ready) diag_error(d, NULL, "%s", diag_text(quiet));
+  diag_free(quiet);
   bool ok = ready && backend_cost_planned(ready, dev->target, &plan, out, d);
   graph_free(ready);
   graph_free(fused);
