@@ -4,9 +4,8 @@
  *              al. 2017, "Hello edge", arXiv:1711.07128)
  *   residual   49x10x1 -> conv 3x3/(2,1) 16 -> block 24 /2 -> block 24 -> block 32 /2 -> mean -> 12   (He et al. 2015)
  *   gru        49x10 -> 49 x dense 24, relu -> GRU 40 -> last state -> 12                  (Cho et al. 2014)
- *   attention  49x10x1 -> 15 tokens of 24 (conv 7x10/3), positions -> attention of two heads of 32 -> dense 128 ->
- *              mean -> 12
- *              (an encoder layer, normalised first: Vaswani et al. 2017, Xiong et al. 2020)
+ *   attention  49x10x1 -> 11 tokens of 24 (conv 9x10/4), positions -> attention of one head of 96 -> dense 320 ->
+ *              mean -> 12 (an encoder layer, normalised first: Vaswani et al. 2017, Xiong et al. 2020)
  *
  * Weights are normal with variance 2 / fan-in, 1 / fan-in before what is no Relu; fixed seed.
  */
@@ -204,8 +203,8 @@ static ValId attend(Net *n, ValId x, int64_t heads, int64_t c) {
 }
 
 static ValId attention(Net *n) {
-  enum { TOKENS = 15, WIDE = 24, HEADS = 2, INNER = 64, FED = 128 };
-  ValId x = conv_bn(n, picture(n), WIDE, (Window){7, CEPSTRA, 3, 1, false});
+  enum { TOKENS = 11, WIDE = 24, HEADS = 1, INNER = 96, FED = 320 };
+  ValId x = conv_bn(n, picture(n), WIDE, (Window){9, CEPSTRA, 4, 1, false});
   x = reshape(n, x, shape_of(3, B, (int64_t)TOKENS, (int64_t)WIDE));
   x = binary(n, OP_add, x, weights(n, "positions", shape_of(2, (int64_t)TOKENS, (int64_t)WIDE), 0.04f),
              "placed");
