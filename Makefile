@@ -3,6 +3,7 @@
 #   make              build $(OUT)/libmistify.a and $(OUT)/mistify
 #   make test         install what is missing (Debian, Ubuntu), build, check the layers, run every test
 #   make demo         install what is missing, build, run the shipped example from model to firmware
+#   make demo-02, demo-03   the same of the keyword spotter (speech by espeak-ng), of the bearing monitor
 #   make lint         format, include layers, banned calls, sizes, headers, clang's warnings: scripts/lint.sh
 #   make fuzz         fuzz every reader of files with clang's libFuzzer, FUZZ_SECONDS=60 each; FUZZ='onnx ir': these alone
 #   make bench-NAME   run bench/NAME.c or bench/NAME.sh, which writes bench/results/NAME.json
@@ -87,14 +88,14 @@ link    = $(CC) $(OPT_$(BUILD)) -pthread -Wl,--as-needed
 # Parse-time stamps: rewritten only when their text changes, so changed flags or file lists rebuild what they touch.
 stamp = $(shell mkdir -p $(dir $(1)); f='$(subst ','\'',$(2))'; \
         [ -f $(1) ] && [ "$$f" = "$$(cat $(1))" ] || printf '%s\n' "$$f" > $(1))
-ifneq ($(filter-out help clean format flags lint test demo fuzz install-headers,$(or $(MAKECMDGOALS),all)),)
+ifneq ($(filter-out help clean format flags lint test demo demo-02 demo-03 fuzz install-headers,$(or $(MAKECMDGOALS),all)),)
 $(call stamp,$(OUT)/gen/flags.stamp,$(compile) $(HOT) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) $(LIBS) $(TEST_CFLAGS) $(TEST_LIBS))
 $(call stamp,$(OUT)/gen/sources.stamp,$(ALL_SRC))
 $(call stamp,$(OUT)/gen/embed.stamp,$(EMBED))
 $(call stamp,$(OUT)/gen/suites.stamp,$(TEST_C))
 endif
 
-.PHONY: all docs help test fuzz run-fuzz run-tests demo run-demo lint format flags golden-update install install-headers clean
+.PHONY: all docs help test fuzz run-fuzz run-tests demo run-demo demo-02 demo-03 run-demo-02 run-demo-03 lint format flags golden-update install install-headers clean
 .DELETE_ON_ERROR:
 
 all: $(LIB) $(BIN)
@@ -152,7 +153,7 @@ $(TOOLS):
 	$(call say,LD,$@)$(link) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 # The packages come first, so that a second make sees them when it reads this file.
-test demo:
+test demo demo-02 demo-03:
 	@scripts/install-deps $@
 	@$(MAKE) --no-print-directory run-$(@:test=tests)
 
@@ -165,6 +166,11 @@ golden-update: all $(OUT)/check-mistify
 
 run-demo: all $(TOOLS)
 	@MISTIFY=$(OUT)/mistify TOOLS=$(OUT)/examples/01-label-reader examples/01-label-reader/demo.sh
+
+run-demo-02: EXAMPLE := examples/02-keyword-spotter
+run-demo-03: EXAMPLE := examples/03-bearing-monitor
+run-demo-02 run-demo-03: all $(TOOLS)
+	@MISTIFY=$(OUT)/mistify TOOLS=$(OUT)/$(EXAMPLE) $(EXAMPLE)/demo.sh
 
 # ---- Fuzzing: one program for each row of tests/fuzz/targets.def
 FUZZ_SECONDS ?= 60

@@ -61,7 +61,7 @@ bool speech_check(Diag *d) {
   if (f) pclose(f);
   if (n == 0) {
     diag_error(d, NULL, "espeak-ng is not installed: it says the words");
-    diag_hint(d, "scripts/install-deps speech installs it");
+    diag_hint(d, "scripts/install-deps demo-02 installs it");
     return false;
   }
   for (int i = 0; i < VOICES; i++) {

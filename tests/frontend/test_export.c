@@ -232,6 +232,40 @@ START_TEST(other_forms)
 }
 END_TEST
 
+/* Cells with the batch in front, symbolic, come back without Transposes; the last state is the file's Y_h: no Concat. */
+START_TEST(batch_first_cells_come_back)
+{
+  static const char *const forms[] = {
+      "%3 = Gru(%1, %2) {hidden=2, batch_first=1, linear_before_reset=1}\n%4 = Slice(%3) {starts=[0,4,0], "
+      "counts=[-1,1,2], steps=[1,1,1]}\n%5 = Reshape(%4) {shape=[-1,2]}\noutput %5\n",
+      "%3 = Gru(%1, %2) {hidden=2, batch_first=1, reverse=1}\n%4 = Slice(%3) {starts=[0,0,0], "
+      "counts=[-1,4,2], steps=[1,1,1]}\noutput %4\n",
+      "%3 = Gru(%1, %2) {hidden=2, batch_first=1}\noutput %3\n"};
+  for (int i = 0; i < 3; i++) {
+    Arena *a = arena_new();
+    Diag *d = diag_new();
+    char *text = arena_printf(a,
+                              "graph \"g\"\n%%1 = input : f32[N,4,6] \"x\"\n%%2 = const : f32[6,2] "
+                              "{1,2,3,-4,5,-6,7,8,-1,2,3,4}\n%s",
+                              forms[i]);
+    Graph *g = graph_parse(text, "gru.ir", d);
+    ck_assert_msg(g != NULL, "%s", diag_text(d));
+    Graph *back = round_trip("gru", g, path_join(a, test_tmp_dir(), "gru.onnx"));
+    ck_assert(count_op(back, OP_transpose) == 0 && (i > 0 || count_op(back, OP_concat) == 0));
+    same_interface("gru", g, back);
+    Graph *one = graph_with_batch(g, 2, d), *two = graph_with_batch(back, 2, d);
+    ck_assert_msg(one && two, "%s", diag_text(d));
+    same_outputs("gru", one, two);
+    graph_free(one);
+    graph_free(two);
+    graph_free(back);
+    graph_free(g);
+    diag_free(d);
+    arena_free(a);
+  }
+}
+END_TEST
+
 START_TEST(real_models_come_back)
 {
   static const char *const names[] = {"resnet20_cifar10_dynbatch_bn", "mlperf_kws_dscnn_bn",
@@ -260,6 +294,7 @@ Suite *suite_export(void) {
   tcase_add_test(t, odd_interfaces_come_back);
   tcase_add_test(t, unwritable_places_are_reported);
   tcase_add_test(t, other_forms);
+  tcase_add_test(t, batch_first_cells_come_back);
   tcase_add_test(t, real_models_come_back);
   suite_add_tcase(s, t);
   return s;
