@@ -5,6 +5,7 @@
  *   gathered  pixels    groups x blocks taps widened, or   steps of groups  runs copied  groups           bytes copied
  *                                       steps of pixels
  *   dot8      pixels    pixels x blocks taps, first block  taps, others     runs, others runs listed      codes
+ *   unpacked  lines x blocks  the same  taps               -                taps unpacked  runs listed    codes
  *   listed    pixels    pixels x blocks addresses listed   steps            lists        lines            steps of the last
  *   columns   paddings  chunks x blocks columns widened    pixels x blocks  -            chunks           -
  *   fc        rows      rows x blocks   inputs, first      steps            rest         -                codes
@@ -130,6 +131,15 @@ static CallWork work_dot8(const SetWorker *s, const KernelCall *k, bool by_rows)
                      runs * (blocks - 1), runs, m.pixels * m.g->out_c}};
 }
 
+/* The same with weights of 4 bits: each line block by block, whose taps are unpacked first; every block finds the sum. */
+static CallWork work_dot8_unpacked(const SetWorker *s, const KernelCall *k, bool by_rows) {
+  const Image m = image_of(k);
+  (void)by_rows;
+  const double taps = (double)m.g->k_h * m.g->k_w * m.g->in_c, blocks = parts(m.g->out_c, s->block);
+  return (CallWork){{1, m.g->out_h * blocks, m.pixels * blocks, m.pixels * taps * blocks, 0,
+                     m.g->out_h * taps * blocks, runs_of(&m, 2) * blocks, m.pixels * m.g->out_c}};
+}
+
 /* Kernels with a list of the addresses of a pixel's taps, which moves on along a line where no border is near. */
 static CallWork work_listed(const SetWorker *s, const KernelCall *k, bool by_rows) {
   const Image m = image_of(k);
@@ -212,6 +222,7 @@ static const SetWorker workers[] = {
     {"fc_s8", "armv7m", work_fc, 8, 1, 4},
     {"fc_s8", "armv7m_long", work_fc, 8, 1, 4},
     {"conv_s8", "armv6m", work_dot8, 8, 1, 1},
+    {"conv_s4", "armv6m", work_dot8_unpacked, 8, 1, 1},
     {"depthwise_s8", "armv6m", work_listed, 8, 1, 1},
     {"fc_s8", "armv6m", work_fc_dot8, 8, 1, 1},
     {"conv_s8", "mve", work_helium, 4, 2, 16},

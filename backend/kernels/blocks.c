@@ -69,6 +69,15 @@ void pack_aligned(KernelPack *k, const int8_t *w, int64_t n, const int32_t *q, i
   pack_const(k, "shift", NULL, 0, 0);
 }
 
+/* A block's biases, then { mult, round, shift } of each channel from o on. */
+static void put_q(int32_t *q, const FoldWeights *w, const FoldScales *s, int32_t o, int32_t block) {
+  for (int32_t i = 0; i < block; i++) {
+    FoldedChannel c = folded_or_none(w, s, o + i);
+    q[i] = c.bias;
+    put_scales(q + block + 3 * i, &c);
+  }
+}
+
 /* Each weight as its code plus `offset`, a byte. */
 static void pack_blocks(KernelPack *k, const FoldWeights *w, const FoldScales *s, int32_t block,
                         int32_t offset) {
@@ -77,12 +86,7 @@ static void pack_blocks(KernelPack *k, const FoldWeights *w, const FoldScales *s
   int8_t *packed = arena_alloc(k->arena, (size_t)n), *to = packed;
   int32_t *q = arena_array(k->arena, (size_t)n_q, sizeof *q);
   for (int32_t b = 0; b < blocks; b++) {
-    int32_t *at = q + 4 * block * b;
-    for (int32_t i = 0; i < block; i++) {
-      FoldedChannel c = folded_or_none(w, s, block * b + i);
-      at[i] = c.bias;
-      put_scales(at + block + 3 * i, &c);
-    }
+    put_q(q + 4 * block * b, w, s, block * b, block);
     for (int32_t t = 0; t < inputs; t++)
       for (int32_t i = 0; i < block; i++)
         *to++ = (int8_t)(uint8_t)(weight_or_zero(w, block * b + i, t) + offset);
@@ -128,6 +132,44 @@ void v6m_conv_pack(KernelPack *k) {
   FoldWeights w = conv_fold_weights(k->params);
   FoldScales s = conv_fold_scales(k->params);
   pack_blocks(k, &w, &s, 8, 128);
+}
+
+/* -- conv_s4, for Armv6-M: blocks of eight channels; for every input a word, whose byte i is channel i + 8 in its lower half,
+ * channel 4 + i + 8 in its upper one -- */
+
+static FoldWeights nibbles_of(const mf_conv_s8 *p) {
+  FoldWeights w = conv_fold_weights(p);
+  w.nibbles = true;
+  return w;
+}
+
+/* Behind what conv_s8 has, at a multiple of 4, a block's weights, a byte each. */
+size_t v6m4_conv_scratch(const void *params) {
+  return (v6m_conv_scratch(params) + 3) / 4 * 4 + 8 * (size_t)window_bytes(&((const mf_conv_s8 *)params)->g);
+}
+
+bool v6m4_conv_accepts(const void *params) {
+  const FoldWeights w = nibbles_of(params);
+  const FoldScales s = conv_fold_scales(params);
+  return ((const mf_conv_s8 *)params)->groups == 1 && all_channels_fold(&w, &s, 29);
+}
+
+void v6m4_conv_pack(KernelPack *k) {
+  enum { BLOCK = 8 };
+  const FoldWeights w = nibbles_of(k->params);
+  const FoldScales s = conv_fold_scales(k->params);
+  const int32_t blocks = (w.outs + BLOCK - 1) / BLOCK, inputs = w.taps * w.run;
+  const int64_t n = (int64_t)blocks * inputs * 4, n_q = (int64_t)blocks * BLOCK * 4;
+  int8_t *packed = arena_alloc(k->arena, (size_t)n), *to = packed;
+  int32_t *q = arena_array(k->arena, (size_t)n_q, sizeof *q);
+  for (int32_t b = 0; b < blocks; b++) {
+    put_q(q + 4 * BLOCK * b, &w, &s, BLOCK * b, BLOCK);
+    for (int32_t t = 0; t < inputs; t++)
+      for (int32_t i = 0; i < 4; i++)
+        *to++ = (int8_t)(uint8_t)((weight_or_zero(&w, BLOCK * b + i, t) + 8) |
+                                  (weight_or_zero(&w, BLOCK * b + 4 + i, t) + 8) << 4);
+  }
+  pack_result(k, packed, n, q, n_q);
 }
 
 /* -- depthwise_s8 -- */

@@ -83,6 +83,10 @@ bool v6m_depthwise_accepts(const void *params);
 bool v6m_fc_accepts(const void *params);
 void v6m_fc_pack(KernelPack *p);
 
+size_t v6m4_conv_scratch(const void *params); /* weights of 4 bits */
+bool v6m4_conv_accepts(const void *params);
+void v6m4_conv_pack(KernelPack *p);
+
 /* -- neon_f32.c -- */
 size_t neon_conv_f32_scratch(const void *params);
 bool neon_conv_f32_accepts(const void *params);
