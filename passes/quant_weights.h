@@ -21,7 +21,7 @@ bool gram_collect(const Graph *g, const bool *wanted, const Dataset *ds, uint32_
                   Gram *out, Diag *d);
 void gram_free(Gram *m);
 
-/* -- gptq.c -- */
+/* -- quant_gptq.c -- */
 
 /* A scale for `each` weights of one channel, codes -most .. most, by search: least error of rounding to nearest; 0: no weights. */
 float scale_search(const float *w, int64_t each, int32_t most);

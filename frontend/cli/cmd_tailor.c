@@ -180,27 +180,32 @@ static bool tailor(Run *r, StepEnv *env, TailorResult *res) {
   }
   r->data = (TailorData){.spec = &design->data};
   r->device = (DeviceEnv){.data = &r->data};
-  TailorJob job = {.model = r->model,
-                   .data = &r->data,
-                   .may_prune = design->prune_loc.line > 0,
-                   .may_retrain = design->retrain_loc.line > 0,
-                   .prune_params = arena_printf(r->a, "by=taylor,min=%.6g,least=%d", 1 - design->prune.max,
-                                                design->prune.min_channels),
-                   .keep = keep_layers(r),
-                   .finish_int8 = arena_printf(r->a, "bnfuse,fuse,fold,%squantize{images=%u}",
-                                               takes_bytes(r) ? "input_raw," : "",
-                                               design->data.calibration ? design->data.calibration : 512),
-                   .finish_float = takes_bytes(r) ? "bnfuse,fuse,fold,input_raw" : "bnfuse,fuse,fold",
-                   .raw_input = takes_bytes(r),
-                   .auc = auc,
-                   .seed = r->dep->seed,
-                   .targets = r->targets,
-                   .n_targets = r->n,
-                   .deploy = &step_deploy,
-                   .proof = &step_proof,
-                   .env = &r->device,
-                   .steps = env,
-                   .host = progress_host(&r->progress)};
+  const char *input = takes_bytes(r) ? "input_raw," : "";
+  const unsigned images = design->data.calibration ? design->data.calibration : 512;
+  TailorJob job = {
+      .model = r->model,
+      .data = &r->data,
+      .may_prune = design->prune_loc.line > 0,
+      .may_retrain = design->retrain_loc.line > 0,
+      .prune_params = arena_printf(r->a, "by=taylor,min=%.6g,least=%d", 1 - design->prune.max,
+                                   design->prune.min_channels),
+      .keep = keep_layers(r),
+      .finish_int8 = arena_printf(r->a, "bnfuse,fuse,fold,%squantize{images=%u}", input, images),
+      .finish_int4 =
+          design->quantize == QUANTIZE_INT4
+              ? arena_printf(r->a, "bnfuse,fuse,fold,%squantize{images=%u,weights=int4}", input, images)
+              : NULL,
+      .finish_float = takes_bytes(r) ? "bnfuse,fuse,fold,input_raw" : "bnfuse,fuse,fold",
+      .raw_input = takes_bytes(r),
+      .auc = auc,
+      .seed = r->dep->seed,
+      .targets = r->targets,
+      .n_targets = r->n,
+      .deploy = &step_deploy,
+      .proof = &step_proof,
+      .env = &r->device,
+      .steps = env,
+      .host = progress_host(&r->progress)};
   train_options_default(&job.retrain);
   if (job.may_retrain) design_train_options(design, &design->retrain, design->data.train.count, &job.retrain);
   TRY(dataset_identity(&design->data, &job.data_identity, r->d));

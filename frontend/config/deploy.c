@@ -273,7 +273,7 @@ static bool check_accuracy(const Deploy *dep, const DeployTarget *t, Diag *d) {
 }
 
 static bool check_freedom(const Deploy *dep, const DeployTarget *t, Diag *d) {
-  if (t->precision != PRECISION_INT8 || dep->design->quantize == QUANTIZE_INT8) return true;
+  if (t->precision != PRECISION_INT8 || dep->design->quantize != QUANTIZE_NONE) return true;
   const Loc *at = t->precision_loc.line ? &t->precision_loc : &t->name_loc;
   yaml_error(dep->file, at, d,
              "target \"%s\" is int8, which the design does not allow (%s:%d, quantize: none)", t->name,

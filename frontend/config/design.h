@@ -13,7 +13,8 @@ typedef enum DesignTask { TASK_CLASSIFICATION, TASK_AUTOENCODER } DesignTask;
 typedef enum DesignMetric { METRIC_ACCURACY, METRIC_AUC } DesignMetric;
 typedef enum InputLayout { INPUT_NHWC, INPUT_NCHW } InputLayout;
 typedef enum InputType { INPUT_RAW, INPUT_FLOAT } InputType;
-typedef enum QuantizeFreedom { QUANTIZE_NONE, QUANTIZE_INT8 } QuantizeFreedom;
+/* int4: int8 too; weights of 4 bits where flash is too small for 8. */
+typedef enum QuantizeFreedom { QUANTIZE_NONE, QUANTIZE_INT8, QUANTIZE_INT4 } QuantizeFreedom;
 
 /* How to train: `train` (from the start, `mistify train`) and `freedom: retrain` (after pruning). */
 typedef struct Training {

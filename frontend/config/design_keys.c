@@ -8,7 +8,7 @@ static const char *const task_names[] = {"classification", "autoencoder", NULL};
 static const char *const metric_names[] = {"accuracy", "auc", NULL};
 static const char *const layout_names[] = {"nhwc", "nchw", NULL};
 static const char *const input_names[] = {"raw", "float", NULL};
-static const char *const quantize_names[] = {"none", "int8", NULL};
+static const char *const quantize_names[] = {"none", "int8", "int4", NULL};
 const char *const split_kinds[] = {"npy", "cifar", "images", NULL};
 
 static const CfgRow split_rows[] = {
@@ -239,7 +239,8 @@ static const CfgRow freedom_rows[] = {{.key = "prune",
                                        .names = quantize_names,
                                        CFG_WHERE(RawFreedom, quantize_loc),
                                        .otherwise = "int8",
-                                       .doc = "whether values may become 8-bit integers"},
+                                       .doc = "whether values may become 8-bit integers; int4: weights of 4 "
+                                              "bits too, where flash is too small for 8"},
                                       {.key = "depth",
                                        CFG_FIELD(RawFreedom, depth),
                                        .type = CFG_GROUP,

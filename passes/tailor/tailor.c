@@ -1,6 +1,7 @@
 /* Tailoring many targets; see tailor.h for the picture.
  *
- *   1  prepare the model; ask each target's cost model whether the original fits as it is
+ *   1  prepare the model; ask each target's cost model whether the original fits as it is, with weights of 8 bits (or, where
+ *      the design allows it and flash is the limit, of 4)
  *   2  plan: for targets that it does not fit, the channels to keep. The linker decides, not the estimate: a pruned but
  *      untrained model is emitted and linked, and where it is too big the limit is tightened by the excess
  *   3  retrain from loose to tight, each from the tightest model before it that contains it, else from the original
@@ -28,6 +29,7 @@ typedef struct Work {
   const TailorTarget *t;
   TailorOutcome *o;
   bool pruned;       /* its plan removes something */
+  bool int4;         /* finished with weights of 4 bits */
   Artifact plan;     /* of the base; empty while nothing is removed */
   int64_t plan_macs; /* of the plan */
   Artifact trained;  /* float graph */
@@ -87,11 +89,13 @@ static bool fits(const TailorLimits *l, const Cost *c) {
          !over(l->cycles, c->cycles);
 }
 
-/* The final graph of a float graph, for target t. */
-static bool finish(Run *r, const TailorTarget *t, const char *slot, const Artifact *g, Artifact *out) {
+/* The final graph of a float graph, for the target. */
+static bool finish(Run *r, const Work *w, const char *slot, const Artifact *g, Artifact *out) {
   Artifact in[2] = {*g, r->data};
   static const char *const names[] = {"model", "data"};
-  const char *pipeline = t->precision == DT_I8 ? r->job->finish_int8 : r->job->finish_float;
+  const char *pipeline = w->t->precision != DT_I8 ? r->job->finish_float
+                         : w->int4                ? r->job->finish_int4
+                                                  : r->job->finish_int8;
   return step(r, &step_finish, slot, in, 2, names, pipeline, &r->env, out, NULL);
 }
 
@@ -132,7 +136,7 @@ static bool measure_plan(Run *r, Work *w, const Artifact *plan, int64_t *flash, 
   char keep[PARAMS_MAX] = "";
   add_keep(r, keep, sizeof keep);
   bool ok = step(r, &step_prune, w->t->name, in, 2, NULL, keep, &r->env, &small, NULL) &&
-            finish(r, w->t, w->t->name, &small, &final) && deploy(r, w->t, &final, &files, &m);
+            finish(r, w, w->t->name, &small, &final) && deploy(r, w->t, &final, &files, &m);
   if (ok) {
     *flash = measure_get_int(&m, "flash", 0);
     *ram = measure_get_int(&m, "ram", 0);
@@ -195,11 +199,11 @@ static bool plan_target(Run *r, Work *w, const Artifact *outer) {
   }
 }
 
-/* Does the original fit target w as it is, linked? */
-static bool original_fits(Run *r, Work *w, bool *yes) {
+/* Does the original fit target w as it is, linked? In the precision that w says. */
+static bool original_fits_so(Run *r, Work *w, bool *yes) {
   *yes = false;
   Artifact final = {0}, files = {0}, m = {0};
-  TRY(finish(r, w->t, "original", &r->whole, &final));
+  TRY(finish(r, w, "original", &r->whole, &final));
   Graph *g = artifact_graph(&final, r->d);
   Cost cost;
   bool ok = g && w->t->cost->cost(w->t->cost->ctx, g, DT_NONE, &cost, r->d);
@@ -213,6 +217,16 @@ static bool original_fits(Run *r, Work *w, bool *yes) {
   artifact_unref(&files);
   artifact_unref(&m);
   return ok;
+}
+
+/* With weights of 8 bits; where flash is too small for that and the design allows it, of 4. */
+static bool original_fits(Run *r, Work *w, bool *yes) {
+  TRY(original_fits_so(r, w, yes));
+  if (*yes || !r->job->finish_int4 || w->t->precision != DT_I8 || !w->t->limits.flash) return true;
+  w->int4 = true;
+  TRY(original_fits_so(r, w, yes));
+  w->int4 = w->o->int4 = *yes;
+  return true;
 }
 
 static bool has_op(const Graph *g, OpKind op) {
@@ -370,7 +384,7 @@ static bool score(Run *r, const char *slot, const Artifact *g, bool raw, double 
 
 static bool finish_and_score(Run *r, Work *w) {
   artifact_unref(&w->o->final);
-  TRY(finish(r, w->t, w->pruned ? w->t->name : "original", &w->trained, &w->o->final));
+  TRY(finish(r, w, w->pruned ? w->t->name : "original", &w->trained, &w->o->final));
   TRY(score(r, w->pruned ? w->t->name : "original", &w->trained, false, &w->o->val_float));
   return score(r, w->pruned ? w->t->name : "original", &w->o->final, r->job->raw_input, &w->o->val_final);
 }

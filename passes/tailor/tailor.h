@@ -56,6 +56,7 @@ typedef struct TailorJob {
   const char *prune_params;               /* options of prune, without limits and keep: "by=taylor,min=0.1" */
   const char *keep;                       /* layers that stay whole, "a;b"; "": none */
   const char *finish_int8, *finish_float; /* passes from the retrained graph to the deployed one */
+  const char *finish_int4;                /* the same with weights of 4 bits; NULL: not allowed */
   bool auc;       /* judged by AUC (engine/judge.h), for words alone: the data says it */
   bool raw_input; /* the passes above leave a graph that takes the data's bytes (passes/input_raw.h) */
   TrainOptions retrain;
@@ -79,6 +80,7 @@ typedef struct TailorOutcome {
   bool delivered;    /* there is firmware */
   const char *why;   /* what was missed, and the nearest that can be had; "" when met */
   const char *start; /* the target whose model it was retrained from; "": the original; NULL: not retrained */
+  bool int4;         /* int8 with weights of 4 bits */
   Cost cost;         /* of the final graph: MACs, parameters, and the model's estimates */
   TailorMeasured measured;
   double val_float, val_final, floor; /* accuracy on validation; the floor asked for (0: none) */

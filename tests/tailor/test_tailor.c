@@ -47,10 +47,18 @@ static void write_split(const char *dir, const char *name, int n, uint64_t seed,
 
 /* ---- A device: sizes are counted, nothing is compiled */
 
+/* A byte a parameter, half of one for those of 4 bits. */
+static int64_t fake_flash(const Graph *g) {
+  int64_t halves = 0;
+  for (ValId v = 1; v < g->n_vals; v++)
+    if (graph_val(g, v)->dtype == DT_I4) halves += shape_count(&graph_val(g, v)->shape);
+  return graph_params(g) - halves / 2;
+}
+
 static bool fake_cost(const void *ctx, const Graph *g, DType precision, Cost *out, Diag *d) {
   (void)ctx, (void)precision, (void)d;
   *out = (Cost){.macs = graph_macs(g), .params = graph_params(g), .ram = 1000};
-  out->flash = out->flash_weights = out->params;
+  out->flash = out->flash_weights = fake_flash(g);
   out->cycles = 2 * out->macs;
   return true;
 }
@@ -59,7 +67,7 @@ static bool fake_deploy(const StepCall *c, Artifact *out, int *n_out, Diag *d) {
   Graph *g = artifact_graph(&c->in[0], d);
   TRY(g);
   StrBuf b = {0};
-  measure_put_int(&b, "flash", graph_params(g));
+  measure_put_int(&b, "flash", fake_flash(g));
   measure_put_int(&b, "ram", 1000);
   out[0] = artifact_from_bytes(ART_FILES, "files", 5);
   out[1] = measure_artifact(&b);
@@ -99,6 +107,7 @@ typedef struct Fixture {
   StrBuf ran; /* " slot:kind" of each step that was not in the cache */
   int steps;
   int views; /* of a teacher's bank; 0: none */
+  bool int4; /* weights of 4 bits are allowed */
 } Fixture;
 
 static void record(void *ctx, const StepLog *log) {
@@ -157,6 +166,7 @@ static void run(Fixture *f, TailorResult *res) {
                    .prune_params = "by=taylor,least=2,images=64",
                    .keep = f->keep ? f->keep : "",
                    .finish_int8 = "bnfuse,fuse,fold,quantize{images=64}",
+                   .finish_int4 = f->int4 ? "bnfuse,fuse,fold,quantize{images=64,weights=int4}" : NULL,
                    .finish_float = "bnfuse,fuse,fold",
                    .seed = f->seed,
                    .targets = f->target,
@@ -206,6 +216,28 @@ START_TEST(test_limits_and_sharing)
   tailor_result_free(&res);
   run_and_drop(&f);
   ck_assert_msg(f.ran.len == 0 && f.steps > 10, "a second run repeated%s", sb_str(&f.ran));
+  close_fixture(&f);
+}
+END_TEST
+
+/* Weights of 4 bits where they are allowed and 8 do not fit: nothing is pruned. */
+START_TEST(test_int4)
+{
+  Fixture f;
+  TailorResult res;
+  open_fixture(&f);
+  f.int4 = true;
+  for (int i = 0; i < TARGETS; i++) f.target[i].limits.macs = 0;
+  f.target[1].limits.flash = f.target[1].limits.flash * 7 / 10;
+  run(&f, &res);
+  for (int i = 0; i < TARGETS; i++) {
+    const TailorOutcome *o = &res.v[i];
+    ck_assert_msg(o->met && o->delivered, "%s: %s", o->target->name, o->why);
+    ck_assert_int_eq(o->int4, i == 1);
+    ck_assert_int_eq(o->cost.macs, graph_macs(f.model));
+    ck_assert_ptr_null(o->start);
+  }
+  tailor_result_free(&res);
   close_fixture(&f);
 }
 END_TEST
@@ -408,6 +440,7 @@ Suite *suite_tailor(void) {
   Suite *s = suite_create("tailor");
   TCase *t = tcase_create("tailor");
   tcase_add_test(t, test_limits_and_sharing);
+  tcase_add_test(t, test_int4);
   tcase_add_test(t, test_keep);
   tcase_add_test(t, test_bank);
   tcase_add_test(t, test_folded_model);
