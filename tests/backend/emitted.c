@@ -47,7 +47,7 @@ const char small_float_net[] =
 
 /* "{1, -2, ...}" for the mark "TYPE:COUNT" at p. Returns its end. */
 static const char *fill_mark(const char *p, StrBuf *out, Rng *r) {
-  bool floats = *p == 'f', words = strncmp(p, "i32", 3) == 0;
+  const bool floats = *p == 'f', words = strncmp(p, "i32", 3) == 0, few = strncmp(p, "i4", 2) == 0;
   char *end;
   long n = strtol(strchr(p, ':') + 1, &end, 10);
   sb_putc(out, '{');
@@ -56,7 +56,10 @@ static const char *fill_mark(const char *p, StrBuf *out, Rng *r) {
     if (floats)
       sb_float(out, rng_normal(r) * 0.5f);
     else
-      sb_printf(out, "%d", words ? (int)rng_below(r, 2000) - 1000 : (int)rng_below(r, 255) - 127);
+      sb_printf(out, "%d",
+                words ? (int)rng_below(r, 2000) - 1000
+                : few ? (int)rng_below(r, 16) - 8
+                      : (int)rng_below(r, 255) - 127);
   }
   sb_putc(out, '}');
   return end;

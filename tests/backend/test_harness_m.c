@@ -45,6 +45,37 @@ START_TEST(int8_net_is_byte_equal)
 }
 END_TEST
 
+/* Weights of 4 bits: of three convolutions (13 channels: rests of every kernel's blocks) and a FullyConnected. */
+static const char small_int4_net[] =
+    "graph \"small int4\"\n"
+    "%x = input : i8[1,9,8,4] q(0.05, -3) \"image\"\n"
+    "%w1 = const : i4[13,3,3,4] q(0.1, 0) @i4:468\n%b1 = const : i32[13] q(0.005, 0) @i32:13\n"
+    "%c1 = Conv(%x, %w1, %b1) {pads=[1,1,1,1], act=relu} : i8[1,9,8,13] q(0.3, -128)\n"
+    "%w2 = const : i4[8,3,3,13] q(0.1, 0) @i4:936\n%b2 = const : i32[8] q(0.03, 0) @i32:8\n"
+    "%c2 = Conv(%c1, %w2, %b2) {strides=[2,2], pads=[1,1,1,1]} : i8[1,5,4,8] q(1.5, 4)\n"
+    "%w3 = const : i4[6,1,1,4] q(0.1, 0) @i4:24\n%b3 = const : i32[6] q(0.15, 0) @i32:6\n"
+    "%c3 = Conv(%c2, %w3, %b3) {group=2, act=relu} : i8[1,5,4,6] q(1.5, -128)\n"
+    "%r = Reshape(%c3) {shape=[1,120]}\n"
+    "%w4 = const : i4[5,120] q(0.1, 0) @i4:600\n%b4 = const : i32[5] q(0.15, 0) @i32:5\n"
+    "%f = FullyConnected(%r, %w4, %b4) : i8[1,5] q(4, 7)\n"
+    "output %f\n";
+
+START_TEST(int4_net_is_byte_equal)
+{
+  const char *target = target_names[_i];
+  if (!have_target(__FILE__, target)) return;
+  Graph *g = graph_of(small_int4_net);
+  Measured m = verify(g, target, "int4");
+  ck_assert(m.built && m.ran);
+  ck_assert_int_gt(m.vectors, 0);
+  ck_assert_int_eq(m.vectors_equal, m.vectors);
+  const int64_t weights = 468 + 936 + 24 + 600;
+  ck_assert_int_gt(m.flash_weights, _i < 2 ? weights : weights / 2); /* bytes count on bare machines alone */
+  if (_i >= 2) ck_assert_int_lt(m.flash_weights, weights / 2 + 1200);
+  graph_free(g);
+}
+END_TEST
+
 /* Two layers that keep state: SVDF with a state of int16, an LSTM over two steps with its hidden and cell state. */
 static const char streaming_net[] =
     "graph \"streaming\"\n"
@@ -266,6 +297,7 @@ Suite *suite_harness_m(void) {
   Suite *s = suite_create("harness_m");
   TCase *t = tcase_create("harness_m");
   tcase_add_loop_test(t, int8_net_is_byte_equal, 0, 4);
+  tcase_add_loop_test(t, int4_net_is_byte_equal, 0, 4);
   tcase_add_loop_test(t, states_are_kept, 0, 4);
   tcase_add_loop_test(t, layers_are_told_apart, 0, 6);
   tcase_add_loop_test(t, bare_machines_are_measured, 0, 2);
