@@ -55,7 +55,7 @@ static Graph *trained(const Run *r, const Graph *real) {
   TrainOptions o;
   train_options_default(&o);
   o.epochs = r->o->epochs, o.batch = 128, o.threads = r->b->host.threads;
-  o.lr = 0.01f, o.weight_decay = 1e-4f, o.warmup = 0.02f, o.mix = 0.9f, o.temperature = 4;
+  o.lr = 2e-4f, o.weight_decay = 1e-4f, o.warmup = 0.02f, o.mix = 0.9f, o.temperature = 4;
   o.augment = r->ds.spec.augment;
   o.seed = 1;
   o.checkpoint_path = arena_printf(r->a, "%s.ckpt", key);

@@ -145,7 +145,8 @@ static ValId weights_of(Qat *t, const Node *n, ValId *steps, const Loc *loc) {
   a.lo = -a.hi;
   a.axis = n->op == OP_depthwise_conv ? 3 : 0;
   a.learn = t->learn;
-  a.grad = step_factor(t, per_channel ? v.each : v.outs * v.each, mean);
+  /* Of few bits a step is wide: it learns as fast as one of 8 bits would for the same weights. */
+  a.grad = step_factor(t, per_channel ? v.each : v.outs * v.each, mean) * (float)a.hi / 127;
   ValId in[2] = {real_of(t, n->in[1]), *steps};
   return *done = graph_node(q->to, OP_fake_quant, &a, in, 2, name_of(t, n->in[1]), loc, q->d);
 }
