@@ -38,7 +38,6 @@ typedef struct ChanLayer {
 /* The units along every axis of a value; NULL: that axis stays whole. */
 typedef struct ChanUnits {
   const uint32_t *axis[MAX_RANK];
-  bool shared; /* of a constant: weights, which every node that reads them as such reads alike */
 } ChanUnits;
 
 typedef struct Channels {

@@ -26,7 +26,6 @@ typedef struct ChanAxes {
 /* The axes of a constant as one node reads it: pointers, since weights may get their labels later. */
 typedef struct ChanUse {
   const ChanAxis *axis[MAX_RANK];
-  bool weights;
 } ChanUse;
 
 typedef struct Finder {

@@ -118,7 +118,6 @@ void chan_weights(Finder *f, const Node *n, uint32_t k, int a, const ChanAxis *a
   else
     *w = *ax, w->set = true;
   chan_use(f, n, k, a, w);
-  f->use[n - f->g->nodes][k].weights = true;
 }
 
 void chan_param(Finder *f, const Node *n, uint32_t k, int of, int a) {

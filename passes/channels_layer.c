@@ -232,10 +232,7 @@ const char *couple_seq_lstm(Finder *f, const Node *n) {
   for (uint32_t k = 1; k < 3; k++) hidden_entries(f, n, k, 1, hidden, h);
   for (uint32_t k = 3; k < 11; k++) {
     chan_weights(f, n, k, 0, hidden);
-    if (k < 7)
-      read_by(f, n, k, 1, 0, -1);
-    else
-      chan_weights(f, n, k, 1, hidden);
+    chan_weights(f, n, k, 1, k < 7 ? chan_of(f, n->in[0], -1) : hidden);
   }
   for (uint32_t k = 11; k < 15; k++) hidden_entries(f, n, k, 0, hidden, h);
   return NULL;

@@ -116,7 +116,6 @@ static void operands_units(Finder *f, const uint32_t *of) {
     f->c->operand[i] = units;
     for (uint32_t k = 0; f->use[i] && k < n->n_in; k++) {
       if (!val_is_const(f->g, n->in[k])) continue;
-      units[k].shared = f->use[i][k].weights;
       for (int a = 0; a < graph_val(f->g, n->in[k])->shape.rank; a++)
         units[k].axis[a] = axis_units(f, f->use[i][k].axis[a], chan_extent(f, n->in[k], a), of);
     }

@@ -1,7 +1,7 @@
 /* Cutting constants: along each axis only the entries whose units stay.
  *
- * A constant that several nodes read is cut for each; where they cut it alike (weights are shared by tied layers, a
- * vector of zeros by many) the new graph shares it too.
+ * A constant that several nodes read is cut for each; where they cut it by the same units (weights that tie layers, a vector
+ * that two operators on one value read) the new graph shares it too.
  */
 #include "passes/prune_cut.h"
 
@@ -11,7 +11,7 @@
 
 typedef struct Done {
   ValId old, made;
-  Hash cut; /* what stays of each axis */
+  Hash cut; /* by which units */
 } Done;
 
 struct Cutter {
@@ -53,11 +53,14 @@ static char *cut_axis(const PrunePlan *p, const char *bytes, Shape *s, int axis,
   return to;
 }
 
+/* The units along the axes that lose something: a plan that goes on from this one cuts alike what has the same. */
 static Hash cut_hash(const PrunePlan *p, const Shape *s, const ChanUnits *units) {
   Hasher *h = hasher_new();
-  for (int a = 0; a < s->rank; a++)
-    for (int64_t i = 0; i < s->d[a] && units->axis[a]; i++)
-      if (!cut_stays(p, units->axis[a], i)) hasher_u64(h, (uint64_t)(a + MAX_RANK * i));
+  for (int a = 0; a < s->rank; a++) {
+    if (cut_count(p, units->axis[a], 0, s->d[a]) == s->d[a]) continue;
+    hasher_u64(h, (uint64_t)a);
+    hasher_bytes(h, units->axis[a], (size_t)s->d[a] * sizeof *units->axis[a]);
+  }
   return hasher_done(h);
 }
 

@@ -14,8 +14,7 @@
 
 #include "ir/base/mem.h"
 
-/* What loses entries along its axes: values 0 .. n_vals-1, then constants as nodes read them; weights, which all
- * readers read alike, once. */
+/* What loses entries along its axes: values 0 .. n_vals-1, then constants as nodes read them. */
 typedef struct Part {
   uint32_t piece; /* NO_PIECE ends a list */
   int axis;
@@ -28,6 +27,8 @@ typedef struct Piece {
   const ChanUnits *units;
   const Shape *shape;
   uint32_t kept[MAX_RANK];
+  uint32_t like,
+      before; /* of a use: the first of its constant that loses the same, and the one before it (0: none) */
 } Piece;
 
 typedef struct Span {
@@ -43,13 +44,39 @@ struct Sizer {
   uint32_t n_pieces;
   uint32_t *operands; /* [n_nodes] piece of the first input; of those behind: one after the other */
   Part **parts;       /* [n_units], ended by NO_PIECE */
-  bool *seen;         /* [n_vals] constants counted already */
+  bool *seen;         /* [n_pieces] constants counted already: by value where nothing goes, else by use */
   ValId *buffer;      /* [n_vals] the value whose memory v lies in; NO_VAL: constants */
   Span *span;         /* [n_vals] of buffers */
   double *live;       /* [n_nodes + 1] */
 };
 
 /* ---- units as parts of values and constants */
+
+static bool units_equal(const Piece *x, const Piece *y) {
+  for (int a = 0; a < x->shape->rank; a++) {
+    const uint32_t *p = x->units->axis[a], *q = y->units->axis[a];
+    if (p != q && (!p || !q || memcmp(p, q, (size_t)x->shape->d[a] * sizeof *p) != 0)) return false;
+  }
+  return true;
+}
+
+/* Which uses of one constant lose the same. */
+static void uses_build(Sizer *s) {
+  const Graph *g = s->c->graph;
+  uint32_t *last = arena_array(s->arena, g->n_vals, sizeof *last);
+  for (NodeId i = 0; i < g->n_nodes; i++)
+    for (uint32_t k = 0; k < g->nodes[i].n_in; k++) {
+      const ValId v = g->nodes[i].in[k];
+      const uint32_t piece = s->operands[i] + k;
+      Piece *p = &s->pieces[piece];
+      if (!val_is_const(g, v)) continue;
+      uint32_t other = last[v];
+      while (other && !units_equal(&s->pieces[other], p)) other = s->pieces[other].before;
+      p->like = other ? s->pieces[other].like : piece;
+      p->before = last[v];
+      last[v] = piece;
+    }
+}
 
 static void pieces_build(Sizer *s) {
   const Channels *c = s->c;
@@ -156,11 +183,12 @@ Sizer *sizer_new(const Channels *c, DType precision) {
   uint32_t n = c->graph->n_vals;
   *s = (Sizer){.c = c, .arena = a, .bytes = (double)dtype_size(precision)};
   s->per_out = precision == DT_I8 ? 9 : 4;
-  s->seen = arena_array(a, n, sizeof *s->seen);
   s->buffer = arena_array(a, n, sizeof *s->buffer);
   s->span = arena_array(a, n, sizeof *s->span);
   s->live = arena_array(a, (size_t)c->graph->n_nodes + 2, sizeof *s->live);
   pieces_build(s);
+  uses_build(s);
+  s->seen = arena_array(a, s->n_pieces, sizeof *s->seen);
   parts_build(s);
   buffers_build(s);
   return s;
@@ -221,12 +249,13 @@ static bool is_layer(const Node *n) {
   return n->op == OP_conv || n->op == OP_depthwise_conv || n->op == OP_fully_connected;
 }
 
-/* Weights, and whatever loses nothing, are one constant for all their readers. */
+/* What loses nothing is one constant for all its readers, and so is what they cut alike. */
 static bool counted(Sizer *s, NodeId i, uint32_t k, double left) {
-  const ValId v = s->c->graph->nodes[i].in[k];
-  const bool same = left >= 1 || s->c->operand[i][k].shared;
-  if (same && s->seen[v]) return true;
-  if (same) s->seen[v] = true;
+  const uint32_t piece = left >= 1
+                             ? s->c->graph->nodes[i].in[k]
+                             : s->pieces[s->operands[i] + k].like; /* a constant's value has no other use */
+  if (s->seen[piece]) return true;
+  s->seen[piece] = true;
   return false;
 }
 
@@ -264,7 +293,7 @@ static void add_ram(Sizer *s, Sizes *z) {
 Sizes sizer_sizes(Sizer *s) {
   const Graph *g = s->c->graph;
   Sizes z = {0};
-  memset(s->seen, 0, g->n_vals * sizeof *s->seen);
+  memset(s->seen, 0, s->n_pieces * sizeof *s->seen);
   for (NodeId i = 0; i < g->n_nodes; i++) {
     const Node *n = &g->nodes[i];
     double macs = (double)node_macs(g, n);

@@ -1,4 +1,4 @@
-/* See pruned.h. A read of 0 is a Mul by a mask before the operator, so that this knows nothing of how weights lie. */
+/* See pruned.h. A read of 0 is a Where before the operator, so that this knows nothing of how weights lie. */
 #include "tests/passes/pruned.h"
 
 #include <check.h>
@@ -51,29 +51,34 @@ static bool loses(const Zeroer *z, const uint32_t *unit, int64_t n) {
 static ValId masked_const(Zeroer *z, ValId x, int axis, const uint32_t *unit) {
   const Shape s = graph_val(z->r.to, x)->shape;
   const int64_t inner = shape_count_range(&s, axis + 1, s.rank), count = shape_count(&s);
-  float *w = mem_array((size_t)count, sizeof *w);
-  memcpy(w, val_data(z->r.to, x), (size_t)count * sizeof *w);
+  const DType t = graph_val(z->r.to, x)->dtype;
+  const size_t size = dtype_size(t);
+  char *w = mem_array((size_t)count, size);
+  memcpy(w, val_data(z->r.to, x), (size_t)count * size);
   for (int64_t i = 0; i < count; i++)
-    if (!stays(z->p, unit[i / inner % s.d[axis]])) w[i] = 0;
-  ValId y = graph_const_data(z->r.to, "masked", DT_F32, &s, w);
+    if (!stays(z->p, unit[i / inner % s.d[axis]])) memset(w + (size_t)i * size, 0, size);
+  ValId y = graph_const_data(z->r.to, "masked", t, &s, w);
   mem_free(w);
   return y;
 }
 
-/* x times 1 or 0 along an axis with these units. */
+/* x, or 0 where its unit along the axis goes (even of a NaN). */
 static ValId masked(Zeroer *z, ValId x, int axis, const uint32_t *unit) {
   const Value *v = graph_val(z->r.to, x);
   if (axis < 0) axis += v->shape.rank;
   const int64_t n = v->shape.d[axis];
-  if (!loses(z, unit, n) || v->dtype != DT_F32) return x;
+  if (!loses(z, unit, n)) return x;
   if (val_is_const(z->r.to, x)) return masked_const(z, x, axis, unit);
   Shape s = {.rank = v->shape.rank - axis};
   for (int a = 0; a < s.rank; a++) s.d[a] = a == 0 ? n : 1;
-  float *m = mem_array((size_t)n, sizeof *m);
-  for (int64_t i = 0; i < n; i++) m[i] = stays(z->p, unit[i]) ? 1 : 0;
-  ValId mask = graph_const_data(z->r.to, "mask", DT_F32, &s, m);
+  uint8_t *m = mem_array((size_t)n, 1);
+  for (int64_t i = 0; i < n; i++) m[i] = stays(z->p, unit[i]);
+  const Shape one = shape_of(0);
+  const DType t = v->dtype;
+  const ValId mask = graph_const_data(z->r.to, "mask", DT_BOOL, &s, m),
+              zero = graph_const_data(z->r.to, "zero", t, &one, &(double){0});
   mem_free(m);
-  ValId y = graph_node2(z->r.to, OP_mul, NULL, x, mask, "masked", NULL, z->d);
+  ValId y = graph_node(z->r.to, OP_where, NULL, (ValId[]){mask, x, zero}, 3, "masked", NULL, z->d);
   ck_assert_msg(y != NO_VAL, "%s", diag_text(z->d));
   return y;
 }
@@ -138,14 +143,16 @@ Graph *pruned_zeroed(const Channels *c, const PrunePlan *p) {
 
 /* ---- comparing */
 
+/* x: of the pruned graph, y: of the zeroed one. */
 static double value_difference(const Value *v, const void *x, const void *y) {
   const int64_t n = shape_count(&v->shape);
   double worst = 0, most = 1;
   if (v->dtype != DT_F32) return memcmp(x, y, (size_t)n * dtype_size(v->dtype)) ? INFINITY : 0;
   const float *p = x, *q = y;
   for (int64_t i = 0; i < n; i++) {
-    if (isfinite(p[i]) != isfinite(q[i])) return INFINITY;
-    if (!isfinite(p[i])) continue;
+    if (!isfinite(q[i]))
+      continue; /* a recurrent weight of 0 times a NaN, where the hidden unit itself is none */
+    if (!isfinite(p[i])) return INFINITY;
     most = fmax(most, fabs((double)p[i]));
     worst = fmax(worst, fabs((double)p[i] - (double)q[i]));
   }

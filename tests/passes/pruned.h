@@ -13,8 +13,9 @@ PrunePlan pruned_plan(const Channels *c, uint64_t seed, float share, const Prune
  * removes. Fails the test where that is no graph. */
 Graph *pruned_zeroed(const Channels *c, const PrunePlan *p);
 
-/* Largest difference of any output over two inputs (batch 2 where it is symbolic; three runs one after the other where
- * there is state), relative to the output's largest element or 1; infinite where shapes or what is finite differ. */
+/* Largest difference of any output of the pruned graph a from the zeroed one b over two inputs (batch 2 where it is
+ * symbolic; three runs one after the other where there is state), relative to the output's largest element or 1; infinite where
+ * shapes differ, or a is not finite where b is. */
 double pruned_difference(const Graph *a, const Graph *b, uint64_t seed);
 
 #endif

@@ -11,11 +11,13 @@
 #include "frontend/onnx/onnx.h"
 #include "frontend/tflite/tflite.h"
 #include "ir/base/mem.h"
+#include "ir/base/rng.h"
 #include "ir/reduce.h"
 #include "passes/prune.h"
 #include "passes/prune_size.h"
 #include "tests/passes/prune_nets.h"
 #include "tests/passes/pruned.h"
+#include "tests/random/random.h"
 #include "tests/support.h"
 
 Suite *suite_prune_property(void);
@@ -159,6 +161,84 @@ START_TEST(test_nets)
 }
 END_TEST
 
+/* ---- random graphs of every operator: few of their channels can go, but whatever can leaves the rest as it was */
+
+enum { RANDOM_GRAPHS = 300 };
+
+/* v through a layer with weights of its own; itself where its innermost axis is none that has channels. */
+static ValId through_layer(Rewrite *r, ValId v, int64_t out, Rng *rng, Diag *d) {
+  const Shape *s = &graph_val(r->to, v)->shape;
+  if (graph_val(r->to, v)->dtype != DT_F32 || s->rank < 1 || s->d[s->rank - 1] < 1 || shape_count(s) == 0)
+    return v;
+  const Shape w = shape_of(2, out, s->d[s->rank - 1]);
+  float *data = mem_array((size_t)shape_count(&w), sizeof *data);
+  for (int64_t i = 0; i < shape_count(&w); i++) data[i] = 0.5f * rng_normal(rng);
+  const ValId weights = graph_const_data(r->to, "w", DT_F32, &w, data);
+  mem_free(data);
+  const ValId y = graph_node2(r->to, OP_fully_connected, NULL, v, weights, "layer", NULL, d);
+  ck_assert_msg(y != NO_VAL, "%s", diag_text(d));
+  return y;
+}
+
+/* The graph with a layer behind each input, so that there are channels, and one before each output, so that they need not
+ * stay. */
+static Graph *between_layers(const Graph *g, uint64_t seed) {
+  Rewrite r;
+  Rng rng;
+  Diag *d = diag_new();
+  rng_seed(&rng, seed, 21);
+  rewrite_begin(&r, g, NULL);
+  for (uint32_t i = 0; i < g->n_inputs; i++) {
+    Shape *s = &graph_val(r.to, r.to->inputs[i])->shape;
+    const int64_t n = s->rank ? s->d[s->rank - 1] : 0;
+    if (n < 1 || shape_count(s) == 0 || graph_val(r.to, r.to->inputs[i])->dtype != DT_F32) continue;
+    s->d[s->rank - 1] = 3;
+    r.map[g->inputs[i]] = through_layer(&r, r.to->inputs[i], n, &rng, d);
+  }
+  for (NodeId i = 0; i < g->n_nodes; i++)
+    ck_assert_msg(rewrite_copy(&r, &g->nodes[i], d), "%s", diag_text(d));
+  for (uint32_t i = 0; i < g->n_outputs; i++)
+    if (!val_is_const(g, g->outputs[i]))
+      r.map[g->outputs[i]] = through_layer(&r, r.map[g->outputs[i]], 2, &rng, d);
+  Graph *done = rewrite_end(&r, true, d);
+  ck_assert_msg(graph_verify(done, d), "%s", diag_text(d));
+  diag_free(d);
+  return done;
+}
+
+START_TEST(test_random_graphs)
+{
+  int pruned = 0, quantized = 0;
+  uint32_t removed = 0;
+  for (uint64_t seed = 0; seed < RANDOM_GRAPHS; seed++) {
+    Graph *raw = random_graph(seed, _i ? RANDOM_TRAIN : RANDOM_ANY, NULL),
+          *between = between_layers(raw, seed);
+    Diag *d = diag_new();
+    Graph *g =
+        pass_find("fold")->run(between, &(PassCtx){.params = ""}, d); /* as every graph that is pruned */
+    ck_assert_msg(g != NULL, "%s", diag_text(d));
+    graph_free(raw);
+    graph_free(between);
+    Case k = {.seed = seed};
+    StrBuf why = {0};
+    Channels c;
+    const bool ok = channels_find(g, NULL, &c, d);
+    quantized += !ok, pruned += ok && c.n_units > 0, removed += ok ? c.n_units : 0;
+    if (ok && !net_holds(g, &k, &why)) {
+      show_failure(g, &k, &why);
+      ck_abort_msg("random graph %llu, as printed", (unsigned long long)seed);
+    }
+    channels_free(&c);
+    diag_free(d);
+    sb_free(&why);
+    graph_free(g);
+  }
+  printf("random graphs: %d of %d have units (%u in all), %d quantized\n", pruned, RANDOM_GRAPHS, removed,
+         quantized);
+  ck_assert_int_gt(pruned, 20);
+}
+END_TEST
+
 /* ---- models */
 
 enum { PLANS = 3, SMALL = 20000000 /* MACs of a model that takes all of the plans */ };
@@ -247,6 +327,7 @@ Suite *suite_prune_property(void) {
   TCase *t = tcase_create("prune_property");
   tcase_set_timeout(t, 120);
   tcase_add_loop_test(t, test_nets, 0, SLICES);
+  tcase_add_loop_test(t, test_random_graphs, 0, 2);
   tcase_add_loop_test(t, test_models, 0, 2);
   suite_add_tcase(s, t);
   return s;
