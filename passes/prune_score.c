@@ -10,7 +10,7 @@
  * layers put into it. normalize=group divides it by its group's mean, as DepGraph does (Fang et al. 2023,
  * arXiv:2301.12900, section 3.3), so that only rank within the group counts, and saving between groups.
  * On ResNet-20 at 0.75 of its MACs, unretrained, Taylor as it stands kept 85.7 % (statistics re-estimated; layers
- * normalised 84.9 %, the same share everywhere 75.1 %, l2 65.3 %).
+ * normalised 84.9 %, groups normalised 77.1 %, the same share everywhere 75.1 %, l2 65.3 %).
  * A unit that no layer makes (a channel of zero padding alone) has score 0.
  */
 #include "passes/prune_score.h"

@@ -8,8 +8,6 @@
 
 #include "frontend/cli/inspect.h"
 #include "ir/base/file.h"
-#include "passes/channels.h"
-#include "passes/pass.h"
 
 typedef struct InspectOpts {
   CommonOpts common;
@@ -168,23 +166,6 @@ static void find_boards(Inspected *x, const Machine *m) {
   diag_free(d);
 }
 
-/* As `prune` sees the model: behind the passes that come before it. */
-static bool print_channels(const Graph *file, Diag *d) {
-  const PassCtx ctx = {.params = ""};
-  Graph *g = pipeline_run(file, "fold,layout,fold,dce", &ctx, NULL, d);
-  Channels c = {0};
-  const bool ok = g && channels_find(g, NULL, &c, d);
-  if (ok) {
-    StrBuf text = {0};
-    channels_print(&c, &text);
-    fputs(sb_str(&text), stdout);
-    sb_free(&text);
-  }
-  channels_free(&c);
-  graph_free(g);
-  return ok;
-}
-
 static int run(void *opts_, Diag *d) {
   const InspectOpts *o = opts_;
   Inspected x = {.arena = arena_new(),
@@ -201,7 +182,7 @@ static int run(void *opts_, Diag *d) {
     fputs(sb_str(&text), stdout);
     sb_free(&text);
   } else if (whole && o->channels) {
-    whole = print_channels(x.file, d);
+    whole = inspect_channels(x.file, o->common.json, d);
   } else if (ok) {
     if (x.part)
       show_part(&x, o->raw);

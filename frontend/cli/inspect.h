@@ -41,5 +41,7 @@ const Estimate *inspect_estimate(const Inspected *x, const char *target); /* NUL
 void inspect_text(const Inspected *x, bool all);
 /* -- inspect_json.c -- */
 void inspect_json(const Inspected *x);
+/* -- inspect_channels.c: false: a model that cannot be pruned (quantized), reported -- */
+bool inspect_channels(const Graph *file, bool json, Diag *d);
 
 #endif

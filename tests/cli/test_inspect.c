@@ -125,6 +125,16 @@ START_TEST(channels_and_reasons)
   has(out, "layer \"third\": 5 of 5 channels stay: they are the graph's output\n");
   ck_assert_int_eq(lines(out), 3);
   free(out);
+  out = inspect(0, "channels.onnx", "--channels --json");
+  Arena *a = arena_new();
+  Diag *d = diag_new();
+  const Json *j = json_parse(a, out, strlen(out), "inspect", d);
+  ck_assert_msg(j != NULL, "%s", diag_text(d));
+  ck_assert_uint_eq(json_get(j, "groups")->n, 1);
+  ck_assert_uint_eq(json_get(j, "layers")->n, 3);
+  diag_free(d);
+  arena_free(a);
+  free(out);
 }
 END_TEST
 
