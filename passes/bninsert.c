@@ -4,6 +4,9 @@
  *   y = act(conv(x))   becomes   y = act(BN(conv(x))),   mean, var: of conv(x) over training images,
  *   scale = sqrt(var + epsilon), bias = mean:            BN is the identity, to rounding
  *
+ * Weights are divided by a power of two for each channel first, exactly, and the scale has it instead: folded weights are of
+ * any size, and too small or too large ones train badly before a BatchNormalization.
+ *
  * Mean and variance are those of all positions of all images together, gathered in double; the images are not augmented.
  * Behind Conv, DepthwiseConv and FullyConnected of float graphs; a fused activation becomes an operator of its own (`fuse`
  * puts it back, and `bnfuse` the BatchNormalization). Classifiers, behind which no layer with weights comes, stay as they
@@ -109,21 +112,73 @@ static ValId activation(Rewrite *r, const Node *n, ValId x, const char *name, Di
   }
 }
 
-static ValId vector(Rewrite *r, const char *layer, const char *what, const Moments *m,
-                    float (*f)(double, double)) {
+/* The weights' layout: element i of output channel c. */
+static int64_t weight_at(const Node *n, int64_t channels, int64_t inner, int64_t c, int64_t i) {
+  return n->op == OP_depthwise_conv ? i * channels + c : c * inner + i;
+}
+
+/* by [channels]: powers of two, by which weights divided have a norm of 1 to 2, as fresh ones do (He et al. 2015: root of
+ * 2): how fast weights before BatchNormalization learn depends on it. */
+static void find_sizes(const Graph *g, const Node *n, int64_t channels, double *by) {
+  const float *w = val_data(g, n->in[1]);
+  int64_t inner = shape_count(&graph_val(g, n->in[1])->shape) / channels;
+  for (int64_t c = 0; c < channels; c++) {
+    double norm = 0;
+    for (int64_t i = 0; i < inner; i++) {
+      double x = (double)w[weight_at(n, channels, inner, c, i)];
+      norm += x * x;
+    }
+    by[c] = norm > 1e-20 ? exp2(floor(log2(norm) / 2)) : 1;
+  }
+}
+
+/* The weights, or the bias (inner 1), divided. */
+static ValId divided(Rewrite *r, const Node *n, ValId v, int64_t channels, const double *by) {
+  const Value *was = graph_val(r->from, v);
+  int64_t inner = shape_count(&was->shape) / channels;
+  float *x = mem_array((size_t)(inner * channels), sizeof *x);
+  const float *from = val_data(r->from, v);
+  for (int64_t c = 0; c < channels; c++)
+    for (int64_t i = 0; i < inner; i++) {
+      int64_t at = weight_at(n, channels, inner, c, i);
+      x[at] = (float)((double)from[at] / by[c]);
+    }
+  ValId out = graph_const_data(r->to, was->name, DT_F32, &was->shape, x);
+  mem_free(x);
+  return out;
+}
+
+static ValId vector(Rewrite *r, const char *layer, const char *what, const Moments *m, const double *by,
+                    float (*f)(double mean, double variance, double by)) {
   float *x = mem_array((size_t)m->channels, sizeof *x);
-  for (int64_t c = 0; c < m->channels; c++) x[c] = f(m->mean[c], m->variance[c]);
+  for (int64_t c = 0; c < m->channels; c++) x[c] = f(m->mean[c], m->variance[c], by[c]);
   Shape s = shape_of(1, m->channels);
   ValId v = graph_const_data(r->to, arena_printf(r->to->arena, "%s:%s", layer, what), DT_F32, &s, x);
   mem_free(x);
   return v;
 }
 
-/* The scale answers the variance as it is stored. */
-static float the_mean(double mean, double variance) { return (void)variance, (float)mean; }
-static float the_variance(double mean, double variance) { return (void)mean, (float)variance; }
-static float the_scale(double mean, double variance) {
-  return (void)mean, (float)sqrt((double)(float)variance + (double)EPSILON);
+static float the_bias(double mean, double variance, double by) {
+  return (void)variance, (void)by, (float)mean;
+}
+static float the_mean(double mean, double variance, double by) { return (void)variance, (float)(mean / by); }
+static float the_variance(double mean, double variance, double by) {
+  return (void)mean, (float)(variance / by / by);
+}
+/* It answers the variance as it is stored. */
+static float the_scale(double mean, double variance, double by) {
+  return (float)(by * sqrt((double)the_variance(mean, variance, by) + (double)EPSILON));
+}
+
+/* BatchNormalization behind y, whose weights were divided. */
+static ValId normalized(Rewrite *r, const Node *n, const Moments *m, const double *by, ValId y,
+                        const char *name, Diag *d) {
+  const char *layer = node_label(r->from, n);
+  batch_normalization_attrs bn = {.axis = graph_val(r->to, y)->shape.rank - 1, .epsilon = EPSILON};
+  ValId in[5] = {y, vector(r, layer, "scale", m, by, the_scale), vector(r, layer, "bias", m, by, the_bias),
+                 vector(r, layer, "mean", m, by, the_mean), vector(r, layer, "var", m, by, the_variance)};
+  Loc loc = rewrite_loc(r, n);
+  return graph_node(r->to, OP_batch_normalization, &bn, in, 5, name, &loc, d);
 }
 
 /* The layer without its activation, then BatchNormalization, then the activation. Where the moments are not known yet, the
@@ -136,26 +191,21 @@ static ValId rebuild(Rewrite *r, const Node *n, const Moments *m, Diag *d) {
   } attrs;
   memcpy(&attrs, n->attrs, op_info(n->op)->attrs_size);
   *act_of(&attrs, n->op) = ACT_NONE;
-  ValId in[3] = {rewrite_val(r, n->in[0]), rewrite_val(r, n->in[1]),
-                 n->n_in > 2 && n->in[2] != NO_VAL ? rewrite_val(r, n->in[2]) : NO_VAL};
+  double *by = arena_array(r->to->arena, (size_t)m->channels, sizeof *by);
+  for (int64_t c = 0; c < m->channels; c++) by[c] = 1;
+  if (m->mean) find_sizes(r->from, n, m->channels, by);
+  ValId in[3] = {rewrite_val(r, n->in[0]), divided(r, n, n->in[1], m->channels, by),
+                 n->n_in > 2 && n->in[2] != NO_VAL ? divided(r, n, n->in[2], m->channels, by) : NO_VAL};
   const char *name = graph_val(r->from, n->out[0])->name, *layer = node_label(r->from, n);
-  bool split = m->mean != NULL || *act_of(n->attrs, n->op) != ACT_NONE;
-  const char *own = split ? arena_printf(r->to->arena, "%s:sums", layer) : name;
+  bool fused = *act_of(n->attrs, n->op) != ACT_NONE;
+  const char *own = m->mean || fused ? arena_printf(r->to->arena, "%s:sums", layer) : name;
   ValId y = graph_node(r->to, n->op, &attrs, in, in[2] == NO_VAL ? 2 : 3, own, &n->loc, d);
   if (y == NO_VAL) return NO_VAL;
-  if (!m->mean) {
+  if (m->mean)
+    y = normalized(r, n, m, by, y, fused ? arena_printf(r->to->arena, "%s:bn", layer) : name, d);
+  else
     graph_output(r->to, y);
-  } else {
-    batch_normalization_attrs bn = {.axis = graph_val(r->to, y)->shape.rank - 1, .epsilon = EPSILON};
-    ValId bn_in[5] = {y, vector(r, layer, "scale", m, the_scale), vector(r, layer, "bias", m, the_mean),
-                      vector(r, layer, "mean", m, the_mean), vector(r, layer, "var", m, the_variance)};
-    Loc loc = rewrite_loc(r, n);
-    bool fused = *act_of(n->attrs, n->op) != ACT_NONE;
-    y = graph_node(r->to, OP_batch_normalization, &bn, bn_in, 5,
-                   fused ? arena_printf(r->to->arena, "%s:bn", layer) : name, &loc, d);
-    if (y == NO_VAL) return NO_VAL;
-  }
-  return activation(r, n, y, name, d);
+  return y == NO_VAL ? NO_VAL : activation(r, n, y, name, d);
 }
 
 /* The graph with the chosen layers taken apart. */

@@ -75,6 +75,12 @@ START_TEST(test_weights_come_back)
   ck_assert_int_eq(images_count(all, OP_batch_normalization), 4);
   ck_assert_int_eq(images_count(with, OP_relu), 2);
   ck_assert_int_eq(images_count(with, OP_clip), 1);
+  const float *w = val_data(all, all->nodes[net_find(all, OP_conv, 0)].in[1]);
+  for (int o = 0; o < 8; o++) {
+    double norm = 0;
+    for (int i = 0; i < 27; i++) norm += (double)w[o * 27 + i] * (double)w[o * 27 + i];
+    ck_assert_msg(norm >= 1 && norm < 4, "channel %d: square sum of weights %g", o, norm);
+  }
   Graph *back = images_pass(all, NULL, "bnfuse,fuse");
   ck_assert_int_eq(images_count(back, OP_batch_normalization), 0);
   Graph *twice = images_pass(all, &ds, "bninsert{last=1}");
