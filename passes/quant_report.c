@@ -24,22 +24,17 @@ typedef struct Line {
   const Loss *value_alone, *weights_alone; /* NULL: not tried */
 } Line;
 
-/* Signal to noise of weights as int8. */
+/* Signal to noise of weights as codes. */
 static double weights_snr(const Quantizer *q, const Node *n) {
-  const WeightView v = quant_weights(q->g, n);
-  const size_t count = (size_t)(v.outs * v.each);
-  int8_t *code = mem_alloc(count + 1);
-  float *scale = mem_array((size_t)v.outs, sizeof *scale);
+  const int64_t count = shape_count(&graph_val(q->g, n->in[1])->shape);
+  const float *w = val_data(q->g, n->in[1]);
+  float *x = trial_weights(q, n);
   double power = 0, error = 0;
-  weights_quantize(&v, !(q->o.fc_per_tensor && n->op == OP_fully_connected), NULL, 1, code, scale, NULL);
-  for (int64_t o = 0; o < v.outs; o++)
-    for (int64_t i = 0; i < v.each; i++) {
-      const int64_t at = o * v.step_out + i * v.step_in;
-      const double w = (double)v.w[at], e = (double)scale[o] * code[at] - w;
-      power += w * w, error += e * e;
-    }
-  mem_free(code);
-  mem_free(scale);
+  for (int64_t i = 0; i < count; i++) {
+    const double e = (double)x[i] - (double)w[i];
+    power += (double)w[i] * (double)w[i], error += e * e;
+  }
+  mem_free(x);
   return power > 0 && error > 0 ? 10 * log10(power / error) : NAN;
 }
 

@@ -18,14 +18,16 @@ static const Node *last_softmax(const Graph *g) {
   return n && n->op == OP_softmax ? n : NULL;
 }
 
-/* Weights as int8 holds them. */
-static ValId rounded_weights(const Quantizer *q, Graph *to, const Node *n) {
-  const Value *w = graph_val(q->g, n->in[1]);
+float *trial_weights(const Quantizer *q, const Node *n) {
   const WeightView v = quant_weights(q->g, n);
   const size_t count = (size_t)(v.outs * v.each);
+  const bool per_channel = !(q->o.fc_per_tensor && n->op == OP_fully_connected);
   int8_t *code = mem_alloc(count + 1);
   float *scale = mem_array((size_t)v.outs, sizeof *scale), *x = mem_alloc_aligned(count * sizeof *x + 1, 64);
-  weights_quantize(&v, !(q->o.fc_per_tensor && n->op == OP_fully_connected), NULL, 1, code, scale, NULL);
+  if (q->codes && q->codes[n->in[1]].most)
+    codes_put(&q->codes[n->in[1]], &v, per_channel, NULL, 1, code, scale, NULL);
+  else
+    weights_quantize(&v, per_channel, NULL, 1, code, scale, NULL);
   for (int64_t o = 0; o < v.outs; o++)
     for (int64_t i = 0; i < v.each; i++) {
       const int64_t at = o * v.step_out + i * v.step_in;
@@ -33,7 +35,13 @@ static ValId rounded_weights(const Quantizer *q, Graph *to, const Node *n) {
     }
   mem_free(code);
   mem_free(scale);
-  return graph_const(to, w->name, DT_F32, &w->shape, blob_adopt(x, count * sizeof *x));
+  return x;
+}
+
+static ValId rounded_weights(const Quantizer *q, Graph *to, const Node *n) {
+  const Value *w = graph_val(q->g, n->in[1]);
+  return graph_const(to, w->name, DT_F32, &w->shape,
+                     blob_adopt(trial_weights(q, n), (size_t)shape_count(&w->shape) * sizeof(float)));
 }
 
 /* v on its class's grid, if the class is a part. */

@@ -37,6 +37,9 @@ typedef struct Parts {
 } Parts;
 Graph *trial_graph(const Quantizer *q, const Parts *parts);
 
+/* A KIND_WEIGHTS node's weights as its codes hold them, laid out as they are; the caller's. */
+float *trial_weights(const Quantizer *q, const Node *n);
+
 /* Losses of each part alone: classes [n_vals], by representative, weights [n_nodes]; value -1: not quantized, or fixed. The
  * caller frees both. */
 typedef struct Alone {
