@@ -8,7 +8,8 @@
  * What quantize does to a value (quantizer.h), a FakeQuant simulates in float32: weights per output channel, activations
  * per tensor, values of one class with one step. It rounds as the int8 kernel of the operator before it does, so that the
  * simulation's numbers are those of the int8 graph that `quantize` makes of it (qat_strip.c), but where a float32 sum is off by
- * half a step of its integers. The steps begin as calibrated and are learned (Esser et al. 2020, arXiv:1902.08153); zero
+ * half a step of its integers. Weights of 4 bits begin as quantize rounds them (quant_gptq.c). The steps begin as calibrated
+ * and are learned (Esser et al. 2020, arXiv:1902.08153); zero
  * points stay. The graph has been through bnfuse and fuse: BatchNormalization is part of the weights.
  */
 #include "passes/quantizer.h"
@@ -114,6 +115,24 @@ static ValId grid_as(Qat *t, ValId v, ValId as, const Loc *loc) {
 
 /* -- nodes -- */
 
+/* Weights and bias of the layer, which nobody else reads, as their rounding has left them: where training begins. */
+static void begin_at(Qat *t, const Node *n, const WeightView *v, const Codes *c, const int8_t *code,
+                     const float *scale) {
+  Quantizer *q = t->q;
+  const Value *w = graph_val(q->g, n->in[1]);
+  float *real = mem_array((size_t)(v->outs * v->each), sizeof *real);
+  for (int64_t i = 0; i < v->outs * v->each; i++) real[i] = scale[i / v->each] * (float)code[i];
+  q->real[n->in[1]] = graph_const_data(q->to, w->name, DT_F32, &w->shape, real);
+  mem_free(real);
+  if (n->n_in < 3) return;
+  const Value *b = graph_val(q->g, n->in[2]);
+  float *moved = mem_array((size_t)v->outs, sizeof *moved);
+  for (int64_t o = 0; o < v->outs; o++)
+    moved[o] = ((const float *)val_data(q->g, n->in[2]))[o] + (float)c->bias[o];
+  q->real[n->in[2]] = graph_const_data(q->to, b->name, DT_F32, &b->shape, moved);
+  mem_free(moved);
+}
+
 /* Weights on their grids: steps per output channel, or one. *steps: the constant that holds them. */
 static ValId weights_of(Qat *t, const Node *n, ValId *steps, const Loc *loc) {
   Quantizer *q = t->q;
@@ -137,6 +156,7 @@ static ValId weights_of(Qat *t, const Node *n, ValId *steps, const Loc *loc) {
   *steps = graph_const_data(q->to, name_of(t, n->in[1]), DT_F32, &s, scale);
   float mean = 0;
   for (int64_t o = 0; o < v.outs; o++) mean += scale[o] / (float)v.outs;
+  if (codes && codes->q && per_channel) begin_at(t, n, &v, codes, code, scale);
   mem_free(scale);
   mem_free(code);
   mem_free(qb);
