@@ -158,7 +158,7 @@ static bool parse(int argc, char **argv, Options *o) {
 }
 
 int main(int argc, char **argv) {
-  Options o = {.epochs = 4, .folder = "build/bench-compress"};
+  Options o = {.epochs = 2, .folder = "build/bench-compress"};
   if (!parse(argc, argv, &o)) {
     fprintf(stderr, "usage: %s [-v] [-e EPOCHS] [-n IMAGES] [-w FOLDER]\n", argv[0]);
     return 1;
