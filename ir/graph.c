@@ -227,6 +227,16 @@ void graph_state_next(Graph *g, ValId now, ValId next) {
   g->states[i].next = next;
 }
 
+bool graph_computes_reals(const Graph *g) {
+  for (NodeId i = 0; i < g->n_nodes; i++) {
+    const Node *n = &g->nodes[i];
+    const DType t = g->vals[n->out[0]].dtype;
+    const bool moves = n->op == OP_dequantize || op_info(n->op)->traits & (T_MOVE | T_VIEW);
+    if ((t == DT_F32 || t == DT_F64) && !moves) return true;
+  }
+  return false;
+}
+
 bool graph_is_result(const Graph *g, ValId v) {
   for (uint32_t i = 0; i < g->n_outputs; i++)
     if (g->outputs[i] == v) return true;

@@ -116,6 +116,8 @@ const void *val_data(const Graph *g, ValId v);
 size_t val_bytes(const Graph *g, ValId v);
 /* Whether v must be there after a run: a graph output, or a state's next value. */
 bool graph_is_result(const Graph *g, ValId v);
+/* Does a node compute real numbers (beside Quantize, Dequantize and what moves values)? Then C libraries differ in last bits. */
+bool graph_computes_reals(const Graph *g);
 /* Refuse a graph with state: reports what cannot be done with it. */
 bool graph_want_stateless(const Graph *g, const char *what, Diag *d);
 /* uses[v] = number of nodes (and graph outputs and states) that read v; array of n_vals in `a`. */

@@ -21,6 +21,7 @@ static void print_sizes(const Emit *e, const char *name, const ValId *ids, uint3
     const Value *v = graph_val(e->g, ids[i]);
     sb_printf(out, "    {%lld, %zu, '%c'},\n", (long long)val_bytes(e->g, ids[i]), dtype_size(v->dtype),
               v->dtype == DT_F32 || v->dtype == DT_F64 ? 'f'
+              : v->quant.n && dtype_is_code(v->dtype)  ? 'q'
               : dtype_kind(v->dtype) == 'i'            ? 'i'
                                                        : 'u');
   }
@@ -48,6 +49,8 @@ bool print_selftest(const Emit *e, StrBuf *out, Diag *d) {
   sb_printf(out, "#define MODEL_NAME \"%s\"\n#define MODEL_ARENA %s_ARENA_SIZE\n", n, e->upper);
   sb_printf(out, "#define MODEL_INPUTS %u\n#define MODEL_OUTPUTS %u\n", e->g->n_inputs, e->g->n_outputs);
   sb_printf(out, "#define MODEL_TOLERANCE %s\n", tolerance(e));
+  /* Codes that were computed from real numbers somewhere may round the other way, and what is made of them then moves. */
+  sb_printf(out, "#define MODEL_CODES %d\n", graph_computes_reals(e->g) ? 2 : 0);
   sb_printf(out, "typedef %s_context model_context;\n", n);
   static const char *const names[] = {"init", "output", "input", "run"};
   const bool by_rows = e->plan.input_rows > 0;

@@ -152,7 +152,7 @@ static int64_t integer_at(const struct tensor *t, const unsigned char *p) {
   uint64_t v = 0;
   unsigned long i;
   for (i = 0; i < t->element; i++) v |= (uint64_t)p[i] << (8 * i);
-  if (t->kind == 'i' && t->element < 8 && v >> (8 * t->element - 1)) v -= (uint64_t)1 << (8 * t->element);
+  if (t->kind != 'u' && t->element < 8 && v >> (8 * t->element - 1)) v -= (uint64_t)1 << (8 * t->element);
   return (int64_t)v;
 }
 
@@ -160,7 +160,7 @@ static int64_t integer_at(const struct tensor *t, const unsigned char *p) {
 struct comparison {
   unsigned long differ;          /* elements whose bytes differ */
   long first;                    /* index of the first one, or for floats of the worst */
-  double worst, range;           /* floats: largest difference, largest magnitude */
+  double worst, range;           /* floats, codes: largest difference, largest magnitude */
   unsigned char got[8], want[8]; /* of element `first` */
 };
 
@@ -173,10 +173,13 @@ static void compare_element(const struct tensor *t, struct comparison *c, long i
     if (size > c->range) c->range = size;
     diff = a > b ? a - b : b - a;
     if (!equal && diff != diff) diff = a != a && b != b ? 0 : 1e300; /* both NaN, or one of them */
+  } else if (t->kind == 'q') {
+    diff = (double)(integer_at(t, got) - integer_at(t, want));
+    if (diff < 0) diff = -diff;
   }
   if (equal) return;
   c->differ++;
-  if (c->first >= 0 && !(t->kind == 'f' && diff > c->worst)) return;
+  if (c->first >= 0 && diff <= c->worst) return;
   c->first = index;
   c->worst = diff;
   memcpy(c->got, got, t->element);
@@ -214,6 +217,7 @@ static int compare_one(file_handle f, int i) {
   }
   if (c.differ == 0) return 2;
   if (t->kind == 'f' && c.worst <= MODEL_TOLERANCE * c.range) return 1;
+  if (t->kind == 'q' && c.worst <= MODEL_CODES) return 1;
   print_difference(t, i, &c);
   return 0;
 }

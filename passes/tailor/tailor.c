@@ -30,6 +30,7 @@ typedef struct Work {
   TailorOutcome *o;
   bool pruned;       /* its plan removes something */
   bool int4;         /* finished with weights of 4 bits */
+  bool exact;        /* the final graph computes on integers alone: every byte must agree */
   Artifact plan;     /* of the base; empty while nothing is removed */
   int64_t plan_macs; /* of the plan */
   Artifact trained;  /* float graph */
@@ -399,6 +400,7 @@ static bool read_measured(Run *r, Work *w, const Artifact *m) {
   x->vectors_equal = measure_get_int(m, "vectors_equal", 0);
   Graph *g = artifact_graph(&w->o->final, r->d);
   bool ok = g && w->t->cost->cost(w->t->cost->ctx, g, DT_NONE, &w->o->cost, r->d);
+  w->exact = g && !graph_computes_reals(g);
   graph_free(g);
   return ok;
 }
@@ -420,7 +422,7 @@ static void judge(Run *r, Work *w) {
     sb_printf(&why, "%s on validation %.2f %%, floor %.2f %%: the nearest within the other limits; ",
               metric_name(r->job->auc), 100 * o->val_final, 100 * o->floor);
   }
-  if (o->measured.vectors_equal < o->measured.vectors && w->t->precision == DT_I8) {
+  if (o->measured.vectors_equal < o->measured.vectors && w->exact) {
     sb_printf(&why, "only %" PRId64 " of %" PRId64 " self-test vectors agree; ", o->measured.vectors_equal,
               o->measured.vectors);
   }
