@@ -53,6 +53,28 @@ START_TEST(net_with_everything)
 }
 END_TEST
 
+/* The self-test lets codes behind real numbers differ by two, all others by nothing. */
+START_TEST(codes_behind_reals)
+{
+  static const char *const reals[] = {
+      "%y = Sigmoid(%x) : i8[4] q(0.00390625, -128)\noutput %y\n",
+      "%r = Dequantize(%x)\n%e = Exp(%r)\n%y = Quantize(%e) : i8[4] q(0.1, 0)\n"
+      "output %y\n"};
+  for (int i = 0; i < 2; i++) {
+    Arena *a = arena_new();
+    Graph *g = graph_of(arena_printf(a, "graph\n%%x = input : i8[4] q(0.05, 0)\n%s", reals[i]));
+    ck_assert(graph_computes_reals(g) == (i == 1));
+    const char *dir = emit_to_tmp(g, "x86-64", i ? "reals" : "codes");
+    must_run("cd '%s' && grep -q 'MODEL_CODES %d' selftest.c && gcc -std=c99 selftest.c model.c -o selftest "
+             "-lm && "
+             "./selftest",
+             dir, i ? 2 : 0);
+    graph_free(g);
+    arena_free(a);
+  }
+}
+END_TEST
+
 /* Kernels of several files that are made by the same macros, in one program. */
 START_TEST(element_types_together)
 {
@@ -413,6 +435,7 @@ Suite *suite_emit(void) {
   TCase *t = tcase_create("emit");
   tcase_add_loop_test(t, every_operator, 0, n_samples);
   tcase_add_test(t, net_with_everything);
+  tcase_add_test(t, codes_behind_reals);
   tcase_add_test(t, element_types_together);
   tcase_add_test(t, state_lives_in_the_context);
   tcase_add_test(t, two_models_in_one_program);
