@@ -187,8 +187,9 @@ static bool tailor(Run *r, StepEnv *env, TailorResult *res) {
       .data = &r->data,
       .may_prune = design->prune_loc.line > 0,
       .may_retrain = design->retrain_loc.line > 0,
-      .prune_params = arena_printf(r->a, "by=taylor,min=%.6g,least=%d", 1 - design->prune.max,
-                                   design->prune.min_channels),
+      .prune_params = arena_printf(r->a, "by=%s,min=%.6g,least=%d",
+                                   design->prune.by == PRUNE_BY_TAYLOR ? "taylor" : "reconstruction",
+                                   1 - design->prune.max, design->prune.min_channels),
       .keep = keep_layers(r),
       .finish_int8 = arena_printf(r->a, "bnfuse,fuse,fold,%squantize{images=%u}", input, images),
       .finish_int4 =

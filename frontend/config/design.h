@@ -26,10 +26,13 @@ typedef struct Training {
   FeaturePair *pairs;                /* [features.n] */
 } Training;
 
+typedef enum PruneChoice { PRUNE_BY_RECONSTRUCTION, PRUNE_BY_TAYLOR } PruneChoice;
+
 typedef struct PruneFreedom {
   double max;       /* largest share of a layer's channels that may go */
   int min_channels; /* every layer keeps at least so many */
-  CfgList keep;     /* const char *: layers that stay as they are */
+  PruneChoice by;
+  CfgList keep; /* const char *: layers that stay as they are */
 } PruneFreedom;
 
 typedef struct DepthFreedom {

@@ -186,26 +186,36 @@ static const CfgRow input_rows[] = {
     {0}};
 static const Schema input_schema = {"key", input_rows, sizeof(RawInput)};
 
-static const CfgRow prune_rows[] = {{.key = "max",
-                                     CFG_FIELD(PruneFreedom, max),
-                                     .type = CFG_SHARE,
-                                     CFG_RANGE(0, 0.99),
-                                     .otherwise = "0.9",
-                                     .doc = "largest share of a layer's channels that may be removed"},
-                                    {.key = "min_channels",
-                                     CFG_FIELD(PruneFreedom, min_channels),
-                                     .type = CFG_INT,
-                                     CFG_FROM(1),
-                                     .otherwise = "4",
-                                     .doc = "channels that every layer keeps at least"},
-                                    {.key = "keep",
-                                     CFG_FIELD(PruneFreedom, keep),
-                                     .type = CFG_LIST,
-                                     .item = CFG_STRING,
-                                     .item_width = sizeof(const char *),
-                                     .one_ok = true,
-                                     .doc = "layers that stay as they are, by name"},
-                                    {0}};
+static const char *const prune_names[] = {"reconstruction", "taylor", NULL};
+
+static const CfgRow prune_rows[] = {
+    {.key = "max",
+     CFG_FIELD(PruneFreedom, max),
+     .type = CFG_SHARE,
+     CFG_RANGE(0, 0.99),
+     .otherwise = "0.9",
+     .doc = "largest share of a layer's channels that may be removed"},
+    {.key = "min_channels",
+     CFG_FIELD(PruneFreedom, min_channels),
+     .type = CFG_INT,
+     CFG_FROM(1),
+     .otherwise = "4",
+     .doc = "channels that every layer keeps at least"},
+    {.key = "by",
+     CFG_FIELD(PruneFreedom, by),
+     .type = CFG_ENUM,
+     .names = prune_names,
+     .otherwise = "taylor",
+     .doc = "reconstruction: by a table of errors, layers are solved anew before they "
+            "are retrained; taylor: by Taylor importance"},
+    {.key = "keep",
+     CFG_FIELD(PruneFreedom, keep),
+     .type = CFG_LIST,
+     .item = CFG_STRING,
+     .item_width = sizeof(const char *),
+     .one_ok = true,
+     .doc = "layers that stay as they are, by name"},
+    {0}};
 static const Schema prune_schema = {"key", prune_rows, sizeof(PruneFreedom)};
 
 static const CfgRow depth_rows[] = {{.key = "max",

@@ -16,13 +16,35 @@ typedef struct Setting {
   double factor;    /* of groups that many layers read */
   double min_share; /* every group keeps at least this share; 0: as asked */
   bool taylor;      /* by Taylor importance instead of the table */
+  bool widths;      /* of that the widths alone: which channels go is the table's to say */
 } Setting;
 
 static const Setting settings[] = {
-    {"table", 1, 0, false},         {"Taylor", 1, 0, true},
-    {"trunks twice", 2, 0, false},  {"least share 1/3", 1, 1.0 / 3, false},
-    {"trunks half", 0.5, 0, false},
+    {"table", 1, 0, false, false},
+    {"Taylor", 1, 0, true, false},
+    {"Taylor's widths", 1, 0, true, true},
+    {"trunks twice", 2, 0, false, false},
+    {"least share 1/3", 1, 1.0 / 3, false, false},
 };
+
+/* The plan's widths, channels by the table. */
+static bool table_order(const Channels *c, const ErrorTable *t, const PruneOptions *o, const PassCtx *ctx,
+                        PrunePlan *p, Diag *d) {
+  StrBuf text = {0};
+  PruneOptions given = *o;
+  PrunePlan same = {0};
+  for (uint32_t g = 0; g < p->n_groups; g++) sb_printf(&text, "%s%u", g ? "/" : "", p->kept[g]);
+  given.widths = sb_str(&text);
+  given.limits = (PruneLimits){0};
+  bool ok = allocate_plan(c, t, &given, ctx, NULL, &same, d);
+  sb_free(&text);
+  if (!ok) return false;
+  same.met = p->met;
+  memcpy(same.missed, p->missed, sizeof same.missed);
+  prune_plan_free(p);
+  *p = same;
+  return true;
+}
 
 static bool plan_setting(const Channels *c, const ErrorTable *t, const Setting *s, const AllocateOptions *o,
                          const PassCtx *ctx, PrunePlan *out, Diag *d) {
@@ -33,7 +55,7 @@ static bool plan_setting(const Channels *c, const ErrorTable *t, const Setting *
     Blob *scores = prune_importance(c, &po, ctx, d);
     bool ok = scores && prune_plan(c, scores, &po, ctx, NULL, out, d);
     blob_unref(scores);
-    return ok;
+    return ok && (!s->widths || table_order(c, t, &po, ctx, out, d));
   }
   ErrorTable weighted = error_table_weighted(t, s->factor);
   bool ok = allocate_plan(c, &weighted, &po, ctx, NULL, out, d);

@@ -95,7 +95,7 @@ static bool run_importance(const StepCall *c, Artifact *out, int *n_out, Diag *d
   return scores != NULL;
 }
 
-static void put_plan(const Channels *ch, const PrunePlan *p, Artifact *out, int *n_out) {
+void tailor_put_plan(const Channels *ch, const PrunePlan *p, Artifact *out, int *n_out) {
   StrBuf text = {0}, m = {0};
   prune_plan_print(ch, p, &text);
   out[(*n_out)++] = artifact_from_bytes(ART_PLAN, sb_str(&text), text.len);
@@ -124,7 +124,7 @@ static bool run_plan(const StepCall *c, Artifact *out, int *n_out, Diag *d) {
   bool ok = g && prune_options_parse(c->params, a, &o, d) && channels_find(g, o.keep, &ch, d);
   if (ok && nested) ok = prune_plan_parse(plan_text(a, &c->in[3]), &ch, &start, d);
   ok = ok && prune_plan(&ch, c->in[1].bytes, &o, &ctx, nested ? &start : NULL, &plan, d);
-  if (ok) put_plan(&ch, &plan, out, n_out);
+  if (ok) tailor_put_plan(&ch, &plan, out, n_out);
   prune_plan_free(&start);
   prune_plan_free(&plan);
   channels_free(&ch);

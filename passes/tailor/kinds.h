@@ -40,6 +40,13 @@ extern const StepKind
     step_plan; /* base, importance, cost, [looser plan]    prune options             plan, measure */
 extern const StepKind
     step_prune; /* base, plan                                                         graph */
+/* The same by an error table (kinds_allocate.c), where the prune options say by=reconstruction. */
+extern const StepKind
+    step_table; /* base, data                               prune options             table */
+extern const StepKind
+    step_allocate; /* base, table, cost, [looser plan]      prune options             plan, measure */
+extern const StepKind
+    step_rebuild; /* base, plan, data                       prune options             graph */
 extern const StepKind
     step_bank; /* teacher, data                            views=N,augmentation     logits (bank.c) */
 extern const StepKind
@@ -53,6 +60,10 @@ extern const StepKind
 
 /* Plans speak of the channel groups of a graph, and those depend on the layers that stay whole: `keep` ("a;b", "" for
  * none) is the same wherever a plan of that graph is used; steps take it as keep=... */
+struct Channels;
+struct PrunePlan;
+/* A plan as artifacts: its text, and what it measures. */
+void tailor_put_plan(const struct Channels *ch, const struct PrunePlan *p, Artifact *out, int *n_out);
 /* The plan that keeps every channel of a graph. */
 bool tailor_plan_all(const Graph *base, const char *keep, Artifact *out, Diag *d);
 /* Does plan `outer` of the base keep everything that `inner` keeps? */

@@ -59,20 +59,24 @@ static void add_keep(const Run *r, char *buf, size_t n) {
   if (r->job->keep[0]) snprintf(buf + k, n - k, "%skeep=%s", k ? "," : "", r->job->keep);
 }
 
+/* Channels go by an error table, and layers are solved anew before they are retrained. */
+static bool by_table(const Run *r) { return strstr(r->job->prune_params, "by=reconstruction") != NULL; }
+
 /* Run a step; keeps out[0] in *first and out[1] in *second (NULL: dropped). */
 static bool step(Run *r, const StepKind *kind, const char *slot, const Artifact *in, int n_in,
                  const char *const *names, const char *params, void *env, Artifact *first, Artifact *second) {
   Artifact out[MAX_OUT] = {0};
   int n = 0;
-  StepRequest req = {.kind = kind,
-                     .slot = slot,
-                     .in = in,
-                     .n_in = n_in,
-                     .in_names = names,
-                     .params = params,
-                     .seed = kind == &step_retrain || kind == &step_importance ? r->job->seed : 0,
-                     .host = r->job->host,
-                     .env = env};
+  StepRequest req = {
+      .kind = kind,
+      .slot = slot,
+      .in = in,
+      .n_in = n_in,
+      .in_names = names,
+      .params = params,
+      .seed = kind == &step_retrain || kind == &step_importance || kind == &step_table ? r->job->seed : 0,
+      .host = r->job->host,
+      .env = env};
   TRY(step_run(r->job->steps, &req, out, &n, NULL, r->d));
   ASSERT(n >= (second ? 2 : 1));
   *first = out[0];
@@ -128,7 +132,8 @@ static bool plan_once(Run *r, Work *w, const TailorLimits *l, const Artifact *ou
   TailorStepEnv env = r->env;
   env.cost = w->t->cost;
   if (outer) in[3] = *outer;
-  return step(r, &step_plan, w->t->name, in, outer ? 4 : 3, names, params, &env, plan, measure);
+  return step(r, by_table(r) ? &step_allocate : &step_plan, w->t->name, in, outer ? 4 : 3, names, params,
+              &env, plan, measure);
 }
 
 /* Link a pruned, untrained model: by how much is each limit exceeded? */
@@ -263,7 +268,8 @@ static bool needs_importance(Run *r) {
   char params[PARAMS_MAX];
   snprintf(params, sizeof params, "%s", r->job->prune_params);
   add_keep(r, params, sizeof params);
-  return step(r, &step_importance, "shared", in, 2, names, params, &r->env, &r->importance, NULL);
+  return step(r, by_table(r) ? &step_table : &step_importance, "shared", in, 2, names, params, &r->env,
+              &r->importance, NULL);
 }
 
 static bool plan_all(Run *r) {
@@ -345,12 +351,23 @@ static bool retrain(Run *r, int at, int64_t images, const Artifact *from, const 
               NULL);
 }
 
+/* The base cut to w's plan, its layers solved anew. */
+static bool rebuild(Run *r, const Work *w, Artifact *out) {
+  Artifact in[3] = {r->base, w->plan, r->data};
+  static const char *const names[] = {"model", "plan", "data"};
+  char params[PARAMS_MAX];
+  snprintf(params, sizeof params, "%s", r->job->prune_params);
+  add_keep(r, params, sizeof params);
+  return step(r, &step_rebuild, w->t->name, in, 3, names, params, &r->env, out, NULL);
+}
+
 static bool train_target(Run *r, int at) {
   Work *w = &r->w[r->order[at]];
   if (!w->pruned) {
     w->trained = artifact_ref(&r->whole);
     return true;
   }
+  if (!r->job->may_retrain && by_table(r)) return rebuild(r, w, &w->trained);
   if (!r->job->may_retrain) {
     Artifact in[2] = {r->base, w->plan};
     char keep[PARAMS_MAX] = "";
@@ -367,7 +384,11 @@ static bool train_target(Run *r, int at) {
     w->o->start = p->t->name;
     break;
   }
-  return retrain(r, at, 0, from, from_plan);
+  if (w->o->start[0] || !by_table(r)) return retrain(r, at, 0, from, from_plan);
+  Artifact solved = {0};
+  bool ok = rebuild(r, w, &solved) && retrain(r, at, 0, &solved, &w->plan);
+  artifact_unref(&solved);
+  return ok;
 }
 
 /* ---- 4: finish, score, deploy */

@@ -106,8 +106,9 @@ typedef struct Fixture {
   const char *keep;
   StrBuf ran; /* " slot:kind" of each step that was not in the cache */
   int steps;
-  int views; /* of a teacher's bank; 0: none */
-  bool int4; /* weights of 4 bits are allowed */
+  int views;         /* of a teacher's bank; 0: none */
+  const char *prune; /* options; NULL: by Taylor */
+  bool int4;         /* weights of 4 bits are allowed */
 } Fixture;
 
 static void record(void *ctx, const StepLog *log) {
@@ -163,7 +164,7 @@ static void run(Fixture *f, TailorResult *res) {
                    .test_identity = f->test_identity,
                    .may_prune = true,
                    .may_retrain = true,
-                   .prune_params = "by=taylor,least=2,images=64",
+                   .prune_params = f->prune ? f->prune : "by=taylor,least=2,images=64",
                    .keep = f->keep ? f->keep : "",
                    .finish_int8 = "bnfuse,fuse,fold,quantize{images=64}",
                    .finish_int4 = f->int4 ? "bnfuse,fuse,fold,quantize{images=64,weights=int4}" : NULL,
@@ -238,6 +239,30 @@ START_TEST(test_int4)
     ck_assert_ptr_null(o->start);
   }
   tailor_result_free(&res);
+  close_fixture(&f);
+}
+END_TEST
+
+/* By an error table: one for both targets, layers solved anew where training begins with the original. */
+START_TEST(test_by_table)
+{
+  Fixture f;
+  TailorResult res;
+  open_fixture(&f);
+  f.prune = "by=reconstruction,least=2,images=128";
+  run(&f, &res);
+  for (int i = 0; i < TARGETS; i++) {
+    const TailorOutcome *o = &res.v[i];
+    ck_assert_msg(o->met && o->delivered, "%s: %s", o->target->name, o->why);
+    ck_assert(o->val_final > 0.5);
+  }
+  ck_assert_str_eq(res.v[1].start, "loose");
+  ck_assert_msg(strstr(sb_str(&f.ran), " shared:table") && strstr(sb_str(&f.ran), " loose:rebuild"), "ran:%s",
+                sb_str(&f.ran));
+  ck_assert_msg(!strstr(sb_str(&f.ran), " tight:rebuild"), "ran:%s", sb_str(&f.ran));
+  tailor_result_free(&res);
+  run_and_drop(&f);
+  ck_assert_msg(f.ran.len == 0 && f.steps > 10, "a second run repeated%s", sb_str(&f.ran));
   close_fixture(&f);
 }
 END_TEST
@@ -440,6 +465,7 @@ Suite *suite_tailor(void) {
   Suite *s = suite_create("tailor");
   TCase *t = tcase_create("tailor");
   tcase_add_test(t, test_limits_and_sharing);
+  tcase_add_test(t, test_by_table);
   tcase_add_test(t, test_int4);
   tcase_add_test(t, test_keep);
   tcase_add_test(t, test_bank);
