@@ -260,19 +260,21 @@ double allocate_expected(const ErrorTable *t, const PrunePlan *p) {
   return sum;
 }
 
+/* Widths for all groups at once, and channel by channel from all of them (or, where the first keeps no limit, from there):
+ * the one of less error. The second also says which limit holds it up. */
 static bool plan_free_of(Widths *w, const Blob *scores, PrunePlan *out, Diag *d) {
   bool met = false;
   TRY(plan_rounds(w, scores, out, &met, d));
-  if (met) {
-    out->met = true;
-    return true;
+  PrunePlan greedy = {0};
+  TRY(prune_plan(w->c, scores, w->o, w->ctx, !met && out->keep ? out : NULL, &greedy, d));
+  out->met = met;
+  if (!met || (greedy.met && allocate_expected(w->t, &greedy) < allocate_expected(w->t, out))) {
+    PrunePlan worse = *out;
+    *out = greedy;
+    greedy = worse;
   }
-  /* Channel by channel from there: also what says which limit holds it up. */
-  PrunePlan start = *out;
-  *out = (PrunePlan){0};
-  bool ok = prune_plan(w->c, scores, w->o, w->ctx, start.keep ? &start : NULL, out, d);
-  prune_plan_free(&start);
-  return ok;
+  prune_plan_free(&greedy);
+  return true;
 }
 
 bool allocate_plan(const Channels *c, const ErrorTable *t, const PruneOptions *o, const PassCtx *ctx,
