@@ -205,7 +205,7 @@ static const CfgRow prune_rows[] = {
      CFG_FIELD(PruneFreedom, by),
      .type = CFG_ENUM,
      .names = prune_names,
-     .otherwise = "taylor",
+     .otherwise = "reconstruction",
      .doc = "reconstruction: by a table of errors, layers are solved anew before they "
             "are retrained; taylor: by Taylor importance"},
     {.key = "keep",
