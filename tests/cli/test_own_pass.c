@@ -1,4 +1,4 @@
-/* `mistify opt` with pipelines from files, its table of what passes left, and passes of the user's own: examples/05-own-pass as a
+/* `mistify opt` with pipelines from files, its table of what passes left, and passes of the user's own: examples/04-own-pass as a
  * plugin against installed headers, and as one file and one row of passes.def. */
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +9,7 @@
 
 Suite *suite_own_pass(void);
 
-#define EXAMPLE "examples/05-own-pass"
+#define EXAMPLE "examples/04-own-pass"
 
 /* Flags of this build's sanitizer, which what is linked with its library needs. */
 static const char *sanitizer(void) {
