@@ -11,137 +11,22 @@
  * Differences of accuracy stand with their 95 % interval, by bootstrap over the images (paired: the same images for both
  * nets). Needs ../shared/data; cases whose files are absent are skipped, and said.
  */
-#include <cblas.h>
 #include <math.h>
 
-#include "backend/backend.h"
-#include "bench/support.h"
+#include "bench/compress_common.h"
 #include "frontend/onnx/onnx.h"
 #include "frontend/tflite/tflite.h"
 #include "ir/base/mem.h"
-#include "ir/base/rng.h"
-#include "ir/base/strbuf.h"
-#include "passes/pass.h"
-#include "runtime/engine/engine.h"
 
-enum {
-  CALIBRATION = 512,
-  VALIDATION = 2000,
-  TEST = 8000,
-  FOLDS = 5,
-  WORDS = 1000,
-  VWW = 200,
-  RESAMPLES = 2000
-};
+enum { CALIBRATION = 512, FOLDS = 5, VWW = 200 };
 
 #define PREPARE "fold,layout,fold,dce,bnfuse,fuse,fold,"
 
-typedef struct Bench {
-  Diag *d;
-  Host host;
-  JsonWriter *w;
+typedef struct Work {
+  Bench bench;
   const char *passes; /* behind PREPARE */
   bool final;         /* the test images */
-} Bench;
-
-static void must(const Bench *b, bool ok) {
-  if (ok) return;
-  diag_print(b->d, stderr);
-  exit(1);
-}
-
-static const char *shared(const char *rel) {
-  static char path[2][512];
-  static int turn;
-  char *p = path[turn ^= 1];
-  snprintf(p, sizeof path[0], "%s/data/%s", bench_shared(), rel);
-  return p;
-}
-
-/* -- results -- */
-
-typedef struct Row {
-  const char *name, *metric, *unit, *better, *how;
-  double value, aim; /* aim NAN: none */
-  const char *peer;
-  double peer_value;
-} Row;
-
-static void result(const Bench *b, const Row *r) {
-  printf("%-26s %-40s %9.3f %-6s", r->name, r->metric, r->value, r->unit);
-  if (!isnan(r->aim)) printf("  aim %g", r->aim);
-  printf("\n");
-  json_object(b->w);
-  json_kstr(b->w, "case", r->name);
-  json_kstr(b->w, "metric", r->metric);
-  json_knum(b->w, "value", r->value);
-  json_kstr(b->w, "unit", r->unit);
-  json_kstr(b->w, "better", r->better);
-  if (r->peer) json_kstr(b->w, "peer", r->peer);
-  if (r->peer) json_knum(b->w, "peer_value", r->peer_value);
-  if (!isnan(r->aim)) json_knum(b->w, "aim", r->aim);
-  json_kstr(b->w, "how", r->how);
-  json_end(b->w);
-}
-
-/* -- scores -- */
-
-/* Of each image: whether the net is right, and its outputs. */
-typedef struct Scores {
-  uint32_t n, classes;
-  float *out; /* [n][classes] */
-  bool *right;
-} Scores;
-
-static Scores score(const Bench *b, const Graph *g, const Split *s, const Normalize *nz) {
-  const Shape *y = &graph_val(g, g->outputs[g->n_outputs - 1])->shape;
-  Scores r = {.n = s->n, .classes = (uint32_t)y->d[y->rank - 1]};
-  r.out = mem_array((size_t)r.n * r.classes, sizeof *r.out);
-  r.right = mem_array(r.n, sizeof *r.right);
-  Accuracy a;
-  must(b, graph_accuracy(g, s, nz, b->host.threads, &b->host, &a, r.out, b->d));
-  for (uint32_t i = 0; i < r.n; i++) {
-    const float *o = r.out + (size_t)i * r.classes;
-    uint32_t best = 0;
-    for (uint32_t k = 1; k < r.classes; k++)
-      if (o[k] > o[best]) best = k;
-    r.right[i] = (int32_t)best == s->y[i];
-  }
-  return r;
-}
-
-static void scores_free(Scores *s) {
-  mem_free(s->out);
-  mem_free(s->right);
-}
-
-static double percent(const Scores *s) {
-  double n = 0;
-  for (uint32_t i = 0; i < s->n; i++) n += s->right[i];
-  return 100 * n / s->n;
-}
-
-static int ascending(const void *a, const void *b) {
-  double x = *(const double *)a, y = *(const double *)b;
-  return (x > y) - (x < y);
-}
-
-/* 95 % interval of float minus int8, in points. */
-static void interval(const Scores *real, const Scores *codes, double *lo, double *hi) {
-  double *all = mem_array(RESAMPLES, sizeof *all);
-  Rng r;
-  rng_seed(&r, 1, 1);
-  for (int k = 0; k < RESAMPLES; k++) {
-    for (uint32_t i = 0; i < real->n; i++) {
-      uint32_t at = (uint32_t)rng_below(&r, real->n);
-      all[k] += (double)real->right[at] - (double)codes->right[at];
-    }
-    all[k] *= 100.0 / real->n;
-  }
-  qsort(all, RESAMPLES, sizeof *all, ascending);
-  *lo = all[RESAMPLES / 40], *hi = all[RESAMPLES - 1 - RESAMPLES / 40];
-  mem_free(all);
-}
+} Work;
 
 static void softmax_rows(Scores *s) {
   for (uint32_t i = 0; i < s->n; i++) {
@@ -168,22 +53,15 @@ static double output_snr(const Scores *want, const Scores *got) {
 
 /* -- nets -- */
 
-static Graph *passes_on(const Bench *b, const Graph *g, const char *text, const Dataset *ds) {
-  PassCtx c = {.params = "", .data = ds, .host = &b->host};
-  Graph *out = pipeline_run(g, text, &c, NULL, b->d);
-  must(b, out != NULL);
-  return out;
-}
-
 typedef struct Pair {
   Graph *real, *codes;
 } Pair;
 
-static Pair pair_open(const Bench *b, const char *model, const Dataset *ds) {
-  Graph *g = onnx_import(model, b->d);
-  must(b, g != NULL);
-  Pair p = {.real = passes_on(b, g, PREPARE "dce", ds)};
-  p.codes = passes_on(b, p.real, b->passes, ds);
+static Pair pair_open(Work *b, const char *model, const Dataset *ds) {
+  Graph *g = onnx_import(model, b->bench.d);
+  bench_must(&b->bench, g != NULL);
+  Pair p = {.real = bench_passes(&b->bench, g, PREPARE "dce", ds, NULL)};
+  p.codes = bench_passes(&b->bench, p.real, b->passes, ds, NULL);
   graph_free(g);
   return p;
 }
@@ -195,10 +73,10 @@ static void pair_free(Pair *p) {
 
 /* -- CIFAR-10 -- */
 
-static void accuracy_rows(const Bench *b, const char *name, const Scores *real, const Scores *codes,
+static void accuracy_rows(Work *b, const char *name, const Scores *real, const Scores *codes,
                           const char *how) {
-  double lo, hi, f = percent(real), q = percent(codes);
-  interval(real, codes, &lo, &hi);
+  double lo, hi, f = scores_percent(real), q = scores_percent(codes);
+  scores_interval(real, codes, &lo, &hi);
   const struct {
     const char *metric, *better;
     double value, aim;
@@ -215,34 +93,27 @@ static void accuracy_rows(const Bench *b, const char *name, const Scores *real, 
              .how = how,
              .value = rows[i].value,
              .aim = rows[i].aim};
-    result(b, &r);
+    bench_row(&b->bench, &r);
   }
-  result(b, &(Row){.name = name,
-                   .metric = "signal to noise of the outputs",
-                   .unit = "dB",
-                   .better = "higher",
-                   .how = how,
-                   .value = output_snr(real, codes),
-                   .aim = NAN});
+  bench_row(&b->bench, &(Row){.name = name,
+                              .metric = "signal to noise of the outputs",
+                              .unit = "dB",
+                              .better = "higher",
+                              .how = how,
+                              .value = output_snr(real, codes),
+                              .aim = NAN});
 }
 
-static Normalize imagenet(void) {
-  static const float mean[] = {0.485f, 0.456f, 0.406f}, dev[] = {0.229f, 0.224f, 0.225f};
-  Normalize nz = {.n = 3};
-  for (int c = 0; c < 3; c++) nz.scale[c] = 1 / (255 * dev[c]), nz.offset[c] = -mean[c] / dev[c];
-  return nz;
-}
-
-static void cifar_case(const Bench *b, const char *name, const char *model, Normalize nz,
-                       const Dataset *cifar) {
-  if (!file_exists(shared(model))) {
+static void cifar_case(Work *b, const char *name, const char *model, Normalize nz, const Dataset *cifar) {
+  if (!file_exists(bench_data(model))) {
     printf("%s: %s is absent: skipped\n", name, model);
     return;
   }
   Dataset ds = *cifar;
   ds.spec.normalize = nz;
-  Pair p = pair_open(b, shared(model), &ds);
-  Scores real = score(b, p.real, &ds.val, &nz), codes = score(b, p.codes, &ds.val, &nz);
+  Pair p = pair_open(b, bench_data(model), &ds);
+  Scores real = scores_of(&b->bench, p.real, &ds.val, &nz),
+         codes = scores_of(&b->bench, p.codes, &ds.val, &nz);
   char how[160];
   snprintf(how, sizeof how, "%u %s images; calibrated on the first %d training images; %s", ds.val.n,
            b->final ? "test" : "validation", CALIBRATION, b->passes);
@@ -253,17 +124,13 @@ static void cifar_case(const Bench *b, const char *name, const char *model, Norm
 }
 
 /* val: what is scored. */
-static Dataset cifar_open(const Bench *b) {
-  Dataset ds = {0};
-  char train[512], test[512];
-  snprintf(train, sizeof train, "%s", shared("cifar10/train.bin.xz"));
-  snprintf(test, sizeof test, "%s", shared("cifar10/test.bin.xz"));
-  SplitSpec spec = {.kind = "cifar", .x = train, .count = CALIBRATION + VWW},
-            on = {.kind = "cifar",
-                  .x = test,
-                  .first = b->final ? VALIDATION : 0,
-                  .count = b->final ? TEST : VALIDATION};
-  must(b, split_open(&spec, &ds.train, b->d) && split_open(&on, &ds.val, b->d));
+static Dataset data_open(const Work *b) {
+  Dataset ds;
+  cifar_open(&b->bench, CALIBRATION + VWW, &ds);
+  if (b->final) {
+    split_close(&ds.val);
+    cifar_test(&b->bench, &ds.val);
+  }
   return ds;
 }
 
@@ -285,27 +152,28 @@ static Split fold_of(const Split *s, uint32_t fold, bool in) {
   return out;
 }
 
-static void words_case(const Bench *b) {
+static void words_case(Work *b) {
   static const char name[] = "DS-CNN, kws01", model[] = "models/onnx/mlperf_kws_dscnn_logits_dynbatch.onnx";
   char x[512], y[512];
-  snprintf(x, sizeof x, "%s", shared("kws01/kws01_x_int8.npy"));
-  snprintf(y, sizeof y, "%s", shared("kws01/kws01_y.npy"));
-  if (!file_exists(x) || !file_exists(shared(model))) {
+  snprintf(x, sizeof x, "%s", bench_data("kws01/kws01_x_int8.npy"));
+  snprintf(y, sizeof y, "%s", bench_data("kws01/kws01_y.npy"));
+  if (!file_exists(x) || !file_exists(bench_data(model))) {
     printf("%s: files are absent: skipped\n", name);
     return;
   }
   SplitSpec spec = {.kind = "npy", .x = x, .y = y};
   Split all;
-  must(b, split_open(&spec, &all, b->d));
+  bench_must(&b->bench, split_open(&spec, &all, b->bench.d));
   Normalize nz = {.n = 1, .scale = {0.5847029089927673f}, .offset = {-83 * 0.5847029089927673f}};
   double loss = 0, least = 100, worst = -100, snr = 0;
   for (uint32_t f = 0; f < FOLDS; f++) {
     Dataset ds = {.train = fold_of(&all, f, true), .val = fold_of(&all, f, false)};
     ds.spec.normalize = nz;
-    Pair p = pair_open(b, shared(model), &ds);
-    Scores real = score(b, p.real, &ds.val, &nz), codes = score(b, p.codes, &ds.val, &nz);
-    double d = percent(&real) - percent(&codes);
-    loss += d / FOLDS, worst = fmax(worst, d), least = fmin(least, percent(&codes));
+    Pair p = pair_open(b, bench_data(model), &ds);
+    Scores real = scores_of(&b->bench, p.real, &ds.val, &nz),
+           codes = scores_of(&b->bench, p.codes, &ds.val, &nz);
+    double d = scores_percent(&real) - scores_percent(&codes);
+    loss += d / FOLDS, worst = fmax(worst, d), least = fmin(least, scores_percent(&codes));
     snr += output_snr(&real, &codes) / FOLDS;
     scores_free(&real), scores_free(&codes);
     pair_free(&p);
@@ -319,7 +187,7 @@ static void words_case(const Bench *b) {
       {name, "float minus int8, worst fold", "points", "lower", how, worst, NAN, NULL, 0},
       {name, "accuracy, int8, least of five folds", "%", "higher", how, least, 90, NULL, 0},
       {name, "signal to noise of the outputs, mean", "dB", "higher", how, snr, NAN, NULL, 0}};
-  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) result(b, &rows[i]);
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) bench_row(&b->bench, &rows[i]);
 }
 
 /* -- MobileNetV1 -- */
@@ -349,9 +217,9 @@ static Split enlarged(const Split *s, uint32_t first, uint32_t n) {
   return out;
 }
 
-static double file_snr(const Bench *b, const Graph *real, const Graph *codes, const Dataset *ds) {
-  Scores f = score(b, real, &ds->val, &ds->spec.normalize),
-         q = score(b, codes, &ds->val, &ds->spec.normalize);
+static double file_snr(Work *b, const Graph *real, const Graph *codes, const Dataset *ds) {
+  Scores f = scores_of(&b->bench, real, &ds->val, &ds->spec.normalize),
+         q = scores_of(&b->bench, codes, &ds->val, &ds->spec.normalize);
   softmax_rows(&f); /* the engine gives logits */
   double snr = output_snr(&f, &q);
   scores_free(&f);
@@ -359,41 +227,41 @@ static double file_snr(const Bench *b, const Graph *real, const Graph *codes, co
   return snr;
 }
 
-static void vww_case(const Bench *b, const Dataset *cifar) {
+static void vww_case(Work *b, const Dataset *cifar) {
   static const char name[] = "MobileNetV1 VWW", model[] = "models/onnx/mlperf_vww_mobilenetv1.onnx";
-  if (!file_exists(shared(model)) || !file_exists(shared("models/tflite/vww_96_int8.tflite"))) {
+  if (!file_exists(bench_data(model)) || !file_exists(bench_data("models/tflite/vww_96_int8.tflite"))) {
     printf("%s: files are absent: skipped\n", name);
     return;
   }
   Dataset ds = {.train = enlarged(&cifar->train, 0, CALIBRATION),
                 .val = enlarged(&cifar->train, CALIBRATION, VWW)};
   ds.spec.normalize = (Normalize){.n = 1, .scale = {1.0f / 255}};
-  Graph *real = tflite_import(shared("models/tflite/vww_96_float.tflite"), b->d),
-        *codes = tflite_import(shared("models/tflite/vww_96_int8.tflite"), b->d);
-  must(b, real && codes);
+  Graph *real = tflite_import(bench_data("models/tflite/vww_96_float.tflite"), b->bench.d),
+        *codes = tflite_import(bench_data("models/tflite/vww_96_int8.tflite"), b->bench.d);
+  bench_must(&b->bench, real && codes);
   double reference = file_snr(b, real, codes, &ds);
   graph_free(real);
   graph_free(codes);
-  Pair p = pair_open(b, shared(model), &ds);
+  Pair p = pair_open(b, bench_data(model), &ds);
   char how[200];
   snprintf(how, sizeof how,
            "probabilities on %d CIFAR-10 training images made 96x96; calibrated on %d others; %s", VWW,
            CALIBRATION, b->passes);
-  result(b, &(Row){name, "signal to noise of the outputs", "dB", "higher", how,
-                   file_snr(b, p.real, p.codes, &ds), reference,
-                   "vww_96_int8.tflite against vww_96_float.tflite", reference});
+  bench_row(&b->bench, &(Row){name, "signal to noise of the outputs", "dB", "higher", how,
+                              file_snr(b, p.real, p.codes, &ds), reference,
+                              "vww_96_int8.tflite against vww_96_float.tflite", reference});
   pair_free(&p);
   split_close(&ds.train);
   split_close(&ds.val);
 }
 
-static void run_cases(const Bench *b) {
-  if (file_exists(shared("cifar10/train.bin.xz"))) {
-    Dataset cifar = cifar_open(b), first = cifar;
+static void run_cases(Work *b) {
+  if (file_exists(bench_data("cifar10/train.bin.xz"))) {
+    Dataset cifar = data_open(b), first = cifar;
     first.train.n = CALIBRATION;
     cifar_case(b, "ResNet-8", "models/onnx/mlperf_ic_resnet8_logits_dynbatch.onnx", (Normalize){0}, &first);
-    cifar_case(b, "ResNet-20", "models/onnx/resnet20_cifar10j_dynbatch_bn.onnx", imagenet(), &first);
-    cifar_case(b, "ResNet-56", "models/onnx/resnet56_cifar10j_dynbatch_bn.onnx", imagenet(), &first);
+    cifar_case(b, "ResNet-20", "models/onnx/resnet20_cifar10j_dynbatch_bn.onnx", bench_imagenet(), &first);
+    cifar_case(b, "ResNet-56", "models/onnx/resnet56_cifar10j_dynbatch_bn.onnx", bench_imagenet(), &first);
     vww_case(b, &cifar);
     split_close(&cifar.train);
     split_close(&cifar.val);
@@ -404,20 +272,9 @@ static void run_cases(const Bench *b) {
 }
 
 int main(int argc, char **argv) {
-  StrBuf text = {0};
-  JsonWriter w;
-  Bench b = {.d = diag_new(), .w = &w, .final = argc<2, .passes = argc> 2 ? argv[2] : "quantize"};
-  b.host = (Host){.threads = 2, .kernels = select_host_kernels};
-  openblas_set_num_threads(1);
-  json_begin(&w, &text, true);
-  json_object(&w);
-  bench_head(&w, "compress-int8");
-  json_karray(&w, "results");
+  Work b = {.final = argc<2, .passes = argc> 2 ? argv[2] : "quantize"};
+  bench_open(&b.bench, "compress-int8", 2);
   run_cases(&b);
-  json_end(&w);
-  json_end(&w);
-  if (b.final) must(&b, file_write("bench/results/compress-int8.json", sb_str(&text), text.len, b.d));
-  sb_free(&text);
-  diag_free(b.d);
+  bench_close(&b.bench, b.final);
   return 0;
 }
