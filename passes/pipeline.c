@@ -140,11 +140,11 @@ static void dump(const Graph *g, const char *pass, const PipelineOptions *opt) {
   sb_free(&text);
 }
 
-/* Passes that keep state: they copy what they do not change; quantize makes codes of it. The others retrain or measure
+/* Passes that keep state: they copy what they do not change; quantize makes codes of it, prune cuts it. The others retrain or measure
  * by training, which needs whole sequences, not one step of them. */
 static bool keeps_state(const char *pass) {
-  static const char *const names[] = {"fold",   "dce",      "bnfuse",    "fuse",
-                                      "layout", "equalize", "input_raw", "quantize"};
+  static const char *const names[] = {"fold",     "dce",       "bnfuse", "fuse",    "layout",
+                                      "equalize", "input_raw", "prune",  "quantize"};
   for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
     if (strcmp(pass, names[i]) == 0) return true;
   return false;
@@ -158,9 +158,8 @@ static Graph *run_stage(const Graph *g, const Stage *s, const PassCtx *ctx, cons
     return NULL;
   }
   if (!keeps_state(s->pass->name) && !graph_want_stateless(g, s->pass->name, d)) {
-    diag_hint(
-        d, "prune and retrain the model over whole sequences, before it is made one of steps; layout, fold, "
-           "bnfuse, fuse and quantize keep state");
+    diag_hint(d, "retrain the model over whole sequences, before it is made one of steps; layout, fold, "
+                 "bnfuse, fuse, prune and quantize keep state");
     return NULL;
   }
   PassCtx own = *ctx;

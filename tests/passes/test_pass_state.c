@@ -157,10 +157,30 @@ START_TEST(layout_keeps_state)
   Graph *l = run_passes(g, "layout,fold,dce", NULL, NULL);
   ck_assert(isinf(agreement(g, l, &ds)));
   ck_assert_uint_eq(l->n_states, 1);
-  graph_free(run_passes(g, "prune{macs=0.5}", NULL, "prune and retrain"));
+  graph_free(run_passes(g, "lowrank{macs=0.5}", NULL, "retrain the model"));
   graph_free(l);
   graph_free(g);
   blob_unref(ds.train.xb);
+}
+END_TEST
+
+/* A sum that is kept from step to step loses channels with the layer that adds to it. */
+START_TEST(prune_cuts_state)
+{
+  Graph *g = parse(
+      "graph \"t\" %x = input : f32[1,2] \"x\" %w = const : f32[4,2] {1, 2, 0.01, 0.02, 3, -1, 0.02, -0.01}"
+      "%z = const : f32[1,4] {1, 2, 3, 4} %s = state(%z) : f32[1,4] \"s\""
+      "%h = FullyConnected(%x, %w) : f32[1,4] %n = Add(%h, %s) : f32[1,4]"
+      "%v = const : f32[2,4] {1, 1, -1, 1, 2, 1, 1, 1} %y = FullyConnected(%n, %v) : f32[1,2] \"y\""
+      "next %s = %n output %y");
+  Graph *p = run_passes(g, "prune{params=0.5,by=l2,least=1}", NULL, NULL);
+  const GraphState *s = &p->states[0];
+  ck_assert_uint_eq(p->n_states, 1);
+  ck_assert_int_eq(graph_val(p, s->now)->shape.d[1], 2);
+  const float *init = val_data(p, s->init);
+  ck_assert(init[0] == 1 && init[1] == 3);
+  graph_free(p);
+  graph_free(g);
 }
 END_TEST
 
@@ -171,6 +191,7 @@ Suite *suite_pass_state(void) {
   tcase_add_test(t, quantize_keeps_state);
   tcase_add_test(t, float_state_stays);
   tcase_add_test(t, layout_keeps_state);
+  tcase_add_test(t, prune_cuts_state);
   suite_add_tcase(s, t);
   return s;
 }
