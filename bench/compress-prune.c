@@ -189,7 +189,7 @@ static void train_options(const Run *r, const Case *c, int seed, TrainOptions *o
   o->epochs = c->epochs;
   o->batch = 128;
   o->threads = r->b->host.threads;
-  o->lr = 0.05f;
+  o->lr = 0.02f;
   o->weight_decay = 1e-4f;
   o->warmup = 0.02f;
   o->mix = 0.9f;
