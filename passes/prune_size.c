@@ -317,7 +317,7 @@ void sizer_node(Sizer *s, NodeId n, double v[RES_COUNT]) {
   const Graph *g = s->c->graph;
   Sizes z = {0};
   double macs = (double)node_macs(g, &g->nodes[n]);
-  memset(s->seen, 0, g->n_vals * sizeof *s->seen);
+  memset(s->seen, 0, s->n_pieces * sizeof *s->seen);
   if (macs > 0) z.v[RES_MACS] = z.v[RES_CYCLES] = macs * macs_share(s, n);
   add_constants(s, n, &z);
   for (ValId x = 1; x < g->n_vals; x++)

@@ -163,11 +163,13 @@ static void own_outputs(const Builder *b, uint32_t g, double *own) {
     ValId y = v->l.n->out[0];
     const uint32_t *unit = b->c->unit[y];
     if (!unit || channels_extent(b->c, y) != (uint32_t)v->l.o) continue;
-    double *e = mem_array((size_t)v->l.o, sizeof *e);
+    double *e = mem_array((size_t)v->l.o, sizeof *e), sum = 1e-30;
     output_energy(v, e);
+    for (int64_t o = 0; o < v->l.o; o++) sum += e[o];
     for (int64_t o = 0; o < v->l.o; o++)
       if (group_of(b, unit[o]) == g)
-        own[unit[o] - b->c->groups[g].first] += e[o] * v->fisher[o * v->l.o + o] / 2;
+        own[unit[o] - b->c->groups[g].first] +=
+            e[o] * (b->o->fisher ? v->fisher[o * v->l.o + o] / 2 : 1 / sum);
     mem_free(e);
   }
 }

@@ -183,17 +183,20 @@ static void walk_close(Walk *w) {
   mem_free(w->rows);
 }
 
-/* Without gradients an output's error counts by its share of what the layer puts out. */
+/* Without gradients an output's error counts by its share of what the layer puts out (its inputs taken as independent). */
 static void flat_fisher(LayerGram *v) {
   const Layer *l = &v->l;
   double energy = 1e-30;
   float *w = (float *)(uintptr_t)val_data(l->g, l->n->in[1]);
-  for (int64_t s = 0; v->whole && s < v->n_sums; s++)
-    for (int64_t u = 0; u < l->taps; u++)
+  for (int64_t s = 0; s < v->n_sums; s++) {
+    const int64_t group = v->whole ? s : s / l->ins, taps = v->whole ? l->taps : l->kh * l->kw;
+    for (int64_t p = 0; p < taps; p++)
       for (int64_t k = 0; k < l->outs; k++) {
-        double x = (double)*layer_weight(l, w, NULL, s, u, k);
-        energy += x * x * v->sums[s].a[u * (v->sums[s].n + 1)] / (double)v->sums[s].rows;
+        const int64_t u = v->whole ? p : p * l->ins + s % l->ins;
+        double x = (double)*layer_weight(l, w, NULL, group, u, k);
+        energy += x * x * v->sums[s].a[p * (v->sums[s].n + 1)] / (double)v->sums[s].rows;
       }
+  }
   for (int64_t k = 0; k < l->o; k++) v->fisher[k * l->o + k] = 1 / energy;
 }
 

@@ -127,7 +127,7 @@ static void job_add(Rebuild *r, NodeId k, const Layer *l) {
   Job *j = &r->jobs[r->n_jobs];
   *j = (Job){.k = k, .l = *l, .y = r->t->value[l->n->out[0]]};
   find_side(r, j);
-  if (j->bn && !norm_is_plain(r, j->bn)) j->bn = NULL, j->side = NO_VAL;
+  if (j->bn && !norm_is_plain(r, j->bn)) j->bn = NULL, j->side = NO_VAL, j->relu = false;
   j->constant = l->bias || j->bn;
   find_factors(r, j);
   int64_t want = r->o->rows > 0 ? r->o->rows : l->taps * ROWS_PER_UNKNOWN, all = layer_positions(l);

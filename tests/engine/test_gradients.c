@@ -488,6 +488,52 @@ START_TEST(gradient)
 }
 END_TEST
 
+/* A batch's gradients are the sums of those of its examples, each alone in a session for one. */
+START_TEST(one_by_one)
+{
+  const Case *k = &cases[_i];
+  if (k->train) return; /* statistics of one example are others */
+  Check c;
+  check_open(&c, k, ways[0]);
+  run(&c);
+  Diag *d = diag_new();
+  Session *s = session_new(c.g,
+                           &(SessionOptions){.batch = 1,
+                                             .input_gradient = true,
+                                             .threads = 1,
+                                             .training = true,
+                                             .keep = ways[0].keep,
+                                             .portable = ways[0].portable,
+                                             .plain = ways[0].plain},
+                           d);
+  ck_assert_msg(s != NULL, "%s", diag_text(d));
+  for (ValId v = 1; v < c.g->n_vals; v++) {
+    if (!session_param(c.s, v)) continue;
+    int64_t n = shape_count(&c.g->vals[v].shape);
+    double *sum = mem_array((size_t)n, sizeof *sum), most = 0;
+    for (int i = 0; i < BATCH; i++) {
+      session_forward(s, c.x + i * (c.n_x / BATCH), 1, false);
+      session_backward(s, c.r + i * c.classes, 1);
+      const float *one = session_gradient(s, v);
+      ck_assert_msg(one != NULL, "%s (%s), parameter %u: a gradient in a batch, none alone",
+                    op_info(k->op)->name, k->name, v);
+      for (int64_t j = 0; j < n; j++) sum[j] += (double)one[j];
+    }
+    const float *all = session_gradient(c.s, v);
+    ck_assert(all != NULL);
+    for (int64_t j = 0; j < n; j++) most = fmax(most, fabs(sum[j]));
+    for (int64_t j = 0; j < n; j++)
+      ck_assert_msg(fabs(sum[j] - (double)all[j]) <= 1e-4 * most + 1e-6,
+                    "%s (%s), parameter %u: %.9g one by one, %.9g", op_info(k->op)->name, k->name, v, sum[j],
+                    (double)all[j]);
+    mem_free(sum);
+  }
+  session_free(s);
+  diag_free(d);
+  check_close(&c);
+}
+END_TEST
+
 START_TEST(every_operator_has_a_case)
 {
   for (int op = 0; op < OP_COUNT; op++) {
@@ -533,6 +579,7 @@ Suite *suite_gradients(void) {
   tcase_add_test(t, every_operator_has_a_case);
   tcase_add_test(t, comparison_can_fail);
   tcase_add_loop_test(t, gradient, 0, WAYS * CASES);
+  tcase_add_loop_test(t, one_by_one, 0, CASES);
   suite_add_tcase(s, t);
   return s;
 }

@@ -365,6 +365,18 @@ START_TEST(test_estimates)
     ck_assert_msg(fabs(z.v[RES_PARAMS] - (double)graph_params(small)) < 0.5,
                   "net %llu: %g parameters, want %lld", (unsigned long long)seed, z.v[RES_PARAMS],
                   (long long)graph_params(small));
+    double sum[RES_COUNT] = {0}; /* node by node, however often it is asked (these nets share no constants) */
+    for (int again = 0; again < 2; again++) {
+      memset(sum, 0, sizeof sum);
+      for (NodeId n = 0; n < g->n_nodes; n++) {
+        double v[RES_COUNT];
+        sizer_node(s, n, v);
+        for (int k = 0; k < RES_COUNT; k++) sum[k] += v[k];
+      }
+    }
+    for (int k = RES_MACS; k <= RES_FLASH; k++)
+      ck_assert_msg(fabs(sum[k] - z.v[k]) < 0.5, "net %llu, resource %d: nodes %g, all %g",
+                    (unsigned long long)seed, k, sum[k], z.v[k]);
     sizer_free(s);
     prune_plan_free(&p);
     channels_free(&c);

@@ -180,7 +180,8 @@ void bwd_rnn(const OpCall *c) {
 
 /* -- Gru: gates z, r, n -- */
 
-bool plan_gru(OpPlan *p, Diag *d) { return plan_cell(p, 6 * hidden_of(p), d); }
+/* Gates (3), u, dh, r, v: bwd_gru. */
+bool plan_gru(OpPlan *p, Diag *d) { return plan_cell(p, 7 * hidden_of(p), d); }
 
 /* Gates of step s into a [n][3H]; what they see of the state into u [n][H]: R_n h + b, or r h. */
 static void gru_gates(const OpCall *c, const Walk *w, int64_t s, float *a, float *u) {
