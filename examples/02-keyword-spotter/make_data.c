@@ -126,8 +126,8 @@ static bool write_classes(const char *dir, Diag *d) {
 }
 
 static const char usage[] = "usage: make_data --out DIR [--count N] [--seed S]\n\n"
-                            "Makes the keyword spotter's data by espeak-ng: 6000 examples for training, 1200 "
-                            "for validation and 2400 for test, each\n"
+                            "Makes the keyword spotter's data by espeak-ng: 4800 examples for training, 960 "
+                            "for validation and 1920 for test, each\n"
                             "split with voices of its own. --count N: N of each instead (1 to 1000000).\n";
 
 static bool number(const char *text, long long most, long long *out) {

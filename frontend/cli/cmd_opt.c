@@ -106,13 +106,17 @@ static void add_row(void *ctx, const char *pass, const Graph *g, double seconds)
   r->with_score = r->with_score || row->scored;
 }
 
+static const char *score_name(const Rows *r, const char *auc, const char *accuracy) {
+  return r->design && r->design->metric == METRIC_AUC ? auc : accuracy;
+}
+
 static void print_rows(const Rows *r) {
   const bool target = r->o->target || r->o->board;
   Table t;
   table_begin(&t, r->arena,
               arena_printf(r->arena, "<pass,>nodes,>params,>MACs%s%s%s,>seconds",
                            r->with_cost ? ",>peak RAM" : "", r->with_cost && target ? ",>flash,>cycles" : "",
-                           r->with_score ? ",>accuracy" : ""));
+                           r->with_score ? score_name(r, ",>AUC", ",>accuracy") : ""));
   for (int i = 0; i < r->n; i++) {
     const Row *x = &r->v[i];
     table_cell(&t, "%s", x->pass);
@@ -145,7 +149,7 @@ static void row_json(JsonWriter *w, const Rows *r, const Row *x) {
     }
   }
   if (x->scored) {
-    json_knum(w, "accuracy", x->accuracy.top1);
+    json_knum(w, score_name(r, "auc", "accuracy"), x->accuracy.top1);
     json_kint(w, "examples", x->accuracy.n);
   }
   json_knum(w, "seconds", x->seconds);
@@ -194,6 +198,20 @@ typedef struct Work {
   const Design *design;
 } Work;
 
+/* Is one of the passes `quantize`? */
+static bool quantizes(const char *text) {
+  for (const char *p = text; *p;) {
+    while (*p == ' ') p++;
+    const size_t n = strcspn(p, "{, ");
+    if (n == 8 && strncmp(p, "quantize", n) == 0) return true;
+    p += n;
+    if (*p == '{') p += strcspn(p, "}");
+    p += strcspn(p, ",");
+    p += *p == ',';
+  }
+  return false;
+}
+
 static bool transform(const Work *w, Diag *d) {
   Rows rows = {.arena = arena_new(),
                .o = w->o,
@@ -201,7 +219,7 @@ static bool transform(const Work *w, Diag *d) {
                .design = w->design,
                .data = w->ctx.data,
                .cost = w->cost,
-               .deployed = strstr(w->passes.text, "quantize") ? DT_I8 : DT_F32};
+               .deployed = quantizes(w->passes.text) ? DT_I8 : DT_F32};
   PipelineOptions po = {.extra = w->extra,
                         .n_extra = (int)w->o->plugins.n,
                         .locs = w->passes.locs,

@@ -89,7 +89,7 @@ static void print_onnx(Arena *a, const char *text, StrBuf *out) {
   const Figures *f = read_figures(a, text, &n), *all = find(f, n, "all");
   const size_t count = sizeof onnx / sizeof *onnx;
   const Row **list = sorted(a, onnx, count);
-  sb_puts(out, "## ONNX\n\nOpsets 7 and later. Tests are those of onnx/onnx in `../shared` "
+  sb_puts(out, "## ONNX\n\nOpsets 6 and later. Tests are those of onnx/onnx in `../shared` "
                "(`onnx-conformance`), by the "
                "engine and by emitted C.\n\n");
   if (all)

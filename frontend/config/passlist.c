@@ -36,6 +36,12 @@ static bool put_value(Writer *w, const Yaml *v) {
   return true;
 }
 
+/* A name with anything of the text form in it would be another pipeline. */
+static bool check_name(const Writer *w, const char *name, const Loc *loc) {
+  const char *bad = strpbrk(name, ",{}=; ");
+  return !bad || yaml_error(w->file, loc, w->d, "\"%s\": a name cannot hold \"%c\"", name, *bad);
+}
+
 static bool put_params(Writer *w, const Yaml *params) {
   if (params->type == YAML_SCALAR && !*params->text) return true;
   if (params->type != YAML_MAPPING) {
@@ -47,7 +53,7 @@ static bool put_params(Writer *w, const Yaml *params) {
   for (const Yaml *p = params->first; p; p = p->next) {
     if (p != params->first) sb_putc(&w->text, ',');
     sb_printf(&w->text, "%s=", p->key);
-    TRY(put_value(w, p));
+    TRY(check_name(w, p->key, &p->key_loc) && put_value(w, p));
   }
   sb_putc(&w->text, '}');
   return true;
@@ -58,14 +64,14 @@ static bool put_pass(Writer *w, const Yaml *v, Loc *loc) {
   *loc = v->loc;
   if (v->type == YAML_SCALAR) {
     sb_puts(&w->text, v->text);
-    return true;
+    return check_name(w, v->text, &v->loc);
   }
   if (v->type != YAML_MAPPING || v->n != 1)
     return yaml_error(w->file, &v->loc, w->d,
                       "want a pass (fold), or one with parameters (prune: {macs: 50%%})");
   *loc = v->first->key_loc;
   sb_puts(&w->text, v->first->key);
-  return put_params(w, v->first);
+  return check_name(w, v->first->key, loc) && put_params(w, v->first);
 }
 
 static bool put_all(Writer *w, const Yaml *list, Loc *locs) {

@@ -128,6 +128,8 @@ START_TEST(pipeline_files)
   task_want_error(a, "$M opt $T/net.ir --pipeline $T/bad.yaml -o $T/a.ir", "bad.yaml:2:5");
   task_write_text(a, "bad.yaml", "passes:\n  - prune: {keep: \"a}\"}\n");
   task_want_error(a, "$M opt $T/net.ir --pipeline $T/bad.yaml -o $T/a.ir", "cannot hold \"}\"");
+  task_write_text(a, "bad.yaml", "passes: [\"fold,dce,nosuch\"]\n");
+  task_want_error(a, "$M opt $T/net.ir --pipeline $T/bad.yaml -o $T/a.ir", "bad.yaml:1:10");
   task_write_text(a, "bad.yaml", "steps: [fold]\n");
   task_want_error(a, "$M opt $T/net.ir --pipeline $T/bad.yaml -o $T/a.ir", "want one key, `passes`");
   task_want_error(a, "$M opt $T/net.ir -o $T/a.ir", "want one of --passes");
