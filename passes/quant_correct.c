@@ -146,18 +146,19 @@ static bool feed(Runner *r, const Dataset *ds, Diag *d) {
 
 /* ---- means */
 
-/* Mean image of v in real values; the caller's. */
+/* Mean image of v in real values, over all that its leading axis holds (not the batch alone, where a Reshape made it of
+ * others), as calibrate_means'; the caller's. */
 static double *mean_codes(const Runner *r, ValId v) {
   const Value *x = graph_val(r->g, v);
-  const int64_t n = shape_count(&x->shape);
-  double *mean = mem_array((size_t)n, sizeof *mean);
+  const int64_t item = shape_count_range(&x->shape, 1, x->shape.rank), rows = x->shape.d[0];
+  double *mean = mem_array((size_t)item, sizeof *mean);
   for (uint32_t i = 0; i < r->images; i++) {
     const char *at = address(r, v, i);
-    for (int64_t k = 0; k < n; k++)
-      mean[k] += x->dtype == DT_I16 ? ((const int16_t *)at)[k] : ((const int8_t *)at)[k];
+    for (int64_t k = 0; k < rows * item; k++)
+      mean[k % item] += x->dtype == DT_I16 ? ((const int16_t *)at)[k] : ((const int8_t *)at)[k];
   }
-  for (int64_t k = 0; k < n; k++)
-    mean[k] = (double)x->quant.scale[0] * (mean[k] / r->images - x->quant.zero[0]);
+  for (int64_t k = 0; k < item; k++)
+    mean[k] = (double)x->quant.scale[0] * (mean[k] / (double)(r->images * rows) - x->quant.zero[0]);
   return mean;
 }
 
