@@ -323,8 +323,11 @@ bool quant_correct(Quantizer *q, const Dataset *ds) {
   r.stride = mem_array(one->n_vals, sizeof *r.stride);
   r.last = mem_array(one->n_vals, sizeof *r.last);
   r.scratch = mem_array((size_t)threads_count(r.pool), sizeof *r.scratch);
-  bool ok = one->n_nodes != q->to->n_nodes || graph_lower(one, &r.calls, q->d);
-  if (ok && one->n_nodes == q->to->n_nodes) {
+  const bool same = one->n_nodes == q->to->n_nodes; /* q->layer names nodes of both */
+  if (!same)
+    diag_warn(q->d, NULL, "quantize: biases are not corrected: the graph has nodes that nobody reads");
+  bool ok = !same || graph_lower(one, &r.calls, q->d);
+  if (ok && same) {
     find_lives(&r);
     const uint32_t n = ds->train.n;
     ok = run_all(q, ds, &r, one, q->o.cal.images < n ? q->o.cal.images : n);

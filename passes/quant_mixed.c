@@ -188,6 +188,13 @@ Graph *quant_budget(Quantizer *q, const Dataset *ds, QuantMakeFn *make) {
   Item *items = mem_array(2 * (size_t)q->g->n_nodes + 1, sizeof *items);
   Search s = {.q = q, .ds = ds, .make = make, .trial = &t, .items = items};
   bool ok = trial_open(q, ds, q->o.held, &t);
+  if (ok && t.seen) {
+    ok =
+        diag_error(q->d, NULL,
+                   "quantize: budget=: of %u training images %u calibrate, and fewer than 32 are left to try",
+                   ds->train.n, q->o.cal.images);
+    diag_hint(q->d, "images=N calibrates on fewer");
+  }
   if (ok && q->o.budget_points && !t.labels)
     ok = diag_error(q->d, NULL, "quantize: budget=%g%% of accuracy: the data have no labels", q->o.budget);
   ok = ok && trial_alone(&t, &alone);

@@ -169,6 +169,7 @@ static bool write_json(Report r) {
   json_begin(&w, &text, true);
   json_object(&w);
   if (r.t) json_kint(&w, "images_alone", r.t->images.n);
+  if (r.t) json_kbool(&w, "images_alone_calibrate", r.t->seen);
   if (r.t && r.t->labels) json_knum(&w, "accuracy_float32", r.t->accuracy);
   json_karray(&w, "layers");
   r.w = &w;

@@ -13,9 +13,12 @@ enum { FEWEST = 32 };
 
 /* ---- graphs */
 
+/* Over the classes, which are innermost. */
 static const Node *last_softmax(const Graph *g) {
   const Node *n = g->n_outputs ? graph_def(g, g->outputs[g->n_outputs - 1]) : NULL;
-  return n && n->op == OP_softmax ? n : NULL;
+  if (!n || n->op != OP_softmax) return NULL;
+  const int axis = CATTRS(n, softmax)->axis, rank = graph_val(g, n->in[0])->shape.rank;
+  return axis == -1 || axis == rank - 1 ? n : NULL;
 }
 
 float *trial_weights(const Quantizer *q, const Node *n) {
@@ -94,35 +97,43 @@ static void log_shares(const float *z, int64_t n, bool softmax, double *out) {
 }
 
 /* The signal is what differs from image to image. */
-static double signal_power(const Trial *t) {
+static double signal_power(const Trial *t, const double *want) {
   double power = 0;
   for (int64_t k = 0; k < t->outs; k++) {
     double mean = 0;
-    for (uint32_t i = 0; i < t->images.n; i++) mean += (double)t->want[i * t->outs + k] / t->images.n;
+    for (uint32_t i = 0; i < t->images.n; i++) mean += want[i * t->outs + k] / t->images.n;
     for (uint32_t i = 0; i < t->images.n; i++) {
-      const double x = (double)t->want[i * t->outs + k] - mean;
+      const double x = want[i * t->outs + k] - mean;
       power += x * x;
     }
   }
   return power;
 }
 
-static void compare(const Trial *t, const float *got, bool softmax, Loss *out) {
-  double error = 0, kl = 0, *p = mem_array(2 * (size_t)t->outs, sizeof *p), *q = p + t->outs;
-  for (uint32_t i = 0; i < t->images.n; i++) {
-    const float *x = t->want + i * t->outs, *z = got + i * t->outs;
-    log_shares(x, t->outs, false, p);
-    log_shares(z, t->outs, softmax, q);
-    for (int64_t k = 0; k < t->outs; k++) {
-      const double e = softmax ? exp(q[k]) - exp(p[k]) : (double)z[k] - (double)x[k];
-      error += e * e;
-      kl += exp(p[k]) * (p[k] - q[k]);
-    }
+/* One position's classes: KL, and squared error in what the graph gives (shares, or as it is), which *want is of. */
+static double compare_row(const Trial *t, const float *x, const float *z, bool softmax, double *p,
+                          double *want, double *error) {
+  double kl = 0, *q = p + t->classes;
+  log_shares(x, t->classes, false, p);
+  log_shares(z, t->classes, softmax, q);
+  for (int64_t k = 0; k < t->classes; k++) {
+    want[k] = softmax ? exp(p[k]) : (double)x[k];
+    const double e = (softmax ? exp(q[k]) : (double)z[k]) - want[k];
+    *error += e * e;
+    kl += exp(p[k]) * (p[k] - q[k]);
   }
-  const double ratio = error / fmax(signal_power(t), 1e-30);
-  out->value = t->kl ? kl / t->images.n : ratio;
+  return kl;
+}
+
+static void compare(const Trial *t, const float *got, bool softmax, Loss *out) {
+  const int64_t n = t->images.n * t->outs;
+  double error = 0, kl = 0, *want = mem_array((size_t)(n + 2 * t->classes), sizeof *want);
+  for (int64_t at = 0; at < n; at += t->classes)
+    kl += compare_row(t, t->want + at, got + at, softmax, want + n, want + at, &error);
+  const double ratio = error / fmax(signal_power(t, want), 1e-30);
+  out->value = t->kl ? kl * (double)t->classes / (double)n : ratio;
   out->snr = -10 * log10(fmax(ratio, 1e-12));
-  mem_free(p);
+  mem_free(want);
 }
 
 bool trial_run(const Trial *t, const Graph *g, bool softmax, Loss *out) {
@@ -141,8 +152,9 @@ bool trial_run(const Trial *t, const Graph *g, bool softmax, Loss *out) {
 
 static void hold_out(const Quantizer *q, const Dataset *ds, uint32_t most, Trial *t) {
   const Split *s = &ds->train;
-  const uint32_t used = q->o.cal.images < s->n ? q->o.cal.images : s->n,
-                 first = s->n - used < FEWEST ? 0 : used, left = s->n - first;
+  const uint32_t used = q->o.cal.images < s->n ? q->o.cal.images : s->n;
+  t->seen = s->n - used < FEWEST;
+  const uint32_t first = t->seen ? 0 : used, left = s->n - first;
   t->images = *s;
   t->images.n = left < most ? left : most;
   t->images.x = (const char *)s->x + (size_t)first * (size_t)shape_count(&s->item) * dtype_size(s->dtype);
@@ -157,9 +169,12 @@ bool trial_open(const Quantizer *q, const Dataset *ds, uint32_t most, Trial *t) 
   FAIL_IF(g->n_states > 0 || g->n_outputs < 1, q->d, NULL,
           "quantize: parts are tried on a model with outputs and without state");
   hold_out(q, ds, most, t);
+  if (t->seen && q->host && q->host->log)
+    q->host->log(q->host->ctx, "quantize: parts are tried on calibration's own images: fewer than 32 others");
   const Shape *y = &graph_val(g, g->outputs[g->n_outputs - 1])->shape;
   t->outs = shape_count_range(y, 1, y->rank);
-  t->kl = t->outs > 1 && (t->softmax || (t->labels && y->d[y->rank - 1] == t->outs));
+  t->classes = y->rank > 1 ? y->d[y->rank - 1] : 1;
+  t->kl = t->classes > 1 && (t->softmax || (t->labels && t->classes == t->outs));
   t->want = mem_array((size_t)t->images.n * (size_t)t->outs, sizeof *t->want);
   Graph *plain = trial_graph(q, &(Parts){0});
   Accuracy a;

@@ -6,8 +6,9 @@
 
 typedef struct Loss {
   double
-      value; /* KL(float || this) in nats, mean over images; noise to signal, where the model gives no classes */
-  double snr;      /* dB, of the outputs (logits) */
+      value; /* KL(float || this) in nats, mean over images and positions; noise to signal, where the model gives no
+                   classes */
+  double snr;      /* dB, of the outputs: logits, or shares behind the model's Softmax */
   double accuracy; /* 0..1; -1: no labels */
 } Loss;
 
@@ -17,9 +18,10 @@ typedef struct Trial {
   Split images;
   Normalize normalize;
   bool kl, labels, softmax; /* loss is KL; images have labels; the model ends in a Softmax */
-  int64_t outs;
-  float *want;   /* [images][outs]: before the Softmax */
-  int32_t *none; /* labels where the data have none */
+  bool seen;                /* the images are calibration's own */
+  int64_t outs, classes;    /* of an image: positions of so many classes each */
+  float *want;              /* [images][outs]: before the Softmax */
+  int32_t *none;            /* labels where the data have none */
   double accuracy;
 } Trial;
 

@@ -206,6 +206,51 @@ START_TEST(budget)
 }
 END_TEST
 
+/* FullyConnected -> Softmax at four positions: each has its own distribution. */
+static Graph *positions(void) {
+  Graph *g = graph_new("positions");
+  Diag *d = diag_new();
+  Shape s = {3, {DIM_BATCH, 4, 3}}, ws = {2, {2, 3}};
+  const float w[6] = {0.9f, -1.3f, 0.4f, -0.2f, 1.1f, 0.7f};
+  ValId y = graph_node2(g, OP_fully_connected, NULL, graph_input(g, "x", DT_F32, &s),
+                        graph_const_data(g, "w", DT_F32, &ws, w), "logits", NULL, d);
+  graph_output(g, graph_node1(g, OP_softmax, NULL, y, "shares", NULL, d));
+  ck_assert_msg(graph_verify(g, d), "%s", diag_text(d));
+  diag_free(d);
+  return g;
+}
+
+START_TEST(loss_at_each_position)
+{
+  Graph *g = positions();
+  Dataset ds = make_data(g, 2);
+  StrBuf log = {0};
+  Graph *q = quantized(g, &ds, &log, "budget=0.001");
+  ck_assert_msg(q != NULL && strstr(sb_str(&log), "with 0 of the parts wider"), "%s", sb_str(&log));
+  graph_free(q), graph_free(g);
+  dataset_close(&ds);
+  sb_free(&log);
+}
+END_TEST
+
+/* With all images seen by calibration the report says so, and a budget is refused. */
+START_TEST(no_other_images)
+{
+  Graph *g = uneven();
+  Dataset ds = make_data(g, 1);
+  ds.train.n = SEEN + 31;
+  StrBuf log = {0};
+  Graph *q = quantized(g, &ds, &log, "report=2");
+  ck_assert_msg(q && strstr(sb_str(&log), "calibration's own images"), "%s", sb_str(&log));
+  sb_clear(&log);
+  ck_assert(!quantized(g, &ds, &log, "budget=50"));
+  ck_assert_msg(strstr(sb_str(&log), "fewer than 32 are left"), "%s", sb_str(&log));
+  graph_free(q), graph_free(g);
+  dataset_close(&ds);
+  sb_free(&log);
+}
+END_TEST
+
 START_TEST(report_says_where)
 {
   Graph *g = uneven();
@@ -267,6 +312,8 @@ Suite *suite_quant_mixed(void) {
   tcase_add_test(t, everything_wider);
   tcase_add_test(t, some_wider);
   tcase_add_test(t, budget);
+  tcase_add_test(t, loss_at_each_position);
+  tcase_add_test(t, no_other_images);
   tcase_add_test(t, report_says_where);
   tcase_add_test(t, refused);
   suite_add_tcase(s, t);
