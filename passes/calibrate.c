@@ -20,9 +20,6 @@ enum { BATCH = 32 };
 
 /* ---- running the images */
 
-/* Called for every float value that was computed, with some of its elements. */
-typedef void Visit(void *ctx, ValId v, const float *x, int64_t n);
-
 typedef struct Images {
   const Graph *g;
   const Dataset *ds;
@@ -65,7 +62,7 @@ static int64_t *elements(const Graph *g, int n) {
 }
 
 /* Show all values of one batch that the session has. */
-static void visit_session(const Graph *g, const Session *s, int n, Visit *visit, void *ctx) {
+static void visit_session(const Graph *g, const Session *s, int n, CalVisit *visit, void *ctx) {
   int64_t *count = elements(g, n);
   for (ValId v = 1; v < g->n_vals; v++) {
     const float *x = is_activation(g, v) ? session_activation(s, v) : NULL;
@@ -84,7 +81,7 @@ static Session *engine_session(const Images *im) {
   return s;
 }
 
-static bool run_engine(Session *s, const Images *im, Visit *visit, void *ctx, Diag *d) {
+static bool run_engine(Session *s, const Images *im, CalVisit *visit, void *ctx, Diag *d) {
   float *x = mem_array((size_t)(BATCH + 1) * (size_t)im->map.count, sizeof *x);
   bool ok = true;
   for (uint32_t at = 0; ok && at < im->n; at += BATCH) {
@@ -101,7 +98,7 @@ static bool run_engine(Session *s, const Images *im, Visit *visit, void *ctx, Di
 }
 
 /* What the states hold before a run. */
-static void visit_states(const Images *im, const Graph *one, const Evaluator *e, Visit *visit, void *ctx) {
+static void visit_states(const Images *im, const Graph *one, const Evaluator *e, CalVisit *visit, void *ctx) {
   for (uint32_t i = 0; i < one->n_states; i++) {
     ValId v = im->g->states[i].now, w = one->states[i].now;
     if (is_activation(im->g, v)) visit(ctx, v, evaluator_value(e, w), shape_count(&one->vals[w].shape));
@@ -110,7 +107,7 @@ static void visit_states(const Images *im, const Graph *one, const Evaluator *e,
 
 /* Operators that the engine does not have, and models with state, whose steps the data are in their order: by the generic
  * kernels, one image after the other. */
-static bool run_kernels(const Images *im, Visit *visit, void *ctx, Diag *d) {
+static bool run_kernels(const Images *im, CalVisit *visit, void *ctx, Diag *d) {
   Graph *one = im->g->n_states ? graph_clone(im->g) : graph_with_batch(im->g, 1, d);
   TRY(one);
   Evaluator *e = evaluator_new(one, d);
@@ -135,7 +132,7 @@ static bool run_kernels(const Images *im, Visit *visit, void *ctx, Diag *d) {
   return ok;
 }
 
-static bool run_images(const Images *im, Visit *visit, void *ctx, Diag *d) {
+static bool run_images(const Images *im, CalVisit *visit, void *ctx, Diag *d) {
   Session *s = engine_session(im);
   bool ok = s ? run_engine(s, im, visit, ctx, d) : run_kernels(im, visit, ctx, d);
   session_free(s);
@@ -246,6 +243,13 @@ bool calibrate(const Graph *g, const Dataset *ds, const CalOptions *o, const Hos
   return ok;
 }
 
+bool calibrate_visit(const Graph *g, const Dataset *ds, uint32_t images, const Host *host, CalVisit *fn,
+                     void *ctx, Diag *d) {
+  Images im;
+  TRY(open_images(g, ds, &(CalOptions){.images = images}, host, &im, d));
+  return run_images(&im, fn, ctx, d);
+}
+
 /* ---- means */
 
 typedef struct Means {
@@ -269,11 +273,8 @@ static void visit_sum(void *ctx, ValId v, const float *x, int64_t n) {
 
 bool calibrate_means(const Graph *g, const Dataset *ds, uint32_t images, const Host *host, const bool *want,
                      double **mean, Diag *d) {
-  Images im;
-  const CalOptions o = {.images = images};
-  TRY(open_images(g, ds, &o, host, &im, d));
   Means m = {g, want, mean, mem_array(g->n_vals, sizeof *m.count)};
-  bool ok = run_images(&im, visit_sum, &m, d);
+  bool ok = calibrate_visit(g, ds, images, host, visit_sum, &m, d);
   for (ValId v = 1; v < g->n_vals; v++) {
     const Shape *s = &g->vals[v].shape;
     for (int64_t k = 0; mean[v] && k < shape_count_range(s, 1, s->rank); k++)
@@ -304,9 +305,6 @@ static void visit_channels(void *ctx, ValId v, const float *x, int64_t n) {
 
 bool calibrate_channels(const Graph *g, const Dataset *ds, uint32_t images, const Host *host,
                         const bool *want, float **most, Diag *d) {
-  Images im;
-  const CalOptions o = {.images = images};
-  TRY(open_images(g, ds, &o, host, &im, d));
   Channels m = {g, want, most};
-  return run_images(&im, visit_channels, &m, d);
+  return calibrate_visit(g, ds, images, host, visit_channels, &m, d);
 }

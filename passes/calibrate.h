@@ -34,6 +34,12 @@ typedef struct CalRange {
 bool calibrate(const Graph *g, const Dataset *ds, const CalOptions *o, const Host *host, CalRange *out,
                Diag *d);
 
+/* All float values but constants, batch by batch: fn gets n elements of value v, of whole images. By the engine, or, where it
+ * does not run the graph, by the generic kernels. */
+typedef void CalVisit(void *ctx, ValId v, const float *x, int64_t n);
+bool calibrate_visit(const Graph *g, const Dataset *ds, uint32_t images, const Host *host, CalVisit *fn,
+                     void *ctx, Diag *d);
+
 /* The mean over calibration images of each element of the values that `want` marks: mean[v], elements of one image, the
  * caller's to free; NULL where nothing was computed for each image. */
 bool calibrate_means(const Graph *g, const Dataset *ds, uint32_t images, const Host *host, const bool *want,

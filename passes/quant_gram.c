@@ -1,16 +1,16 @@
 /* Sums of products of what layers read (their Gram matrices), over calibration images as they are.
  *
- *   float graph, batch by batch -> for each layer rows of taps at some positions -> X^T X, in double
+ *   float graph, batch by batch (calibrate.c) -> for each layer rows of taps at some positions -> X^T X, in double
  *
  * Neighbouring positions say much the same: of every layer about ROWS are taken, evenly, an odd number apart.
  */
 #include "passes/quant_weights.h"
 
 #include "ir/base/mem.h"
-#include "runtime/engine/feed.h"
+#include "ir/base/strbuf.h"
 #include "runtime/engine/reconstruct.h"
 
-enum { BATCH = 32, BLOCK = 128, ROWS = 16384, MOST_TAPS = 2400 };
+enum { BLOCK = 128, ROWS = 16384, MOST_TAPS = 2400 };
 
 typedef struct Layer {
   const Node *n;
@@ -67,7 +67,7 @@ static void put_taps(const Layer *l, const float *x, int64_t at, int64_t group, 
 }
 
 /* A batch's share; positions are counted over all images, so that the step goes through columns and lines. */
-static void add_batch(Layer *l, const float *x, int n) {
+static void add_batch(Layer *l, const float *x, int64_t n) {
   static const double nothing[BLOCK]; /* no right side */
   const int64_t positions = l->oh * l->ow, end = n * positions, first = l->next;
   for (int64_t group = 0; group < l->groups; group++) {
@@ -103,40 +103,43 @@ static void close_layer(Layer *l, Gram *out) {
   mem_free(l->x);
 }
 
-static bool run_images(Session *s, const Dataset *ds, uint32_t images, Layer *layers, int n_layers,
-                       const Host *host, Diag *d) {
-  Feed feed;
-  TRY(feed_new(&feed, s, &ds->train, &ds->spec.normalize, d));
-  bool ok = true;
-  for (uint32_t i = 0; ok && i < images; i += BATCH) {
-    const int n = (int)(images - i < BATCH ? images - i : BATCH);
-    feed_batch(&feed, NULL, NULL, i, n, session_input(s));
-    session_forward(s, session_input(s), n, false);
-    for (int k = 0; k < n_layers; k++) {
-      const float *x = session_activation(s, layers[k].n->in[0]);
-      if (x) add_batch(&layers[k], x, n);
-    }
-    if (host && host->cancelled && host->cancelled(host->ctx))
-      ok = diag_error(d, NULL, "quantize: cancelled");
+typedef struct Layers {
+  Layer *v;
+  int n;
+} Layers;
+
+static void visit(void *ctx, ValId v, const float *x, int64_t n) {
+  const Layers *l = ctx;
+  for (int k = 0; k < l->n; k++) {
+    Layer *layer = &l->v[k];
+    if (layer->n->in[0] == v) add_batch(layer, x, n / (layer->h * layer->w * layer->c));
   }
-  feed_free(&feed);
-  return ok;
+}
+
+static void say_large(const Graph *g, const Layer *l, const Host *host) {
+  if (!host || !host->log) return;
+  const char *value = graph_val(g, l->n->out[0])->name, *name = value ? value : l->n->loc.name;
+  StrBuf line = {0};
+  sb_printf(&line, "quantize: %s: %lld weights a channel, more than %d: rounded to the nearest",
+            name ? name : op_info(l->n->op)->name, (long long)l->taps, MOST_TAPS);
+  host->log(host->ctx, sb_str(&line));
+  sb_free(&line);
 }
 
 bool gram_collect(const Graph *g, const bool *wanted, const Dataset *ds, uint32_t images, const Host *host,
                   Gram *out, Diag *d) {
-  const SessionOptions so = {
-      .batch = BATCH, .threads = host && host->threads > 0 ? host->threads : 1, .keep = true};
-  Layer *layers = mem_array((size_t)g->n_nodes + 1, sizeof *layers);
-  int n = 0;
+  Layers l = {.v = mem_array((size_t)g->n_nodes + 1, sizeof *l.v)};
   if (images > ds->train.n) images = ds->train.n;
-  for (NodeId k = 0; k < g->n_nodes; k++)
-    if (wanted[k]) n += open_layer(&layers[n], g, &g->nodes[k], images);
-  Session *s = n ? session_new(g, &so, d) : NULL;
-  const bool ok = n == 0 || (s && run_images(s, ds, images, layers, n, host, d));
-  for (int i = 0; i < n; i++) close_layer(&layers[i], ok ? &out[layers[i].n - g->nodes] : NULL);
-  session_free(s);
-  mem_free(layers);
+  for (NodeId k = 0; k < g->n_nodes; k++) {
+    if (!wanted[k]) continue;
+    if (open_layer(&l.v[l.n], g, &g->nodes[k], images))
+      l.n++;
+    else
+      say_large(g, &l.v[l.n], host);
+  }
+  const bool ok = l.n == 0 || calibrate_visit(g, ds, images, host, visit, &l, d);
+  for (int i = 0; i < l.n; i++) close_layer(&l.v[i], ok ? &out[l.v[i].n - g->nodes] : NULL);
+  mem_free(l.v);
   return ok;
 }
 

@@ -7,9 +7,11 @@
 
 #include "ir/base/mem.h"
 #include "ir/base/rng.h"
+#include "ir/base/strbuf.h"
 #include "passes/pass.h"
 #include "passes/quant_weights.h"
 #include "runtime/data/dataset.h"
+#include "tests/passes/images.h"
 #include "tests/passes/nets.h"
 #include "tests/support.h"
 
@@ -158,14 +160,126 @@ START_TEST(random_nets)
 }
 END_TEST
 
+/* -- what layers read -- */
+
+enum { H = 7, W = 6, C = 4, KH = 3, KW = 2, INS = 2, CONV_TAPS = KH * KW * INS };
+
+/* Element (y, x, c) of an image, 0 outside. */
+static double pixel(const float *image, int y, int x, int c) {
+  return y < 0 || y >= H || x < 0 || x >= W ? 0 : (double)image[(y * W + x) * C + c];
+}
+
+/* The sums of a convolution in two groups with pads 1 0 1 2, strides 2 1 and dilations 1 2, by definition. */
+static void sums_by_hand(const Dataset *ds, int group, int oh, int ow, double *h) {
+  enum { T = CONV_TAPS + 1 };
+  for (uint32_t i = 0; i < ds->train.n; i++)
+    for (int at = 0; at < oh * ow; at++) {
+      double row[T];
+      for (int t = 0; t < CONV_TAPS; t++)
+        row[t] = pixel((const float *)ds->train.x + i * H * W * C, at / ow * 2 + t / (KW * INS) - 1,
+                       at % ow + t / INS % KW * 2, group * INS + t % INS);
+      row[CONV_TAPS] = 1;
+      for (int k = 0; k < T * T; k++) h[k] += row[k / T] * row[k % T];
+    }
+}
+
+START_TEST(sums)
+{
+  enum { T = CONV_TAPS + 1 };
+  Graph *g = graph_new("conv");
+  Diag *d = diag_new();
+  Shape s = {4, {DIM_BATCH, H, W, C}}, ws = {4, {6, KH, KW, INS}};
+  const float w[6 * CONV_TAPS] = {1};
+  conv_attrs a;
+  op_attrs_default(OP_conv, &a);
+  a.group = 2, a.pads = (Ints){4, {1, 0, 1, 2}}, a.strides = (Ints){2, {2, 1}},
+  a.dilations = (Ints){2, {1, 2}};
+  const ValId y = graph_node2(g, OP_conv, &a, graph_input(g, "x", DT_F32, &s),
+                              graph_const_data(g, "w", DT_F32, &ws, w), "y", NULL, d);
+  graph_output(g, y);
+  ck_assert_msg(graph_verify(g, d), "%s", diag_text(d));
+  Dataset ds = make_data(g);
+  Gram m = {0};
+  ck_assert_msg(gram_collect(g, (bool[]){true}, &ds, IMAGES, NULL, &m, d), "%s", diag_text(d));
+  ck_assert(m.groups == 2 && m.n == T);
+  const Shape *out = &graph_val(g, y)->shape;
+  for (int group = 0; group < 2; group++) {
+    double want[T * T] = {0};
+    sums_by_hand(&ds, group, (int)out->d[1], (int)out->d[2], want);
+    for (int k = 0; k < T * T; k++)
+      ck_assert_msg(fabs(m.h[group][k] - want[k]) < 1e-6, "group %d, %d %d: %g, want %g", group, k / T, k % T,
+                    m.h[group][k], want[k]);
+  }
+  gram_free(&m);
+  graph_free(g);
+  dataset_close(&ds);
+  diag_free(d);
+}
+END_TEST
+
+/* The whole way, from a graph to codes: less error of the outputs than by rounding to the nearest. */
+START_TEST(better_than_nearest)
+{
+  char error[600];
+  double gptq = 0, nearest = 0;
+  for (uint64_t seed = 0; seed < 20; seed++) {
+    Graph *g = net_random_plain(seed);
+    Dataset ds = images_random(g, 128, 4, seed);
+    Graph *a = quantized(g, &ds, "weights=int4,int8=none,io=float", error, sizeof error),
+          *b = quantized(g, &ds, "weights=int4,int8=none,io=float,rounding=nearest", error, sizeof error);
+    ck_assert_msg(a && b, "%s", error);
+    gptq += images_difference(g, a, &ds, 128), nearest += images_difference(g, b, &ds, 128);
+    graph_free(a), graph_free(b), graph_free(g);
+    images_free(&ds);
+  }
+  ck_assert_msg(gptq < 0.8 * nearest, "error %.4f of the outputs, %.4f by the nearest", gptq / 20,
+                nearest / 20);
+}
+END_TEST
+
+static void gather(void *ctx, const char *line) { sb_printf(ctx, "%s\n", line); }
+
+/* x [1, rows, c] -> Reshape [rows, c] -> FullyConnected, which the engine does not run; c = 2401 has too large a matrix. */
+START_TEST(not_for_the_engine)
+{
+  const int64_t c = _i ? 2401 : 8, n = 3;
+  Graph *g = graph_new("rows");
+  Diag *d = diag_new();
+  Shape s = {3, {1, 2, c}}, ws = {2, {n, c}};
+  float *w = mem_array((size_t)(n * c), sizeof *w);
+  for (int64_t i = 0; i < n * c; i++) w[i] = (float)(i * 37 % 23) - 11;
+  const reshape_attrs r = {.shape = {2, {2, (int32_t)c}}};
+  graph_output(g, graph_node2(g, OP_fully_connected, NULL,
+                              graph_node1(g, OP_reshape, &r, graph_input(g, "x", DT_F32, &s), "r", NULL, d),
+                              graph_const_data(g, "w", DT_F32, &ws, w), "big", NULL, d));
+  ck_assert_msg(graph_verify(g, d), "%s", diag_text(d));
+  Dataset ds = make_data(g);
+  StrBuf log = {0};
+  const Host host = {.ctx = &log, .log = gather, .threads = 1};
+  const PassCtx ctx = {.params = "weights=int4,int8=none", .data = &ds, .host = &host};
+  Graph *q = pass_find("quantize")->run(g, &ctx, d);
+  ck_assert_msg(q != NULL, "%s", diag_text(d));
+  ck_assert_msg(!_i == !strstr(sb_str(&log), "big: 2401 weights a channel"), "%s", sb_str(&log));
+  graph_free(q);
+  graph_free(g);
+  dataset_close(&ds);
+  sb_free(&log);
+  mem_free(w);
+  diag_free(d);
+}
+END_TEST
+
 Suite *suite_int4(void) {
   openblas_set_num_threads(1);
   Suite *s = suite_create("int4");
   TCase *t = tcase_create("int4");
   tcase_set_timeout(t, 120);
   tcase_add_loop_test(t, rounding, 0, 4);
+  tcase_add_test(t, sums);
   tcase_add_test(t, layers);
   tcase_add_loop_test(t, random_nets, 0, 12);
+  tcase_add_test(t, better_than_nearest);
+  tcase_add_loop_test(t, not_for_the_engine, 0, 2);
   suite_add_tcase(s, t);
   return s;
 }
