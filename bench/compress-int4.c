@@ -3,6 +3,7 @@
  *   make bench-compress-int4                             -> bench/results/compress-int4.json
  *   build/release/bench/compress-int4 -v                 validation images instead of the test images; writes no result file
  *     -e EPOCHS  of training (0: none)    -n IMAGES  to train on (0: all 50,000)    -w FOLDER  where nets are kept
+ *     With another number of epochs or images no result file is written either.
  *
  *   int8            quantize                                  calibration alone, what the others stand beside
  *   int4, nearest   quantize{weights=int4,rounding=nearest}   the same
@@ -21,6 +22,8 @@
 
 #define PREPARE "fold,layout,fold,dce,bnfuse,fuse,fold"
 #define MODEL   "models/onnx/resnet20_cifar10j_dynbatch_bn.onnx"
+
+enum { EPOCHS = 2, CALIBRATE = 512 /* quantize's default */ };
 
 typedef struct Options {
   bool validation;
@@ -115,8 +118,10 @@ static void run_cases(const Run *r) {
   Graph *file = onnx_import(bench_data(MODEL), r->b->d);
   bench_must(r->b, file != NULL);
   Graph *real = bench_passes(r->b, file, PREPARE, &r->ds, NULL);
+  const uint32_t calibrate = r->ds.train.n < CALIBRATE ? r->ds.train.n : CALIBRATE;
   const char *images = r->o->validation ? "2,000 validation images" : "8,000 test images",
-             *plain = arena_printf(r->a, "%s; calibrated on 512 training images, not trained", images);
+             *plain =
+                 arena_printf(r->a, "%s; calibrated on %u training images, not trained", images, calibrate);
   Scores f = scores_of(r->b, real, r->score, &r->ds.spec.normalize);
   bench_row(r->b,
             &(Row){"ResNet-20, float", "accuracy", "%", "higher", images, scores_percent(&f), NAN, NULL, 0});
@@ -158,7 +163,7 @@ static bool parse(int argc, char **argv, Options *o) {
 }
 
 int main(int argc, char **argv) {
-  Options o = {.epochs = 2, .folder = "build/bench-compress"};
+  Options o = {.epochs = EPOCHS, .folder = "build/bench-compress"};
   if (!parse(argc, argv, &o)) {
     fprintf(stderr, "usage: %s [-v] [-e EPOCHS] [-n IMAGES] [-w FOLDER]\n", argv[0]);
     return 1;
@@ -178,7 +183,7 @@ int main(int argc, char **argv) {
   run_cases(&r);
   dataset_close(&r.ds);
   if (test.n) split_close(&test);
-  bench_close(&b, !o.validation);
+  bench_close(&b, !o.validation && o.epochs == EPOCHS && o.images == 0);
   arena_free(r.a);
   return 0;
 }

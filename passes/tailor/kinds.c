@@ -336,9 +336,17 @@ static const char *const plan_src[] = {COMMON,
                                        NULL};
 static const char *const prune_src[] = {COMMON, CUT, NULL};
 static const char *const retrain_src[] = {COMMON, ENGINE, CUT, NULL};
-static const char *const finish_src[] = {
-    COMMON,          ENGINE,         PIPELINE,           "passes/fold.c",    "passes/bnfuse.c",
-    "passes/fuse.c", "passes/quant", "passes/input_raw", "passes/calibrate", NULL};
+static const char *const finish_src[] = {COMMON,
+                                         ENGINE,
+                                         PIPELINE,
+                                         "passes/fold.c",
+                                         "passes/bnfuse.c",
+                                         "passes/fuse.c",
+                                         "passes/quant",
+                                         "passes/qat_strip.c",
+                                         "passes/input_raw",
+                                         "passes/calibrate",
+                                         NULL};
 static const char *const score_src[] = {COMMON, ENGINE, "passes/input_raw", NULL};
 
 const StepKind step_prepare = {.name = "prepare", .sources = prepare_src, .run = run_prepare};
