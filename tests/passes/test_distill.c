@@ -142,8 +142,9 @@ START_TEST(test_teachers)
 {
   Dataset ds = make_data();
   Graph *g = net_residual(1, 6), *big = net_residual(2, 8);
-  const Dataset bare = {.spec = ds.spec,
-                        .train = {ds.train.n, ds.train.item, ds.train.dtype, ds.train.x, NULL, NULL, NULL}};
+  const Dataset bare = {
+      .spec = ds.spec,
+      .train = {.n = ds.train.n, .item = ds.train.item, .dtype = ds.train.dtype, .x = ds.train.x}};
   Graph *out[] = {taught_by(g, big, NULL, &ds, "images=96,batch=32"),
                   taught_by(g, g, big, &ds, "images=96,batch=32,from=larger"),
                   taught_by(g, g, big, &ds, "images=96,batch=32"),
@@ -175,8 +176,9 @@ START_TEST(test_unlabelled)
   Graph *g = net_residual(1, 6), *teacher = distill(g, NULL, &ds, "epochs=8,lr=0.05,batch=32,bn_images=256"),
         *fresh = net_residual(3, 6);
   double taught = accuracy(teacher, &ds), before = accuracy(fresh, &ds);
-  const Dataset bare = {.spec = ds.spec,
-                        .train = {ds.train.n, ds.train.item, ds.train.dtype, ds.train.x, NULL, NULL, NULL}};
+  const Dataset bare = {
+      .spec = ds.spec,
+      .train = {.n = ds.train.n, .item = ds.train.item, .dtype = ds.train.dtype, .x = ds.train.x}};
   Graph *student = taught_by(fresh, teacher, NULL, &bare, "epochs=8,lr=0.05,batch=32,mix=1,bn_images=256");
   double after = accuracy(student, &ds);
   ck_assert_msg(after > before + 0.2 && after > taught - 0.1, "%.2f, %.2f after, teacher %.2f", before, after,
