@@ -7,8 +7,8 @@
  * covers (runtime/data/input_map.h): training, calibration, evaluation, self-test vectors. Emitted code takes the smaller
  * image, as a camera scales it. Retraining is to follow, as features appear at another scale.
  *
- * By a size, a share of the side, or limits: the largest size that meets them, sides being multiples of `steps` and at
- * least `min` of what they were.
+ * By a size, a share of the side, or limits: the largest size that meets them, its height a multiple of `steps` and at least
+ * `min` of what it was, its width in proportion.
  */
 #include "passes/pass.h"
 
@@ -53,10 +53,17 @@ static bool parse_size(const char *text, Size *out, Diag *d) {
   return true;
 }
 
-/* The side's share, to the nearest multiple of steps. */
+/* The height's share, to the nearest multiple of steps; not above it. */
 static int64_t side(int64_t full, double share, int64_t steps) {
   int64_t s = (int64_t)(share * (double)full / (double)steps + 0.5) * steps;
-  return s < steps ? steps : s;
+  if (s > full) s = full / steps * steps;
+  return s > 0 ? s : full < steps ? full : steps;
+}
+
+/* Data are resized where proportions stay to a pixel (input_resized), so that only the height is a multiple of steps. */
+static Size of_height(Size was, int64_t h) {
+  const int64_t w = (2 * h * was.w + was.h) / (2 * was.h);
+  return (Size){h, w > 0 ? w : 1};
 }
 
 static void tell(const PassCtx *ctx, const Graph *g, const Graph *out, Size was, Size is) {
@@ -100,7 +107,7 @@ static Graph *by_limits(const Graph *g, const PassCtx *ctx, const Wanted *w, int
   Cost cost;
   Resource over = LIMIT_NONE;
   do {
-    *is = share == 1 ? was : (Size){h, side(was.w, share, steps)};
+    *is = of_height(was, h);
     Graph *out = graph_with_size(g, axis, is->h, is->w, d);
     if (!out || !limits_cost(ctx->cost, out, w->precision, &cost, d)) {
       graph_free(out);
@@ -129,8 +136,7 @@ Graph *pass_resolution(const Graph *g, const PassCtx *ctx, Diag *d) {
   const int64_t *dims = graph_val(g, g->inputs[0])->shape.d;
   const Size was = {dims[axis], dims[axis + 1]};
   Size is = w.size;
-  if (w.share > 0)
-    is = (Size){side(was.h, w.share, (int64_t)w.steps), side(was.w, w.share, (int64_t)w.steps)};
+  if (w.share > 0) is = of_height(was, side(was.h, w.share, (int64_t)w.steps));
   if (!w.limited && (is.h > was.h || is.w > was.w)) {
     diag_error(d, NULL,
                "resolution: %" PRId64 " x %" PRId64 " is larger than the model's %" PRId64 " x %" PRId64,

@@ -72,13 +72,14 @@ START_TEST(test_full_size_teacher)
   Graph *g = images_pass(net, &ds, "resolution{share=0.75,steps=2},reestimate{images=64}");
   Graph *taught = images_pass(
       net, &ds, "resolution{size=6x6},distill{images=128,batch=32,bn_images=64,grow=0.5,grow_stages=2}");
-  Divergence same, other;
+  Divergence same, other, learnt;
   Diag *d = diag_new();
   ck_assert_msg(graph_divergence(g, g, &ds, 0, 64, NULL, &same, d) &&
                     graph_divergence(net, g, &ds, 0, 64, NULL, &other, d) &&
-                    graph_divergence(net, taught, &ds, 0, 64, NULL, &other, d),
+                    graph_divergence(net, taught, &ds, 0, 64, NULL, &learnt, d),
                 "%s", diag_text(d));
   ck_assert(fabs(same.value) < 1e-9 && other.value > 0.01 && input_side(taught, 1) == 6);
+  ck_assert_msg(learnt.value > 0.001 && learnt.value < 10, "%g", learnt.value);
   diag_free(d);
   graph_free(net), graph_free(g), graph_free(taught);
   images_free(&ds);
@@ -102,6 +103,33 @@ START_TEST(test_limits)
   for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
     const char *said = images_refused(net, NULL, wrong[i][0]);
     ck_assert_msg(strstr(said, wrong[i][1]), "%s: %s", wrong[i][0], said);
+  }
+  graph_free(net);
+}
+END_TEST
+
+/* Of an image that is not a square every size that the pass finds is one that data are resized to. */
+START_TEST(test_proportions)
+{
+  static const char *const pipelines[][2] = {
+      {"resolution{share=0.95}", "92x61"},         {"resolution{macs=0.95}", "92x61"},
+      {"resolution{share=0.55,steps=1}", "53x35"}, {"resolution{share=0.99,steps=36}", "72x48"},
+      {"resolution{macs=0.35}", "56x37"},          {"resolution{share=1}", "96x64"}};
+  Graph *net = net_parse("%1 = input : f32[N,96,64,3] \"x\"\n%2 = const : f32[5,3,3,3] \"w\" {~}\n"
+                         "%3 = Conv(%1, %2) {pads=[1,1,1,1]} : f32[N,96,64,5]\n"
+                         "%4 = AveragePool(%3) {kernel=[96,64]} : f32[N,1,1,5]\noutput %4\n",
+                         1);
+  const Shape item = shape_of(3, (int64_t)96, (int64_t)64, (int64_t)3);
+  for (size_t i = 0; i < sizeof pipelines / sizeof *pipelines; i++) {
+    Graph *g = images_pass(net, NULL, pipelines[i][0]);
+    InputMap map;
+    Diag *d = diag_new();
+    ck_assert_msg(input_map(&graph_val(g, g->inputs[0])->shape, &item, &map, d), "%s", diag_text(d));
+    char size[32];
+    snprintf(size, sizeof size, "%dx%d", (int)input_side(g, 1), (int)input_side(g, 2));
+    ck_assert_msg(strcmp(size, pipelines[i][1]) == 0, "%s: %s", pipelines[i][0], size);
+    diag_free(d);
+    graph_free(g);
   }
   graph_free(net);
 }
@@ -171,6 +199,7 @@ Suite *suite_resolution(void) {
   tcase_add_test(t, test_data_follow);
   tcase_add_test(t, test_full_size_teacher);
   tcase_add_test(t, test_limits);
+  tcase_add_test(t, test_proportions);
   tcase_add_test(t, test_what_sees_the_size);
   tcase_add_test(t, test_rule);
   tcase_set_timeout(t, 120);
