@@ -3,7 +3,8 @@
  *   make bench-compress-prune                       ResNet-20, one seed       -> bench/results/compress-prune.json
  *   build/release/bench/compress-prune -f           ResNet-56 too, 3 seeds    -> bench/results/compress-prune-full.json
  *     -e EPOCHS  of ResNet-20 (ResNet-56: two thirds)    -m 20|56  that net alone    -w FOLDER  where nets are kept
- *     -v         validation images instead of the test images; writes no result file
+ *     -v         validation images instead of the test images
+ * Result files are written of the whole run alone: with -v, other epochs or other nets none is.
  *
  *   ours        allocate: widths by the error table, weights reconstructed
  *   uniform L1  the same share of every group, the filters of least L1 norm go
@@ -12,15 +13,18 @@
  *
  * All are retrained on the same images in the same order, by distillation from the original, whose outputs on 8 views of
  * each training image are made once (a bank); the final epoch counts. Every net that is done is kept in the folder with its
- * scores: a run that was stopped goes on, within a training run from its checkpoint. Empty the folder after a change of the
- * passes or the engine.
+ * scores: a run that was stopped goes on, within a training run from its checkpoint. A folder of nets that other sources of
+ * ir/, passes/ and runtime/ made is refused.
  */
+#include <dirent.h>
 #include <math.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "bench/compress_common.h"
 #include "frontend/onnx/onnx.h"
+#include "ir/base/fingerprint.h"
+#include "ir/base/hash.h"
 #include "ir/base/mem.h"
 #include "ir/base/rng.h"
 #include "ir/base/strbuf.h"
@@ -28,7 +32,7 @@
 
 #define PREPARE "fold,layout{input=nhwc},fold,dce"
 
-enum { VIEWS = 8, BN_IMAGES = 4096 };
+enum { VIEWS = 8, BN_IMAGES = 4096, EPOCHS = 12 };
 
 typedef struct Options {
   bool full, validation;
@@ -58,6 +62,41 @@ static double now(void) {
 }
 
 /* -- what is kept -- */
+
+/* The sources that nets depend on, as a line of text. */
+static const char *program(Arena *a) {
+  static const char *const folders[] = {"ir/", "passes/", "runtime/"};
+  Hasher *h = hasher_new();
+  for (size_t i = 0; i < source_prints_count; i++)
+    for (size_t k = 0; k < sizeof folders / sizeof *folders; k++)
+      if (strncmp(source_prints[i].path, folders[k], strlen(folders[k])) == 0)
+        hasher_str(h, source_prints[i].hash);
+  char hex[HASH_HEX];
+  hash_hex(hasher_done(h), hex);
+  return arena_printf(a, "%s\n", hex);
+}
+
+static bool is_empty(const char *folder) {
+  DIR *d = opendir(folder);
+  bool empty = true;
+  for (const struct dirent *e; d && empty && (e = readdir(d));) empty = e->d_name[0] == '.';
+  if (d) closedir(d);
+  return empty;
+}
+
+/* The folder is new, or what is in it was made by these sources. */
+static bool open_folder(const char *folder, Arena *a, Diag *d) {
+  TRY(file_make_dirs(folder, d));
+  const char *path = arena_printf(a, "%s/sources", folder), *mine = program(a);
+  if (!file_exists(path) && is_empty(folder)) return file_write(path, mine, strlen(mine), d);
+  const char *theirs = file_exists(path) ? file_read(a, path, NULL, d) : "";
+  TRY(theirs);
+  if (strcmp(theirs, mine) == 0) return true;
+  diag_error(d, NULL, "compress-prune: the nets in %s are of other sources of ir/, passes/ or runtime/",
+             folder);
+  diag_hint(d, "empty the folder, or name another: -w FOLDER");
+  return false;
+}
 
 static const char *kept(const Run *r, const char *key, const char *ext) {
   return arena_printf(r->a, "%s/%s.%s", r->o->folder, key, ext);
@@ -248,14 +287,16 @@ static Outcome outcome_of(Run *r, const Case *c, const Graph *g, const Method *m
              *key_cut = arena_printf(r->a, "%s-cut", key),
              *key_trained = arena_printf(r->a, "%s-e%d", key, c->epochs);
   Graph *small = load(r, key_cut);
-  double seconds = -1;
-  if (!small) {
+  Outcome out = {0};
+  if (small) {
+    out.seconds = seconds_of(r, key_cut, -1);
+  } else {
     const double start = now();
     small = m->cut(r, g, 1 / cut, seed);
-    seconds = now() - start;
+    out.seconds = seconds_of(r, key_cut, now() - start); /* first: a net that is there has its time */
     save(r, key_cut, small);
   }
-  Outcome out = {.macs = (double)graph_macs(small), .seconds = seconds_of(r, key_cut, seconds)};
+  out.macs = (double)graph_macs(small);
   out.plain = final_scores(r, key_cut, small);
   Graph *done = c->epochs > 0 ? retrained(r, c, key_trained, small, g, seed) : graph_clone(small);
   out.trained = final_scores(r, c->epochs > 0 ? key_trained : key_cut, done);
@@ -339,11 +380,16 @@ static bool parse(int argc, char **argv, Options *o) {
     else
       return false;
   }
-  return o->epochs >= 0;
+  return o->epochs >= 0 && (o->net == 0 || o->net == 20 || o->net == 56);
+}
+
+/* Is it all that the result file of this form holds? */
+static bool is_whole(const Options *o) {
+  return !o->validation && o->epochs == EPOCHS && (o->net == 0 || (!o->full && o->net == 20));
 }
 
 int main(int argc, char **argv) {
-  Options o = {.epochs = 12, .folder = "build/bench-compress"};
+  Options o = {.epochs = EPOCHS, .folder = "build/bench-compress"};
   if (!parse(argc, argv, &o)) {
     fprintf(stderr, "usage: %s [-f] [-v] [-e EPOCHS] [-m 20|56] [-w FOLDER]\n", argv[0]);
     return 1;
@@ -358,13 +404,15 @@ int main(int argc, char **argv) {
     return 0;
   }
   bench_open(&b, o.full ? "compress-prune-full" : "compress-prune", 2);
-  bench_must(&b, file_make_dirs(o.folder, b.d));
+  bench_must(&b, open_folder(o.folder, r.a, b.d));
   cifar_open(&b, 0, &r.ds);
   for (size_t i = 0; i < 2; i++)
     if (o.net ? o.net == (i ? 56 : 20) : o.full || !i) run_case(&r, &cases[i]);
   dataset_close(&r.ds);
   if (r.test.n) split_close(&r.test);
-  bench_close(&b, !o.validation);
+  bench_close(&b, is_whole(&o));
+  if (!is_whole(&o))
+    printf("compress-prune: no result file: it is of the test images, %d epochs, all nets\n", EPOCHS);
   arena_free(r.a);
   return 0;
 }
