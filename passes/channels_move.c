@@ -246,7 +246,6 @@ static void reshape_axis(Finder *f, const Node *n, int a, uint32_t *taken, uint3
   const uint32_t classes = reshape_classes(grid_of(s, a), grid_of(t, b), shape_count(t), parent);
   /* Of a single one it does not show where it goes. */
   if (classes < extent || count > 1 || b < t->rank - 1) chan_least(f, ax, extent, 2);
-  chan_least(f, ax, extent, 2); /* of a single one it does not show where it goes */
   /* The least member of a class is an input channel: every output channel has elements. */
   for (uint32_t i = 0; i < extent; i++) label_unite(f, ax->lab[i], ax->lab[small_root(parent, i)]);
   for (uint32_t o = 0; o < (uint32_t)t->d[b]; o++) lab[o] = ax->lab[small_root(parent, extent + o)];
