@@ -101,6 +101,20 @@ static bool listed(const char *list, const char *name) {
   return false;
 }
 
+/* Every name of keep is a node's. */
+static bool check_keep(const Run *r) {
+  for (const char *p = r->keep ? r->keep : ""; *p; p += strcspn(p, ";"), p += *p == ';') {
+    const size_t n = strcspn(p, ";");
+    bool found = n == 0;
+    for (NodeId k = 0; k < r->g->n_nodes && !found; k++) {
+      const char *name = node_label(r->g, &r->g->nodes[k]);
+      found = strlen(name) == n && strncmp(name, p, n) == 0;
+    }
+    FAIL_IF(!found, r->d, NULL, "lowrank: keep: there is no layer \"%.*s\"", (int)n, p);
+  }
+  return true;
+}
+
 /* Without data outputs weigh by the factor of the BatchNormalization behind: F [O][O], NULL: there is none. */
 static double *norm_outputs(const Run *r, const Node *n, const uint32_t *uses) {
   const Node *bn = NULL;
@@ -360,7 +374,7 @@ static void tell(const Run *r) {
 Graph *pass_lowrank(const Graph *g, const PassCtx *ctx, Diag *d) {
   Run r = {.g = g, .ctx = ctx, .d = d, .a = arena_new()};
   Graph *done = NULL;
-  bool ok = parse_options(&r) && open_all(&r) && cost_now(&r, &r.now);
+  bool ok = parse_options(&r) && check_keep(&r) && open_all(&r) && cost_now(&r, &r.now);
   if (ok && r.ranks)
     ok = choose_by_ranks(&r);
   else if (ok)

@@ -368,12 +368,15 @@ START_TEST(test_pass_by_hand)
                 diag_text(d));
   ck_assert(strstr(said.text, "tucker, rank 3 and 4") && strstr(said.text, "no rank is given"));
   graph_free(out);
-  snprintf(params, sizeof params, "ranks=%s:5,method=svd,keep=x", first);
+  const char *second = node_label(g, &g->nodes[net_find(g, OP_conv, 1)]);
+  snprintf(params, sizeof params, "ranks=%s:5,method=svd,keep=%s", first, second);
   out = run_pass(g, NULL, params, NULL, &said, d);
-  ck_assert_msg(out && strstr(said.text, "svd, rank 5"), "%s%s", said.text, diag_text(d));
+  ck_assert_msg(out && strstr(said.text, "svd, rank 5") && strstr(said.text, "it is to stay"), "%s%s",
+                said.text, diag_text(d));
   graph_free(out);
   static const char *const wrong[][2] = {{"ranks=nobody:3", "no layer \"nobody\""},
                                          {"ranks=nobody", "want layer:R"},
+                                         {"energy=0.9,keep=nobody", "no layer \"nobody\""},
                                          {"macs=0.5,energy=0.9", "one of these alone"},
                                          {"", "one of these alone"},
                                          {"ram=100", "name one: --target"},
