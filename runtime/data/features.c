@@ -44,7 +44,9 @@ static void set_triangle(const Features *f, int band, double *out) {
     out[k] = w > 0 ? w : 0;
     sum += out[k];
   }
-  if (sum < 0.5) out[(int)floor(mid / step + 0.5)] = 1;
+  if (sum >= 0.5) return;
+  for (int k = 0; k < f->bins; k++) out[k] = 0;
+  out[(int)floor(mid / step + 0.5)] = 1;
 }
 
 static void set_tables(Features *f) {

@@ -24,7 +24,8 @@ typedef struct FeatureSpec {
 
 typedef struct Features Features;
 
-/* NULL: reported (sizes that are not positive, bands beyond half the rate, a band without a bin). */
+/* NULL: reported (sizes that are not positive, bands beyond half the rate). A band narrower than a bin is the bin nearest
+ * its middle. */
 Features *features_new(const FeatureSpec *spec, Diag *d);
 void features_free(Features *f);
 /* Rows that n samples give, 0 where they fill no window; numbers in a row. */
