@@ -25,39 +25,54 @@ static bool is_named(const Graph *g, const Node *n, const char *name, size_t len
   return false;
 }
 
-static bool no_such_layer(const Quantizer *q, const char *key, const char *name, size_t len) {
-  const Graph *g = q->g;
+/* Does the option say something of this node? */
+static bool has_choice(const Graph *g, const Node *n, bool weights) {
+  const Kind kind = quant_kind(g, n);
+  return weights ? kind == KIND_WEIGHTS : kind != KIND_FLOAT;
+}
+
+static bool no_such_layer(const Graph *g, const char *key, const char *name, size_t len, bool weights,
+                          Diag *d) {
   const char **names = mem_array(g->n_nodes + 1, sizeof *names);
   int n = 0;
   char text[128];
   snprintf(text, sizeof text, "%.*s", (int)len, name);
   for (NodeId k = 0; k < g->n_nodes; k++)
-    if (graph_val(g, g->nodes[k].out[0])->name) names[n++] = graph_val(g, g->nodes[k].out[0])->name;
+    if (has_choice(g, &g->nodes[k], weights) && graph_val(g, g->nodes[k].out[0])->name)
+      names[n++] = graph_val(g, g->nodes[k].out[0])->name;
   const char *near = name_nearest(text, names);
-  diag_error(q->d, NULL, "quantize: %s=%s: no layer on codes has this name", key, text);
+  diag_error(d, NULL, "quantize: %s=%s: no layer %s has this name", key, text,
+             weights ? "with weights" : "on codes");
   if (near)
-    diag_hint(q->d, "did you mean %s?", near);
+    diag_hint(d, "did you mean %s?", near);
   else
-    diag_hint(q->d, "report=1 lists the layers");
+    diag_hint(d, "report=1 lists the layers");
   mem_free(names);
   return false;
 }
 
+bool quant_mark_named(const Graph *g, const char *key, const char *name, size_t len, bool weights,
+                      bool *nodes, Diag *d) {
+  bool found = false;
+  for (NodeId k = 0; k < g->n_nodes; k++) {
+    if (!has_choice(g, &g->nodes[k], weights) || !is_named(g, &g->nodes[k], name, len)) continue;
+    nodes[k] = found = true;
+  }
+  return found || no_such_layer(g, key, name, len, weights, d);
+}
+
 /* Every node on codes that the list names. */
 static bool each_named(Quantizer *q, const char *key, const char *list, void (*mark)(Quantizer *, NodeId)) {
-  for (const char *p = list; *p;) {
+  bool *nodes = mem_array(q->g->n_nodes + 1, sizeof *nodes), ok = true;
+  for (const char *p = list; ok && *p;) {
     const size_t len = strcspn(p, ";");
-    bool found = false;
-    for (NodeId k = 0; k < q->g->n_nodes; k++) {
-      const Node *n = &q->g->nodes[k];
-      if (quant_kind(q->g, n) == KIND_FLOAT || !is_named(q->g, n, p, len)) continue;
-      mark(q, k);
-      found = true;
-    }
-    if (!found) return no_such_layer(q, key, p, len);
+    ok = quant_mark_named(q->g, key, p, len, false, nodes, q->d);
     p += len + (p[len] == ';');
   }
-  return true;
+  for (NodeId k = 0; ok && k < q->g->n_nodes; k++)
+    if (nodes[k]) mark(q, k);
+  mem_free(nodes);
+  return ok;
 }
 
 static void mark_wide(Quantizer *q, NodeId k) { q->wide[quant_class(q, q->g->nodes[k].out[0])] = true; }

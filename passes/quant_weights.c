@@ -4,18 +4,16 @@
 #include "passes/quant_weights.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "ir/base/mem.h"
-#include "ir/base/strbuf.h"
 #include "passes/quantizer.h"
 
 bool weight_options(const char *params, WeightOptions *o, Diag *d) {
   char text[32] = "int8", rounding[32] = "";
   *o = (WeightOptions){.int8 = "first;last"};
   pass_param(params, "weights", text, sizeof text);
-  pass_param(params, "int8", o->int8, sizeof o->int8);
+  TRY(quant_text(params, "int8", o->int8, sizeof o->int8, d));
   pass_param(params, "rounding", rounding, sizeof rounding);
   const bool four = strcmp(text, "int4") == 0;
   FAIL_IF(!four && strcmp(text, "int8") != 0, d, NULL, "quantize: weights=%s, want one of int8, int4", text);
@@ -23,35 +21,6 @@ bool weight_options(const char *params, WeightOptions *o, Diag *d) {
   o->gptq = rounding[0] ? strcmp(rounding, "gptq") == 0 : four;
   FAIL_IF(rounding[0] && !o->gptq && strcmp(rounding, "nearest") != 0, d, NULL,
           "quantize: rounding=%s, want one of nearest, gptq", rounding);
-  return true;
-}
-
-/* -- which layers -- */
-
-static bool in_list(const char *list, const char *name) {
-  const size_t n = name ? strlen(name) : 0;
-  for (const char *at = list; n && *at; at += strcspn(at, ";"), at += *at == ';')
-    if (strcspn(at, ";") == n && strncmp(at, name, n) == 0) return true;
-  return false;
-}
-
-static const char *name_of(const Graph *g, const Node *n) {
-  const char *value = graph_val(g, n->out[0])->name;
-  return n->loc.name ? n->loc.name : value ? value : "";
-}
-
-/* The list is checked: each name must be a layer. */
-static bool check_list(const Graph *g, const char *list, Diag *d) {
-  for (const char *at = list; *at; at += strcspn(at, ";"), at += *at == ';') {
-    char name[256];
-    snprintf(name, sizeof name, "%.*s", (int)strcspn(at, ";"), at);
-    bool found = strcmp(name, "first") == 0 || strcmp(name, "last") == 0 || strcmp(name, "none") == 0;
-    for (NodeId k = 0; !found && k < g->n_nodes; k++)
-      found = quant_kind(g, &g->nodes[k]) == KIND_WEIGHTS &&
-              (strcmp(name, name_of(g, &g->nodes[k])) == 0 ||
-               in_list(name, graph_val(g, g->nodes[k].out[0])->name));
-    FAIL_IF(!found, d, NULL, "quantize: int8=%s: there is no layer \"%s\" with weights", list, name);
-  }
   return true;
 }
 
@@ -63,15 +32,30 @@ typedef struct Choice {
   bool fc_per_tensor;
   const uint32_t *uses;
   NodeId first, last;
+  bool *keep; /* [nodes] 8 bits, as the options say */
   Codes *codes;
 } Choice;
 
 static bool has_few_bits(const Choice *c, NodeId k) {
-  const Node *n = &c->g->nodes[k];
-  const char *list = c->o->int8;
-  if (c->o->most == 127 || n->op == OP_depthwise_conv) return false;
-  if ((k == c->first && in_list(list, "first")) || (k == c->last && in_list(list, "last"))) return false;
-  return !in_list(list, name_of(c->g, n)) && !in_list(list, graph_val(c->g, n->out[0])->name);
+  return c->o->most != 127 && c->g->nodes[k].op != OP_depthwise_conv && !c->keep[k];
+}
+
+static bool is_word(const char *name, size_t len, const char *word) {
+  return strlen(word) == len && strncmp(name, word, len) == 0;
+}
+
+/* Each name of the list must be a layer, or a word. */
+static bool mark_kept(const Choice *c, Diag *d) {
+  for (const char *p = c->o->int8; *p;) {
+    const size_t len = strcspn(p, ";");
+    const NodeId end = is_word(p, len, "first") ? c->first : is_word(p, len, "last") ? c->last : NO_NODE;
+    if (end != NO_NODE)
+      c->keep[end] = true;
+    else if (!is_word(p, len, "first") && !is_word(p, len, "last") && !is_word(p, len, "none"))
+      TRY(quant_mark_named(c->g, "int8", p, len, true, c->keep, d));
+    p += len + (p[len] == ';');
+  }
+  return true;
 }
 
 /* Whether the layer's rounding looks at what the layer reads. */
@@ -154,9 +138,11 @@ Codes *quant_weights_choose(const Graph *g, const WeightOptions *o, bool fc_per_
   Arena *a = arena_new();
   Choice c = {.g = g, .o = o, .fc_per_tensor = fc_per_tensor, .uses = graph_uses(g, a)};
   c.codes = mem_array(g->n_vals, sizeof *c.codes);
+  c.keep = mem_array((size_t)g->n_nodes + 1, sizeof *c.keep);
   find_ends(&c);
-  const bool ok = (o->most == 127 || check_list(g, o->int8, d)) && choose_all(&c, ds, images, host, d);
+  const bool ok = (o->most == 127 || mark_kept(&c, d)) && choose_all(&c, ds, images, host, d);
   arena_free(a);
+  mem_free(c.keep);
   if (ok) return c.codes;
   codes_free(c.codes, g->n_vals);
   return NULL;

@@ -37,10 +37,9 @@ void gptq_round(const double *h, const float *w, int64_t outs, int64_t each, flo
 /* -- quant_weights.c -- */
 
 typedef struct WeightOptions {
-  int32_t most;   /* largest code: 127, or 7 for weights of 4 bits */
-  bool gptq;      /* rounding */
-  bool scales;    /* scales alone, for training */
-  char int8[256]; /* layers that keep 8 bits, "A;B"; "first" and "last" are names, too */
+  int32_t most;    /* largest code: 127, or 7 for weights of 4 bits */
+  bool gptq;       /* rounding */
+  char int8[1024]; /* layers that keep 8 bits, "A;B"; "first" and "last" are names, too */
 } WeightOptions;
 
 bool weight_options(const char *params, WeightOptions *o, Diag *d);

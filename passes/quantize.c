@@ -492,6 +492,12 @@ static bool parse_choice(const char *params, const char *key, const char *const 
   return false;
 }
 
+bool quant_text(const char *params, const char *key, char *value, size_t n, Diag *d) {
+  FAIL_IF(pass_param(params, key, value, n) && strlen(value) == n - 1, d, NULL,
+          "quantize: %s=%.20s...: want less than %zu characters", key, value, n - 1);
+  return true;
+}
+
 /* "0.02": of the divergence; "0.5%": points of accuracy. */
 static bool parse_budget(const char *params, QuantOptions *o, Diag *d) {
   char text[64], *end;
@@ -529,9 +535,9 @@ bool quant_options(const char *params, QuantOptions *o, Diag *d) {
                       .budget = -1,
                       .held = (uint32_t)held};
   TRY(weight_options(params, &o->weights, d));
-  pass_param(params, "json", o->json, sizeof o->json);
-  pass_param(params, "int16", o->int16, sizeof o->int16);
-  pass_param(params, "float", o->in_float, sizeof o->in_float);
+  TRY(quant_text(params, "json", o->json, sizeof o->json, d));
+  TRY(quant_text(params, "int16", o->int16, sizeof o->int16, d));
+  TRY(quant_text(params, "float", o->in_float, sizeof o->in_float, d));
   return parse_budget(params, o, d);
 }
 

@@ -75,6 +75,8 @@ bool quant_fixed(const Quantizer *q, ValId v);
 WeightView quant_weights(const Graph *g, const Node *n);
 Affine quant_affine16(const Quantizer *q, ValId v);
 bool quant_options(const char *params, QuantOptions *o, Diag *d);
+/* An option's text; what does not fit value [n] is refused. Left as it is where the option is not there. */
+bool quant_text(const char *params, const char *key, char *value, size_t n, Diag *d);
 typedef bool QuantMakeFn(Quantizer *q);
 /* Ranges from the data (NULL: -1 .. 1) and classes for q->g; `make` then builds q->to. NULL: reported. */
 Graph *quant_run(Quantizer *q, const Dataset *ds, QuantMakeFn *make);
@@ -82,6 +84,10 @@ Graph *quant_run(Quantizer *q, const Dataset *ds, QuantMakeFn *make);
 Graph *quant_build(Quantizer *q, const Dataset *ds, QuantMakeFn *make);
 
 /* -- quant_mixed.c -- */
+/* nodes[k] for every layer of this name, its own or its output's: of those with weights, or of all on codes. false: there is
+ * none; reported as option `key`'s. */
+bool quant_mark_named(const Graph *g, const char *key, const char *name, size_t len, bool weights,
+                      bool *nodes, Diag *d);
 /* wide and in_float from the names of the options. */
 bool quant_named(Quantizer *q);
 /* The graph with the fewest parts in 16 bits or float32 that keeps the budget; wide and in_float are left so. NULL: reported. */

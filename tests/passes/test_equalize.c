@@ -11,26 +11,13 @@
 #include "ir/eval.h"
 #include "passes/pass.h"
 #include "runtime/data/dataset.h"
+#include "tests/passes/images.h"
 #include "tests/passes/nets.h"
 #include "tests/support.h"
 
 Suite *suite_equalize(void);
 
 enum { IMAGES = 32 };
-
-static Dataset make_data(const Graph *g, uint64_t seed) {
-  const Shape *s = &graph_val(g, g->inputs[0])->shape;
-  Dataset ds = {.train = {.n = IMAGES, .dtype = DT_F32, .item = {.rank = s->rank - 1}}};
-  for (int i = 1; i < s->rank; i++) ds.train.item.d[i - 1] = s->d[i];
-  size_t n = (size_t)shape_count(&ds.train.item) * IMAGES;
-  float *x = mem_array(n, sizeof *x);
-  Rng r;
-  rng_seed(&r, seed, 3);
-  for (size_t i = 0; i < n; i++) x[i] = rng_normal(&r);
-  ds.train.xb = blob_adopt(x, n * sizeof *x);
-  ds.train.x = x;
-  return ds;
-}
 
 static void gather(void *ctx, const char *line) { sb_printf(ctx, "%s\n", line); }
 
@@ -72,7 +59,7 @@ START_TEST(random_nets)
 {
   for (uint64_t seed = (uint64_t)_i * 10; seed < (uint64_t)_i * 10 + 10; seed++) {
     Graph *g = seed % 2 ? net_random(seed) : net_random_plain(seed);
-    Dataset ds = make_data(g, seed);
+    Dataset ds = images_random(g, IMAGES, 4, seed);
     Graph *plain = passes_on(g, &ds, "fold,bnfuse,fuse,fold", NULL);
     static const char *const ways[] = {"equalize", "equalize{by=weights}"};
     for (int k = 0; k < 2; k++) {
@@ -83,7 +70,7 @@ START_TEST(random_nets)
     }
     graph_free(plain);
     graph_free(g);
-    dataset_close(&ds);
+    images_free(&ds);
   }
 }
 END_TEST
@@ -166,14 +153,14 @@ static double int8_snr(const Graph *g, const Dataset *ds, const char *text) {
 START_TEST(int8_gains)
 {
   Graph *g = uneven(ACT_RELU);
-  Dataset ds = make_data(g, 1);
+  Dataset ds = images_random(g, IMAGES, 4, 1);
   const double plain = int8_snr(g, &ds, "quantize{io=float,bias=plain}"),
                seen = int8_snr(g, &ds, "equalize,quantize{io=float,bias=plain}"),
                weights = int8_snr(g, &ds, "equalize{by=weights},quantize{io=float,bias=plain}");
   ck_assert_msg(seen > plain + 6 && weights > plain + 6, "%.1f dB, equalised %.1f and, by weights, %.1f",
                 plain, seen, weights);
   graph_free(g);
-  dataset_close(&ds);
+  images_free(&ds);
 }
 END_TEST
 

@@ -285,10 +285,27 @@ START_TEST(report_says_where)
 }
 END_TEST
 
+/* Lists of names are not cut. */
+START_TEST(long_lists)
+{
+  Graph *g = uneven();
+  Dataset ds = make_data(g, 1);
+  StrBuf log = {0}, list = {0};
+  while (list.len < 1100) sb_puts(&list, list.len ? ";first" : "weights=int4,int8=first");
+  ck_assert(!quantized(g, &ds, &log, sb_str(&list)));
+  ck_assert_msg(strstr(sb_str(&log), "want less than 1023 characters") != NULL, "%s", sb_str(&log));
+  graph_free(g);
+  dataset_close(&ds);
+  sb_free(&log);
+  sb_free(&list);
+}
+END_TEST
+
 START_TEST(refused)
 {
   static const char *const cases[][2] = {{"int16=frist", "did you mean first?"},
                                          {"float=nothing", "no layer on codes has this name"},
+                                         {"weights=int4,int8=secnod", "did you mean second?"},
                                          {"budget=x", "want a divergence"},
                                          {"budget=1%x", "want a divergence"},
                                          {"held=0", "held=0"}};
@@ -315,6 +332,7 @@ Suite *suite_quant_mixed(void) {
   tcase_add_test(t, loss_at_each_position);
   tcase_add_test(t, no_other_images);
   tcase_add_test(t, report_says_where);
+  tcase_add_test(t, long_lists);
   tcase_add_test(t, refused);
   suite_add_tcase(s, t);
   return s;
