@@ -95,11 +95,11 @@ static void add_factor(Widths *w, Grid *x, NodeId n, bool ram) {
     return;
   }
   size_t size = solve_factor_size(&x->p, &f);
-  if (size > SOLVE_MOST) size = 0; /* solve says so */
+  bool any = size > SOLVE_MOST; /* added without tables: solve reports it, and a coarser grid is tried */
+  if (any) size = 0;
   at = arena_array(w->a, f.n, sizeof *at);
   for (uint32_t r = 0; !ram && r < x->p.n_resources; r++) f.cost[r] = arena_array(w->a, size, sizeof(double));
   if (ram) f.forbidden = arena_array(w->a, size, sizeof *f.forbidden);
-  bool any = false;
   for (size_t k = 0; k < size; k++) {
     size_t rest = k;
     for (uint32_t i = f.n; i-- > 0; rest /= x->p.options[group[i]])

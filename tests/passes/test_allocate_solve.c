@@ -6,8 +6,10 @@
 
 #include "ir/base/mem.h"
 #include "ir/base/rng.h"
+#include "ir/base/strbuf.h"
 #include "passes/allocate/allocate.h"
 #include "passes/allocate/solve.h"
+#include "tests/engine/nets.h"
 #include "tests/passes/nets.h"
 #include "tests/support.h"
 
@@ -145,8 +147,8 @@ typedef struct Net {
   Diag *d;
 } Net;
 
-static Net open_net(void) {
-  Net n = {.g = net_residual(2, 3), .d = diag_new(), .cost = {.cost = memory_cost}};
+static Net net_of(Graph *graph) {
+  Net n = {.g = graph, .d = diag_new(), .cost = {.cost = memory_cost}};
   ck_assert_msg(channels_find(n.g, NULL, &n.c, n.d), "%s", diag_text(n.d));
   error_table_init(&n.t, n.c.n_groups, n.c.n_units);
   Rng r;
@@ -161,6 +163,8 @@ static Net open_net(void) {
   }
   return n;
 }
+
+static Net open_net(void) { return net_of(net_residual(2, 3)); }
 
 static void close_net(Net *n) {
   error_table_free(&n->t);
@@ -210,6 +214,44 @@ START_TEST(widths_meet_limits)
     graph_free(small);
     prune_plan_free(&p);
   }
+  close_net(&n);
+}
+END_TEST
+
+/* Nine groups alive at once, whose table on the first grid is too large for the solver: the peak of RAM counts all the same, and
+ * widths are found for all groups at once, not channel by channel. */
+START_TEST(many_groups_alive)
+{
+  enum { BRANCHES = 9 };
+  StrBuf text = {0};
+  sb_printf(&text, "%%x = input : f32[N,8]\n");
+  for (int i = 0; i < BRANCHES; i++)
+    sb_printf(&text,
+              "%%w%d = const : f32[16,8] {?}\n%%y%d = FullyConnected(%%x, %%w%d)\n%%z%d = Relu(%%y%d)\n", i,
+              i, i, i, i);
+  sb_printf(&text, "%%c = Concat(");
+  for (int i = 0; i < BRANCHES; i++) sb_printf(&text, "%s%%z%d", i ? ", " : "", i);
+  sb_printf(&text, ") {axis=1}\n%%v = const : f32[4,%d] {?}\n%%o = FullyConnected(%%c, %%v)\noutput %%o\n",
+            16 * BRANCHES);
+  Net n = net_of(net_parse(sb_str(&text), 2));
+  sb_free(&text);
+  ck_assert_uint_eq(n.c.n_groups, BRANCHES);
+  for (uint32_t i = 0; i < n.c.n_units;
+       i++) /* of four groups the first channel is dear, the others cost nothing */
+    n.t.error[i] = i < 4 * 16 ? 3 + 0.001 * (i % 16) : 0.5 * (i % 16 + 1);
+  Cost whole;
+  memory_cost(NULL, n.g, DT_I8, &whole, n.d);
+  PruneOptions o;
+  prune_options_default(&o);
+  o.steps = 1, o.least = 2, o.limits.ram = whole.ram * 6 / 10;
+  PrunePlan p = plan(&n, &o, NULL), greedy;
+  ck_assert_msg(p.met, "%s", p.missed);
+  Blob *scores = error_table_scores(&n.t);
+  ck_assert_msg(prune_plan(&n.c, scores, &o, &n.ctx, NULL, &greedy, n.d), "%s", diag_text(n.d));
+  ck_assert(greedy.met && allocate_expected(&n.t, &p) < 0.6 * allocate_expected(&n.t, &greedy));
+  blob_unref(scores);
+  prune_plan_free(&greedy);
+  prune_plan_free(&p);
   close_net(&n);
 }
 END_TEST
@@ -264,6 +306,7 @@ Suite *suite_allocate_solve(void) {
   tcase_add_test(t, limits_are_met);
   tcase_add_test(t, nothing_fits);
   tcase_add_test(t, widths_meet_limits);
+  tcase_add_test(t, many_groups_alive);
   tcase_add_test(t, plans_nest);
   tcase_add_test(t, impossible_limits_are_said);
   suite_add_tcase(s, t);
