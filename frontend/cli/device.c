@@ -268,8 +268,18 @@ static bool run_proof(const StepCall *c, Artifact *out, int *n_out, Diag *d) {
   return ok;
 }
 
-static const char *const deploy_src[] = {
-    "ir/", "runtime/kernels/", "backend/", "frontend/cli/device.c", "frontend/cli/code_form.c", NULL};
+#define DEPLOY                                                                                \
+  "ir/", "runtime/kernels/", "backend/", "frontend/cli/device.c", "frontend/cli/code_form.c", \
+      "passes/pass.h", "passes/pipeline.c", "passes/tailor/measure"
+static const char *const deploy_src[] = {DEPLOY, NULL};
+static const char *const proof_src[] = {DEPLOY,
+                                        "passes/tailor/kinds",
+                                        "passes/input_raw",
+                                        "runtime/data/",
+                                        "runtime/engine/judge",
+                                        "frontend/cli/outcome",
+                                        "frontend/cli/inputs",
+                                        NULL};
 
 const StepKind step_deploy = {.name = "deploy", .sources = deploy_src, .names = true, .run = run_deploy};
-const StepKind step_proof = {.name = "proof", .sources = deploy_src, .run = run_proof};
+const StepKind step_proof = {.name = "proof", .sources = proof_src, .run = run_proof};

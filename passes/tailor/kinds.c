@@ -301,15 +301,16 @@ static bool run_test(const StepCall *c, Artifact *out, int *n_out, Diag *d) {
 /* ---- The table */
 
 /* An edit of a header of the passes repeats what includes it. */
-#define COMMON   "ir/", "runtime/kernels/", "passes/tailor/kinds"
-#define ENGINE   "runtime/engine/", "runtime/data/"
 #define PIPELINE "passes/pass.h", "passes/pipeline.c"
+/* parameters too are read by the pipeline's source */
+#define COMMON "ir/", "runtime/kernels/", "passes/tailor/kinds", "passes/tailor/measure", PIPELINE
+#define ENGINE "runtime/engine/", "runtime/data/"
 #define CUT \
   "passes/channels", "passes/prune.h", "passes/prune_apply.c", "passes/prune_cut", "passes/prune_text.c"
+#define QUANTIZE "passes/quant", "passes/qat_strip.c"
 
-static const char *const prepare_src[] = {COMMON,         PIPELINE, "passes/fold.c", "passes/layout.c",
-                                          "passes/dce.c", NULL};
-static const char *const insert_src[] = {COMMON, ENGINE, PIPELINE, "passes/bninsert.c", NULL};
+static const char *const prepare_src[] = {COMMON, "passes/fold.c", "passes/layout.c", "passes/dce.c", NULL};
+static const char *const insert_src[] = {COMMON, ENGINE, "passes/channels", "passes/bninsert.c", NULL};
 static const char *const importance_src[] = {COMMON,
                                              ENGINE,
                                              "passes/channels",
@@ -319,31 +320,26 @@ static const char *const importance_src[] = {COMMON,
                                              "passes/prune_filters.c",
                                              NULL};
 static const char *const plan_src[] = {COMMON,
-                                       PIPELINE,
-                                       "passes/channels",
-                                       "passes/prune.h",
+                                       CUT,
                                        "passes/prune.c",
                                        "passes/prune_plan.c",
                                        "passes/prune_steps",
                                        "passes/prune_size",
-                                       "passes/prune_text.c",
                                        "backend/",
                                        "frontend/cli/device.c",
                                        "passes/fold.c",
                                        "passes/bnfuse.c",
                                        "passes/fuse.c",
-                                       "passes/quant",
+                                       QUANTIZE,
                                        NULL};
 static const char *const prune_src[] = {COMMON, CUT, NULL};
 static const char *const retrain_src[] = {COMMON, ENGINE, CUT, NULL};
 static const char *const finish_src[] = {COMMON,
                                          ENGINE,
-                                         PIPELINE,
+                                         QUANTIZE,
                                          "passes/fold.c",
                                          "passes/bnfuse.c",
                                          "passes/fuse.c",
-                                         "passes/quant",
-                                         "passes/qat_strip.c",
                                          "passes/input_raw",
                                          "passes/calibrate",
                                          NULL};

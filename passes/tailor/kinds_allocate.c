@@ -81,19 +81,19 @@ static bool run_rebuild(const StepCall *c, Artifact *out, int *n_out, Diag *d) {
   return ok;
 }
 
-#define CUT                                                                                                 \
-  "ir/", "runtime/kernels/", "passes/tailor/kinds", "passes/allocate/", "passes/channels", "passes/pass.h", \
-      "passes/prune"
+#define CUT                                                                                      \
+  "ir/", "runtime/kernels/", "passes/tailor/kinds", "passes/tailor/measure", "passes/allocate/", \
+      "passes/channels", "passes/pass.h", "passes/pipeline.c", "passes/prune"
 
 static const char *const table_src[] = {CUT, "runtime/engine/", "runtime/data/", NULL};
 static const char *const plan_src[] = {CUT,
-                                       "passes/pipeline.c",
                                        "backend/",
                                        "frontend/cli/device.c",
                                        "passes/fold.c",
                                        "passes/bnfuse.c",
                                        "passes/fuse.c",
                                        "passes/quant",
+                                       "passes/qat_strip.c",
                                        NULL};
 
 const StepKind step_table = {.name = "table", .sources = table_src, .numeric = true, .run = run_table};

@@ -11,6 +11,7 @@
 #include "ir/base/file.h"
 #include "ir/base/strbuf.h"
 #include "passes/steps/steps.h"
+#include "passes/tailor/kinds.h"
 #include "tests/support.h"
 
 static const SourcePrint prints[] = {{"ir/graph.c", "11"},
@@ -501,6 +502,32 @@ START_TEST(test_names_in_the_key)
 }
 END_TEST
 
+/* Sources that were once forgotten: what a kind runs is in its key. */
+START_TEST(test_kinds_name_what_they_run)
+{
+  static const struct {
+    const StepKind *kind;
+    const char *path;
+  } runs[] = {
+      {&step_insert, "passes/channels_label.c"}, {&step_insert, "passes/pipeline.c"},
+      {&step_importance, "passes/pipeline.c"},   {&step_importance, "passes/pass.h"},
+      {&step_plan, "passes/prune_apply.c"},      {&step_plan, "passes/prune_cut.c"},
+      {&step_plan, "passes/prune_steps.c"},      {&step_plan, "passes/qat_strip.c"},
+      {&step_prune, "passes/pipeline.c"},        {&step_retrain, "passes/pipeline.c"},
+      {&step_finish, "passes/qat_strip.c"},      {&step_finish, "passes/calibrate_range.c"},
+      {&step_score, "passes/pipeline.c"},        {&step_table, "passes/pipeline.c"},
+      {&step_rebuild, "passes/pipeline.c"},      {&step_allocate, "passes/qat_strip.c"},
+      {&step_allocate, "passes/prune_steps.c"},
+  };
+  for (size_t i = 0; i < sizeof runs / sizeof *runs; i++) {
+    bool named = false;
+    for (const char *const *s = runs[i].kind->sources; *s; s++)
+      named |= strncmp(runs[i].path, *s, strlen(*s)) == 0;
+    ck_assert_msg(named, "%s: %s", runs[i].kind->name, runs[i].path);
+  }
+}
+END_TEST
+
 Suite *suite_step_keys(void) {
   Suite *s = suite_create("step_keys");
   TCase *t = tcase_create("step_keys");
@@ -519,6 +546,7 @@ Suite *suite_step_keys(void) {
   tcase_add_test(t, test_two_processes);
   tcase_add_test(t, test_names_are_bound_again);
   tcase_add_test(t, test_names_in_the_key);
+  tcase_add_test(t, test_kinds_name_what_they_run);
   suite_add_tcase(s, t);
   return s;
 }

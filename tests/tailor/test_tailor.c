@@ -409,7 +409,7 @@ START_TEST(test_source_edits)
   } cases[] = {{"passes/layout.c", " prepare "},
                {"passes/prune_score.c", " importance "},
                {"passes/prune_plan.c", " plan "},
-               {"passes/prune_apply.c", " prune retrain "},
+               {"passes/prune_apply.c", " plan prune retrain "},
                {"passes/bnfuse.c", " plan finish "},
                {"passes/calibrate.c", " finish "},
                {"passes/fold.c", " prepare plan finish "},
