@@ -158,7 +158,8 @@ static void hold_out(const Quantizer *q, const Dataset *ds, uint32_t most, Trial
   t->images = *s;
   t->images.n = left < most ? left : most;
   t->images.x = (const char *)s->x + (size_t)first * (size_t)shape_count(&s->item) * dtype_size(s->dtype);
-  t->labels = s->y != NULL;
+  t->labels = split_has_classes(s);
+  t->images.anomaly = false; /* outputs are compared, not judged */
   if (!t->labels) t->none = mem_array(t->images.n, sizeof *t->none);
   t->images.y = t->labels ? s->y + first : t->none;
 }

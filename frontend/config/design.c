@@ -180,6 +180,8 @@ static bool bind_data(const Checker *c, const RawData *raw, const Loc *data_loc,
                          .calibration = raw->calibration};
   const bool anomaly = out->metric == METRIC_AUC;
   out->data.train.anomaly = out->data.val.anomaly = out->data.test.anomaly = anomaly;
+  const bool unlabelled = out->task == TASK_AUTOENCODER && !anomaly;
+  out->data.train.unlabelled = out->data.val.unlabelled = out->data.test.unlabelled = unlabelled;
   ok = bind_normalize(c, &raw->normalize, &raw->normalize_loc, &out->data.normalize) && ok;
   return bind_classes(c, raw, data_loc, out) && ok;
 }

@@ -43,8 +43,14 @@ bool split_open(const SplitSpec *spec, Split *out, Diag *d) {
   *out = (Split){0};
   TRY(read_split(spec, out, d));
   out->anomaly = spec->anomaly;
+  if (spec->unlabelled) {
+    blob_unref(out->yb);
+    out->y = NULL, out->yb = NULL;
+  }
   return true;
 }
+
+bool split_has_classes(const Split *s) { return s->y && !s->anomaly; }
 
 void split_close(Split *s) {
   blob_unref(s->xb);

@@ -36,7 +36,8 @@ typedef struct SplitSpec {
       *y; /* files (npy), file (cifar: x; may end in .xz: read through `xz -dc`), folder (images: x) */
   uint32_t first, count;       /* records to take; count 0: all from first */
   int width, height, channels; /* images: resized to this */
-  bool anomaly; /* judged by AUC (engine/judge.h), not by classes; training compares output and input */
+  bool anomaly;    /* judged by AUC (engine/judge.h), not by classes; training compares output and input */
+  bool unlabelled; /* labels that are there are not kept: a model that has no use for them */
 } SplitSpec;
 
 typedef struct DataSpec {
@@ -62,6 +63,8 @@ void dataset_close(Dataset *ds);
 bool dataset_open_test(const DataSpec *spec, Split *out, Diag *d);
 bool split_open(const SplitSpec *spec, Split *out, Diag *d);
 void split_close(Split *s);
+/* Whether its labels are classes that a model's outputs stand for: not those of anomalies. */
+bool split_has_classes(const Split *s);
 /* Content of a split: examples, labels, shape and type. */
 Hash split_hash(const Split *s);
 

@@ -74,6 +74,7 @@ static bool add_split(Hasher *h, const SplitSpec *s, Diag *d) {
   hasher_u64(h, (uint64_t)s->height);
   hasher_u64(h, (uint64_t)s->channels);
   if (s->anomaly) hasher_str(h, "anomaly");
+  if (s->unlabelled) hasher_str(h, "unlabelled");
   FAIL_IF(!s->x, d, NULL, "data: a split of kind %s has no path", s->kind);
   if (strcmp(s->kind, "images") == 0) return hash_images(h, s->x, d);
   TRY(hash_file(h, s->x, d));

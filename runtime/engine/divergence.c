@@ -37,6 +37,7 @@ static bool walk(Judge *j, const Graph *g, Divergence *out, Diag *d) {
   Feed f = {0};
   bool ok = s && feed_new(&f, s, &j->ds->train, &j->ds->spec.normalize, d);
   int classes = s ? session_classes(s) : 0;
+  bool labelled = split_has_classes(&j->ds->train);
   if (ok && out && classes != j->classes)
     ok = diag_error(d, NULL, "outputs of %d and %d elements cannot be compared", j->classes, classes);
   if (ok && !out) {
@@ -51,8 +52,7 @@ static bool walk(Judge *j, const Graph *g, Divergence *out, Diag *d) {
     if (!out) memcpy(kept, z, (size_t)count * (size_t)classes * sizeof *z);
     for (int k = 0; out && k < count; k++) {
       bool same;
-      out->value +=
-          divergence(kept + k * classes, z + k * classes, classes, j->ds->train.y != NULL, &same) / j->n;
+      out->value += divergence(kept + k * classes, z + k * classes, classes, labelled, &same) / j->n;
       out->agree += (double)same / j->n;
     }
   }

@@ -6,7 +6,7 @@
 
 typedef struct Divergence {
   double
-      value; /* mean of KL(teacher || graph) in nats over examples; of squares, where examples have no labels */
+      value; /* mean of KL(teacher || graph) in nats over examples; of squares, where examples have no classes */
   double agree; /* share of examples with the same largest output */
   uint32_t n;
 } Divergence;

@@ -212,7 +212,7 @@ bool grams_collect(const Graph *g, const Dataset *ds, const GramOptions *o, uint
     feed_batch(&w.feed, NULL, NULL, w.first, w.n, session_input(w.s));
     const float *z = session_forward(w.s, session_input(w.s), w.n, false);
     if (out->curved) {
-      directions(&w, z, ds->train.y != NULL, seed, v);
+      directions(&w, z, split_has_classes(&ds->train), seed, v);
       session_backward(w.s, v, w.n);
     }
     for (uint32_t i = 0; i < out->n; i++) {

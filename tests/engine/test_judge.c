@@ -3,7 +3,9 @@
 #include <string.h>
 
 #include "ir/base/mem.h"
+#include "runtime/engine/divergence.h"
 #include "runtime/engine/engine.h"
+#include "runtime/engine/gram.h"
 #include "tests/engine/nets.h"
 #include "tests/support.h"
 
@@ -140,6 +142,37 @@ START_TEST(importance_without_labels)
 }
 END_TEST
 
+/* Labels of anomalies are no classes: what a graph gives is compared by squares, and curvature has none of a softmax. */
+START_TEST(anomalies_are_no_classes)
+{
+  Dataset ds = {.train = make_split()}, bare = ds;
+  bare.train.y = NULL;
+  Graph *g = net_parse("%1 = input : f32[N,2]\n" HALF "output %3\n", 1),
+        *other = net_parse("%1 = input : f32[N,2]\n%2 = const : f32[2,2] {1,0, 0,1}\n"
+                           "%3 = FullyConnected(%1, %2)\noutput %3\n",
+                           1);
+  Diag *d = diag_new();
+  Divergence v;
+  GramOptions o;
+  Grams a, b;
+  double want = 0;
+  for (int i = 0; i < N; i++) want += (double)examples[i][1] * (double)examples[i][1] / 2 / N;
+  ck_assert_msg(graph_divergence(g, other, &ds, 0, N, NULL, &v, d), "%s", diag_text(d));
+  ck_assert_msg(fabs(v.value - want) < 1e-6 * want, "%g, want %g", v.value, want);
+  gram_options_default(&o);
+  ck_assert(grams_collect(g, &ds, &o, 1, NULL, &a, d) && grams_collect(g, &bare, &o, 1, NULL, &b, d));
+  ck_assert(a.n == 1 && memcmp(a.v[0].fisher, b.v[0].fisher, 4 * sizeof(double)) == 0);
+  ds.train.anomaly = false;
+  ck_assert(split_has_classes(&ds.train) && graph_divergence(g, other, &ds, 0, N, NULL, &v, d));
+  ck_assert(fabs(v.value - want) > 1e-3 * want);
+  grams_free(&a);
+  grams_free(&b);
+  diag_free(d);
+  graph_free(g);
+  graph_free(other);
+}
+END_TEST
+
 Suite *suite_judge(void) {
   Suite *s = suite_create("judge");
   TCase *t = tcase_create("judge");
@@ -148,6 +181,7 @@ Suite *suite_judge(void) {
   tcase_add_test(t, autoencoders_are_judged_by_auc);
   tcase_add_test(t, what_is_refused);
   tcase_add_test(t, importance_without_labels);
+  tcase_add_test(t, anomalies_are_no_classes);
   suite_add_tcase(s, t);
   return s;
 }
