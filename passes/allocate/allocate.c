@@ -31,11 +31,14 @@ static const char BY_TABLE[] = "by=reconstruction";
 
 /* The parameters without this pass's own `by`, which `prune` does not know. */
 static const char *without_by(const char *params, Arena *a) {
-  char *text = arena_strdup(a, params), *at = strstr(text, BY_TABLE);
-  size_t n = sizeof BY_TABLE - 1;
-  if (!at) return text;
-  if (at[n] == ',') n++;
-  memmove(at, at + n, strlen(at + n) + 1);
+  char *text = arena_strdup(a, params);
+  for (char *at = text; *at;) {
+    size_t len = strcspn(at, ","), all = len + (at[len] == ',');
+    if (len == sizeof BY_TABLE - 1 && memcmp(at, BY_TABLE, len) == 0)
+      memmove(at, at + all, strlen(at + all) + 1);
+    else
+      at += all;
+  }
   return text;
 }
 
@@ -138,7 +141,10 @@ static bool plan_control(const Channels *c, const AllocateOptions *o, const Pass
 static bool plan_by_table(const Channels *c, const AllocateOptions *o, const PassCtx *ctx, PrunePlan *out,
                           Diag *d) {
   ErrorTable table;
-  TRY(allocate_table(c, o, ctx, &table, d));
+  Dataset seen = *ctx->data;
+  PassCtx own = *ctx;
+  if (o->candidates > 1) own.data = &seen, seen.train.n = allocate_judged(o, seen.train.n).first;
+  TRY(allocate_table(c, o, &own, &table, d));
   bool ok = allocate_best(c, &table, o, ctx, out, d);
   error_table_free(&table);
   return ok;

@@ -42,8 +42,15 @@ bool allocate_plan(const Channels *c, const ErrorTable *t, const PruneOptions *o
 double allocate_expected(const ErrorTable *t, const PrunePlan *p);
 
 /* -- candidates.c -- */
-/* Several plans under the same limits, each applied, solved anew on some of the images and judged by its divergence from
- * c->graph on training images that nothing else has seen: the best into *out. A limit that cannot be met: out->met is false. */
+/* The training images, of n, on which candidates are judged: behind all that tables and candidates are made of, or the last
+ * ones, which are then kept from those (a quarter of few images at most). One image alone does for both. */
+typedef struct Judged {
+  uint32_t first, n;
+} Judged;
+Judged allocate_judged(const AllocateOptions *o, uint32_t n);
+/* Several plans under the same limits, each applied, solved anew on some of the images before those of allocate_judged and
+ * judged by its divergence from c->graph on these: the best into *out. The table too is to be made of images before them.
+ * A limit that cannot be met: out->met is false. */
 bool allocate_best(const Channels *c, const ErrorTable *t, const AllocateOptions *o, const PassCtx *ctx,
                    PrunePlan *out, Diag *d);
 

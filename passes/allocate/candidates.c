@@ -63,16 +63,31 @@ static bool plan_setting(const Channels *c, const ErrorTable *t, const Setting *
   return ok;
 }
 
-/* Divergence after a quick reconstruction. */
+static uint32_t larger(uint32_t a, uint32_t b) { return a > b ? a : b; }
+
+static uint32_t trial_images(const AllocateOptions *o) {
+  return o->rebuild.images < TRIAL_IMAGES ? o->rebuild.images : TRIAL_IMAGES;
+}
+
+Judged allocate_judged(const AllocateOptions *o, uint32_t n) {
+  uint32_t seen = larger(larger(trial_images(o), o->grams.images), larger(o->prune.images, o->bn_images));
+  if (n < 2) return (Judged){n, n};
+  Judged j = {.n = larger(n / 4 < JUDGE_IMAGES ? n / 4 : JUDGE_IMAGES, 1)};
+  seen = larger(seen, o->trial_images);
+  j.first = seen < n - j.n ? seen : n - j.n;
+  return j;
+}
+
+/* Divergence after a quick reconstruction; ctx has the images for that, `all` those to judge on too. */
 static bool judge(const Channels *c, const PrunePlan *p, const AllocateOptions *o, const PassCtx *ctx,
-                  Divergence *out, Diag *d) {
+                  const Dataset *all, Divergence *out, Diag *d) {
   AllocateOptions quick = *o;
-  uint32_t n = ctx->data->train.n, judged = n < JUDGE_IMAGES ? n : JUDGE_IMAGES;
-  if (quick.rebuild.images > TRIAL_IMAGES) quick.rebuild.images = TRIAL_IMAGES;
+  Judged j = allocate_judged(o, all->train.n);
+  quick.rebuild.images = trial_images(o);
   Graph *small = prune_apply(c, p, d),
         *solved = small ? allocate_rebuild(c, p, small, &quick, ctx, NULL, d) : NULL;
-  uint32_t first = quick.rebuild.images + judged <= n ? quick.rebuild.images : n - judged;
-  bool ok = solved && graph_divergence(c->graph, solved, ctx->data, first, judged, ctx->host, out, d);
+  bool ok = solved && graph_divergence(c->graph, solved, all, j.first < all->train.n ? j.first : 0, j.n,
+                                       ctx->host, out, d);
   graph_free(small);
   graph_free(solved);
   return ok;
@@ -96,6 +111,11 @@ bool allocate_best(const Channels *c, const ErrorTable *t, const AllocateOptions
   size_t n = sizeof settings / sizeof *settings;
   double least = 0;
   bool one = o->candidates <= 1 || o->prune.widths || o->prune.uniform;
+  const Dataset *all = ctx->data;
+  Dataset seen = *all;
+  PassCtx own = *ctx;
+  if (!one) own.data = &seen, seen.train.n = allocate_judged(o, all->train.n).first;
+  ctx = &own;
   TRY(plan_setting(c, t, &settings[0], o, ctx, out, d));
   if (one || !out->met) return true;
   for (size_t i = 0; i < n && i < o->candidates; i++) {
@@ -106,7 +126,7 @@ bool allocate_best(const Channels *c, const ErrorTable *t, const AllocateOptions
       prune_plan_free(&p);
       continue;
     }
-    bool ok = judge(c, i ? &p : out, o, ctx, &v, d);
+    bool ok = judge(c, i ? &p : out, o, ctx, all, &v, d);
     if (ok) tell_candidate(&settings[i], i ? &p : out, &v, ctx->host);
     if (ok && (i == 0 || v.value < least)) {
       least = v.value;

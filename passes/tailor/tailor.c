@@ -60,7 +60,10 @@ static void add_keep(const Run *r, char *buf, size_t n) {
 }
 
 /* Channels go by an error table, and layers are solved anew before they are retrained. */
-static bool by_table(const Run *r) { return strstr(r->job->prune_params, "by=reconstruction") != NULL; }
+static bool by_table(const Run *r) {
+  char by[32];
+  return pass_param(r->job->prune_params, "by", by, sizeof by) && strcmp(by, "reconstruction") == 0;
+}
 
 /* Run a step; keeps out[0] in *first and out[1] in *second (NULL: dropped). */
 static bool step(Run *r, const StepKind *kind, const char *slot, const Artifact *in, int n_in,

@@ -63,8 +63,20 @@ void kept_free(Kept *k) {
   *k = (Kept){0};
 }
 
-bool kept_input(const Graph *g, const Dataset *ds, uint32_t n, int threads, Kept *out, Diag *d) {
-  *out = (Kept){.v = g->inputs[0], .n = n < ds->train.n ? n : ds->train.n};
+static int64_t item_of(const Graph *g, ValId v) {
+  const Shape *s = &graph_val(g, v)->shape;
+  return shape_count_range(s, 1, s->rank);
+}
+
+uint32_t kept_examples(const Graph *g, uint32_t n, int64_t most) {
+  int64_t item = item_of(g, g->inputs[0]), fit = item > 0 ? most / item : n;
+  return fit >= n ? n : fit > 1 ? (uint32_t)fit : 1;
+}
+
+bool kept_input(const Graph *g, const Dataset *ds, uint32_t n, int64_t most, int threads, Kept *out,
+                Diag *d) {
+  *out = (Kept){.v = g->inputs[0], .n = n < ds->train.n ? n : ds->train.n, .most = most};
+  if (out->n > 0) out->n = kept_examples(g, out->n, most);
   FAIL_IF(out->n == 0, d, NULL, "calibration examples are needed");
   SessionOptions so = {.batch = 1, .threads = threads};
   Session *s = session_new(g, &so, d);
@@ -139,11 +151,11 @@ const float *piece_run(Piece *p, uint32_t first, int n) {
 }
 
 bool kept_advance(Kept *k, const Graph *g, ValId v, Threads *pool, Diag *d) {
-  if (v == k->v) return true;
+  if (v == k->v || item_of(g, v) * k->n > k->most) return true;
   Piece p;
   bool ok = piece_open(&p, g, k, v, pool, d);
   if (ok) {
-    Kept to = {.v = v, .n = k->n, .item = session_item(p.s, p.out)};
+    Kept to = {.v = v, .n = k->n, .most = k->most, .item = session_item(p.s, p.out)};
     to.x = mem_array((size_t)to.n * (size_t)to.item, sizeof *to.x);
     for (uint32_t i = 0; i < k->n; i += PIECE_BATCH) {
       int n = k->n - i < PIECE_BATCH ? (int)(k->n - i) : PIECE_BATCH;

@@ -8,6 +8,7 @@
 
 #include <cblas.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "ir/base/mem.h"
@@ -19,7 +20,8 @@
 enum { ROWS_AT_LEAST = 16384, ROWS_PER_UNKNOWN = 32 };
 
 void rebuild_options_default(RebuildOptions *o) {
-  *o = (RebuildOptions){.images = 1024, .ridge = 1e-3, .most = 2304, .shortcuts = true, .rounds = 8};
+  *o = (RebuildOptions){
+      .images = 1024, .ridge = 1e-3, .most = 2304, .shortcuts = true, .kept = 1 << 28, .rounds = 8};
 }
 
 /* A layer to be rebuilt. */
@@ -341,11 +343,13 @@ static void project_block(void *ctx, int unit, int thread) {
   }
 }
 
-/* Solutions w of the targets that are nearest to the one before. */
+/* Solutions w of the targets that are nearest to the one before; s->b stays that of the targets. */
 static void solve_rounds(Rebuild *r, Rows *x, Normal *s, const double *a, double add, const double *w0,
                          double *w) {
   int64_t n = s->n, m = s->m, all = s->rows;
   float *flat = mem_array((size_t)(n * m), sizeof *flat);
+  double *b = mem_array((size_t)(n * m), sizeof *b);
+  memcpy(b, s->b, (size_t)(n * m) * sizeof *b);
   x->w = flat;
   x->begin = all;
   for (int k = 0; k < r->o->rounds; k++) {
@@ -358,6 +362,8 @@ static void solve_rounds(Rebuild *r, Rows *x, Normal *s, const double *a, double
     }
     solve(a, n, m, add, x->j->l.taps, s->b, w0, w);
   }
+  memcpy(s->b, b, (size_t)(n * m) * sizeof *b);
+  mem_free(b);
   mem_free(flat);
 }
 
@@ -380,9 +386,9 @@ static void solve_group(Rebuild *r, const Job *j, Rows *x, Normal *s, double *v,
   memcpy(w0, v, (size_t)(n * m) * sizeof *w0);
   error[0] += normal_error(s, v);
   solve(a, n, m, add, j->l.taps, s->b, w0, v);
+  if (x->bound) solve_rounds(r, x, s, a, add, w0, v);
   error[1] += normal_error(s, v);
   for (int64_t k = 0; k < m; k++) error[2] += s->yy[k];
-  if (x->bound) solve_rounds(r, x, s, a, add, w0, v);
   mem_free(a);
   mem_free(w0);
 }
@@ -438,18 +444,29 @@ static bool rebuild_layer(Rebuild *r, const Job *j, Diag *d) {
   return ok;
 }
 
+/* As many as there are and fit (Kept). */
+static uint32_t images_of(const Rebuild *r, const Dataset *ds) {
+  uint32_t n = r->o->images < ds->train.n ? r->o->images : ds->train.n,
+           fit = n > 0 ? kept_examples(r->g, n, r->o->kept) : 0;
+  char line[120];
+  snprintf(line, sizeof line, "reconstruction: %u of %u examples, as more would take too much memory", fit,
+           n);
+  if (fit < n && r->host && r->host->log) r->host->log(r->host->ctx, line);
+  return fit;
+}
+
 Graph *rebuild_graph(const Twin *t, const Dataset *ds, const RebuildOptions *o, const Host *host,
                      RebuildResult *res, Diag *d) {
   Rebuild r = {.t = t, .o = o, .g = graph_clone(t->g), .a = arena_new(), .host = host};
   int threads = host && host->threads > 0 ? host->threads : 1;
   r.uses = graph_uses(r.g, r.a);
   r.narrow = graph_narrows(r.g, r.a);
-  r.images = o->images < ds->train.n ? o->images : ds->train.n;
+  r.images = images_of(&r, ds);
   r.pool = threads_new(threads);
   bool ok = r.images > 0 || diag_error(d, NULL, "reconstruction needs calibration examples");
   if (ok) find_jobs(&r);
-  ok = ok &&
-       (r.n_jobs == 0 || (kept_input(r.g, ds, r.images, threads, &r.kept, d) && find_targets(&r, ds, d)));
+  ok = ok && (r.n_jobs == 0 ||
+              (kept_input(r.g, ds, r.images, o->kept, threads, &r.kept, d) && find_targets(&r, ds, d)));
   for (uint32_t i = 0; ok && i < r.n_jobs; i++) ok = rebuild_layer(&r, &r.jobs[i], d);
   for (uint32_t i = 0; i < r.n_jobs; i++) mem_free(r.jobs[i].target);
   kept_free(&r.kept);

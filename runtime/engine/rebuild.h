@@ -6,7 +6,7 @@
  *                          shortcut' --^
  *
  * Examples are kept where the changed graph narrows to one value (between residual blocks), so that each layer costs a run
- * from there, not from the input. Source: He et al. 2017 (arXiv:1707.06168), section 3.2 on several branches.
+ * from there, not from the input; where that would be too much memory, from an earlier one. Source: He et al. 2017 (arXiv:1707.06168), section 3.2 on several branches.
  */
 #ifndef RUNTIME_ENGINE_REBUILD_H
 #define RUNTIME_ENGINE_REBUILD_H
@@ -29,13 +29,16 @@ typedef struct RebuildOptions {
   double ridge;    /* share of the mean diagonal, towards the weights that were */
   int64_t most;    /* layers with more taps stay as they are */
   bool shortcuts;  /* make up for what shortcuts lack */
-  int rounds;      /* where a Relu follows, targets below 0 may be anything below 0: so many solutions more */
+  int64_t kept; /* elements of examples kept at once, at most: fewer images where the input alone is more */
+  int rounds;   /* where a Relu follows, targets below 0 may be anything below 0: so many solutions more */
 } RebuildOptions;
 void rebuild_options_default(RebuildOptions *o);
 
 typedef struct RebuildResult {
-  uint32_t layers;      /* that got new weights */
-  double before, after; /* sum over layers of the share of the target's variance that is missed */
+  uint32_t layers; /* that got new weights */
+  /* Sum over layers of the share of the target's sum of squares that is missed, by the weights that were and by the new ones.
+   * Misses that a Relu behind the layer lets nobody see (RebuildOptions.rounds) are counted. */
+  double before, after;
 } RebuildResult;
 
 /* A copy of t->g with new weights, and means of BatchNormalization that take the constant where a layer has no bias. The same

@@ -233,6 +233,98 @@ START_TEST(rebuilt_is_nearer)
 }
 END_TEST
 
+/* The net cut by l2 and rebuilt with these options. */
+static Graph *rebuild(Fixture *f, uint32_t images, int64_t kept, int rounds, RebuildResult *res) {
+  Arena *a = arena_new();
+  AllocateOptions o;
+  Channels c;
+  PrunePlan plan;
+  ck_assert(allocate_options_parse("macs=0.6,by=l2", a, &o, f->d) && channels_find(f->g, NULL, &c, f->d));
+  PassCtx ctx = {.data = &f->ds};
+  Blob *scores = prune_importance(&c, &o.prune, &ctx, f->d);
+  ck_assert_msg(scores && prune_plan(&c, scores, &o.prune, &ctx, NULL, &plan, f->d), "%s", diag_text(f->d));
+  Graph *small = prune_apply(&c, &plan, f->d);
+  o.rebuild.images = images, o.rebuild.rounds = rounds;
+  if (kept) o.rebuild.kept = kept;
+  Graph *g = allocate_rebuild(&c, &plan, small, &o, &ctx, res, f->d);
+  ck_assert_msg(g != NULL, "%s", diag_text(f->d));
+  graph_free(small);
+  prune_plan_free(&plan);
+  blob_unref(scores);
+  channels_free(&c);
+  arena_free(a);
+  return g;
+}
+
+/* Values that are larger than what may be kept are not: the same weights. An input that is larger: fewer images. */
+START_TEST(what_is_kept_is_bounded)
+{
+  Fixture f = open_net();
+  RebuildResult r;
+  const int64_t item = 192;
+  Graph *all = rebuild(&f, 128, 0, 2, &r), *input = rebuild(&f, 128, 128 * item, 2, &r),
+        *half = rebuild(&f, 128, 64 * item, 2, &r), *few = rebuild(&f, 64, 0, 2, &r);
+  Hash a = graph_hash(all), b = graph_hash(input), c = graph_hash(half), e = graph_hash(few);
+  ck_assert(hash_equal(a, b));
+  ck_assert(hash_equal(c, e) && !hash_equal(a, c));
+  graph_free(all);
+  graph_free(input);
+  graph_free(half);
+  graph_free(few);
+  close_net(&f);
+}
+END_TEST
+
+/* The error that is reported is of the weights that are given: rounds, which look away from what a Relu hides, add to it. */
+START_TEST(reported_error_is_of_what_is_given)
+{
+  Fixture f = open_net();
+  RebuildResult plain, rounds;
+  Graph *a = rebuild(&f, 128, 0, 0, &plain), *b = rebuild(&f, 128, 0, 8, &rounds);
+  ck_assert(plain.layers == rounds.layers && plain.after < plain.before);
+  ck_assert_msg(rounds.after > 1.05 * plain.after, "%g, with rounds %g", plain.after, rounds.after);
+  graph_free(a);
+  graph_free(b);
+  close_net(&f);
+}
+END_TEST
+
+START_TEST(judges_have_images_of_their_own)
+{
+  static const char *const params[] = {"", "images=4096", "images=100000,trials=50000", "bn_images=3000"};
+  for (size_t i = 0; i < sizeof params / sizeof *params; i++)
+    for (uint32_t n = 2; n < 70000; n = n * 3 / 2 + 1) {
+      Arena *a = arena_new();
+      Diag *d = diag_new();
+      AllocateOptions o;
+      ck_assert(allocate_options_parse(params[i], a, &o, d));
+      Judged j = allocate_judged(&o, n);
+      ck_assert(j.n > 0 && j.n <= 512 && j.first > 0 && j.first + j.n <= n);
+      bool behind = j.first >= o.grams.images && j.first >= o.prune.images && j.first >= o.trial_images &&
+                    j.first >= o.bn_images;
+      ck_assert(behind || j.first + j.n == n);
+      diag_free(d);
+      arena_free(a);
+    }
+}
+END_TEST
+
+/* by=reconstruction is a parameter, not a text somewhere in one. */
+START_TEST(by_is_read_by_its_key)
+{
+  Arena *a = arena_new();
+  Diag *d = diag_new();
+  AllocateOptions o;
+  ck_assert(allocate_options_parse("keep=by=reconstruction;b,by=reconstruction,least=3", a, &o, d) &&
+            o.table);
+  ck_assert_str_eq(o.prune.keep, "by=reconstruction;b");
+  ck_assert_uint_eq(o.prune.least, 3);
+  ck_assert(!allocate_by_table("by=l2,keep=by=reconstruction"));
+  diag_free(d);
+  arena_free(a);
+}
+END_TEST
+
 START_TEST(table_text)
 {
   Fixture f = open_net();
@@ -283,6 +375,10 @@ Suite *suite_allocate(void) {
   tcase_add_test(t, better_than_l1);
   tcase_add_test(t, same_bytes_on_any_threads);
   tcase_add_test(t, rebuilt_is_nearer);
+  tcase_add_test(t, what_is_kept_is_bounded);
+  tcase_add_test(t, reported_error_is_of_what_is_given);
+  tcase_add_test(t, judges_have_images_of_their_own);
+  tcase_add_test(t, by_is_read_by_its_key);
   tcase_add_test(t, table_text);
   suite_add_tcase(s, t);
   return s;
