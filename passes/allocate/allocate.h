@@ -20,7 +20,7 @@ typedef struct AllocateOptions {
   uint32_t trial_images;
   RebuildOptions rebuild;
   uint32_t candidates; /* at most so many allocations are tried and judged */
-  uint32_t bn_images;  /* 0: statistics stay */
+  uint32_t bn_images;  /* estimate statistics anew; 0: the function stays as it was solved (follow_bn) */
   bool report;
 } AllocateOptions;
 /* Read "macs=0.5,images=1024,..."; strings live in `a`. */

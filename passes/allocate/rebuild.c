@@ -50,6 +50,9 @@ static void match_nodes(Match *m) {
   }
 }
 
+/* Whose statistics BatchNormalization gets without changing what is computed, for training. */
+enum { FOLLOW_IMAGES = 2048 };
+
 Graph *allocate_rebuild(const Channels *c, const PrunePlan *p, const Graph *small, const AllocateOptions *o,
                         const PassCtx *ctx, RebuildResult *res, Diag *d) {
   Match m = {.c = c, .p = p, .small = small, .a = arena_new()};
@@ -64,8 +67,9 @@ Graph *allocate_rebuild(const Channels *c, const PrunePlan *p, const Graph *smal
                   .changed = m.changed};
   Graph *solved = rebuild_graph(&t, ctx->data, &o->rebuild, ctx->host, res, d);
   arena_free(m.a);
-  if (!solved || o->bn_images == 0) return solved;
-  Graph *done = reestimate_bn(solved, ctx->data, o->bn_images, ctx->host, d);
+  if (!solved) return NULL;
+  Graph *done = o->bn_images ? reestimate_bn(solved, ctx->data, o->bn_images, ctx->host, d)
+                             : follow_bn(solved, ctx->data, FOLLOW_IMAGES, ctx->host, d);
   graph_free(solved);
   return done;
 }

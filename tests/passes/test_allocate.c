@@ -12,6 +12,8 @@
 #include "passes/allocate/obs.h"
 #include "runtime/engine/divergence.h"
 #include "runtime/engine/linear.h"
+#include "runtime/engine/engine.h"
+#include "tests/passes/images.h"
 #include "tests/passes/nets.h"
 #include "tests/support.h"
 
@@ -364,6 +366,51 @@ START_TEST(table_text)
 }
 END_TEST
 
+/* Statistics follow what is read, and scale and bias make up for it: nothing that the graph computes changes. */
+START_TEST(statistics_follow)
+{
+  Graph *g = net_residual(3, 6);
+  Dataset ds = images_random(g, 96, 4, 5);
+  Diag *d = diag_new();
+  Graph *f = follow_bn(g, &ds, 96, NULL, d);
+  ck_assert_msg(f != NULL && graph_verify(f, d), "%s", diag_text(d));
+  Split s = ds.train;
+  Accuracy acc;
+  const int64_t out = shape_count(&graph_val(g, g->outputs[0])->shape);
+  const size_t n = (size_t)(96 * (out < 0 ? -out : out));
+  float *a = mem_array(n, sizeof *a), *b = mem_array(n, sizeof *b);
+  ck_assert(graph_accuracy(g, &s, &ds.spec.normalize, 1, NULL, &acc, a, d) &&
+            graph_accuracy(f, &s, &ds.spec.normalize, 1, NULL, &acc, b, d));
+  double most = 0;
+  for (size_t i = 0; i < n; i++) most = fmax(most, fabs((double)a[i]));
+  for (size_t i = 0; i < n; i++) ck_assert(fabs((double)a[i] - (double)b[i]) <= 1e-4 * most);
+  int norms = 0;
+  for (NodeId k = 0; k < f->n_nodes; k++) {
+    const Node *bn = &f->nodes[k];
+    if (bn->op != OP_batch_normalization) continue;
+    double mean[64], variance[64];
+    const int64_t c = shape_count(&graph_val(f, bn->in[1])->shape);
+    ck_assert(c <= 64);
+    const Moments m = {c, mean, variance};
+    ck_assert(collect_moments(f, &ds, 96, NULL, &bn->in[0], 1, &m, d));
+    const float *rm = val_data(f, bn->in[3]), *rv = val_data(f, bn->in[4]),
+                *was = val_data(g, g->nodes[k].in[4]);
+    bool moved = false;
+    for (int64_t i = 0; i < c; i++) {
+      ck_assert(fabs(mean[i] - (double)rm[i]) <= 1e-3 * sqrt(variance[i]) + 1e-6);
+      ck_assert(fabs(variance[i] - (double)rv[i]) <= 1e-3 * variance[i] + 1e-9);
+      moved |= fabs((double)was[i] - (double)rv[i]) > 1e-2 * variance[i];
+    }
+    norms += moved;
+  }
+  ck_assert_int_gt(norms, 0);
+  mem_free(a), mem_free(b);
+  graph_free(f), graph_free(g);
+  images_free(&ds);
+  diag_free(d);
+}
+END_TEST
+
 Suite *suite_allocate(void) {
   Suite *s = suite_create("allocate");
   TCase *t = tcase_create("allocate");
@@ -375,6 +422,7 @@ Suite *suite_allocate(void) {
   tcase_add_test(t, better_than_l1);
   tcase_add_test(t, same_bytes_on_any_threads);
   tcase_add_test(t, rebuilt_is_nearer);
+  tcase_add_test(t, statistics_follow);
   tcase_add_test(t, what_is_kept_is_bounded);
   tcase_add_test(t, reported_error_is_of_what_is_given);
   tcase_add_test(t, judges_have_images_of_their_own);

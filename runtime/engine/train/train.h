@@ -112,4 +112,8 @@ int teacher_bank_views(int views, uint32_t n, int64_t images, int students);
 /* Re-estimate BatchNormalization's statistics on `n` unaugmented training images (cumulative mean). */
 Graph *reestimate_bn(const Graph *g, const Dataset *ds, uint32_t n, const Host *host, Diag *d);
 
+/* The same graph to rounding, with running statistics measured on `n` unaugmented training images and scale and bias that
+ * make up for them (follow_bn.c); a BatchNormalization whose constants others read too stays as it is. NULL: reported. */
+Graph *follow_bn(const Graph *g, const Dataset *ds, uint32_t n, const Host *host, Diag *d);
+
 #endif
