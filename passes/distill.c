@@ -4,7 +4,7 @@
  *
  * The teacher may be a larger model, or both. SGD with Nesterov momentum, cosine learning rate and the design's augmentation unless params say otherwise; views=K: the
  * teacher sees K views of each image once (a bank, made in memory) instead of running beside. Afterwards the statistics of
- * BatchNormalization, which lag behind the weights, are estimated anew on training images as they are. A graph
+ * BatchNormalization, which lag behind the weights, are estimated anew on training images, augmented as they were. A graph
  * without BatchNormalization is trained all the same. Never looks at validation or test images.
  */
 #include "passes/pass.h"
@@ -48,9 +48,10 @@ static bool parse_amount(const char *params, const Dataset *ds, TrainOptions *t,
 
 /* Keys that are TrainOptions' own (runtime/engine/train/options.def) and are taken as they are. */
 static bool parse_more(const char *params, TrainOptions *t, Diag *d) {
-  static const char *const keys[] = {"optimizer", "schedule",  "drops",  "drop",      "clip",
-                                     "average",   "smoothing", "cutout", "time_mask", "frequency_mask",
-                                     "noise",     "mixup",     "views",  "grow",      "grow_stages"};
+  static const char *const keys[] = {"optimizer",      "schedule",   "drops",   "drop",   "clip",
+                                     "average",        "smoothing",  "reflect", "cutout", "time_mask",
+                                     "frequency_mask", "noise",      "mixup",   "cutmix", "views",
+                                     "grow",           "grow_stages"};
   StrBuf own = {0};
   char text[256];
   for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
@@ -140,7 +141,7 @@ Graph *pass_distill(const Graph *g, const PassCtx *ctx, Diag *d) {
   if (!trained) return NULL;
   tell(&result, ctx->host);
   if (o.bn_images == 0 || !has_bn(trained)) return trained;
-  Graph *done = reestimate_bn(trained, ctx->data, o.bn_images, ctx->host, d);
+  Graph *done = trained_bn(trained, ctx->data, &o.train, o.bn_images, ctx->host, d);
   graph_free(trained);
   return done;
 }

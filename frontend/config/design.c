@@ -397,5 +397,5 @@ void design_train_options(const Design *design, const Training *t, uint32_t n, T
   if (!t->views_loc.line && o->images > 0)
     o->views = n ? teacher_bank_views(TRAIN_VIEWS, n, o->images, 1) : 0;
   if (!t->views_loc.line && o->images <= 0) o->views = teacher_bank_views(TRAIN_VIEWS, 1, o->epochs, 1);
-  if (!teachers || o->mix <= 0 || o->augment.mixup > 0 || o->features > 0) o->views = 0;
+  if (!teachers || o->mix <= 0 || o->features > 0) o->views = 0;
 }

@@ -86,6 +86,11 @@ static const CfgRow augment_rows[] = {
      CFG_RANGE(0, 64),
      .otherwise = "0",
      .doc = "training images are shifted by up to so many pixels"},
+    {.key = "reflect",
+     CFG_FIELD(Augment, reflect),
+     .type = CFG_BOOL,
+     .otherwise = "no",
+     .doc = "with crop: what comes in from outside is the image mirrored at its edge, not black"},
     {.key = "cutout",
      CFG_FIELD(Augment, cutout),
      .type = CFG_INT,
@@ -116,6 +121,12 @@ static const CfgRow augment_rows[] = {
      CFG_RANGE(0, 10),
      .otherwise = "0",
      .doc = "examples are mixed in pairs, with a share from Beta(mixup, mixup); 0.2 is usual"},
+    {.key = "cutmix",
+     CFG_FIELD(Augment, cutmix),
+     .type = CFG_FLOAT,
+     CFG_RANGE(0, 10),
+     .otherwise = "0",
+     .doc = "a box of another image is pasted in, its area from Beta(cutmix, cutmix); 1 is usual"},
     {0}};
 const Schema augment_schema = {"key", augment_rows, sizeof(Augment)};
 

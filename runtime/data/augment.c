@@ -1,7 +1,8 @@
 /* Examples as real-valued inputs: normalisation and augmentation.
  *
  * Augmentation of an image: random mirror image, then a window of the image's size at a random place of the image
- * padded by `crop` pixels on every side (stored value 0, as if black pixels had been there before normalisation).
+ * padded by `crop` pixels on every side (stored value 0, as if black pixels had been there before normalisation, or
+ * the image mirrored at its edge).
  * What is drawn depends on (seed, stream, index) alone, so that any order and any thread gives the same pixels.
  */
 #include "ir/base/rng.h"
@@ -62,6 +63,24 @@ static void mirror_row(float *row, int64_t w, int64_t c) {
     }
 }
 
+/* Index k of n places continued by mirroring, the edge once (numpy's "reflect"). */
+static int64_t reflected(int64_t k, int64_t n) {
+  if (n == 1) return 0;
+  int64_t m = k % (2 * n - 2);
+  if (m < 0) m += 2 * n - 2;
+  return m < n ? m : 2 * n - 2 - m;
+}
+
+static void reflected_row(const Split *s, const Affine *f, int64_t base, int64_t sy, int64_t dx, bool flip,
+                          float *row) {
+  int64_t h = s->item.d[0], w = s->item.d[1], at = base + reflected(sy, h) * w;
+  int64_t x0 = dx < 0 ? -dx : 0, x1 = dx > 0 ? w - dx : w;
+  if (x1 > x0) convert(s, f, at + x0 + dx, x1 - x0, row + x0 * f->c);
+  for (int64_t x = 0; x < w; x++)
+    if (x < x0 || x >= x1) convert(s, f, at + reflected(x + dx, w), 1, row + x * f->c);
+  if (flip) mirror_row(row, w, f->c);
+}
+
 /* One row of the window: source row sy (maybe outside), columns shifted by dx, then mirrored. */
 static void window_row(const Split *s, const Affine *f, int64_t base, int64_t sy, int64_t dx, bool flip,
                        float *row) {
@@ -84,7 +103,8 @@ static void window_item(const Split *s, const Affine *f, const Augment *aug, uin
   uint32_t span = aug->crop > 0 ? 2 * (uint32_t)aug->crop + 1 : 1;
   int64_t dy = (int64_t)rng_below(&r, span) - (span / 2), dx = (int64_t)rng_below(&r, span) - (span / 2);
   int64_t h = s->item.d[0], w = s->item.d[1], base = h * w * i;
-  for (int64_t y = 0; y < h; y++) window_row(s, f, base, y + dy, dx, flip, out + y * w * f->c);
+  for (int64_t y = 0; y < h; y++)
+    (aug->reflect ? reflected_row : window_row)(s, f, base, y + dy, dx, flip, out + y * w * f->c);
 }
 
 void split_item(const Split *s, const Normalize *nz, const Augment *aug, uint32_t i, float *out) {

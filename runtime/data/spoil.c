@@ -11,8 +11,11 @@ static const uint64_t MIX = UINT64_C(0x6D69787570), NOISE = UINT64_C(0x6E6F69736
                       BLANK = UINT64_C(0x626C616E6B), VIEW = UINT64_C(0x76696577);
 
 void augment_print(const Augment *a, char *buf, size_t n) {
-  snprintf(buf, n, "flip=%d,crop=%d,cutout=%d,time_mask=%d,frequency_mask=%d,noise=%.9g,mixup=%.9g", a->flip,
-           a->crop, a->cutout, a->time_mask, a->frequency_mask, (double)a->noise, (double)a->mixup);
+  snprintf(
+      buf, n,
+      "flip=%d,crop=%d,reflect=%d,cutout=%d,time_mask=%d,frequency_mask=%d,noise=%.9g,mixup=%.9g,cutmix=%.9g",
+      a->flip, a->crop, a->reflect, a->cutout, a->time_mask, a->frequency_mask, (double)a->noise,
+      (double)a->mixup, (double)a->cutmix);
 }
 
 void augment_hash(Hasher *h, const Augment *a) {
@@ -45,14 +48,40 @@ static double gamma_draw(Rng *r, double k) {
   }
 }
 
-float augment_mix(const Augment *a, uint32_t n, uint32_t i, uint32_t *partner) {
-  *partner = i;
-  if (a->mixup <= 0) return 1;
+static double beta_draw(Rng *r, double k) {
+  double x = gamma_draw(r, k), y = gamma_draw(r, k);
+  return x + y > 0 ? x / (x + y) : 1;
+}
+
+static int64_t clamp(int64_t v, int64_t hi) { return v < 0 ? 0 : v > hi ? hi : v; }
+
+/* A box of the image's proportions, 1 - share of its area, centred anywhere and cut off at the edges. */
+static void draw_box(Rng *r, double share, int64_t h, int64_t w, Mixing *m) {
+  double side = sqrt(1 - share);
+  int64_t bh = (int64_t)((double)h * side), bw = (int64_t)((double)w * side);
+  int64_t y = (int64_t)rng_below(r, (uint32_t)h) - bh / 2, x = (int64_t)rng_below(r, (uint32_t)w) - bw / 2;
+  m->y0 = clamp(y, h), m->y1 = clamp(y + bh, h), m->x0 = clamp(x, w), m->x1 = clamp(x + bw, w);
+  m->share = 1 - (float)((m->y1 - m->y0) * (m->x1 - m->x0)) / (float)(h * w);
+}
+
+Mixing augment_mix(const Augment *a, uint32_t n, uint32_t i, int64_t h, int64_t w) {
+  Mixing m = {.partner = i, .share = 1};
+  if (a->mixup <= 0 && a->cutmix <= 0) return m;
   Rng r;
   seed_kind(&r, a, MIX, i);
-  *partner = rng_below(&r, n);
-  double x = gamma_draw(&r, (double)a->mixup), y = gamma_draw(&r, (double)a->mixup);
-  return x + y > 0 ? (float)(x / (x + y)) : 1;
+  m.partner = rng_below(&r, n);
+  m.cut = a->cutmix > 0 && (a->mixup <= 0 || rng_below(&r, 2));
+  double share = beta_draw(&r, (double)(m.cut ? a->cutmix : a->mixup));
+  m.share = (float)share;
+  if (m.cut) draw_box(&r, share, h, w, &m);
+  return m;
+}
+
+Augment augment_partner(const Augment *a, uint32_t i) {
+  Augment p = *a;
+  p.stream = augment_stream(a, i);
+  p.views = 0;
+  return p;
 }
 
 /* -- in place -- */
@@ -84,8 +113,6 @@ static void blank(float *x, int64_t h, int64_t w, int64_t c, const Box *b, int n
         for (int64_t col = b[j].x0; col < b[j].x1; col++) x[(y * w + col) * c + k] = mean;
   }
 }
-
-static int64_t clamp(int64_t v, int64_t hi) { return v < 0 ? 0 : v > hi ? hi : v; }
 
 static void blank_all(const Augment *a, uint32_t i, float *x, int64_t h, int64_t w, int64_t c) {
   Rng r;

@@ -52,12 +52,18 @@ typedef struct Batch {
 /* Example i in its stored shape, mixed with its partner, to x; y: scratch of the same size. */
 static void make_item(const Feed *f, const Augment *aug, uint32_t i, float *x, float *y) {
   split_item(f->split, f->nz, aug, i, x);
-  if (!aug || aug->mixup <= 0) return;
-  uint32_t partner;
-  float share = augment_mix(aug, f->split->n, i, &partner);
-  int64_t count = shape_count(&f->split->item);
-  split_item(f->split, f->nz, aug, partner, y);
-  for (int64_t k = 0; k < count; k++) x[k] = share * x[k] + (1 - share) * y[k];
+  if (!aug) return;
+  const Shape *item = &f->split->item;
+  const bool image = item->rank == 3;
+  const int64_t h = image ? item->d[0] : 1, w = image ? item->d[1] : 1, c = shape_count(item) / (h * w);
+  const Mixing m = augment_mix(aug, f->split->n, i, h, w);
+  if (m.partner == i) return;
+  const Augment theirs = augment_partner(aug, i);
+  split_item(f->split, f->nz, &theirs, m.partner, y);
+  if (!m.cut)
+    for (int64_t k = 0; k < h * w * c; k++) x[k] = m.share * x[k] + (1 - m.share) * y[k];
+  for (int64_t row = m.y0; row < m.y1; row++)
+    memcpy(x + (row * w + m.x0) * c, y + (row * w + m.x0) * c, (size_t)((m.x1 - m.x0) * c) * sizeof *x);
 }
 
 static void feed_one(void *ctx, int unit, int thread) {

@@ -3,6 +3,7 @@
  */
 #include <cblas.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "ir/base/mem.h"
@@ -112,12 +113,11 @@ START_TEST(shares_are_beta)
     uint32_t self = 0, n = 20000;
     for (uint32_t i = 0; i < n; i++) {
       Augment a = {.mixup = alpha, .seed = 9};
-      uint32_t with;
-      float share = augment_mix(&a, 100, i, &with);
-      ck_assert(share >= 0 && share <= 1 && with < 100);
-      self += with == i % 100;
-      sum += (double)share / n;
-      square += (double)share * (double)share / n;
+      Mixing m = augment_mix(&a, 100, i, H, W);
+      ck_assert(m.share >= 0 && m.share <= 1 && m.partner < 100 && !m.cut);
+      self += m.partner == i % 100;
+      sum += (double)m.share / n;
+      square += (double)m.share * (double)m.share / n;
     }
     double var = square - sum * sum, want = 1 / (4 * (2 * (double)alpha + 1));
     ck_assert_msg(fabs(sum - 0.5) < 0.01 && fabs(var - want) < 0.05 * want,
@@ -128,34 +128,75 @@ START_TEST(shares_are_beta)
 END_TEST
 
 /* A batch is its examples mixed as augment_mix says, at any thread count. */
-START_TEST(batches_are_mixed)
-{
+static void want_mixed(const Augment *a, int *n_cut) {
   Split s = make_split();
   Graph *g = net_parse("%1 = input : f32[N,12,10,1]\n%2 = Relu(%1)\noutput %2\n", 1);
   Diag *d = diag_new();
   float got[2][8 * ITEM];
-  Augment a = {.mixup = 0.5f, .flip = true, .seed = 4, .stream = 7};
   const uint32_t idx[8] = {3, 60, 8, 9, 1, 2, 33, 5};
   for (int t = 0; t < 2; t++) {
     Session *e = session_new(g, &(SessionOptions){.batch = 8, .threads = t + 1}, d);
     Feed f;
     ck_assert(feed_new(&f, e, &s, NULL, d));
-    feed_batch(&f, &a, idx, 0, 8, got[t]);
+    feed_batch(&f, a, idx, 0, 8, got[t]);
     feed_free(&f);
     session_free(e);
   }
   ck_assert(memcmp(got[0], got[1], sizeof got[0]) == 0);
   for (int i = 0; i < 8; i++) {
     float x[ITEM], y[ITEM];
-    uint32_t with;
-    float share = augment_mix(&a, N, idx[i], &with);
-    split_item(&s, NULL, &a, idx[i], x);
-    split_item(&s, NULL, &a, with, y);
-    for (int k = 0; k < ITEM; k++)
-      ck_assert(fabsf(got[0][i * ITEM + k] - (share * x[k] + (1 - share) * y[k])) < 1e-2f);
+    const Mixing m = augment_mix(a, N, idx[i], H, W);
+    const Augment theirs = augment_partner(a, idx[i]);
+    int theirs_seen = 0;
+    split_item(&s, NULL, a, idx[i], x);
+    split_item(&s, NULL, &theirs, m.partner, y);
+    for (int k = 0; k < ITEM; k++) {
+      const bool inside = k / W >= m.y0 && k / W < m.y1 && k % W >= m.x0 && k % W < m.x1;
+      const float want = m.cut ? (inside ? y[k] : x[k]) : m.share * x[k] + (1 - m.share) * y[k];
+      ck_assert(fabsf(got[0][i * ITEM + k] - want) < 1e-2f);
+      theirs_seen += m.cut && inside;
+    }
+    if (m.cut) ck_assert(fabsf(m.share - (1 - (float)theirs_seen / ITEM)) < 1e-6f);
+    *n_cut += m.cut;
   }
   graph_free(g);
   diag_free(d);
+}
+
+START_TEST(batches_are_mixed)
+{
+  int whole = 0, cut = 0, both = 0;
+  for (uint64_t seed = 1; seed <= 4; seed++) {
+    want_mixed(&(Augment){.mixup = 0.5f, .flip = true, .seed = seed, .stream = 7}, &whole);
+    want_mixed(&(Augment){.cutmix = 1, .flip = true, .seed = seed, .stream = 7}, &cut);
+    want_mixed(&(Augment){.mixup = 1, .cutmix = 1, .seed = seed, .stream = 7, .views = 3}, &both);
+  }
+  ck_assert_int_eq(whole, 0);
+  ck_assert_int_eq(cut, 32);
+  ck_assert_msg(both > 4 && both < 28, "%d of 32 are cut", both);
+}
+END_TEST
+
+/* A window's place, as its middle tells it, and around it the image mirrored at its edges. */
+START_TEST(windows_reflect)
+{
+  enum { CROP = 3 };
+  Split s = make_split();
+  int shifted = 0;
+  for (uint32_t i = 0; i < N; i++) {
+    float x[ITEM];
+    split_item(&s, NULL, &(Augment){.crop = CROP, .reflect = true, .seed = 2}, i, x);
+    const int at = (int)(x[H / 2 * W + W / 2] - 1000.0f * (float)i), dy = at / W - H / 2, dx = at % W - W / 2;
+    ck_assert(abs(dy) <= CROP && abs(dx) <= CROP);
+    shifted += dy || dx;
+    for (int k = 0; k < ITEM; k++) {
+      int sy = abs(k / W + dy), sx = abs(k % W + dx);
+      if (sy >= H) sy = 2 * H - 2 - sy;
+      if (sx >= W) sx = 2 * W - 2 - sx;
+      ck_assert(x[k] == pixels[(int)i * ITEM + sy * W + sx]);
+    }
+  }
+  ck_assert_int_gt(shifted, N / 2);
 }
 END_TEST
 
@@ -212,6 +253,7 @@ Suite *suite_augment(void) {
   tcase_add_test(t, kinds_do_not_disturb_one_another);
   tcase_add_test(t, shares_are_beta);
   tcase_add_test(t, batches_are_mixed);
+  tcase_add_test(t, windows_reflect);
   tcase_add_test(t, views_repeat);
   tcase_add_test(t, feeds_resize);
   suite_add_tcase(s, t);

@@ -1,4 +1,4 @@
-/* Estimating BatchNormalization's statistics anew, on training images as they are. */
+/* Estimating BatchNormalization's statistics anew, on training images. */
 #include "runtime/engine/feed.h"
 #include "runtime/engine/train/train.h"
 
@@ -8,7 +8,8 @@ static bool has_bn(const Graph *g) {
   return false;
 }
 
-Graph *reestimate_bn(const Graph *g, const Dataset *ds, uint32_t n, const Host *host, Diag *d) {
+static Graph *estimate(const Graph *g, const Dataset *ds, const Augment *augment, uint32_t n,
+                       const Host *host, Diag *d) {
   if (!has_bn(g)) return graph_clone(g);
   if (n > ds->train.n) n = ds->train.n;
   int batch = n < 128 ? (int)n : 128;
@@ -22,7 +23,7 @@ Graph *reestimate_bn(const Graph *g, const Dataset *ds, uint32_t n, const Host *
     for (uint32_t i = 0; i < n && !stopped; i += (uint32_t)batch) {
       int now_n = n - i < (uint32_t)batch ? (int)(n - i) : batch;
       session_bn_momentum(s, (float)now_n / (float)(i + (uint32_t)now_n)); /* the mean over all so far */
-      feed_batch(&f, NULL, NULL, i, now_n, session_input(s));
+      feed_batch(&f, augment, NULL, i, now_n, session_input(s));
       session_forward(s, session_input(s), now_n, true);
       stopped = host && host->cancelled && host->cancelled(host->ctx);
     }
@@ -34,4 +35,16 @@ Graph *reestimate_bn(const Graph *g, const Dataset *ds, uint32_t n, const Host *
   }
   session_free(s);
   return out;
+}
+
+Graph *reestimate_bn(const Graph *g, const Dataset *ds, uint32_t n, const Host *host, Diag *d) {
+  return estimate(g, ds, NULL, n, host, d);
+}
+
+Graph *trained_bn(const Graph *g, const Dataset *ds, const TrainOptions *o, uint32_t n, const Host *host,
+                  Diag *d) {
+  Augment a = o->augment;
+  a.seed = o->seed;
+  a.stream = UINT64_MAX; /* no epoch's */
+  return estimate(g, ds, &a, n, host, d);
 }

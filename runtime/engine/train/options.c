@@ -60,7 +60,7 @@ static bool check_loss(const TrainOptions *o, Diag *d) {
           "features matched with weight %g in %d pairs: want >= 0, and at least one pair",
           (double)o->features, o->n_pairs);
   FAIL_IF(
-      o->loss == LOSS_INPUT && (o->mix > 0 || o->augment.mixup > 0), d, NULL,
+      o->loss == LOSS_INPUT && (o->mix > 0 || o->augment.mixup > 0 || o->augment.cutmix > 0), d, NULL,
       "the output is compared with the input: neither a teacher's logits nor mixed examples have a meaning");
   return true;
 }
@@ -68,7 +68,7 @@ static bool check_loss(const TrainOptions *o, Diag *d) {
 static bool check_examples(const TrainOptions *o, Diag *d) {
   const Augment *a = &o->augment;
   FAIL_IF(a->crop < 0 || a->cutout < 0 || a->time_mask < 0 || a->frequency_mask < 0 || !(a->noise >= 0) ||
-              !(a->mixup >= 0),
+              !(a->mixup >= 0) || !(a->cutmix >= 0),
           d, NULL, "an augmentation is negative: want 0 (off) or more");
   FAIL_IF(o->views < 0 || o->views > 65536, d, NULL, "%d views of an example: want 0 to 65536", o->views);
   FAIL_IF(!(o->grow >= 0 && o->grow <= 1) || (o->grow > 0 && (o->grow_stages < 2 || o->grow_stages > 64)), d,
@@ -77,8 +77,6 @@ static bool check_examples(const TrainOptions *o, Diag *d) {
   FAIL_IF(o->grow > 0 && o->features > 0, d, NULL,
           "images that grow and matched features together: the model's values have another size than the "
           "teacher's");
-  FAIL_IF(o->views > 0 && a->mixup > 0, d, NULL,
-          "views and mixup together: mixed examples are not among the views that a teacher has seen");
   return true;
 }
 
@@ -86,7 +84,7 @@ static bool check_examples(const TrainOptions *o, Diag *d) {
 static bool check_each(const TrainOptions *o, Diag *d) {
   FAIL_IF(!(o->clip_each >= 0), d, NULL, "each example's gradient clipped at %g: want >= 0",
           (double)o->clip_each);
-  FAIL_IF(o->clip_each > 0 && (o->features > 0 || o->augment.mixup > 0), d, NULL,
+  FAIL_IF(o->clip_each > 0 && (o->features > 0 || o->augment.mixup > 0 || o->augment.cutmix > 0), d, NULL,
           "clipping each example's gradient goes with neither matched features nor mixed examples");
   return true;
 }

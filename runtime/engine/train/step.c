@@ -25,7 +25,7 @@ bool step_open(Trainer *t, Diag *d) {
     t->target = mem_array(batch * (size_t)item, sizeof(float));
   } else if (t->ds->train.y) {
     t->labels = mem_array(batch, sizeof *t->labels);
-    if (t->o->augment.mixup > 0) {
+    if (t->o->augment.mixup > 0 || t->o->augment.cutmix > 0) {
       t->others = mem_array(batch, sizeof *t->others);
       t->share = mem_array(batch, sizeof *t->share);
     }
@@ -45,12 +45,14 @@ void step_close(Trainer *t) {
 /* Labels of the batch, and with whom its examples are mixed. */
 static void set_labels(Trainer *t, const uint32_t *idx) {
   const Split *s = &t->ds->train;
+  const bool image = s->item.rank == 3;
+  const int64_t h = image ? s->item.d[0] : 1, w = image ? s->item.d[1] : 1;
   for (int i = 0; t->labels && i < t->batch; i++) {
     t->labels[i] = s->y[idx[i]];
     if (!t->others) continue;
-    uint32_t partner;
-    t->share[i] = augment_mix(&t->augment, s->n, idx[i], &partner);
-    t->others[i] = s->y[partner];
+    const Mixing m = augment_mix(&t->augment, s->n, idx[i], h, w);
+    t->share[i] = m.share;
+    t->others[i] = s->y[m.partner];
   }
 }
 

@@ -172,7 +172,7 @@ static Graph *finish(Trainer *t, Diag *d) {
   if (t->o->bn_images == 0 || t->o->fixed_statistics) return mean;
   Host host = t->host ? *t->host : (Host){0};
   host.threads = t->o->threads;
-  Graph *out = reestimate_bn(mean, t->ds, t->o->bn_images, &host, d);
+  Graph *out = trained_bn(mean, t->ds, t->o, t->o->bn_images, &host, d);
   graph_free(mean);
   return out;
 }

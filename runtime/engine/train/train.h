@@ -109,8 +109,12 @@ Blob *teacher_bank(const Graph *teacher, const Dataset *ds, const TrainOptions *
  * the plan alone, never on what a cache holds, so that the same plan gives the same bytes. */
 int teacher_bank_views(int views, uint32_t n, int64_t images, int students);
 
-/* Re-estimate BatchNormalization's statistics on `n` unaugmented training images (cumulative mean). */
+/* Re-estimate BatchNormalization's statistics on `n` training images as they are (cumulative mean). */
 Graph *reestimate_bn(const Graph *g, const Dataset *ds, uint32_t n, const Host *host, Diag *d);
+/* Of a graph that was trained with `o`: the same on images augmented as training saw them. By statistics of images as they
+ * are it would compute something else than what was trained. */
+Graph *trained_bn(const Graph *g, const Dataset *ds, const TrainOptions *o, uint32_t n, const Host *host,
+                  Diag *d);
 
 /* The same graph to rounding, with running statistics measured on `n` unaugmented training images and scale and bias that
  * make up for them (follow_bn.c); a BatchNormalization whose constants others read too stays as it is. NULL: reported. */
