@@ -1,4 +1,4 @@
-/* Prices for limits, and the filling of what prices leave; see solve.h. */
+/* Prices for limits; see solve.h. */
 #include "passes/allocate/solve.h"
 
 #include <math.h>
@@ -66,47 +66,6 @@ static bool price_of(Search *s, uint32_t r) {
   return true;
 }
 
-/* ---- filling */
-
-/* Set x[g] = a (and x[h] = b); keep it where it is feasible and better by more than *gain. */
-static void judge(const SolveProblem *p, uint32_t *x, double *gain, uint32_t *move) {
-  double now = 0;
-  uint32_t g = move[0], h = move[2];
-  uint32_t old_g = x[g], old_h = x[h];
-  now = p->error[g][old_g] + (h != g ? p->error[h][old_h] : 0);
-  double then = p->error[g][move[1]] + (h != g ? p->error[h][move[3]] : 0);
-  if (!(now - then > *gain * (1 + 1e-9) + 1e-15)) return;
-  x[g] = move[1];
-  if (h != g) x[h] = move[3];
-  if (solve_feasible(p, x)) {
-    *gain = now - then;
-    memcpy(move + 4, move, 4 * sizeof *move);
-  }
-  x[g] = old_g, x[h] = old_h;
-}
-
-/* The best move of one group, or of two; false: none is better. */
-static bool improve(const SolveProblem *p, uint32_t *x) {
-  double gain = 0;
-  uint32_t move[8] = {0}; /* g, option, h, option; then the best of them */
-  for (uint32_t g = 0; g < p->n_groups; g++)
-    for (uint32_t a = 0; a < p->options[g]; a++) {
-      if (!(p->error[g][a] < p->error[g][x[g]])) continue;
-      move[0] = move[2] = g, move[1] = move[3] = a;
-      judge(p, x, &gain, move);
-      for (uint32_t h = 0; h < p->n_groups; h++)
-        for (uint32_t b = 0; h != g && b < p->options[h]; b++) {
-          if (b == x[h]) continue;
-          move[2] = h, move[3] = b;
-          judge(p, x, &gain, move);
-        }
-    }
-  if (gain <= 0) return false;
-  x[move[4]] = move[5];
-  if (move[6] != move[4]) x[move[6]] = move[7];
-  return true;
-}
-
 bool solve(const SolveProblem *p, uint32_t *x, bool *too_large) {
   Search s = {.p = p, .best = x, .error = INFINITY, .over = INFINITY};
   s.x = mem_array(p->n_groups, sizeof *s.x);
@@ -116,7 +75,7 @@ bool solve(const SolveProblem *p, uint32_t *x, bool *too_large) {
   for (int k = 0; ok && !loose && k < (p->n_resources > 1 ? PASSES : 1); k++)
     for (uint32_t r = 0; ok && r < p->n_resources; r++) ok = price_of(&s, r);
   bool found = s.error < INFINITY;
-  for (int k = 0; found && k < 200 && improve(p, x); k++) continue;
+  if (found) solve_fill(p, x);
   *too_large = s.too_large;
   mem_free(s.x);
   mem_free(s.price);

@@ -34,6 +34,7 @@ typedef struct SolveProblem {
   double limit[SOLVE_RESOURCES]; /* > 0 */
 } SolveProblem;
 
+/* -- eliminate.c -- */
 /* Elements of a factor's tables. */
 size_t solve_factor_size(const SolveProblem *p, const SolveFactor *f);
 double solve_error(const SolveProblem *p, const uint32_t *x);
@@ -46,6 +47,11 @@ bool solve_feasible(const SolveProblem *p, const uint32_t *x);
 enum { SOLVE_MOST = 1 << 21 };
 bool solve_at_prices(const SolveProblem *p, const double *price, uint32_t *x);
 
+/* -- solve_moves.c -- */
+/* Moves of one group or of two from x, which is feasible, until none lowers the sum of errors. */
+void solve_fill(const SolveProblem *p, uint32_t *x);
+
+/* -- solve.c -- */
 /* The whole. false: no x is found that is feasible (x is then the cheapest seen), or tables grow too large (*too_large). */
 bool solve(const SolveProblem *p, uint32_t *x, bool *too_large);
 
