@@ -4,6 +4,7 @@
 #include "passes/quant_weights.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "ir/base/mem.h"
@@ -12,10 +13,13 @@
 bool weight_options(const char *params, WeightOptions *o, Diag *d) {
   char text[32] = "int8", rounding[32] = "";
   *o = (WeightOptions){.int8 = "first;last"};
+  TRY(quant_text(params, "int4", o->int4, sizeof o->int4, d));
+  if (o->int4[0]) snprintf(text, sizeof text, "int4"), o->int8[0] = 0; /* what is named is meant */
   pass_param(params, "weights", text, sizeof text);
   TRY(quant_text(params, "int8", o->int8, sizeof o->int8, d));
   pass_param(params, "rounding", rounding, sizeof rounding);
   const bool four = strcmp(text, "int4") == 0;
+  FAIL_IF(o->int4[0] && !four, d, NULL, "quantize: weights=%s, want int4, as int4=... names layers", text);
   FAIL_IF(!four && strcmp(text, "int8") != 0, d, NULL, "quantize: weights=%s, want one of int8, int4", text);
   o->most = four ? 7 : 127;
   o->gptq = rounding[0] ? strcmp(rounding, "gptq") == 0 : four;
@@ -44,8 +48,22 @@ static bool is_word(const char *name, size_t len, const char *word) {
   return strlen(word) == len && strncmp(name, word, len) == 0;
 }
 
+/* Where layers of 4 bits are named, the others keep 8. */
+static bool mark_others(const Choice *c, Diag *d) {
+  bool *named = mem_array((size_t)c->g->n_nodes + 1, sizeof *named), ok = true;
+  for (const char *p = c->o->int4; ok && *p;) {
+    const size_t len = strcspn(p, ";");
+    ok = quant_mark_named(c->g, "int4", p, len, true, named, d);
+    p += len + (p[len] == ';');
+  }
+  for (NodeId k = 0; c->o->int4[0] && k < c->g->n_nodes; k++) c->keep[k] = !named[k];
+  mem_free(named);
+  return ok;
+}
+
 /* Each name of the list must be a layer, or a word. */
 static bool mark_kept(const Choice *c, Diag *d) {
+  TRY(mark_others(c, d));
   for (const char *p = c->o->int8; *p;) {
     const size_t len = strcspn(p, ";");
     const NodeId end = is_word(p, len, "first") ? c->first : is_word(p, len, "last") ? c->last : NO_NODE;

@@ -40,6 +40,7 @@ typedef struct WeightOptions {
   int32_t most;    /* largest code: 127, or 7 for weights of 4 bits */
   bool gptq;       /* rounding */
   char int8[1024]; /* layers that keep 8 bits, "A;B"; "first" and "last" are names, too */
+  char int4[4096]; /* layers that alone may have less; "": all */
 } WeightOptions;
 
 bool weight_options(const char *params, WeightOptions *o, Diag *d);

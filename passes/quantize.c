@@ -650,8 +650,10 @@ Graph *pass_quantize(const Graph *g, const PassCtx *ctx, Diag *d) {
   return quantize_on(g, ctx->data, &q);
 }
 
-Graph *quantize_nominal(const Graph *g, Diag *d) {
+Graph *quantize_nominal_as(const Graph *g, const char *params, Diag *d) {
   Quantizer q = {.d = d};
-  if (!quant_options("", &q.o, d) || !check_float(g, d)) return NULL;
+  if (!quant_options(params, &q.o, d) || !check_float(g, d)) return NULL;
   return qat_has_grids(g) ? quantize_trained(g, &q) : quantize_on(g, NULL, &q);
 }
+
+Graph *quantize_nominal(const Graph *g, Diag *d) { return quantize_nominal_as(g, "", d); }

@@ -49,6 +49,8 @@ float weights_scale(float scale, double bias, float in_scale);
 /* What `quantize` makes of g, with nominal ranges instead of calibrated ones: the same operators, kernels and sizes, for
  * asking what a float graph will cost. Its outputs mean nothing. NULL: reported. */
 Graph *quantize_nominal(const Graph *g, Diag *d);
+/* The same with the pass's parameters, of which those for weights count. */
+Graph *quantize_nominal_as(const Graph *g, const char *params, Diag *d);
 
 /* -- quant_prepare.c -- */
 

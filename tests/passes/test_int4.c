@@ -3,6 +3,7 @@
  */
 #include <cblas.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "ir/base/mem.h"
@@ -120,6 +121,21 @@ START_TEST(layers)
   }
   ck_assert_ptr_null(quantized(r, &ds, "weights=int4,int8=nobody", error, sizeof error));
   ck_assert_msg(strstr(error, "int8=nobody: no layer with weights has this name"), "%s", error);
+  const char *second = NULL; /* named layers alone */
+  for (NodeId k = 0, seen = 0; k < r->n_nodes && !second; k++)
+    if (r->nodes[k].op == OP_conv && ++seen == 2) second = graph_val(r, r->nodes[k].out[0])->name;
+  char params[200];
+  snprintf(params, sizeof params, "int4=%s", second);
+  Graph *one = quantized(r, &ds, params, error, sizeof error);
+  ck_assert_msg(one != NULL, "%s", error);
+  count(one, &four, &all);
+  ck_assert_int_eq(four, 1);
+  graph_free(one);
+  snprintf(params, sizeof params, "weights=int8,int4=%s", second);
+  ck_assert_ptr_null(quantized(r, &ds, params, error, sizeof error));
+  ck_assert_msg(strstr(error, "want int4, as int4=... names layers"), "%s", error);
+  ck_assert_ptr_null(quantized(r, &ds, "int4=nobody", error, sizeof error));
+  ck_assert_msg(strstr(error, "int4=nobody: no layer with weights has this name"), "%s", error);
   ck_assert_ptr_null(quantized(r, &ds, "weights=int2", error, sizeof error));
   ck_assert_msg(strstr(error, "want one of int8, int4"), "%s", error);
   graph_free(r);
