@@ -168,6 +168,13 @@ static const char *keep_layers(Run *r) {
   return text;
 }
 
+/* Passes from the retrained graph to int8. */
+static const char *to_int8(const Run *r, bool equalize, bool int4) {
+  const unsigned n = r->dep->design->data.calibration;
+  return arena_printf(r->a, "bnfuse,fuse,fold,%s%squantize{images=%u%s}", equalize ? "equalize," : "",
+                      takes_bytes(r) ? "input_raw," : "", n ? n : 512, int4 ? ",weights=int4" : "");
+}
+
 static bool tailor(Run *r, StepEnv *env, TailorResult *res) {
   const Design *design = r->dep->design;
   const bool auc = design->metric == METRIC_AUC;
@@ -180,33 +187,32 @@ static bool tailor(Run *r, StepEnv *env, TailorResult *res) {
   }
   r->data = (TailorData){.spec = &design->data};
   r->device = (DeviceEnv){.data = &r->data};
-  const char *input = takes_bytes(r) ? "input_raw," : "";
-  const unsigned images = design->data.calibration ? design->data.calibration : 512;
-  TailorJob job = {
-      .model = r->model,
-      .data = &r->data,
-      .may_prune = design->prune_loc.line > 0,
-      .may_retrain = design->retrain_loc.line > 0,
-      .prune_params = arena_printf(r->a, "by=%s,min=%.6g,least=%d",
-                                   design->prune.by == PRUNE_BY_TAYLOR ? "taylor" : "reconstruction",
-                                   1 - design->prune.max, design->prune.min_channels),
-      .keep = keep_layers(r),
-      .finish_int8 = arena_printf(r->a, "bnfuse,fuse,fold,%squantize{images=%u}", input, images),
-      .finish_int4 =
-          design->quantize == QUANTIZE_INT4
-              ? arena_printf(r->a, "bnfuse,fuse,fold,%squantize{images=%u,weights=int4}", input, images)
-              : NULL,
-      .finish_float = takes_bytes(r) ? "bnfuse,fuse,fold,input_raw" : "bnfuse,fuse,fold",
-      .raw_input = takes_bytes(r),
-      .auc = auc,
-      .seed = r->dep->seed,
-      .targets = r->targets,
-      .n_targets = r->n,
-      .deploy = &step_deploy,
-      .proof = &step_proof,
-      .env = &r->device,
-      .steps = env,
-      .host = progress_host(&r->progress)};
+  const bool equalize = design->equalize == EQUALIZE_YES, both = design->equalize == EQUALIZE_BEST,
+             int4 = design->quantize == QUANTIZE_INT4;
+  TailorJob job = {.model = r->model,
+                   .data = &r->data,
+                   .may_prune = design->prune_loc.line > 0,
+                   .may_retrain = design->retrain_loc.line > 0,
+                   .prune_params =
+                       arena_printf(r->a, "by=%s,min=%.6g,least=%d",
+                                    design->prune.by == PRUNE_BY_TAYLOR ? "taylor" : "reconstruction",
+                                    1 - design->prune.max, design->prune.min_channels),
+                   .keep = keep_layers(r),
+                   .finish_int8 = to_int8(r, equalize, false),
+                   .finish_int4 = int4 ? to_int8(r, equalize, true) : NULL,
+                   .other_int8 = both ? to_int8(r, true, false) : NULL,
+                   .other_int4 = both && int4 ? to_int8(r, true, true) : NULL,
+                   .finish_float = takes_bytes(r) ? "bnfuse,fuse,fold,input_raw" : "bnfuse,fuse,fold",
+                   .raw_input = takes_bytes(r),
+                   .auc = auc,
+                   .seed = r->dep->seed,
+                   .targets = r->targets,
+                   .n_targets = r->n,
+                   .deploy = &step_deploy,
+                   .proof = &step_proof,
+                   .env = &r->device,
+                   .steps = env,
+                   .host = progress_host(&r->progress)};
   train_options_default(&job.retrain);
   if (job.may_retrain) design_train_options(design, &design->retrain, design->data.train.count, &job.retrain);
   TRY(dataset_identity(&design->data, &job.data_identity, r->d));

@@ -296,6 +296,11 @@ static bool bind_design(const Checker *c, RawDesign *raw, Design *out) {
   out->resolution = raw->freedom.resolution;
   if (!raw->freedom.resolution_loc.line) out->resolution.min = 1;
   out->quantize = (QuantizeFreedom)raw->freedom.quantize;
+  out->equalize = (EqualizeFreedom)raw->freedom.equalize;
+  if (out->quantize == QUANTIZE_NONE && out->equalize != EQUALIZE_NO)
+    ok = yaml_error(
+        c->file, &raw->freedom.equalize_loc, c->d,
+        "equalize is for int8, which \"quantize: none\" does not allow: want one without the other");
   out->retrain = raw->freedom.retrain;
   out->train = raw->train;
   out->prune_loc = raw->freedom.prune_loc;

@@ -16,6 +16,9 @@ typedef enum InputType { INPUT_RAW, INPUT_FLOAT } InputType;
 /* int4: int8 too; weights of 4 bits where flash is too small for 8. */
 typedef enum QuantizeFreedom { QUANTIZE_NONE, QUANTIZE_INT8, QUANTIZE_INT4 } QuantizeFreedom;
 
+/* Channels of unlike size made alike before quantization; best: done and not, the nearer to float is taken. */
+typedef enum EqualizeFreedom { EQUALIZE_NO, EQUALIZE_YES, EQUALIZE_BEST } EqualizeFreedom;
+
 /* How to train: `train` (from the start, `mistify train`) and `freedom: retrain` (after pruning). */
 typedef struct Training {
   TrainOptions o; /* what the keys say; design_train_options completes it */
@@ -63,6 +66,7 @@ typedef struct Design {
   DepthFreedom depth;           /* max 0: not allowed */
   ResolutionFreedom resolution; /* min 1: not allowed */
   QuantizeFreedom quantize;
+  EqualizeFreedom equalize;
   Training retrain, train;
   Loc prune_loc, quantize_loc, retrain_loc,
       train_loc; /* line 0: not given, so not allowed (quantize: the default) */

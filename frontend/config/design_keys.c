@@ -8,6 +8,7 @@ static const char *const task_names[] = {"classification", "autoencoder", NULL};
 static const char *const metric_names[] = {"accuracy", "auc", NULL};
 static const char *const layout_names[] = {"nhwc", "nchw", NULL};
 static const char *const input_names[] = {"raw", "float", NULL};
+static const char *const equalize_names[] = {"no", "yes", "best", NULL};
 static const char *const quantize_names[] = {"none", "int8", "int4", NULL};
 const char *const split_kinds[] = {"npy", "cifar", "images", NULL};
 
@@ -248,39 +249,48 @@ static const CfgRow resolution_rows[] = {
     {0}};
 static const Schema resolution_schema = {"key", resolution_rows, sizeof(ResolutionFreedom)};
 
-static const CfgRow freedom_rows[] = {{.key = "prune",
-                                       CFG_FIELD(RawFreedom, prune),
-                                       .type = CFG_GROUP,
-                                       .sub = &prune_schema,
-                                       CFG_WHERE(RawFreedom, prune_loc),
-                                       .doc = "channels may be removed; not when left out"},
-                                      {.key = "quantize",
-                                       CFG_FIELD(RawFreedom, quantize),
-                                       .type = CFG_ENUM,
-                                       .names = quantize_names,
-                                       CFG_WHERE(RawFreedom, quantize_loc),
-                                       .otherwise = "int8",
-                                       .doc = "whether values may become 8-bit integers; int4: weights of 4 "
-                                              "bits too, where flash is too small for 8"},
-                                      {.key = "depth",
-                                       CFG_FIELD(RawFreedom, depth),
-                                       .type = CFG_GROUP,
-                                       .sub = &depth_schema,
-                                       CFG_WHERE(RawFreedom, depth_loc),
-                                       .doc = "residual blocks may be dropped; not when left out"},
-                                      {.key = "resolution",
-                                       CFG_FIELD(RawFreedom, resolution),
-                                       .type = CFG_GROUP,
-                                       .sub = &resolution_schema,
-                                       CFG_WHERE(RawFreedom, resolution_loc),
-                                       .doc = "the model may take smaller images; not when left out"},
-                                      {.key = "retrain",
-                                       CFG_FIELD(RawFreedom, retrain),
-                                       .type = CFG_GROUP,
-                                       .sub = &retrain_schema,
-                                       CFG_WHERE(RawFreedom, retrain_loc),
-                                       .doc = "weights may be retrained on train; not when left out"},
-                                      {0}};
+static const CfgRow freedom_rows[] = {
+    {.key = "prune",
+     CFG_FIELD(RawFreedom, prune),
+     .type = CFG_GROUP,
+     .sub = &prune_schema,
+     CFG_WHERE(RawFreedom, prune_loc),
+     .doc = "channels may be removed; not when left out"},
+    {.key = "quantize",
+     CFG_FIELD(RawFreedom, quantize),
+     .type = CFG_ENUM,
+     .names = quantize_names,
+     CFG_WHERE(RawFreedom, quantize_loc),
+     .otherwise = "int8",
+     .doc = "whether values may become 8-bit integers; int4: weights of 4 "
+            "bits too, where flash is too small for 8"},
+    {.key = "equalize",
+     CFG_FIELD(RawFreedom, equalize),
+     .type = CFG_ENUM,
+     .names = equalize_names,
+     CFG_WHERE(RawFreedom, equalize_loc),
+     .otherwise = "no",
+     .doc = "before int8, channels of unlike size are made alike; best: both ways "
+            "are tried, the one nearer to float is taken"},
+    {.key = "depth",
+     CFG_FIELD(RawFreedom, depth),
+     .type = CFG_GROUP,
+     .sub = &depth_schema,
+     CFG_WHERE(RawFreedom, depth_loc),
+     .doc = "residual blocks may be dropped; not when left out"},
+    {.key = "resolution",
+     CFG_FIELD(RawFreedom, resolution),
+     .type = CFG_GROUP,
+     .sub = &resolution_schema,
+     CFG_WHERE(RawFreedom, resolution_loc),
+     .doc = "the model may take smaller images; not when left out"},
+    {.key = "retrain",
+     CFG_FIELD(RawFreedom, retrain),
+     .type = CFG_GROUP,
+     .sub = &retrain_schema,
+     CFG_WHERE(RawFreedom, retrain_loc),
+     .doc = "weights may be retrained on train; not when left out"},
+    {0}};
 static const Schema freedom_schema = {"key", freedom_rows, sizeof(RawFreedom)};
 
 #define USERS "the model's user decides this: it stands in deploy.yaml"

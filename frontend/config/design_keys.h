@@ -34,9 +34,9 @@ typedef struct RawFreedom {
   PruneFreedom prune;
   DepthFreedom depth;
   ResolutionFreedom resolution;
-  int quantize;
+  int quantize, equalize;
   Training retrain;
-  Loc depth_loc, resolution_loc, prune_loc, quantize_loc, retrain_loc;
+  Loc equalize_loc, depth_loc, resolution_loc, prune_loc, quantize_loc, retrain_loc;
 } RawFreedom;
 
 typedef struct RawInput {

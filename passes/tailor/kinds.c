@@ -342,6 +342,7 @@ static const char *const finish_src[] = {COMMON,
                                          "passes/fuse.c",
                                          "passes/input_raw",
                                          "passes/calibrate",
+                                         "passes/equalize.c",
                                          NULL};
 static const char *const score_src[] = {COMMON, ENGINE, "passes/input_raw", NULL};
 

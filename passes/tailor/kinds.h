@@ -57,6 +57,8 @@ extern const StepKind
     step_score; /* graph, data (validation)                                           measure */
 extern const StepKind
     step_test; /* graph, test data                                                   measure */
+extern const StepKind
+    step_diverge; /* graph, reference, data                 [raw=1]                   measure (diverge.c) */
 
 /* Plans speak of the channel groups of a graph, and those depend on the layers that stay whole: `keep` ("a;b", "" for
  * none) is the same wherever a plan of that graph is used; steps take it as keep=... */

@@ -15,6 +15,7 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -88,6 +89,17 @@ static bool step(Run *r, const StepKind *kind, const char *slot, const Artifact 
   return true;
 }
 
+static void tell(const Run *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void tell(const Run *r, const char *format, ...) {
+  char line[400];
+  va_list args;
+  if (!r->job->host || !r->job->host->log) return;
+  va_start(args, format);
+  vsnprintf(line, sizeof line, format, args);
+  va_end(args);
+  r->job->host->log(r->job->host->ctx, line);
+}
+
 /* ---- 1, 2: which channels stay */
 
 static bool over(int64_t limit, int64_t have) { return limit > 0 && have > limit; }
@@ -97,14 +109,20 @@ static bool fits(const TailorLimits *l, const Cost *c) {
          !over(l->cycles, c->cycles);
 }
 
-/* The final graph of a float graph, for the target. */
-static bool finish(Run *r, const Work *w, const char *slot, const Artifact *g, Artifact *out) {
+static bool finish_by(Run *r, const char *pipeline, const char *slot, const Artifact *g, Artifact *out) {
   Artifact in[2] = {*g, r->data};
   static const char *const names[] = {"model", "data"};
-  const char *pipeline = w->t->precision != DT_I8 ? r->job->finish_float
-                         : w->int4                ? r->job->finish_int4
-                                                  : r->job->finish_int8;
   return step(r, &step_finish, slot, in, 2, names, pipeline, &r->env, out, NULL);
+}
+
+static const char *way(const Run *r, const Work *w) {
+  if (w->t->precision != DT_I8) return r->job->finish_float;
+  return w->int4 ? r->job->finish_int4 : r->job->finish_int8;
+}
+
+/* The final graph of a float graph, for the target. */
+static bool finish(Run *r, const Work *w, const char *slot, const Artifact *g, Artifact *out) {
+  return finish_by(r, way(r, w), slot, g, out);
 }
 
 static bool deploy(Run *r, const TailorTarget *t, const Artifact *final, Artifact *files, Artifact *measure) {
@@ -407,11 +425,45 @@ static bool score(Run *r, const char *slot, const Artifact *g, bool raw, double 
   return true;
 }
 
+/* How far graph g's outputs are from the reference's, on training images. */
+static bool diverge(Run *r, const char *slot, const Artifact *g, const Artifact *reference, bool raw,
+                    double *out) {
+  Artifact in[3] = {*g, *reference, r->data}, m = {0};
+  static const char *const names[] = {"model", "reference", "data"};
+  TRY(step(r, &step_diverge, slot, in, 3, names, raw ? "raw=1" : "", &r->env, &m, NULL));
+  *out = measure_get(&m, "divergence", 0);
+  artifact_unref(&m);
+  return true;
+}
+
+/* Deliver what the other way to the same precision gives, where that is nearer to the float graph. */
+static bool finish_better(Run *r, Work *w, const char *slot) {
+  const char *pipeline = w->int4 ? r->job->other_int4 : r->job->other_int8;
+  w->o->finish = way(r, w);
+  if (w->t->precision != DT_I8 || !pipeline) return true;
+  Artifact other = {0};
+  double with = 0, without = 0;
+  bool ok = finish_by(r, pipeline, slot, &w->trained, &other) &&
+            diverge(r, slot, &w->o->final, &w->trained, r->job->raw_input, &without) &&
+            diverge(r, slot, &other, &w->trained, r->job->raw_input, &with);
+  if (ok)
+    tell(r, "%s: divergence from float %.3g by \"%s\", %.3g by \"%s\": %s taken", slot, without, w->o->finish,
+         with, pipeline, with < without ? "the latter is" : "the former is");
+  if (ok && with < without) {
+    const Artifact worse = w->o->final;
+    w->o->final = other, other = worse;
+    w->o->finish = pipeline;
+  }
+  artifact_unref(&other);
+  return ok;
+}
+
 static bool finish_and_score(Run *r, Work *w) {
+  const char *slot = w->pruned ? w->t->name : "original";
   artifact_unref(&w->o->final);
-  TRY(finish(r, w, w->pruned ? w->t->name : "original", &w->trained, &w->o->final));
-  TRY(score(r, w->pruned ? w->t->name : "original", &w->trained, false, &w->o->val_float));
-  return score(r, w->pruned ? w->t->name : "original", &w->o->final, r->job->raw_input, &w->o->val_final);
+  TRY(finish(r, w, slot, &w->trained, &w->o->final) && finish_better(r, w, slot));
+  TRY(score(r, slot, &w->trained, false, &w->o->val_float));
+  return score(r, slot, &w->o->final, r->job->raw_input, &w->o->val_final);
 }
 
 static bool read_measured(Run *r, Work *w, const Artifact *m) {

@@ -57,6 +57,9 @@ typedef struct TailorJob {
   const char *keep;                       /* layers that stay whole, "a;b"; "": none */
   const char *finish_int8, *finish_float; /* passes from the retrained graph to the deployed one */
   const char *finish_int4;                /* the same with weights of 4 bits; NULL: not allowed */
+  /* Other ways to int8 and to 4 bits, of the same cost: where what they give is nearer to float on training images, it is
+   * delivered. NULL: none. */
+  const char *other_int8, *other_int4;
   bool auc;       /* judged by AUC (engine/judge.h), for words alone: the data says it */
   bool raw_input; /* the passes above leave a graph that takes the data's bytes (passes/input_raw.h) */
   TrainOptions retrain;
@@ -81,7 +84,8 @@ typedef struct TailorOutcome {
   const char *why;   /* what was missed, and the nearest that can be had; "" when met */
   const char *start; /* the target whose model it was retrained from; "": the original; NULL: not retrained */
   bool int4;         /* int8 with weights of 4 bits */
-  Cost cost;         /* of the final graph: MACs, parameters, and the model's estimates */
+  const char *finish; /* passes from the retrained graph to the delivered one */
+  Cost cost;          /* of the final graph: MACs, parameters, and the model's estimates */
   TailorMeasured measured;
   double val_float, val_final, floor; /* accuracy on validation; the floor asked for (0: none) */
   TailorProof proof;

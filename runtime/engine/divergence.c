@@ -19,7 +19,7 @@ static double log_sum(const float *z, int n, int *best) {
   return (double)z[*best] + log(sum);
 }
 
-static double divergence(const float *t, const float *z, int n, bool classes, bool *same) {
+double divergence_example(const float *t, const float *z, int n, bool classes, bool *same) {
   int a, b;
   double sum = 0, lt = log_sum(t, n, &a), lz = log_sum(z, n, &b);
   *same = a == b;
@@ -52,7 +52,7 @@ static bool walk(Judge *j, const Graph *g, Divergence *out, Diag *d) {
     if (!out) memcpy(kept, z, (size_t)count * (size_t)classes * sizeof *z);
     for (int k = 0; out && k < count; k++) {
       bool same;
-      out->value += divergence(kept + k * classes, z + k * classes, classes, labelled, &same) / j->n;
+      out->value += divergence_example(kept + k * classes, z + k * classes, classes, labelled, &same) / j->n;
       out->agree += (double)same / j->n;
     }
   }

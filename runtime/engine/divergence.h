@@ -11,6 +11,9 @@ typedef struct Divergence {
   uint32_t n;
 } Divergence;
 
+/* Of one example: t, z [n], the teacher's outputs and the graph's; *same: their largest is the same one. */
+double divergence_example(const float *t, const float *z, int n, bool classes, bool *same);
+
 /* The teacher's outputs, kept for several graphs. */
 typedef struct Judge {
   const Dataset *ds;

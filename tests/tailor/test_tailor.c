@@ -106,9 +106,10 @@ typedef struct Fixture {
   const char *keep;
   StrBuf ran; /* " slot:kind" of each step that was not in the cache */
   int steps;
-  int views;         /* of a teacher's bank; 0: none */
-  const char *prune; /* options; NULL: by Taylor */
-  bool int4;         /* weights of 4 bits are allowed */
+  int views;                /* of a teacher's bank; 0: none */
+  const char *prune;        /* options; NULL: by Taylor */
+  bool int4;                /* weights of 4 bits are allowed */
+  const char *int8, *other; /* ways to int8; NULL: the usual one; none */
 } Fixture;
 
 static void record(void *ctx, const StepLog *log) {
@@ -166,8 +167,9 @@ static void run(Fixture *f, TailorResult *res) {
                    .may_retrain = true,
                    .prune_params = f->prune ? f->prune : "by=taylor,least=2,images=64",
                    .keep = f->keep ? f->keep : "",
-                   .finish_int8 = "bnfuse,fuse,fold,quantize{images=64}",
+                   .finish_int8 = f->int8 ? f->int8 : "bnfuse,fuse,fold,quantize{images=64}",
                    .finish_int4 = f->int4 ? "bnfuse,fuse,fold,quantize{images=64,weights=int4}" : NULL,
+                   .other_int8 = f->other,
                    .finish_float = "bnfuse,fuse,fold",
                    .seed = f->seed,
                    .targets = f->target,
@@ -195,6 +197,24 @@ static void run_and_drop(Fixture *f) {
   TailorResult res;
   run(f, &res);
   tailor_result_free(&res);
+}
+
+/* Is every step that ran of a kind in `want` (" plan finish "), and did each kind of it run? */
+static void expect(const Fixture *f, const char *edit, const char *want) {
+  const char *ran = sb_str(&f->ran);
+  for (const char *p = ran; (p = strchr(p, ':')) != NULL;) {
+    size_t n = strcspn(++p, " ");
+    char kind[40];
+    snprintf(kind, sizeof kind, " %.*s ", (int)n, p);
+    ck_assert_msg(strstr(want, kind) != NULL, "%s edited: ran%s; want only%s", edit, ran, want);
+  }
+  for (const char *p = want + strspn(want, " "); *p; p += strspn(p, " ")) {
+    size_t n = strcspn(p, " ");
+    char kind[40];
+    snprintf(kind, sizeof kind, ":%.*s", (int)n, p);
+    ck_assert_msg(strstr(ran, kind) != NULL, "%s edited: ran%s; want%s", edit, ran, want);
+    p += n;
+  }
 }
 
 START_TEST(test_limits_and_sharing)
@@ -239,6 +259,33 @@ START_TEST(test_int4)
     ck_assert_ptr_null(o->start);
   }
   tailor_result_free(&res);
+  close_fixture(&f);
+}
+END_TEST
+
+/* Of two ways to int8 the one that is nearer to float is delivered, whichever it is. */
+START_TEST(test_other_way)
+{
+  static const char good[] = "bnfuse,fuse,fold,quantize{images=64}",
+                    bad[] = "bnfuse,fuse,fold,quantize{images=1,method=percentile,percentile=51}";
+  static const char *const ways[][2] = {{good, NULL}, {good, bad}, {bad, good}};
+  Hash final[TARGETS];
+  Fixture f;
+  open_fixture(&f);
+  for (int k = 0; k < 3; k++) {
+    TailorResult res;
+    f.int8 = ways[k][0], f.other = ways[k][1];
+    run(&f, &res);
+    if (k == 1) expect(&f, "another way", " finish diverge ");
+    for (int i = 0; i < TARGETS; i++) {
+      if (k == 0) final[i] = res.v[i].final.hash;
+      ck_assert_str_eq(res.v[i].finish, good);
+      ck_assert(hash_equal(res.v[i].final.hash, final[i]));
+    }
+    tailor_result_free(&res);
+  }
+  run_and_drop(&f);
+  ck_assert_msg(f.ran.len == 0, "a second run repeated%s", sb_str(&f.ran));
   close_fixture(&f);
 }
 END_TEST
@@ -383,24 +430,6 @@ static void edit_source(Fixture *f, const char *path) {
   ck_abort_msg("no source %s", path);
 }
 
-/* Is every step that ran of a kind in `want` (" plan finish "), and did each kind of it run? */
-static void expect(const Fixture *f, const char *edit, const char *want) {
-  const char *ran = sb_str(&f->ran);
-  for (const char *p = ran; (p = strchr(p, ':')) != NULL;) {
-    size_t n = strcspn(++p, " ");
-    char kind[40];
-    snprintf(kind, sizeof kind, " %.*s ", (int)n, p);
-    ck_assert_msg(strstr(want, kind) != NULL, "%s edited: ran%s; want only%s", edit, ran, want);
-  }
-  for (const char *p = want + strspn(want, " "); *p; p += strspn(p, " ")) {
-    size_t n = strcspn(p, " ");
-    char kind[40];
-    snprintf(kind, sizeof kind, ":%.*s", (int)n, p);
-    ck_assert_msg(strstr(ran, kind) != NULL, "%s edited: ran%s; want%s", edit, ran, want);
-    p += n;
-  }
-}
-
 START_TEST(test_source_edits)
 {
   /* An edit that leaves results as they are stops there: what follows is found by content. */
@@ -467,6 +496,7 @@ Suite *suite_tailor(void) {
   tcase_add_test(t, test_limits_and_sharing);
   tcase_add_test(t, test_by_table);
   tcase_add_test(t, test_int4);
+  tcase_add_test(t, test_other_way);
   tcase_add_test(t, test_keep);
   tcase_add_test(t, test_bank);
   tcase_add_test(t, test_folded_model);
