@@ -43,7 +43,7 @@ typedef struct Run {
   Arena *a;
   Diag *d;
   const Deploy *dep;
-  Graph *model;
+  Graph *model, **teachers;
   Progress progress;
   TailorData data;
   DeviceEnv device;
@@ -204,6 +204,8 @@ static bool tailor(Run *r, StepEnv *env, TailorResult *res) {
                    .other_int4 = both && int4 ? to_int8(r, true, true) : NULL,
                    .finish_float = takes_bytes(r) ? "bnfuse,fuse,fold,input_raw" : "bnfuse,fuse,fold",
                    .raw_input = takes_bytes(r),
+                   .teachers = (const Graph *const *)r->teachers,
+                   .n_teachers = design->retrain.teachers.n,
                    .auc = auc,
                    .seed = r->dep->seed,
                    .targets = r->targets,
@@ -272,6 +274,19 @@ static int finish(Run *r, const TailorResult *res, double seconds) {
   return status;
 }
 
+/* Models that retraining follows beside the original. */
+static bool load_teachers(Run *r) {
+  const Design *design = r->dep->design;
+  const CfgList *list = &design->retrain.teachers;
+  r->teachers = arena_array(r->a, (size_t)list->n + 1, sizeof *r->teachers);
+  for (int i = 0; i < list->n; i++) {
+    const char *path = ((const char *const *)list->items)[i];
+    r->teachers[i] = cli_load_with(path, &(LoadOpts){.custom = design->custom}, r->d);
+    TRY(r->teachers[i] && design_check_teacher(design, &design->retrain, i, r->teachers[i], r->d));
+  }
+  return true;
+}
+
 static int run_with_cache(Run *r) {
   double start = now();
   Cache *cache = cache_open(r->o->cache ? r->o->cache : r->dep->cache, progress_host(&r->progress), r->d);
@@ -292,10 +307,11 @@ static int run(void *opts_, Diag *d) {
   int status = EXIT_USER;
   r.dep = deploy_load(r.a, r.o->deploy, d);
   if (r.dep) r.model = cli_load_with(r.dep->design->model, &(LoadOpts){.custom = r.dep->design->custom}, d);
-  if (r.model && design_check_model(r.dep->design, r.model, d) && add_targets(&r)) {
+  if (r.model && design_check_model(r.dep->design, r.model, d) && load_teachers(&r) && add_targets(&r)) {
     cli_progress(&r.progress, &r.o->common, r.o->threads ? r.o->threads : r.dep->threads);
     status = run_with_cache(&r);
   }
+  for (int i = 0; r.teachers && i < r.dep->design->retrain.teachers.n; i++) graph_free(r.teachers[i]);
   graph_free(r.model);
   arena_free(r.a);
   return status;

@@ -211,6 +211,17 @@ static bool check_teachers(const Checker *c, const Training *t) {
   return true;
 }
 
+/* Teachers of retraining are followed by a share of the loss, which autoencoders do not have. */
+static bool check_retraining(const Checker *c, const Training *t, DesignTask task) {
+  if (!t->teachers.n) return true;
+  if (task == TASK_AUTOENCODER)
+    return yaml_error(c->file, &t->teachers.locs[0], c->d,
+                      "teachers: an autoencoder is trained to give its input back, it follows nobody");
+  if (t->o.mix > 0) return true;
+  return yaml_error(c->file, t->mix_loc.line ? &t->mix_loc : &t->teachers.locs[0], c->d,
+                    "mix: 0, but there are `teachers` to follow: want more than 0, or none of them");
+}
+
 static bool check_training(const Checker *c, Training *t) {
   bool steps = t->o.schedule == RATE_STEPS;
   if (t->epochs_loc.line && t->images_loc.line) {
@@ -285,7 +296,8 @@ static bool bind_design(const Checker *c, RawDesign *raw, Design *out) {
   bool ok = bind_model(c, raw, out);
   ok = check_metric(c, raw, out) && ok;
   ok = bind_data(c, &raw->data, &raw->data_loc, out) && ok;
-  ok = check_training(c, &raw->freedom.retrain) && ok;
+  ok =
+      check_training(c, &raw->freedom.retrain) && check_retraining(c, &raw->freedom.retrain, out->task) && ok;
   ok = check_training(c, &raw->train) && check_teachers(c, &raw->train) && ok;
   if (!raw->train.teachers.n && raw->train.mix_loc.line)
     ok = yaml_error(c->file, &raw->train.mix_loc, c->d, "mix: there are no `teachers` to follow");
@@ -361,11 +373,15 @@ static bool check_keep(const Design *design, const Graph *g, Arena *a, Diag *d) 
   return ok;
 }
 
+static int64_t outputs_of(const Graph *g) {
+  const Shape *s = &graph_val(g, g->outputs[g->n_outputs - 1])->shape;
+  return shape_count_range(s, s->rank > 1 ? 1 : 0, s->rank);
+}
+
 static bool check_outputs(const Design *design, const Graph *g, Diag *d) {
   if (design->task == TASK_AUTOENCODER) return true; /* training compares it with the input */
   const Value *out = graph_val(g, g->outputs[g->n_outputs - 1]);
-  int from = out->shape.rank > 1 ? 1 : 0;
-  int64_t n = shape_count_range(&out->shape, from, out->shape.rank);
+  int64_t n = outputs_of(g);
   if (n == design->data.classes) return true;
   return yaml_error(design->file, &design->classes_loc, d,
                     "the data has %d classes, the model's output \"%s\" has %" PRId64 " values",
@@ -378,6 +394,16 @@ bool design_check_model(const Design *design, const Graph *g, Diag *d) {
   ok = check_outputs(design, g, d) && ok;
   arena_free(a);
   return ok;
+}
+
+bool design_check_teacher(const Design *design, const Training *t, int i, const Graph *g, Diag *d) {
+  const int64_t n = outputs_of(g);
+  if (design->task == TASK_AUTOENCODER || n == design->data.classes) return true;
+  yaml_error(design->file, &t->teachers.locs[i], d,
+             "the data has %d classes, the teacher \"%s\" gives %" PRId64 " values", design->data.classes,
+             path_base(((const char *const *)t->teachers.items)[i]), n);
+  diag_hint(d, "a teacher gives a value for each class, in the model's order");
+  return false;
 }
 
 void design_train_options(const Design *design, const Training *t, uint32_t n, TrainOptions *o) {

@@ -19,12 +19,14 @@ typedef enum QuantizeFreedom { QUANTIZE_NONE, QUANTIZE_INT8, QUANTIZE_INT4 } Qua
 /* Channels of unlike size made alike before quantization; best: done and not, the nearer to float is taken. */
 typedef enum EqualizeFreedom { EQUALIZE_NO, EQUALIZE_YES, EQUALIZE_BEST } EqualizeFreedom;
 
+enum { DESIGN_MORE_TEACHERS = 4 }; /* of retrain, at most */
+
 /* How to train: `train` (from the start, `mistify train`) and `freedom: retrain` (after pruning). */
 typedef struct Training {
   TrainOptions o; /* what the keys say; design_train_options completes it */
   Loc epochs_loc, images_loc, schedule_loc, drops_loc, views_loc, mix_loc, weights_loc, features_loc;
   CfgList drops;                     /* float */
-  CfgList teachers, teacher_weights; /* const char *, float: train alone */
+  CfgList teachers, teacher_weights; /* const char *; float: train alone. retrain: beside the original */
   CfgList features;                  /* const char * "name" or "name=teacher's" */
   FeaturePair *pairs;                /* [features.n] */
 } Training;
@@ -77,6 +79,8 @@ const Design *design_load(Arena *a, const char *path, Diag *d);
 
 /* Check against the model: layers named in `keep`, number of classes, calibration. Before any work starts. */
 bool design_check_model(const Design *design, const Graph *g, Diag *d);
+/* Check teacher i of t, a part of the design, in the same way. */
+bool design_check_teacher(const Design *design, const Training *t, int i, const Graph *g, Diag *d);
 
 /* Fill *o (all fields but threads, seed, paths and abi, which keep their defaults). Views that the design leaves open are
  * TRAIN_VIEWS where a run of this length on n examples (0: not known) sees as many of each, else 0. */

@@ -100,12 +100,22 @@ static const CfgRow retrain_rows[] = {
     LENGTH_ROWS("2"),
     STEP_ROWS("0.02"),
     LOSS_ROWS,
+    {.key = "teachers",
+     CFG_FIELD(Training, teachers),
+     .type = CFG_LIST,
+     .item = CFG_PATH,
+     .item_width = sizeof(const char *),
+     .path = CFG_FILE,
+     .one_ok = true,
+     .max_items = DESIGN_MORE_TEACHERS,
+     .doc = "further models, larger ones say, whose outputs are followed beside the original's: the mean of "
+            "all"},
     {.key = "mix",
      CFG_FIELD(Training, o.mix),
      .type = CFG_SHARE,
      CFG_WHERE(Training, mix_loc),
      .otherwise = "0.7",
-     .doc = "share of the loss that follows the original; the rest follows the labels"},
+     .doc = "share of the loss that follows the original (and `teachers`); the rest follows the labels"},
     GROW_ROWS,
     {0}};
 const Schema retrain_schema = {"key", retrain_rows, sizeof(Training)};

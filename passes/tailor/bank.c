@@ -53,6 +53,8 @@ bool tailor_bank(const StepEnv *steps, const Artifact *teacher, const Artifact *
   return true;
 }
 
+bool tailor_uses_bank(const TrainOptions *o) { return o->views > 0 && o->mix > 0; }
+
 void tailor_tell_bank(const TrainOptions *o, const Host *host) {
   char line[160];
   if (o->mix <= 0 || !host || !host->log) return;

@@ -232,28 +232,48 @@ static bool parse_train(const StepCall *c, TrainOptions *o, Diag *d) {
   return train_options_parse(c->params, o, d);
 }
 
+/* What retraining begins with: the start graph, cut down to the plan. */
+static Graph *student(const StepCall *c, Diag *d) {
+  Graph *start = artifact_graph(&c->in[0], d), *base = artifact_graph(&c->in[3], d);
+  Graph *small = start && base ? cut(base, start, &c->in[1], &c->in[2], c->params, d) : NULL;
+  graph_free(start);
+  graph_free(base);
+  return small;
+}
+
+enum { RETRAIN_TEACHERS = 5 }; /* where they stand in its inputs */
+
+/* Train it beside its teachers, or by their banks where these are among the inputs. */
+static Graph *teach(const StepCall *c, const Graph *small, const Dataset *ds, const TrainOptions *o,
+                    TrainResult *res, Diag *d) {
+  const bool banks = tailor_uses_bank(o);
+  const int n = (c->n_in - RETRAIN_TEACHERS) / (banks ? 2 : 1);
+  Graph *teachers[STEP_MAX_IN] = {0}, *done = NULL;
+  Blob *bank[STEP_MAX_IN] = {0};
+  bool ok = true;
+  for (int i = 0; i < n && ok; i++) {
+    teachers[i] = artifact_graph(&c->in[RETRAIN_TEACHERS + i], d);
+    if (banks) bank[i] = c->in[RETRAIN_TEACHERS + n + i].bytes;
+    ok = teachers[i] != NULL;
+  }
+  const TrainJob job = {.graph = small,
+                        .teachers = (const Graph *const *)teachers,
+                        .n_teachers = n,
+                        .banks = banks ? bank : NULL,
+                        .data = ds,
+                        .options = o,
+                        .host = c->host};
+  if (ok) done = train_run(&job, res, d);
+  for (int i = 0; i < n; i++) graph_free(teachers[i]);
+  return done;
+}
+
 static bool run_retrain(const StepCall *c, Artifact *out, int *n_out, Diag *d) {
   TrainOptions o;
   const Dataset *ds = NULL;
-  Graph *start = artifact_graph(&c->in[0], d), *teacher = artifact_graph(&c->in[3], d), *small = NULL,
-        *done = NULL;
   TrainResult res = {0};
-  bool ok = start && teacher && parse_train(c, &o, d) && tailor_data(env_of(c)->data, &ds, d);
-  if (ok) small = cut(teacher, start, &c->in[1], &c->in[2], c->params, d);
-  if (small) {
-    const Graph *teachers[] = {teacher};
-    Blob *const banks[] = {c->n_in > 5 ? c->in[5].bytes : NULL};
-    const TrainJob job = {.graph = small,
-                          .teachers = teachers,
-                          .n_teachers = 1,
-                          .banks = c->n_in > 5 ? banks : NULL,
-                          .data = ds,
-                          .options = &o,
-                          .host = c->host};
-    done = train_run(&job, &res, d);
-  }
-  graph_free(start);
-  graph_free(teacher);
+  TRY(parse_train(c, &o, d) && tailor_data(env_of(c)->data, &ds, d));
+  Graph *small = student(c, d), *done = small ? teach(c, small, ds, &o, &res, d) : NULL;
   graph_free(small);
   TRY(put_graph(done, out, n_out));
   StrBuf m = {0};

@@ -50,7 +50,7 @@ extern const StepKind
 extern const StepKind
     step_bank; /* teacher, data                            views=N,augmentation     logits (bank.c) */
 extern const StepKind
-    step_retrain; /* start, start's plan, plan, teacher, data, [bank]  training options graph, measure */
+    step_retrain; /* start, start's plan, plan, base, data, teachers.., [their banks..]  training options  graph, measure */
 extern const StepKind
     step_finish; /* float graph, data                        passes                    graph */
 extern const StepKind
@@ -81,6 +81,8 @@ void tailor_accuracy(const Artifact *measure, Accuracy *out);
 /* The bank of o's views, from the cache where it is there. */
 bool tailor_bank(const StepEnv *steps, const Artifact *teacher, const Artifact *data, const TrainOptions *o,
                  TailorStepEnv *env, const Host *host, Artifact *out, Diag *d);
+/* Are teachers' outputs taken from banks? */
+bool tailor_uses_bank(const TrainOptions *o);
 /* Log what was decided about the teacher. */
 void tailor_tell_bank(const TrainOptions *o, const Host *host);
 

@@ -24,6 +24,7 @@
 
 enum { SIZE_TRIES = 4, MAX_OUT = STEP_MAX_OUT, PARAMS_MAX = 3072 };
 static const double NEST_SHARE = 0.95;
+static const char PREPARE[] = "fold,layout{input=nhwc},fold,dce";
 
 /* One target on its way. */
 typedef struct Work {
@@ -45,8 +46,10 @@ typedef struct Run {
   int *order;     /* indices of w from loose to tight */
   Artifact whole; /* the model, prepared */
   Artifact base, importance, data, test,
-      all;       /* base: what is pruned, once that is needed; all: keep everything */
-  Artifact bank; /* the teacher's; empty while nobody needs one */
+      all; /* base: what is pruned, once that is needed; all: keep everything */
+  Artifact teacher[1 + TAILOR_MORE_TEACHERS],
+      bank[1 + TAILOR_MORE_TEACHERS]; /* empty while nobody needs them; the
+                                                                                 original comes first */
   TailorStepEnv env;
 } Run;
 
@@ -354,22 +357,42 @@ static bool contains(Run *r, const Artifact *outer, const Artifact *inner) {
   return yes;
 }
 
+/* The original and further teachers, and their banks where these are used. */
+static bool needs_teachers(Run *r, const TrainOptions *o) {
+  const TailorJob *job = r->job;
+  if (!r->teacher[0].bytes) r->teacher[0] = artifact_ref(&r->base);
+  for (int i = 0; i < job->n_teachers; i++) {
+    if (r->teacher[1 + i].bytes) continue;
+    Artifact model = artifact_from_graph(job->teachers[i]);
+    const bool ok =
+        step(r, &step_prepare, "teacher", &model, 1, NULL, PREPARE, &r->env, &r->teacher[1 + i], NULL);
+    artifact_unref(&model);
+    TRY(ok);
+  }
+  for (int i = 0; tailor_uses_bank(o) && i <= job->n_teachers; i++)
+    if (!r->bank[i].bytes)
+      TRY(tailor_bank(job->steps, &r->teacher[i], &r->data, o, &r->env, job->host, &r->bank[i], r->d));
+  return true;
+}
+
 static bool retrain(Run *r, int at, int64_t images, const Artifact *from, const Artifact *from_plan) {
   Work *w = &r->w[r->order[at]];
-  Artifact in[6] = {*from, *from_plan, w->plan, r->base, r->data, r->bank};
-  static const char *const names[] = {"start", "start's plan", "plan", "teacher", "data", "teacher's bank"};
+  Artifact in[STEP_MAX_IN] = {*from, *from_plan, w->plan, r->base, r->data};
+  const char *names[STEP_MAX_IN] = {"start", "start's plan", "plan", "base", "data"};
   TrainOptions o = r->job->retrain;
+  const int teachers = 1 + r->job->n_teachers;
+  int n = 5;
   if (images) o.images = images;
   o.seed = r->job->seed;
   char params[PARAMS_MAX];
-  if (o.views > 0 && o.mix > 0 && !r->bank.bytes)
-    TRY(tailor_bank(r->job->steps, &r->base, &r->data, &o, &r->env, r->job->host, &r->bank, r->d));
-  in[5] = r->bank;
+  TRY(needs_teachers(r, &o));
+  for (int i = 0; i < teachers; i++) names[n] = "teacher", in[n++] = r->teacher[i];
+  for (int i = 0; tailor_uses_bank(&o) && i < teachers; i++)
+    names[n] = "teacher's bank", in[n++] = r->bank[i];
   tailor_train_params(&o, params, sizeof params);
   add_keep(r, params, sizeof params);
   artifact_unref(&w->trained);
-  return step(r, &step_retrain, w->t->name, in, r->bank.bytes ? 6 : 5, names, params, &r->env, &w->trained,
-              NULL);
+  return step(r, &step_retrain, w->t->name, in, n, names, params, &r->env, &w->trained, NULL);
 }
 
 /* The base cut to w's plan, its layers solved anew. */
@@ -561,8 +584,7 @@ static bool prove(Run *r, Work *w) {
 static bool start(Run *r) {
   const TailorJob *job = r->job;
   Artifact model = artifact_from_graph(job->model);
-  bool ok = step(r, &step_prepare, "shared", &model, 1, NULL, "fold,layout{input=nhwc},fold,dce", &r->env,
-                 &r->whole, NULL);
+  bool ok = step(r, &step_prepare, "shared", &model, 1, NULL, PREPARE, &r->env, &r->whole, NULL);
   artifact_unref(&model);
   TRY(ok);
   Graph *whole = artifact_graph(&r->whole, r->d);
@@ -606,7 +628,10 @@ bool tailor_run(const TailorJob *job, TailorResult *out, Diag *d) {
   artifact_unref(&r.base);
   artifact_unref(&r.importance);
   artifact_unref(&r.all);
-  artifact_unref(&r.bank);
+  for (int i = 0; i <= job->n_teachers; i++) {
+    artifact_unref(&r.teacher[i]);
+    artifact_unref(&r.bank[i]);
+  }
   if (!ok) tailor_result_free(out);
   return ok;
 }

@@ -47,6 +47,8 @@ typedef struct TailorProof {
       vectors_equal; /* test inputs on which emitted C on the target and engine agree byte for byte */
 } TailorProof;
 
+enum { TAILOR_MORE_TEACHERS = 4 };
+
 typedef struct TailorJob {
   const Graph *model;
   TailorData *data;
@@ -63,6 +65,8 @@ typedef struct TailorJob {
   bool auc;       /* judged by AUC (engine/judge.h), for words alone: the data says it */
   bool raw_input; /* the passes above leave a graph that takes the data's bytes (passes/input_raw.h) */
   TrainOptions retrain;
+  const Graph *const *teachers; /* [n_teachers] followed beside the original: the mean of all */
+  int n_teachers;               /* at most TAILOR_MORE_TEACHERS */
   uint64_t seed;
 
   const TailorTarget *targets;

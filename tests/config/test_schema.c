@@ -159,6 +159,7 @@ START_TEST(test_training_keys)
 
   v = design(a, FOLDER "/design-teachers.yaml");
   ck_assert_int_eq(v->train.teachers.n, 2);
+  ck_assert_int_eq(v->retrain.teachers.n, 1);
   ck_assert_float_eq(((const float *)v->train.teacher_weights.items)[0], 2);
   design_train_options(v, &v->train, 100, &o);
   ck_assert(o.mix == 0.7f && o.smoothing == 0.1f && o.warmup == 0.05f && o.augment.cutout == 4);
@@ -273,6 +274,25 @@ START_TEST(test_against_model)
   against_model(MODEL("conv1", "conv_2", "3"), "did you mean \"conv_2\"?");
   against_model(MODEL("conv1", "conv 2", "2"),
                 "error: the data has 3 classes, the model's output \"y\" has 2 values");
+}
+END_TEST
+
+/* A teacher of retraining gives a value for each class (10), whatever its layers. */
+START_TEST(test_teacher_of_other_classes)
+{
+  Arena *a = arena_new();
+  Diag *d = diag_new();
+  const Design *v = design_load(a, FOLDER "/design-teachers.yaml", d);
+  Graph *g = graph_parse(MODEL("a", "b", "3"), "net.ir", d);
+  ck_assert_msg(v && g, "%s", diag_text(d));
+  ck_assert(!design_check_teacher(v, &v->retrain, 0, g, d));
+  ck_assert_msg(strstr(diag_text(d),
+                       "9:34: error: the data has 10 classes, the teacher \"net_depthwise.onnx\" "
+                       "gives 3 values"),
+                "%s", diag_text(d));
+  graph_free(g);
+  diag_free(d);
+  arena_free(a);
 }
 END_TEST
 
@@ -447,6 +467,7 @@ Suite *suite_schema(void) {
   tcase_add_test(t, test_deploy_values);
   tcase_add_test(t, test_bounds);
   tcase_add_test(t, test_against_model);
+  tcase_add_test(t, test_teacher_of_other_classes);
   tcase_add_test(t, test_every_byte);
   tcase_add_test(t, test_apart);
   tcase_add_test(t, test_help);

@@ -106,6 +106,7 @@ typedef struct Fixture {
   const char *keep;
   StrBuf ran; /* " slot:kind" of each step that was not in the cache */
   int steps;
+  const Graph *teacher;     /* beside the original; NULL: none */
   int views;                /* of a teacher's bank; 0: none */
   const char *prune;        /* options; NULL: by Taylor */
   bool int4;                /* weights of 4 bits are allowed */
@@ -172,6 +173,8 @@ static void run(Fixture *f, TailorResult *res) {
                    .other_int8 = f->other,
                    .finish_float = "bnfuse,fuse,fold",
                    .seed = f->seed,
+                   .teachers = &f->teacher,
+                   .n_teachers = f->teacher != NULL,
                    .targets = f->target,
                    .n_targets = TARGETS,
                    .deploy = &deploy,
@@ -356,6 +359,34 @@ START_TEST(test_bank)
 }
 END_TEST
 
+/* A larger teacher beside the original: prepared once, with a bank of its own. */
+START_TEST(test_teachers)
+{
+  Fixture f;
+  TailorResult alone, both;
+  open_fixture(&f);
+  f.views = 2;
+  run(&f, &alone);
+  Graph *larger = net_residual(2, 9);
+  f.teacher = larger;
+  run(&f, &both);
+  expect(&f, "another teacher", " prepare bank retrain finish score deploy test proof ");
+  ck_assert_msg(strstr(sb_str(&f.ran), " teacher:prepare teacher:bank loose:retrain"), "ran%s",
+                sb_str(&f.ran));
+  for (int i = 0; i < TARGETS; i++) {
+    ck_assert_msg(both.v[i].met && both.v[i].val_final > 0.5, "%s", both.v[i].why);
+    ck_assert(!hash_equal(alone.v[i].final.hash, both.v[i].final.hash));
+  }
+  tailor_result_free(&both);
+  f.views = 0; /* nobody is followed without a share of the loss */
+  run_and_drop(&f);
+  ck_assert_msg(!strstr(sb_str(&f.ran), ":bank"), "ran%s", sb_str(&f.ran));
+  tailor_result_free(&alone);
+  graph_free(larger);
+  close_fixture(&f);
+}
+END_TEST
+
 /* A model that was folded before it came here is pruned and retrained with BatchNormalization; what is delivered has none,
  * and the original is measured as it is. */
 START_TEST(test_folded_model)
@@ -499,6 +530,7 @@ Suite *suite_tailor(void) {
   tcase_add_test(t, test_other_way);
   tcase_add_test(t, test_keep);
   tcase_add_test(t, test_bank);
+  tcase_add_test(t, test_teachers);
   tcase_add_test(t, test_folded_model);
   tcase_add_test(t, test_unreachable);
   tcase_add_test(t, test_early_test_split);
