@@ -19,184 +19,11 @@
 #include "passes/quantizer.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "ir/base/mem.h"
-#include "ir/base/strbuf.h"
 
 PassFn pass_quantize;
-
-/* An operator that is not here has no int8 form. */
-static const Kind op_kind[OP_COUNT] = {
-    [OP_conv] = KIND_WEIGHTS,
-    [OP_depthwise_conv] = KIND_WEIGHTS,
-    [OP_fully_connected] = KIND_WEIGHTS,
-    [OP_add] = KIND_OWN,
-    [OP_sub] = KIND_OWN,
-    [OP_mul] = KIND_OWN,
-    [OP_relu] = KIND_OWN,
-    [OP_clip] = KIND_OWN,
-    [OP_leaky_relu] = KIND_OWN,
-    [OP_sigmoid] = KIND_OWN,
-    [OP_tanh] = KIND_OWN,
-    [OP_softmax] = KIND_OWN,
-    [OP_reduce_mean] = KIND_OWN,
-    [OP_max_pool] = KIND_SHARE,
-    [OP_average_pool] = KIND_SHARE,
-    [OP_reshape] = KIND_SHARE,
-    [OP_transpose] = KIND_SHARE,
-    [OP_pad] = KIND_SHARE,
-    [OP_slice] = KIND_SHARE,
-    [OP_gather] = KIND_SHARE,
-    [OP_concat] = KIND_JOIN,
-    [OP_max] = KIND_JOIN,
-    [OP_min] = KIND_JOIN,
-};
-
-/* ---- classes of values with one scale */
-
-ValId quant_class(const Quantizer *q, ValId v) {
-  while (q->cls[v].parent != v) v = q->cls[v].parent;
-  return v;
-}
-
-static Class *class_of(const Quantizer *q, ValId v) { return &q->cls[quant_class(q, v)]; }
-
-static void class_unite(Quantizer *q, ValId a, ValId b) {
-  a = quant_class(q, a), b = quant_class(q, b);
-  if (a == b) return;
-  Class *x = &q->cls[a], *y = &q->cls[b];
-  y->parent = a;
-  x->lo = fminf(x->lo, y->lo), x->hi = fmaxf(x->hi, y->hi), x->most = fmaxf(x->most, y->most);
-  x->known = x->known || y->known;
-  if (!x->fixed && y->fixed) x->affine = y->affine;
-  x->fixed = x->fixed || y->fixed, x->unit = x->unit || y->unit;
-}
-
-static void class_fix(Quantizer *q, ValId v, Affine a) {
-  Class *c = class_of(q, v);
-  c->fixed = c->known = true;
-  c->affine = a;
-}
-
-Affine quant_affine(const Quantizer *q, ValId v) {
-  const Class *c = class_of(q, v);
-  return c->fixed ? c->affine : affine_of_range(c->lo, c->hi);
-}
-
-/* Symmetric, of everything seen: 16 bits need not clip. */
-Affine quant_affine16(const Quantizer *q, ValId v) {
-  const Class *c = class_of(q, v);
-  if (c->unit) return (Affine){1.0f / 32768, 0};
-  return (Affine){c->most > 0 ? c->most / 32767 : 1, 0};
-}
-
-bool quant_known(const Quantizer *q, ValId v) { return class_of(q, v)->known; }
-bool quant_fixed(const Quantizer *q, ValId v) { return class_of(q, v)->fixed; }
-
-static bool affine_equal(Affine a, Affine b) { return a.scale == b.scale && a.zero == b.zero; }
-
-static bool is_real(const Graph *g, ValId v) { return v != NO_VAL && graph_val(g, v)->dtype == DT_F32; }
-
-Kind quant_kind(const Graph *g, const Node *n) {
-  Kind k = op_kind[n->op];
-  if (!is_real(g, n->in[0]) || !is_real(g, n->out[0])) return KIND_FLOAT;
-  if (k == KIND_WEIGHTS && !(val_is_const(g, n->in[1]) && (n->n_in < 3 || val_is_const(g, n->in[2]))))
-    return KIND_FLOAT;
-  int rank = graph_val(g, n->in[0])->shape.rank;
-  if (n->op == OP_softmax && CATTRS(n, softmax)->axis != -1 && CATTRS(n, softmax)->axis != rank - 1)
-    return KIND_FLOAT;
-  return k;
-}
-
-/* Inputs and output of a Concat, Max or Min share a scale, but for inputs whose scale is fixed to another. */
-static void join_classes(Quantizer *q, const Node *n) {
-  bool all_fixed = true, same = true;
-  for (uint32_t i = 0; i < n->n_in; i++) {
-    const Class *c = class_of(q, n->in[i]);
-    all_fixed = all_fixed && c->fixed;
-    same = same && c->fixed && affine_equal(c->affine, quant_affine(q, n->in[0]));
-  }
-  for (uint32_t i = 0; i < n->n_in; i++)
-    if (!class_of(q, n->in[i])->fixed || (all_fixed && same)) class_unite(q, n->out[0], n->in[i]);
-}
-
-static void node_classes(Quantizer *q, const Node *n) {
-  ValId y = n->out[0];
-  Kind k = quant_kind(q->g, n);
-  const bool unit = k == KIND_OWN && (n->op == OP_softmax || n->op == OP_sigmoid || n->op == OP_tanh);
-  if (k == KIND_SHARE) class_unite(q, n->in[0], y);
-  if (k == KIND_JOIN) join_classes(q, n);
-  if (k == KIND_OWN && (n->op == OP_softmax || n->op == OP_sigmoid))
-    class_fix(q, y, (Affine){1.0f / 256, -128});
-  if (k == KIND_OWN && n->op == OP_tanh) class_fix(q, y, (Affine){1.0f / 128, 0});
-  if (unit) class_of(q, y)->unit = true;
-  if (k == KIND_SHARE && n->op == OP_pad) { /* the constant must have a code */
-    Class *c = class_of(q, y);
-    c->lo = fminf(c->lo, CATTRS(n, pad)->value), c->hi = fmaxf(c->hi, CATTRS(n, pad)->value);
-  }
-}
-
-/* Is the state kept as codes? Then an operator on codes reads it, or computes what comes next. */
-static bool state_is_code(const Graph *g, const GraphState *s) {
-  if (!is_real(g, s->now)) return false;
-  const Node *def = graph_def(g, s->next);
-  bool codes = def && quant_kind(g, def) != KIND_FLOAT;
-  for (NodeId i = 0; i < g->n_nodes && !codes; i++)
-    for (uint32_t k = 0; k < g->nodes[i].n_in; k++)
-      codes = codes || (g->nodes[i].in[k] == s->now && quant_kind(g, &g->nodes[i]) != KIND_FLOAT);
-  return codes;
-}
-
-/* Before and after a run a state has one scale. Fixed scales come first: whoever joins such a class later has its own. */
-static void state_classes(Quantizer *q) {
-  const Graph *g = q->g;
-  for (NodeId i = 0; i < g->n_nodes && g->n_states > 0; i++)
-    if (quant_kind(g, &g->nodes[i]) == KIND_OWN) node_classes(q, &g->nodes[i]);
-  for (uint32_t i = 0; i < g->n_states; i++) {
-    const GraphState *s = &g->states[i];
-    if (!state_is_code(g, s)) continue;
-    Class *now = class_of(q, s->now);
-    const CalRange *first = &q->range[s->init];
-    now->lo = fminf(now->lo, first->lo), now->hi = fmaxf(now->hi, first->hi);
-    if (!now->fixed || !class_of(q, s->next)->fixed) class_unite(q, s->now, s->next);
-  }
-}
-
-/* Scales that were trained. */
-static void given_classes(Quantizer *q) {
-  for (ValId v = 1; q->given && v < q->g->n_vals; v++)
-    if (q->given->value[v].scale > 0) class_fix(q, v, q->given->value[v]);
-}
-
-static void build_classes(Quantizer *q) {
-  for (ValId v = 1; v < q->g->n_vals; v++)
-    q->cls[v] = (Class){.parent = v,
-                        .lo = q->range[v].lo,
-                        .hi = q->range[v].hi,
-                        .most = q->range[v].most,
-                        .known = q->range[v].seen};
-  if (q->input.exact && q->g->n_inputs == 1) class_fix(q, q->g->inputs[0], q->input.i8);
-  state_classes(q);
-  for (NodeId i = 0; i < q->g->n_nodes; i++) node_classes(q, &q->g->nodes[i]);
-  given_classes(q);
-}
-
-/* ---- precision */
-
-/* How the node is computed in this graph. */
-static Kind kind_of(const Quantizer *q, NodeId k) {
-  return q->in_float[k] ? KIND_FLOAT : quant_kind(q->g, &q->g->nodes[k]);
-}
-
-/* Does it read or give a value of 16 bits? Then all its values on codes are. */
-static bool is_wide(const Quantizer *q, const Node *n) {
-  bool wide = q->wide[quant_class(q, n->out[0])];
-  for (uint32_t i = 0; i < n->n_in && !wide; i++)
-    wide = is_real(q->g, n->in[i]) && !val_is_const(q->g, n->in[i]) && q->wide[quant_class(q, n->in[i])];
-  return wide;
-}
 
 /* ---- values in the new graph */
 
@@ -235,7 +62,7 @@ static ValId const_codes(Quantizer *q, ValId v, Affine a) {
 static ValId as_code(Quantizer *q, ValId v, const Loc *loc) {
   if (q->code[v] != NO_VAL) return q->code[v];
   const char *name = graph_val(q->g, v)->name;
-  if (!class_of(q, v)->known) {
+  if (!quant_known(q, v)) {
     diag_error(q->d, loc, "quantize: no range is known of \"%s\": the engine computes no such value",
                name ? name : "");
     return NO_VAL;
@@ -249,7 +76,7 @@ static ValId as_code(Quantizer *q, ValId v, const Loc *loc) {
 /* The value as int16, in the scale of its class or another one. */
 static ValId as_code16(Quantizer *q, ValId v, Affine a, const Loc *loc) {
   if (val_is_const(q->g, v)) return const_codes16(q, v, a);
-  const bool own = affine_equal(quant_affine16(q, v), a);
+  const bool own = quant_same(quant_affine16(q, v), a);
   if (own && q->code16[v] != NO_VAL) return q->code16[v];
   ValId from = q->code16[v] != NO_VAL ? q->code16[v] : q->real[v] != NO_VAL ? q->real[v] : as_code(q, v, loc);
   ValId x = from == NO_VAL ? NO_VAL : put_quantize(q, from, DT_I16, a, graph_val(q->g, v)->name, loc);
@@ -260,10 +87,10 @@ static ValId as_code16(Quantizer *q, ValId v, Affine a, const Loc *loc) {
 /* The same in another scale. */
 static ValId as_code_in(Quantizer *q, ValId v, Affine a, const Loc *loc) {
   if (val_is_const(q->g, v)) return const_codes(q, v, a);
-  if (q->code16[v] != NO_VAL && !affine_equal(quant_affine(q, v), a))
+  if (q->code16[v] != NO_VAL && !quant_same(quant_affine(q, v), a))
     return put_quantize(q, q->code16[v], DT_I8, a, graph_val(q->g, v)->name, loc);
   ValId x = as_code(q, v, loc);
-  if (x == NO_VAL || affine_equal(quant_affine(q, v), a)) return x;
+  if (x == NO_VAL || quant_same(quant_affine(q, v), a)) return x;
   return put_quantize(q, x, DT_I8, a, graph_val(q->g, v)->name, loc);
 }
 
@@ -372,7 +199,7 @@ static bool emit_codes(Quantizer *q, const Node *n, Kind kind, bool wide, const 
   ValId *in = mem_array(n->n_in, sizeof *in), y = NO_VAL;
   bool ok = true;
   for (uint32_t i = 0; ok && i < n->n_in; i++) {
-    if (!is_real(q->g, n->in[i]))
+    if (!quant_is_real(q->g, n->in[i]))
       in[i] = as_real(q, n->in[i], loc);
     else
       in[i] = as_operand(q, n, n->in[i], kind, wide, loc);
@@ -388,7 +215,7 @@ static bool emit_real(Quantizer *q, const Node *n, const Loc *loc) {
   bool real = false;
   for (uint32_t i = 0; i < n->n_in; i++) {
     in[i] = as_real(q, n->in[i], loc);
-    real = real || is_real(q->g, n->in[i]);
+    real = real || quant_is_real(q->g, n->in[i]);
   }
   if (real && !q->in_float[n - q->g->nodes])
     diag_warn(q->d, loc, "quantize: %s is computed in float32: it has no int8 form", op_info(n->op)->name);
@@ -401,12 +228,12 @@ static bool emit_real(Quantizer *q, const Node *n, const Loc *loc) {
 static bool emit_node(Quantizer *q, const Node *n) {
   Loc loc = n->loc;
   loc.pass = "quantize";
-  const Kind kind = kind_of(q, (NodeId)(n - q->g->nodes));
+  const Kind kind = quant_kind_in(q, (NodeId)(n - q->g->nodes));
   if (kind == KIND_FLOAT) return emit_real(q, n, &loc);
-  if (!class_of(q, n->out[0])->known)
+  if (!quant_known(q, n->out[0]))
     return diag_error(q->d, &loc,
                       "quantize: no range is known of this output: the engine does not compute it");
-  const bool wide = is_wide(q, n);
+  const bool wide = quant_is_wide(q, n);
   return kind == KIND_WEIGHTS ? emit_weights(q, n, wide, &loc) : emit_codes(q, n, kind, wide, &loc);
 }
 
@@ -433,7 +260,7 @@ static bool emit_input(Quantizer *q, ValId v) {
 
 static void emit_state(Quantizer *q, const GraphState *s) {
   const Value *v = graph_val(q->g, s->now), *init = graph_val(q->g, s->init);
-  if (state_is_code(q->g, s)) {
+  if (quant_state_is_code(q->g, s)) {
     q->code[s->now] = graph_state(q->to, v->name, const_codes(q, s->init, quant_affine(q, s->now)));
     return;
   }
@@ -446,7 +273,7 @@ static bool emit_next(Quantizer *q, uint32_t i) {
   const Node *n = graph_def(q->g, s->next);
   Loc loc = n ? n->loc : (Loc){.file = q->g->name, .name = graph_val(q->g, s->next)->name};
   loc.pass = "quantize";
-  q->to->states[i].next = q->code[s->now] != NO_VAL && state_is_code(q->g, s)
+  q->to->states[i].next = q->code[s->now] != NO_VAL && quant_state_is_code(q->g, s)
                               ? as_code_in(q, s->next, quant_affine(q, s->now), &loc)
                               : as_real(q, s->next, &loc);
   return q->to->states[i].next != NO_VAL;
@@ -456,8 +283,8 @@ static bool emit_output(Quantizer *q, ValId v) {
   const Node *n = graph_def(q->g, v);
   Loc loc = n ? n->loc : (Loc){.file = q->g->name, .name = graph_val(q->g, v)->name};
   loc.pass = "quantize";
-  ValId y = is_real(q->g, v) && q->o.io != IO_FLOAT ? as_code(q, v, &loc) : as_real(q, v, &loc);
-  if (y != NO_VAL && is_real(q->g, v) && q->o.io == IO_UINT8)
+  ValId y = quant_is_real(q->g, v) && q->o.io != IO_FLOAT ? as_code(q, v, &loc) : as_real(q, v, &loc);
+  if (y != NO_VAL && quant_is_real(q->g, v) && q->o.io == IO_UINT8)
     y = put_quantize(q, y, DT_U8, as_u8(quant_affine(q, v)), graph_val(q->g, v)->name, &loc);
   if (y != NO_VAL) graph_output(q->to, y);
   return y != NO_VAL;
@@ -475,71 +302,6 @@ static bool rewrite_int8(Quantizer *q) {
 }
 
 /* ---- the pass */
-
-static bool parse_choice(const char *params, const char *key, const char *const *names, int *out, Diag *d) {
-  char text[64];
-  if (!pass_param(params, key, text, sizeof text)) return true;
-  for (int i = 0; names[i]; i++) {
-    if (strcmp(text, names[i]) == 0) {
-      *out = i;
-      return true;
-    }
-  }
-  StrBuf all = {0};
-  for (int i = 0; names[i]; i++) sb_printf(&all, "%s%s", i ? ", " : "", names[i]);
-  diag_error(d, NULL, "quantize: %s=%s, want one of %s", key, text, sb_str(&all));
-  sb_free(&all);
-  return false;
-}
-
-bool quant_text(const char *params, const char *key, char *value, size_t n, Diag *d) {
-  FAIL_IF(pass_param(params, key, value, n) && strlen(value) == n - 1, d, NULL,
-          "quantize: %s=%.20s...: want less than %zu characters", key, value, n - 1);
-  return true;
-}
-
-/* "0.02": of the divergence; "0.5%": points of accuracy. */
-static bool parse_budget(const char *params, QuantOptions *o, Diag *d) {
-  char text[64], *end;
-  if (!pass_param(params, "budget", text, sizeof text)) return true;
-  o->budget = strtod(text, &end);
-  o->budget_points = *end == '%';
-  FAIL_IF(end == text || end[*end == '%'] || !(o->budget >= 0 && o->budget <= 100), d, NULL,
-          "quantize: budget=%s, want a divergence (0.02) or points of accuracy (0.5%%)", text);
-  return true;
-}
-
-bool quant_options(const char *params, QuantOptions *o, Diag *d) {
-  static const char *const methods[] = {"minmax", "percentile", "mse", "entropy", NULL},
-                           *const ios[] = {"int8", "uint8", "float", NULL},
-                           *const fcs[] = {"channel", "tensor", NULL},
-                           *const biases[] = {"plain", "correct", NULL};
-  int method = CAL_MSE, io = IO_INT8, fc = 0, bias = 1;
-  bool bad = false;
-  TRY(parse_choice(params, "method", methods, &method, d));
-  TRY(parse_choice(params, "io", ios, &io, d));
-  TRY(parse_choice(params, "fc", fcs, &fc, d));
-  TRY(parse_choice(params, "bias", biases, &bias, d));
-  double images = pass_param_num(params, "images", 512, &bad),
-         percentile = pass_param_num(params, "percentile", 99.99, &bad);
-  double tell = pass_param_num(params, "report", 0, &bad), held = pass_param_num(params, "held", 256, &bad);
-  FAIL_IF(bad || !(images >= 1 && images < 1e9), d, NULL, "quantize: want images=N of at least 1");
-  FAIL_IF(!(held >= 1 && held < 60000), d, NULL, "quantize: held=%g, want 1 to 59999 images", held);
-  FAIL_IF(!(percentile > 50 && percentile <= 100), d, NULL,
-          "quantize: percentile=%g, want more than 50, at most 100", percentile);
-  *o = (QuantOptions){.cal = {(CalMethod)method, percentile, (uint32_t)images},
-                      .io = (Io)io,
-                      .fc_per_tensor = fc == 1,
-                      .correct = bias == 1,
-                      .report = (int)tell,
-                      .budget = -1,
-                      .held = (uint32_t)held};
-  TRY(weight_options(params, &o->weights, d));
-  TRY(quant_text(params, "json", o->json, sizeof o->json, d));
-  TRY(quant_text(params, "int16", o->int16, sizeof o->int16, d));
-  TRY(quant_text(params, "float", o->in_float, sizeof o->in_float, d));
-  return parse_budget(params, o, d);
-}
 
 static bool check_float(const Graph *g, Diag *d) {
   for (NodeId i = 0; i < g->n_nodes; i++)
@@ -581,7 +343,7 @@ static bool choose_codes(Quantizer *q, const Dataset *ds) {
 
 static Graph *build_all(Quantizer *q, const Dataset *ds, QuantMakeFn *make) {
   if (!find_ranges(q, ds) || !choose_codes(q, ds)) return NULL;
-  build_classes(q);
+  quant_classes(q);
   if (!quant_named(q)) return NULL;
   Graph *done = q->o.budget >= 0 && ds ? quant_budget(q, ds, make) : quant_build(q, ds, make);
   if (!done || make != rewrite_int8 || quant_report(q, ds)) return done;

@@ -64,19 +64,33 @@ typedef struct Quantizer {
   Diag *d;
 } Quantizer;
 
-/* -- quantize.c -- */
+/* -- quant_classes.c -- */
+/* How the operator can be computed, and how it is in this graph. */
 Kind quant_kind(const Graph *g, const Node *n);
+Kind quant_kind_in(const Quantizer *q, NodeId k);
+/* Does it read or give a value of 16 bits? Then all its values on codes are. */
+bool quant_is_wide(const Quantizer *q, const Node *n);
+bool quant_is_real(const Graph *g, ValId v);
+/* Is the state kept as codes? Then an operator on codes reads it, or computes what comes next. */
+bool quant_state_is_code(const Graph *g, const GraphState *s);
+/* q->cls from ranges, the input's codes, states, operators and what was trained. */
+void quant_classes(Quantizer *q);
 /* The class's representative; what its codes mean; whether a range is known; whether its scale is set by the operator. */
 ValId quant_class(const Quantizer *q, ValId v);
 Affine quant_affine(const Quantizer *q, ValId v);
+Affine quant_affine16(const Quantizer *q, ValId v);
+bool quant_same(Affine a, Affine b);
 bool quant_known(const Quantizer *q, ValId v);
 bool quant_fixed(const Quantizer *q, ValId v);
-/* The weights of a KIND_WEIGHTS node. */
-WeightView quant_weights(const Graph *g, const Node *n);
-Affine quant_affine16(const Quantizer *q, ValId v);
+
+/* -- quant_options.c -- */
 bool quant_options(const char *params, QuantOptions *o, Diag *d);
 /* An option's text; what does not fit value [n] is refused. Left as it is where the option is not there. */
 bool quant_text(const char *params, const char *key, char *value, size_t n, Diag *d);
+
+/* -- quantize.c -- */
+/* The weights of a KIND_WEIGHTS node. */
+WeightView quant_weights(const Graph *g, const Node *n);
 typedef bool QuantMakeFn(Quantizer *q);
 /* Ranges from the data (NULL: -1 .. 1) and classes for q->g; `make` then builds q->to. NULL: reported. */
 Graph *quant_run(Quantizer *q, const Dataset *ds, QuantMakeFn *make);
