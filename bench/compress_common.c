@@ -132,7 +132,8 @@ static void spec_of(SplitSpec *s, const char *rel, uint32_t first, uint32_t coun
 }
 
 void cifar_open(const Bench *b, uint32_t train, Dataset *ds) {
-  DataSpec spec = {.classes = 10, .augment = {.flip = true, .crop = 4}, .normalize = bench_imagenet()};
+  DataSpec spec = {
+      .classes = 10, .augment = {.flip = true, .crop = 4, .reflect = true}, .normalize = bench_imagenet()};
   spec_of(&spec.train, "cifar10/train.bin.xz", 0, train);
   spec_of(&spec.val, "cifar10/test.bin.xz", 0, CIFAR_VALIDATION);
   bench_must(b, dataset_open(&spec, ds, b->d));
