@@ -184,6 +184,7 @@ START_TEST(widths_meet_limits)
 {
   Net n = open_net();
   Cost whole;
+  double ours = 0, channel_by_channel = 0;
   memory_cost(NULL, n.g, DT_I8, &whole, n.d);
   for (int k = 0; k < 5; k++) {
     PruneOptions o;
@@ -204,16 +205,17 @@ START_TEST(widths_meet_limits)
     ck_assert(o.limits.cycles == 0 || (c.cycles <= o.limits.cycles && c.flash <= o.limits.flash));
     for (uint32_t g = 0; g < p.n_groups; g++)
       ck_assert(p.kept[g] >= 2 && (p.kept[g] == p.size[g] || p.kept[g] % o.steps == 0));
-    Blob *scores = error_table_scores(&n.t); /* channel by channel is no better */
+    Blob *scores = error_table_scores(&n.t);
     ck_assert_msg(prune_plan(&n.c, scores, &o, &n.ctx, NULL, &greedy, n.d), "%s", diag_text(n.d));
-    ck_assert_msg(!greedy.met || allocate_expected(&n.t, &p) <= 1.02 * allocate_expected(&n.t, &greedy),
-                  "case %d: error %g, greedy %g", k, allocate_expected(&n.t, &p),
-                  allocate_expected(&n.t, &greedy));
+    ck_assert(greedy.met);
+    ours += allocate_expected(&n.t, &p), channel_by_channel += allocate_expected(&n.t, &greedy);
     blob_unref(scores);
     prune_plan_free(&greedy);
     graph_free(small);
     prune_plan_free(&p);
   }
+  /* allocate_plan takes the better of the two: it must find what channel by channel does not */
+  ck_assert_msg(ours < 0.98 * channel_by_channel, "errors %g, channel by channel %g", ours, channel_by_channel);
   close_net(&n);
 }
 END_TEST
