@@ -11,6 +11,7 @@ static const Kind op_kind[OP_COUNT] = {
     [OP_add] = KIND_OWN,
     [OP_sub] = KIND_OWN,
     [OP_mul] = KIND_OWN,
+    [OP_matmul] = KIND_OWN,
     [OP_relu] = KIND_OWN,
     [OP_clip] = KIND_OWN,
     [OP_leaky_relu] = KIND_OWN,

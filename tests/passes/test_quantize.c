@@ -12,6 +12,7 @@
 #include "passes/input_raw.h"
 #include "passes/pass.h"
 #include "passes/quantize.h"
+#include "tests/engine/nets.h"
 #include "tests/passes/nets.h"
 #include "tests/support.h"
 
@@ -572,6 +573,35 @@ START_TEST(test_shared_scales)
 }
 END_TEST
 
+/* Attention of one head: products of activations, and of activations with Softmax's fixed scale, are on codes. */
+START_TEST(test_products_of_activations)
+{
+  Graph *g = net_parse("%1 = input : f32[N,5,8]\n"
+                       "%2 = const : f32[8,8] {?}\n"
+                       "%3 = MatMul(%1, %2)\n"
+                       "%4 = Transpose(%1) {perm=[0,2,1]}\n"
+                       "%5 = MatMul(%3, %4)\n"
+                       "%6 = Softmax(%5) {beta=0.25}\n"
+                       "%7 = MatMul(%6, %1)\n"
+                       "%8 = Add(%7, %1)\n"
+                       "output %8\n",
+                       3);
+  Dataset ds = make_data(g, DT_F32, 4);
+  Graph *q = quantized(g, &ds, "method=minmax");
+  int products = 0;
+  for (NodeId i = 0; i < q->n_nodes; i++) {
+    ck_assert_int_eq(graph_val(q, q->nodes[i].out[0])->dtype, DT_I8);
+    products += q->nodes[i].op == OP_matmul;
+  }
+  ck_assert_int_eq(products, 3);
+  Quality k = compare(g, q, &ds);
+  ck_assert_msg(k.snr > 25 && k.steps < 8, "signal to noise %.1f dB, %.1f steps", k.snr, k.steps);
+  graph_free(q);
+  graph_free(g);
+  free_data(&ds);
+}
+END_TEST
+
 START_TEST(test_refused)
 {
   static const struct {
@@ -630,6 +660,7 @@ Suite *suite_quantize(void) {
   tcase_add_test(t, test_input_raw);
   tcase_add_test(t, test_empty_ranges);
   tcase_add_test(t, test_shared_scales);
+  tcase_add_test(t, test_products_of_activations);
   tcase_add_test(t, test_refused);
   suite_add_tcase(s, t);
   return s;
