@@ -177,7 +177,7 @@ static Graph *build(const Run *r) {
   LowrankPick *p = mem_array((size_t)r->n + 1, sizeof *p);
   int n = 0;
   for (int i = 0; i < r->n; i++)
-    if (r->v[i].at != AS_IT_IS) p[n++] = (LowrankPick){r->v[i].l, r->v[i].opt[r->v[i].at]};
+    if (r->v[i].at != AS_IT_IS) p[n++] = (LowrankPick){.layer = r->v[i].l, .option = r->v[i].opt[r->v[i].at]};
   Graph *out = lowrank_apply(r->g, p, n, r->d);
   mem_free(p);
   return out;

@@ -33,6 +33,7 @@ typedef struct LowrankOption {
   int64_t rank, in_rank; /* R; P, for tucker alone, else 0 */
   double error;          /* in the norm */
   int64_t macs, params;  /* of the factors, the batch counted as 1; the biases too */
+  int64_t inner;         /* elements of the values between the factors */
 } LowrankOption;
 
 /* -- lowrank_layer.c -- */
@@ -50,6 +51,12 @@ int64_t lowrank_params(const LowrankLayer *l);
 bool lowrank_option(LowrankLayer *l, LowrankMethod method, int64_t rank, int64_t in_rank, LowrankOption *out);
 /* Highest ranks of a method: of its input side (tucker) and before the last factor. 0: the layer has no such form. */
 int64_t lowrank_most(const LowrankLayer *l, LowrankMethod method, int64_t *in_rank);
+/* The same of the layer with other numbers of output and input channels; sizes alone: nothing is decomposed, the error is not
+ * said, and a bias counts in any case. */
+int64_t lowrank_most_at(const LowrankLayer *l, int64_t outs, int64_t ins, LowrankMethod method,
+                        int64_t *in_rank);
+void lowrank_size_at(const LowrankLayer *l, int64_t outs, int64_t ins, LowrankOption *o);
+void lowrank_whole_at(const LowrankLayer *l, int64_t outs, int64_t ins, int64_t *macs, int64_t *params);
 /* All that have fewer MACs and fewer parameters than the layer, of ranks that are multiples of `step`, without those that
  * another of no more MACs and parameters beats; MACs falling. In `a`; returns how many. */
 int lowrank_options(LowrankLayer *l, unsigned methods, int64_t step, Arena *a, LowrankOption **out);
@@ -58,6 +65,7 @@ int lowrank_options(LowrankLayer *l, unsigned methods, int64_t step, Arena *a, L
 typedef struct LowrankPick {
   LowrankLayer *layer; /* of the graph */
   LowrankOption option;
+  bool nominal; /* for asking what it will cost: weights are 0, and there is a bias */
 } LowrankPick;
 /* The graph with these layers factorized. NULL: reported. */
 Graph *lowrank_apply(const Graph *g, const LowrankPick *picks, int n, Diag *d);

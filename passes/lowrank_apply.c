@@ -9,6 +9,7 @@
 
 #include <stdio.h>
 
+#include "ir/base/mem.h"
 #include "passes/channels.h"
 
 /* A factor's window: which of the layer's axes it has. */
@@ -91,6 +92,14 @@ static const LowrankPick *pick_of(const LowrankPick *picks, int n, NodeId k) {
   return NULL;
 }
 
+/* Factors of 0, of a layer with a bias. */
+static LowrankFactors nominal(const Node *n, const Graph *g, const LowrankOption *o) {
+  LowrankFactors f = {.n = o->method == LOWRANK_TUCKER ? 3 : 2};
+  for (int i = 0; i < f.n; i++) f.w[i] = mem_array((size_t)o->params, sizeof(float)); /* no factor has more */
+  f.bias = mem_array((size_t)graph_val(g, n->in[1])->shape.d[0], sizeof *f.bias);
+  return f;
+}
+
 Graph *lowrank_apply(const Graph *g, const LowrankPick *picks, int n, Diag *d) {
   Rewrite r;
   bool ok = true;
@@ -102,7 +111,7 @@ Graph *lowrank_apply(const Graph *g, const LowrankPick *picks, int n, Diag *d) {
       continue;
     }
     Build b = {.r = &r, .n = &g->nodes[k], .o = &p->option, .d = d};
-    b.f = lowrank_factors(p->layer, &p->option);
+    b.f = p->nominal ? nominal(b.n, g, &p->option) : lowrank_factors(p->layer, &p->option);
     ValId y = factors(&b, rewrite_val(&r, b.n->in[0]));
     lowrank_factors_free(&b.f);
     r.map[b.n->out[0]] = y;

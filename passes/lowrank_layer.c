@@ -387,14 +387,39 @@ static void count(const LowrankLayer *l, LowrankOption *o) {
   if (o->method == LOWRANK_SVD) {
     first = r * l->taps, second = l->o * r;
     o->macs = l->out_pixels * (first + second);
+    o->inner = l->out_pixels * r;
   } else if (o->method == LOWRANK_SPATIAL) {
     first = r * l->kh * l->c, second = l->o * l->kw * r;
     o->macs = l->mid_pixels * first + l->out_pixels * second;
+    o->inner = l->mid_pixels * r;
   } else {
     first = o->in_rank * l->c, second = r * window * o->in_rank, third = l->o * r;
     o->macs = l->in_pixels * first + l->out_pixels * (second + third);
+    o->inner = l->in_pixels * o->in_rank + l->out_pixels * r;
   }
   o->params = first + second + third + (l->bias || l->mean ? l->o : 0);
+}
+
+static LowrankLayer sized(const LowrankLayer *l, int64_t outs, int64_t ins) {
+  LowrankLayer v = *l;
+  v.o = outs, v.c = ins, v.taps = l->kh * l->kw * ins, v.bias = true;
+  return v;
+}
+
+int64_t lowrank_most_at(const LowrankLayer *l, int64_t outs, int64_t ins, LowrankMethod m, int64_t *in_rank) {
+  const LowrankLayer v = sized(l, outs, ins);
+  return lowrank_most(&v, m, in_rank);
+}
+
+void lowrank_size_at(const LowrankLayer *l, int64_t outs, int64_t ins, LowrankOption *o) {
+  const LowrankLayer v = sized(l, outs, ins);
+  count(&v, o);
+}
+
+void lowrank_whole_at(const LowrankLayer *l, int64_t outs, int64_t ins, int64_t *macs, int64_t *params) {
+  LowrankLayer v = sized(l, outs, ins);
+  v.bias = l->bias;
+  *macs = lowrank_macs(&v), *params = lowrank_params(&v);
 }
 
 bool lowrank_option(LowrankLayer *l, LowrankMethod m, int64_t rank, int64_t in_rank, LowrankOption *out) {

@@ -307,6 +307,12 @@ Sizes sizer_sizes(Sizer *s) {
 
 double sizer_live(const Sizer *s, NodeId n) { return s->live[n]; }
 
+uint32_t sizer_kept(const Sizer *s, NodeId n, uint32_t k, int axis) {
+  return s->pieces[input_piece(s, n, k)].kept[axis];
+}
+
+double sizer_per_output(const Sizer *s) { return s->per_out; }
+
 /* ---- node by node */
 
 static bool alive(const Sizer *s, ValId v, NodeId n) {

@@ -25,6 +25,10 @@ Sizes sizer_sizes(Sizer *s);
 /* Bytes alive during node n, as of the last sizer_sizes. */
 double sizer_live(const Sizer *s, NodeId n);
 
+/* Entries that are left of node n's input k along an axis. */
+uint32_t sizer_kept(const Sizer *s, NodeId n, uint32_t k, int axis);
+/* Bytes of tables and biases for each output channel of a layer. */
+double sizer_per_output(const Sizer *s);
 /* What node n alone adds to MACs, parameters, flash and cycles (a constant that several read counts for each), and the bytes
  * alive during it. */
 void sizer_node(Sizer *s, NodeId n, double v[RES_COUNT]);

@@ -55,7 +55,7 @@ bool allocate_options_parse(const char *params, Arena *a, AllocateOptions *o, Di
   o->table = allocate_by_table(params);
   TRY(prune_options_parse(o->table ? without_by(params, a) : params, a, &o->prune, d));
   double images = 4096, fisher = 1, bn = 0, report = 0, rows = 0, shortcuts = 1, rounds = 8, candidates = 3,
-         trials = 256;
+         trials = 256, ranks = 0, bits = 0;
   const Number numbers[] = {{"images", 1, 1e9, &images},
                             {"fisher", 0, 1, &fisher},
                             {"bn_images", 0, 1e9, &bn},
@@ -67,6 +67,8 @@ bool allocate_options_parse(const char *params, Arena *a, AllocateOptions *o, Di
                             {"shortcuts", 0, 1, &shortcuts},
                             {"rounds", 0, 100, &rounds},
                             {"candidates", 1, 100, &candidates},
+                            {"ranks", 0, 1, &ranks},
+                            {"bits", 0, 1, &bits},
                             {"report", 0, 1, &report}};
   for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) TRY(read_number(params, &numbers[i], d));
   o->rebuild.images = (uint32_t)images;
@@ -76,6 +78,10 @@ bool allocate_options_parse(const char *params, Arena *a, AllocateOptions *o, Di
   o->fisher = fisher != 0, o->report = report != 0, o->rebuild.shortcuts = shortcuts != 0;
   o->candidates = (uint32_t)candidates, o->trial_images = (uint32_t)trials;
   o->rebuild.rounds = (int)rounds;
+  o->ranks = ranks != 0, o->bits = bits != 0;
+  FAIL_IF((o->ranks || o->bits) && (!o->table || o->prune.widths || o->prune.uniform), d, NULL,
+          "allocate: ranks and bits are chosen by the error table under limits: want by=reconstruction, and "
+          "neither widths nor uniform");
   return true;
 }
 
@@ -112,12 +118,31 @@ static void tell_divergence(const Graph *was, const Graph *is, const AllocateOpt
   diag_free(quiet);
 }
 
-bool allocate_table(const Channels *c, const AllocateOptions *o, const PassCtx *ctx, ErrorTable *out,
-                    Diag *d) {
+/* Ranks are multiples of the pruning's step, or of this. */
+enum { RANK_STEP = 4 };
+
+static bool find_forms(const Channels *c, const Grams *grams, const AllocateOptions *o, const PassCtx *ctx,
+                       Forms *out, Diag *d) {
+  const FormOptions fo = {.ranks = o->ranks,
+                          .bits = o->bits,
+                          .fisher = o->fisher,
+                          .step = o->prune.steps > 0 ? o->prune.steps : RANK_STEP,
+                          .precision = o->prune.precision,
+                          .keep = o->prune.keep,
+                          .trial_images = o->trial_images};
+  return forms_build(c->graph, grams, &fo, ctx, out, d);
+}
+
+bool allocate_table_forms(const Channels *c, const AllocateOptions *o, const PassCtx *ctx, ErrorTable *out,
+                          Forms *forms, Diag *d) {
   Grams grams;
   TRY(grams_collect(c->graph, ctx->data, &o->grams, ctx->seed, ctx->host, &grams, d));
   const TableOptions to = {.ridge = o->table_ridge, .fisher = o->fisher, .trial_images = o->trial_images};
   bool ok = error_table_build(c, &grams, &to, ctx, out, d);
+  if (ok && forms && (o->ranks || o->bits) && !find_forms(c, &grams, o, ctx, forms, d)) {
+    ok = false;
+    error_table_free(out);
+  }
   grams_free(&grams);
   TRY(ok);
   if (o->report) {
@@ -129,6 +154,11 @@ bool allocate_table(const Channels *c, const AllocateOptions *o, const PassCtx *
   return true;
 }
 
+bool allocate_table(const Channels *c, const AllocateOptions *o, const PassCtx *ctx, ErrorTable *out,
+                    Diag *d) {
+  return allocate_table_forms(c, o, ctx, out, NULL, d);
+}
+
 /* By another importance than the table: the controls. */
 static bool plan_control(const Channels *c, const AllocateOptions *o, const PassCtx *ctx, PrunePlan *out,
                          Diag *d) {
@@ -138,33 +168,54 @@ static bool plan_control(const Channels *c, const AllocateOptions *o, const Pass
   return ok;
 }
 
-static bool plan_by_table(const Channels *c, const AllocateOptions *o, const PassCtx *ctx, PrunePlan *out,
+/* What is asked for: widths, and forms where there are some. */
+typedef struct Chosen {
+  PrunePlan plan;
+  Forms forms;
+  uint32_t *form; /* [forms.n] */
+} Chosen;
+
+static bool plan_by_table(const Channels *c, const AllocateOptions *o, const PassCtx *ctx, Chosen *out,
                           Diag *d) {
   ErrorTable table;
   Dataset seen = *ctx->data;
   PassCtx own = *ctx;
   if (o->candidates > 1) own.data = &seen, seen.train.n = allocate_judged(o, seen.train.n).first;
-  TRY(allocate_table(c, o, &own, &table, d));
-  bool ok = allocate_best(c, &table, o, ctx, out, d);
+  TRY(allocate_table_forms(c, o, &own, &table, &out->forms, d));
+  out->form = mem_array((size_t)out->forms.n + 1, sizeof *out->form);
+  bool ok = allocate_best(c, &table, &out->forms, o, ctx, &out->plan, out->form, d);
   error_table_free(&table);
   return ok;
 }
 
+static void tell_forms(const Chosen *x, const Host *host) {
+  StrBuf names = {0}, line = {0};
+  forms_tell(&x->forms, x->form, host);
+  forms_int4(&x->forms, x->form, &names);
+  sb_printf(&line, "allocate: weights of 4 bits by quantize{int4=%s}", sb_str(&names));
+  if (names.len > 0) tell(host, sb_str(&line));
+  sb_free(&line);
+  sb_free(&names);
+}
+
 static Graph *allocate_channels(const Channels *c, const AllocateOptions *o, const PassCtx *ctx, Diag *d) {
-  PrunePlan plan = {0};
+  Chosen x = {0};
   Graph *small = NULL, *done = NULL;
   RebuildResult res = {0};
-  if (o->table ? plan_by_table(c, o, ctx, &plan, d) : plan_control(c, o, ctx, &plan, d)) {
-    if (plan.met)
-      small = prune_apply(c, &plan, d);
+  if (o->table ? plan_by_table(c, o, ctx, &x, d) : plan_control(c, o, ctx, &x.plan, d)) {
+    if (x.plan.met)
+      small = prune_apply(c, &x.plan, d);
     else
-      diag_error(d, NULL, "allocate: a limit cannot be met: %s", plan.missed);
+      diag_error(d, NULL, "allocate: a limit cannot be met: %s", x.plan.missed);
   }
-  if (small) done = allocate_rebuild(c, &plan, small, o, ctx, &res, d);
-  if (done) tell_plan(&plan, &res, ctx->host);
+  if (small) done = allocate_rebuild_forms(c, &x.plan, small, &x.forms, x.form, o, ctx, &res, d);
+  if (done) tell_plan(&x.plan, &res, ctx->host);
+  if (done && x.forms.n > 0) tell_forms(&x, ctx->host);
   if (done && o->report) tell_divergence(c->graph, done, o, ctx);
   graph_free(small);
-  prune_plan_free(&plan);
+  prune_plan_free(&x.plan);
+  forms_free(&x.forms);
+  mem_free(x.form);
   return done;
 }
 

@@ -17,14 +17,13 @@ typedef struct Setting {
   double min_share; /* every group keeps at least this share; 0: as asked */
   bool taylor;      /* by Taylor importance instead of the table */
   bool widths;      /* of that the widths alone: which channels go is the table's to say */
+  bool whole;       /* layers as they are; left out where they have no other forms */
 } Setting;
 
 static const Setting settings[] = {
-    {"table", 1, 0, false, false},
-    {"Taylor", 1, 0, true, false},
-    {"Taylor's widths", 1, 0, true, true},
-    {"trunks twice", 2, 0, false, false},
-    {"least share 1/3", 1, 1.0 / 3, false, false},
+    {"table", 1, 0, false, false, false},        {"table's widths alone", 1, 0, false, false, true},
+    {"Taylor", 1, 0, true, false, false},        {"Taylor's widths", 1, 0, true, true, false},
+    {"trunks twice", 2, 0, false, false, false}, {"least share 1/3", 1, 1.0 / 3, false, false, false},
 };
 
 /* The plan's widths, channels by the table. */
@@ -46,8 +45,16 @@ static bool table_order(const Channels *c, const ErrorTable *t, const PruneOptio
   return true;
 }
 
-static bool plan_setting(const Channels *c, const ErrorTable *t, const Setting *s, const AllocateOptions *o,
-                         const PassCtx *ctx, PrunePlan *out, Diag *d) {
+/* A plan and the forms of layers with it. */
+typedef struct Candidate {
+  PrunePlan p;
+  uint32_t *form; /* [forms->n] */
+} Candidate;
+
+static bool plan_setting(const Channels *c, const ErrorTable *t, const Forms *forms, const Setting *s,
+                         const AllocateOptions *o, const PassCtx *ctx, Candidate *to, Diag *d) {
+  PrunePlan *out = &to->p;
+  *to = (Candidate){.form = mem_array(forms ? (size_t)forms->n + 1 : 1, sizeof *to->form)};
   PruneOptions po = o->prune;
   if (s->min_share > po.min_share) po.min_share = s->min_share;
   if (s->taylor) {
@@ -58,7 +65,7 @@ static bool plan_setting(const Channels *c, const ErrorTable *t, const Setting *
     return ok && (!s->widths || table_order(c, t, &po, ctx, out, d));
   }
   ErrorTable weighted = error_table_weighted(t, s->factor);
-  bool ok = allocate_plan(c, &weighted, &po, ctx, NULL, out, d);
+  bool ok = allocate_plan_forms(c, &weighted, s->whole ? NULL : forms, &po, ctx, out, to->form, d);
   error_table_free(&weighted);
   return ok;
 }
@@ -79,13 +86,14 @@ Judged allocate_judged(const AllocateOptions *o, uint32_t n) {
 }
 
 /* Divergence after a quick reconstruction; ctx has the images for that, `all` those to judge on too. */
-static bool judge(const Channels *c, const PrunePlan *p, const AllocateOptions *o, const PassCtx *ctx,
-                  const Dataset *all, Divergence *out, Diag *d) {
+static bool judge(const Channels *c, const Candidate *x, const Forms *forms, const AllocateOptions *o,
+                  const PassCtx *ctx, const Dataset *all, Divergence *out, Diag *d) {
+  const PrunePlan *p = &x->p;
   AllocateOptions quick = *o;
   Judged j = allocate_judged(o, all->train.n);
   quick.rebuild.images = trial_images(o);
   Graph *small = prune_apply(c, p, d),
-        *solved = small ? allocate_rebuild(c, p, small, &quick, ctx, NULL, d) : NULL;
+        *solved = small ? allocate_rebuild_forms(c, p, small, forms, x->form, &quick, ctx, NULL, d) : NULL;
   bool ok = solved && graph_divergence(c->graph, solved, all, j.first < all->train.n ? j.first : 0, j.n,
                                        ctx->host, out, d);
   graph_free(small);
@@ -93,51 +101,86 @@ static bool judge(const Channels *c, const PrunePlan *p, const AllocateOptions *
   return ok;
 }
 
-static void tell_candidate(const Setting *s, const PrunePlan *p, const Divergence *v, const Host *host) {
+static void tell_candidate(const Setting *s, const Candidate *x, const Forms *forms, const Divergence *v,
+                           const Host *host) {
+  const PrunePlan *p = &x->p;
   StrBuf line = {0};
+  uint32_t others = 0;
+  for (uint32_t i = 0; forms && i < forms->n; i++) others += x->form[i] > 0;
   sb_printf(&line, "allocate: candidate %s: divergence %.4f, the same class %.2f %%; widths=", s->name,
             v->value, 100 * v->agree);
   for (uint32_t g = 0; g < p->n_groups; g++) sb_printf(&line, "%s%u", g ? "/" : "", p->kept[g]);
+  if (others) sb_printf(&line, ", layers in other forms: %u", others);
   if (host && host->log) host->log(host->ctx, sb_str(&line));
   sb_free(&line);
 }
 
-static bool same_plan(const PrunePlan *a, const PrunePlan *b) {
-  return memcmp(a->keep, b->keep, a->n_units) == 0;
+static bool same_plan(const Candidate *a, const Candidate *b, const Forms *forms) {
+  return memcmp(a->p.keep, b->p.keep, a->p.n_units) == 0 &&
+         (!forms || memcmp(a->form, b->form, forms->n * sizeof *a->form) == 0);
 }
 
-bool allocate_best(const Channels *c, const ErrorTable *t, const AllocateOptions *o, const PassCtx *ctx,
-                   PrunePlan *out, Diag *d) {
-  size_t n = sizeof settings / sizeof *settings;
-  double least = 0;
-  bool one = o->candidates <= 1 || o->prune.widths || o->prune.uniform;
-  const Dataset *all = ctx->data;
-  Dataset seen = *all;
-  PassCtx own = *ctx;
-  if (!one) own.data = &seen, seen.train.n = allocate_judged(o, all->train.n).first;
-  ctx = &own;
-  TRY(plan_setting(c, t, &settings[0], o, ctx, out, d));
-  if (one || !out->met) return true;
-  for (size_t i = 0; i < n && i < o->candidates; i++) {
-    PrunePlan p = {0};
-    Divergence v;
-    if (i > 0) TRY(plan_setting(c, t, &settings[i], o, ctx, &p, d));
-    if (i > 0 && (!p.met || same_plan(&p, out))) {
-      prune_plan_free(&p);
-      continue;
+static void candidate_free(Candidate *x) {
+  prune_plan_free(&x->p);
+  mem_free(x->form);
+}
+
+typedef struct Choice {
+  const Channels *c;
+  const ErrorTable *t;
+  const Forms *forms;
+  const AllocateOptions *o;
+  const PassCtx *ctx; /* with the images before those to judge on */
+  const Dataset *all;
+  Candidate best;
+  double least;
+} Choice;
+
+/* Make a candidate, judge it, keep the better one. */
+static bool try_setting(Choice *x, const Setting *s, Diag *d) {
+  Candidate new;
+  Divergence v;
+  bool ok = plan_setting(x->c, x->t, x->forms, s, x->o, x->ctx, &new, d);
+  if (ok && new.p.met && !same_plan(&new, &x->best, x->forms)) {
+    ok = judge(x->c, &new, x->forms, x->o, x->ctx, x->all, &v, d);
+    if (ok) tell_candidate(s, &new, x->forms, &v, x->ctx->host);
+    if (ok && v.value < x->least) {
+      Candidate worse = x->best;
+      x->best = new;
+      new = worse;
+      x->least = v.value;
     }
-    bool ok = judge(c, i ? &p : out, o, ctx, all, &v, d);
-    if (ok) tell_candidate(&settings[i], i ? &p : out, &v, ctx->host);
-    if (ok && (i == 0 || v.value < least)) {
-      least = v.value;
-      if (i > 0) {
-        PrunePlan worse = *out;
-        *out = p;
-        p = worse;
-      }
-    }
-    if (i > 0) prune_plan_free(&p);
-    TRY(ok);
   }
-  return true;
+  candidate_free(&new);
+  return ok;
+}
+
+bool allocate_best(const Channels *c, const ErrorTable *t, const Forms *forms, const AllocateOptions *o,
+                   const PassCtx *ctx, PrunePlan *out, uint32_t *form, Diag *d) {
+  bool one = o->candidates <= 1 || o->prune.widths || o->prune.uniform, other = forms && forms->n > 0, ok;
+  Dataset seen = *ctx->data;
+  PassCtx own = *ctx;
+  Choice x = {.c = c, .t = t, .forms = other ? forms : NULL, .o = o, .ctx = &own, .all = ctx->data};
+  Divergence v = {0};
+  if (!one) own.data = &seen, seen.train.n = allocate_judged(o, seen.train.n).first;
+  ok = plan_setting(c, t, x.forms, &settings[0], o, &own, &x.best, d);
+  one |= ok && !x.best.p.met;
+  if (ok && !one) {
+    ok = judge(c, &x.best, x.forms, o, &own, x.all, &v, d);
+    if (ok) tell_candidate(&settings[0], &x.best, x.forms, &v, ctx->host);
+  }
+  x.least = v.value;
+  uint32_t tried = 1;
+  for (size_t i = 1; ok && !one && i < sizeof settings / sizeof *settings && tried < o->candidates; i++) {
+    if (settings[i].whole && !other) continue;
+    ok = try_setting(&x, &settings[i], d);
+    tried++;
+  }
+  if (ok) {
+    *out = x.best.p;
+    if (other) memcpy(form, x.best.form, forms->n * sizeof *form);
+    x.best.p = (PrunePlan){0};
+  }
+  candidate_free(&x.best);
+  return ok;
 }

@@ -80,7 +80,7 @@ static LowrankLayer *open_layer(const Graph *g, NodeId k, const LowrankNorm *nor
 
 static Graph *apply(LowrankLayer *l, const Graph *g, const LowrankOption *o) {
   Diag *d = diag_new();
-  Graph *out = lowrank_apply(g, &(LowrankPick){l, *o}, 1, d);
+  Graph *out = lowrank_apply(g, &(LowrankPick){.layer = l, .option = *o}, 1, d);
   ck_assert_msg(out != NULL && graph_verify(out, d), "%s", diag_text(d));
   diag_free(d);
   ck_assert_int_eq(graph_macs(g) - graph_macs(out), lowrank_macs(l) - o->macs);
@@ -185,7 +185,7 @@ START_TEST(test_data_help)
       LowrankOption oa, op;
       ck_assert(lowrank_option(a, (LowrankMethod)m, r, 3, &oa) &&
                 lowrank_option(p, (LowrankMethod)m, r, 3, &op));
-      Graph *ga = apply(a, g, &oa), *gp = lowrank_apply(g, &(LowrankPick){p, op}, 1, NULL);
+      Graph *ga = apply(a, g, &oa), *gp = lowrank_apply(g, &(LowrankPick){.layer = p, .option = op}, 1, NULL);
       ck_assert_msg(change(g, ga, &ds, NULL) < change(g, gp, &ds, NULL), "%s rank %d",
                     lowrank_method_name(oa.method), (int)r);
       graph_free(ga), graph_free(gp);
