@@ -254,7 +254,9 @@ static bool add_layer(const Builder *b, const LayerGram *gram) {
   if (n->op != OP_conv && n->op != OP_fully_connected) return true;
   uint32_t layer = b->f->n++;
   FormLayer *x = &b->f->v[layer];
-  *x = (FormLayer){.node = gram->node, .name = node_label(b->g, n), .n = 1};
+  const char *name = node_label(b->g, n);
+  if (strcmp(name, op_info(n->op)->name) == 0) name = arena_printf(b->f->arena, "%s_%u", name, gram->node);
+  *x = (FormLayer){.node = gram->node, .name = name, .n = 1};
   x->v = arena_array(b->f->arena, 2 * (RANKS + 1), sizeof *x->v);
   x->v[0] = (LayerForm){.bits = 8, .pace = 1};
   if (listed(b->o->keep, x->name)) {

@@ -40,24 +40,40 @@ static void pick(const Forms *f, const LayerForm *form, const Graph *small, Node
     lowrank_close(p.layer);
 }
 
-static const LayerForm *form_of(const Forms *f, const uint32_t *form, NodeId original) {
-  for (uint32_t i = 0; original != NO_NODE && i < f->n; i++)
-    if (f->v[i].node == original) return &f->v[i].v[form[i]];
-  return NULL;
+static uint32_t layer_of(const Forms *f, NodeId original) {
+  uint32_t i = 0;
+  while (i < f->n && (original == NO_NODE || f->v[i].node != original)) i++;
+  return i;
+}
+
+/* A copy whose layers have their names as nodes' names, which stay when values are fused. */
+static Graph *named(const Forms *f, const uint32_t *form, const Graph *g, const NodeId *from) {
+  Graph *copy = graph_clone(g);
+  for (NodeId k = 0; k < g->n_nodes; k++) {
+    uint32_t i = layer_of(f, from[k]);
+    Loc loc = g->nodes[k].loc;
+    if (i == f->n || form[i] == 0 || (loc.name && *loc.name)) continue;
+    loc.name = f->v[i].name;
+    graph_set_loc(copy, k, &loc);
+  }
+  return copy;
 }
 
 Graph *forms_apply(const Forms *f, const uint32_t *form, const Graph *small, const NodeId *from,
                    const Grams *grams, uint32_t *extra, Diag *d) {
-  Picks p = {.v = mem_array((size_t)small->n_nodes + 1, sizeof *p.v)};
-  for (NodeId k = 0; k < small->n_nodes; k++) {
-    const LayerForm *v = form_of(f, form, from[k]);
+  Graph *g = named(f, form, small, from);
+  Picks p = {.v = mem_array((size_t)g->n_nodes + 1, sizeof *p.v)};
+  for (NodeId k = 0; k < g->n_nodes; k++) {
+    uint32_t i = layer_of(f, from[k]);
+    const LayerForm *v = i < f->n ? &f->v[i].v[form[i]] : NULL;
     int before = p.n;
-    if (v && v->share > 0) pick(f, v, small, k, grams, &p);
+    if (v && v->share > 0) pick(f, v, g, k, grams, &p);
     if (extra) extra[k] = p.n == before ? 0 : v->method == LOWRANK_TUCKER ? 2 : 1;
   }
-  Graph *g = lowrank_apply(small, p.v, p.n, d);
+  Graph *out = lowrank_apply(g, p.v, p.n, d);
   picks_free(&p);
-  return g;
+  graph_free(g);
+  return out;
 }
 
 /* ---- 4 bits */

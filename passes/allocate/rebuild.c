@@ -120,7 +120,7 @@ enum { FIRST_IMAGES = 1024 };
 Graph *allocate_rebuild_forms(const Channels *c, const PrunePlan *p, const Graph *small, const Forms *forms,
                               const uint32_t *form, const AllocateOptions *o, const PassCtx *ctx,
                               RebuildResult *res, Diag *d) {
-  if (!forms_thinner(forms, form)) return allocate_rebuild(c, p, small, o, ctx, res, d);
+  if (!forms || forms->n == 0) return allocate_rebuild(c, p, small, o, ctx, res, d);
   Match m = {.c = c, .p = p, .small = small}, t = {.c = c, .p = p};
   Grams grams = {0};
   RebuildOptions first = o->rebuild;
@@ -130,8 +130,11 @@ Graph *allocate_rebuild_forms(const Channels *c, const PrunePlan *p, const Graph
   uint32_t *extra = arena_array(m.a, small->n_nodes, sizeof *extra);
   allocate_match(c->graph, small, node);
   match_nodes(&m, node);
-  Graph *wide = solve_match(&m, small, &first, ctx, NULL, d), *thin = NULL, *solved = NULL;
-  if (wide && grams_collect(wide, ctx->data, &o->grams, ctx->seed, ctx->host, &grams, d))
+  Graph *wide = NULL, *thin = NULL, *solved = NULL;
+  if (!forms_thinner(forms, form))
+    thin = forms_apply(forms, form, small, node, NULL, extra, d); /* names alone */
+  else if ((wide = solve_match(&m, small, &first, ctx, NULL, d)) &&
+           grams_collect(wide, ctx->data, &o->grams, ctx->seed, ctx->host, &grams, d))
     thin = forms_apply(forms, form, wide, node, &grams, extra, d);
   grams_free(&grams);
   graph_free(wide);
