@@ -215,7 +215,8 @@ START_TEST(widths_meet_limits)
     prune_plan_free(&p);
   }
   /* allocate_plan takes the better of the two: it must find what channel by channel does not */
-  ck_assert_msg(ours < 0.98 * channel_by_channel, "errors %g, channel by channel %g", ours, channel_by_channel);
+  ck_assert_msg(ours < 0.98 * channel_by_channel, "errors %g, channel by channel %g", ours,
+                channel_by_channel);
   close_net(&n);
 }
 END_TEST
