@@ -6,6 +6,7 @@
 #include "frontend/cli/code_form.h"
 #include "frontend/cli/device.h"
 #include "frontend/cli/report.h"
+#include "frontend/cli/structures.h"
 #include "frontend/config/deploy.h"
 #include "passes/steps/cache.h"
 #include "passes/tailor/tailor.h"
@@ -204,6 +205,8 @@ static bool tailor(Run *r, StepEnv *env, TailorResult *res) {
                    .other_int4 = both && int4 ? to_int8(r, true, true) : NULL,
                    .finish_float = takes_bytes(r) ? "bnfuse,fuse,fold,input_raw" : "bnfuse,fuse,fold",
                    .raw_input = takes_bytes(r),
+                   .trial = design->retrain.trial,
+                   .close = 0.2,
                    .teachers = (const Graph *const *)r->teachers,
                    .n_teachers = design->retrain.teachers.n,
                    .auc = auc,
@@ -215,6 +218,7 @@ static bool tailor(Run *r, StepEnv *env, TailorResult *res) {
                    .env = &r->device,
                    .steps = env,
                    .host = progress_host(&r->progress)};
+  job.variants = cli_structures(r->a, design, job.keep, &job.n_variants);
   train_options_default(&job.retrain);
   if (job.may_retrain) design_train_options(design, &design->retrain, design->data.train.count, &job.retrain);
   TRY(dataset_identity(&design->data, &job.data_identity, r->d));

@@ -100,6 +100,7 @@ static void json_target(JsonWriter *w, const Report *r, int i) {
   json_kstr(w, "target", o->target->name);
   json_kstr(w, "machine", r->machines[i]);
   json_kstr(w, "precision", o->target->precision != DT_I8 ? "float32" : o->int4 ? "int4" : "int8");
+  json_kstr(w, "structure", o->variant);
   json_kstr(w, "finish", o->finish);
   json_kbool(w, "met", o->met);
   json_kbool(w, "delivered", o->delivered);

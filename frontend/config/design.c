@@ -305,6 +305,7 @@ static bool bind_design(const Checker *c, RawDesign *raw, Design *out) {
   out->input = (InputType)raw->input.type;
   out->prune = raw->freedom.prune;
   out->depth = raw->freedom.depth;
+  out->lowrank = raw->freedom.lowrank;
   out->resolution = raw->freedom.resolution;
   if (!raw->freedom.resolution_loc.line) out->resolution.min = 1;
   out->quantize = (QuantizeFreedom)raw->freedom.quantize;

@@ -25,7 +25,8 @@ enum { DESIGN_MORE_TEACHERS = 4 }; /* of retrain, at most */
 typedef struct Training {
   TrainOptions o; /* what the keys say; design_train_options completes it */
   Loc epochs_loc, images_loc, schedule_loc, drops_loc, views_loc, mix_loc, weights_loc, features_loc;
-  CfgList drops;                     /* float */
+  double trial;  /* retrain: share of its length that structures and close candidates are tried for */
+  CfgList drops; /* float */
   CfgList teachers, teacher_weights; /* const char *; float: train alone. retrain: beside the original */
   CfgList features;                  /* const char * "name" or "name=teacher's" */
   FeaturePair *pairs;                /* [features.n] */
@@ -67,6 +68,7 @@ typedef struct Design {
   PruneFreedom prune;
   DepthFreedom depth;           /* max 0: not allowed */
   ResolutionFreedom resolution; /* min 1: not allowed */
+  bool lowrank;                 /* layers may become two or three thinner ones */
   QuantizeFreedom quantize;
   EqualizeFreedom equalize;
   Training retrain, train;

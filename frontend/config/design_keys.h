@@ -35,6 +35,7 @@ typedef struct RawFreedom {
   DepthFreedom depth;
   ResolutionFreedom resolution;
   int quantize, equalize;
+  bool lowrank;
   Training retrain;
   Loc equalize_loc, depth_loc, resolution_loc, prune_loc, quantize_loc, retrain_loc;
 } RawFreedom;

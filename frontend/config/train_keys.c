@@ -116,6 +116,14 @@ static const CfgRow retrain_rows[] = {
      CFG_WHERE(Training, mix_loc),
      .otherwise = "0.7",
      .doc = "share of the loss that follows the original (and `teachers`); the rest follows the labels"},
+    {.key = "trial",
+     CFG_FIELD(Training, trial),
+     .type = CFG_SHARE,
+     CFG_RANGE(0, 1),
+     .otherwise = "10%",
+     .doc = "share of this length for which each other structure (depth, resolution, lowrank) is retrained "
+            "before "
+            "its widths are found, and then candidates that are about as good as the best; 0: none"},
     GROW_ROWS,
     {0}};
 const Schema retrain_schema = {"key", retrain_rows, sizeof(Training)};

@@ -217,14 +217,6 @@ static bool run_prune(const StepCall *c, Artifact *out, int *n_out, Diag *d) {
 
 /* ---- retrain */
 
-void tailor_train_params(const TrainOptions *o, char *buf, size_t n) {
-  StrBuf text = {0};
-  train_options_print(o, &text);
-  snprintf(buf, n, "%s", sb_str(&text));
-  ASSERT(text.len < n);
-  sb_free(&text);
-}
-
 static bool parse_train(const StepCall *c, TrainOptions *o, Diag *d) {
   train_options_default(o);
   o->seed = c->seed;
@@ -331,6 +323,15 @@ static bool run_test(const StepCall *c, Artifact *out, int *n_out, Diag *d) {
 
 static const char *const prepare_src[] = {COMMON, "passes/fold.c", "passes/layout.c", "passes/dce.c", NULL};
 static const char *const insert_src[] = {COMMON, ENGINE, "passes/channels", "passes/bninsert.c", NULL};
+static const char *const vary_src[] = {COMMON,
+                                       ENGINE,
+                                       "passes/channels",
+                                       "passes/depth.c",
+                                       "passes/limits",
+                                       "passes/lowrank",
+                                       "passes/reestimate.c",
+                                       "passes/resolution.c",
+                                       NULL};
 static const char *const importance_src[] = {COMMON,
                                              ENGINE,
                                              "passes/channels",
@@ -368,6 +369,7 @@ static const char *const score_src[] = {COMMON, ENGINE, "passes/input_raw", NULL
 
 const StepKind step_prepare = {.name = "prepare", .sources = prepare_src, .run = run_prepare};
 const StepKind step_insert = {.name = "insert", .sources = insert_src, .numeric = true, .run = run_finish};
+const StepKind step_vary = {.name = "vary", .sources = vary_src, .numeric = true, .run = run_finish};
 const StepKind step_importance = {
     .name = "importance", .sources = importance_src, .numeric = true, .run = run_importance};
 const StepKind step_plan = {.name = "plan", .sources = plan_src, .run = run_plan};

@@ -35,6 +35,8 @@ extern const StepKind
 extern const StepKind
     step_insert; /* graph, data                              passes                    graph */
 extern const StepKind
+    step_vary; /* graph, data                                passes of another structure  graph */
+extern const StepKind
     step_importance; /* base, data                               by=..,images=N            sensitivity */
 extern const StepKind
     step_plan; /* base, importance, cost, [looser plan]    prune options             plan, measure */
@@ -85,8 +87,5 @@ bool tailor_bank(const StepEnv *steps, const Artifact *teacher, const Artifact *
 bool tailor_uses_bank(const TrainOptions *o);
 /* Log what was decided about the teacher. */
 void tailor_tell_bank(const TrainOptions *o, const Host *host);
-
-/* Canonical text of training options, and back. */
-void tailor_train_params(const TrainOptions *o, char *buf, size_t n);
 
 #endif

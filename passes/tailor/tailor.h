@@ -3,6 +3,7 @@
  *   model -> prepare -> importance --+--> plan (widths) --> retrain --> finish (int8) --> deploy --> proof
  *                                    |    looser target's result ~~~^ (warm start)
  *                                    +--> plan ...
+ *                        [other structures: each with importance and plans of its own; the best plan is taken]
  *
  * Every box is a Step (ir/step.h), cached by the content of all that made it, so that targets share what they
  * have in common, a second run repeats nothing, and an edit of anything repeats exactly what depends on it.
@@ -49,14 +50,25 @@ typedef struct TailorProof {
 
 enum { TAILOR_MORE_TEACHERS = 4 };
 
+/* The model in another structure: smaller images, fewer layers, thinner ones. */
+typedef struct TailorVariant {
+  const char *name, *passes; /* "images of 75 %", "resolution{share=0.75}": from the model to it */
+} TailorVariant;
+
 typedef struct TailorJob {
   const Graph *model;
   TailorData *data;
   Hash data_identity, test_identity; /* runtime/data/identity.h */
   /* The designer's freedom. */
   bool may_prune, may_retrain;
-  const char *prune_params;               /* options of prune, without limits and keep: "by=taylor,min=0.1" */
-  const char *keep;                       /* layers that stay whole, "a;b"; "": none */
+  const char *prune_params; /* options of prune, without limits and keep: "by=taylor,min=0.1" */
+  const char *keep;         /* layers that stay whole, "a;b"; "": none */
+  /* Other structures from which a target's widths may be found, where the model's own loses much or does not fit: see
+   * variants.c. may_prune too. */
+  const TailorVariant *variants;
+  int n_variants;
+  double trial; /* share of a retraining for each variant, and for candidates that are close; 0: none */
+  double close; /* share of the least divergence by which a candidate's may be more */
   const char *finish_int8, *finish_float; /* passes from the retrained graph to the deployed one */
   const char *finish_int4;                /* the same with weights of 4 bits; NULL: not allowed */
   /* Other ways to int8 and to 4 bits, of the same cost: where what they give is nearer to float on training images, it is
@@ -88,8 +100,9 @@ typedef struct TailorOutcome {
   const char *why;   /* what was missed, and the nearest that can be had; "" when met */
   const char *start; /* the target whose model it was retrained from; "": the original; NULL: not retrained */
   bool int4;         /* int8 with weights of 4 bits */
-  const char *finish; /* passes from the retrained graph to the delivered one */
-  Cost cost;          /* of the final graph: MACs, parameters, and the model's estimates */
+  const char *variant; /* the structure that was taken; NULL: the model's own */
+  const char *finish;  /* passes from the retrained graph to the delivered one */
+  Cost cost;           /* of the final graph: MACs, parameters, and the model's estimates */
   TailorMeasured measured;
   double val_float, val_final, floor; /* accuracy on validation; the floor asked for (0: none) */
   TailorProof proof;

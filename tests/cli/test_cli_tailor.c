@@ -12,7 +12,7 @@
 
 Suite *suite_cli_tailor(void);
 
-enum { SIDE = 4, CLASSES = 3 };
+enum { CLASSES = 3 };
 
 static void write(const char *name, const void *bytes, size_t n) {
   char path[700];
@@ -21,15 +21,15 @@ static void write(const char *name, const void *bytes, size_t n) {
 }
 
 /* Grey pictures whose brightest column tells the class. */
-static void write_split(const char *name, int n) {
-  Shape xs = shape_of(4, (int64_t)n, (int64_t)SIDE, (int64_t)SIDE, (int64_t)1), ys = shape_of(1, (int64_t)n);
+static void write_split(const char *name, int n, int side) {
+  Shape xs = shape_of(4, (int64_t)n, (int64_t)side, (int64_t)side, (int64_t)1), ys = shape_of(1, (int64_t)n);
   Tensor x = tensor_new(DT_U8, &xs), y = tensor_new(DT_I64, &ys);
   Diag *d = diag_new();
   char path[700];
-  for (int i = 0; i < n * SIDE * SIDE; i++) {
-    const int label = i / (SIDE * SIDE) % CLASSES;
-    ((int64_t *)y.data)[i / (SIDE * SIDE)] = label;
-    ((uint8_t *)x.data)[i] = (uint8_t)((i % SIDE == label ? 200 : 40) + i * 7 % 40);
+  for (int i = 0; i < n * side * side; i++) {
+    const int label = i / (side * side) % CLASSES;
+    ((int64_t *)y.data)[i / (side * side)] = label;
+    ((uint8_t *)x.data)[i] = (uint8_t)((i % side == label ? 200 : 40) + i * 7 % 40);
   }
   snprintf(path, sizeof path, "%s/%s_x.npy", test_tmp_dir(), name);
   ck_assert_msg(npy_write(path, &x, d), "%s", diag_text(d));
@@ -81,9 +81,9 @@ START_TEST(code_as_the_targets_ask)
   write("list.yaml", list, sizeof list - 1);
   write("design.yaml", design, sizeof design - 1);
   write("deploy.yaml", deploy, sizeof deploy - 1);
-  write_split("train", 48);
-  write_split("val", 24);
-  write_split("test", 24);
+  write_split("train", 48, 4);
+  write_split("val", 24, 4);
+  write_split("test", 24, 4);
   does("$M tailor deploy.yaml --quiet");
   does("test -f out/split/weights.c && test -d out/split/kernels && grep -q net_step out/split/model.h");
   does("test -f out/blob/net_weights.bin && grep -q net_bind_weights out/blob/model.h && "
@@ -98,11 +98,50 @@ START_TEST(code_as_the_targets_ask)
 }
 END_TEST
 
+/* What a design allows beside widths: a limit that widths miss is met by smaller images, for which C is made and proved. */
+static const char structures_model[] =
+    "input x f32 N,1,16,16\noutput y\ninit w f32 8,1,3,3\ninit u f32 8,8,3,3\ninit v f32 8,3\n"
+    "node Conv a x,w -> p pads=[1,1,1,1]\nnode Relu r p -> q\n"
+    "node Conv b q,u -> s pads=[1,1,1,1]\nnode Relu t s -> m\n"
+    "node GlobalAveragePool g m -> g\nnode Flatten f g -> f\nnode MatMul c f,v -> y\n",
+                  structures_design[] =
+                      "name: net\nmodel: net.onnx\n"
+                      "data:\n  train: {kind: npy, x: train_x.npy, y: train_y.npy}\n"
+                      "  val: {kind: npy, x: val_x.npy, y: val_y.npy}\n"
+                      "  test: {kind: npy, x: test_x.npy, y: test_y.npy}\n"
+                      "  normalize: {scale: 0.0625, offset: -3}\n  classes: 3\n  calibration: 16\n"
+                      "input: {layout: nchw}\nfreedom:\n  prune: {max: 25%}\n  resolution: {min: 50%}\n"
+                      "  depth: {max: 1}\n  lowrank: yes\n  equalize: best\n"
+                      "  retrain: {images: 64, batch: 16, trial: 25%}\n",
+                  structures_deploy[] = "design: design.yaml\nseed: 1\ncache: cache\nout: out\ntargets:\n"
+                                        "  - {name: small, target: x86-64, limits: {macs: 20%}}\n";
+
+START_TEST(structures_as_the_design_allows)
+{
+  Blob *b = onnx_text(structures_model);
+  write("net.onnx", blob_raw(b), blob_size(b));
+  blob_unref(b);
+  write("design.yaml", structures_design, sizeof structures_design - 1);
+  write("deploy.yaml", structures_deploy, sizeof structures_deploy - 1);
+  write_split("train", 64, 16);
+  write_split("val", 24, 16);
+  write_split("test", 24, 16);
+  does("$M tailor deploy.yaml > log 2>&1 || { cat log; exit 1; }");
+  does("grep -q '1 block fewer: not for this model: depth: 1 blocks to drop, but there are 0' log || { cat "
+       "log; exit 1; }");
+  does("grep -q 'small: images of 50 %: taken' log || { cat log; exit 1; }");
+  does("grep -q '\"structure\": \"images of 50 %\"' out/report.json && $M verify out/small | grep -q '4 of "
+       "4'");
+  does("cp -r out first && $M tailor deploy.yaml --quiet && cmp out/small/model.c first/small/model.c");
+}
+END_TEST
+
 Suite *suite_cli_tailor(void) {
   Suite *s = suite_create("cli_tailor");
   TCase *t = tcase_create("tailor by the command");
   tcase_set_timeout(t, 240);
   tcase_add_test(t, code_as_the_targets_ask);
+  tcase_add_test(t, structures_as_the_design_allows);
   suite_add_tcase(s, t);
   return s;
 }

@@ -94,6 +94,8 @@ START_TEST(test_design_values)
   ck_assert_int_eq(v->prune.keep.locs[1].line, 16);
   ck_assert_int_eq(v->quantize, QUANTIZE_INT8);
   ck_assert_int_eq(v->equalize, EQUALIZE_BEST);
+  ck_assert(v->lowrank);
+  ck_assert_double_eq(v->retrain.trial, 0.05);
   ck_assert_int_eq(v->depth.max, 2);
   ck_assert_double_eq(v->resolution.min, 0.5);
   ck_assert_int_gt(v->prune_loc.line, 0);
@@ -122,6 +124,7 @@ START_TEST(test_design_defaults)
   ck_assert_int_eq(v->quantize, QUANTIZE_INT8);
   ck_assert_int_eq(v->prune_loc.line, 0); /* not given: not allowed */
   ck_assert_int_eq(v->equalize, EQUALIZE_NO);
+  ck_assert(!v->lowrank);
   ck_assert(v->depth.max == 0 && v->resolution.min == 1);
   ck_assert_int_eq(v->retrain_loc.line, 0);
   ck_assert_int_eq(v->layout, INPUT_NHWC);

@@ -106,12 +106,21 @@ typedef struct Fixture {
   const char *keep;
   StrBuf ran; /* " slot:kind" of each step that was not in the cache */
   int steps;
-  const Graph *teacher;     /* beside the original; NULL: none */
-  int views;                /* of a teacher's bank; 0: none */
+  const Graph *teacher;          /* beside the original; NULL: none */
+  int views;                     /* of a teacher's bank; 0: none */
+  const TailorVariant *variants; /* n_variants of them */
+  int n_variants;
+  double close;
+  StrBuf said;              /* the log */
   const char *prune;        /* options; NULL: by Taylor */
   bool int4;                /* weights of 4 bits are allowed */
   const char *int8, *other; /* ways to int8; NULL: the usual one; none */
 } Fixture;
+
+static void say(void *ctx, const char *line) {
+  Fixture *f = ctx;
+  sb_printf(&f->said, "%s\n", line);
+}
 
 static void record(void *ctx, const StepLog *log) {
   Fixture *f = ctx;
@@ -148,6 +157,7 @@ static void close_fixture(Fixture *f) {
   graph_free(f->model);
   diag_free(f->d);
   sb_free(&f->ran);
+  sb_free(&f->said);
   arena_free(f->a);
 }
 
@@ -159,7 +169,7 @@ static void run(Fixture *f, TailorResult *res) {
                  .abi = "test",
                  .record = record,
                  .record_ctx = f};
-  Host host = {.threads = 2};
+  Host host = {.threads = 2, .ctx = f, .log = say};
   TailorJob job = {.model = f->model,
                    .data = &data,
                    .data_identity = f->data_identity,
@@ -173,6 +183,10 @@ static void run(Fixture *f, TailorResult *res) {
                    .other_int8 = f->other,
                    .finish_float = "bnfuse,fuse,fold",
                    .seed = f->seed,
+                   .variants = f->variants,
+                   .n_variants = f->n_variants,
+                   .trial = 0.25,
+                   .close = f->close,
                    .teachers = &f->teacher,
                    .n_teachers = f->teacher != NULL,
                    .targets = f->target,
@@ -190,6 +204,7 @@ static void run(Fixture *f, TailorResult *res) {
   job.retrain.mix = f->views ? 0.7f : 0;
   job.retrain.views = f->views;
   sb_clear(&f->ran);
+  sb_clear(&f->said);
   f->steps = 0;
   bool ok = tailor_run(&job, res, f->d);
   tailor_data_close(&data);
@@ -200,6 +215,15 @@ static void run_and_drop(Fixture *f) {
   TailorResult res;
   run(f, &res);
   tailor_result_free(&res);
+}
+
+static void edit_source(Fixture *f, const char *path) {
+  for (size_t i = 0; i < source_prints_count; i++) {
+    if (strcmp(f->prints[i].path, path) != 0) continue;
+    f->prints[i].hash = "edited";
+    return;
+  }
+  ck_abort_msg("no source %s", path);
 }
 
 /* Is every step that ran of a kind in `want` (" plan finish "), and did each kind of it run? */
@@ -438,6 +462,74 @@ START_TEST(test_unreachable)
 }
 END_TEST
 
+static void expect_said(const Fixture *f, const char *what) {
+  const char *said = sb_str(&f->said);
+  ck_assert_msg(strstr(said, what) != NULL, "want \"%s\" in the log, which ends\n%s", what,
+                said + (f->said.len > 3000 ? f->said.len - 3000 : 0));
+}
+
+/* A target that widths alone do not serve gets another structure; what the model does not allow is said. */
+START_TEST(test_structures)
+{
+  static const TailorVariant v[] = {{"half", "resolution{share=0.5}"},
+                                    {"whole", "resolution{size=8}"},
+                                    {"twice half", "resolution{size=4}"},
+                                    {"shallow", "depth{blocks=9}"}};
+  Fixture f;
+  TailorResult res;
+  open_fixture(&f);
+  f.variants = v, f.n_variants = 4;
+  f.prune = "by=reconstruction,least=2,min=0.8,images=128";
+  f.target[0].limits.macs = graph_macs(f.model) * 8 / 10;
+  run(&f, &res);
+  ck_assert_msg(res.v[0].met && res.v[1].met, "%s; %s", res.v[0].why, res.v[1].why);
+  ck_assert_str_eq(res.v[1].variant, "half");
+  ck_assert_msg(res.v[1].val_final > 0.5, "accuracy %g", res.v[1].val_final);
+  ck_assert_int_le(res.v[1].cost.macs, f.target[1].limits.macs);
+  Graph *g = artifact_graph(&res.v[1].final, f.d);
+  ck_assert_int_eq(graph_val(g, g->inputs[0])->shape.d[1], SIDE / 2);
+  graph_free(g);
+  expect_said(&f, "whole: as the original");
+  expect_said(&f, "twice half: as half");
+  expect_said(&f, "shallow: not for this model: depth: 9 blocks to drop, but there are");
+  expect_said(&f, "half: retrained for 128 images (25 % of a retraining) before widths are found");
+  expect_said(&f, "tight: half: taken, the nearest to the original of 1");
+  tailor_result_free(&res);
+  run_and_drop(&f);
+  ck_assert_msg(f.ran.len == 0, "a second run repeated%s", sb_str(&f.ran));
+  edit_source(&f, "passes/resolution.c");
+  run_and_drop(&f);
+  expect(&f, "passes/resolution.c", " vary ");
+  close_fixture(&f);
+}
+END_TEST
+
+/* Candidates that are close are retrained shortly; of two targets the second finds the variants made. */
+START_TEST(test_close_candidates)
+{
+  static const TailorVariant v[] = {{"half", "resolution{share=0.5}"}, {"thin", "lowrank{energy=0.9}"}};
+  Fixture f;
+  TailorResult res;
+  open_fixture(&f);
+  f.variants = v, f.n_variants = 2, f.close = 1e9;
+  run(&f, &res);
+  for (int i = 0; i < TARGETS; i++)
+    ck_assert_msg(res.v[i].met && res.v[i].val_final > 0.5, "%g %s", res.v[i].val_final, res.v[i].why);
+  expect_said(&f, "tight: 3 candidates are close: each is retrained for 128 images (25 % of a retraining)");
+  expect_said(&f, "tight: widths alone: accuracy on validation");
+  expect_said(&f, "tight: thin: accuracy on validation");
+  const char *once = strstr(sb_str(&f.ran), " half:vary");
+  ck_assert_msg(once && !strstr(strstr(once + 1, " tight:"), " half:vary"), "ran%s", sb_str(&f.ran));
+  tailor_result_free(&res);
+  f.close = 0;
+  f.prune = "by=reconstruction,least=2,images=128";
+  f.target[0].limits.macs = graph_macs(f.model) * 99 / 100;
+  run_and_drop(&f);
+  expect_said(&f, "loose: widths alone lose little: no other structure is tried");
+  close_fixture(&f);
+}
+END_TEST
+
 START_TEST(test_early_test_split)
 {
   Fixture f;
@@ -451,15 +543,6 @@ START_TEST(test_early_test_split)
 END_TEST
 
 /* ---- What an edit repeats */
-
-static void edit_source(Fixture *f, const char *path) {
-  for (size_t i = 0; i < source_prints_count; i++) {
-    if (strcmp(f->prints[i].path, path) != 0) continue;
-    f->prints[i].hash = "edited";
-    return;
-  }
-  ck_abort_msg("no source %s", path);
-}
 
 START_TEST(test_source_edits)
 {
@@ -533,6 +616,8 @@ Suite *suite_tailor(void) {
   tcase_add_test(t, test_teachers);
   tcase_add_test(t, test_folded_model);
   tcase_add_test(t, test_unreachable);
+  tcase_add_test(t, test_structures);
+  tcase_add_test(t, test_close_candidates);
   tcase_add_test(t, test_early_test_split);
   tcase_add_test(t, test_source_edits);
   tcase_add_test(t, test_other_edits);

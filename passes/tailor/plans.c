@@ -1,0 +1,238 @@
+/* The channels to keep of a base, for each target.
+ *
+ * The linker decides, not the estimate: a pruned but untrained model is emitted and linked, and where it is too big the limit
+ * is tightened by the excess.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "passes/tailor/measure.h"
+#include "passes/tailor/run.h"
+
+enum { SIZE_TRIES = 4 };
+static const double NEST_SHARE = 0.95;
+
+void tailor_chosen_free(TailorChosen *c) {
+  artifact_unref(&c->plan);
+  *c = (TailorChosen){.base = c->base};
+}
+
+/* ---- Does the original fit? */
+
+static bool fits(const TailorLimits *l, const Cost *c) {
+  return !tailor_over(l->flash, c->flash) && !tailor_over(l->ram, c->ram) && !tailor_over(l->macs, c->macs) &&
+         !tailor_over(l->cycles, c->cycles);
+}
+
+/* Does the original fit target w as it is, linked? In the precision that w says. */
+static bool original_fits_so(TailorRun *r, TailorWork *w, bool *yes) {
+  *yes = false;
+  Artifact final = {0}, files = {0}, m = {0};
+  TRY(tailor_finish(r, w, "original", &r->whole, &final));
+  Graph *g = artifact_graph(&final, r->d);
+  Cost cost;
+  bool ok = g && w->t->cost->cost(w->t->cost->ctx, g, DT_NONE, &cost, r->d);
+  graph_free(g);
+  if (ok && fits(&w->t->limits, &cost)) {
+    ok = tailor_deploy(r, w->t, &final, &files, &m);
+    *yes = ok && !tailor_over(w->t->limits.flash, measure_get_int(&m, "flash", 0)) &&
+           !tailor_over(w->t->limits.ram, measure_get_int(&m, "ram", 0));
+  }
+  artifact_unref(&final);
+  artifact_unref(&files);
+  artifact_unref(&m);
+  return ok;
+}
+
+/* With weights of 8 bits; where flash is too small for that and the design allows it, of 4. */
+static bool original_fits(TailorRun *r, TailorWork *w, bool *yes) {
+  TRY(original_fits_so(r, w, yes));
+  if (*yes || !r->job->finish_int4 || w->t->precision != DT_I8 || !w->t->limits.flash) return true;
+  w->int4 = true;
+  TRY(original_fits_so(r, w, yes));
+  w->int4 = w->o->int4 = *yes;
+  return true;
+}
+
+/* ---- The original's structure */
+
+static bool has_op(const Graph *g, OpKind op) {
+  for (NodeId k = 0; k < g->n_nodes; k++)
+    if (g->nodes[k].op == op) return true;
+  return false;
+}
+
+/* What is pruned of the original: the model and, where it was folded before it came here and is to be retrained,
+ * BatchNormalization put in again. */
+static bool make_original(TailorRun *r, TailorBase *b) {
+  Graph *whole = artifact_graph(&r->whole, r->d);
+  TRY(whole);
+  bool insert = r->job->may_retrain && !has_op(whole, OP_batch_normalization);
+  graph_free(whole);
+  Artifact in[2] = {r->whole, r->data};
+  static const char *const names[] = {"model", "data"};
+  if (insert)
+    return tailor_step(r, &step_insert, "shared", in, 2, names, "bninsert", &r->env, &b->graph, NULL);
+  b->graph = artifact_ref(&r->whole);
+  return true;
+}
+
+bool tailor_keep_all(TailorRun *r, TailorBase *b) {
+  Graph *g = artifact_graph(&b->graph, r->d);
+  bool ok = g && tailor_plan_all(g, r->job->keep, &b->all, r->d);
+  graph_free(g);
+  return ok;
+}
+
+bool tailor_needs_base(TailorRun *r, TailorBase *b) {
+  if (b->made) return true;
+  b->made = true;
+  if (b->variant) return tailor_make_variant(r, b);
+  return make_original(r, b) && tailor_keep_all(r, b);
+}
+
+/* ---- Plans */
+
+static const char *slot_of(const TailorBase *b) { return b->variant ? b->variant->name : "shared"; }
+
+static bool needs_importance(TailorRun *r, TailorBase *b) {
+  if (b->importance.bytes) return true;
+  Artifact in[2] = {b->graph, r->data};
+  static const char *const names[] = {"model", "data"};
+  char params[TAILOR_PARAMS_MAX];
+  tailor_prune_params(r, params, sizeof params);
+  return tailor_step(r, tailor_by_table(r) ? &step_table : &step_importance, slot_of(b), in, 2, names, params,
+                     &r->env, &b->importance, NULL);
+}
+
+/* Text of the prune options under these limits. */
+static void limit_params(const TailorRun *r, const TailorTarget *t, const TailorLimits *l, char *buf,
+                         size_t n) {
+  int k = snprintf(buf, n, "%s", r->job->prune_params);
+  if (l->macs && (size_t)k < n) k += snprintf(buf + k, n - (size_t)k, ",macs=%" PRId64, l->macs);
+  if (l->flash && (size_t)k < n) k += snprintf(buf + k, n - (size_t)k, ",flash=%" PRId64, l->flash);
+  if (l->ram && (size_t)k < n) k += snprintf(buf + k, n - (size_t)k, ",ram=%" PRId64, l->ram);
+  if (l->cycles && (size_t)k < n) k += snprintf(buf + k, n - (size_t)k, ",cycles=%" PRId64, l->cycles);
+  if ((size_t)k < n)
+    snprintf(buf + k, n - (size_t)k, ",precision=%s%s%s", t->precision == DT_I8 ? "int8" : "float",
+             r->job->keep[0] ? ",keep=" : "", r->job->keep);
+}
+
+/* Plan under limits l, inside `outer` (NULL: free). */
+static bool plan_once(TailorRun *r, const TailorWork *w, const TailorBase *b, const TailorLimits *l,
+                      const Artifact *outer, Artifact *plan, Artifact *measure) {
+  Artifact in[4] = {b->graph, b->importance, artifact_from_hash(ART_DATA, w->t->cost->key)};
+  static const char *const names[] = {"model", "importance", "board", "looser plan"};
+  char params[TAILOR_PARAMS_MAX];
+  limit_params(r, w->t, l, params, sizeof params);
+  TailorStepEnv env = r->env;
+  env.cost = w->t->cost;
+  if (outer) in[3] = *outer;
+  return tailor_step(r, tailor_by_table(r) ? &step_allocate : &step_plan, w->t->name, in, outer ? 4 : 3,
+                     names, params, &env, plan, measure);
+}
+
+/* Link a pruned, untrained model: by how much is each limit exceeded? */
+static bool measure_plan(TailorRun *r, const TailorWork *w, const TailorBase *b, const Artifact *plan,
+                         int64_t *flash, int64_t *ram) {
+  Artifact in[2] = {b->graph, *plan}, small = {0}, final = {0}, files = {0}, m = {0};
+  char keep[TAILOR_PARAMS_MAX];
+  tailor_keep_params(r, keep, sizeof keep);
+  bool ok = tailor_step(r, &step_prune, w->t->name, in, 2, NULL, keep, &r->env, &small, NULL) &&
+            tailor_finish(r, w, w->t->name, &small, &final) && tailor_deploy(r, w->t, &final, &files, &m);
+  if (ok) {
+    *flash = measure_get_int(&m, "flash", 0);
+    *ram = measure_get_int(&m, "ram", 0);
+  }
+  artifact_unref(&small);
+  artifact_unref(&final);
+  artifact_unref(&files);
+  artifact_unref(&m);
+  return ok;
+}
+
+static const char *missed(TailorRun *r, const Artifact *plan_measure) {
+  char text[256] = "";
+  const char *p = blob_raw(plan_measure->bytes);
+  size_t n = blob_size(plan_measure->bytes);
+  for (size_t i = 0; i + 7 < n; i++) {
+    if (memcmp(p + i, "missed ", 7) == 0 && (i == 0 || p[i - 1] == '\n')) {
+      size_t len = 0;
+      while (i + 7 + len < n && p[i + 7 + len] != '\n') len++;
+      snprintf(text, sizeof text, "%.*s", (int)len, p + i + 7);
+    }
+  }
+  return arena_printf(r->res->arena,
+                      "no model of this family fits (%s); the smallest that can be had: flash %" PRId64
+                      ", RAM %" PRId64 " bytes, %" PRId64 " MACs",
+                      text, measure_get_int(plan_measure, "flash", 0),
+                      measure_get_int(plan_measure, "ram", 0), measure_get_int(plan_measure, "macs", 0));
+}
+
+bool tailor_plan_target(TailorRun *r, const TailorWork *w, TailorBase *b, const Artifact *outer,
+                        TailorChosen *out) {
+  TailorLimits l = w->t->limits;
+  *out = (TailorChosen){.base = b};
+  TRY(needs_importance(r, b));
+  for (int attempt = 0;; attempt++) {
+    Artifact plan = {0}, m = {0};
+    TRY(plan_once(r, w, b, &l, outer, &plan, &m));
+    int64_t flash = 0, ram = 0;
+    bool met = measure_get_int(&m, "met", 0) != 0, ok = true;
+    if (met && (l.flash || l.ram)) ok = measure_plan(r, w, b, &plan, &flash, &ram);
+    int64_t too_much_flash = tailor_over(w->t->limits.flash, flash) ? flash - w->t->limits.flash : 0;
+    int64_t too_much_ram = tailor_over(w->t->limits.ram, ram) ? ram - w->t->limits.ram : 0;
+    bool again = ok && met && (too_much_flash || too_much_ram) && attempt + 1 < SIZE_TRIES;
+    if (ok && !met) out->why = missed(r, &m);
+    if (ok && met && !again && (too_much_flash || too_much_ram)) {
+      out->why = arena_printf(r->res->arena,
+                              "linked: flash %" PRId64 " bytes, RAM %" PRId64 " bytes: still over the limit",
+                              flash, ram);
+    }
+    out->macs = measure_get_int(&m, "macs", 0);
+    out->changed = b->variant || measure_get_int(&m, "removed", 0) > 0;
+    artifact_unref(&m);
+    if (again) {
+      artifact_unref(&plan);
+      l.flash -= too_much_flash + too_much_flash / 8;
+      l.ram -= too_much_ram + too_much_ram / 8;
+      continue;
+    }
+    out->plan = plan;
+    return ok;
+  }
+}
+
+bool tailor_plan_targets(TailorRun *r) {
+  for (int i = 0; i < r->job->n_targets; i++) {
+    TailorWork *w = &r->w[i];
+    bool fit;
+    TRY(original_fits(r, w, &fit));
+    w->c.macs = r->res->macs;
+    if (fit) continue;
+    if (!r->job->may_prune) {
+      w->c.why = r->job->n_variants
+                     ? "the original does not fit, and the design does not allow pruning, with which other "
+                       "structures go (add `prune: {}` to its freedom)"
+                     : "the original does not fit, and the design does not allow pruning";
+      continue;
+    }
+    TRY(tailor_needs_base(r, r->base) && tailor_plan_target(r, w, r->base, NULL, &w->c));
+    TRY(tailor_choose_variant(r, w));
+  }
+  return true;
+}
+
+bool tailor_nest(TailorRun *r, TailorWork *w, const TailorWork *before) {
+  if (!w->c.changed || w->c.why || !before->c.changed || before->c.why || w->c.base != before->c.base)
+    return true;
+  TailorChosen inside;
+  bool ok = tailor_plan_target(r, w, w->c.base, &before->c.plan, &inside);
+  if (ok && !inside.why && (double)inside.macs >= NEST_SHARE * (double)w->c.macs) {
+    const TailorChosen unbound = w->c;
+    w->c = inside, inside = unbound;
+  }
+  tailor_chosen_free(&inside);
+  return ok;
+}

@@ -1,0 +1,114 @@
+/* A tailoring run in the making: what the files of passes/tailor share, and nobody else.
+ *
+ *   tailor.c     the order of things; finish, score, deploy, prove
+ *   plans.c      does the original fit; the channels to keep of a base, for a target
+ *   variants.c   bases of another structure, and which of the candidates a target gets
+ *   students.c   retraining and rebuilding
+ */
+#ifndef PASSES_TAILOR_RUN_H
+#define PASSES_TAILOR_RUN_H
+
+#include "passes/tailor/tailor.h"
+
+enum { TAILOR_PARAMS_MAX = 3072, TAILOR_MAX_TEACHERS = 1 + TAILOR_MORE_TEACHERS };
+
+/* What models go through first. */
+#define TAILOR_PREPARE "fold,layout{input=nhwc},fold,dce"
+
+/* A graph whose channels are removed: the original's, or one of another structure. */
+typedef struct TailorBase {
+  const TailorVariant *variant;    /* NULL: the original's structure */
+  bool made;                       /* or tried: then `graph` is empty where it cannot be had */
+  Hash untrained;                  /* of a variant's graph, before it was retrained shortly */
+  Artifact graph, importance, all; /* all: the plan that keeps everything; empty while nobody needs them */
+} TailorBase;
+
+/* What a target gets: the channels to keep of a base. */
+typedef struct TailorChosen {
+  TailorBase *base;
+  Artifact plan;   /* empty while nothing is removed */
+  int64_t macs;    /* of the plan */
+  bool changed;    /* something is removed, or the base is not the original */
+  const char *why; /* no plan meets the limits: what was missed; NULL */
+} TailorChosen;
+
+/* One target on its way. */
+typedef struct TailorWork {
+  const TailorTarget *t;
+  TailorOutcome *o;
+  bool int4;  /* finished with weights of 4 bits */
+  bool exact; /* the final graph computes on integers alone: every byte must agree */
+  TailorChosen c;
+  Artifact trained; /* float graph */
+} TailorWork;
+
+typedef struct TailorRun {
+  const TailorJob *job;
+  TailorResult *res;
+  Diag *d;
+  TailorWork *w;
+  int *order;       /* indices of w from loose to tight */
+  Artifact whole;   /* the model, prepared */
+  TailorBase *base; /* [1 + job->n_variants] the first has the original's structure */
+  Artifact data, test;
+  /* The original (with BatchNormalization) and further ones, and their banks; empty while nobody needs them. */
+  Artifact teacher[TAILOR_MAX_TEACHERS], bank[TAILOR_MAX_TEACHERS];
+  TailorStepEnv env;
+} TailorRun;
+
+/* -- tailor.c -- */
+/* Run a step; keeps out[0] in *first and out[1] in *second (NULL: dropped). */
+bool tailor_step(TailorRun *r, const StepKind *kind, const char *slot, const Artifact *in, int n_in,
+                 const char *const *names, const char *params, void *env, Artifact *first, Artifact *second);
+/* A line to the log. */
+void tailor_tell(const TailorRun *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* prune's options, and ",keep=a;b" where layers stay whole. */
+void tailor_prune_params(const TailorRun *r, char *buf, size_t n);
+/* keep=a;b alone, or "". */
+void tailor_keep_params(const TailorRun *r, char *buf, size_t n);
+/* Channels go by an error table, and layers are solved anew before they are retrained. */
+bool tailor_by_table(const TailorRun *r);
+bool tailor_over(int64_t limit, int64_t have);
+/* The final graph of a float graph, for the target. */
+bool tailor_finish(TailorRun *r, const TailorWork *w, const char *slot, const Artifact *g, Artifact *out);
+bool tailor_deploy(TailorRun *r, const TailorTarget *t, const Artifact *final, Artifact *files,
+                   Artifact *measure);
+/* Accuracy on validation; raw: the graph takes stored bytes. */
+bool tailor_score(TailorRun *r, const char *slot, const Artifact *g, bool raw, double *out);
+/* How far graph g's outputs are from the reference's, on training images; agree (may be NULL): share of the same classes. */
+bool tailor_diverge(TailorRun *r, const char *slot, const Artifact *g, const Artifact *reference, bool raw,
+                    double *out, double *agree);
+
+/* -- plans.c     -- */
+/* Every target's chosen plan: of the original's structure, then of what variants.c finds better. */
+bool tailor_plan_targets(TailorRun *r);
+/* The base's graph, made once. */
+bool tailor_needs_base(TailorRun *r, TailorBase *b);
+/* b->all, of b->graph. */
+bool tailor_keep_all(TailorRun *r, TailorBase *b);
+/* Plan until the linker agrees, inside `outer` (NULL: free). A limit that cannot be met sets out->why and is no failure. */
+bool tailor_plan_target(TailorRun *r, const TailorWork *w, TailorBase *b, const Artifact *outer,
+                        TailorChosen *out);
+/* Try to plan w inside the plan of the target before it; keep the free plan where that would cost too much. */
+bool tailor_nest(TailorRun *r, TailorWork *w, const TailorWork *before);
+void tailor_chosen_free(TailorChosen *c);
+
+/* -- variants.c -- */
+/* Where variants are allowed and w's plan loses much, or there is none: the best of the candidates. */
+bool tailor_choose_variant(TailorRun *r, TailorWork *w);
+/* Make the graph of variant b: from the original's, by its passes, retrained shortly. One that the model does not allow
+ * stays empty, which is logged. */
+bool tailor_make_variant(TailorRun *r, TailorBase *b);
+
+/* -- students.c -- */
+/* The base cut to the plan, its layers solved anew (or statistics estimated, where channels go by importance). */
+bool tailor_solve(TailorRun *r, const char *slot, const TailorChosen *c, Artifact *out);
+/* Retrain `from`, a graph that from_plan made from the base, cut to `plan`; images 0: as long as the design says. */
+bool tailor_retrain(TailorRun *r, const char *slot, const TailorBase *b, const Artifact *from,
+                    const Artifact *from_plan, const Artifact *plan, int64_t images, Artifact *out);
+/* The float graph of target order[at], retrained where that is allowed. */
+bool tailor_train_target(TailorRun *r, int at);
+/* The images of `share` of a retraining, at least one batch. */
+bool tailor_images(TailorRun *r, double share, int64_t *images);
+
+#endif
