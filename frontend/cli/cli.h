@@ -94,6 +94,10 @@ bool cli_board_log(const char *board, const char *log, const char *out, bool jso
 /* Print the keys of design.yaml that training reads. */
 void cli_train_keys(void);
 
+/* -- cmd_tailor.c -- */
+/* Print the keys of deploy.yaml and design.yaml. */
+void cli_tailor_keys(void);
+
 /* -- tables: columns as wide as their longest cell -- */
 enum { TABLE_MAX_COLUMNS = 16 };
 typedef struct Table {

@@ -321,6 +321,16 @@ static int run(void *opts_, Diag *d) {
   return status;
 }
 
+void cli_tailor_keys(void) {
+  StrBuf keys = {0};
+  config_print_help(&deploy_schema, &keys);
+  printf("\nkeys of deploy.yaml:\n%s", sb_str(&keys));
+  sb_clear(&keys);
+  config_print_help(&design_schema, &keys);
+  printf("\nkeys of design.yaml, which it names:\n%s", sb_str(&keys));
+  sb_free(&keys);
+}
+
 extern const Command cmd_tailor;
 const Command cmd_tailor = {
     "tailor",

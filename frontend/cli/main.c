@@ -88,6 +88,7 @@ static void print_help(void) {
 static void help_of(const Command *c) {
   args_help(c);
   if (strcmp(c->name, "train") == 0) cli_train_keys();
+  if (strcmp(c->name, "tailor") == 0) cli_tailor_keys();
 }
 
 static int run_command(const Command *c, int argc, char **argv, Diag *d) {
