@@ -65,7 +65,7 @@ int lowrank_options(LowrankLayer *l, unsigned methods, int64_t step, Arena *a, L
 typedef struct LowrankPick {
   LowrankLayer *layer; /* of the graph */
   LowrankOption option;
-  bool nominal; /* for asking what it will cost: weights are 0, and there is a bias */
+  bool nominal; /* for asking what it will cost: weights are any, and there is a bias */
 } LowrankPick;
 /* The graph with these layers factorized. NULL: reported. */
 Graph *lowrank_apply(const Graph *g, const LowrankPick *picks, int n, Diag *d);

@@ -92,10 +92,15 @@ static const LowrankPick *pick_of(const LowrankPick *picks, int n, NodeId k) {
   return NULL;
 }
 
-/* Factors of 0, of a layer with a bias. */
+/* Factors of a layer with a bias whose weights are anything but alike: equal constants would be stored once. */
 static LowrankFactors nominal(const Node *n, const Graph *g, const LowrankOption *o) {
   LowrankFactors f = {.n = o->method == LOWRANK_TUCKER ? 3 : 2};
-  for (int i = 0; i < f.n; i++) f.w[i] = mem_array((size_t)o->params, sizeof(float)); /* no factor has more */
+  uint32_t x = (uint32_t)(n - g->nodes) * 3 + 1;
+  for (int i = 0; i < f.n; i++) {
+    f.w[i] = mem_array((size_t)o->params, sizeof(float)); /* no factor has more */
+    for (int64_t k = 0; k < o->params; k++, x = x * 1664525U + 1013904223U)
+      f.w[i][k] = (float)(x >> 16) / 32768 - 1;
+  }
   f.bias = mem_array((size_t)graph_val(g, n->in[1])->shape.d[0], sizeof *f.bias);
   return f;
 }
