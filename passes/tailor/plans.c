@@ -1,7 +1,7 @@
 /* The channels to keep of a base, for each target.
  *
- * The linker decides, not the estimate: a pruned but untrained model is emitted and linked, and where it is too big the limit
- * is tightened by the excess.
+ * The finished model decides, not the plan's estimate: what is pruned but untrained is quantized, its kernels are counted, it is
+ * emitted and linked, and where it is too slow or too big the limit is tightened by the excess.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -133,22 +133,48 @@ static bool plan_once(TailorRun *r, const TailorWork *w, const TailorBase *b, co
                      names, params, &env, plan, measure);
 }
 
-/* Link a pruned, untrained model: by how much is each limit exceeded? */
+/* By how much limits are exceeded. */
+typedef struct Excess {
+  int64_t flash, ram, cycles;
+} Excess;
+
+static int64_t excess(int64_t limit, int64_t have) { return tailor_over(limit, have) ? have - limit : 0; }
+
+static bool excess_linked(TailorRun *r, const TailorWork *w, const Artifact *final, Excess *out) {
+  const TailorLimits *l = &w->t->limits;
+  Artifact files = {0}, m = {0};
+  TRY(tailor_deploy(r, w->t, final, &files, &m));
+  out->flash = excess(l->flash, measure_get_int(&m, "flash", 0));
+  out->ram = excess(l->ram, measure_get_int(&m, "ram", 0));
+  artifact_unref(&files);
+  artifact_unref(&m);
+  return true;
+}
+
+static bool excess_cycles(TailorRun *r, const TailorWork *w, const Artifact *final, Excess *out) {
+  Graph *g = artifact_graph(final, r->d);
+  Cost cost = {0};
+  const bool ok = g && w->t->cost->cost(w->t->cost->ctx, g, DT_NONE, &cost, r->d);
+  graph_free(g);
+  out->cycles = excess(w->t->limits.cycles, cost.cycles);
+  return ok;
+}
+
+/* Of a pruned, untrained model, finished: its kernels are chosen, and it is linked where bytes are limited. */
 static bool measure_plan(TailorRun *r, const TailorWork *w, const TailorBase *b, const Artifact *plan,
-                         int64_t *flash, int64_t *ram) {
-  Artifact in[2] = {b->graph, *plan}, small = {0}, final = {0}, files = {0}, m = {0};
+                         Excess *out) {
+  const TailorLimits *l = &w->t->limits;
+  *out = (Excess){0};
+  if (!l->flash && !l->ram && !l->cycles) return true;
+  Artifact in[2] = {b->graph, *plan}, small = {0}, final = {0};
   char keep[TAILOR_PARAMS_MAX];
   tailor_keep_params(r, keep, sizeof keep);
   bool ok = tailor_step(r, &step_prune, w->t->name, in, 2, NULL, keep, &r->env, &small, NULL) &&
-            tailor_finish(r, w, w->t->name, &small, &final) && tailor_deploy(r, w->t, &final, &files, &m);
-  if (ok) {
-    *flash = measure_get_int(&m, "flash", 0);
-    *ram = measure_get_int(&m, "ram", 0);
-  }
+            tailor_finish(r, w, w->t->name, &small, &final);
+  if (ok && l->cycles) ok = excess_cycles(r, w, &final, out);
+  if (ok && (l->flash || l->ram)) ok = excess_linked(r, w, &final, out);
   artifact_unref(&small);
   artifact_unref(&final);
-  artifact_unref(&files);
-  artifact_unref(&m);
   return ok;
 }
 
@@ -178,25 +204,23 @@ bool tailor_plan_target(TailorRun *r, const TailorWork *w, TailorBase *b, const 
   for (int attempt = 0;; attempt++) {
     Artifact plan = {0}, m = {0};
     TRY(plan_once(r, w, b, &l, outer, &plan, &m));
-    int64_t flash = 0, ram = 0;
-    bool met = measure_get_int(&m, "met", 0) != 0, ok = true;
-    if (met && (l.flash || l.ram)) ok = measure_plan(r, w, b, &plan, &flash, &ram);
-    int64_t too_much_flash = tailor_over(w->t->limits.flash, flash) ? flash - w->t->limits.flash : 0;
-    int64_t too_much_ram = tailor_over(w->t->limits.ram, ram) ? ram - w->t->limits.ram : 0;
-    bool again = ok && met && (too_much_flash || too_much_ram) && attempt + 1 < SIZE_TRIES;
+    Excess e = {0};
+    const bool met = measure_get_int(&m, "met", 0) != 0, ok = !met || measure_plan(r, w, b, &plan, &e),
+               over = ok && met && (e.flash || e.ram || e.cycles), again = over && attempt + 1 < SIZE_TRIES;
     if (ok && !met) out->why = missed(r, &m);
-    if (ok && met && !again && (too_much_flash || too_much_ram)) {
+    if (over && !again)
       out->why = arena_printf(r->res->arena,
-                              "linked: flash %" PRId64 " bytes, RAM %" PRId64 " bytes: still over the limit",
-                              flash, ram);
-    }
+                              "finished, it is still over its limits: by %" PRId64 " bytes of flash, %" PRId64
+                              " of RAM, %" PRId64 " cycles",
+                              e.flash, e.ram, e.cycles);
     out->macs = measure_get_int(&m, "macs", 0);
     out->changed = b->variant || measure_get_int(&m, "removed", 0) > 0;
     artifact_unref(&m);
     if (again) {
       artifact_unref(&plan);
-      l.flash -= too_much_flash + too_much_flash / 8;
-      l.ram -= too_much_ram + too_much_ram / 8;
+      l.flash -= e.flash + e.flash / 8;
+      l.ram -= e.ram + e.ram / 8;
+      l.cycles -= e.cycles + e.cycles / 8;
       continue;
     }
     out->plan = plan;
