@@ -53,6 +53,12 @@ extern const StepKind
     step_bank; /* teacher, data                            views=N,augmentation     logits (bank.c) */
 extern const StepKind
     step_retrain; /* start, start's plan, plan, base, data, teachers.., [their banks..]  training options  graph, measure */
+/* Many plans at once (kinds_elastic.c): in all keep=.. as above. */
+extern const StepKind
+    step_elastic; /* base, data, plans, teachers.., [their banks..]  drawn=N,own_norms=0|1,training options  graph (wide),
+                   * stats (what members have of their own), measure */
+extern const StepKind
+    step_cut; /* wide graph, members' own, plans             member=K (from 0)         graph */
 extern const StepKind
     step_finish; /* float graph, data                        passes                    graph */
 extern const StepKind
@@ -70,6 +76,8 @@ struct PrunePlan;
 void tailor_put_plan(const struct Channels *ch, const struct PrunePlan *p, Artifact *out, int *n_out);
 /* The plan that keeps every channel of a graph. */
 bool tailor_plan_all(const Graph *base, const char *keep, Artifact *out, Diag *d);
+/* Plans of one graph as one artifact: their texts one after the other. */
+Artifact tailor_plans(const Artifact *plans, int n);
 /* Does plan `outer` of the base keep everything that `inner` keeps? */
 bool tailor_plan_contains(const Graph *base, const char *keep, const Artifact *outer, const Artifact *inner);
 /* How examples are fed to graph g: normalised as the data's specification says or, where params have "raw=1", as the

@@ -34,6 +34,7 @@ typedef struct SessionOptions {
   ConvWay way;                         /* for measuring, as is */
   const struct EngineKernels *kernels; /* NULL: the best for this processor */
   bool portable;                       /* the kernels that every machine has, not this processor's */
+  struct Room *room;                   /* memory of sessions that run in turns (session.h); NULL: its own */
 } SessionOptions;
 
 /* g: symbolic or fixed batch; f32. A final Softmax over all outputs is cut off: they

@@ -155,8 +155,9 @@ void locals_place(Session *s) {
   place_values(s, &p, behind);
   place_gradients(s, &p, t, behind);
   s->local_size = place_intervals(p.v, p.n);
-  size_t bytes = (size_t)(s->local_size ? s->local_size : 1) * (size_t)threads_count(s->pool) * sizeof(float);
-  s->local = mem_alloc_aligned(bytes, 64);
+  int64_t total = (s->local_size ? s->local_size : 1) * threads_count(s->pool);
+  s->local = s->opt.room ? room_take(s->opt.room, ROOM_LOCAL, total)
+                         : mem_alloc_aligned((size_t)total * sizeof(float), 64);
   for (int i = 0; i < p.n; i++) *p.to[i] = s->local + p.v[i].offset;
   mem_free(p.v);
   mem_free(p.to);

@@ -34,6 +34,11 @@ static float *floats(int64_t n) {
   return p;
 }
 
+/* In the session's room, where it has one. */
+static float *roomy(const Session *s, int slot, int64_t n) {
+  return s->opt.room ? room_take(s->opt.room, slot, aligned(n ? n : 1)) : floats(n);
+}
+
 /* -- tasks -- */
 
 static void add_task(Session *s, bool backward, NodeId node, int phase, bool again) {
@@ -162,7 +167,7 @@ static float *place(Session *s, bool backward) {
     owner[count] = v;
     used[count++] = live[v];
   }
-  float *pool = floats(place_intervals(used, count));
+  float *pool = roomy(s, backward ? ROOM_GRADIENTS : ROOM_ACTIVATIONS, place_intervals(used, count));
   for (int i = 0; i < count; i++)
     *(backward ? &s->vals[owner[i]].dx : &s->vals[owner[i]].x) = pool + used[i].offset;
   mem_free(live);
@@ -198,7 +203,7 @@ static void place_shared(Session *s) {
   s->params = floats(s->total);
   if (s->opt.training) {
     s->grads = floats(s->total);
-    s->shard_grads = floats(s->total * SHARDS);
+    s->shard_grads = roomy(s, ROOM_SHARDS, s->total * SHARDS);
   }
   fixed = 0;
   for (ValId v = 1; v < s->g->n_vals; v++) {
@@ -234,6 +239,8 @@ bool session_schedule(Session *s, Diag *d) {
   }
   int threads = threads_count(s->pool);
   s->scratch = mem_array((size_t)threads, sizeof *s->scratch);
-  for (int i = 0; i < threads; i++) s->scratch[i] = floats(s->scratch_size);
+  const int64_t each = aligned(s->scratch_size ? s->scratch_size : 1);
+  float *all = s->opt.room ? room_take(s->opt.room, ROOM_SCRATCH, each * threads) : NULL;
+  for (int i = 0; i < threads; i++) s->scratch[i] = all ? all + each * i : floats(s->scratch_size);
   return true;
 }

@@ -80,9 +80,11 @@ void session_free(Session *s) {
     mem_free(s->nodes[i].parts);
     mem_free(s->nodes[i].packed);
   }
-  for (int i = 0; s->scratch && i < threads_count(s->pool); i++) mem_free(s->scratch[i]);
-  void *owned[] = {s->map,   s->vals,   s->nodes, s->forward,     s->backward, s->activations, s->gradients,
-                   s->fixed, s->params, s->grads, s->shard_grads, s->segments, s->scratch,     s->local};
+  for (int i = 0; s->scratch && !s->opt.room && i < threads_count(s->pool); i++) mem_free(s->scratch[i]);
+  void *owned[] = {s->map,   s->vals,   s->nodes, s->forward,  s->backward,
+                   s->fixed, s->params, s->grads, s->segments, s->scratch},
+       *turns[] = {s->activations, s->gradients, s->shard_grads, s->local};
+  for (size_t i = 0; !s->opt.room && i < sizeof turns / sizeof *turns; i++) mem_free(turns[i]);
   for (size_t i = 0; i < sizeof owned / sizeof *owned; i++) mem_free(owned[i]);
   if (s->pool_owned) threads_free(s->pool);
   graph_free(s->own);

@@ -133,6 +133,17 @@ typedef struct Interval {
 /* Returns the floats needed in all. Greedy by size, lowest offset that fits. */
 int64_t place_intervals(Interval *v, int n);
 
+/* -- room.c: memory that sessions share which run in turns, a whole step each: activations, gradients and sums of one are
+ * gone when another runs. Parameters, their gradients and statistics are each session's own. -- */
+typedef struct Room Room;
+enum { ROOM_ACTIVATIONS, ROOM_GRADIENTS, ROOM_SHARDS, ROOM_LOCAL, ROOM_SCRATCH, ROOM_SLOTS };
+Room *room_new(void);
+/* After all sessions that use it. */
+void room_free(Room *r);
+/* At least so many floats, all 0 at first; the same for all who ask for no more than the one before. */
+float *room_take(Room *r, int slot, int64_t floats);
+int64_t room_bytes(const Room *r);
+
 /* Shared values whose gradient has an overlap of readers of both kinds are zeroed first, then only added to. */
 static inline bool val_zeroed(const SVal *v) { return !v->batched && v->by_shards && v->by_one; }
 

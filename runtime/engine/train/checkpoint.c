@@ -61,6 +61,7 @@ static const char *identity(Trainer *t) {
   if (t->teachers && t->teachers[0].bank.bytes)
     put_hash(&b, "views", -1, blob_hash(t->teachers[0].bank.bytes));
   put_options(&b, t->o);
+  if (t->elastic) elastic_identity(t, &b);
   sb_printf(&b, "machine: %s\n", t->o->abi ? t->o->abi : "");
   t->mem = arena_new();
   t->text = arena_strdup(t->mem, sb_str(&b));
@@ -79,16 +80,15 @@ static Hash program(void) {
 
 /* -- contents -- */
 
-typedef void Visit(void *ctx, float *x, int64_t n);
-
 /* Every array of the run, in order. */
-static void visit(const Trainer *t, Visit *fn, void *ctx) {
+static void visit(const Trainer *t, VisitFn *fn, void *ctx) {
   const Session *s = t->student;
   float *const arrays[] = {s->params, t->optimizer.first, t->optimizer.second, t->optimizer.average};
   for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++)
     if (arrays[i]) fn(ctx, arrays[i], s->total);
   for (ValId v = 1; v < s->g->n_vals; v++)
     if (s->vals[v].stat && s->vals[v].root == v && s->vals[v].x) fn(ctx, s->vals[v].x, s->vals[v].item);
+  if (t->elastic) elastic_visit(t, fn, ctx);
 }
 
 static void add_count(void *ctx, float *x, int64_t n) {
@@ -195,7 +195,7 @@ static bool restore(Trainer *t, const char *bytes, size_t size, const Loc *at, D
       h.done > t->steps)
     return damaged(at, d);
   int stage = grow_stage(t->o, h.done, t->steps);
-  if (stage != t->stage) TRY(grow_student(t, stage, d));
+  if (stage != t->stage && !t->elastic) TRY(grow_student(t, stage, d));
   const char *from = bytes + sizeof h + h.text_bytes;
   visit(t, copy_in, &from);
   t->done = h.done;
@@ -204,6 +204,7 @@ static bool restore(Trainer *t, const char *bytes, size_t size, const Loc *at, D
   t->optimizer.steps = h.optimizer_steps;
   t->loss = h.loss;
   t->before = h.seconds;
+  if (t->elastic) elastic_resumed(t);
   tell(t, hash_equal(h.program, program()));
   return report_continue(t, h.log_bytes, d);
 }

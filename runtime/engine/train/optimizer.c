@@ -38,20 +38,21 @@ typedef struct Range {
   bool decay;
 } Range;
 
-/* Part `unit` of SHARDS of segment k; false: it has none, or is no parameter. */
-static bool range_of(const Session *s, int k, int unit, Range *r) {
-  const Segment *g = &s->segments[k];
-  const SVal *v = &s->vals[g->val];
-  int64_t lo = s->total * unit / SHARDS, hi = s->total * (unit + 1) / SHARDS, end = g->offset + g->count;
-  *r = (Range){g->offset > lo ? g->offset : lo, end < hi ? end : hi, v->decay};
-  return v->param && r->lo < r->hi;
-}
-
 typedef struct Work {
   Optimizer *o;
   Session *s;
   float lr, scale, keep; /* scale: of gradients; keep: of the average */
 } Work;
+
+/* Part `unit` of SHARDS of segment k; false: it has none, or is no parameter of this optimizer's. */
+static bool range_of(const Work *w, int k, int unit, Range *r) {
+  const Session *s = w->s;
+  const Segment *g = &s->segments[k];
+  const SVal *v = &s->vals[g->val];
+  int64_t lo = s->total * unit / SHARDS, hi = s->total * (unit + 1) / SHARDS, end = g->offset + g->count;
+  *r = (Range){g->offset > lo ? g->offset : lo, end < hi ? end : hi, v->decay};
+  return v->param && (!w->o->only || w->o->only[k]) && r->lo < r->hi;
+}
 
 static void sum_squares(void *ctx, int unit, int thread) {
   (void)thread;
@@ -59,17 +60,24 @@ static void sum_squares(void *ctx, int unit, int thread) {
   double sum = 0;
   Range r;
   for (int k = 0; k < w->s->n_segments; k++)
-    for (int64_t i = range_of(w->s, k, unit, &r) ? r.lo : r.hi; i < r.hi; i++)
+    for (int64_t i = range_of(w, k, unit, &r) ? r.lo : r.hi; i < r.hi; i++)
       sum += (double)w->s->grads[i] * (double)w->s->grads[i];
   w->o->parts[unit] = sum;
 }
 
-double optimizer_norm(Optimizer *o, Session *s) {
+double optimizer_squares(Optimizer *o, Session *s) {
   Work w = {.o = o, .s = s};
   threads_run(s->pool, sum_squares, &w, SHARDS);
   double sum = 0;
   for (int k = 0; k < SHARDS; k++) sum += o->parts[k];
-  return sqrt(sum);
+  return sum;
+}
+
+double optimizer_norm(Optimizer *o, Session *s) { return sqrt(optimizer_squares(o, s)); }
+
+float optimizer_clip(const OptimizerOptions *o, double norm) { /* torch.nn.utils.clip_grad_norm_ */
+  double factor = o->clip > 0 ? (double)o->clip / (norm + 1e-6) : 1;
+  return factor < 1 ? (float)factor : 1;
 }
 
 /* -- rules -- */
@@ -112,7 +120,7 @@ static void step_range(void *ctx, int unit, int thread) {
   const Work *w = ctx;
   Range r;
   for (int k = 0; k < w->s->n_segments; k++) {
-    if (!range_of(w->s, k, unit, &r)) continue;
+    if (!range_of(w, k, unit, &r)) continue;
     if (w->o->o.kind == OPTIMIZER_ADAMW)
       adamw(w, &r);
     else
@@ -122,13 +130,13 @@ static void step_range(void *ctx, int unit, int thread) {
 }
 
 void optimizer_step(Optimizer *o, Session *s, float lr) {
+  optimizer_step_scaled(o, s, lr, o->o.clip > 0 ? optimizer_clip(&o->o, optimizer_norm(o, s)) : 1);
+}
+
+void optimizer_step_scaled(Optimizer *o, Session *s, float lr, float scale) {
   ASSERT(o->total == s->total);
-  Work w = {.o = o, .s = s, .lr = lr, .scale = 1};
+  Work w = {.o = o, .s = s, .lr = lr, .scale = scale};
   o->steps++;
-  if (o->o.clip > 0) { /* torch.nn.utils.clip_grad_norm_ */
-    double factor = (double)o->o.clip / (optimizer_norm(o, s) + 1e-6);
-    if (factor < 1) w.scale = (float)factor;
-  }
   if (o->average) {
     double t = (double)o->steps, young = (1 + t) / (10 + t);
     w.keep = (double)o->o.average < young ? o->o.average : (float)young;

@@ -25,17 +25,23 @@ typedef struct Optimizer {
   int64_t total;                   /* elements, as the session's */
   int64_t steps;                   /* taken */
   float *first, *second, *average; /* [total]; NULL where the options need none */
+  const bool *only;                /* [n_segments] parameters that it moves; NULL: all; the caller's */
   double parts[SHARDS];            /* sums of squares */
 } Optimizer;
 
 /* State for session s, all zero; the average begins at the weights. */
 void optimizer_new(Optimizer *o, const Session *s, const OptimizerOptions *options);
 void optimizer_free(Optimizer *o);
-/* Norm of all parameters' gradients. */
+/* Sum of squares of its parameters' gradients, and their norm. */
+double optimizer_squares(Optimizer *o, Session *s);
 double optimizer_norm(Optimizer *o, Session *s);
+/* By what gradients of this norm are multiplied. */
+float optimizer_clip(const OptimizerOptions *o, double norm);
 /* One step with the gradients of the last session_backward. The average follows with decay
  * min(average, (1 + t) / (10 + t)) at step t, so that it forgets the beginning. */
 void optimizer_step(Optimizer *o, Session *s, float lr);
+/* The same with gradients multiplied by `scale`, not clipped. */
+void optimizer_step_scaled(Optimizer *o, Session *s, float lr, float scale);
 /* The average becomes the session's weights. */
 void optimizer_take_average(const Optimizer *o, Session *s);
 

@@ -85,8 +85,9 @@ double step_batch(Trainer *t, const uint32_t *idx) {
   Session *s = t->student;
   set_labels(t, idx);
   if (t->target) set_target(t, idx);
-  feed_batch(&t->feed, &t->augment, idx, 0, t->batch, session_input(s));
+  feed_batch(&t->feed, &t->augment, idx, 0, t->batch, t->elastic ? elastic_pixels(t) : session_input(s));
   teachers_batch(t, idx);
+  if (t->elastic) return elastic_batch(t);
   if (t->clipped) return each_batch(t);
   const float *z = session_forward(s, session_input(s), t->batch, !t->o->fixed_statistics);
   double loss = step_loss(t, 0, t->batch, z, t->dlogits);

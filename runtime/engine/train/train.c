@@ -19,7 +19,7 @@ double train_now(void) {
 
 /* -- opening -- */
 
-static OptimizerOptions optimizer_options(const TrainOptions *o) {
+OptimizerOptions train_optimizer(const TrainOptions *o) {
   return (OptimizerOptions){.kind = o->optimizer,
                             .weight_decay = o->weight_decay,
                             .momentum = o->momentum,
@@ -66,16 +66,16 @@ static bool trainer_open(Trainer *t, Diag *d) {
   t->order = mem_array(s->n, sizeof *t->order);
   set_length(t);
   TRY(features_find(t, d));
-  TRY(grow_student(t, grow_stage(t->o, 0, t->steps), d));
+  TRY(t->elastic ? elastic_open(t, d) : grow_student(t, grow_stage(t->o, 0, t->steps), d));
   t->classes = session_classes(t->student);
   bool labels = t->o->loss == LOSS_LABELS;
   TRY(!labels || check_labels(s, t->classes, t->o->mix < 1, d));
-  OptimizerOptions oo = optimizer_options(t->o);
+  OptimizerOptions oo = train_optimizer(t->o);
   optimizer_new(&t->optimizer, t->student, &oo);
   return teachers_open(t, d) && features_check(t, d) && step_open(t, d) && report_open(t, d);
 }
 
-static void trainer_close(Trainer *t) {
+void trainer_close(Trainer *t) {
   report_close(t);
   step_close(t);
   teachers_close(t);
@@ -125,11 +125,14 @@ static bool cancelled(Trainer *t, Diag *d) {
 static bool train_step(Trainer *t, int64_t at, Diag *d) {
   if (t->host && t->host->cancelled && t->host->cancelled(t->host->ctx)) return cancelled(t, d);
   int stage = grow_stage(t->o, t->done, t->steps);
-  if (stage != t->stage) TRY(grow_student(t, stage, d));
+  if (stage != t->stage && !t->elastic) TRY(grow_student(t, stage, d));
   double loss = step_batch(t, t->order + at * t->batch), lr = (double)train_rate(t->o, t->done, t->steps);
   FAIL_IF(!isfinite(loss), d, NULL, "training diverged: the loss is %g at step %lld (learning rate %g)", loss,
           (long long)t->done, lr);
-  optimizer_step(&t->optimizer, t->student, (float)lr);
+  if (t->elastic)
+    elastic_update(t, (float)lr);
+  else
+    optimizer_step(&t->optimizer, t->student, (float)lr);
   t->loss += loss;
   t->seen += t->batch;
   t->done++;
@@ -168,24 +171,33 @@ static Graph *finish(Trainer *t, Diag *d) {
     return NULL;
   if (!t->optimizer.average) return session_graph(t->student);
   optimizer_take_average(&t->optimizer, t->student);
-  Graph *mean = session_graph(t->student);
-  if (t->o->bn_images == 0 || t->o->fixed_statistics) return mean;
+  return trainer_statistics(t, session_graph(t->student), d);
+}
+
+Graph *trainer_statistics(const Trainer *t, Graph *g, Diag *d) {
+  if (t->o->bn_images == 0 || t->o->fixed_statistics) return g;
   Host host = t->host ? *t->host : (Host){0};
   host.threads = t->o->threads;
-  Graph *out = trained_bn(mean, t->ds, t->o, t->o->bn_images, &host, d);
-  graph_free(mean);
+  Graph *out = trained_bn(g, t->ds, t->o, t->o->bn_images, &host, d);
+  graph_free(g);
   return out;
 }
 
+Trainer trainer_of(const TrainJob *job) {
+  return (Trainer){.job = job, .o = job->options, .ds = job->data, .host = job->host, .stage = -1};
+}
+
+bool trainer_run(Trainer *t, TrainResult *res, Diag *d) {
+  TRY(trainer_open(t, d) && checkpoint_resume(t, d));
+  t->start = t->saved = train_now(); /* teachers' banks are made */
+  TRY(train_all(t, d));
+  if (res) result(t, res);
+  return true;
+}
+
 Graph *train_run(const TrainJob *job, TrainResult *res, Diag *d) {
-  Trainer t = {.job = job, .o = job->options, .ds = job->data, .host = job->host, .stage = -1};
-  Graph *out = NULL;
-  bool ready = trainer_open(&t, d) && checkpoint_resume(&t, d);
-  t.start = t.saved = train_now(); /* teachers' banks are made */
-  if (ready && train_all(&t, d)) {
-    if (res) result(&t, res);
-    out = finish(&t, d);
-  }
+  Trainer t = trainer_of(job);
+  Graph *out = trainer_run(&t, res, d) ? finish(&t, d) : NULL;
   trainer_close(&t);
   return out;
 }

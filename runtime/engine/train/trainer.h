@@ -24,6 +24,8 @@ typedef struct Pair {
   int64_t item;
 } Pair;
 
+typedef struct Elastic Elastic;
+
 typedef struct Trainer {
   const TrainJob *job;
   const TrainOptions *o;
@@ -31,7 +33,8 @@ typedef struct Trainer {
   const Host *host;
   Threads *pool;
 
-  Session *student;
+  Elastic *elastic; /* elastic.c: many members learn from one set of weights; NULL: the student alone */
+  Session *student; /* elastic: it holds the wide weights, and never runs */
   Feed feed;
   Graph *sized; /* the student's graph for smaller images; NULL: the job's own */
   int stage;    /* of growing images */
@@ -64,12 +67,33 @@ typedef struct Trainer {
 } Trainer;
 
 double train_now(void);
+OptimizerOptions train_optimizer(const TrainOptions *o);
+
+/* -- train.c: a run from end to end; the trainer is closed in any case -- */
+Trainer trainer_of(const TrainJob *job);
+/* Open, go on from a checkpoint if there is one, take all steps. */
+bool trainer_run(Trainer *t, TrainResult *res, Diag *d);
+/* g (freed) as it is or, where a run estimates statistics anew, with those. */
+Graph *trainer_statistics(const Trainer *t, Graph *g, Diag *d);
+void trainer_close(Trainer *t);
 
 /* -- step.c: one batch -- */
 bool step_open(Trainer *t, Diag *d);
 void step_close(Trainer *t);
 /* Examples idx[0..batch-1]; returns the mean loss. Allocates nothing. */
 double step_batch(Trainer *t, const uint32_t *idx);
+
+/* -- elastic.c: members of one set of weights instead of a student -- */
+bool elastic_open(Trainer *t, Diag *d);
+/* Where a step's pixels go. */
+float *elastic_pixels(const Trainer *t);
+double elastic_batch(Trainer *t);
+void elastic_update(Trainer *t, float lr);
+/* What a checkpoint is bound to, and holds, beside the wide weights; the state that follows from `done`. */
+void elastic_identity(const Trainer *t, StrBuf *out);
+typedef void VisitFn(void *ctx, float *x, int64_t n);
+void elastic_visit(const Trainer *t, VisitFn *fn, void *ctx);
+void elastic_resumed(Trainer *t);
 
 /* -- each.c: a step whose gradient is a sum of clipped gradients of single examples -- */
 bool each_open(Trainer *t, Diag *d);
