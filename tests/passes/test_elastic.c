@@ -469,7 +469,7 @@ END_TEST
 
 typedef struct Steps {
   Artifact in[4], plans[MEMBERS];
-  char params[1024];
+  StrBuf params;
 } Steps;
 
 static void steps_open(Steps *s, const Run *r) {
@@ -484,8 +484,8 @@ static void steps_open(Steps *s, const Run *r) {
   s->in[1] = artifact_from_hash(ART_DATA, split_hash(&r->ds.train));
   s->in[2] = tailor_plans(s->plans, r->n);
   s->in[3] = artifact_from_graph(r->teacher);
-  const int k = snprintf(s->params, sizeof s->params, "drawn=%d,own_norms=%d,", r->drawn, r->own_norms);
-  tailor_train_params(&r->o, s->params + k, sizeof s->params - (size_t)k);
+  sb_printf(&s->params, "drawn=%d,own_norms=%d,", r->drawn, r->own_norms);
+  train_options_print(&r->o, &s->params);
 }
 
 START_TEST(steps_give_the_same_members)
@@ -508,7 +508,7 @@ START_TEST(steps_give_the_same_members)
                      .slot = "all",
                      .in = s.in,
                      .n_in = 4,
-                     .params = s.params,
+                     .params = sb_str(&s.params),
                      .seed = r.o.seed,
                      .host = &r.host,
                      .env = &env};
@@ -531,6 +531,7 @@ START_TEST(steps_give_the_same_members)
   printf("%d members: wide %zu bytes, their own %zu bytes\n", r.n, blob_size(out[0].bytes),
          blob_size(out[1].bytes));
   arena_free(a);
+  sb_free(&s.params);
   for (int i = 0; i < 3; i++) artifact_unref(&out[i]);
   for (int i = 0; i < 4; i++) artifact_unref(&s.in[i]);
   for (int i = 0; i < r.n; i++) artifact_unref(&s.plans[i]);
