@@ -7,7 +7,7 @@
  *     -v         validation images instead of the test images
  * Result files are written of the whole run alone: with -v, other epochs or other nets none is.
  *
- *   ours        allocate: widths by the error table, weights reconstructed
+ *   ours        allocate: widths and ranks by the error table, weights reconstructed
  *   uniform L1  the same share of every group, the filters of least L1 norm go
  *   random      random widths, L1 within a group
  *   unpruned    the teacher itself, given the same retraining
@@ -164,7 +164,7 @@ static Graph *with_statistics(const Run *r, Graph *g) {
 
 static Graph *ours(const Run *r, const Graph *g, double share, int seed) {
   (void)seed;
-  return bench_passes(r->b, g, arena_printf(r->a, "allocate{macs=%.6f}", share), &r->ds, NULL);
+  return bench_passes(r->b, g, arena_printf(r->a, "allocate{macs=%.6f,ranks=1}", share), &r->ds, NULL);
 }
 
 static Graph *uniform_l1(const Run *r, const Graph *g, double share, int seed) {
