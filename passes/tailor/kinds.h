@@ -60,6 +60,8 @@ extern const StepKind
 extern const StepKind
     step_cut; /* wide graph, members' own, plans             member=K (from 0)         graph */
 extern const StepKind
+    step_slice; /* wide graph, data, a plan that was no member  training options (statistics)  graph; trained with own_norms=0 */
+extern const StepKind
     step_finish; /* float graph, data                        passes                    graph */
 extern const StepKind
     step_score; /* graph, data (validation)                                           measure */

@@ -2,6 +2,7 @@
  *
  *   base, plans --> elastic --> wide weights, what members have of their own --> cut (member=K) --> graph
  *                                                                            --> cut ...
+ *   wide weights, another plan --> slice --> graph
  */
 #include <string.h>
 
@@ -141,6 +142,26 @@ static bool run_cut(const StepCall *c, Artifact *out, int *n_out, Diag *d) {
   return ok;
 }
 
+/* -- slice: a plan that was no member -- */
+
+static bool run_slice(const StepCall *c, Artifact *out, int *n_out, Diag *d) {
+  const TailorStepEnv *env = c->env;
+  Call x;
+  TrainOptions o;
+  int drawn;
+  bool own_norms, ok = call_open(&x, c, &c->in[0], &c->in[2], d) && options_of(c, &o, &drawn, &own_norms, d);
+  const Dataset *ds = NULL;
+  if (ok && x.n != 1) ok = diag_error(d, NULL, "slice: %d plans, want one", x.n);
+  Graph *small = ok && tailor_data(env->data, &ds, d) ? prune_apply(&x.c, &x.plans[0], d) : NULL;
+  Graph *done = small ? trained_bn(small, ds, &o, o.bn_images, c->host, d) : NULL;
+  if (done) out[(*n_out)++] = artifact_from_graph(done);
+  ok = done != NULL;
+  graph_free(small);
+  graph_free(done);
+  call_close(&x);
+  return ok;
+}
+
 Artifact tailor_plans(const Artifact *plans, int n) {
   StrBuf all = {0};
   for (int i = 0; i < n; i++) sb_write(&all, blob_raw(plans[i].bytes), blob_size(plans[i].bytes));
@@ -159,4 +180,5 @@ static const char *const cut_src[] = {CUT, NULL};
 
 const StepKind step_elastic = {
     .name = "elastic", .sources = elastic_src, .numeric = true, .run = run_elastic};
+const StepKind step_slice = {.name = "slice", .sources = elastic_src, .numeric = true, .run = run_slice};
 const StepKind step_cut = {.name = "cut", .sources = cut_src, .run = run_cut};
