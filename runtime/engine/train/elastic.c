@@ -157,6 +157,7 @@ static bool member_open(Trainer *t, int i, Diag *d) {
           "member %d has another input, or number of outputs, than the wide model", i + 1);
   TRY(link_slices(t, i, d));
   gather(m); /* an average begins at the weights */
+  if (!m->any) return true;
   const OptimizerOptions oo = train_optimizer(t->o);
   optimizer_new(&m->optimizer, m->s, &oo);
   m->optimizer.only = m->own;
@@ -326,6 +327,13 @@ static int64_t own_bytes(const Trainer *t) {
   return sum * (int64_t)sizeof(float);
 }
 
+static void tell(const Trainer *t, int done, int of) {
+  char detail[64];
+  if (!t->host || !t->host->progress || t->o->bn_images == 0) return;
+  snprintf(detail, sizeof detail, "member %d of %d", done, of);
+  t->host->progress(t->host->ctx, "statistics", (double)done / of, detail);
+}
+
 static bool finish(Trainer *t, ElasticResult *res, Diag *d) {
   Elastic *e = t->elastic;
   res->n_members = e->job->n_members;
@@ -340,6 +348,7 @@ static bool finish(Trainer *t, ElasticResult *res, Diag *d) {
     gather(m);
     res->members[i] = trainer_statistics(t, session_graph(m->s), d);
     TRY(res->members[i]);
+    tell(t, i + 1, res->n_members);
   }
   return true;
 }
