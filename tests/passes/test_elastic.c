@@ -119,16 +119,15 @@ typedef struct Run {
   Host host;
 } Run;
 
-static void run_open(Run *r) {
+static void run_open_net(Run *r, const char *text) {
   Diag *d = diag_new();
   *r = (Run){.ds = stripes_data(),
-             .g = net_parse(net_text, 5),
+             .g = net_parse(text, 5),
              .teacher = net_parse(stripes_net, 3),
              .drawn = 1,
              .own_norms = true,
              .n = MEMBERS};
   ck_assert_msg(channels_find(r->g, NULL, &r->c, d), "%s", diag_text(d));
-  ck_assert_uint_ge(r->c.n_groups, 2);
   prune_plan_all(&r->c, &r->plans[0]);
   for (int i = 1; i < MEMBERS; i++) r->plans[i] = pruned_plan(&r->c, (uint64_t)i, i < 3 ? 0.7f : 0.4f, NULL);
   train_options_default(&r->o);
@@ -138,6 +137,11 @@ static void run_open(Run *r) {
   r->o.bn_images = 64;
   r->host.threads = 1;
   diag_free(d);
+}
+
+static void run_open(Run *r) {
+  run_open_net(r, net_text);
+  ck_assert_uint_ge(r->c.n_groups, 2);
 }
 
 static void run_close(Run *r) {
@@ -287,6 +291,27 @@ START_TEST(one_whole_member_is_train_run)
   r.o.augment.mixup = 0;
   r.o.views = 2;
   want_train_run(&r, "an average, a bank");
+  run_close(&r);
+}
+END_TEST
+
+static const char autoencoder_text[] =
+    "%1 = input : f32[N,8,8,2]\n%2 = const : f32[6,3,3,2] {~}\n%3 = Conv(%1, %2) {pads=[1,1,1,1], act=relu}\n"
+    "%4 = const : f32[2,3,3,6] {~}\n%5 = Conv(%3, %4) {pads=[1,1,1,1]}\noutput %5\n";
+
+START_TEST(autoencoders_have_members_too)
+{
+  Run r;
+  run_open_net(&r, autoencoder_text);
+  r.o.loss = LOSS_INPUT;
+  r.o.lr = 1e-3f;
+  r.o.clip = 1;
+  r.o.augment.noise = 0.1f;
+  ElasticResult res = run(&r);
+  ck_assert(isfinite(res.train.loss) && res.train.train_accuracy == 0);
+  ck_assert_int_eq(res.n_members, MEMBERS);
+  elastic_result_free(&res);
+  want_train_run(&r, "an autoencoder");
   run_close(&r);
 }
 END_TEST
@@ -565,6 +590,7 @@ Suite *suite_elastic(void) {
   tcase_add_test(t, elements_stand_where_slices_say);
   tcase_add_test(t, wide_gradients_are_sums_of_members);
   tcase_add_test(t, one_whole_member_is_train_run);
+  tcase_add_test(t, autoencoders_have_members_too);
   tcase_add_test(t, threads_and_kills_do_not_change_bytes);
   tcase_add_test(t, a_step_allocates_nothing);
   tcase_add_test(t, draws_are_fair_and_distinct);
