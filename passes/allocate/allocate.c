@@ -82,6 +82,9 @@ bool allocate_options_parse(const char *params, Arena *a, AllocateOptions *o, Di
   FAIL_IF((o->ranks || o->bits) && (!o->table || o->prune.widths || o->prune.uniform), d, NULL,
           "allocate: ranks and bits are chosen by the error table under limits: want by=reconstruction, and "
           "neither widths nor uniform");
+  FAIL_IF(o->bits && (o->prune.limits.flash <= 0 || o->prune.precision != DT_I8), d, NULL,
+          "allocate: weights of 4 bits save flash alone, in int8: want flash=BYTES and precision=int8 with "
+          "bits=1");
   return true;
 }
 

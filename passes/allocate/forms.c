@@ -154,7 +154,8 @@ static bool add_ranks(const Builder *b, uint32_t layer, const LayerGram *gram) {
   x->l = lowrank_open(b->g, x->node, &norm, &x->why);
   if (!x->l) return true;
   double scale = b->o->fisher ? 0.5 : 1 / lowrank_energy(x->l);
-  uint32_t n = thin(x->l, all, lowrank_options(x->l, LOWRANK_ALL, b->f->step, b->f->arena, &all), few);
+  const int found = lowrank_options(x->l, LOWRANK_ALL, b->f->step, b->f->arena, &all);
+  uint32_t n = thin(x->l, all, found, few);
   if (n == 0) x->why = "no rank has fewer MACs and parameters";
   for (uint32_t i = 0; i < n; i++) {
     int64_t most_in, most = lowrank_most(x->l, few[i].method, &most_in);
@@ -249,6 +250,14 @@ static bool add_bits(const Builder *b, uint32_t layer, const LayerGram *gram) {
 
 /* ---- all */
 
+/* quantize finds layers of 4 bits by their names. */
+static bool nameable(const Graph *g, const Node *layer, const char *name) {
+  if (strpbrk(name, ",;{}")) return false;
+  for (NodeId k = 0; k < g->n_nodes; k++)
+    if (&g->nodes[k] != layer && strcmp(node_label(g, &g->nodes[k]), name) == 0) return false;
+  return true;
+}
+
 static bool add_layer(const Builder *b, const LayerGram *gram) {
   const Node *n = gram->l.n;
   if (n->op != OP_conv && n->op != OP_fully_connected) return true;
@@ -265,6 +274,7 @@ static bool add_layer(const Builder *b, const LayerGram *gram) {
   }
   if (b->o->ranks) TRY(add_ranks(b, layer, gram));
   const char *fixed = layer_fixed(&gram->l);
+  if (!fixed && b->o->bits && !nameable(b->g, n, name)) fixed = "its name cannot stand in quantize's int4=";
   if (b->o->bits && b->o->precision == DT_I8 && !fixed) TRY(add_bits(b, layer, gram));
   if (x->n == 1 && !x->why) x->why = fixed ? fixed : "on the target flash does not fall";
   return true;
@@ -279,7 +289,8 @@ static bool build_all(Builder *b, const Grams *grams) {
 bool forms_build(const Graph *g, const Grams *grams, const FormOptions *o, const PassCtx *ctx, Forms *out,
                  Diag *d) {
   Judge judge = {0};
-  *out = (Forms){.arena = arena_new(), .graph = g, .step = o->step, .precision = o->precision};
+  *out = (Forms){
+      .arena = arena_new(), .graph = g, .step = o->step, .precision = o->precision, .fisher = o->fisher};
   out->v = arena_array(out->arena, grams->n, sizeof *out->v);
   Builder b = {.g = g, .o = o, .ctx = ctx, .f = out, .d = d};
   b.same = arena_array(out->arena, g->n_nodes, sizeof *b.same);

@@ -40,6 +40,7 @@ typedef struct Forms {
   const Graph *graph;
   FormLayer *v;
   uint32_t n;
+  bool fisher;  /* factors are made in the norm that ranks were counted in */
   int64_t step; /* ranks are multiples */
   DType precision;
 } Forms;

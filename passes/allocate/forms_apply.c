@@ -20,19 +20,21 @@ static void picks_free(Picks *p) {
 }
 
 /* What a layer reads and what its outputs' errors weigh; without Gram matrices nothing is known. */
-static LowrankNorm norm_of(const Grams *grams, NodeId k) {
+static LowrankNorm norm_of(const Forms *f, const Grams *grams, NodeId k) {
   for (uint32_t i = 0; grams && i < grams->n; i++)
     if (grams->v[i].node == k && grams->v[i].whole)
-      return (LowrankNorm){&grams->v[i].sums[0], grams->v[i].fisher};
+      return (LowrankNorm){&grams->v[i].sums[0], f->fisher ? grams->v[i].fisher : NULL};
   return (LowrankNorm){NULL, NULL};
 }
 
 /* The layer of `small` that is thinner now. A layer that has become too narrow for its form stays. */
 static void pick(const Forms *f, const LayerForm *form, const Graph *small, NodeId k, const Grams *grams,
                  Picks *to) {
-  const LowrankNorm norm = norm_of(grams, k);
+  const LowrankNorm norm = norm_of(f, grams, k), unknown = {NULL, NULL};
   const char *why;
   LowrankPick p = {.layer = lowrank_open(small, k, &norm, &why), .nominal = grams == NULL};
+  if (!p.layer && grams)
+    p.layer = lowrank_open(small, k, &unknown, &why); /* nothing that it gives counts any more */
   const Shape *w = &graph_val(small, small->nodes[k].in[1])->shape;
   if (p.layer && form_ranks(p.layer, form, f->step, w->d[0], w->d[w->rank - 1], &p.option))
     to->v[to->n++] = p;
@@ -52,7 +54,7 @@ static Graph *named(const Forms *f, const uint32_t *form, const Graph *g, const 
   for (NodeId k = 0; k < g->n_nodes; k++) {
     uint32_t i = layer_of(f, from[k]);
     Loc loc = g->nodes[k].loc;
-    if (i == f->n || form[i] == 0 || (loc.name && *loc.name)) continue;
+    if (i == f->n || form[i] == 0 || (loc.name && strcmp(loc.name, f->v[i].name) == 0)) continue;
     loc.name = f->v[i].name;
     graph_set_loc(copy, k, &loc);
   }

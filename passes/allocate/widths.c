@@ -231,9 +231,11 @@ static bool plan_widths(const Widths *w, const Blob *scores, PrunePlan *out, Dia
   PruneOptions o = *w->o;
   o.widths = sb_str(&text);
   o.limits = (PruneLimits){0};
-  bool ok = prune_plan(w->c, scores, &o, w->ctx, NULL, out, d);
+  bool ok = prune_plan(w->c, scores, &o, w->ctx, NULL, out, d) &&
+            (!w->forms || cost_in_forms(w, out, w->form, &out->after, d));
   sb_free(&text);
-  return ok && (!w->forms || cost_in_forms(w, out, w->form, &out->after, d));
+  if (!ok) prune_plan_free(out);
+  return ok;
 }
 
 static double real_of(const Cost *c, int r) {

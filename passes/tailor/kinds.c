@@ -354,7 +354,7 @@ static const char *const plan_src[] = {COMMON,
                                        QUANTIZE,
                                        NULL};
 static const char *const prune_src[] = {COMMON, CUT, NULL};
-static const char *const retrain_src[] = {COMMON, ENGINE, CUT, NULL};
+static const char *const retrain_src[] = {COMMON, ENGINE, CUT, "passes/tailor/bank.c", NULL};
 static const char *const finish_src[] = {COMMON,
                                          ENGINE,
                                          QUANTIZE,

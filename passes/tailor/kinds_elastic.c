@@ -152,6 +152,10 @@ static bool run_slice(const StepCall *c, Artifact *out, int *n_out, Diag *d) {
   bool own_norms, ok = call_open(&x, c, &c->in[0], &c->in[2], d) && options_of(c, &o, &drawn, &own_norms, d);
   const Dataset *ds = NULL;
   if (ok && x.n != 1) ok = diag_error(d, NULL, "slice: %d plans, want one", x.n);
+  if (ok && own_norms)
+    ok = diag_error(d, NULL, "slice: scale and bias were each member's own: train with own_norms=0");
+  if (ok && o.bn_images == 0)
+    ok = diag_error(d, NULL, "slice: bn_images=0, but the wide weights have no statistics of this plan");
   Graph *small = ok && tailor_data(env->data, &ds, d) ? prune_apply(&x.c, &x.plans[0], d) : NULL;
   Graph *done = small ? trained_bn(small, ds, &o, o.bn_images, c->host, d) : NULL;
   if (done) out[(*n_out)++] = artifact_from_graph(done);
@@ -175,7 +179,8 @@ Artifact tailor_plans(const Artifact *plans, int n) {
       "passes/channels", "passes/pass.h", "passes/pipeline.c", "passes/prune.h", "passes/prune_apply.c", \
       "passes/prune_cut", "passes/prune_text.c"
 
-static const char *const elastic_src[] = {CUT, "runtime/engine/", "runtime/data/", NULL};
+static const char *const elastic_src[] = {CUT, "runtime/engine/", "runtime/data/", "passes/tailor/bank.c",
+                                          NULL};
 static const char *const cut_src[] = {CUT, NULL};
 
 const StepKind step_elastic = {

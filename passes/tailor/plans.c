@@ -196,6 +196,11 @@ static const char *missed(TailorRun *r, const Artifact *plan_measure) {
                       measure_get_int(plan_measure, "ram", 0), measure_get_int(plan_measure, "macs", 0));
 }
 
+/* By an excess and an eighth of it; what nothing can meet is left to the plan to say. */
+static void tighten(int64_t *limit, int64_t excess) {
+  if (excess) *limit = *limit > excess + excess / 8 ? *limit - excess - excess / 8 : 1;
+}
+
 bool tailor_plan_target(TailorRun *r, const TailorWork *w, TailorBase *b, const Artifact *outer,
                         TailorChosen *out) {
   TailorLimits l = w->t->limits;
@@ -218,9 +223,9 @@ bool tailor_plan_target(TailorRun *r, const TailorWork *w, TailorBase *b, const 
     artifact_unref(&m);
     if (again) {
       artifact_unref(&plan);
-      l.flash -= e.flash + e.flash / 8;
-      l.ram -= e.ram + e.ram / 8;
-      l.cycles -= e.cycles + e.cycles / 8;
+      tighten(&l.flash, e.flash);
+      tighten(&l.ram, e.ram);
+      tighten(&l.cycles, e.cycles);
       continue;
     }
     out->plan = plan;

@@ -106,8 +106,7 @@ bool tailor_train_target(TailorRun *r, int at) {
     w->trained = artifact_ref(&r->whole);
     return true;
   }
-  if (!r->job->may_retrain)
-    return tailor_by_table(r) ? rebuild(r, slot, c, &w->trained) : prune(r, slot, c, &w->trained);
+  if (!r->job->may_retrain) return tailor_solve(r, slot, c, &w->trained);
   w->o->start = "";
   for (int k = at - 1; k >= 0; k--) {
     const TailorWork *p = &r->w[r->order[k]];

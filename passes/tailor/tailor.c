@@ -45,16 +45,18 @@ bool tailor_step(TailorRun *r, const StepKind *kind, const char *slot, const Art
                  const char *const *names, const char *params, void *env, Artifact *first, Artifact *second) {
   Artifact out[STEP_MAX_OUT] = {0};
   int n = 0;
-  StepRequest req = {
-      .kind = kind,
-      .slot = slot,
-      .in = in,
-      .n_in = n_in,
-      .in_names = names,
-      .params = params,
-      .seed = kind == &step_retrain || kind == &step_importance || kind == &step_table ? r->job->seed : 0,
-      .host = r->job->host,
-      .env = env};
+  StepRequest req = {.kind = kind,
+                     .slot = slot,
+                     .in = in,
+                     .n_in = n_in,
+                     .in_names = names,
+                     .params = params,
+                     .seed = kind == &step_retrain || kind == &step_elastic || kind == &step_slice ||
+                                     kind == &step_importance || kind == &step_table
+                                 ? r->job->seed
+                                 : 0,
+                     .host = r->job->host,
+                     .env = env};
   TRY(step_run(r->job->steps, &req, out, &n, NULL, r->d));
   ASSERT(n >= (second ? 2 : 1));
   *first = out[0];

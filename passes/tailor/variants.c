@@ -28,28 +28,54 @@ static bool cancelled(const TailorRun *r) {
 }
 
 /* The first line of a report, as part of a line of the log. */
-static void tell_refusal(const TailorRun *r, const TailorBase *b, const Diag *why) {
+static void tell_refusal(const TailorRun *r, const TailorBase *b, const char *what, const Diag *why) {
   const char *text = diag_text(why);
   static const char error[] = "error: ";
   if (strncmp(text, error, sizeof error - 1) == 0) text += sizeof error - 1;
-  tailor_tell(r, "%s: not for this model: %.*s", name_of(b), (int)strcspn(text, "\n"), text);
+  tailor_tell(r, "%s: %s: %.*s", name_of(b), what, (int)strcspn(text, "\n"), text);
+}
+
+/* What one candidate fails at is said in the log, and the others go on; only being cancelled ends the run. *made: it did not
+ * fail. */
+static bool tried(TailorRun *r, const TailorBase *b, const char *what, Diag *said, bool ok, bool *made) {
+  Diag *own = r->d;
+  r->d = said;
+  *made = ok;
+  const bool stopped = !ok && cancelled(r);
+  if (stopped) diag_error(said, NULL, "%s", diag_text(own));
+  if (!ok && !stopped) tell_refusal(r, b, what, own);
+  diag_free(own);
+  return !stopped;
+}
+
+/* Does it give as many numbers as the original? Others cannot be compared with it. */
+static bool same_outputs(TailorRun *r, const Artifact *graph) {
+  Graph *a = artifact_graph(&r->base->graph, r->d), *b = a ? artifact_graph(graph, r->d) : NULL;
+  bool ok = b != NULL;
+  if (ok) {
+    const Shape *x = &graph_val(a, a->outputs[a->n_outputs - 1])->shape,
+                *y = &graph_val(b, b->outputs[b->n_outputs - 1])->shape;
+    if (shape_count_range(x, 1, x->rank) != shape_count_range(y, 1, y->rank))
+      ok = diag_error(r->d, NULL, "its output has another size than the original's");
+  }
+  graph_free(a);
+  graph_free(b);
+  return ok;
 }
 
 /* The variant as its passes leave it; empty where they refuse, or give what another base is already. */
 static bool vary(TailorRun *r, TailorBase *b) {
   Artifact in[2] = {r->base->graph, r->data};
   static const char *const names[] = {"model", "data"};
-  Diag *said = r->d, *own = diag_new();
-  r->d = own;
-  const bool ok =
+  Diag *said = r->d;
+  bool ok;
+  r->d = diag_new();
+  const bool goes_on = tried(
+      r, b, "not for this model", said,
       tailor_step(r, &step_vary, name_of(b), in, 2, names, b->variant->passes, &r->env, &b->graph, NULL) &&
-      tailor_keep_all(r, b);
-  r->d = said;
+          same_outputs(r, &b->graph) && tailor_keep_all(r, b),
+      &ok);
   if (!ok) artifact_unref(&b->graph);
-  if (!ok && !cancelled(r)) tell_refusal(r, b, own);
-  const bool stopped = !ok && cancelled(r);
-  if (stopped) diag_error(said, NULL, "%s", diag_text(own));
-  diag_free(own);
   b->untrained = b->graph.hash;
   for (TailorBase *k = r->base; ok && k < b; k++) {
     if (!k->graph.bytes || !hash_equal(k->variant ? k->untrained : k->graph.hash, b->untrained)) continue;
@@ -57,7 +83,7 @@ static bool vary(TailorRun *r, TailorBase *b) {
     artifact_unref(&b->graph);
     break;
   }
-  return !stopped;
+  return goes_on;
 }
 
 /* Statistics of what it has become. */
@@ -81,10 +107,15 @@ bool tailor_make_variant(TailorRun *r, TailorBase *b) {
   tailor_tell(r, "%s: retrained for %" PRId64 " images (%.3g %% of a retraining) before widths are found",
               name_of(b), images, 100 * r->job->trial);
   Artifact trained = {0};
-  TRY(tailor_retrain(r, name_of(b), b, &b->graph, &b->all, &b->all, images, &trained));
+  Diag *said = r->d;
+  bool ok;
+  r->d = diag_new();
+  const bool goes_on =
+      tried(r, b, "retraining it fails", said,
+            tailor_retrain(r, name_of(b), b, &b->graph, &b->all, &b->all, images, &trained), &ok);
   artifact_unref(&b->graph);
-  b->graph = trained;
-  return true;
+  b->graph = trained; /* empty where it failed: no candidate */
+  return goes_on;
 }
 
 /* ---- Candidates */
@@ -114,7 +145,10 @@ static bool look_at_variants(TailorRun *r, const TailorWork *w, Candidate *v, in
     TailorChosen c;
     TRY(tailor_needs_base(r, b));
     if (!b->graph.bytes) continue;
-    TRY(tailor_plan_target(r, w, b, NULL, &c));
+    if (!tailor_plan_target(r, w, b, NULL, &c)) {
+      tailor_chosen_free(&c);
+      return false;
+    }
     if (c.why) tailor_tell(r, "%s: %s: %s", w->t->name, name_of(b), c.why);
     const bool ok = c.why || look_at(r, w, &c, &v[(*n)++]);
     tailor_chosen_free(&c);
@@ -133,7 +167,7 @@ static int least(const Candidate *v, int n) {
 /* Among candidates that are close to the best one, that which a short retraining serves best. */
 static bool try_out(TailorRun *r, const TailorWork *w, Candidate *v, int n, int *best) {
   const double most = (1 + r->job->close) * v[*best].divergence;
-  int close = 0;
+  int close = 0, taken = *best; /* the nearest, where none is better */
   int64_t images;
   for (int i = 0; i < n; i++) close += v[i].divergence <= most;
   if (close < 2 || !r->job->may_retrain || r->job->trial <= 0) return true;
@@ -145,15 +179,23 @@ static bool try_out(TailorRun *r, const TailorWork *w, Candidate *v, int n, int 
     if (v[i].divergence > most) continue;
     const TailorChosen *c = &v[i].c;
     Artifact trained = {0};
-    const bool ok =
-        tailor_retrain(r, w->t->name, c->base, &v[i].solved, &c->plan, &c->plan, images, &trained) &&
-        tailor_score(r, w->t->name, &trained, false, &v[i].accuracy);
+    Diag *said = r->d;
+    bool ok;
+    r->d = diag_new();
+    const bool goes_on =
+        tried(r, c->base, "retraining it fails", said,
+              tailor_retrain(r, w->t->name, c->base, &v[i].solved, &c->plan, &c->plan, images, &trained) &&
+                  tailor_score(r, w->t->name, &trained, false, &v[i].accuracy),
+              &ok);
     artifact_unref(&trained);
-    TRY(ok);
+    TRY(goes_on);
+    if (!ok) continue;
     tailor_tell(r, "%s: %s: %s on validation %.2f %%", w->t->name, name_of(c->base), metric_name(r->job->auc),
                 100 * v[i].accuracy);
-    if (v[i].accuracy > v[*best].accuracy) *best = i;
   }
+  for (int i = 0; i < n; i++)
+    if (v[i].accuracy > v[taken].accuracy) taken = i;
+  *best = taken;
   return true;
 }
 

@@ -349,11 +349,13 @@ START_TEST(same_bytes_on_any_threads)
   Diag *d = diag_new();
   for (int i = 0; i < 2; i++) {
     const Host host = {.threads = 1 + 2 * i};
-    PassCtx ctx = {.params = "macs=0.5,ranks=1,images=100", .data = &ds, .host = &host, .seed = 1};
+    PassCtx ctx = {
+        .params = "macs=0.5,ranks=1,images=100,candidates=1", .data = &ds, .host = &host, .seed = 1};
     out[i] = pass_find("allocate")->run(g, &ctx, d);
     ck_assert_msg(out[i] != NULL, "%s", diag_text(d));
   }
   ck_assert(graph_macs(out[0]) <= graph_macs(g) / 2);
+  ck_assert_msg(out[0]->n_nodes > g->n_nodes, "no layer has become thinner");
   ck_assert(hash_equal(graph_hash(out[0]), graph_hash(out[1])));
   graph_free(out[0]);
   graph_free(out[1]);
@@ -369,7 +371,9 @@ START_TEST(what_is_refused)
   Dataset ds = images_random(g, 64, 5, 5);
   ck_assert(strstr(images_refused(g, &ds, "allocate{macs=0.5,ranks=1,by=l2}"), "want by=reconstruction"));
   ck_assert(strstr(images_refused(g, &ds, "allocate{bits=1,widths=8/8/8}"), "neither widths nor uniform"));
-  ck_assert(strstr(images_refused(g, &ds, "allocate{macs=0.5,bits=1,trials=0}"), "want trials"));
+  ck_assert(
+      strstr(images_refused(g, &ds, "allocate{macs=0.5,bits=1}"), "want flash=BYTES and precision=int8"));
+  ck_assert(strstr(images_refused(g, &ds, "allocate{flash=1000,bits=1,trials=0}"), "want trials"));
   images_free(&ds);
   graph_free(g);
 }

@@ -1,6 +1,7 @@
 /* Tailoring on a small residual net and made data, with a device of the test's own: limits are met, targets share, a
  * second run repeats nothing, and an edit of anything repeats exactly the kinds of steps that depend on it.
  */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -286,6 +287,60 @@ START_TEST(test_int4)
     ck_assert_ptr_null(o->start);
   }
   tailor_result_free(&res);
+  close_fixture(&f);
+}
+END_TEST
+
+/* The model with Softmax behind it; int8: by its kernels. */
+static Graph *as_form(const Fixture *f, const Graph *g, bool softmax, bool int8, TailorData *data) {
+  Diag *d = diag_new();
+  Graph *out = graph_clone(g);
+  if (softmax) {
+    const ValId last = out->outputs[0], y = graph_node1(out, OP_softmax, NULL, last, "shares", NULL, d);
+    out->outputs[0] = y;
+  }
+  const Dataset *ds = NULL;
+  ck_assert_msg(tailor_data(data, &ds, d), "%s", diag_text(d));
+  PassCtx ctx = {.params = "", .data = ds, .seed = f->seed};
+  Graph *done = pipeline_run(out, int8 ? "bnfuse,fuse,fold,quantize{images=64}" : "fold", &ctx, NULL, d);
+  ck_assert_msg(done != NULL, "%s", diag_text(d));
+  graph_free(out);
+  diag_free(d);
+  return done;
+}
+
+/* Divergence is one of outputs' shares, whether Softmax is in the graphs or not, and whether they are computed on codes. */
+START_TEST(test_divergence_of_shares)
+{
+  Fixture f;
+  open_fixture(&f);
+  TailorData data = {.spec = &f.spec};
+  TailorStepEnv env = {.data = &data};
+  Graph *other = net_residual(1, 8);
+  double got[2][2] = {{0}};
+  for (int k = 0; k < 4; k++) {
+    Graph *g = as_form(&f, other, k & 1, k & 2, &data),
+          *reference = as_form(&f, f.model, k & 1, false, &data);
+    Artifact in[3] = {artifact_from_graph(g), artifact_from_graph(reference),
+                      artifact_from_hash(ART_DATA, f.data_identity)};
+    Artifact m[STEP_MAX_OUT] = {0};
+    int n = 0;
+    const StepCall call = {.in = in, .n_in = 3, .params = "", .env = &env};
+    ck_assert_msg(step_diverge.run(&call, m, &n, f.d), "%s", diag_text(f.d));
+    got[k >> 1][k & 1] = measure_get(&m[0], "divergence", 0);
+    artifact_unref(&m[0]);
+    for (int i = 0; i < 2; i++) artifact_unref(&in[i]);
+    graph_free(g);
+    graph_free(reference);
+  }
+  ck_assert_msg(got[0][0] > 0.1, "%g: too alike to tell", got[0][0]);
+  ck_assert_msg(fabs(got[0][1] - got[0][0]) < 1e-4 * got[0][0], "float: %g, with Softmax %g", got[0][0],
+                got[0][1]);
+  for (int s = 0; s < 2; s++)
+    ck_assert_msg(fabs(got[1][s] - got[0][0]) < 0.1 * got[0][0], "int8, Softmax %d: %g, float %g", s,
+                  got[1][s], got[0][0]);
+  tailor_data_close(&data);
+  graph_free(other);
   close_fixture(&f);
 }
 END_TEST
@@ -610,6 +665,7 @@ Suite *suite_tailor(void) {
   tcase_add_test(t, test_limits_and_sharing);
   tcase_add_test(t, test_by_table);
   tcase_add_test(t, test_int4);
+  tcase_add_test(t, test_divergence_of_shares);
   tcase_add_test(t, test_other_way);
   tcase_add_test(t, test_keep);
   tcase_add_test(t, test_bank);

@@ -36,7 +36,8 @@ typedef struct ElasticJob {
 
 typedef struct ElasticResult {
   TrainResult train; /* loss: mean over the members of a step; accuracy: the widest's */
-  Graph *wide;       /* the weights; its statistics, and what no member has a slice of, are as they were */
+  Graph *
+      wide; /* the weights; its statistics are as they were, what no member has a slice of has decayed only */
   Graph *
       *members; /* [n_members] trained; statistics estimated on options->bn_images images (0: running ones) */
   int n_members;

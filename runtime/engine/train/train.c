@@ -61,6 +61,8 @@ static bool trainer_open(Trainer *t, Diag *d) {
   TRY(check_teachers(t->job, d));
   const Split *s = &t->ds->train;
   FAIL_IF(s->n == 0, d, NULL, "the training split is empty");
+  FAIL_IF(t->o->augment.cutmix > 0 && s->item.rank != 3, d, NULL,
+          "cutmix pastes boxes of images: the training examples are of rank %d", s->item.rank);
   t->batch = (uint32_t)t->o->batch < s->n ? t->o->batch : (int)s->n;
   t->pool = threads_new(t->o->threads);
   t->order = mem_array(s->n, sizeof *t->order);
