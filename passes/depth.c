@@ -13,6 +13,7 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "ir/base/mem.h"
 #include "passes/channels.h"
@@ -28,6 +29,7 @@ typedef struct Drop {
   int64_t blocks; /* how many; 0: by limits */
   PruneLimits limits;
   DType precision;
+  const char *keep; /* layers that stay, "A;B"; "": none */
   Diag *d;
 } Drop;
 
@@ -81,6 +83,18 @@ static Graph *without(const Graph *g, NodeId add, Diag *d) {
   return rewrite_end(&r, ok, d);
 }
 
+/* Does `cut` lack a layer that is to stay? */
+static bool loses_kept(const Drop *p, const Graph *g, const Graph *cut) {
+  for (NodeId k = 0; p->keep[0] && k < g->n_nodes; k++) {
+    const char *name = node_label(g, &g->nodes[k]);
+    bool there = !pass_listed(p->keep, name);
+    for (NodeId i = 0; !there && i < cut->n_nodes; i++)
+      there = strcmp(node_label(cut, &cut->nodes[i]), name) == 0;
+    if (!there) return true;
+  }
+  return false;
+}
+
 /* ---- scores */
 
 static void tell(const Drop *p, const char *what, const char *name, const Divergence *v, const Graph *g,
@@ -94,9 +108,15 @@ static void tell(const Drop *p, const char *what, const char *name, const Diverg
   h->log(h->ctx, line);
 }
 
-/* The graph without a block, its statistics estimated, and how far it is from the teacher. NULL: reported. */
-static Graph *candidate(const Drop *p, const Graph *g, NodeId add, Divergence *v) {
+/* The graph without a block, its statistics estimated, and how far it is from the teacher. NULL: reported, or the block
+ * holds a layer that stays (*stays). */
+static Graph *candidate(const Drop *p, const Graph *g, NodeId add, Divergence *v, bool *stays) {
   Graph *cut = without(g, add, p->d);
+  *stays = cut && loses_kept(p, g, cut);
+  if (*stays) {
+    graph_free(cut);
+    return NULL;
+  }
   if (!cut) return NULL;
   Graph *out = reestimate_bn(cut, p->ctx->data, p->bn_images, p->ctx->host, p->d);
   graph_free(cut);
@@ -124,9 +144,10 @@ static bool drop_one(const Drop *p, const Graph *g, Graph **out) {
   *out = NULL;
   for (NodeId k = 0; k < g->n_nodes; k++) {
     Divergence v;
-    bool yes;
+    bool yes, stays;
     if (shortcut(g, &g->nodes[k]) < 0) continue;
-    Graph *c = candidate(p, g, k, &v);
+    Graph *c = candidate(p, g, k, &v, &stays);
+    if (stays) continue;
     if (!c || !helps(p, c, g, &yes)) {
       graph_free(c);
       graph_free(*out);
@@ -173,7 +194,12 @@ static bool enough(const Drop *p, const Graph *g, int64_t dropped, Resource *ove
 }
 
 Graph *pass_depth(const Graph *g, const PassCtx *ctx, Diag *d) {
-  Drop p = {.ctx = ctx, .teacher = ctx->teacher ? ctx->teacher : g, .d = d};
+  char keep[4096] = "";
+  if (pass_param(ctx->params, "keep", keep, sizeof keep) && strlen(keep) == sizeof keep - 1) {
+    diag_error(d, NULL, "depth: keep=%.20s...: want less than %zu characters", keep, sizeof keep - 1);
+    return NULL;
+  }
+  Drop p = {.ctx = ctx, .teacher = ctx->teacher ? ctx->teacher : g, .keep = keep, .d = d};
   if (!options(&p, g)) return NULL;
   Graph *now = graph_clone(g);
   for (int64_t n = 0;; n++) {

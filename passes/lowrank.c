@@ -93,14 +93,6 @@ static bool parse_options(Run *r) {
 
 /* ---- candidates */
 
-/* Is `name` one of a list separated by ';'? */
-static bool listed(const char *list, const char *name) {
-  size_t n = strlen(name);
-  for (const char *p = list ? list : ""; *p; p += strcspn(p, ";"), p += *p == ';')
-    if (strcspn(p, ";") == n && strncmp(p, name, n) == 0) return true;
-  return false;
-}
-
 /* Every name of keep is a node's. */
 static bool check_keep(const Run *r) {
   for (const char *p = r->keep ? r->keep : ""; *p; p += strcspn(p, ";"), p += *p == ';') {
@@ -143,7 +135,7 @@ static void open_entry(Run *r, NodeId k, const uint32_t *uses) {
   Entry *e = &r->v[r->n++];
   const LowrankNorm norm = norm_of(r, k, uses);
   *e = (Entry){.name = node_label(r->g, &r->g->nodes[k]), .at = AS_IT_IS};
-  if (listed(r->keep, e->name)) {
+  if (pass_listed(r->keep, e->name)) {
     e->why = "it is to stay";
     return;
   }

@@ -40,6 +40,8 @@ typedef struct PassList {
 
 /* Read "key=value" from params text. false when absent. */
 bool pass_param(const char *params, const char *key, char *value, size_t n);
+/* Is `name` one of a list separated by ';' (NULL: none)? */
+bool pass_listed(const char *list, const char *name);
 double pass_param_num(const char *params, const char *key, double otherwise, bool *bad);
 
 /* Run "fold,bnfuse,prune{macs=0.5}". */

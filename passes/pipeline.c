@@ -47,6 +47,13 @@ bool pass_param(const char *params, const char *key, char *value, size_t n) {
   return false;
 }
 
+bool pass_listed(const char *list, const char *name) {
+  size_t n = strlen(name);
+  for (const char *p = list ? list : ""; *p; p += strcspn(p, ";"), p += *p == ';')
+    if (strcspn(p, ";") == n && strncmp(p, name, n) == 0) return true;
+  return false;
+}
+
 double pass_param_num(const char *params, const char *key, double otherwise, bool *bad) {
   char text[64], *end;
   if (!pass_param(params, key, text, sizeof text)) return otherwise;

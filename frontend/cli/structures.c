@@ -19,9 +19,9 @@ static void add_resolution(Arena *a, double share, TailorVariant *v, int *n) {
       arena_printf(a, "resolution{share=%.6g}", share));
 }
 
-static void add_depth(Arena *a, int blocks, TailorVariant *v, int *n) {
+static void add_depth(Arena *a, int blocks, const char *keep, TailorVariant *v, int *n) {
   add(v, n, arena_printf(a, "%d block%s fewer", blocks, blocks > 1 ? "s" : ""),
-      arena_printf(a, "depth{blocks=%d}", blocks));
+      arena_printf(a, "depth{blocks=%d%s%s}", blocks, keep[0] ? ",keep=" : "", keep));
 }
 
 const TailorVariant *cli_structures(Arena *a, const Design *design, const char *keep, int *n) {
@@ -31,8 +31,8 @@ const TailorVariant *cli_structures(Arena *a, const Design *design, const char *
   *n = 0;
   if (side < 1) add_resolution(a, (1 + side) / 2, v, n);
   if (side < 1) add_resolution(a, side, v, n);
-  if (blocks > 1) add_depth(a, (blocks + 1) / 2, v, n);
-  if (blocks > 0) add_depth(a, blocks, v, n);
+  if (blocks > 1) add_depth(a, (blocks + 1) / 2, keep, v, n);
+  if (blocks > 0) add_depth(a, blocks, keep, v, n);
   if (design->lowrank)
     add(v, n, "low rank", arena_printf(a, "lowrank{energy=%s%s%s}", ENERGY, keep[0] ? ",keep=" : "", keep));
   return v;

@@ -55,13 +55,6 @@ void forms_free(Forms *f) {
   *f = (Forms){0};
 }
 
-static bool listed(const char *list, const char *name) {
-  size_t n = strlen(name);
-  for (const char *p = list ? list : ""; *p; p += strcspn(p, ";"), p += *p == ';')
-    if (strcspn(p, ";") == n && strncmp(p, name, n) == 0) return true;
-  return false;
-}
-
 /* ---- what the target says */
 
 /* The cost of the graph with this form alone. */
@@ -268,7 +261,7 @@ static bool add_layer(const Builder *b, const LayerGram *gram) {
   *x = (FormLayer){.node = gram->node, .name = name, .n = 1};
   x->v = arena_array(b->f->arena, 2 * (RANKS + 1), sizeof *x->v);
   x->v[0] = (LayerForm){.bits = 8, .pace = 1};
-  if (listed(b->o->keep, x->name)) {
+  if (pass_listed(b->o->keep, x->name)) {
     x->why = "it is to stay";
     return true;
   }

@@ -80,7 +80,7 @@ START_TEST(test_what_is_a_block)
                        "%2 = const : f32[6,1,1,6] \"v\" {~}\n"
                        "%3 = const : f32[6,3,3,6] \"w\" {~}\n"
                        "%4 = Conv(%1, %2) : f32[N,4,4,6]\n"
-                       "%5 = Conv(%4, %3) {pads=[1,1,1,1], act=relu} : f32[N,4,4,6]\n"
+                       "%5 = Conv(%4, %3) {pads=[1,1,1,1], act=relu} : f32[N,4,4,6] \"kept\"\n"
                        "%6 = Add(%5, %4) {act=relu6} : f32[N,4,4,6] \"block\"\n"
                        "%7 = Conv(%6, %2) : f32[N,4,4,6]\n"
                        "%8 = Conv(%6, %3) {pads=[1,1,1,1]} : f32[N,4,4,6]\n"
@@ -103,6 +103,7 @@ START_TEST(test_what_is_a_block)
   Graph *out = images_pass(g, &ds, "depth{blocks=1,images=16}");
   ck_assert(hash_equal(graph_hash(out), graph_hash(want)));
   ck_assert(strstr(images_refused(g, &ds, "depth{blocks=2,images=16}"), "but there are 1") != NULL);
+  ck_assert(strstr(images_refused(g, &ds, "depth{blocks=1,images=16,keep=kept}"), "but there are 0") != NULL);
   graph_free(g), graph_free(want), graph_free(out);
   images_free(&ds);
 }
