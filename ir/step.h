@@ -63,6 +63,7 @@ typedef struct StepKind {
   const char *name;           /* "prune", "distill", "emit" */
   const char *const *sources; /* NULL-terminated prefixes of source paths whose fingerprint is in the key */
   bool numeric;               /* the result depends on the numeric ABI (training) */
+  bool seeded;                /* it draws: tailoring gives it the job's seed, others 0 */
   bool names;                 /* the result holds names and locations (emission): in the key too */
   bool (*run)(const StepCall *call, Artifact *out, int *n_out, Diag *d);
 } StepKind;

@@ -96,18 +96,15 @@ static const char *const schedule_names[] = {"cosine", "constant", "steps", NULL
   SHARE("grow", grow, "0%", "share of the images' side at which training begins; 0: full size throughout"), \
       WHOLE("grow_stages", grow_stages, 2, 64, "4", "sizes until the full one")
 
+#define TEACHERS                                                                        \
+  .key = "teachers", CFG_FIELD(Training, teachers), .type = CFG_LIST, .item = CFG_PATH, \
+  .item_width = sizeof(const char *), .path = CFG_FILE, .one_ok = true
+
 static const CfgRow retrain_rows[] = {
     LENGTH_ROWS("2"),
     STEP_ROWS("0.02"),
     LOSS_ROWS,
-    {.key = "teachers",
-     CFG_FIELD(Training, teachers),
-     .type = CFG_LIST,
-     .item = CFG_PATH,
-     .item_width = sizeof(const char *),
-     .path = CFG_FILE,
-     .one_ok = true,
-     .max_items = DESIGN_MORE_TEACHERS,
+    {TEACHERS, .max_items = DESIGN_MORE_TEACHERS,
      .doc = "further models, larger ones say, whose outputs are followed beside the original's: the mean of "
             "all"},
     {.key = "mix",
@@ -122,8 +119,7 @@ static const CfgRow retrain_rows[] = {
      CFG_RANGE(0, 1),
      .otherwise = "10%",
      .doc = "share of this length for which each other structure (depth, resolution, lowrank) is retrained "
-            "before "
-            "its widths are found, and then candidates that are about as good as the best; 0: none"},
+            "before its widths are found, and then candidates that are about as good as the best; 0: none"},
     GROW_ROWS,
     {0}};
 const Schema retrain_schema = {"key", retrain_rows, sizeof(Training)};
@@ -131,14 +127,7 @@ const Schema retrain_schema = {"key", retrain_rows, sizeof(Training)};
 static const CfgRow train_rows[] = {
     LENGTH_ROWS("20"),
     STEP_ROWS("0.1"),
-    {.key = "teachers",
-     CFG_FIELD(Training, teachers),
-     .type = CFG_LIST,
-     .item = CFG_PATH,
-     .item_width = sizeof(const char *),
-     .path = CFG_FILE,
-     .one_ok = true,
-     .doc = "models whose outputs are followed; of several, the mean of their shares"},
+    {TEACHERS, .doc = "models whose outputs are followed; of several, the mean of their shares"},
     {.key = "teacher_weights",
      CFG_FIELD(Training, teacher_weights),
      CFG_WHERE(Training, weights_loc),

@@ -371,11 +371,11 @@ const StepKind step_prepare = {.name = "prepare", .sources = prepare_src, .run =
 const StepKind step_insert = {.name = "insert", .sources = insert_src, .numeric = true, .run = run_finish};
 const StepKind step_vary = {.name = "vary", .sources = vary_src, .numeric = true, .run = run_finish};
 const StepKind step_importance = {
-    .name = "importance", .sources = importance_src, .numeric = true, .run = run_importance};
+    .name = "importance", .sources = importance_src, .numeric = true, .seeded = true, .run = run_importance};
 const StepKind step_plan = {.name = "plan", .sources = plan_src, .run = run_plan};
 const StepKind step_prune = {.name = "prune", .sources = prune_src, .run = run_prune};
 const StepKind step_retrain = {
-    .name = "retrain", .sources = retrain_src, .numeric = true, .run = run_retrain};
+    .name = "retrain", .sources = retrain_src, .numeric = true, .seeded = true, .run = run_retrain};
 const StepKind step_finish = {.name = "finish", .sources = finish_src, .numeric = true, .run = run_finish};
 const StepKind step_score = {.name = "score", .sources = score_src, .numeric = true, .run = run_score};
 const StepKind step_test = {.name = "test", .sources = score_src, .numeric = true, .run = run_test};

@@ -96,6 +96,7 @@ static const char *const plan_src[] = {CUT,
                                        "passes/qat_strip.c",
                                        NULL};
 
-const StepKind step_table = {.name = "table", .sources = table_src, .numeric = true, .run = run_table};
+const StepKind step_table = {
+    .name = "table", .sources = table_src, .numeric = true, .seeded = true, .run = run_table};
 const StepKind step_allocate = {.name = "allocate", .sources = plan_src, .run = run_plan};
 const StepKind step_rebuild = {.name = "rebuild", .sources = table_src, .numeric = true, .run = run_rebuild};

@@ -184,6 +184,7 @@ static const char *const elastic_src[] = {CUT, "runtime/engine/", "runtime/data/
 static const char *const cut_src[] = {CUT, NULL};
 
 const StepKind step_elastic = {
-    .name = "elastic", .sources = elastic_src, .numeric = true, .run = run_elastic};
-const StepKind step_slice = {.name = "slice", .sources = elastic_src, .numeric = true, .run = run_slice};
+    .name = "elastic", .sources = elastic_src, .numeric = true, .seeded = true, .run = run_elastic};
+const StepKind step_slice = {
+    .name = "slice", .sources = elastic_src, .numeric = true, .seeded = true, .run = run_slice};
 const StepKind step_cut = {.name = "cut", .sources = cut_src, .run = run_cut};

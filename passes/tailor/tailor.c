@@ -51,10 +51,7 @@ bool tailor_step(TailorRun *r, const StepKind *kind, const char *slot, const Art
                      .n_in = n_in,
                      .in_names = names,
                      .params = params,
-                     .seed = kind == &step_retrain || kind == &step_elastic || kind == &step_slice ||
-                                     kind == &step_importance || kind == &step_table
-                                 ? r->job->seed
-                                 : 0,
+                     .seed = kind->seeded ? r->job->seed : 0,
                      .host = r->job->host,
                      .env = env};
   TRY(step_run(r->job->steps, &req, out, &n, NULL, r->d));

@@ -80,3 +80,12 @@ Graph *net_parse(const char *text, uint64_t seed) {
   sb_free(&b);
   return g;
 }
+
+bool watch_allocations(void *ctx) {
+  AllocationWatch *w = ctx;
+  const uint64_t now = mem_allocations();
+  if (w->steps > 0 && now != w->last) w->allocating++;
+  w->steps++;
+  w->last = mem_allocations();
+  return false;
+}

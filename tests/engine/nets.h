@@ -13,4 +13,11 @@ Session *net_session(const Graph *g, SessionOptions so);
 /* n values that are distinct multiples of 0.06 shifted by 0.03, in random order: away from 0, 1, -1 and one another. */
 void net_grid(float *x, int64_t n, uint64_t seed);
 
+/* Steps of a training run that allocate: a Host's ctx and cancelled, asked before every step; never cancels. */
+typedef struct AllocationWatch {
+  uint64_t last;
+  int steps, allocating;
+} AllocationWatch;
+bool watch_allocations(void *ctx);
+
 #endif

@@ -202,24 +202,9 @@ END_TEST
 
 /* -- allocations -- */
 
-typedef struct Watch {
-  uint64_t last;
-  int steps, allocating;
-} Watch;
-
-/* Called before every step. */
-static bool watch(void *ctx) {
-  Watch *w = ctx;
-  uint64_t now = mem_allocations();
-  if (w->steps > 0 && now != w->last) w->allocating++;
-  w->steps++;
-  w->last = mem_allocations();
-  return false;
-}
-
 static void want_no_allocations(Run *r, const char *what) {
-  Watch w = {0};
-  Host host = {.ctx = &w, .cancelled = watch, .threads = 2};
+  AllocationWatch w = {0};
+  Host host = {.ctx = &w, .cancelled = watch_allocations, .threads = 2};
   run_hash(r, &host);
   ck_assert_int_gt(w.steps, 8);
   ck_assert_msg(w.allocating == 0, "%s: %d of %d steps allocate", what, w.allocating, w.steps);

@@ -375,27 +375,14 @@ START_TEST(threads_and_kills_do_not_change_bytes)
 }
 END_TEST
 
-typedef struct Watch {
-  uint64_t last;
-  int steps, allocating;
-} Watch;
-
-static bool watch(void *ctx) {
-  Watch *w = ctx;
-  const uint64_t now = mem_allocations();
-  w->allocating += w->steps++ > 0 && now != w->last;
-  w->last = mem_allocations();
-  return false;
-}
-
 START_TEST(a_step_allocates_nothing)
 {
   Run r;
-  Watch w = {0};
+  AllocationWatch w = {0};
   run_open(&r);
   r.o.bn_images = 0;
   r.o.mix = 0.5f;
-  r.host = (Host){.ctx = &w, .cancelled = watch, .threads = 1};
+  r.host = (Host){.ctx = &w, .cancelled = watch_allocations, .threads = 1};
   run_hash(&r);
   ck_assert_int_gt(w.steps, 8);
   ck_assert_msg(w.allocating == 0, "%d of %d steps allocate", w.allocating, w.steps);
