@@ -86,7 +86,7 @@ bool tailor_plan_targets(TailorRun *r);
 bool tailor_needs_base(TailorRun *r, TailorBase *b);
 /* b->all, of b->graph. */
 bool tailor_keep_all(TailorRun *r, TailorBase *b);
-/* Plan until the linker agrees, inside `outer` (NULL: free). A limit that cannot be met sets out->why and is no failure. */
+/* Plan until the finished, linked model agrees, inside `outer` (NULL: free). A limit that cannot be met sets out->why and is no failure. */
 bool tailor_plan_target(TailorRun *r, const TailorWork *w, TailorBase *b, const Artifact *outer,
                         TailorChosen *out);
 /* Try to plan w inside the plan of the target before it; keep the free plan where that would cost too much. */
