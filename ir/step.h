@@ -55,6 +55,8 @@ typedef struct StepCall {
   const char *params; /* canonical text, part of the key */
   uint64_t seed;
   const Host *host;
+  const char
+      *work; /* a file that the step may keep its state in, and finds again when it was killed; NULL: none */
   void *
       env; /* what the registering module needs (dataset, cost model); its content must be in `in` or params */
 } StepCall;
@@ -65,6 +67,7 @@ typedef struct StepKind {
   bool numeric;               /* the result depends on the numeric ABI (training) */
   bool seeded;                /* it draws: tailoring gives it the job's seed, others 0 */
   bool names;                 /* the result holds names and locations (emission): in the key too */
+  bool one_core;              /* more threads would not help it (compiling, emulating, planning) */
   bool (*run)(const StepCall *call, Artifact *out, int *n_out, Diag *d);
 } StepKind;
 

@@ -281,5 +281,6 @@ static const char *const proof_src[] = {DEPLOY,
                                         "frontend/cli/inputs",
                                         NULL};
 
-const StepKind step_deploy = {.name = "deploy", .sources = deploy_src, .names = true, .run = run_deploy};
+const StepKind step_deploy = {
+    .name = "deploy", .sources = deploy_src, .names = true, .one_core = true, .run = run_deploy};
 const StepKind step_proof = {.name = "proof", .sources = proof_src, .run = run_proof};

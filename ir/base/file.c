@@ -53,7 +53,7 @@ static bool write_all(int fd, const unsigned char *p, size_t n) {
   return true;
 }
 
-bool file_write(const char *path, const void *bytes, size_t n, Diag *d) {
+static bool replace(const char *path, const void *bytes, size_t n, bool flush, Diag *d) {
   Loc loc = {.file = path};
   StrBuf tmp = {0};
   int fd = -1;
@@ -64,7 +64,7 @@ bool file_write(const char *path, const void *bytes, size_t n, Diag *d) {
     fd = open(sb_str(&tmp), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
   }
   bool ok = fd >= 0;
-  if (ok) ok = write_all(fd, bytes, n) && fsync(fd) == 0;
+  if (ok) ok = write_all(fd, bytes, n) && (!flush || fsync(fd) == 0);
   if (fd >= 0) ok = close(fd) == 0 && ok;
   ok = ok && rename(sb_str(&tmp), path) == 0;
   if (!ok) {
@@ -74,6 +74,14 @@ bool file_write(const char *path, const void *bytes, size_t n, Diag *d) {
   }
   sb_free(&tmp);
   return ok;
+}
+
+bool file_write(const char *path, const void *bytes, size_t n, Diag *d) {
+  return replace(path, bytes, n, true, d);
+}
+
+bool file_write_quick(const char *path, const void *bytes, size_t n, Diag *d) {
+  return replace(path, bytes, n, false, d);
 }
 
 bool file_exists(const char *path) { return access(path, F_OK) == 0; }

@@ -14,6 +14,8 @@ char *file_read(Arena *a, const char *path, size_t *n, Diag *d);
 /* Write beside `path`, flush to disk, rename over it: afterwards the file is whole or as it was before.
  * Errors (a full disk too) are reported, the partial file removed. */
 bool file_write(const char *path, const void *bytes, size_t n, Diag *d);
+/* The same without the flush: as it was before or whole for who reads it, but after a power cut perhaps neither. */
+bool file_write_quick(const char *path, const void *bytes, size_t n, Diag *d);
 
 bool file_exists(const char *path);
 bool file_is_dir(const char *path);

@@ -12,9 +12,8 @@
  * The checksum covers every byte, so that no flipped bit and no cut goes unnoticed. Reading maps the file; the
  * artifacts are views that keep the map, which an unlink by another process does not disturb.
  */
-#include "passes/steps/cache.h"
+#include "passes/steps/cache_own.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -23,7 +22,6 @@
 
 #include "ir/base/file.h"
 #include "ir/base/mem.h"
-#include "ir/base/strbuf.h"
 
 static const char MAGIC[8] = "MSTEP01";
 
@@ -35,13 +33,7 @@ enum {
   AT_KIND = 56,
   AT_TABLE = 88,
   ROW = 48,
-  HEAD = (AT_TABLE + CACHE_MAX_ARTIFACTS * ROW + 63) / 64 * 64,
-  LEFTOVER_SECONDS = 3600
-};
-
-struct Cache {
-  char *dir;
-  const Host *host;
+  HEAD = (AT_TABLE + CACHE_MAX_ARTIFACTS * ROW + 63) / 64 * 64
 };
 
 Cache *cache_open(const char *dir, const Host *host, Diag *d) {
@@ -64,7 +56,7 @@ void cache_close(Cache *c) {
 
 const char *cache_dir(const Cache *c) { return c->dir; }
 
-static const char *entry_path(const Cache *c, Hash key, StrBuf *buf) {
+const char *cache_entry_path(const Cache *c, Hash key, StrBuf *buf) {
   char hex[HASH_HEX];
   hash_hex(key, hex);
   sb_clear(buf);
@@ -72,8 +64,44 @@ static const char *entry_path(const Cache *c, Hash key, StrBuf *buf) {
   return sb_str(buf);
 }
 
-static void log_line(const Cache *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-static void log_line(const Cache *c, const char *fmt, ...) {
+const char *cache_key_path(const Cache *c, const char *folder, Hash key, StrBuf *buf) {
+  char hex[HASH_HEX];
+  hash_hex(key, hex);
+  sb_clear(buf);
+  sb_printf(buf, "%s/%s/%s", c->dir, folder, hex);
+  return sb_str(buf);
+}
+
+bool cache_make_folder(const Cache *c, const char *folder) {
+  StrBuf path = {0};
+  sb_printf(&path, "%s/%s", c->dir, folder);
+  bool ok = mkdir(sb_str(&path), 0777) == 0 || errno == EEXIST;
+  sb_free(&path);
+  return ok;
+}
+
+struct timespec cache_now(const Cache *c) {
+  struct timespec now;
+  struct stat st;
+  StrBuf path = {0};
+  sb_printf(&path, "%s/clock", c->dir);
+  clock_gettime(CLOCK_REALTIME, &now); /* where the folder does not tell */
+  int fd = open(sb_str(&path), O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+  if (fd >= 0 && futimens(fd, NULL) == 0 && fstat(fd, &st) == 0) now = st.st_mtim;
+  if (fd >= 0) close(fd);
+  sb_free(&path);
+  return now;
+}
+
+const char *cache_work(Cache *c, Arena *a, Hash key) {
+  StrBuf path = {0};
+  cache_make_folder(c, "work"); /* if it cannot be, the step does without */
+  const char *copy = arena_strdup(a, cache_key_path(c, "work", key, &path));
+  sb_free(&path);
+  return copy;
+}
+
+void cache_log(const Cache *c, const char *fmt, ...) {
   if (!c->host || !c->host->log) return;
   StrBuf line = {0};
   va_list ap;
@@ -169,21 +197,21 @@ static Artifact entry_artifact(Blob *map, const unsigned char *file, int i) {
 
 /* ---- Look up, publish */
 
-static Blob *map_entry(Cache *c, Hash key, const char *path) {
+Blob *cache_map_entry(Cache *c, Hash key, const char *path) {
   Blob *map = blob_map(path);
   if (!map) return NULL;
   const char *why = damage(blob_raw(map), blob_size(map), key);
   if (!why) return map;
   blob_unref(map);
-  log_line(c, "cache: entry %s is damaged (%s): removed, its step runs again", path_base(path), why);
+  cache_log(c, "cache: entry %s is damaged (%s): removed, its step runs again", path_base(path), why);
   unlink(path);
   return NULL;
 }
 
 bool cache_get(Cache *c, Hash key, Artifact *out, int *n) {
   StrBuf buf = {0};
-  const char *path = entry_path(c, key, &buf);
-  Blob *map = map_entry(c, key, path);
+  const char *path = cache_entry_path(c, key, &buf);
+  Blob *map = cache_map_entry(c, key, path);
   if (map) {
     const unsigned char *file = blob_raw(map);
     *n = (int)get_u64(file + AT_COUNT);
@@ -198,7 +226,7 @@ bool cache_get(Cache *c, Hash key, Artifact *out, int *n) {
 bool cache_put(Cache *c, Hash key, const char *kind, const Artifact *art, int n, Diag *d) {
   ASSERT(n >= 0 && n <= CACHE_MAX_ARTIFACTS);
   StrBuf buf = {0};
-  const char *path = entry_path(c, key, &buf);
+  const char *path = cache_entry_path(c, key, &buf);
   size_t size;
   unsigned char *file = entry_bytes(key, kind, art, n, &size);
   Arena *a = arena_new();
@@ -210,18 +238,7 @@ bool cache_put(Cache *c, Hash key, const char *kind, const Artifact *art, int n,
   return ok;
 }
 
-/* ---- Maintenance */
-
-typedef struct Walk {
-  Cache *c;
-  Arena *a;
-  CacheEntry *entries;
-  size_t n, cap;
-  CacheStats leftovers; /* found, or removed when remove_before is set */
-  time_t remove_before;
-} Walk;
-
-static void read_head(const char *path, CacheEntry *e) {
+void cache_read_head(const char *path, CacheEntry *e) {
   unsigned char head[HEAD];
   int fd = open(path, O_RDONLY | O_CLOEXEC);
   if (fd < 0) return;
@@ -230,135 +247,4 @@ static void read_head(const char *path, CacheEntry *e) {
     e->artifacts = (int)(get_u64(head + AT_COUNT) & 0xff);
   }
   close(fd);
-}
-
-static void visit(Walk *w, const char *path, const struct stat *st) {
-  const char *base = path_base(path);
-  CacheEntry e = {.bytes = (int64_t)st->st_size, .used = st->st_mtim};
-  if (hash_parse(base, &e.key) && strlen(base) == HASH_HEX - 1) {
-    read_head(path, &e);
-    void *p = w->entries;
-    mem_grow(&p, &w->cap, w->n + 1, sizeof e);
-    w->entries = p;
-    w->entries[w->n++] = e;
-  } else if (strstr(base, ".tmp.") &&
-             (!w->remove_before || (st->st_mtime < w->remove_before && unlink(path) == 0))) {
-    w->leftovers.leftovers++;
-    w->leftovers.leftover_bytes += e.bytes;
-  }
-}
-
-/* Files of DIR/xx/ and DIR/last/. */
-static bool walk_folder(Walk *w, const char *path, int depth, Diag *d) {
-  DIR *dir = opendir(path);
-  FAIL_IF(!dir, d, &(Loc){.file = path}, "cache folder cannot be read: %s", strerror(errno));
-  bool ok = true;
-  for (struct dirent *e; ok && (e = readdir(dir));) {
-    if (e->d_name[0] == '.') continue;
-    const char *sub = path_join(w->a, path, e->d_name);
-    struct stat st;
-    if (lstat(sub, &st) != 0) continue; /* removed meanwhile */
-    bool ours = strlen(e->d_name) == 2 || strcmp(e->d_name, "last") == 0;
-    if (S_ISDIR(st.st_mode) && depth == 0 && ours) ok = walk_folder(w, sub, 1, d);
-    if (S_ISREG(st.st_mode) && depth == 1) visit(w, sub, &st);
-  }
-  closedir(dir);
-  return ok;
-}
-
-static int by_use(const void *a, const void *b) {
-  const struct timespec *s = &((const CacheEntry *)a)->used, *t = &((const CacheEntry *)b)->used;
-  if (s->tv_sec != t->tv_sec) return s->tv_sec < t->tv_sec ? -1 : 1;
-  return (s->tv_nsec > t->tv_nsec) - (s->tv_nsec < t->tv_nsec);
-}
-
-static bool walk(Walk *w, Cache *c, Diag *d) {
-  w->c = c;
-  w->a = arena_new();
-  bool ok = walk_folder(w, c->dir, 0, d);
-  if (w->n > 1) qsort(w->entries, w->n, sizeof *w->entries, by_use);
-  return ok;
-}
-
-static void walk_end(Walk *w) {
-  mem_free(w->entries);
-  arena_free(w->a);
-}
-
-bool cache_list(Cache *c, Arena *a, CacheEntry **out, size_t *n, Diag *d) {
-  Walk w = {0};
-  bool ok = walk(&w, c, d);
-  *out = arena_array(a, w.n, sizeof **out);
-  if (w.n) memcpy(*out, w.entries, w.n * sizeof **out);
-  *n = w.n;
-  walk_end(&w);
-  return ok;
-}
-
-bool cache_stats(Cache *c, CacheStats *out, Diag *d) {
-  Walk w = {0};
-  bool ok = walk(&w, c, d);
-  *out = w.leftovers;
-  out->entries = (int64_t)w.n;
-  for (size_t i = 0; i < w.n; i++) out->bytes += w.entries[i].bytes;
-  walk_end(&w);
-  return ok;
-}
-
-static bool remove_entry(const Cache *c, const CacheEntry *e) {
-  StrBuf buf = {0};
-  bool gone = unlink(entry_path(c, e->key, &buf)) == 0;
-  sb_free(&buf);
-  return gone;
-}
-
-bool cache_gc(Cache *c, int64_t max_bytes, CacheStats *removed, Diag *d) {
-  Walk w = {.remove_before = time(NULL) - LEFTOVER_SECONDS};
-  bool ok = walk(&w, c, d);
-  *removed = w.leftovers;
-  int64_t total = 0;
-  for (size_t i = 0; i < w.n; i++) total += w.entries[i].bytes;
-  for (size_t i = 0; i < w.n && total > max_bytes; i++) {
-    if (!remove_entry(c, &w.entries[i])) continue;
-    total -= w.entries[i].bytes;
-    removed->entries++;
-    removed->bytes += w.entries[i].bytes;
-  }
-  walk_end(&w);
-  return ok;
-}
-
-bool cache_verify(Cache *c, CacheStats *good, CacheStats *damaged, Diag *d) {
-  Walk w = {0};
-  bool ok = walk(&w, c, d);
-  *good = (CacheStats){0};
-  *damaged = (CacheStats){0};
-  StrBuf buf = {0};
-  for (size_t i = 0; i < w.n; i++) {
-    Blob *map = map_entry(c, w.entries[i].key, entry_path(c, w.entries[i].key, &buf));
-    CacheStats *to = map ? good : damaged;
-    to->entries++;
-    to->bytes += w.entries[i].bytes;
-    blob_unref(map);
-  }
-  sb_free(&buf);
-  walk_end(&w);
-  return ok;
-}
-
-bool cache_clear(Cache *c, Diag *d) {
-  Arena *a = arena_new();
-  DIR *dir = opendir(c->dir);
-  bool ok = dir != NULL;
-  if (!ok) diag_error(d, &(Loc){.file = c->dir}, "cache folder cannot be read: %s", strerror(errno));
-  for (struct dirent *e; ok && (e = readdir(dir));) {
-    bool entry = strlen(e->d_name) == 2 && strspn(e->d_name, "0123456789abcdef") == 2;
-    if (!entry && strcmp(e->d_name, "last") != 0) continue;
-    const char *sub = path_join(a, c->dir, e->d_name);
-    ok = file_remove_tree(sub);
-    if (!ok) diag_error(d, &(Loc){.file = sub}, "cannot be removed: %s", strerror(errno));
-  }
-  if (dir) closedir(dir);
-  arena_free(a);
-  return ok;
 }

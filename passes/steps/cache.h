@@ -2,6 +2,10 @@
  *
  *   DIR/ab/abcdef...  one file per key: head, checksum, the step's kind and artifacts (layout: cache.c)
  *   DIR/last/...      per step and slot, what its last key was made of (passes/steps/steps.c)
+ *   DIR/lease/KEY     who runs that step at this moment (passes/steps/lease.h)
+ *   DIR/work/KEY      the state of a step that takes long, until its entry is there: killed, it goes on from it
+ *   DIR/times/KEY     what it took: no part of the entry, whose bytes are the same each time
+ *   DIR/clock         touched to learn the folder's time
  *
  * Entries appear whole or not at all (written beside, renamed) and never change. Several processes and machines
  * may use one folder: who makes the same key makes the same bytes. A damaged entry counts as absent: it is
@@ -32,7 +36,25 @@ bool cache_get(Cache *c, Hash key, Artifact *out, int *n);
  * A full disk is reported and leaves nothing behind. */
 bool cache_put(Cache *c, Hash key, const char *kind, const Artifact *art, int n, Diag *d);
 
-/* -- for `mistify cache` -- */
+/* Where step `key` may keep its state while it runs; in `a`. Whoever publishes the entry removes it. */
+const char *cache_work(Cache *c, Arena *a, Hash key);
+
+/* -- cache_times.c: what steps took -- */
+typedef struct StepTime {
+  Hash key;
+  char kind[CACHE_KIND_MAX + 1];
+  double seconds, processor; /* wall clock; processor seconds of the process and the programs it ran */
+  int threads;               /* that it was given */
+} StepTime;
+
+/* Kept as well as can be: there is no error. */
+void cache_put_time(Cache *c, const StepTime *t);
+/* What step `key` took when it last ran; false: not known. */
+bool cache_time(const Cache *c, Hash key, StepTime *out);
+/* All that are known, in no order; in `a`. */
+bool cache_times(const Cache *c, Arena *a, StepTime **out, size_t *n, Diag *d);
+
+/* -- cache_upkeep.c: for `mistify cache` -- */
 typedef struct CacheEntry {
   Hash key;
   char kind[CACHE_KIND_MAX + 1]; /* "" when the head is damaged */
@@ -43,13 +65,16 @@ typedef struct CacheEntry {
 
 typedef struct CacheStats {
   int64_t entries, bytes;
-  int64_t leftovers, leftover_bytes; /* temporary files of writers that died (or still write) */
+  int64_t leftovers,
+      leftover_bytes;       /* temporary files, leases and state of processes that died (or still write) */
+  int64_t work, work_bytes; /* state of steps that run, or will go on */
+  int64_t leases, times;    /* steps that run at this moment; those whose times are known */
 } CacheStats;
 
 /* All entries, least recently used first; in `a`. */
 bool cache_list(Cache *c, Arena *a, CacheEntry **out, size_t *n, Diag *d);
 bool cache_stats(Cache *c, CacheStats *out, Diag *d);
-/* Remove leftovers older than an hour, then least recently used entries until at most max_bytes remain. */
+/* Remove leftovers (temporary files when they are older than an hour) and times of entries that are gone, then least recently used entries until at most max_bytes remain. */
 bool cache_gc(Cache *c, int64_t max_bytes, CacheStats *removed, Diag *d);
 /* Read every entry; remove and log the damaged ones. */
 bool cache_verify(Cache *c, CacheStats *good, CacheStats *damaged, Diag *d);

@@ -1,7 +1,7 @@
 /* Running steps; see steps.h.
  *
  *   request --> components: (tag, label, value) --hash--> key --> cache --hit--> names bound again --> outputs
- *                    |                                      `--miss--> run --> publish -----------> outputs
+ *                    |                          `--miss--> lease --> cache again --> run --> publish --> outputs
  *                    `--> compared with the record of this step's last key: why it runs again
  *
  * The key is the hash of the component list and of nothing else, and the same list is what the record keeps, so
@@ -12,11 +12,14 @@
 
 #include <inttypes.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "ir/base/file.h"
 #include "ir/base/strbuf.h"
 #include "ir/custom.h"
+#include "passes/steps/lease.h"
 #include "passes/steps/rebind.h"
 
 typedef struct Component {
@@ -149,7 +152,7 @@ static void write_record(const char *path, const Components *c) {
   for (size_t i = 0; i < c->n; i++) sb_printf(&text, "%s\t%s\n", c->v[i].label, brief(c->a, c->v[i].value));
   const char *was = read_record(c->a, path);
   if (!was || strcmp(was, text.s) != 0) {
-    if (file_make_dirs(path_dir(c->a, path), d)) file_write(path, text.s, text.len, d);
+    if (file_make_dirs(path_dir(c->a, path), d)) file_write_quick(path, text.s, text.len, d);
   }
   diag_free(d);
   sb_free(&text);
@@ -215,7 +218,7 @@ typedef struct Run {
   Components parts;
   Arena *a;
   Hash key;
-  const char *record; /* path; NULL without a cache */
+  const char *record, *work; /* paths; NULL without a cache */
   StepLog log;
   Diag *d;
 } Run;
@@ -224,6 +227,19 @@ static double now_seconds(void) {
   struct timespec t;
   clock_gettime(CLOCK_MONOTONIC, &t);
   return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+/* Of this process and of the programs that it ran and that ended. */
+static double processor_seconds(void) {
+  static const int whose[] = {RUSAGE_SELF, RUSAGE_CHILDREN};
+  double sum = 0;
+  for (int i = 0; i < 2; i++) {
+    struct rusage u;
+    if (getrusage(whose[i], &u) != 0) continue;
+    sum += (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
+           1e-6 * (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec);
+  }
+  return sum;
 }
 
 static void say(const Run *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -269,6 +285,11 @@ static int look_up(Run *r, Artifact *out, int *n_out) {
   return 1;
 }
 
+static void published(const Run *r) {
+  unlink(r->work);
+  write_record(r->record, &r->parts);
+}
+
 static void publish(Run *r, const Artifact *out, int n_out) {
   Artifact all[CACHE_MAX_ARTIFACTS];
   Diag *d = diag_new();
@@ -279,7 +300,7 @@ static void publish(Run *r, const Artifact *out, int n_out) {
     diag_warn(r->d, NULL, "the result of step %s is not kept, the step will run again next time: %s",
               r->req->kind->name, diag_text(d));
   else
-    write_record(r->record, &r->parts);
+    published(r);
   artifact_unref(&all[n_out]);
   diag_free(d);
 }
@@ -293,6 +314,7 @@ static bool run_kind(Run *r, Artifact *out, int *n_out) {
                    .params = q->params ? q->params : "",
                    .seed = q->seed,
                    .host = q->host,
+                   .work = r->work,
                    .env = q->env};
   for (int i = 0; i < STEP_MAX_OUT; i++) out[i] = (Artifact){0};
   *n_out = 0;
@@ -319,12 +341,68 @@ static bool miss(Run *r, Artifact *out, int *n_out) {
     say(r, "runs");
   else
     say(r, "again, because %s", r->log.why);
-  double start = now_seconds();
+  if (r->env->cache) r->work = cache_work(r->env->cache, r->a, r->key);
+  StepTime time = {.key = r->key, .threads = r->req->host ? r->req->host->threads : 1};
+  double start = now_seconds(), processor = processor_seconds();
   TRY(run_kind(r, out, n_out));
-  r->log.seconds = now_seconds() - start;
+  r->log.seconds = time.seconds = now_seconds() - start;
+  time.processor = processor_seconds() - processor;
   say(r, "done in %.1f s", r->log.seconds);
-  if (r->env->cache) publish(r, out, *n_out);
+  if (!r->env->cache) return true;
+  snprintf(time.kind, sizeof time.kind, "%s", r->req->kind->name);
+  cache_put_time(r->env->cache, &time);
+  publish(r, out, *n_out);
   return true;
+}
+
+/* ---- Others that run the same step */
+
+static bool cancelled(const Run *r) {
+  const Host *h = r->req->host;
+  return h && h->cancelled && h->cancelled(h->ctx);
+}
+
+static void pause_for(double seconds) {
+  struct timespec t = {.tv_sec = 0, .tv_nsec = (long)(seconds * 1e9)};
+  nanosleep(&t, NULL);
+}
+
+/* -1: reported, or busy; 0: it is ours to run (*lease; NULL where there can be none); 1: a hit. */
+static int wait_or_take(Run *r, Lease **lease, Artifact *out, int *n_out) {
+  const double start = now_seconds(), tell_after = 1;
+  double pause = 0.005;
+  bool told = false;
+  *lease = NULL;
+  for (;;) {
+    Holder who;
+    LeaseState state = lease_take(r->env->cache, r->key, LEASE_BEAT, lease, &who);
+    int found = state == LEASE_NONE ? 0 : look_up(r, out, n_out); /* it may just have been published */
+    if (state != LEASE_BUSY || found != 0) return found;
+    if (r->env->busy) {
+      *r->env->busy = true;
+      return -1;
+    }
+    if (cancelled(r)) {
+      diag_error(r->d, NULL, "cancelled while waiting for step %s", r->req->kind->name);
+      return -1;
+    }
+    r->log.waited = now_seconds() - start;
+    if (!told && r->log.waited > tell_after && who.pid) {
+      say(r, "waits for process %" PRId64 " on %s, which runs it", who.pid, who.host);
+      told = true;
+    }
+    pause_for(pause);
+    pause = pause < 0.05 ? 2 * pause : 0.1;
+  }
+}
+
+/* -1: reported, or busy; 0: it was run; 1: a hit. */
+static int run_or_wait(Run *r, Artifact *out, int *n_out) {
+  Lease *lease = NULL;
+  int found = r->env->cache ? wait_or_take(r, &lease, out, n_out) : 0;
+  if (found == 0 && !miss(r, out, n_out)) found = -1;
+  lease_release(lease);
+  return found;
 }
 
 bool step_run(const StepEnv *env, const StepRequest *req, Artifact *out, int *n_out, StepLog *log, Diag *d) {
@@ -335,16 +413,15 @@ bool step_run(const StepEnv *env, const StepRequest *req, Artifact *out, int *n_
   if (env->cache) r.record = record_path(r.a, env, req);
   r.log = (StepLog){.kind = req->kind->name, .slot = req->slot, .key = r.key};
   int found = look_up(&r, out, n_out);
-  bool ok = found > 0;
-  if (found == 0) ok = miss(&r, out, n_out);
+  if (found == 0) found = run_or_wait(&r, out, n_out);
   if (found > 0) {
     r.log.hit = true;
-    r.log.seconds = now_seconds() - start;
+    r.log.seconds = now_seconds() - start - r.log.waited;
     say(&r, "taken from the cache");
     write_record(r.record, &r.parts);
   }
-  if (ok && env->record) env->record(env->record_ctx, &r.log);
+  if (found >= 0 && env->record) env->record(env->record_ctx, &r.log);
   if (log) *log = r.log;
   arena_free(r.a);
-  return ok;
+  return found >= 0;
 }

@@ -18,8 +18,10 @@ typedef struct StepLog {
   const char *kind, *slot; /* of the request */
   Hash key;
   bool hit;
-  double seconds;
-  char why[240]; /* a miss: "first time", "parameters changed (macs=0.5, was macs=0.4)"; a hit: "" */
+  double seconds; /* that it ran; a hit: that it took to get it */
+  double waited;  /* before that, for another process that ran the same step */
+  int worker;     /* which process (passes/steps/workers.h): 0 is the master, or the only one */
+  char why[240];  /* a miss: "first time", "parameters changed (macs=0.5, was macs=0.4)"; a hit: "" */
 } StepLog;
 
 typedef struct StepEnv {
@@ -27,6 +29,10 @@ typedef struct StepEnv {
   const SourcePrint *prints;
   size_t n_prints;
   const char *abi; /* what numeric steps depend on beside their inputs */
+  /* What happens when another process runs a step at this moment (its lease: passes/steps/lease.h). NULL: step_run waits
+   * until it is done. Else step_run sets *busy (and never clears it) and returns false at once, with nothing reported: the
+   * caller does something else and asks again. */
+  bool *busy;
   /* After each step; may be NULL. */
   void (*record)(void *ctx, const StepLog *log);
   void *record_ctx;
@@ -55,7 +61,9 @@ Hash step_key(const StepEnv *env, const StepRequest *req);
 /* Run, or take from the cache. out: STEP_MAX_OUT places; *n_out references of the caller's. log may be NULL.
  * On a hit, graphs carry the names and locations of this request's inputs, whoever made the entry.
  * A result that cannot be kept (a full disk) is a warning: it is there, and will be made again next time.
- * false: reported (the step failed); nothing is kept. */
+ * With a cache, one process at a time runs a step; others wait for it, or go on (StepEnv.busy). A step that was killed
+ * finds what it kept in StepCall.work when it runs again.
+ * false: reported (the step failed, or was cancelled) and nothing is kept; or *busy is set. */
 bool step_run(const StepEnv *env, const StepRequest *req, Artifact *out, int *n_out, StepLog *log, Diag *d);
 
 #endif

@@ -221,7 +221,13 @@ static bool parse_train(const StepCall *c, TrainOptions *o, Diag *d) {
   train_options_default(o);
   o->seed = c->seed;
   o->threads = c->host ? c->host->threads : 1;
+  tailor_keep_state(c, o);
   return train_options_parse(c->params, o, d);
+}
+
+void tailor_keep_state(const StepCall *c, TrainOptions *o) {
+  o->checkpoint_path = c->work; /* named by the step's key, which holds the numeric ABI too */
+  o->checkpoint_optional = true;
 }
 
 /* What retraining begins with: the start graph, cut down to the plan. */
@@ -367,13 +373,14 @@ static const char *const finish_src[] = {COMMON,
                                          NULL};
 static const char *const score_src[] = {COMMON, ENGINE, "passes/input_raw", NULL};
 
-const StepKind step_prepare = {.name = "prepare", .sources = prepare_src, .run = run_prepare};
+const StepKind step_prepare = {
+    .name = "prepare", .sources = prepare_src, .one_core = true, .run = run_prepare};
 const StepKind step_insert = {.name = "insert", .sources = insert_src, .numeric = true, .run = run_finish};
 const StepKind step_vary = {.name = "vary", .sources = vary_src, .numeric = true, .run = run_finish};
 const StepKind step_importance = {
     .name = "importance", .sources = importance_src, .numeric = true, .seeded = true, .run = run_importance};
-const StepKind step_plan = {.name = "plan", .sources = plan_src, .run = run_plan};
-const StepKind step_prune = {.name = "prune", .sources = prune_src, .run = run_prune};
+const StepKind step_plan = {.name = "plan", .sources = plan_src, .one_core = true, .run = run_plan};
+const StepKind step_prune = {.name = "prune", .sources = prune_src, .one_core = true, .run = run_prune};
 const StepKind step_retrain = {
     .name = "retrain", .sources = retrain_src, .numeric = true, .seeded = true, .run = run_retrain};
 const StepKind step_finish = {.name = "finish", .sources = finish_src, .numeric = true, .run = run_finish};

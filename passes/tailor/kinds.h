@@ -85,6 +85,8 @@ bool tailor_plan_contains(const Graph *base, const char *keep, const Artifact *o
 /* How examples are fed to graph g: normalised as the data's specification says or, where params have "raw=1", as the
  * bytes they are. */
 Normalize tailor_normalize(const TailorData *t, const Graph *g, DType bytes, const char *params);
+/* A training that is killed goes on where it was: its state is the call's work file. */
+void tailor_keep_state(const StepCall *c, TrainOptions *o);
 /* An accuracy as lines of a measure, and back. */
 void tailor_put_accuracy(StrBuf *measure, const Accuracy *a);
 void tailor_accuracy(const Artifact *measure, Accuracy *out);

@@ -98,5 +98,5 @@ static const char *const plan_src[] = {CUT,
 
 const StepKind step_table = {
     .name = "table", .sources = table_src, .numeric = true, .seeded = true, .run = run_table};
-const StepKind step_allocate = {.name = "allocate", .sources = plan_src, .run = run_plan};
+const StepKind step_allocate = {.name = "allocate", .sources = plan_src, .one_core = true, .run = run_plan};
 const StepKind step_rebuild = {.name = "rebuild", .sources = table_src, .numeric = true, .run = run_rebuild};

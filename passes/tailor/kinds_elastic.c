@@ -62,6 +62,7 @@ static bool options_of(const StepCall *c, TrainOptions *o, int *drawn, bool *own
   train_options_default(o);
   o->seed = c->seed;
   o->threads = c->host ? c->host->threads : 1;
+  tailor_keep_state(c, o);
   *drawn = (int)pass_param_num(c->params, "drawn", 2, &bad);
   *own_norms = pass_param_num(c->params, "own_norms", 1, &bad) != 0;
   FAIL_IF(bad || *drawn < 0, d, NULL, "elastic: %s: want drawn=0 or more, own_norms=0 or 1", c->params);
@@ -187,4 +188,4 @@ const StepKind step_elastic = {
     .name = "elastic", .sources = elastic_src, .numeric = true, .seeded = true, .run = run_elastic};
 const StepKind step_slice = {
     .name = "slice", .sources = elastic_src, .numeric = true, .seeded = true, .run = run_slice};
-const StepKind step_cut = {.name = "cut", .sources = cut_src, .run = run_cut};
+const StepKind step_cut = {.name = "cut", .sources = cut_src, .one_core = true, .run = run_cut};

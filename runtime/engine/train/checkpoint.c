@@ -6,9 +6,14 @@
  * The text names everything that the result depends on: graphs, data, options, numeric ABI. A file whose text is not
  * this run's is refused with the line that differs. The file is written beside, flushed and renamed (file_write): a full
  * disk or a killed process leaves the last one whole.
+ *
+ * Where nobody asked for it (a step's state, checkpoint_optional) a checkpoint only saves time: one that is damaged or of
+ * another run is removed, one that cannot be written is done without.
  */
 #include <dirent.h>
 #include <errno.h>
+#include <math.h>
+#include <stdarg.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -24,6 +29,9 @@ typedef struct Head {
   double loss, seconds;
   Hash program; /* sources of the engine: what another version would compute may differ in bytes */
 } Head;
+
+/* An optional checkpoint is not written after an epoch that began so shortly ago: a flush to disk takes milliseconds. */
+static const double OPTIONAL_SECONDS = 2;
 
 /* -- what a checkpoint is bound to -- */
 
@@ -125,9 +133,7 @@ static Head head_of(Trainer *t) {
   return h;
 }
 
-bool checkpoint_save(Trainer *t, bool forced, Diag *d) {
-  if (!t->o->checkpoint_path) return true;
-  if (!forced && train_now() - t->saved < t->o->checkpoint_seconds) return true;
+static bool write_now(Trainer *t, Diag *d) {
   Head h = head_of(t);
   size_t n = sizeof h + (size_t)h.text_bytes + (size_t)h.floats * sizeof(float);
   char *bytes = mem_alloc(n + sizeof(Hash)), *at = bytes;
@@ -140,6 +146,38 @@ bool checkpoint_save(Trainer *t, bool forced, Diag *d) {
   memcpy(bytes + n, &sum, sizeof sum);
   bool ok = file_write(t->o->checkpoint_path, bytes, n + sizeof sum, d);
   mem_free(bytes);
+  return ok;
+}
+
+static void log_line(const Trainer *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void log_line(const Trainer *t, const char *format, ...) {
+  char line[512];
+  va_list args;
+  if (!t->host || !t->host->log) return;
+  va_start(args, format);
+  vsnprintf(line, sizeof line, format, args);
+  va_end(args);
+  t->host->log(t->host->ctx, line);
+}
+
+/* An epoch may be over in a moment, and a flush to disk takes longer than that. */
+static bool is_due(const Trainer *t, CheckpointTime when) {
+  const double age = train_now() - t->saved, every = t->o->checkpoint_seconds;
+  if (when == CHECKPOINT_STEP) return age >= every;
+  return when == CHECKPOINT_NOW || !t->o->checkpoint_optional || age >= fmin(every, OPTIONAL_SECONDS);
+}
+
+static bool save_optional(Trainer *t) {
+  Diag *d = diag_new();
+  if (!write_now(t, d))
+    log_line(t, "training goes on without a checkpoint, and would begin anew: %s", diag_text(d));
+  diag_free(d);
+  return true;
+}
+
+bool checkpoint_save(Trainer *t, CheckpointTime when, Diag *d) {
+  if (!t->o->checkpoint_path || !is_due(t, when)) return true;
+  bool ok = t->o->checkpoint_optional ? save_optional(t) : write_now(t, d);
   t->saved = train_now();
   if (!ok && file_exists(t->o->checkpoint_path))
     diag_hint(d, "the last checkpoint is whole: training goes on from it when it can be written again");
@@ -167,18 +205,15 @@ static bool check_text(const char *got, size_t n, const char *want, const Loc *a
 }
 
 static void tell(const Trainer *t, bool same) {
-  char line[256];
-  if (!t->host || !t->host->log) return;
   if (!same)
-    t->host->log(t->host->ctx,
-                 "the checkpoint was made by another version of this program: the result may differ in "
-                 "some bits from that of one version alone");
-  snprintf(line, sizeof line, "%s: going on behind %lld of %lld images", t->o->checkpoint_path,
+    log_line(t, "the checkpoint was made by another version of this program: the result may differ in "
+                "some bits from that of one version alone");
+  log_line(t, "%s: going on behind %lld of %lld images", t->o->checkpoint_path,
            (long long)(t->done * t->batch), (long long)(t->steps * t->batch));
-  t->host->log(t->host->ctx, line);
 }
 
-static bool restore(Trainer *t, const char *bytes, size_t size, const Loc *at, Diag *d) {
+/* Is it whole, and this run's? Nothing of t is changed. */
+static bool check(Trainer *t, const char *bytes, size_t size, Head *head, const Loc *at, Diag *d) {
   Head h;
   Hash sum;
   int64_t floats = 0;
@@ -194,6 +229,11 @@ static bool restore(Trainer *t, const char *bytes, size_t size, const Loc *at, D
   if (floats != h.floats || (room - (size_t)h.text_bytes) / sizeof(float) != (size_t)floats || h.done < 0 ||
       h.done > t->steps)
     return damaged(at, d);
+  *head = h;
+  return true;
+}
+
+static bool restore(Trainer *t, const char *bytes, Head h, Diag *d) {
   int stage = grow_stage(t->o, h.done, t->steps);
   if (stage != t->stage && !t->elastic) TRY(grow_student(t, stage, d));
   const char *from = bytes + sizeof h + h.text_bytes;
@@ -232,16 +272,33 @@ static bool can_write(const char *path, Diag *d) {
   return ok;
 }
 
+/* true, with nothing done: the run begins anew. */
+static bool drop(const Trainer *t, const Diag *why) {
+  unlink(t->o->checkpoint_path);
+  log_line(t, "training begins anew, its state is removed: %s", diag_text(why));
+  return true;
+}
+
+static bool resume(Trainer *t, Diag *d) {
+  Arena *a = arena_new();
+  Diag *why = diag_new();
+  Head h;
+  size_t n;
+  const bool optional = t->o->checkpoint_optional;
+  Diag *to = optional ? why : d;
+  const char *bytes = file_read(a, t->o->checkpoint_path, &n, to);
+  bool usable = bytes && check(t, bytes, n, &h, &(Loc){.file = t->o->checkpoint_path}, to), ok = usable;
+  if (usable) ok = restore(t, bytes, h, d);
+  if (!usable && optional) ok = drop(t, why);
+  diag_free(why);
+  arena_free(a);
+  return ok;
+}
+
 bool checkpoint_resume(Trainer *t, Diag *d) {
   if (!t->o->checkpoint_path) return report_continue(t, 0, d);
   identity(t);
   remove_leftovers(t->o->checkpoint_path);
-  if (!file_exists(t->o->checkpoint_path))
-    return can_write(t->o->checkpoint_path, d) && report_continue(t, 0, d);
-  Arena *a = arena_new();
-  size_t n;
-  const char *bytes = file_read(a, t->o->checkpoint_path, &n, d);
-  bool ok = bytes && restore(t, bytes, n, &(Loc){.file = t->o->checkpoint_path}, d);
-  arena_free(a);
-  return ok;
+  if (file_exists(t->o->checkpoint_path)) return resume(t, d);
+  return (t->o->checkpoint_optional || can_write(t->o->checkpoint_path, d)) && report_continue(t, 0, d);
 }

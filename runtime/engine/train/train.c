@@ -110,7 +110,7 @@ static void begin_epoch(Trainer *t, int64_t epoch, bool fresh) {
 
 /* What was done so far is kept, where there is a place for it. */
 static bool cancelled(Trainer *t, Diag *d) {
-  TRY(checkpoint_save(t, true, d));
+  TRY(checkpoint_save(t, CHECKPOINT_NOW, d));
   diag_error(d, NULL, "training was cancelled behind %lld of %lld images", (long long)(t->done * t->batch),
              (long long)(t->steps * t->batch));
   if (!t->o->checkpoint_path) return false;
@@ -151,7 +151,7 @@ static bool train_all(Trainer *t, Diag *d) {
       TRY(train_step(t, at, d));
       bool ends = at + 1 == t->steps_per_epoch || t->done == t->steps;
       if (ends) TRY(report_epoch(t, d));
-      TRY(checkpoint_save(t, ends, d));
+      TRY(checkpoint_save(t, ends ? CHECKPOINT_EPOCH : CHECKPOINT_STEP, d));
     }
   }
   return true;

@@ -68,7 +68,10 @@ typedef struct TrainOptions {
   const char *log_path;        /* one JSON line per epoch; NULL: none [NULL] */
   const char *checkpoint_path; /* kept up to date, and continued where it exists; NULL: none [NULL] */
   double checkpoint_seconds; /* written after every epoch, and when it is so old; 0: after every step [60] */
-  const char *abi;           /* what a checkpoint is bound to beside options and data; NULL: nothing [NULL] */
+  bool
+      checkpoint_optional; /* one that cannot be used is removed, one that cannot be written is done without: logged,
+                                no failure; none after an epoch that is soon over [false] */
+  const char *abi;         /* what a checkpoint is bound to beside options and data; NULL: nothing [NULL] */
 } TrainOptions;
 void train_options_default(TrainOptions *o);
 /* Refuses what has no meaning: reported. */

@@ -125,8 +125,13 @@ bool grow_student(Trainer *t, int stage, Diag *d);
 /* -- checkpoint.c -- */
 /* Begin where the checkpoint stands, if there is one. */
 bool checkpoint_resume(Trainer *t, Diag *d);
-/* Write one when it is time (forced: in any case). */
-bool checkpoint_save(Trainer *t, bool forced, Diag *d);
+typedef enum CheckpointTime {
+  CHECKPOINT_STEP,  /* after a step: when the last one is old enough */
+  CHECKPOINT_EPOCH, /* after an epoch: in any case, but for an optional one that is young */
+  CHECKPOINT_NOW
+} CheckpointTime;
+/* Write one when it is time. */
+bool checkpoint_save(Trainer *t, CheckpointTime when, Diag *d);
 
 /* -- report.c -- */
 bool report_open(Trainer *t, Diag *d);

@@ -1,0 +1,32 @@
+/* What the files of the cache share; for passes/steps alone. */
+#ifndef PASSES_STEPS_CACHE_OWN_H
+#define PASSES_STEPS_CACHE_OWN_H
+
+#include <sys/types.h>
+
+#include "ir/base/strbuf.h"
+#include "passes/steps/cache.h"
+
+struct Cache {
+  char *dir;
+  const Host *host;
+};
+
+/* -- cache.c -- */
+void cache_log(const Cache *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Paths, in buf: of an entry; of the file DIR/folder/KEY. */
+const char *cache_entry_path(const Cache *c, Hash key, StrBuf *buf);
+const char *cache_key_path(const Cache *c, const char *folder, Hash key, StrBuf *buf);
+/* The entry, whole, or NULL: a damaged one is logged and removed. */
+Blob *cache_map_entry(Cache *c, Hash key, const char *path);
+/* What the head of an entry's file says of it: kind, artifacts. */
+void cache_read_head(const char *path, CacheEntry *e);
+/* Make DIR/folder; false: it is not there. */
+bool cache_make_folder(const Cache *c, const char *folder);
+/* The time by the clock that dates the folder's files, which may be another machine's. */
+struct timespec cache_now(const Cache *c);
+
+/* -- cache_times.c -- */
+bool cache_time_parse(const char *text, size_t n, StepTime *out);
+
+#endif

@@ -1,0 +1,241 @@
+/* What `mistify cache` does with the folder: list, count, shrink, verify, clear. What is found where, and when it is a
+ * leftover (of a process that died):
+ *
+ *   xx/KEY        an entry
+ *   lease/KEY     while its holder lives; else a leftover at once
+ *   work/KEY      a leftover when its entry is there, or nobody went on with it for a week
+ *   times/KEY     as long as its entry is there; then gc removes it
+ *   *.tmp.*, *.old.*  a leftover when it is older than an hour
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "ir/base/file.h"
+#include "ir/base/mem.h"
+#include "passes/steps/cache_own.h"
+#include "passes/steps/lease.h"
+
+enum { LEFTOVER_SECONDS = 3600, WORK_SECONDS = 7 * 24 * 3600 };
+
+typedef struct Walk {
+  Cache *c;
+  Arena *a;
+  CacheEntry *entries;
+  size_t n, cap;
+  CacheStats found; /* all but the entries; leftovers: found, or removed where `removes` is set */
+  bool removes;
+  time_t now;
+  StrBuf buf;
+} Walk;
+
+typedef struct File {
+  const char *path, *name;
+  Hash key; /* where the name is one */
+  int64_t bytes, age;
+  struct timespec used;
+} File;
+
+/* ---- One file of each folder */
+
+static void leftover(Walk *w, const File *f, bool old) {
+  if (w->removes && (!old || unlink(f->path) != 0)) return;
+  w->found.leftovers++;
+  w->found.leftover_bytes += f->bytes;
+}
+
+static bool has_entry(Walk *w, const File *f) { return file_exists(cache_entry_path(w->c, f->key, &w->buf)); }
+
+static bool is_held(Walk *w, const File *f) {
+  Holder who;
+  return lease_lives(w->c, cache_key_path(w->c, "lease", f->key, &w->buf), LEASE_EXPIRES, &who);
+}
+
+static void visit_entry(Walk *w, const File *f) {
+  CacheEntry e = {.key = f->key, .bytes = f->bytes, .used = f->used};
+  cache_read_head(f->path, &e);
+  void *p = w->entries;
+  mem_grow(&p, &w->cap, w->n + 1, sizeof e);
+  w->entries = p;
+  w->entries[w->n++] = e;
+}
+
+static void visit_record(Walk *w, const File *f) { (void)w, (void)f; }
+
+static void visit_lease(Walk *w, const File *f) {
+  if (is_held(w, f))
+    w->found.leases++;
+  else
+    leftover(w, f, true);
+}
+
+static void visit_work(Walk *w, const File *f) {
+  if (!is_held(w, f) && (f->age > WORK_SECONDS || has_entry(w, f))) {
+    leftover(w, f, true);
+    return;
+  }
+  w->found.work++;
+  w->found.work_bytes += f->bytes;
+}
+
+static void visit_time(Walk *w, const File *f) {
+  if (w->removes && !has_entry(w, f) && unlink(f->path) == 0) return;
+  w->found.times++;
+}
+
+static const struct Folder {
+  const char *name;
+  void (*visit)(Walk *w, const File *f);
+} folders[] = {{"last", visit_record}, {"lease", visit_lease}, {"work", visit_work}, {"times", visit_time}};
+enum { N_FOLDERS = sizeof folders / sizeof *folders };
+
+static bool holds_entries(const char *name) {
+  return strlen(name) == 2 && strspn(name, "0123456789abcdef") == 2;
+}
+
+static void (*visitor_of(const char *folder))(Walk *, const File *) {
+  if (holds_entries(folder)) return visit_entry;
+  for (int i = 0; i < N_FOLDERS; i++)
+    if (strcmp(folder, folders[i].name) == 0) return folders[i].visit;
+  return NULL;
+}
+
+/* ---- Walking */
+
+static DIR *open_folder(const char *path, Diag *d) {
+  DIR *dir = opendir(path);
+  if (!dir) diag_error(d, &(Loc){.file = path}, "cache folder cannot be read: %s", strerror(errno));
+  return dir;
+}
+
+static bool walk_files(Walk *w, const char *folder, void (*visit)(Walk *, const File *), Diag *d) {
+  DIR *dir = open_folder(folder, d);
+  TRY(dir);
+  for (struct dirent *e; (e = readdir(dir));) {
+    struct stat st;
+    File f = {.path = path_join(w->a, folder, e->d_name), .name = e->d_name};
+    if (lstat(f.path, &st) != 0 || !S_ISREG(st.st_mode)) continue; /* removed meanwhile */
+    f.bytes = (int64_t)st.st_size;
+    f.used = st.st_mtim;
+    f.age = (int64_t)(w->now - st.st_mtime);
+    if (strlen(f.name) == HASH_HEX - 1 && hash_parse(f.name, &f.key))
+      visit(w, &f);
+    else if (strstr(f.name, ".tmp.") || strstr(f.name, ".old."))
+      leftover(w, &f, f.age > LEFTOVER_SECONDS);
+  }
+  closedir(dir);
+  return true;
+}
+
+static int by_use(const void *a, const void *b) {
+  const struct timespec *s = &((const CacheEntry *)a)->used, *t = &((const CacheEntry *)b)->used;
+  if (s->tv_sec != t->tv_sec) return s->tv_sec < t->tv_sec ? -1 : 1;
+  return (s->tv_nsec > t->tv_nsec) - (s->tv_nsec < t->tv_nsec);
+}
+
+/* Entries first: the others' files are looked at in the light of those that are there. */
+static bool walk(Walk *w, Cache *c, Diag *d) {
+  w->c = c;
+  w->a = arena_new();
+  w->now = cache_now(c).tv_sec;
+  bool ok = true;
+  for (int entries = 1; ok && entries >= 0; entries--) {
+    DIR *dir = open_folder(c->dir, d);
+    ok = dir != NULL;
+    for (struct dirent *e; ok && (e = readdir(dir));) {
+      void (*visit)(Walk *, const File *) = visitor_of(e->d_name);
+      const char *folder = path_join(w->a, c->dir, e->d_name);
+      if (visit && holds_entries(e->d_name) == (entries == 1) && file_is_dir(folder))
+        ok = walk_files(w, folder, visit, d);
+    }
+    if (dir) closedir(dir);
+  }
+  if (w->n > 1) qsort(w->entries, w->n, sizeof *w->entries, by_use);
+  return ok;
+}
+
+static void walk_end(Walk *w) {
+  sb_free(&w->buf);
+  mem_free(w->entries);
+  arena_free(w->a);
+}
+
+/* ---- The actions */
+
+bool cache_list(Cache *c, Arena *a, CacheEntry **out, size_t *n, Diag *d) {
+  Walk w = {0};
+  bool ok = walk(&w, c, d);
+  *out = arena_array(a, w.n, sizeof **out);
+  if (w.n) memcpy(*out, w.entries, w.n * sizeof **out);
+  *n = w.n;
+  walk_end(&w);
+  return ok;
+}
+
+bool cache_stats(Cache *c, CacheStats *out, Diag *d) {
+  Walk w = {0};
+  bool ok = walk(&w, c, d);
+  *out = w.found;
+  out->entries = (int64_t)w.n;
+  for (size_t i = 0; i < w.n; i++) out->bytes += w.entries[i].bytes;
+  walk_end(&w);
+  return ok;
+}
+
+/* With what else is there of its key. */
+static bool remove_entry(Walk *w, const CacheEntry *e) {
+  if (unlink(cache_entry_path(w->c, e->key, &w->buf)) != 0) return false;
+  unlink(cache_key_path(w->c, "times", e->key, &w->buf));
+  return true;
+}
+
+bool cache_gc(Cache *c, int64_t max_bytes, CacheStats *removed, Diag *d) {
+  Walk w = {.removes = true};
+  bool ok = walk(&w, c, d);
+  *removed = (CacheStats){.leftovers = w.found.leftovers, .leftover_bytes = w.found.leftover_bytes};
+  int64_t total = 0;
+  for (size_t i = 0; i < w.n; i++) total += w.entries[i].bytes;
+  for (size_t i = 0; i < w.n && total > max_bytes; i++) {
+    if (!remove_entry(&w, &w.entries[i])) continue;
+    total -= w.entries[i].bytes;
+    removed->entries++;
+    removed->bytes += w.entries[i].bytes;
+  }
+  walk_end(&w);
+  return ok;
+}
+
+bool cache_verify(Cache *c, CacheStats *good, CacheStats *damaged, Diag *d) {
+  Walk w = {0};
+  bool ok = walk(&w, c, d);
+  *good = (CacheStats){0};
+  *damaged = (CacheStats){0};
+  for (size_t i = 0; i < w.n; i++) {
+    Blob *map = cache_map_entry(c, w.entries[i].key, cache_entry_path(c, w.entries[i].key, &w.buf));
+    CacheStats *to = map ? good : damaged;
+    to->entries++;
+    to->bytes += w.entries[i].bytes;
+    blob_unref(map);
+  }
+  walk_end(&w);
+  return ok;
+}
+
+bool cache_clear(Cache *c, Diag *d) {
+  Arena *a = arena_new();
+  DIR *dir = open_folder(c->dir, d);
+  bool ok = dir != NULL;
+  for (struct dirent *e; ok && (e = readdir(dir));) {
+    if (!visitor_of(e->d_name) && strcmp(e->d_name, "clock") != 0) continue;
+    const char *sub = path_join(a, c->dir, e->d_name);
+    ok = file_remove_tree(sub);
+    if (!ok) diag_error(d, &(Loc){.file = sub}, "cannot be removed: %s", strerror(errno));
+  }
+  if (dir) closedir(dir);
+  arena_free(a);
+  return ok;
+}
