@@ -21,6 +21,7 @@
 #include "ir/custom.h"
 #include "passes/steps/lease.h"
 #include "passes/steps/rebind.h"
+#include "passes/steps/workers.h"
 
 typedef struct Component {
   const char *tag, *value; /* in the key */
@@ -305,15 +306,19 @@ static void publish(Run *r, const Artifact *out, int n_out) {
   diag_free(d);
 }
 
-static bool run_kind(Run *r, Artifact *out, int *n_out) {
+static bool cancelled(const Run *r) {
+  const Host *h = r->req->host;
+  return h && h->cancelled && h->cancelled(h->ctx);
+}
+
+static bool run_kind(Run *r, const Host *host, Artifact *out, int *n_out) {
   const StepRequest *q = r->req;
-  FAIL_IF(q->host && q->host->cancelled && q->host->cancelled(q->host->ctx), r->d, NULL,
-          "cancelled before step %s", q->kind->name);
+  FAIL_IF(cancelled(r), r->d, NULL, "cancelled before step %s", q->kind->name);
   StepCall call = {.in = q->in,
                    .n_in = q->n_in,
                    .params = q->params ? q->params : "",
                    .seed = q->seed,
-                   .host = q->host,
+                   .host = host,
                    .work = r->work,
                    .env = q->env};
   for (int i = 0; i < STEP_MAX_OUT; i++) out[i] = (Artifact){0};
@@ -325,6 +330,23 @@ static bool run_kind(Run *r, Artifact *out, int *n_out) {
   }
   ASSERT(*n_out > 0 && *n_out <= STEP_MAX_OUT);
   return true;
+}
+
+/* Run it on the cores that it gets, by the clock. */
+static bool run_on_cores(Run *r, StepTime *time, Artifact *out, int *n_out) {
+  Workers *w = r->env->workers;
+  Host host = r->req->host ? *r->req->host : (Host){.threads = 1};
+  if (w) {
+    host.threads = workers_take(w, r->req->kind->one_core ? 1 : workers_cores(w), &host);
+    FAIL_IF(host.threads == 0, r->d, NULL, "cancelled before step %s", r->req->kind->name);
+  }
+  time->threads = host.threads;
+  const double start = now_seconds(), processor = processor_seconds();
+  const bool ok = run_kind(r, w ? &host : r->req->host, out, n_out);
+  time->seconds = now_seconds() - start;
+  time->processor = processor_seconds() - processor;
+  if (w) workers_give(w);
+  return ok;
 }
 
 static bool miss(Run *r, Artifact *out, int *n_out) {
@@ -342,11 +364,9 @@ static bool miss(Run *r, Artifact *out, int *n_out) {
   else
     say(r, "again, because %s", r->log.why);
   if (r->env->cache) r->work = cache_work(r->env->cache, r->a, r->key);
-  StepTime time = {.key = r->key, .threads = r->req->host ? r->req->host->threads : 1};
-  double start = now_seconds(), processor = processor_seconds();
-  TRY(run_kind(r, out, n_out));
-  r->log.seconds = time.seconds = now_seconds() - start;
-  time.processor = processor_seconds() - processor;
+  StepTime time = {.key = r->key};
+  TRY(run_on_cores(r, &time, out, n_out));
+  r->log.seconds = time.seconds;
   say(r, "done in %.1f s", r->log.seconds);
   if (!r->env->cache) return true;
   snprintf(time.kind, sizeof time.kind, "%s", r->req->kind->name);
@@ -356,11 +376,6 @@ static bool miss(Run *r, Artifact *out, int *n_out) {
 }
 
 /* ---- Others that run the same step */
-
-static bool cancelled(const Run *r) {
-  const Host *h = r->req->host;
-  return h && h->cancelled && h->cancelled(h->ctx);
-}
 
 static void pause_for(double seconds) {
   struct timespec t = {.tv_sec = 0, .tv_nsec = (long)(seconds * 1e9)};
@@ -412,6 +427,7 @@ bool step_run(const StepEnv *env, const StepRequest *req, Artifact *out, int *n_
   r.key = hash_components(&r.parts);
   if (env->cache) r.record = record_path(r.a, env, req);
   r.log = (StepLog){.kind = req->kind->name, .slot = req->slot, .key = r.key};
+  if (env->workers) r.log.worker = workers_current(env->workers);
   int found = look_up(&r, out, n_out);
   if (found == 0) found = run_or_wait(&r, out, n_out);
   if (found > 0) {
@@ -420,6 +436,7 @@ bool step_run(const StepEnv *env, const StepRequest *req, Artifact *out, int *n_
     say(&r, "taken from the cache");
     write_record(r.record, &r.parts);
   }
+  if (found == 0 && env->workers) workers_log(env->workers, &r.log);
   if (found >= 0 && env->record) env->record(env->record_ctx, &r.log);
   if (log) *log = r.log;
   arena_free(r.a);

@@ -24,6 +24,8 @@ typedef struct StepLog {
   char why[240];  /* a miss: "first time", "parameters changed (macs=0.5, was macs=0.4)"; a hit: "" */
 } StepLog;
 
+typedef struct Workers Workers; /* passes/steps/workers.h */
+
 typedef struct StepEnv {
   Cache *cache; /* NULL: nothing is kept or looked up */
   const SourcePrint *prints;
@@ -33,6 +35,9 @@ typedef struct StepEnv {
    * until it is done. Else step_run sets *busy (and never clears it) and returns false at once, with nothing reported: the
    * caller does something else and asks again. */
   bool *busy;
+  /* Processes that share cores: a step that runs (no hit) waits for one, and has as many as are free and of use to it as
+   * its host->threads. NULL: host's threads. */
+  Workers *workers;
   /* After each step; may be NULL. */
   void (*record)(void *ctx, const StepLog *log);
   void *record_ctx;
