@@ -19,103 +19,21 @@
 #include "passes/tailor/kinds.h"
 #include "tests/engine/nets.h"
 #include "tests/engine/stripes.h"
+#include "tests/steps/runs.h"
 #include "tests/support.h"
-
-static const SourcePrint prints[] = {{"ir/graph.c", "11"}};
-static const char *const sources[] = {"ir/", NULL};
-
-typedef struct Fixture {
-  Arena *a;
-  Diag *d;
-  StrBuf log;
-  Host host;
-  StepEnv env;
-  Cache *c;
-  const char *ran; /* a file: one letter for each run of a step */
-  Dataset ds;
-  int left; /* >= 0: so many questions until `action` */
-  bool kill_self, cancel;
-} Fixture;
-
-static void keep_line(void *ctx, const char *line) { sb_printf(&((Fixture *)ctx)->log, "%s\n", line); }
-
-static bool asked(void *ctx) {
-  Fixture *f = ctx;
-  if (f->left < 0) return false;
-  if (f->left-- > 0) return false;
-  if (f->kill_self) raise(SIGKILL);
-  return f->cancel;
-}
-
-static void begin(Fixture *f, const char *name) {
-  *f = (Fixture){.a = arena_new(), .d = diag_new(), .left = -1};
-  f->host = (Host){.ctx = f, .log = keep_line, .cancelled = asked, .threads = 1};
-  f->c = cache_open(path_join(f->a, test_tmp_dir(), name), &f->host, f->d);
-  ck_assert_msg(f->c != NULL, "%s", diag_text(f->d));
-  f->env = (StepEnv){.cache = f->c, .prints = prints, .n_prints = 1, .abi = "test"};
-  f->ran = arena_printf(f->a, "%s/%s.ran", test_tmp_dir(), name);
-}
-
-static void end(Fixture *f) {
-  if (f->ds.train.n) dataset_close(&f->ds);
-  cache_close(f->c);
-  sb_free(&f->log);
-  diag_free(f->d);
-  arena_free(f->a);
-}
-
-static void nap(int milliseconds) {
-  struct timespec t = {.tv_sec = milliseconds / 1000, .tv_nsec = milliseconds % 1000 * 1000000L};
-  nanosleep(&t, NULL);
-}
-
-static void count_run(const Fixture *f) {
-  int fd = open(f->ran, O_WRONLY | O_CREAT | O_APPEND, 0666);
-  ck_assert(fd >= 0 && write(fd, "x", 1) == 1);
-  close(fd);
-}
-
-static int runs(const Fixture *f) {
-  struct stat st;
-  return stat(f->ran, &st) == 0 ? (int)st.st_size : 0;
-}
-
-static bool run(Fixture *f, const StepRequest *r, Hash *out, StepLog *log) {
-  Artifact made[STEP_MAX_OUT];
-  int n = 0;
-  if (!step_run(&f->env, r, made, &n, log, f->d)) return false;
-  if (out) *out = made[0].hash;
-  for (int i = 0; i < n; i++) artifact_unref(&made[i]);
-  return true;
-}
-
-/* ---- A step that takes its time (params: milliseconds) */
-
-static bool run_slow(const StepCall *c, Artifact *out, int *n_out, Diag *d) {
-  (void)d;
-  count_run(c->env);
-  nap(atoi(c->params));
-  out[(*n_out)++] = artifact_from_bytes(ART_PLAN, &c->seed, sizeof c->seed);
-  return true;
-}
-static const StepKind slow = {.name = "slow", .sources = sources, .run = run_slow};
-
-static StepRequest slow_request(Fixture *f, const char *ms) {
-  return (StepRequest){.kind = &slow, .slot = "m4", .params = ms, .seed = 1, .host = &f->host, .env = f};
-}
 
 START_TEST(test_no_step_twice)
 {
   enum { CHILDREN = 3, STEPS = 12 };
-  Fixture f;
-  begin(&f, "twice");
+  Runs f;
+  runs_begin(&f, "twice");
   pid_t child[CHILDREN];
   for (int i = 0; i < CHILDREN; i++) {
     child[i] = fork();
     if (child[i] == 0) {
-      StepRequest r = slow_request(&f, "15");
+      StepRequest r = runs_slow(&f, "15");
       bool ok = true;
-      for (r.seed = 0; r.seed < STEPS; r.seed++) ok = run(&f, &r, NULL, NULL) && ok;
+      for (r.seed = 0; r.seed < STEPS; r.seed++) ok = runs_run(&f, &r, NULL, NULL) && ok;
       _exit(ok && diag_text(f.d)[0] == 0 ? 0 : 1);
     }
   }
@@ -124,70 +42,70 @@ START_TEST(test_no_step_twice)
     waitpid(child[i], &status, 0);
     ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0);
   }
-  ck_assert_int_eq(runs(&f), STEPS);
+  ck_assert_int_eq(runs_count(&f), STEPS);
   CacheStats s;
   ck_assert(cache_stats(f.c, &s, f.d));
   ck_assert_int_eq(s.entries, STEPS);
   ck_assert_int_eq(s.leases, 0);
   ck_assert_int_eq(s.leftovers, 0);
   ck_assert_int_eq(s.times, STEPS);
-  end(&f);
+  runs_end(&f);
 }
 END_TEST
 
 /* A child that runs the request; the parent goes on when the step has begun. */
-static pid_t run_elsewhere(Fixture *f, const StepRequest *r) {
-  int before = runs(f);
+static pid_t run_elsewhere(Runs *f, const StepRequest *r) {
+  int before = runs_count(f);
   pid_t child = fork();
-  if (child == 0) _exit(run(f, r, NULL, NULL) ? 0 : 1);
-  while (runs(f) == before) nap(2);
+  if (child == 0) _exit(runs_run(f, r, NULL, NULL) ? 0 : 1);
+  while (runs_count(f) == before) runs_nap(2);
   return child;
 }
 
 START_TEST(test_busy)
 {
-  Fixture f;
-  begin(&f, "busy");
-  StepRequest r = slow_request(&f, "300");
+  Runs f;
+  runs_begin(&f, "busy");
+  StepRequest r = runs_slow(&f, "300");
   bool busy = false;
   StepLog log;
   pid_t child = run_elsewhere(&f, &r);
   f.env.busy = &busy;
-  ck_assert(!run(&f, &r, NULL, &log));
+  ck_assert(!runs_run(&f, &r, NULL, &log));
   ck_assert(busy);
   ck_assert_str_eq(diag_text(f.d), "");
   r.seed = 2; /* another is free */
   r.params = "1";
   busy = false;
-  ck_assert(run(&f, &r, NULL, &log) && !busy);
+  ck_assert(runs_run(&f, &r, NULL, &log) && !busy);
   waitpid(child, NULL, 0);
-  r = slow_request(&f, "300");
-  ck_assert(run(&f, &r, NULL, &log) && log.hit && !busy);
-  ck_assert_int_eq(runs(&f), 2);
-  end(&f);
+  r = runs_slow(&f, "300");
+  ck_assert(runs_run(&f, &r, NULL, &log) && log.hit && !busy);
+  ck_assert_int_eq(runs_count(&f), 2);
+  runs_end(&f);
 }
 END_TEST
 
 START_TEST(test_waits)
 {
-  Fixture f;
-  begin(&f, "waits");
-  StepRequest r = slow_request(&f, "1300");
+  Runs f;
+  runs_begin(&f, "waits");
+  StepRequest r = runs_slow(&f, "1300");
   StepLog log;
   pid_t child = run_elsewhere(&f, &r);
   f.left = 3;
   f.cancel = true;
-  ck_assert(!run(&f, &r, NULL, &log));
+  ck_assert(!runs_run(&f, &r, NULL, &log));
   ck_assert_msg(strstr(diag_text(f.d), "cancelled while waiting for step slow") != NULL, "got %s",
                 diag_text(f.d));
   f.left = -1;
-  ck_assert(run(&f, &r, NULL, &log));
+  ck_assert(runs_run(&f, &r, NULL, &log));
   ck_assert(log.hit && log.waited > 0.5 && log.seconds < 0.5);
   const char *line = arena_printf(f.a, "slow m4: waits for process %d on ", (int)child);
   ck_assert_msg(strstr(f.log.s, line) != NULL, "want %s in %s", line, f.log.s);
   waitpid(child, NULL, 0);
-  ck_assert_int_eq(runs(&f), 1);
-  end(&f);
+  ck_assert_int_eq(runs_count(&f), 1);
+  runs_end(&f);
 }
 END_TEST
 
@@ -195,14 +113,14 @@ END_TEST
 
 START_TEST(test_times)
 {
-  Fixture f;
-  begin(&f, "times");
-  StepRequest r = slow_request(&f, "20");
+  Runs f;
+  runs_begin(&f, "times");
+  StepRequest r = runs_slow(&f, "20");
   Hash key = step_key(&f.env, &r);
   StepTime t, *all;
   size_t n;
   ck_assert(!cache_time(f.c, key, &t));
-  ck_assert(run(&f, &r, NULL, NULL));
+  ck_assert(runs_run(&f, &r, NULL, NULL));
   ck_assert(cache_time(f.c, key, &t));
   ck_assert_str_eq(t.kind, "slow");
   ck_assert(hash_equal(t.key, key));
@@ -210,7 +128,7 @@ START_TEST(test_times)
                 "%g s, %g s of the processor", t.seconds, t.processor);
   ck_assert_int_eq(t.threads, 1);
   r.seed = 2;
-  ck_assert(run(&f, &r, NULL, NULL));
+  ck_assert(runs_run(&f, &r, NULL, NULL));
   ck_assert(cache_times(f.c, f.a, &all, &n, f.d));
   ck_assert_uint_eq(n, 2);
   CacheStats s;
@@ -218,16 +136,16 @@ START_TEST(test_times)
   ck_assert_int_eq(s.entries, 2);
   ck_assert(cache_times(f.c, f.a, &all, &n, f.d));
   ck_assert_uint_eq(n, 0);
-  end(&f);
+  runs_end(&f);
 }
 END_TEST
 
 START_TEST(test_damaged_time)
 {
-  Fixture f;
-  begin(&f, "damaged-time");
-  StepRequest r = slow_request(&f, "1");
-  ck_assert(run(&f, &r, NULL, NULL));
+  Runs f;
+  runs_begin(&f, "damaged-time");
+  StepRequest r = runs_slow(&f, "1");
+  ck_assert(runs_run(&f, &r, NULL, NULL));
   char hex[HASH_HEX];
   Hash key = step_key(&f.env, &r);
   hash_hex(key, hex);
@@ -245,57 +163,29 @@ START_TEST(test_damaged_time)
     ck_assert_msg(!cache_time(f.c, key, &t), "cut at %zu: not noticed", i);
   }
   free(text);
-  end(&f);
+  runs_end(&f);
 }
 END_TEST
 
 /* ---- Training, which is killed */
 
-/* Trains the stripes net for three epochs; with params "always" its state is kept after every step. */
-static bool run_train(const StepCall *c, Artifact *out, int *n_out, Diag *d) {
-  Fixture *f = c->env;
-  TrainOptions o;
-  count_run(f);
-  train_options_default(&o);
-  o.images = 512 * 3;
-  o.batch = 32;
-  o.seed = c->seed;
-  o.threads = 1;
-  tailor_keep_state(c, &o);
-  if (strcmp(c->params, "always") == 0) o.checkpoint_seconds = 0;
-  Graph *g = net_parse(stripes_net, 7), *done = train_graph(g, NULL, &f->ds, &o, c->host, NULL, d);
-  graph_free(g);
-  TRY(done);
-  out[(*n_out)++] = artifact_from_graph(done);
-  graph_free(done);
-  return true;
-}
-static const StepKind train = {
-    .name = "train", .sources = sources, .numeric = true, .seeded = true, .run = run_train};
-
-static StepRequest train_request(Fixture *f) {
-  if (!f->ds.train.n) f->ds = stripes_data();
-  return (StepRequest){
-      .kind = &train, .slot = "m4", .params = "always", .seed = 1, .host = &f->host, .env = f};
-}
-
 /* What a run without a cache gives. */
-static Hash undisturbed(Fixture *f, const StepRequest *r) {
+static Hash undisturbed(Runs *f, const StepRequest *r) {
   StepEnv kept = f->env;
   Hash h;
   f->env.cache = NULL;
-  ck_assert_msg(run(f, r, &h, NULL), "%s", diag_text(f->d));
+  ck_assert_msg(runs_run(f, r, &h, NULL), "%s", diag_text(f->d));
   f->env = kept;
   return h;
 }
 
 /* A child that is killed at its n-th question whether to stop. */
-static void run_killed(Fixture *f, const StepRequest *r, int n) {
+static void run_killed(Runs *f, const StepRequest *r, int n) {
   pid_t child = fork();
   if (child == 0) {
     f->left = n;
     f->kill_self = true;
-    run(f, r, NULL, NULL);
+    runs_run(f, r, NULL, NULL);
     _exit(0);
   }
   int status;
@@ -303,15 +193,15 @@ static void run_killed(Fixture *f, const StepRequest *r, int n) {
   ck_assert_msg(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL, "the child ended by itself");
 }
 
-static const char *work_path(Fixture *f, const StepRequest *r) {
+static const char *work_path(Runs *f, const StepRequest *r) {
   return cache_work(f->c, f->a, step_key(&f->env, r));
 }
 
 START_TEST(test_killed_training_goes_on)
 {
-  Fixture f;
-  begin(&f, "killed");
-  StepRequest r = train_request(&f);
+  Runs f;
+  runs_begin(&f, "killed");
+  StepRequest r = runs_train(&f);
   Hash want = undisturbed(&f, &r), got;
   run_killed(&f, &r, 20);
   ck_assert(file_exists(work_path(&f, &r)));
@@ -321,7 +211,7 @@ START_TEST(test_killed_training_goes_on)
   ck_assert_int_gt(s.work_bytes, 1000);
   run_killed(&f, &r, 11);
   sb_clear(&f.log);
-  ck_assert_msg(run(&f, &r, &got, NULL), "%s", diag_text(f.d));
+  ck_assert_msg(runs_run(&f, &r, &got, NULL), "%s", diag_text(f.d));
   ck_assert(hash_equal(got, want));
   /* One question is the step's own, before it begins: 20 - 1 + 11 - 1 steps were done. */
   ck_assert_msg(strstr(f.log.s, "going on behind 928 of 1536 images") != NULL, "got %s", f.log.s);
@@ -331,50 +221,50 @@ START_TEST(test_killed_training_goes_on)
   ck_assert_int_eq(s.work, 0);
   ck_assert_int_eq(s.leases, 0);
   ck_assert_int_eq(s.leftovers, 0);
-  end(&f);
+  runs_end(&f);
 }
 END_TEST
 
 /* The same by Ctrl-C, which keeps what was done although no minute has passed. */
 START_TEST(test_cancelled_training_goes_on)
 {
-  Fixture f;
-  begin(&f, "cancelled");
-  StepRequest r = train_request(&f);
+  Runs f;
+  runs_begin(&f, "cancelled");
+  StepRequest r = runs_train(&f);
   r.params = "";
   Hash want = undisturbed(&f, &r), got;
   f.left = 17;
   f.cancel = true;
-  ck_assert(!run(&f, &r, NULL, NULL));
+  ck_assert(!runs_run(&f, &r, NULL, NULL));
   ck_assert_msg(strstr(diag_text(f.d), "training was cancelled behind 512 of 1536") != NULL, "got %s",
                 diag_text(f.d));
   diag_clear(f.d);
   f.left = -1;
-  ck_assert(run(&f, &r, &got, NULL));
+  ck_assert(runs_run(&f, &r, &got, NULL));
   ck_assert_msg(strstr(f.log.s, "going on behind 512 of") != NULL, "got %s", f.log.s);
   ck_assert(hash_equal(got, want));
-  end(&f);
+  runs_end(&f);
 }
 END_TEST
 
 /* Epochs of milliseconds: nothing is written but the entry. */
 START_TEST(test_short_training_keeps_nothing)
 {
-  Fixture f;
-  begin(&f, "short");
-  StepRequest r = train_request(&f);
+  Runs f;
+  runs_begin(&f, "short");
+  StepRequest r = runs_train(&f);
   r.params = "";
   run_killed(&f, &r, 40); /* in its third epoch */
   ck_assert(!file_exists(work_path(&f, &r)));
-  end(&f);
+  runs_end(&f);
 }
 END_TEST
 
 START_TEST(test_damaged_state)
 {
-  Fixture f;
-  begin(&f, "damaged-work");
-  StepRequest r = train_request(&f);
+  Runs f;
+  runs_begin(&f, "damaged-work");
+  StepRequest r = runs_train(&f);
   Hash want = undisturbed(&f, &r), got;
   run_killed(&f, &r, 20);
   size_t n;
@@ -387,7 +277,7 @@ START_TEST(test_damaged_state)
     if (k < 4) good[at] ^= 1;
     test_write_file(work_path(&f, &other), good, size);
     if (k < 4) good[at] ^= 1;
-    ck_assert_msg(run(&f, &other, &got, NULL), "%s", diag_text(f.d));
+    ck_assert_msg(runs_run(&f, &other, &got, NULL), "%s", diag_text(f.d));
     ck_assert_msg(strstr(f.log.s, "training begins anew, its state is removed: ") != NULL, "got %s", f.log.s);
     ck_assert(k == 5 || hash_equal(got, want));
     CacheStats s;
@@ -396,18 +286,18 @@ START_TEST(test_damaged_state)
   free(good);
   /* A folder in its place: the training does without. */
   ck_assert(file_make_dirs(path_join(f.a, work_path(&f, &r), "x"), f.d));
-  ck_assert(run(&f, &r, &got, NULL) && hash_equal(got, want));
+  ck_assert(runs_run(&f, &r, &got, NULL) && hash_equal(got, want));
   ck_assert_msg(strstr(f.log.s, "training goes on without a checkpoint") != NULL, "got %s", f.log.s);
-  end(&f);
+  runs_end(&f);
 }
 END_TEST
 
 /* The kinds of tailoring: cancelled in the middle, they go on. */
 START_TEST(test_retrain_keeps_its_state)
 {
-  Fixture f;
-  begin(&f, "retrain");
-  train_request(&f);
+  Runs f;
+  runs_begin(&f, "retrain");
+  runs_train(&f);
   TailorData data = {.ds = f.ds, .open = true};
   TailorStepEnv env = {.data = &data};
   StepEnv real = step_env(f.a, f.c);
@@ -427,19 +317,19 @@ START_TEST(test_retrain_keeps_its_state)
     r[k].env = &env;
     f.left = 20;
     f.cancel = true;
-    ck_assert(!run(&f, &r[k], NULL, NULL));
+    ck_assert(!runs_run(&f, &r[k], NULL, NULL));
     ck_assert_msg(strstr(diag_text(f.d), "training was cancelled behind ") != NULL, "got %s", diag_text(f.d));
     diag_clear(f.d);
     f.left = -1;
     sb_clear(&f.log);
-    ck_assert_msg(run(&f, &r[k], &got, NULL), "%s", diag_text(f.d));
+    ck_assert_msg(runs_run(&f, &r[k], &got, NULL), "%s", diag_text(f.d));
     ck_assert_msg(strstr(f.log.s, "going on behind ") != NULL, "got %s", f.log.s);
     ck_assert(hash_equal(got, undisturbed(&f, &r[k])));
   }
   artifact_unref(&all);
   artifact_unref(&model);
   graph_free(g);
-  end(&f);
+  runs_end(&f);
 }
 END_TEST
 
@@ -450,7 +340,7 @@ typedef struct Files {
   int n;
 } Files;
 
-static void list_files(Fixture *f, const char *folder, Files *out) {
+static void list_files(Runs *f, const char *folder, Files *out) {
   DIR *dir = opendir(folder);
   ck_assert_ptr_nonnull(dir);
   for (struct dirent *e; (e = readdir(dir));) {
@@ -467,18 +357,19 @@ static void list_files(Fixture *f, const char *folder, Files *out) {
 }
 
 /* The training, made once more from what is there; and a step that is there. */
-static void run_both(Fixture *f, Hash out[2]) {
-  StepRequest first = slow_request(f, "1"), second = train_request(f);
-  ck_assert_msg(run(f, &first, &out[0], NULL) && run(f, &second, &out[1], NULL), "%s", diag_text(f->d));
+static void run_both(Runs *f, Hash out[2]) {
+  StepRequest first = runs_slow(f, "1"), second = runs_train(f);
+  ck_assert_msg(runs_run(f, &first, &out[0], NULL) && runs_run(f, &second, &out[1], NULL), "%s",
+                diag_text(f->d));
 }
 
 START_TEST(test_flipped_bit_in_each_file)
 {
-  Fixture f;
-  begin(&f, "flips");
-  StepRequest first = slow_request(&f, "1"), second = train_request(&f);
+  Runs f;
+  runs_begin(&f, "flips");
+  StepRequest first = runs_slow(&f, "1"), second = runs_train(&f);
   Hash want[2], got[2];
-  ck_assert(run(&f, &first, &want[0], NULL));
+  ck_assert(runs_run(&f, &first, &want[0], NULL));
   want[1] = undisturbed(&f, &second);
   run_killed(&f, &second, 30); /* leaves its lease and its state */
   const char *dir = cache_dir(f.c), *saved = arena_printf(f.a, "%s.saved", dir);
@@ -507,7 +398,7 @@ START_TEST(test_flipped_bit_in_each_file)
                      0);
   }
   ck_assert_int_eq(folders, 31);
-  end(&f);
+  runs_end(&f);
 }
 END_TEST
 
