@@ -18,9 +18,8 @@
 
 enum { IMPROVE_ROUNDS = 64, CLIMB_ROUNDS = 600, EXACT_MAX = 12, EXACT_NODES = 200000 };
 
-/* Of a pair, seen from either side: this box may not begin in (with - below, with + above). */
+/* Of two boxes: the one may not begin in (other - below, other + above). Both 0: anywhere, they never meet. */
 typedef struct Side {
-  int with, next; /* the box's next one, -1: none */
   int64_t below, above;
 } Side;
 
@@ -31,8 +30,7 @@ typedef struct Range {
 typedef struct Packer {
   PackBox *box;
   int n;
-  Side *side;
-  int *sides;    /* by box: its first side, -1: none */
+  Side *side;    /* [n][n] */
   Range *range;  /* where a box may not begin: from < offset < to */
   int *order;    /* the order being tried */
   int64_t *best; /* offsets of the best packing so far */
@@ -44,22 +42,15 @@ typedef struct Packer {
 
 static bool meets(const PackBox *a, const PackBox *b) { return a->first <= b->last && b->first <= a->last; }
 
-static const Side *find_side(const Packer *p, int box, int with) {
-  for (int k = p->sides[box]; k >= 0; k = p->side[k].next)
-    if (p->side[k].with == with) return &p->side[k];
-  return NULL;
-}
-
 /* Where box i may not begin, sorted by `from`. */
 static int find_ranges(const Packer *p, int i) {
-  const PackBox *b = &p->box[i];
+  const Side *side = p->side + (size_t)i * (size_t)p->n;
   int n = 0;
   for (int k = 0; k < p->n_placed; k++) {
-    const PackBox *o = &p->box[p->placed[k]];
-    if (!meets(b, o)) continue;
-    const Side *s = find_side(p, i, p->placed[k]);
-    Range r = {o->offset - (s ? s->below : b->size), o->offset + (s ? s->above : o->size)};
-    if (r.from >= r.to) continue;
+    const Side s = side[p->placed[k]];
+    if (s.below + s.above <= 0) continue;
+    const int64_t offset = p->box[p->placed[k]].offset;
+    const Range r = {offset - s.below, offset + s.above};
     int at = n++;
     for (; at > 0 && p->range[at - 1].from > r.from; at--) p->range[at] = p->range[at - 1];
     p->range[at] = r;
@@ -103,8 +94,9 @@ static void keep(Packer *p, int64_t top) {
   for (int i = 0; i < p->n; i++) p->best[i] = p->box[i].offset;
 }
 
-/* Place all boxes in p->order. Returns the top; *highest is the place in the order of the box that reaches it. */
-static int64_t try_order(Packer *p, bool lowest, int *highest) {
+/* Place all boxes in p->order, unless the top comes to lie above `most`. Returns the top; *highest is the place in the
+ * order of the box that reaches it. */
+static int64_t try_order(Packer *p, bool lowest, int64_t most, int *highest) {
   int64_t top = 0;
   *highest = 0;
   p->n_placed = 0;
@@ -114,6 +106,7 @@ static int64_t try_order(Packer *p, bool lowest, int *highest) {
     if (p->box[i].offset + p->box[i].size <= top) continue;
     top = p->box[i].offset + p->box[i].size;
     *highest = k;
+    if (top > most) return top;
   }
   keep(p, top);
   return top;
@@ -154,7 +147,7 @@ static void try_rank(Packer *p, double (*rank)(const PackBox *), bool lowest) {
   sort_order(p, rank);
   for (int round = 0; round < IMPROVE_ROUNDS && p->best_top > p->bound; round++) {
     int highest;
-    try_order(p, lowest, &highest);
+    try_order(p, lowest, INT64_MAX, &highest);
     if (highest == 0) return;
     move_to_front(p->order, highest);
   }
@@ -165,7 +158,7 @@ static void climb(Packer *p) {
   uint32_t r = 12345;
   int *best = mem_array((size_t)p->n, sizeof *best), highest;
   sort_order(p, rank_size);
-  int64_t top = try_order(p, true, &highest);
+  int64_t top = try_order(p, true, INT64_MAX, &highest);
   for (int round = 0; round < CLIMB_ROUNDS && p->best_top > p->bound; round++) {
     memcpy(best, p->order, (size_t)p->n * sizeof *best);
     r = r * 1664525u + 1013904223u;
@@ -175,7 +168,7 @@ static void climb(Packer *p) {
     memmove(p->order + from, p->order + from + 1, (size_t)(p->n - 1 - from) * sizeof *p->order);
     memmove(p->order + to + 1, p->order + to, (size_t)(p->n - 1 - to) * sizeof *p->order);
     p->order[to] = i;
-    int64_t now = try_order(p, true, &highest);
+    int64_t now = try_order(p, true, top, &highest);
     if (now <= top)
       top = now;
     else
@@ -234,19 +227,19 @@ int64_t pack_lower_bound(const PackBox *boxes, int n, const PackPair *pairs, int
   return most;
 }
 
-static void add_side(Packer *p, int n, int box, Side s) {
-  s.next = p->sides[box];
-  p->sides[box] = n;
-  p->side[n] = s;
-}
-
-static void add_sides(Packer *p, const PackPair *pairs, int n_pairs) {
-  for (int i = 0; i < p->n; i++) p->sides[i] = -1;
+/* Boxes that meet in time lie apart, those of a pair as it says. */
+static void find_sides(Packer *p, const PackPair *pairs, int n_pairs) {
+  const size_t n = (size_t)p->n;
+  for (size_t i = 0; i < n; i++)
+    for (size_t k = 0; k < n; k++)
+      if (meets(&p->box[i], &p->box[k])) p->side[i * n + k] = (Side){p->box[i].size, p->box[k].size};
   for (int k = 0; k < n_pairs; k++) {
     const PackPair *q = &pairs[k];
     const int64_t over = p->box[q->over].size, under = p->box[q->under].size;
-    add_side(p, 2 * k, q->over, (Side){.with = q->under, .below = q->distance, .above = under});
-    add_side(p, 2 * k + 1, q->under, (Side){.with = q->over, .below = under, .above = q->distance});
+    Side *of_over = &p->side[(size_t)q->over * n + (size_t)q->under],
+         *of_under = &p->side[(size_t)q->under * n + (size_t)q->over];
+    of_over->below = q->distance, of_over->above = under;
+    of_under->below = under, of_under->above = q->distance;
     ASSERT(q->distance <= over && q->distance >= -under);
   }
 }
@@ -262,9 +255,8 @@ int64_t pack_boxes(PackBox *boxes, int n, const PackPair *pairs, int n_pairs) {
   p.placed = mem_array((size_t)n, sizeof *p.placed);
   p.best = mem_array((size_t)n, sizeof *p.best);
   p.range = mem_array((size_t)n, sizeof *p.range);
-  p.sides = mem_array((size_t)n, sizeof *p.sides);
-  p.side = mem_array(2 * (size_t)n_pairs, sizeof *p.side);
-  add_sides(&p, pairs, n_pairs);
+  p.side = mem_array((size_t)n * (size_t)n, sizeof *p.side);
+  find_sides(&p, pairs, n_pairs);
   for (size_t k = 0; k < sizeof ranks / sizeof *ranks; k++) {
     try_rank(&p, ranks[k], false);
     try_rank(&p, ranks[k], true);
@@ -279,7 +271,6 @@ int64_t pack_boxes(PackBox *boxes, int n, const PackPair *pairs, int n_pairs) {
   mem_free(p.placed);
   mem_free(p.best);
   mem_free(p.range);
-  mem_free(p.sides);
   mem_free(p.side);
   return p.best_top;
 }

@@ -170,7 +170,8 @@ static PackBox *boxes_of(const Draft *d, int64_t align) {
   return box;
 }
 
-static void draft_make(const Planner *p, PlanLevel level, const Choice *c, Draft *d) {
+/* A draft that needs at least `most` bytes, however it is packed, is not packed: false. */
+static bool draft_make(const Planner *p, PlanLevel level, const Choice *c, int64_t most, Draft *d) {
   *d = (Draft){.p = p, .c = c, .level = level};
   d->items = arena_array(p->arena, p->g->n_vals + 2 * (size_t)p->calls->n + 1, sizeof *d->items);
   d->storage = arena_array(p->arena, p->g->n_vals, sizeof *d->storage);
@@ -179,9 +180,11 @@ static void draft_make(const Planner *p, PlanLevel level, const Choice *c, Draft
   add_items(d);
   PackBox *box = boxes_of(d, p->align);
   d->lower_bound = pack_lower_bound(box, d->n_storage, d->pairs, d->n_pairs);
-  d->arena = pack_boxes(box, d->n_storage, d->pairs, d->n_pairs);
-  for (int i = 0; i < d->n_items; i++) d->items[i].offset = box[d->items[i].storage].offset;
+  const bool can = d->lower_bound < most;
+  if (can) d->arena = pack_boxes(box, d->n_storage, d->pairs, d->n_pairs);
+  for (int i = 0; can && i < d->n_items; i++) d->items[i].offset = box[d->items[i].storage].offset;
   mem_free(box);
+  return can;
 }
 
 /* -- the plan -- */
@@ -343,13 +346,13 @@ typedef struct Contest {
   bool any;
 } Contest;
 
-/* Whether `d` is to be preferred. */
-static bool wins(const Draft *d, const Contest *c, int64_t limit) {
-  if (!c->any || (d->arena <= limit && c->best.arena > limit)) return true;
-  return c->best.arena > limit && d->arena < c->best.arena;
+/* A draft is to be preferred that needs less than this: than the best one, where that one exceeds the limit. */
+static int64_t to_beat(const Contest *c, int64_t limit) {
+  if (!c->any) return INT64_MAX;
+  return c->best.arena > limit ? c->best.arena : 0;
 }
 
-static void enter_cut(const Planner *p, PlanLevel level, int64_t limit, Contest *c, MemoryPlan *out) {
+static void enter_cut(Planner *p, PlanLevel level, int64_t limit, Contest *c, MemoryPlan *out) {
   Choice choice;
   Draft d;
   choose_segments(p, level, limit, &choice);
@@ -358,8 +361,8 @@ static void enter_cut(const Planner *p, PlanLevel level, int64_t limit, Contest 
     return;
   }
   if (!p->apart && (!out->bound[level] || choice.peak < out->bound[level])) out->bound[level] = choice.peak;
-  draft_make(p, level, &choice, &d);
-  if (!wins(&d, c, p->opt.limit)) {
+  const int64_t most = to_beat(c, p->opt.limit);
+  if (!draft_make(p, level, &choice, most, &d) || d.arena >= most) {
     choice_free(&choice);
     return;
   }

@@ -4,7 +4,7 @@
  *   order.c     the order of the calls
  *   spans.c     which values need bytes, from which call to which
  *   segment.c   one call, or a chain of calls that run row by row: leads, rings, distances, peak
- *   choose.c    the cut of all calls into segments
+ *   bounds.c    what a segment needs at least; choose.c the cut of all calls into segments
  *   pack.c      offsets
  *   plan.c      the plan itself; plan_print.c its table
  *   bands.c     before all that: the graph with layers in bands of columns; patches.c which ones, under a limit
@@ -77,19 +77,21 @@ static inline bool span_alive(const Span *s, int32_t from, int32_t to) {
   return s->first != SPAN_NEVER && s->first <= to && s->last >= from;
 }
 
+typedef struct SegKnown SegKnown;
 typedef struct Planner {
   const Graph *g;
   Calls *calls;
   PlanOptions opt;
   int64_t align;
-  ValId *root;       /* by value */
-  Span *span;        /* by root value */
-  CallRows *rows;    /* by call */
-  ValId by_rows;     /* root of the input that arrives by rows; NO_VAL: none */
-  bool apart;        /* peaks are counted as if nothing could overlap: chains of overlaps pack badly */
-  bool guests;       /* rings may have guests */
-  int *first_access; /* by value, of the segment in the making; -1: none */
-  Arena *arena;      /* what lives as long as the planner */
+  ValId *root;        /* by value */
+  Span *span;         /* by root value */
+  CallRows *rows;     /* by call */
+  ValId by_rows;      /* root of the input that arrives by rows; NO_VAL: none */
+  bool apart;         /* peaks are counted as if nothing could overlap: chains of overlaps pack badly */
+  bool guests;        /* rings may have guests */
+  int *first_access;  /* by value, of the segment in the making; -1: none */
+  SegKnown *known[2]; /* of segments, counted with overlap and `apart`: by choose.c; NULL: nothing yet */
+  Arena *arena;       /* what lives as long as the planner */
 } Planner;
 void spans_find(Planner *p);
 
@@ -135,6 +137,13 @@ typedef struct Segment {
 /* Segment of calls first .. first+n-1. False: these calls cannot run so. */
 bool segment_make(const Planner *p, SegKind kind, int32_t first, int32_t n, Segment *out);
 
+/* -- bounds.c -- */
+/* By root value: bytes of the ring that it is at least where it is one; in p->arena. */
+int64_t *bounds_rings(const Planner *p);
+/* bound[n-1]: what the segment of calls first .. first+n-1 by rows needs at least, for all n up to `most` (calls that
+ * there are). */
+void bounds_find(const Planner *p, const int64_t *ring, int32_t first, int32_t most, int64_t *bound);
+
 /* -- choose.c -- */
 
 typedef struct Choice {
@@ -143,7 +152,7 @@ typedef struct Choice {
   int64_t peak; /* the largest of the segments' */
 } Choice;
 /* The cut whose largest peak is least, or where it meets `limit` (> 0) the one of fewest pieces that does. */
-void choose_segments(const Planner *p, PlanLevel level, int64_t limit, Choice *out);
+void choose_segments(Planner *p, PlanLevel level, int64_t limit, Choice *out);
 void choice_free(Choice *c);
 
 /* -- regions.c -- */
