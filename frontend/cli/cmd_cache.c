@@ -58,17 +58,70 @@ typedef struct Job {
   int status;
 } Job;
 
+/* What steps took when they were run, together. */
+static bool total_times(Job *j, double *seconds, double *processor, Diag *d) {
+  StepTime *v;
+  size_t n;
+  TRY(cache_times(j->cache, j->arena, &v, &n, d));
+  *seconds = *processor = 0;
+  for (size_t i = 0; i < n; i++) {
+    *seconds += v[i].seconds;
+    *processor += v[i].processor;
+  }
+  return true;
+}
+
+static void stats_json(const Job *j, const CacheStats *s, double seconds, double processor) {
+  JsonWriter w;
+  StrBuf t;
+  cli_json_begin(&w, &t);
+  json_object(&w);
+  json_kstr(&w, "cache", j->o->dir);
+  json_stats(&w, "holds", s);
+  json_kobject(&w, "in_use");
+  json_kint(&w, "runs", s->runs);
+  json_kint(&w, "entries", s->pinned);
+  json_kint(&w, "bytes", s->pinned_bytes);
+  json_kint(&w, "steps_running", s->leases);
+  json_end(&w);
+  json_kobject(&w, "unfinished");
+  json_kint(&w, "steps", s->work);
+  json_kint(&w, "bytes", s->work_bytes);
+  json_end(&w);
+  json_kobject(&w, "times");
+  json_kint(&w, "steps", s->times);
+  json_knum(&w, "seconds", seconds);
+  json_knum(&w, "processor_seconds", processor);
+  json_end(&w);
+  json_end(&w);
+  cli_json_end(&w, &t);
+}
+
+static void stats_text(const Job *j, const CacheStats *s, double seconds, double processor) {
+  Arena *a = j->arena;
+  printf("%s: %lld entries, %s\n", j->o->dir, (long long)s->entries, size_text(a, s->bytes));
+  if (s->runs)
+    printf("in use: %lld of them, %s, by %lld process(es), which run %lld step(s) now (gc leaves them)\n",
+           (long long)s->pinned, size_text(a, s->pinned_bytes), (long long)s->runs, (long long)s->leases);
+  if (s->work)
+    printf("state of %lld step(s) not yet done, %s: the next run goes on from it\n", (long long)s->work,
+           size_text(a, s->work_bytes));
+  if (s->times)
+    printf("times of %lld step(s) are known: %.1f s, %.1f s of processors\n", (long long)s->times, seconds,
+           processor);
+  if (s->leftovers)
+    printf("and %lld file(s) of processes that ended over them, %s (gc removes them)\n",
+           (long long)s->leftovers, size_text(a, s->leftover_bytes));
+}
+
 static bool act_stats(Job *j, Diag *d) {
   CacheStats s;
-  TRY(cache_stats(j->cache, &s, d));
-  if (j->o->common.json) {
-    print_json(j->o, "holds", &s, NULL, NULL);
-    return true;
-  }
-  printf("%s: %lld entries, %s\n", j->o->dir, (long long)s.entries, size_text(j->arena, s.bytes));
-  if (s.leftovers)
-    printf("and %lld unfinished files, %s (gc removes them after an hour)\n", (long long)s.leftovers,
-           size_text(j->arena, s.leftover_bytes));
+  double seconds, processor;
+  TRY(cache_stats(j->cache, &s, d) && total_times(j, &seconds, &processor, d));
+  if (j->o->common.json)
+    stats_json(j, &s, seconds, processor);
+  else
+    stats_text(j, &s, seconds, processor);
   return true;
 }
 
@@ -202,10 +255,14 @@ extern const Command cmd_cache;
 const Command cmd_cache = {
     "cache",
     "Show, check, shrink or empty the cache of finished steps",
-    "stats: how many steps are kept, and their size.  ls: each of them, least recently used first.\n"
-    "gc: remove what was least recently used until --max SIZE is kept.  verify: read all, remove what is "
-    "damaged\n"
-    "(exit status 2 if there was any).  clear: remove all.",
+    "stats: how many steps are kept, and their size; what runs use at this moment; how long steps took.\n"
+    "ls: each entry, least recently used first.  gc: remove what was least recently used until --max SIZE is "
+    "kept,\n"
+    "but nothing that a run which goes on has used.  verify: read all, remove what is damaged (exit status 2 "
+    "if\n"
+    "there was any).  clear: remove all.\n"
+    "Several runs, on several machines too, may share a folder: none repeats what another runs at this "
+    "moment.",
     "  mistify cache stats\n"
     "  mistify cache gc --max 2GiB --cache /var/cache/mistify\n",
     opts,

@@ -45,11 +45,13 @@ Cache *cache_open(const char *dir, const Host *host, Diag *d) {
   Cache *c = mem_zalloc(sizeof *c);
   c->dir = mem_strdup(dir);
   c->host = host;
+  c->counted = -1;
   return c;
 }
 
 void cache_close(Cache *c) {
   if (!c) return;
+  cache_run_end(c);
   mem_free(c->dir);
   mem_free(c);
 }
@@ -235,6 +237,8 @@ bool cache_put(Cache *c, Hash key, const char *kind, const Artifact *art, int n,
   arena_free(a);
   mem_free(file);
   sb_free(&buf);
+  if (ok) c->since += (int64_t)size;
+  if (ok) cache_keep_limit(c);
   return ok;
 }
 

@@ -5,11 +5,13 @@
  *   DIR/lease/KEY     who runs that step at this moment (passes/steps/lease.h)
  *   DIR/work/KEY      the state of a step that takes long, until its entry is there: killed, it goes on from it
  *   DIR/times/KEY     what it took: no part of the entry, whose bytes are the same each time
+ *   DIR/runs/...      what a process that lives has read or written (passes/steps/cache_runs.c)
  *   DIR/clock         touched to learn the folder's time
  *
  * Entries appear whole or not at all (written beside, renamed) and never change. Several processes and machines
  * may use one folder: who makes the same key makes the same bytes. A damaged entry counts as absent: it is
- * logged, removed and made again. The least recently used go first when the folder is shrunk.
+ * logged, removed and made again. The least recently used go first when the folder is shrunk; what a run has used stays
+ * as long as its process lives.
  */
 #ifndef PASSES_STEPS_CACHE_H
 #define PASSES_STEPS_CACHE_H
@@ -36,6 +38,14 @@ bool cache_get(Cache *c, Hash key, Artifact *out, int *n);
  * A full disk is reported and leaves nothing behind. */
 bool cache_put(Cache *c, Hash key, const char *kind, const Artifact *art, int n, Diag *d);
 
+/* At most so many bytes of entries; 0, as at first: as many as there are. A put beyond it removes what was least recently
+ * used, but nothing that a run has pinned: then there are more. Several processes count each for itself, so that for a while
+ * there may be an eighth more by each. */
+void cache_limit(Cache *c, int64_t bytes);
+/* Nobody removes entry `key`, there or to come, while this process lives and the cache is open. Steps pin what they use.
+ * Processes that are forked after the first pin pin for this one. */
+void cache_pin(Cache *c, Hash key);
+
 /* Where step `key` may keep its state while it runs; in `a`. Whoever publishes the entry removes it. */
 const char *cache_work(Cache *c, Arena *a, Hash key);
 
@@ -61,6 +71,7 @@ typedef struct CacheEntry {
   int artifacts;
   int64_t bytes;
   struct timespec used; /* last written or read */
+  bool pinned;          /* by a run */
 } CacheEntry;
 
 typedef struct CacheStats {
@@ -68,13 +79,16 @@ typedef struct CacheStats {
   int64_t leftovers,
       leftover_bytes;       /* temporary files, leases and state of processes that died (or still write) */
   int64_t work, work_bytes; /* state of steps that run, or will go on */
-  int64_t leases, times;    /* steps that run at this moment; those whose times are known */
+  int64_t pinned, pinned_bytes; /* entries that a run has used */
+  int64_t runs;                 /* processes that have pinned some */
+  int64_t leases, times;        /* steps that run at this moment; those whose times are known */
 } CacheStats;
 
 /* All entries, least recently used first; in `a`. */
 bool cache_list(Cache *c, Arena *a, CacheEntry **out, size_t *n, Diag *d);
 bool cache_stats(Cache *c, CacheStats *out, Diag *d);
-/* Remove leftovers (temporary files when they are older than an hour) and times of entries that are gone, then least recently used entries until at most max_bytes remain. */
+/* Remove leftovers (temporary files when they are older than an hour) and times of entries that are gone, then the least
+ * recently used entries that no run has pinned until at most max_bytes remain. */
 bool cache_gc(Cache *c, int64_t max_bytes, CacheStats *removed, Diag *d);
 /* Read every entry; remove and log the damaged ones. */
 bool cache_verify(Cache *c, CacheStats *good, CacheStats *damaged, Diag *d);

@@ -7,9 +7,14 @@
 #include "ir/base/strbuf.h"
 #include "passes/steps/cache.h"
 
+typedef struct CacheRun CacheRun;
+
 struct Cache {
   char *dir;
   const Host *host;
+  CacheRun *run; /* NULL: nothing is pinned yet */
+  /* Bytes of entries: the most; there when they were last counted (< 0: not yet); written by this process since. */
+  int64_t limit, counted, since;
 };
 
 /* -- cache.c -- */
@@ -26,7 +31,23 @@ bool cache_make_folder(const Cache *c, const char *folder);
 /* The time by the clock that dates the folder's files, which may be another machine's. */
 struct timespec cache_now(const Cache *c);
 
-/* -- cache_times.c -- */
-bool cache_time_parse(const char *text, size_t n, StepTime *out);
+/* -- cache_runs.c -- */
+typedef struct CachePins {
+  Hash *v; /* sorted */
+  size_t n;
+} CachePins;
+
+/* What the runs that live have pinned. */
+CachePins cache_pins(const Cache *c);
+bool cache_pins_has(const CachePins *p, Hash key);
+void cache_pins_free(CachePins *p);
+bool cache_run_lives(const Cache *c, const char *path);
+/* This process's run is alive, although it pins nothing new. */
+void cache_touch(const Cache *c);
+void cache_run_end(Cache *c);
+
+/* -- cache_upkeep.c -- */
+/* Over its limit? Then remove what was least recently used and nobody has pinned. */
+void cache_keep_limit(Cache *c);
 
 #endif

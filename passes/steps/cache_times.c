@@ -26,7 +26,7 @@ void cache_put_time(Cache *c, const StepTime *t) {
   sb_free(&text);
 }
 
-bool cache_time_parse(const char *text, size_t n, StepTime *out) {
+static bool parse(const char *text, size_t n, StepTime *out) {
   char kind[CACHE_KIND_MAX + 1];
   Hash sum;
   if (n < HASH_HEX || text[n - 1] != '\n' || !hash_parse(text + n - HASH_HEX, &sum)) return false;
@@ -44,7 +44,7 @@ static bool read_time(const char *path, Hash key, StepTime *out) {
   size_t n;
   *out = (StepTime){.key = key};
   const char *text = file_exists(path) ? file_read(a, path, &n, d) : NULL;
-  bool ok = text && cache_time_parse(text, n, out);
+  bool ok = text && parse(text, n, out);
   diag_free(d);
   arena_free(a);
   return ok;

@@ -4,12 +4,13 @@
  *   xx/KEY        an entry
  *   lease/KEY     while its holder lives; else a leftover at once
  *   work/KEY      a leftover when its entry is there, or nobody went on with it for a week
+ *   runs/NAME     while its process lives; else a leftover at once
  *   times/KEY     as long as its entry is there; then gc removes it
  *   *.tmp.*, *.old.*  a leftover when it is older than an hour
  */
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -29,6 +30,7 @@ typedef struct Walk {
   size_t n, cap;
   CacheStats found; /* all but the entries; leftovers: found, or removed where `removes` is set */
   bool removes;
+  CachePins pins;
   time_t now;
   StrBuf buf;
 } Walk;
@@ -56,8 +58,11 @@ static bool is_held(Walk *w, const File *f) {
 }
 
 static void visit_entry(Walk *w, const File *f) {
-  CacheEntry e = {.key = f->key, .bytes = f->bytes, .used = f->used};
-  cache_read_head(f->path, &e);
+  CacheEntry e = {
+      .key = f->key, .bytes = f->bytes, .used = f->used, .pinned = cache_pins_has(&w->pins, f->key)};
+  if (!w->removes) cache_read_head(f->path, &e);
+  w->found.pinned += e.pinned;
+  w->found.pinned_bytes += e.pinned ? e.bytes : 0;
   void *p = w->entries;
   mem_grow(&p, &w->cap, w->n + 1, sizeof e);
   w->entries = p;
@@ -87,20 +92,35 @@ static void visit_time(Walk *w, const File *f) {
   w->found.times++;
 }
 
-static const struct Folder {
+static void visit_run(Walk *w, const File *f) {
+  if (cache_run_lives(w->c, f->path))
+    w->found.runs++;
+  else
+    leftover(w, f, true);
+}
+
+typedef struct Folder {
   const char *name;
+  bool keys; /* its files are named by keys */
   void (*visit)(Walk *w, const File *f);
-} folders[] = {{"last", visit_record}, {"lease", visit_lease}, {"work", visit_work}, {"times", visit_time}};
+} Folder;
+
+static const Folder entries_folder = {"??", true, visit_entry};
+static const Folder folders[] = {{"last", true, visit_record},
+                                 {"lease", true, visit_lease},
+                                 {"work", true, visit_work},
+                                 {"times", true, visit_time},
+                                 {"runs", false, visit_run}};
 enum { N_FOLDERS = sizeof folders / sizeof *folders };
 
 static bool holds_entries(const char *name) {
   return strlen(name) == 2 && strspn(name, "0123456789abcdef") == 2;
 }
 
-static void (*visitor_of(const char *folder))(Walk *, const File *) {
-  if (holds_entries(folder)) return visit_entry;
+static const Folder *folder_of(const char *name) {
+  if (holds_entries(name)) return &entries_folder;
   for (int i = 0; i < N_FOLDERS; i++)
-    if (strcmp(folder, folders[i].name) == 0) return folders[i].visit;
+    if (strcmp(name, folders[i].name) == 0) return &folders[i];
   return NULL;
 }
 
@@ -112,20 +132,20 @@ static DIR *open_folder(const char *path, Diag *d) {
   return dir;
 }
 
-static bool walk_files(Walk *w, const char *folder, void (*visit)(Walk *, const File *), Diag *d) {
-  DIR *dir = open_folder(folder, d);
+static bool walk_files(Walk *w, const char *path, const Folder *folder, Diag *d) {
+  DIR *dir = open_folder(path, d);
   TRY(dir);
   for (struct dirent *e; (e = readdir(dir));) {
     struct stat st;
-    File f = {.path = path_join(w->a, folder, e->d_name), .name = e->d_name};
+    File f = {.path = path_join(w->a, path, e->d_name), .name = e->d_name};
     if (lstat(f.path, &st) != 0 || !S_ISREG(st.st_mode)) continue; /* removed meanwhile */
     f.bytes = (int64_t)st.st_size;
     f.used = st.st_mtim;
     f.age = (int64_t)(w->now - st.st_mtime);
-    if (strlen(f.name) == HASH_HEX - 1 && hash_parse(f.name, &f.key))
-      visit(w, &f);
-    else if (strstr(f.name, ".tmp.") || strstr(f.name, ".old."))
+    if (strstr(f.name, ".tmp.") || strstr(f.name, ".old."))
       leftover(w, &f, f.age > LEFTOVER_SECONDS);
+    else if (!folder->keys || (strlen(f.name) == HASH_HEX - 1 && hash_parse(f.name, &f.key)))
+      folder->visit(w, &f);
   }
   closedir(dir);
   return true;
@@ -142,15 +162,16 @@ static bool walk(Walk *w, Cache *c, Diag *d) {
   w->c = c;
   w->a = arena_new();
   w->now = cache_now(c).tv_sec;
+  w->pins = cache_pins(c);
   bool ok = true;
   for (int entries = 1; ok && entries >= 0; entries--) {
     DIR *dir = open_folder(c->dir, d);
     ok = dir != NULL;
     for (struct dirent *e; ok && (e = readdir(dir));) {
-      void (*visit)(Walk *, const File *) = visitor_of(e->d_name);
-      const char *folder = path_join(w->a, c->dir, e->d_name);
-      if (visit && holds_entries(e->d_name) == (entries == 1) && file_is_dir(folder))
-        ok = walk_files(w, folder, visit, d);
+      const Folder *folder = folder_of(e->d_name);
+      const char *path = path_join(w->a, c->dir, e->d_name);
+      if (folder && (folder == &entries_folder) == (entries == 1) && file_is_dir(path))
+        ok = walk_files(w, path, folder, d);
     }
     if (dir) closedir(dir);
   }
@@ -159,6 +180,7 @@ static bool walk(Walk *w, Cache *c, Diag *d) {
 }
 
 static void walk_end(Walk *w) {
+  cache_pins_free(&w->pins);
   sb_free(&w->buf);
   mem_free(w->entries);
   arena_free(w->a);
@@ -193,20 +215,54 @@ static bool remove_entry(Walk *w, const CacheEntry *e) {
   return true;
 }
 
+/* Least recently used first, what is pinned never; returns the bytes that are left. */
+static int64_t shrink(Walk *w, int64_t max_bytes, CacheStats *removed) {
+  int64_t total = 0;
+  for (size_t i = 0; i < w->n; i++) total += w->entries[i].bytes;
+  for (size_t i = 0; i < w->n && total > max_bytes; i++) {
+    if (w->entries[i].pinned || !remove_entry(w, &w->entries[i])) continue;
+    total -= w->entries[i].bytes;
+    removed->entries++;
+    removed->bytes += w->entries[i].bytes;
+  }
+  return total;
+}
+
 bool cache_gc(Cache *c, int64_t max_bytes, CacheStats *removed, Diag *d) {
   Walk w = {.removes = true};
   bool ok = walk(&w, c, d);
   *removed = (CacheStats){.leftovers = w.found.leftovers, .leftover_bytes = w.found.leftover_bytes};
-  int64_t total = 0;
-  for (size_t i = 0; i < w.n; i++) total += w.entries[i].bytes;
-  for (size_t i = 0; i < w.n && total > max_bytes; i++) {
-    if (!remove_entry(&w, &w.entries[i])) continue;
-    total -= w.entries[i].bytes;
-    removed->entries++;
-    removed->bytes += w.entries[i].bytes;
-  }
+  shrink(&w, max_bytes, removed);
   walk_end(&w);
   return ok;
+}
+
+void cache_limit(Cache *c, int64_t bytes) {
+  c->limit = bytes;
+  c->counted = -1;
+}
+
+/* The folder is walked only when the count says that it is full, or that others may have filled it; and then emptied by
+ * an eighth more than needed, so that the next put need not walk again. Where what is pinned is more than that, the next
+ * eighth is awaited. */
+void cache_keep_limit(Cache *c) {
+  const int64_t slack = c->limit / 8;
+  if (c->limit <= 0) return;
+  bool over = c->counted <= c->limit && c->counted + c->since > c->limit;
+  if (c->counted >= 0 && !over && c->since <= slack) return;
+  Walk w = {.removes = true};
+  CacheStats removed = {0};
+  Diag *quiet = diag_new();
+  int64_t total = 0;
+  walk(&w, c, quiet);
+  for (size_t i = 0; i < w.n; i++) total += w.entries[i].bytes;
+  c->counted = total > c->limit ? shrink(&w, c->limit - slack, &removed) : total;
+  c->since = 0;
+  if (removed.entries)
+    cache_log(c, "cache: over %" PRId64 " bytes: %" PRId64 " entries of %" PRId64 " bytes removed", c->limit,
+              removed.entries, removed.bytes);
+  walk_end(&w);
+  diag_free(quiet);
 }
 
 bool cache_verify(Cache *c, CacheStats *good, CacheStats *damaged, Diag *d) {
@@ -230,7 +286,7 @@ bool cache_clear(Cache *c, Diag *d) {
   DIR *dir = open_folder(c->dir, d);
   bool ok = dir != NULL;
   for (struct dirent *e; ok && (e = readdir(dir));) {
-    if (!visitor_of(e->d_name) && strcmp(e->d_name, "clock") != 0) continue;
+    if (!folder_of(e->d_name) && strcmp(e->d_name, "clock") != 0) continue;
     const char *sub = path_join(a, c->dir, e->d_name);
     ok = file_remove_tree(sub);
     if (!ok) diag_error(d, &(Loc){.file = sub}, "cannot be removed: %s", strerror(errno));

@@ -52,6 +52,7 @@ static void *beat(void *arg) {
     struct timespec until = after(l->beat);
     if (pthread_cond_timedwait(&l->over, &l->lock, &until) != ETIMEDOUT || l->done) continue;
     futimens(l->fd, NULL);
+    cache_touch(l->c);
   }
   pthread_mutex_unlock(&l->lock);
   return NULL;

@@ -19,6 +19,7 @@
 #include "ir/base/file.h"
 #include "ir/base/strbuf.h"
 #include "ir/custom.h"
+#include "passes/steps/cache_own.h"
 #include "passes/steps/lease.h"
 #include "passes/steps/rebind.h"
 #include "passes/steps/workers.h"
@@ -385,7 +386,7 @@ static void pause_for(double seconds) {
 /* -1: reported, or busy; 0: it is ours to run (*lease; NULL where there can be none); 1: a hit. */
 static int wait_or_take(Run *r, Lease **lease, Artifact *out, int *n_out) {
   const double start = now_seconds(), tell_after = 1;
-  double pause = 0.005;
+  double pause = 0.005, touched = 0;
   bool told = false;
   *lease = NULL;
   for (;;) {
@@ -405,6 +406,10 @@ static int wait_or_take(Run *r, Lease **lease, Artifact *out, int *n_out) {
     if (!told && r->log.waited > tell_after && who.pid) {
       say(r, "waits for process %" PRId64 " on %s, which runs it", who.pid, who.host);
       told = true;
+    }
+    if (r->log.waited - touched > LEASE_BEAT) {
+      cache_touch(r->env->cache);
+      touched = r->log.waited;
     }
     pause_for(pause);
     pause = pause < 0.05 ? 2 * pause : 0.1;
@@ -428,6 +433,7 @@ bool step_run(const StepEnv *env, const StepRequest *req, Artifact *out, int *n_
   if (env->cache) r.record = record_path(r.a, env, req);
   r.log = (StepLog){.kind = req->kind->name, .slot = req->slot, .key = r.key};
   if (env->workers) r.log.worker = workers_current(env->workers);
+  if (env->cache) cache_pin(env->cache, r.key); /* before it is looked at: from then on it stays */
   int found = look_up(&r, out, n_out);
   if (found == 0) found = run_or_wait(&r, out, n_out);
   if (found > 0) {

@@ -15,6 +15,8 @@
 #include "ir/base/json.h"
 #include "ir/base/rng.h"
 #include "ir/tensor.h"
+#include "passes/steps/artifact.h"
+#include "passes/steps/lease.h"
 #include "tests/frontend/oracle.h"
 
 Suite *suite_cli(void);
@@ -708,6 +710,34 @@ START_TEST(cache_of_steps)
   ck_assert(file_make_dirs(tmp(a, "cache"), d));
   const Json *j = json_of(a, "cache stats --cache $T/cache --json", 0);
   ck_assert_int_eq(json_get_int(json_get(j, "holds"), "entries", -1), 0);
+  Cache *c = cache_open(tmp(a, "cache"), NULL, d);
+  Artifact art = artifact_from_bytes(ART_PLAN, "x", 1);
+  const Hash one = {1, 2}, two = {3, 4};
+  Lease *lease;
+  Holder who;
+  cache_pin(c, one);
+  ck_assert(cache_put(c, one, "plan", &art, 1, d));
+  cache_put_time(c, &(StepTime){.key = one, .kind = "plan", .seconds = 1.5, .processor = 2.5, .threads = 2});
+  ck_assert_int_eq(lease_take(c, two, LEASE_BEAT, &lease, &who), LEASE_TAKEN);
+  test_write_file(cache_work(c, a, two), "state", 5);
+  j = json_of(a, "cache stats --cache $T/cache --json", 0);
+  ck_assert_int_eq(json_get_int(json_get(j, "holds"), "entries", -1), 1);
+  ck_assert_int_eq(json_get_int(json_get(j, "in_use"), "entries", -1), 1);
+  ck_assert_int_eq(json_get_int(json_get(j, "in_use"), "steps_running", -1), 1);
+  ck_assert_int_eq(json_get_int(json_get(j, "unfinished"), "bytes", -1), 5);
+  ck_assert_int_eq(json_get_int(json_get(j, "times"), "steps", -1), 1);
+  char *out = succeeds("cache stats --cache $T/cache");
+  ck_assert_msg(strstr(out, "by 1 process(es), which run 1 step(s) now (gc leaves them)") &&
+                    strstr(out, "state of 1 step(s) not yet done, 5 ") &&
+                    strstr(out, "times of 1 step(s) are known: 1.5 s, 2.5 s of processors"),
+                "got %s", out);
+  free(out);
+  free(succeeds("cache gc --max 0 --cache $T/cache"));
+  j = json_of(a, "cache stats --cache $T/cache --json", 0);
+  ck_assert_int_eq(json_get_int(json_get(j, "holds"), "entries", -1), 1);
+  lease_release(lease);
+  artifact_unref(&art);
+  cache_close(c);
   free(succeeds("cache ls --cache $T/cache"));
   free(succeeds("cache verify --cache $T/cache"));
   free(succeeds("cache gc --max 1MiB --cache $T/cache"));

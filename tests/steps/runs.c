@@ -37,6 +37,13 @@ void runs_begin(Runs *f, const char *name) {
   f->ran = arena_printf(f->a, "%s/%s.ran", test_tmp_dir(), name);
 }
 
+void runs_reopen(Runs *f) {
+  const char *dir = arena_strdup(f->a, cache_dir(f->c));
+  cache_close(f->c);
+  f->c = f->env.cache = cache_open(dir, &f->host, f->d);
+  ck_assert_msg(f->c != NULL, "%s", diag_text(f->d));
+}
+
 void runs_end(Runs *f) {
   if (f->ds.train.n) dataset_close(&f->ds);
   cache_close(f->c);

@@ -22,6 +22,8 @@ typedef struct Runs {
 
 void runs_begin(Runs *f, const char *name);
 void runs_end(Runs *f);
+/* Close the cache, so that nothing is pinned, and open it again. */
+void runs_reopen(Runs *f);
 void runs_nap(int milliseconds);
 /* Runs of steps so far. */
 int runs_count(const Runs *f);
