@@ -14,6 +14,7 @@
 #
 #   BUILD=release|debug|asan|tsan   OUT=build/$(BUILD)   V=1 shows commands   CI=true makes warnings errors
 #   CC, CFLAGS, CPPFLAGS and LDFLAGS are honoured (added after ours), as are PREFIX and DESTDIR
+#   MPI=1     mistify tailor may be started by mpirun on many machines (ranks; Open MPI: scripts/install-deps --mpi)
 #   make test CK_RUN_SUITE=graph runs one suite: tests/**/test_graph.c
 
 BUILD  ?= release
@@ -90,10 +91,17 @@ stamp = $(shell mkdir -p $(dir $(1)); f='$(subst ','\'',$(2))'; \
         [ -f $(1) ] && [ "$$f" = "$$(cat $(1))" ] || printf '%s\n' "$$f" > $(1))
 ifneq ($(filter-out help clean format flags lint test demo demo-02 demo-03 fuzz install-headers,$(or $(MAKECMDGOALS),all)),)
 $(call stamp,$(OUT)/gen/flags.stamp,$(compile) $(HOT) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) $(LIBS) $(TEST_CFLAGS) $(TEST_LIBS))
+$(call stamp,$(OUT)/gen/mpi.stamp,$(MPI))
 $(call stamp,$(OUT)/gen/sources.stamp,$(ALL_SRC))
 $(call stamp,$(OUT)/gen/embed.stamp,$(EMBED))
 $(call stamp,$(OUT)/gen/suites.stamp,$(TEST_C))
 endif
+
+# One file calls MPI, so that the other objects serve with and without it.
+MPI_LIBS := $(if $(MPI),$(or $(shell mpicc --showme:link 2>/dev/null),-lmpi))
+$(OUT)/obj/frontend/cli/ranks.o: HOT_FLAGS = $(if $(MPI),-DMISTIFY_MPI $(call system,$(shell mpicc --showme:compile 2>/dev/null)))
+$(OUT)/obj/frontend/cli/ranks.o: $(OUT)/gen/mpi.stamp
+LIBS += $(MPI_LIBS)
 
 .PHONY: all docs help test fuzz run-fuzz run-tests demo run-demo demo-02 demo-03 run-demo-02 run-demo-03 lint format flags golden-update install install-headers clean
 .DELETE_ON_ERROR:
@@ -154,7 +162,7 @@ $(TOOLS):
 
 # The packages come first, so that a second make sees them when it reads this file.
 test demo demo-02 demo-03:
-	@scripts/install-deps $@
+	@scripts/install-deps $(if $(MPI),--mpi) $@
 	@$(MAKE) --no-print-directory run-$(@:test=tests)
 
 run-tests: all $(OUT)/check-mistify $(OUT)/onnx-conformance $(TOOLS)

@@ -1,6 +1,7 @@
 /* What the commands share: machines, numbers, notes, tables, temporary folders. */
 #define _XOPEN_SOURCE 700 /* mkdtemp */
 #include "frontend/cli/cli.h"
+#include "frontend/cli/ranks.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -69,7 +70,8 @@ static bool on_cancelled(void *ctx) {
 }
 
 void cli_progress(Progress *p, const CommonOpts *o, int64_t threads) {
-  if (threads <= 0) threads = sysconf(_SC_NPROCESSORS_ONLN);
+  if (threads <= 0) threads = sysconf(_SC_NPROCESSORS_ONLN) / ranks_local();
+  if (threads <= 0) threads = 1;
   progress_init(p, stderr, o->quiet, threads < 256 ? (int)threads : 256);
   p->host.cancelled = on_cancelled;
 }

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "frontend/cli/cli.h"
+#include "frontend/cli/ranks.h"
 #include "ir/base/nearest.h"
 
 #define GROUP(title)
@@ -91,6 +92,9 @@ static void help_of(const Command *c) {
   if (strcmp(c->name, "tailor") == 0) cli_tailor_keys();
 }
 
+/* Others that mpirun starts are programs of their own. */
+static bool is_of_all_ranks(const Command *c) { return strcmp(c->name, "tailor") == 0; }
+
 static int run_command(const Command *c, int argc, char **argv, Diag *d) {
   Arena *a = arena_new();
   int status = EXIT_USER;
@@ -98,7 +102,7 @@ static int run_command(const Command *c, int argc, char **argv, Diag *d) {
   if (opts && opts->help) {
     help_of(c);
     status = EXIT_DONE;
-  } else if (opts) {
+  } else if (opts && (!is_of_all_ranks(c) || ranks_join(opts, d))) {
     status = c->run(opts, d);
   }
   arena_free(a);
@@ -163,11 +167,12 @@ int main(int argc, char **argv) {
   status = close_output(status);
   /* What else went wrong then is a consequence. */
   if (cli_interrupted()) {
-    fputs("mistify: interrupted\n", stderr);
+    if (!ranks_silent()) fputs("mistify: interrupted\n", stderr);
     status = EXIT_INTERRUPTED;
-  } else {
+  } else if (!ranks_silent()) {
     diag_print(d, stderr);
   }
+  status = ranks_end(status, d);
   diag_free(d);
   return status;
 }
