@@ -97,7 +97,7 @@ static void find_best(const Chooser *c, int64_t limit, Best *best) {
     Best *b = &best[end];
     *b = (Best){INT64_MAX, INT64_MAX, 0, SEG_WHOLE};
     for (int32_t n = 1; n <= SEG_MAX && n <= end; n++)
-      for (int kind = SEG_WHOLE; kind <= SEG_ROWS; kind++) {
+      for (int kind = n == 1 ? SEG_WHOLE : SEG_ROWS; kind <= SEG_ROWS; kind++) {
         const SegKnown *k = known_at(c, end, n);
         const Best *from = &best[end - n];
         if (from->peak == INT64_MAX || !has(c, (SegKind)kind, end, n)) continue;
@@ -138,9 +138,10 @@ void choose_segments(Planner *p, PlanLevel level, int64_t limit, Choice *out) {
     c.known = p->known[p->apart] = arena_array(p->arena, ((size_t)c.n + 1) * SEG_MAX, sizeof *c.known);
     bound_all(&c);
   }
-  settle(&c, -1, best);
+  const bool some = p->within && limit > 0; /* any cut within the limit will do */
+  settle(&c, some ? limit : -1, best);
   *out = (Choice){.peak = c.n == 0 && p->by_rows != NO_VAL ? INT64_MAX : best[c.n].peak};
-  if (out->peak != INT64_MAX) settle(&c, limit > out->peak ? limit : out->peak, best);
+  if (!some && out->peak != INT64_MAX) settle(&c, limit > out->peak ? limit : out->peak, best);
   int32_t n = 0;
   for (int32_t end = c.n; end > 0 && best[end].n > 0; end -= best[end].n) n++;
   out->n = n;

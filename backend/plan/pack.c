@@ -245,12 +245,17 @@ static void find_sides(Packer *p, const PackPair *pairs, int n_pairs) {
 }
 
 int64_t pack_boxes(PackBox *boxes, int n, const PackPair *pairs, int n_pairs) {
+  return pack_boxes_within(boxes, n, pairs, n_pairs, 0);
+}
+
+int64_t pack_boxes_within(PackBox *boxes, int n, const PackPair *pairs, int n_pairs, int64_t enough) {
   if (n == 0) return 0;
   Packer p = {.box = boxes,
               .n = n,
               .best_top = INT64_MAX,
               .bound = pack_lower_bound(boxes, n, pairs, n_pairs),
               .nodes = EXACT_NODES};
+  if (p.bound < enough) p.bound = enough;
   p.order = mem_array((size_t)n, sizeof *p.order);
   p.placed = mem_array((size_t)n, sizeof *p.placed);
   p.best = mem_array((size_t)n, sizeof *p.best);

@@ -7,6 +7,7 @@
  */
 #include "backend/plan/bands.h"
 
+#include "backend/plan/plan.h"
 #include "ir/base/mem.h"
 
 enum { TRIALS = 10, CANDIDATES_MAX = 1024 };
@@ -19,8 +20,8 @@ typedef struct Candidate {
   int64_t macs, guess;
 } Candidate;
 
-/* Bytes that a plan needs, INT64_MAX: there is none. *peak, unless NULL: the first node of the calls that run together
- * when most is held. */
+/* Bytes that a plan needs, INT64_MAX: there is none. *peak: the first node of the calls that run together when most is
+ * held. */
 static int64_t arena_of(const Graph *g, const Target *t, const PlanOptions *o, NodeId *peak) {
   Calls calls;
   MemoryPlan p;
@@ -30,7 +31,7 @@ static int64_t arena_of(const Graph *g, const Target *t, const PlanOptions *o, N
   bool ok = graph_lower(g, &calls, quiet) && select_kernels(g, t, &calls, quiet) &&
             plan_memory(g, &calls, o, a, &p, quiet);
   int32_t c = ok ? plan_peak_call(&calls, &p, NULL) : 0;
-  for (int32_t i = 0; ok && peak && i < p.n_groups; i++)
+  for (int32_t i = 0; ok && i < p.n_groups; i++)
     if (c >= p.groups[i].first && c < p.groups[i].first + p.groups[i].n)
       *peak = calls.v[p.groups[i].first].node;
   calls_free(&calls);
@@ -74,6 +75,18 @@ static Graph *patched(const Graph *g, const BandRegion *r) {
   Graph *p = bands_apply(g, r, quiet);
   diag_free(quiet);
   return p;
+}
+
+/* Whether the graph has a plan within the limit. */
+static bool fits(const Graph *g, const Target *t, const PlanOptions *o) {
+  Calls calls;
+  Diag *quiet = diag_new();
+  calls_init(&calls);
+  const bool ok =
+      graph_lower(g, &calls, quiet) && select_kernels(g, t, &calls, quiet) && plan_fits(g, &calls, o);
+  calls_free(&calls);
+  diag_free(quiet);
+  return ok;
 }
 
 /* Regions with the node at the peak that may meet the limit. */
@@ -123,7 +136,7 @@ Graph *plan_patches(const Graph *g, const Target *t, PlanOptions *o) {
     with.bands = c[k].region.bands;
     Graph *p = c[k].macs < macs ? patched(g, &c[k].region) : NULL;
     tried += p != NULL;
-    if (p && arena_of(p, t, &with, NULL) <= o->limit) {
+    if (p && fits(p, t, &with)) {
       graph_free(found);
       found = p;
       best = with;

@@ -181,7 +181,8 @@ static bool draft_make(const Planner *p, PlanLevel level, const Choice *c, int64
   PackBox *box = boxes_of(d, p->align);
   d->lower_bound = pack_lower_bound(box, d->n_storage, d->pairs, d->n_pairs);
   const bool can = d->lower_bound < most;
-  if (can) d->arena = pack_boxes(box, d->n_storage, d->pairs, d->n_pairs);
+  const int64_t enough = p->within ? p->opt.limit : 0;
+  if (can) d->arena = pack_boxes_within(box, d->n_storage, d->pairs, d->n_pairs, enough);
   for (int i = 0; can && i < d->n_items; i++) d->items[i].offset = box[d->items[i].storage].offset;
   mem_free(box);
   return can;
@@ -347,9 +348,9 @@ typedef struct Contest {
 } Contest;
 
 /* A draft is to be preferred that needs less than this: than the best one, where that one exceeds the limit. */
-static int64_t to_beat(const Contest *c, int64_t limit) {
-  if (!c->any) return INT64_MAX;
-  return c->best.arena > limit ? c->best.arena : 0;
+static int64_t to_beat(const Planner *p, const Contest *c) {
+  if (!c->any) return p->within ? p->opt.limit + 1 : INT64_MAX;
+  return c->best.arena > p->opt.limit ? c->best.arena : 0;
 }
 
 static void enter_cut(Planner *p, PlanLevel level, int64_t limit, Contest *c, MemoryPlan *out) {
@@ -361,7 +362,7 @@ static void enter_cut(Planner *p, PlanLevel level, int64_t limit, Contest *c, Me
     return;
   }
   if (!p->apart && (!out->bound[level] || choice.peak < out->bound[level])) out->bound[level] = choice.peak;
-  const int64_t most = to_beat(c, p->opt.limit);
+  const int64_t most = to_beat(p, c);
   if (!draft_make(p, level, &choice, most, &d) || d.arena >= most) {
     choice_free(&choice);
     return;
@@ -376,21 +377,28 @@ static void enter_cut(Planner *p, PlanLevel level, int64_t limit, Contest *c, Me
 static void enter(Planner *p, PlanLevel level, Contest *c, MemoryPlan *out) {
   const int64_t limit = p->opt.limit;
   enter_cut(p, level, limit, c, out);
-  if (c->any && c->best.arena > limit && out->bound[level] < limit) enter_cut(p, level, 0, c, out);
-  if (level == PLAN_WHOLE || (c->any && c->best.arena <= out->bound[level])) return;
+  if (p->within && (c->any || !out->bound[level])) return;
+  if (p->within || (c->any && c->best.arena > limit && out->bound[level] < limit))
+    enter_cut(p, level, 0, c, out);
+  if (level == PLAN_WHOLE || (c->any && (p->within || c->best.arena <= out->bound[level]))) return;
   p->apart = true;
   enter_cut(p, level, limit, c, out);
   p->apart = false;
 }
 
+/* All levels that are asked for, in both orders. */
+static void contest(Planner *p, Planner *q, Contest *c, MemoryPlan *out) {
+  for (int level = PLAN_WHOLE; level <= PLAN_STREAM && !(p->within && c->any); level++) {
+    if (p->opt.level != PLAN_LEAST && p->opt.level != (PlanLevel)level) continue;
+    enter(p, (PlanLevel)level, c, out);
+    if (q) enter(q, (PlanLevel)level, c, out);
+  }
+}
+
 static bool plan_with(Planner *p, Arena *a, MemoryPlan *out, Diag *d) {
   Planner *q = planner_reordered(p);
   Contest c = {.any = false};
-  for (int level = PLAN_WHOLE; level <= PLAN_STREAM; level++) {
-    if (p->opt.level != PLAN_LEAST && p->opt.level != (PlanLevel)level) continue;
-    enter(p, (PlanLevel)level, &c, out);
-    if (q) enter(q, (PlanLevel)level, &c, out);
-  }
+  contest(p, q, &c, out);
   if (c.any && c.best.p == q) memcpy(p->calls->v, q->calls->v, p->calls->n * sizeof *p->calls->v);
   if (c.any) {
     c.best.p = c.best.p == q ? q : p;
@@ -433,6 +441,23 @@ bool plan_memory(const Graph *g, Calls *calls, const PlanOptions *o, Arena *a, M
   bool ok = plan_with(&p, a, out, d);
   arena_free(p.arena);
   return ok;
+}
+
+bool plan_fits(const Graph *g, Calls *calls, const PlanOptions *o) {
+  Planner p, *q;
+  Contest c = {.any = false};
+  MemoryPlan out = {0};
+  ASSERT(o->limit > 0 && !o->input_rows);
+  if (o->bands) order_copies_early(g, calls);
+  planner_init(&p, g, calls, o);
+  q = planner_reordered(&p);
+  p.within = true;
+  if (q) q->within = true;
+  contest(&p, q, &c, &out);
+  if (c.any) choice_free(&c.choice);
+  planner_drop(q);
+  arena_free(p.arena);
+  return c.any;
 }
 
 static void walk_time(const Calls *calls, const MemoryPlan *p, int32_t i, int32_t t, PlanVisitor *visit,

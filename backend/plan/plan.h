@@ -53,6 +53,8 @@ typedef struct PackPair {
  * needed. Deterministic; optimal where the search ends by reaching the lower bound or (few boxes, no negative
  * distances) by exhausting all orders. */
 int64_t pack_boxes(PackBox *boxes, int n, const PackPair *pairs, int n_pairs);
+/* The same, but no better packing is looked for than one of `enough` bytes. */
+int64_t pack_boxes_within(PackBox *boxes, int n, const PackPair *pairs, int n_pairs, int64_t enough);
 /* The largest sum of sizes alive at one time less what pairs may share: no packing needs less. */
 int64_t pack_lower_bound(const PackBox *boxes, int n, const PackPair *pairs, int n_pairs);
 /* Bytes that the two boxes of a pair have in common at most. */
@@ -89,6 +91,7 @@ typedef struct Planner {
   ValId by_rows;      /* root of the input that arrives by rows; NO_VAL: none */
   bool apart;         /* peaks are counted as if nothing could overlap: chains of overlaps pack badly */
   bool guests;        /* rings may have guests */
+  bool within;             /* whether the limit can be met is all that is asked */
   int *first_access;  /* by value, of the segment in the making; -1: none */
   SegKnown *known[2]; /* of segments, counted with overlap and `apart`: by choose.c; NULL: nothing yet */
   Arena *arena;       /* what lives as long as the planner */
@@ -151,9 +154,14 @@ typedef struct Choice {
   Segment *segment;
   int64_t peak; /* the largest of the segments' */
 } Choice;
-/* The cut whose largest peak is least, or where it meets `limit` (> 0) the one of fewest pieces that does. */
+/* The cut whose largest peak is least, or where it meets `limit` (> 0) the one of fewest pieces that does. p->within: where
+ * none meets the limit, none (peak INT64_MAX). */
 void choose_segments(Planner *p, PlanLevel level, int64_t limit, Choice *out);
 void choice_free(Choice *c);
+
+/* -- plan.c -- */
+/* Whether plan_memory finds a plan within o->limit (> 0): without looking for a better one. */
+bool plan_fits(const Graph *g, Calls *calls, const PlanOptions *o);
 
 /* -- regions.c -- */
 /* Bytes read and written of each storage. */
