@@ -62,6 +62,8 @@ Blob *prune_importance(const Channels *c, const PruneOptions *o, const PassCtx *
  * false and `after` is the nearest reached. false: the options are at fault, reported. Same inputs, same plan. */
 bool prune_plan(const Channels *c, const Blob *importance, const PruneOptions *o, const PassCtx *ctx,
                 const PrunePlan *start, PrunePlan *out, Diag *d);
+/* Name in p->missed the limit [macs, params, flash, ram, cycles] (0: none) that p->after exceeds most. */
+void prune_plan_missed(PrunePlan *p, const double *limit);
 
 /* -- prune_text.c -- */
 /* Text form: a line for the plan, then "group NAME SIZE: 0-3 5 7-9" with the units kept, counted from 0. */

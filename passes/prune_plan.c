@@ -403,16 +403,24 @@ static bool planner_begin(Planner *p, const Blob *importance, const PrunePlan *s
   return start ? ask(p) : true;
 }
 
+void prune_plan_missed(PrunePlan *p, const double *limit) {
+  double v[RES_COUNT], most = 1 + 1e-9;
+  int worst = RES_COUNT;
+  cost_values(&p->after, v);
+  for (int r = 0; r < RES_COUNT; r++)
+    if (limit[r] > 0 && v[r] / limit[r] > most) most = v[r] / limit[r], worst = r;
+  if (worst == RES_COUNT) return;
+  snprintf(p->missed, sizeof p->missed, "%s: at least %.0f %s, want at most %.0f", res_name[worst], v[worst],
+           res_unit[worst], limit[worst]);
+}
+
 static void planner_end(Planner *p, bool met, PrunePlan *out) {
   plan_keep(p, out->keep);
   for (uint32_t g = 0; g < p->c->n_groups; g++) out->kept[g] = out->size[g] - p->gone[g];
   out->after = p->cost;
   out->met = met;
   out->steps = p->steps;
-  int r = binding(p, true);
-  if (!met && r != RES_COUNT)
-    snprintf(out->missed, sizeof out->missed, "%s: at least %.0f %s, want at most %.0f", res_name[r],
-             p->real[r], res_unit[r], p->limit[r]);
+  if (!met) prune_plan_missed(out, p->limit);
 }
 
 bool prune_plan(const Channels *c, const Blob *importance, const PruneOptions *o, const PassCtx *ctx,

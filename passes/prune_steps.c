@@ -81,7 +81,7 @@ bool prune_steps(const Channels *c, const PruneOptions *o, const PassCtx *ctx, u
   const uint32_t n = rank_groups(c, o, r);
   double whole = 0;
   bool ok = n == 0 || cycles_without(c, o, ctx, r[0].group, 0, &whole, d);
-  for (uint32_t i = 0; ok && i < n; i++) {
+  for (uint32_t i = 0; ok && i < n && *steps < WIDEST; i++) {
     uint32_t step = 1;
     ok = step_of_group(c, o, ctx, r[i].group, whole, &step, d);
     if (step > *steps) *steps = step;

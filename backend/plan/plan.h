@@ -91,7 +91,7 @@ typedef struct Planner {
   ValId by_rows;      /* root of the input that arrives by rows; NO_VAL: none */
   bool apart;         /* peaks are counted as if nothing could overlap: chains of overlaps pack badly */
   bool guests;        /* rings may have guests */
-  bool within;             /* whether the limit can be met is all that is asked */
+  bool within;        /* whether the limit can be met is all that is asked */
   int *first_access;  /* by value, of the segment in the making; -1: none */
   SegKnown *known[2]; /* of segments, counted with overlap and `apart`: by choose.c; NULL: nothing yet */
   Arena *arena;       /* what lives as long as the planner */
