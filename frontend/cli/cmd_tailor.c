@@ -14,6 +14,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -25,6 +26,8 @@ typedef struct TailorOpts {
   const char *deploy, *out, *cache;
   ArgList only;
   int64_t threads;
+  bool graphs;
+  const char *sharing;
 } TailorOpts;
 
 static const Opt opts[] = {
@@ -35,6 +38,10 @@ static const Opt opts[] = {
     {"--only", OPT_LIST, offsetof(TailorOpts, only), false, "NAME", "these targets alone"},
     {"--cache", OPT_STRING, offsetof(TailorOpts, cache), false, "DIR",
      "folder of the step cache (default: deploy.yaml's `cache`)"},
+    {"--graphs", OPT_FLAG, offsetof(TailorOpts, graphs), false, NULL,
+     "stop at the finished graphs: nothing is emitted, built or run; limits are judged by estimates"},
+    {"--sharing", OPT_STRING, offsetof(TailorOpts, sharing), false, "S",
+     "what targets have in common: tree (default), chain, or none"},
     {"-j", OPT_INT, offsetof(TailorOpts, threads), false, "N", "threads (default: one per processor)"},
     {0}};
 
@@ -108,7 +115,7 @@ static bool add_target(Run *r, const DeployTarget *t, int64_t macs) {
   if (m.has_board) board = (DeployBoard){m.board.name, m.board.flash, m.board.ram, board_hz(&m.board)};
   TRY(deploy_bounds(r->dep, t, &board, macs, &b, r->d));
   const char *missing = NULL;
-  if (!harness_available(m.target, &missing)) {
+  if (!r->o->graphs && !harness_available(m.target, &missing)) {
     diag_error(r->d, &t->loc, "target %s: %s is not installed", t->name, missing);
     diag_hint(r->d, "scripts/install-deps installs what the targets need");
     return false;
@@ -176,6 +183,15 @@ static const char *to_int8(const Run *r, bool equalize, bool int4) {
                       takes_bytes(r) ? "input_raw," : "", n ? n : 512, int4 ? ",weights=int4" : "");
 }
 
+static const char *const sharings[] = {[SHARE_NOTHING] = "none", [SHARE_CHAIN] = "chain", [SHARE_TREE] = "tree"};
+enum { SHARINGS = sizeof sharings / sizeof *sharings };
+
+static TailorSharing sharing_of(const char *word) {
+  int i = 0;
+  while (word && i < SHARINGS && strcmp(sharings[i], word) != 0) i++;
+  return word && i < SHARINGS ? (TailorSharing)i : SHARE_TREE;
+}
+
 static bool tailor(Run *r, StepEnv *env, TailorResult *res) {
   const Design *design = r->dep->design;
   const bool auc = design->metric == METRIC_AUC;
@@ -205,6 +221,10 @@ static bool tailor(Run *r, StepEnv *env, TailorResult *res) {
                    .other_int4 = both && int4 ? to_int8(r, true, true) : NULL,
                    .finish_float = takes_bytes(r) ? "bnfuse,fuse,fold,input_raw" : "bnfuse,fuse,fold",
                    .raw_input = takes_bytes(r),
+                   .sharing = sharing_of(r->o->sharing),
+                   .per_halving = getenv("T_HALF") ? atof(getenv("T_HALF")) : 1,
+                   .least = getenv("T_LEAST") ? atof(getenv("T_LEAST")) : 0.06,
+                   .graphs = r->o->graphs,
                    .trial = design->retrain.trial,
                    .close = 0.2,
                    .teachers = (const Graph *const *)r->teachers,
@@ -242,7 +262,7 @@ static bool write_results(Run *r, const char *out, const Report *report) {
     const TailorOutcome *o = &report->result->v[i];
     if (!o->delivered) continue;
     char *dir = path_join(r->a, out, r->targets[i].name);
-    TRY(artifact_to_dir(&o->files, dir, r->d));
+    TRY(r->o->graphs ? file_make_dirs(dir, r->d) : artifact_to_dir(&o->files, dir, r->d));
     Graph *g = artifact_graph(&o->final, r->d);
     TRY(g);
     bool ok = cli_save(g, path_join(r->a, dir, "model.mistify"), r->d);

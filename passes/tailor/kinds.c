@@ -149,24 +149,6 @@ bool tailor_plan_all(const Graph *base, const char *keep, Artifact *out, Diag *d
   return ok;
 }
 
-bool tailor_plan_contains(const Graph *base, const char *keep, const Artifact *outer, const Artifact *inner) {
-  Arena *a = arena_new();
-  Diag *quiet = diag_new();
-  Channels ch = {0};
-  PrunePlan loose = {0}, tight = {0}, rel = {0};
-  bool yes = channels_find(base, keep, &ch, quiet) &&
-             prune_plan_parse(plan_text(a, outer), &ch, &loose, quiet) &&
-             prune_plan_parse(plan_text(a, inner), &ch, &tight, quiet) &&
-             prune_plan_relative(&loose, &tight, &rel, quiet);
-  prune_plan_free(&loose);
-  prune_plan_free(&tight);
-  prune_plan_free(&rel);
-  channels_free(&ch);
-  diag_free(quiet);
-  arena_free(a);
-  return yes;
-}
-
 void tailor_put_accuracy(StrBuf *measure, const Accuracy *a) {
   measure_put_int(measure, "n", a->n);
   measure_put_int(measure, "correct", a->correct);

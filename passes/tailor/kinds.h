@@ -80,8 +80,6 @@ void tailor_put_plan(const struct Channels *ch, const struct PrunePlan *p, Artif
 bool tailor_plan_all(const Graph *base, const char *keep, Artifact *out, Diag *d);
 /* Plans of one graph as one artifact: their texts one after the other. */
 Artifact tailor_plans(const Artifact *plans, int n);
-/* Does plan `outer` of the base keep everything that `inner` keeps? */
-bool tailor_plan_contains(const Graph *base, const char *keep, const Artifact *outer, const Artifact *inner);
 /* How examples are fed to graph g: normalised as the data's specification says or, where params have "raw=1", as the
  * bytes they are. */
 Normalize tailor_normalize(const TailorData *t, const Graph *g, DType bytes, const char *params);

@@ -237,6 +237,8 @@ bool tailor_plan_targets(TailorRun *r) {
   for (int i = 0; i < r->job->n_targets; i++) {
     TailorWork *w = &r->w[i];
     bool fit;
+    TRY(tailor_plan_from_lock(r, w));
+    if (w->locked) continue;
     TRY(original_fits(r, w, &fit));
     w->c.macs = r->res->macs;
     if (fit) continue;
@@ -254,7 +256,7 @@ bool tailor_plan_targets(TailorRun *r) {
 }
 
 bool tailor_nest(TailorRun *r, TailorWork *w, const TailorWork *before) {
-  if (!w->c.changed || w->c.why || !before->c.changed || before->c.why || w->c.base != before->c.base)
+  if (w->locked || !w->c.changed || w->c.why || !before->c.changed || before->c.why || w->c.base != before->c.base)
     return true;
   TailorChosen inside;
   bool ok = tailor_plan_target(r, w, w->c.base, &before->c.plan, &inside);

@@ -3,11 +3,15 @@
  *   tailor.c     the order of things; finish, score, deploy, prove
  *   plans.c      does the original fit; the channels to keep of a base, for a target
  *   variants.c   bases of another structure, and which of the candidates a target gets
+ *   schedule.c   who is trained from whom, and how long: numbers alone
+ *   share.c      from the targets' plans to a schedule, and its models
+ *   lock.c       a plan as text, which later runs go on with
  *   students.c   retraining and rebuilding
  */
 #ifndef PASSES_TAILOR_RUN_H
 #define PASSES_TAILOR_RUN_H
 
+#include "passes/tailor/lock.h"
 #include "passes/tailor/tailor.h"
 
 enum { TAILOR_PARAMS_MAX = 3072, TAILOR_MAX_TEACHERS = 1 + TAILOR_MORE_TEACHERS };
@@ -32,6 +36,20 @@ typedef struct TailorChosen {
   const char *why; /* no plan meets the limits: what was missed; NULL */
 } TailorChosen;
 
+/* A model of the schedule: a target's, or a joint ancestor of several. */
+typedef struct TailorModel {
+  TailorBase *base;
+  Artifact plan, trained; /* trained: empty until tailor_trained */
+  int units;              /* of the base */
+  const char *name;       /* for the log */
+} TailorModel;
+
+/* How long a training is. */
+typedef struct TailorLength {
+  int64_t images, skip; /* images 0: as the design says */
+  bool passing;         /* others start from it: the rate stays high, and an average of the weights is the result */
+} TailorLength;
+
 /* One target on its way. */
 typedef struct TailorWork {
   const TailorTarget *t;
@@ -39,6 +57,8 @@ typedef struct TailorWork {
   bool int4;  /* finished with weights of 4 bits */
   bool exact; /* the final graph computes on integers alone: every byte must agree */
   TailorChosen c;
+  bool locked;      /* its widths are those of an earlier plan */
+  int node;         /* of the schedule; -1: not retrained */
   Artifact trained; /* float graph */
 } TailorWork;
 
@@ -53,6 +73,10 @@ typedef struct TailorRun {
   Artifact data, test;
   /* The original (with BatchNormalization) and further ones, and their banks; empty while nobody needs them. */
   Artifact teacher[TAILOR_MAX_TEACHERS], bank[TAILOR_MAX_TEACHERS];
+  Lock before;         /* an earlier plan of the same basis; empty: none */
+  Schedule schedule;   /* nodes' requests are indices of w */
+  TailorModel *models; /* [schedule.n] */
+  int64_t full_images; /* of a full retraining */
   TailorStepEnv env;
 } TailorRun;
 
@@ -100,12 +124,24 @@ bool tailor_choose_variant(TailorRun *r, TailorWork *w);
  * stays empty, which is logged. */
 bool tailor_make_variant(TailorRun *r, TailorBase *b);
 
+/* -- share.c -- */
+/* What an earlier plan must rest on to be gone on with. */
+Hash tailor_basis(const TailorRun *r);
+/* w's widths, where an earlier plan has them: w->locked. */
+bool tailor_plan_from_lock(TailorRun *r, TailorWork *w);
+/* Fills r->schedule and r->models, and tells the job's `planned`: all plans are known. */
+bool tailor_schedule(TailorRun *r);
+void tailor_schedule_free(TailorRun *r);
+/* Train the model of node k, and before it those that it starts from. */
+bool tailor_trained(TailorRun *r, int k);
+
 /* -- students.c -- */
 /* The base cut to the plan, its layers solved anew (or statistics estimated, where channels go by importance). */
 bool tailor_solve(TailorRun *r, const char *slot, const TailorChosen *c, Artifact *out);
-/* Retrain `from`, a graph that from_plan made from the base, cut to `plan`; images 0: as long as the design says. */
+/* Retrain `from`, a graph that from_plan made from the base, cut to `plan`. */
 bool tailor_retrain(TailorRun *r, const char *slot, const TailorBase *b, const Artifact *from,
-                    const Artifact *from_plan, const Artifact *plan, int64_t images, Artifact *out);
+                    const Artifact *from_plan, const Artifact *plan, const TailorLength *length,
+                    Artifact *out);
 /* The float graph of target order[at], retrained where that is allowed. */
 bool tailor_train_target(TailorRun *r, int at);
 /* The images of `share` of a retraining, at least one batch. */

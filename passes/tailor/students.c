@@ -4,16 +4,6 @@
 
 #include "passes/tailor/run.h"
 
-/* Does plan `outer` of the base keep everything that `inner` keeps? Asked of the plans' channels. */
-static bool contains(TailorRun *r, const TailorBase *b, const Artifact *outer, const Artifact *inner) {
-  Diag *quiet = diag_new();
-  Graph *g = artifact_graph(&b->graph, quiet);
-  bool yes = g && tailor_plan_contains(g, r->job->keep, outer, inner);
-  graph_free(g);
-  diag_free(quiet);
-  return yes;
-}
-
 /* ---- Retraining */
 
 /* The original and further teachers, and their banks where these are used. */
@@ -34,14 +24,25 @@ static bool needs_teachers(TailorRun *r, const TrainOptions *o) {
   return true;
 }
 
+/* A model of a tree: were its rate to fall to nothing, its children would have to leave its minimum again. An average over
+ * the last tenth of its steps (optimizer.c sees to that) has what a falling rate would give. */
+static void pass_on(TrainOptions *o) {
+  o->schedule = RATE_CONSTANT;
+  o->warmup = 0;
+  o->average = 0.999f;
+}
+
 bool tailor_retrain(TailorRun *r, const char *slot, const TailorBase *b, const Artifact *from,
-                    const Artifact *from_plan, const Artifact *plan, int64_t images, Artifact *out) {
+                    const Artifact *from_plan, const Artifact *plan, const TailorLength *length,
+                    Artifact *out) {
   Artifact in[STEP_MAX_IN] = {*from, *from_plan, *plan, b->graph, r->data};
   const char *names[STEP_MAX_IN] = {"start", "start's plan", "plan", "base", "data"};
   TrainOptions o = r->job->retrain;
   const int teachers = 1 + r->job->n_teachers;
   int n = 5;
-  if (images) o.images = images;
+  if (length->images) o.images = length->images;
+  o.skip = length->skip;
+  if (length->passing) pass_on(&o);
   o.seed = r->job->seed;
   StrBuf params = {0};
   TRY(needs_teachers(r, &o));
@@ -107,20 +108,9 @@ bool tailor_train_target(TailorRun *r, int at) {
     return true;
   }
   if (!r->job->may_retrain) return tailor_solve(r, slot, c, &w->trained);
-  w->o->start = "";
-  for (int k = at - 1; k >= 0; k--) {
-    const TailorWork *p = &r->w[r->order[k]];
-    if (!p->c.changed || p->c.base != c->base || !p->trained.bytes ||
-        !contains(r, c->base, &p->c.plan, &c->plan))
-      continue;
-    w->o->start = p->t->name;
-    return tailor_retrain(r, slot, c->base, &p->trained, &p->c.plan, &c->plan, 0, &w->trained);
-  }
-  if (!tailor_by_table(r))
-    return tailor_retrain(r, slot, c->base, &c->base->graph, &c->base->all, &c->plan, 0, &w->trained);
-  Artifact solved = {0};
-  bool ok = rebuild(r, slot, c, &solved) &&
-            tailor_retrain(r, slot, c->base, &solved, &c->plan, &c->plan, 0, &w->trained);
-  artifact_unref(&solved);
-  return ok;
+  const int parent = r->schedule.nodes[w->node].parent;
+  w->o->start = parent < 0 ? "" : r->models[parent].name;
+  TRY(tailor_trained(r, w->node));
+  w->trained = artifact_ref(&r->models[w->node].trained);
+  return true;
 }

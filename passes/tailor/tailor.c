@@ -90,8 +90,23 @@ bool tailor_finish(TailorRun *r, const TailorWork *w, const char *slot, const Ar
   return finish_by(r, way(r, w), slot, g, out);
 }
 
+/* What a linker would say, by the cost model. */
+static bool estimate(TailorRun *r, const TailorTarget *t, const Artifact *final, Artifact *measure) {
+  Graph *g = artifact_graph(final, r->d);
+  Cost cost = {0};
+  const bool ok = g && t->cost->cost(t->cost->ctx, g, DT_NONE, &cost, r->d);
+  graph_free(g);
+  StrBuf m = {0};
+  measure_put_int(&m, "flash", cost.flash);
+  measure_put_int(&m, "ram", cost.ram);
+  *measure = measure_artifact(&m);
+  return ok;
+}
+
 bool tailor_deploy(TailorRun *r, const TailorTarget *t, const Artifact *final, Artifact *files,
                    Artifact *measure) {
+  *files = (Artifact){0};
+  if (r->job->graphs) return estimate(r, t, final, measure);
   Artifact in[2] = {*final, artifact_from_hash(ART_DATA, t->cost->key)};
   static const char *const names[] = {"model", "board"};
   return tailor_step(r, r->job->deploy, t->name, in, 2, names, t->params, r->job->env, files, measure);
@@ -204,7 +219,9 @@ static bool complete_target(TailorRun *r, int at) {
       w->o->start) { /* a tail of its own: as long again, from where it stands */
     Artifact from = artifact_ref(&w->trained);
     artifact_unref(&w->trained);
-    bool ok = tailor_retrain(r, w->t->name, w->c.base, &from, &w->c.plan, &w->c.plan, 0, &w->trained);
+    const ScheduleNode *n = &r->schedule.nodes[w->node];
+    const TailorLength again = {r->full_images, n->skip + n->images, false};
+    bool ok = tailor_retrain(r, w->t->name, w->c.base, &from, &w->c.plan, &w->c.plan, &again, &w->trained);
     artifact_unref(&from);
     TRY(ok && finish_and_score(r, w));
   }
@@ -219,10 +236,10 @@ static bool complete_target(TailorRun *r, int at) {
 
 /* ---- 5: the test split */
 
-static bool test_float(TailorRun *r, const char *slot, const Artifact *g, Accuracy *out) {
+static bool test_graph(TailorRun *r, const char *slot, const Artifact *g, bool raw, Accuracy *out) {
   Artifact in[2] = {*g, r->test}, m = {0};
   static const char *const names[] = {"model", "test data"};
-  TRY(tailor_step(r, &step_test, slot, in, 2, names, "", &r->env, &m, NULL));
+  TRY(tailor_step(r, &step_test, slot, in, 2, names, raw ? "raw=1" : "", &r->env, &m, NULL));
   tailor_accuracy(&m, out);
   artifact_unref(&m);
   return true;
@@ -230,9 +247,11 @@ static bool test_float(TailorRun *r, const char *slot, const Artifact *g, Accura
 
 static bool prove(TailorRun *r, TailorWork *w) {
   TailorProof *p = &w->o->proof;
-  TRY(test_float(r, "original", &r->whole, &p->original));
+  const char *slot = w->c.changed ? w->t->name : "original";
+  TRY(test_graph(r, "original", &r->whole, false, &p->original));
   if (!w->o->delivered) return true;
-  TRY(test_float(r, w->c.changed ? w->t->name : "original", &w->trained, &p->tailored));
+  TRY(test_graph(r, slot, &w->trained, false, &p->tailored));
+  if (r->job->graphs) return test_graph(r, slot, &w->o->final, r->job->raw_input, &p->emitted);
   Artifact in[3] = {w->o->final, artifact_from_hash(ART_DATA, w->t->cost->key), r->test}, m = {0};
   static const char *const names[] = {"model", "board", "test data"};
   TRY(tailor_step(r, r->job->proof, w->t->name, in, 3, names, w->t->params, r->job->env, &m, NULL));
@@ -275,18 +294,39 @@ static void sort_work(TailorRun *r) {
   }
 }
 
+/* An earlier plan, where it rests on the same. */
+static void go_on(TailorRun *r) {
+  const char *text = r->job->plan;
+  if (!text || !r->job->may_retrain) return;
+  Diag *why = diag_new();
+  const bool read = lock_parse(text, r->res->arena, &r->before, why);
+  const bool same = read && hash_equal(r->before.basis, tailor_basis(r));
+  if (!read) tailor_tell(r, "plan: the earlier one cannot be read (%.200s): planned anew", diag_text(why));
+  if (read && !same)
+    tailor_tell(r, "plan: the earlier one is of another model, data, design or way of sharing: planned anew");
+  if (!same) r->before = (Lock){0};
+  diag_free(why);
+}
+
 static bool run_all(TailorRun *r) {
   const int n = r->job->n_targets;
-  TRY(start(r) && tailor_plan_targets(r));
+  TRY(start(r));
+  if (r->job->may_retrain) TRY(tailor_images(r, 1, &r->full_images));
+  go_on(r);
+  TRY(tailor_plan_targets(r));
   sort_work(r);
   for (int i = 1; i < n; i++) TRY(tailor_nest(r, &r->w[r->order[i]], &r->w[r->order[i - 1]]));
+  if (r->job->may_retrain) TRY(tailor_schedule(r));
+  if (r->job->plan_only) return true;
   for (int i = 0; i < n; i++) TRY(complete_target(r, i));
+  if (getenv("T_NOTEST")) return true;
   r->job->data->final = true;
   for (int i = 0; i < n; i++) TRY(prove(r, &r->w[i]));
   return true;
 }
 
 static void free_run(TailorRun *r) {
+  tailor_schedule_free(r);
   artifact_unref(&r->whole);
   for (int i = 0; i <= r->job->n_variants; i++) {
     artifact_unref(&r->base[i].graph);
@@ -308,7 +348,7 @@ bool tailor_run(const TailorJob *job, TailorResult *out, Diag *d) {
   for (int i = 0; i < job->n_variants; i++) r.base[1 + i].variant = &job->variants[i];
   r.order = arena_array(out->arena, (size_t)job->n_targets, sizeof *r.order);
   for (int i = 0; i < job->n_targets; i++) {
-    r.w[i] = (TailorWork){.t = &job->targets[i], .o = &out->v[i], .c = {.base = r.base}};
+    r.w[i] = (TailorWork){.t = &job->targets[i], .o = &out->v[i], .c = {.base = r.base}, .node = -1};
     out->v[i] = (TailorOutcome){.target = &job->targets[i], .measured = {-1, -1, -1, -1, 0, 0}};
   }
   bool ok = run_all(&r);

@@ -17,6 +17,7 @@
 #include "ir/graph.h"
 #include "passes/steps/steps.h"
 #include "passes/tailor/kinds.h"
+#include "passes/tailor/schedule.h"
 #include "runtime/engine/engine.h"
 
 /* Limits of one target; 0: none. Bytes, multiply-accumulates, weighted cycles, shares 0..1. */
@@ -43,7 +44,7 @@ typedef struct TailorMeasured {
 /* Accuracies on the test split. */
 typedef struct TailorProof {
   Accuracy original, tailored,
-      emitted; /* original float, tailored float, final as the emitted C computes it */
+      emitted; /* original float, tailored float, final as the emitted C computes it (job->graphs: as the engine does) */
   int64_t vectors,
       vectors_equal; /* test inputs on which emitted C on the target and engine agree byte for byte */
 } TailorProof;
@@ -77,6 +78,17 @@ typedef struct TailorJob {
   bool auc;       /* judged by AUC (engine/judge.h), for words alone: the data says it */
   bool raw_input; /* the passes above leave a graph that takes the data's bytes (passes/input_raw.h) */
   TrainOptions retrain;
+  /* How much of retraining targets have in common (schedule.h), and how long a warm start is. */
+  TailorSharing sharing;
+  double per_halving, least;
+  double image, mac; /* seconds of training an image, and each of its MACs, as far as they are known: for the choice of joint
+                        ancestors and for estimates */
+  const char *plan;  /* an earlier run's, which this one goes on with where it is of the same model, data and design; NULL */
+  /* The plan, before any training: to be kept for later runs. May be NULL. */
+  void (*planned)(void *ctx, const char *plan);
+  void *planned_ctx;
+  bool plan_only; /* stop there */
+  bool graphs; /* stop at finished graphs: nothing is emitted, built or run, limits are judged by estimates */
   const Graph *const *teachers; /* [n_teachers] followed beside the original: the mean of all */
   int n_teachers;               /* at most TAILOR_MORE_TEACHERS */
   uint64_t seed;
@@ -106,11 +118,29 @@ typedef struct TailorOutcome {
   TailorMeasured measured;
   double val_float, val_final, floor; /* accuracy on validation; the floor asked for (0: none) */
   TailorProof proof;
-  Artifact final, files, plan; /* the deployed graph, what was emitted, the channels kept */
+  Artifact final, files, plan; /* the deployed graph, what was emitted (job->graphs: empty), the channels kept */
 } TailorOutcome;
+
+/* A model that is trained: a target's, or a joint ancestor of several. */
+typedef struct TailorTrained {
+  const char *name;
+  int target, parent; /* -1: a joint ancestor; the base */
+  int64_t macs, images;
+  double seconds; /* estimated */
+} TailorTrained;
+
+/* What training would be without a plan, or with a simpler one. */
+typedef struct TailorAlternative {
+  TailorSharing sharing;
+  int64_t images;
+  double seconds;
+} TailorAlternative;
 
 typedef struct TailorResult {
   Arena *arena;
+  TailorTrained *models; /* parents before children */
+  int n_models;
+  TailorAlternative ways[3]; /* by TailorSharing; of new plans: as if none had been made before */
   TailorOutcome *v; /* in the order of the job's targets */
   int n;
   int64_t macs, params; /* of the original */

@@ -112,7 +112,9 @@ bool tailor_make_variant(TailorRun *r, TailorBase *b) {
   r->d = diag_new();
   const bool goes_on =
       tried(r, b, "retraining it fails", said,
-            tailor_retrain(r, name_of(b), b, &b->graph, &b->all, &b->all, images, &trained), &ok);
+            tailor_retrain(r, name_of(b), b, &b->graph, &b->all, &b->all, &(TailorLength){.images = images},
+                           &trained),
+            &ok);
   artifact_unref(&b->graph);
   b->graph = trained; /* empty where it failed: no candidate */
   return goes_on;
@@ -184,7 +186,8 @@ static bool try_out(TailorRun *r, const TailorWork *w, Candidate *v, int n, int 
     r->d = diag_new();
     const bool goes_on =
         tried(r, c->base, "retraining it fails", said,
-              tailor_retrain(r, w->t->name, c->base, &v[i].solved, &c->plan, &c->plan, images, &trained) &&
+              tailor_retrain(r, w->t->name, c->base, &v[i].solved, &c->plan, &c->plan,
+                             &(TailorLength){.images = images}, &trained) &&
                   tailor_score(r, w->t->name, &trained, false, &v[i].accuracy),
               &ok);
     artifact_unref(&trained);

@@ -92,6 +92,7 @@ static bool check_each(const TrainOptions *o, Diag *d) {
 bool train_options_check(const TrainOptions *o, Diag *d) {
   FAIL_IF(o->batch < 1 || o->batch > 65535 || o->threads < 1, d, NULL,
           "training with batch %d on %d threads: want 1 to 65535, at least 1", o->batch, o->threads);
+  FAIL_IF(o->skip < 0, d, NULL, "training that passes over %lld images: want 0 or more", (long long)o->skip);
   FAIL_IF(o->images <= 0 && o->epochs < 1, d, NULL, "training for %d epochs: want at least 1", o->epochs);
   FAIL_IF(!(o->checkpoint_seconds >= 0), d, NULL, "checkpoints every %g seconds: want 0 or more",
           o->checkpoint_seconds);

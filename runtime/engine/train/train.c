@@ -53,6 +53,7 @@ static bool check_teachers(const TrainJob *job, Diag *d) {
 static void set_length(Trainer *t) {
   uint32_t n = t->ds->train.n;
   t->steps_per_epoch = n / (uint32_t)t->batch;
+  t->skip = t->o->skip / t->batch;
   t->steps = t->o->images > 0 ? (t->o->images + t->batch - 1) / t->batch : t->steps_per_epoch * t->o->epochs;
 }
 
@@ -145,7 +146,7 @@ static bool train_step(Trainer *t, int64_t at, Diag *d) {
 
 static bool train_all(Trainer *t, Diag *d) {
   for (bool first = true; t->done < t->steps; first = false) {
-    int64_t epoch = t->done / t->steps_per_epoch, at = t->done % t->steps_per_epoch;
+    int64_t place = t->skip + t->done, epoch = place / t->steps_per_epoch, at = place % t->steps_per_epoch;
     begin_epoch(t, epoch, !first || at == 0);
     for (; at < t->steps_per_epoch && t->done < t->steps; at++) {
       TRY(train_step(t, at, d));
@@ -159,10 +160,14 @@ static bool train_all(Trainer *t, Diag *d) {
 
 /* -- the result -- */
 
+int64_t trainer_epoch_steps(const Trainer *t) {
+  const int64_t at = (t->skip + t->done - 1) % t->steps_per_epoch + 1;
+  return at < t->done ? at : t->done;
+}
+
 static void result(const Trainer *t, TrainResult *res) {
-  int64_t last = (t->done - 1) % t->steps_per_epoch + 1; /* steps of the last epoch */
   *res = (TrainResult){.seconds = t->before + train_now() - t->start,
-                       .loss = t->loss / (double)last,
+                       .loss = t->loss / (double)trainer_epoch_steps(t),
                        .train_accuracy = t->labels && t->seen ? (double)t->correct / (double)t->seen : 0,
                        .images = t->done * t->batch};
 }

@@ -56,6 +56,7 @@ typedef struct Trainer {
   Augment augment; /* with this epoch's stream */
 
   int64_t steps_per_epoch, steps, done; /* done: steps taken */
+  int64_t skip;                         /* steps of the epochs' order that were passed over */
   double loss;                          /* of this epoch: sum of batch means */
   int64_t correct, seen;                /* of this epoch */
   double before, start,
@@ -73,6 +74,8 @@ OptimizerOptions train_optimizer(const TrainOptions *o);
 Trainer trainer_of(const TrainJob *job);
 /* Open, go on from a checkpoint if there is one, take all steps. */
 bool trainer_run(Trainer *t, TrainResult *res, Diag *d);
+/* Of the epoch that the last step belongs to: steps taken by this run or one that it continues. */
+int64_t trainer_epoch_steps(const Trainer *t);
 /* g (freed) as it is or, where a run estimates statistics anew, with those. */
 Graph *trainer_statistics(const Trainer *t, Graph *g, Diag *d);
 void trainer_close(Trainer *t);

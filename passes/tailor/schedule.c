@@ -1,0 +1,277 @@
+/* Schedules; see schedule.h.
+ *
+ * Requests are taken from the most MACs to the least; each becomes the child of the tightest node that contains it. Then
+ * pairs of siblings that stand side by side by their MACs get a joint ancestor, the best pair first, as long as one saves.
+ */
+#include "passes/tailor/schedule.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ir/base/mem.h"
+
+static const double WORTH = 0.02; /* of a full retraining's seconds: what saves less is not worth a model */
+
+typedef struct Maker {
+  const ScheduleBase *bases;
+  const ScheduleRules *rules;
+  Schedule *s;
+  size_t cap;
+} Maker;
+
+int64_t schedule_images(const ScheduleRules *r, double from, double to) {
+  double share = to < from ? r->per_halving * log2(from / to) : 0;
+  share = fmin(fmax(share, r->least), 1);
+  const int64_t steps = (int64_t)ceil(share * (double)r->images / (double)r->step);
+  return (steps > 0 ? steps : 1) * r->step;
+}
+
+static double seconds_of(const ScheduleRules *r, double macs, int64_t images) {
+  return (double)images * (r->image + r->mac * macs);
+}
+
+static double parent_macs(const Maker *m, const ScheduleNode *n) {
+  return n->parent < 0 ? m->bases[n->base].macs : m->s->nodes[n->parent].macs;
+}
+
+static void set_length(const Maker *m, ScheduleNode *n) {
+  const ScheduleRules *r = m->rules;
+  n->images = r->sharing == SHARE_NOTHING ? r->images : schedule_images(r, parent_macs(m, n), n->macs);
+  n->seconds = seconds_of(r, n->macs, n->images);
+}
+
+static bool contains(const uint64_t *outer, const uint64_t *inner, int words) {
+  for (int i = 0; i < words; i++)
+    if (inner[i] & ~outer[i]) return false;
+  return true;
+}
+
+static int add_node(Maker *m, const ScheduleNode *n) {
+  void *p = m->s->nodes;
+  mem_grow(&p, &m->cap, (size_t)m->s->n + 1, sizeof *n);
+  m->s->nodes = p;
+  m->s->nodes[m->s->n] = *n;
+  return m->s->n++;
+}
+
+/* ---- The tree of requests */
+
+/* Most MACs first; ties in the order of the requests. */
+static int by_macs(const void *a, const void *b) {
+  const ScheduleRequest *const *x = a, *const *y = b;
+  if ((*x)->macs != (*y)->macs) return (*x)->macs > (*y)->macs ? -1 : 1;
+  return (*x > *y) - (*x < *y);
+}
+
+/* The tightest node that contains the request, the last of equals; -1: none. */
+static int find_parent(const Maker *m, const ScheduleRequest *q) {
+  int best = -1;
+  for (int k = m->s->n - 1; k >= 0; k--) {
+    const ScheduleNode *n = &m->s->nodes[k];
+    if (n->base != q->base || n->macs < q->macs || (best >= 0 && n->macs >= m->s->nodes[best].macs)) continue;
+    if (contains(n->units, q->units, m->bases[q->base].words)) best = k;
+  }
+  return best;
+}
+
+static bool same_units(const Maker *m, int node, const ScheduleRequest *q) {
+  return node >= 0 &&
+         memcmp(m->s->nodes[node].units, q->units, (size_t)m->bases[q->base].words * sizeof *q->units) == 0;
+}
+
+static void add_requests(Maker *m, const ScheduleRequest *requests, int n) {
+  const ScheduleRequest **order = mem_array((size_t)n, sizeof(void *));
+  for (int i = 0; i < n; i++) order[i] = &requests[i];
+  qsort(order, (size_t)n, sizeof(void *), by_macs);
+  for (int i = 0; i < n; i++) {
+    const ScheduleRequest *q = order[i];
+    const int id = (int)(q - requests), parent = find_parent(m, q);
+    if (same_units(m, parent, q)) {
+      ScheduleNode *same = &m->s->nodes[parent];
+      if (same->request < 0) same->request = id;
+      m->s->node_of[id] = parent;
+      continue;
+    }
+    ScheduleNode node = {.request = id,
+                         .base = q->base,
+                         .parent = m->rules->sharing == SHARE_NOTHING ? -1 : parent,
+                         .macs = q->macs,
+                         .units = q->units};
+    set_length(m, &node);
+    m->s->node_of[id] = add_node(m, &node);
+  }
+  mem_free(order);
+}
+
+/* ---- Joint ancestors */
+
+typedef struct Join {
+  int a, b; /* siblings */
+  double macs, saves;
+  const uint64_t *units;
+} Join;
+
+/* What a joint ancestor of siblings a and b would save; false: nothing, or there is none. */
+static bool try_join(Maker *m, int a, int b, Join *out) {
+  const ScheduleRules *r = m->rules;
+  const ScheduleNode *x = &m->s->nodes[a], *y = &m->s->nodes[b];
+  const int words = m->bases[x->base].words;
+  const double above = parent_macs(m, x);
+  uint64_t *units = arena_array(m->s->arena, (size_t)words, sizeof *units);
+  for (int i = 0; i < words; i++) units[i] = x->units[i] | y->units[i];
+  const double macs = r->macs(r->ctx, x->base, units);
+  if (!(macs > fmax(x->macs, y->macs)) || !(macs < above)) return false;
+  const double with = seconds_of(r, macs, schedule_images(r, above, macs)) +
+                      seconds_of(r, x->macs, schedule_images(r, macs, x->macs)) +
+                      seconds_of(r, y->macs, schedule_images(r, macs, y->macs));
+  *out = (Join){a, b, macs, x->seconds + y->seconds - with, units};
+  return out->saves > WORTH * seconds_of(r, m->bases[x->base].macs, r->images);
+}
+
+static void apply_join(Maker *m, const Join *j) {
+  ScheduleNode node = {.request = -1,
+                       .joint = true,
+                       .base = m->s->nodes[j->a].base,
+                       .parent = m->s->nodes[j->a].parent,
+                       .macs = j->macs,
+                       .units = j->units};
+  set_length(m, &node);
+  const int at = add_node(m, &node);
+  const int children[] = {j->a, j->b};
+  for (int i = 0; i < 2; i++) {
+    ScheduleNode *c = &m->s->nodes[children[i]];
+    c->parent = at;
+    set_length(m, c);
+  }
+}
+
+/* One round: over siblings side by side, each taken once. Is there another? */
+static bool join_round(Maker *m) {
+  const int n = m->s->n;
+  int *last = mem_array((size_t)n + 1, sizeof *last); /* by parent + 1: its last child so far that is free */
+  bool any = false;
+  for (int i = 0; i <= n; i++) last[i] = -1;
+  for (int k = 0; k < n; k++) {
+    int *before = &last[m->s->nodes[k].parent + 1];
+    Join j;
+    const bool pair = *before >= 0 && m->s->nodes[*before].base == m->s->nodes[k].base &&
+                      m->s->nodes[*before].parent == m->s->nodes[k].parent && !m->s->nodes[k].fixed &&
+                      !m->s->nodes[*before].fixed;
+    if (pair && try_join(m, *before, k, &j)) {
+      apply_join(m, &j);
+      *before = -1;
+      any = true;
+    } else {
+      *before = k;
+    }
+  }
+  mem_free(last);
+  return any;
+}
+
+/* ---- Nodes of an earlier schedule */
+
+static void add_before(Maker *m, const ScheduleNode *before, int n) {
+  for (int i = 0; i < n; i++) {
+    ScheduleNode node = before[i];
+    node.request = -1;
+    node.fixed = true;
+    add_node(m, &node);
+  }
+}
+
+/* Drop those that lead to no request. */
+static void drop_unused(Schedule *s, int n_requests) {
+  bool *used = mem_array((size_t)s->n + 1, sizeof *used);
+  int *now = mem_array((size_t)s->n + 1, sizeof *now), n = 0;
+  for (int i = 0; i < n_requests; i++)
+    for (int k = s->node_of[i]; k >= 0 && !used[k]; k = s->nodes[k].parent) used[k] = true;
+  for (int k = 0; k < s->n; k++) {
+    now[k] = n;
+    if (used[k]) s->nodes[n++] = s->nodes[k];
+  }
+  s->n = n;
+  for (int k = 0; k < n; k++)
+    if (s->nodes[k].parent >= 0) s->nodes[k].parent = now[s->nodes[k].parent];
+  for (int i = 0; i < n_requests; i++) s->node_of[i] = now[s->node_of[i]];
+  mem_free(used);
+  mem_free(now);
+}
+
+/* ---- Order, and places in the epochs */
+
+static int depth_of(const Schedule *s, int k) {
+  int depth = 0;
+  for (; s->nodes[k].parent >= 0; k = s->nodes[k].parent) depth++;
+  return depth;
+}
+
+typedef struct Place {
+  int node, depth;
+  double macs;
+} Place;
+
+static int by_place(const void *a, const void *b) {
+  const Place *x = a, *y = b;
+  if (x->macs != y->macs) return x->macs > y->macs ? -1 : 1;
+  if (x->depth != y->depth) return x->depth - y->depth;
+  return x->node - y->node;
+}
+
+/* Most MACs first, which puts parents before their children. */
+static void sort_nodes(Schedule *s, int n_requests) {
+  Place *place = mem_array((size_t)s->n, sizeof *place);
+  ScheduleNode *sorted = arena_array(s->arena, (size_t)s->n, sizeof *sorted);
+  int *now = mem_array((size_t)s->n, sizeof *now);
+  for (int i = 0; i < s->n; i++) place[i] = (Place){i, depth_of(s, i), s->nodes[i].macs};
+  if (s->n) qsort(place, (size_t)s->n, sizeof *place, by_place);
+  for (int i = 0; i < s->n; i++) now[place[i].node] = i;
+  for (int i = 0; i < s->n; i++) {
+    sorted[i] = s->nodes[place[i].node];
+    if (sorted[i].parent >= 0) sorted[i].parent = now[sorted[i].parent];
+  }
+  for (int i = 0; i < n_requests; i++)
+    if (s->node_of[i] >= 0) s->node_of[i] = now[s->node_of[i]];
+  mem_free(s->nodes);
+  mem_free(place);
+  mem_free(now);
+  s->nodes = sorted;
+}
+
+static void sum_up(Schedule *s, const ScheduleRules *r) {
+  for (int i = 0; i < s->n; i++) {
+    ScheduleNode *n = &s->nodes[i], *p = n->parent < 0 ? NULL : &s->nodes[n->parent];
+    if (p && !n->fixed) n->kin = true;
+    if (p && !p->fixed) p->kin = true;
+  }
+  for (int i = 0; i < s->n; i++) {
+    ScheduleNode *n = &s->nodes[i];
+    const ScheduleNode *p = n->parent < 0 ? NULL : &s->nodes[n->parent];
+    n->skip = p ? p->skip + p->images : 0;
+    if (!n->kin && !n->fixed) n->images = r->images;
+    s->joint += n->joint;
+    n->seconds = seconds_of(r, n->macs, n->images);
+    s->images += n->images;
+    s->seconds += n->seconds;
+  }
+}
+
+void schedule_make(const ScheduleRequest *requests, int n, const ScheduleBase *bases, const ScheduleRules *rules,
+                   const ScheduleNode *before, int n_before, Schedule *out) {
+  *out = (Schedule){.arena = arena_new()};
+  out->node_of = arena_array(out->arena, (size_t)n, sizeof *out->node_of);
+  Maker m = {bases, rules, out, 0};
+  add_before(&m, before, n_before);
+  add_requests(&m, requests, n);
+  while (rules->sharing == SHARE_TREE && join_round(&m)) {
+  }
+  drop_unused(out, n);
+  sort_nodes(out, n);
+  sum_up(out, rules);
+}
+
+void schedule_free(Schedule *s) {
+  if (s->arena) arena_free(s->arena);
+  *s = (Schedule){0};
+}

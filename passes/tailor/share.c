@@ -1,0 +1,331 @@
+/* From the targets' plans to a schedule of training (schedule.h), and the models that it names. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "ir/base/mem.h"
+#include "passes/prune.h"
+#include "passes/tailor/run.h"
+
+/* ---- Plans as sets of units */
+
+/* A base's graph and channels, open while a schedule is made. */
+typedef struct OpenBase {
+  Graph *g;
+  Channels ch;
+} OpenBase;
+
+typedef struct Sharing {
+  TailorRun *r;
+  Arena *a;
+  OpenBase *open; /* [1 + n_variants] */
+  ScheduleBase *bases;
+  ScheduleRequest *requests;
+  int *of; /* [n] whose request it is: an index of r->w */
+  int n;
+} Sharing;
+
+static int words_of(uint32_t units) { return (int)((units + SCHEDULE_WORD_BITS - 1) / SCHEDULE_WORD_BITS); }
+
+static bool open_base(Sharing *s, int i) {
+  OpenBase *b = &s->open[i];
+  if (b->g) return true;
+  b->g = artifact_graph(&s->r->base[i].graph, s->r->d);
+  TRY(b->g && channels_find(b->g, s->r->job->keep, &b->ch, s->r->d));
+  s->bases[i] = (ScheduleBase){(double)graph_macs(b->g), words_of(b->ch.n_units)};
+  return true;
+}
+
+static bool add_request(Sharing *s, int i) {
+  const TailorWork *w = &s->r->w[i];
+  const int base = (int)(w->c.base - s->r->base);
+  PrunePlan p;
+  TRY(open_base(s, base));
+  const char *text = arena_strndup(s->a, blob_raw(w->c.plan.bytes), blob_size(w->c.plan.bytes));
+  TRY(prune_plan_parse(text, &s->open[base].ch, &p, s->r->d));
+  uint64_t *units = arena_array(s->r->res->arena, (size_t)s->bases[base].words, sizeof *units);
+  for (uint32_t u = 0; u < p.n_units; u++)
+    units[u / SCHEDULE_WORD_BITS] |= (uint64_t)p.keep[u] << u % SCHEDULE_WORD_BITS;
+  prune_plan_free(&p);
+  s->of[s->n] = i;
+  s->requests[s->n++] = (ScheduleRequest){base, (double)w->c.macs, units};
+  return true;
+}
+
+static void plan_of_units(const Channels *ch, const uint64_t *units, PrunePlan *out) {
+  prune_plan_all(ch, out);
+  for (uint32_t g = 0, u = 0; g < out->n_groups; g++) {
+    out->kept[g] = 0;
+    for (uint32_t i = 0; i < out->size[g]; i++, u++) {
+      out->keep[u] = units[u / SCHEDULE_WORD_BITS] >> u % SCHEDULE_WORD_BITS & 1;
+      out->kept[g] += out->keep[u];
+    }
+  }
+}
+
+static Artifact plan_artifact(const Channels *ch, const uint64_t *units) {
+  PrunePlan p;
+  StrBuf text = {0};
+  plan_of_units(ch, units, &p);
+  prune_plan_print(ch, &p, &text);
+  const Artifact a = artifact_from_bytes(ART_PLAN, sb_str(&text), text.len);
+  sb_free(&text);
+  prune_plan_free(&p);
+  return a;
+}
+
+/* The schedule's question: what would a joint ancestor cost? Widths that the graph does not allow have no answer. */
+static double macs_of(void *ctx, int base, const uint64_t *units) {
+  const OpenBase *b = &((Sharing *)ctx)->open[base];
+  Diag *quiet = diag_new();
+  PrunePlan p;
+  plan_of_units(&b->ch, units, &p);
+  Graph *g = prune_apply(&b->ch, &p, quiet);
+  const double macs = g ? (double)graph_macs(g) : -1;
+  graph_free(g);
+  prune_plan_free(&p);
+  diag_free(quiet);
+  return macs;
+}
+
+static void close_sharing(Sharing *s) {
+  for (int i = 0; i <= s->r->job->n_variants; i++) {
+    if (s->open[i].ch.arena) channels_free(&s->open[i].ch);
+    graph_free(s->open[i].g);
+  }
+  arena_free(s->a);
+}
+
+/* ---- The schedule */
+
+/* Node `k`'s plan as an artifact, and what the log calls it. */
+static void make_model(Sharing *s, int k) {
+  TailorRun *r = s->r;
+  ScheduleNode *n = &r->schedule.nodes[k];
+  TailorModel *m = &r->models[k];
+  if (n->request >= 0) n->request = s->of[n->request];
+  m->base = &r->base[n->base];
+  m->units = (int)s->open[n->base].ch.n_units;
+  if (n->request >= 0) {
+    m->plan = artifact_ref(&r->w[n->request].c.plan);
+    m->name = r->w[n->request].t->name;
+    return;
+  }
+  m->plan = plan_artifact(&s->open[n->base].ch, n->units);
+  m->name = arena_printf(r->res->arena, "joint %.0f MACs", n->macs);
+}
+
+static void say(const TailorRun *r) {
+  const Schedule *s = &r->schedule;
+  if (s->n == 0) return;
+  tailor_tell(r, "plan: %d models are trained, %d of them joint ancestors, on %" PRId64 " images in all", s->n,
+              s->joint, s->images);
+  for (int k = 0; k < s->n; k++) {
+    const ScheduleNode *n = &s->nodes[k];
+    tailor_tell(r, "plan: %s from %s: %.3g M MACs, %" PRId64 " images", r->models[k].name,
+                n->parent < 0 ? "the original" : r->models[n->parent].name, n->macs / 1e6, n->images);
+  }
+}
+
+static const char *base_name(const TailorRun *r, int base) {
+  return base == 0 ? "" : r->job->variants[base - 1].name;
+}
+
+static int base_named(const TailorRun *r, const char *name) {
+  int i = r->job->n_variants;
+  while (i > 0 && strcmp(base_name(r, i), name) != 0) i--;
+  return i;
+}
+
+/* Nodes of the earlier plan, whose bases' graphs are opened. */
+static bool nodes_before(Sharing *s, ScheduleNode **out) {
+  const Lock *l = &s->r->before;
+  *out = arena_array(s->a, (size_t)l->n_models, sizeof **out);
+  for (int k = 0; k < l->n_models; k++) {
+    ScheduleNode *n = &(*out)[k];
+    *n = l->models[k].node;
+    n->base = base_named(s->r, l->models[k].base);
+    TRY(tailor_needs_base(s->r, &s->r->base[n->base]) && open_base(s, n->base));
+    FAIL_IF(l->models[k].words != s->bases[n->base].words, s->r->d, NULL,
+            "the earlier plan's model \"%s\" is of another graph", l->models[k].name);
+  }
+  return true;
+}
+
+static ScheduleRules rules_of(Sharing *s) {
+  const TailorRun *r = s->r;
+  return (ScheduleRules){.sharing = r->job->sharing,
+                         .images = r->full_images,
+                         .step = r->job->retrain.batch,
+                         .per_halving = r->job->per_halving,
+                         .least = r->job->least,
+                         .image = r->before.n_models ? r->before.image : r->job->image,
+                         .mac = r->before.n_models ? r->before.mac : r->job->mac,
+                         .macs = macs_of,
+                         .ctx = s};
+}
+
+static void compare_ways(Sharing *s) {
+  for (int i = 0; i <= SHARE_TREE; i++) {
+    ScheduleRules rules = rules_of(s);
+    Schedule other;
+    rules.sharing = (TailorSharing)i;
+    schedule_make(s->requests, s->n, s->bases, &rules, NULL, 0, &other);
+    s->r->res->ways[i] = (TailorAlternative){rules.sharing, other.images, other.seconds};
+    schedule_free(&other);
+  }
+}
+
+/* ---- The plan as text */
+
+Hash tailor_basis(const TailorRun *r) {
+  const TailorJob *job = r->job;
+  Hasher *h = hasher_new();
+  StrBuf options = {0};
+  train_options_print(&job->retrain, &options);
+  hasher_str(h, "mistify plan 1");
+  hasher_hash(h, r->whole.hash);
+  hasher_hash(h, job->data_identity);
+  const char *const texts[] = {job->prune_params, job->keep,       job->finish_int8,
+                               job->finish_int4,  job->finish_float, sb_str(&options)};
+  for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) hasher_str(h, texts[i]);
+  for (int i = 0; i < job->n_variants; i++) hasher_str(h, job->variants[i].passes);
+  for (int i = 0; i < job->n_teachers; i++) hasher_hash(h, graph_hash(job->teachers[i]));
+  const uint64_t numbers[] = {job->seed,    (uint64_t)job->sharing,          job->graphs,
+                              job->may_retrain, (uint64_t)(1e6 * job->per_halving), (uint64_t)(1e6 * job->least)};
+  for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) hasher_u64(h, numbers[i]);
+  sb_free(&options);
+  return hasher_done(h);
+}
+
+/* All that a target's widths depend on beside the basis. */
+static Hash request_of(const TailorTarget *t) {
+  Hasher *h = hasher_new();
+  const TailorLimits *l = &t->limits;
+  const int64_t limits[] = {l->flash, l->ram, l->macs, l->cycles, t->precision};
+  for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) hasher_u64(h, (uint64_t)limits[i]);
+  hasher_hash(h, t->cost->key);
+  hasher_str(h, t->params);
+  return hasher_done(h);
+}
+
+bool tailor_plan_from_lock(TailorRun *r, TailorWork *w) {
+  const Lock *l = &r->before;
+  const LockTarget *t = lock_find(l, request_of(w->t));
+  if (!t) return true;
+  w->locked = true;
+  w->int4 = w->o->int4 = t->int4;
+  w->c.macs = r->res->macs;
+  if (t->model < 0) return true;
+  const LockModel *m = &l->models[t->model];
+  w->c.base = &r->base[base_named(r, m->base)];
+  TRY(tailor_needs_base(r, w->c.base));
+  Graph *g = artifact_graph(&w->c.base->graph, r->d);
+  Channels ch = {0};
+  bool ok = g && channels_find(g, r->job->keep, &ch, r->d);
+  if (ok && words_of(ch.n_units) != m->words)
+    ok = diag_error(r->d, NULL, "the earlier plan's model \"%s\" is of another graph", m->name);
+  if (ok) {
+    w->c.plan = plan_artifact(&ch, m->node.units);
+    w->c.macs = (int64_t)m->node.macs;
+    w->c.changed = true;
+  }
+  channels_free(&ch);
+  graph_free(g);
+  return ok;
+}
+
+static void tell_plan(TailorRun *r) {
+  const Schedule *s = &r->schedule;
+  const ScheduleRules rules = rules_of(&(Sharing){.r = r});
+  if (!r->job->planned) return;
+  Lock l = {.basis = tailor_basis(r), .image = rules.image, .mac = rules.mac};
+  l.models = arena_array(r->res->arena, (size_t)s->n, sizeof *l.models);
+  l.targets = arena_array(r->res->arena, (size_t)r->job->n_targets, sizeof *l.targets);
+  l.n_models = s->n;
+  for (int k = 0; k < s->n; k++) {
+    const int units = r->models[k].units;
+    l.models[k] =
+        (LockModel){r->models[k].name, base_name(r, s->nodes[k].base), s->nodes[k], words_of((uint32_t)units)};
+  }
+  for (int i = 0; i < r->job->n_targets; i++) {
+    const TailorWork *w = &r->w[i];
+    if (w->c.why) continue; /* asked anew next time */
+    l.targets[l.n_targets++] = (LockTarget){w->t->name, request_of(w->t), w->node, w->int4};
+  }
+  StrBuf text = {0};
+  lock_print(&l, &text);
+  r->job->planned(r->job->planned_ctx, sb_str(&text));
+  sb_free(&text);
+}
+
+static void tell_result(TailorRun *r) {
+  const Schedule *s = &r->schedule;
+  r->res->n_models = s->n;
+  r->res->models = arena_array(r->res->arena, (size_t)s->n, sizeof *r->res->models);
+  for (int k = 0; k < s->n; k++) {
+    const ScheduleNode *n = &s->nodes[k];
+    r->res->models[k] = (TailorTrained){r->models[k].name, n->request, n->parent,
+                                        (int64_t)n->macs,  n->images,  n->seconds};
+  }
+}
+
+bool tailor_schedule(TailorRun *r) {
+  const TailorJob *job = r->job;
+  const size_t n = (size_t)job->n_targets, bases = (size_t)job->n_variants + 1;
+  Sharing s = {.r = r, .a = arena_new()};
+  ScheduleNode *before = NULL;
+  s.open = arena_array(s.a, bases, sizeof *s.open);
+  s.bases = arena_array(s.a, bases, sizeof *s.bases);
+  s.requests = arena_array(s.a, n, sizeof *s.requests);
+  s.of = arena_array(s.a, n, sizeof *s.of);
+  bool ok = nodes_before(&s, &before);
+  for (int i = 0; i < job->n_targets && ok; i++) {
+    r->w[i].node = -1;
+    if (r->w[i].c.changed && !r->w[i].c.why) ok = add_request(&s, i);
+  }
+  if (ok) {
+    const ScheduleRules rules = rules_of(&s);
+    schedule_make(s.requests, s.n, s.bases, &rules, before, r->before.n_models, &r->schedule);
+    r->models = arena_array(r->res->arena, (size_t)r->schedule.n, sizeof *r->models);
+    for (int i = 0; i < s.n; i++) r->w[s.of[i]].node = r->schedule.node_of[i];
+    for (int k = 0; k < r->schedule.n; k++) make_model(&s, k);
+    compare_ways(&s);
+    tell_result(r);
+    tell_plan(r);
+    say(r);
+  }
+  close_sharing(&s);
+  return ok;
+}
+
+/* ---- The models */
+
+/* Trained from where the schedule says. */
+static bool train(TailorRun *r, int k) {
+  const ScheduleNode *n = &r->schedule.nodes[k];
+  TailorModel *m = &r->models[k];
+  const TailorLength length = {n->images, n->skip, n->kin};
+  if (n->parent >= 0) {
+    const TailorModel *p = &r->models[n->parent];
+    TRY(tailor_trained(r, n->parent));
+    return tailor_retrain(r, m->name, m->base, &p->trained, &p->plan, &m->plan, &length, &m->trained);
+  }
+  if (!tailor_by_table(r))
+    return tailor_retrain(r, m->name, m->base, &m->base->graph, &m->base->all, &m->plan, &length, &m->trained);
+  Artifact solved = {0};
+  const TailorChosen c = {.base = m->base, .plan = m->plan};
+  const bool ok = tailor_solve(r, m->name, &c, &solved) &&
+                  tailor_retrain(r, m->name, m->base, &solved, &m->plan, &m->plan, &length, &m->trained);
+  artifact_unref(&solved);
+  return ok;
+}
+
+bool tailor_trained(TailorRun *r, int k) { return r->models[k].trained.bytes || train(r, k); }
+
+void tailor_schedule_free(TailorRun *r) {
+  for (int k = 0; k < r->schedule.n; k++) {
+    artifact_unref(&r->models[k].plan);
+    artifact_unref(&r->models[k].trained);
+  }
+  schedule_free(&r->schedule);
+}
