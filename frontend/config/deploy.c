@@ -225,28 +225,59 @@ static const CfgRow deploy_rows[] = {
     {0}};
 const Schema deploy_schema = {"key", deploy_rows, sizeof(RawDeploy)};
 
+typedef struct RawRequest {
+  const char *design;
+  Loc design_loc;
+  CfgList targets; /* RawTarget */
+} RawRequest;
+
+static const CfgRow request_rows[] = {
+    {.key = "design",
+     CFG_FIELD(RawRequest, design),
+     .type = CFG_PATH,
+     .path = CFG_FILE,
+     CFG_WHERE(RawRequest, design_loc),
+     .doc = "that of the deploy.yaml to which these requests are added; may be left out"},
+    {.key = "targets",
+     CFG_FIELD(RawRequest, targets),
+     .type = CFG_GROUPS,
+     .sub = &target_schema,
+     .min_items = 1,
+     .max_items = 1000,
+     .required = true,
+     .doc = "what to make the model for, too"},
+    FOREIGN("model"),
+    FOREIGN("data"),
+    FOREIGN("freedom"),
+    FOREIGN("prune"),
+    FOREIGN("quantize"),
+    FOREIGN("retrain"),
+    {0}};
+const Schema request_schema = {"key", request_rows, sizeof(RawRequest)};
+
 /* ---- Rules among the keys */
 
 static bool check_name(const Deploy *dep, int i, Diag *d) {
   const DeployTarget *t = &dep->targets[i];
   for (int k = 0; k < i; k++) {
     if (strcmp(dep->targets[k].name, t->name) != 0) continue;
-    yaml_error(dep->file, &t->name_loc, d, "a second target named \"%s\"", t->name);
-    diag_hint(d, "the first is on line %d; each needs a name of its own", dep->targets[k].name_loc.line);
+    yaml_error(t->file, &t->name_loc, d, "a second target named \"%s\"", t->name);
+    diag_hint(d, "the first is on line %d of %s; each needs a name of its own", dep->targets[k].name_loc.line,
+              path_base(dep->targets[k].file->path));
     return false;
   }
   bool ok = isalnum((unsigned char)t->name[0]) && strlen(t->name) <= 64;
   for (const char *p = t->name; *p; p++) ok = ok && (isalnum((unsigned char)*p) || strchr("._-", *p));
   if (ok) return true;
-  yaml_error(dep->file, &t->name_loc, d,
-             "target name \"%.64s\": want letters, digits, \".\", \"_\" and \"-\"", t->name);
+  yaml_error(t->file, &t->name_loc, d, "target name \"%.64s\": want letters, digits, \".\", \"_\" and \"-\"",
+             t->name);
   diag_hint(d, "it becomes the name of a folder");
   return false;
 }
 
-static bool check_device(const Deploy *dep, Arena *a, DeployTarget *t, Diag *d) {
+static bool check_device(Arena *a, DeployTarget *t, Diag *d) {
   if (!t->board == !t->target) {
-    yaml_error(dep->file, t->board ? &t->target_loc : &t->name_loc, d,
+    yaml_error(t->file, t->board ? &t->target_loc : &t->name_loc, d,
                t->board ? "target \"%s\" has both board and target"
                         : "target \"%s\" has neither board nor target",
                t->name);
@@ -256,18 +287,18 @@ static bool check_device(const Deploy *dep, Arena *a, DeployTarget *t, Diag *d) 
   }
   const char *ext = t->board ? path_ext(t->board) : "";
   if (strcmp(ext, ".yaml") != 0 && strcmp(ext, ".yml") != 0) return true;
-  const char *dir = strcmp(dep->file->dir, ".") == 0 ? NULL : dep->file->dir;
+  const char *dir = strcmp(t->file->dir, ".") == 0 ? NULL : t->file->dir;
   t->board = path_join(a, dir, t->board);
   if (file_exists(t->board) && !file_is_dir(t->board)) return true;
-  yaml_error(dep->file, &t->board_loc, d, "board file %s does not exist", t->board);
+  yaml_error(t->file, &t->board_loc, d, "board file %s does not exist", t->board);
   diag_hint(d, "paths start at the folder of %s; `mistify boards` lists the shipped boards",
-            path_base(dep->file->path));
+            path_base(t->file->path));
   return false;
 }
 
-static bool check_accuracy(const Deploy *dep, const DeployTarget *t, Diag *d) {
+static bool check_accuracy(const DeployTarget *t, Diag *d) {
   if (!t->accuracy_min_loc.line || !t->accuracy_drop_loc.line) return true;
-  yaml_error(dep->file, &t->accuracy_drop_loc, d, "accuracy wants min or drop, not both");
+  yaml_error(t->file, &t->accuracy_drop_loc, d, "accuracy wants min or drop, not both");
   diag_hint(d, "min: an absolute floor; drop: points below the original");
   return false;
 }
@@ -275,15 +306,15 @@ static bool check_accuracy(const Deploy *dep, const DeployTarget *t, Diag *d) {
 static bool check_freedom(const Deploy *dep, const DeployTarget *t, Diag *d) {
   if (t->precision != PRECISION_INT8 || dep->design->quantize != QUANTIZE_NONE) return true;
   const Loc *at = t->precision_loc.line ? &t->precision_loc : &t->name_loc;
-  yaml_error(dep->file, at, d,
-             "target \"%s\" is int8, which the design does not allow (%s:%d, quantize: none)", t->name,
-             dep->design->file->path, dep->design->quantize_loc.line);
+  yaml_error(t->file, at, d, "target \"%s\" is int8, which the design does not allow (%s:%d, quantize: none)",
+             t->name, dep->design->file->path, dep->design->quantize_loc.line);
   diag_hint(d, "write \"precision: float32\", or ask the designer");
   return false;
 }
 
-static DeployTarget target_of(const RawTarget *raw, Loc loc) {
-  return (DeployTarget){.name = raw->name,
+static DeployTarget target_of(const RawTarget *raw, const YamlFile *file, Loc loc) {
+  return (DeployTarget){.file = file,
+                        .name = raw->name,
                         .board = raw->board,
                         .target = raw->target,
                         .loc = loc,
@@ -302,22 +333,24 @@ static DeployTarget target_of(const RawTarget *raw, Loc loc) {
                         .code = raw->code};
 }
 
-static bool bind_targets(Deploy *dep, const CfgList *list, Arena *a, Diag *d) {
+/* Targets of `file`, behind those that there are. */
+static bool bind_targets(Deploy *dep, const YamlFile *file, const CfgList *list, Arena *a, Diag *d) {
   bool ok = true;
-  dep->n_targets = list->n;
-  dep->targets = arena_array(a, (size_t)list->n, sizeof *dep->targets);
+  DeployTarget *all = arena_array(a, (size_t)(dep->n_targets + list->n), sizeof *all);
+  if (dep->n_targets) memcpy(all, dep->targets, (size_t)dep->n_targets * sizeof *all);
+  dep->targets = all;
   for (int i = 0; i < list->n; i++) {
-    DeployTarget *t = &dep->targets[i];
-    *t = target_of((const RawTarget *)list->items + i, list->locs[i]);
-    ok = check_name(dep, i, d) && ok;
-    ok = check_device(dep, a, t, d) && ok;
-    ok = check_accuracy(dep, t, d) && ok;
+    DeployTarget *t = &dep->targets[dep->n_targets++];
+    *t = target_of((const RawTarget *)list->items + i, file, list->locs[i]);
+    ok = check_name(dep, dep->n_targets - 1, d) && ok;
+    ok = check_device(a, t, d) && ok;
+    ok = check_accuracy(t, d) && ok;
     ok = (!dep->design || check_freedom(dep, t, d)) && ok;
   }
   return ok && dep->design;
 }
 
-const Deploy *deploy_load(Arena *a, const char *path, Diag *d) {
+Deploy *deploy_load(Arena *a, const char *path, Diag *d) {
   Deploy *dep = arena_alloc(a, sizeof *dep);
   RawDeploy raw;
   dep->file = yaml_load(a, path, d);
@@ -328,30 +361,41 @@ const Deploy *deploy_load(Arena *a, const char *path, Diag *d) {
   dep->cache = raw.cache;
   dep->out = raw.out;
   dep->design = design_load(a, raw.design, d);
-  return bind_targets(dep, &raw.targets, a, d) ? dep : NULL;
+  return bind_targets(dep, dep->file, &raw.targets, a, d) ? dep : NULL;
+}
+
+bool deploy_add(Arena *a, Deploy *dep, const char *path, Diag *d) {
+  RawRequest raw;
+  const YamlFile *file = yaml_load(a, path, d);
+  TRY(file && config_bind(file, file->root, &request_schema, &raw, a, d));
+  if (raw.design && !file_same(raw.design, dep->design->file->path)) {
+    yaml_error(file, &raw.design_loc, d, "another design than that of %s", dep->file->path);
+    diag_hint(d, "requests of one run are of one design; leave the key out, or run tailor for each design");
+    return false;
+  }
+  return bind_targets(dep, file, &raw.targets, a, d);
 }
 
 /* ---- Bounds */
 
-static bool memory_bound(const Deploy *dep, const char *what, int64_t limit, const Loc *loc,
+static bool memory_bound(const DeployTarget *t, const char *what, int64_t limit, const Loc *loc,
                          const char *board, int64_t of_board, int64_t *out, Diag *d) {
   *out = limit ? limit : of_board;
   if (!limit || !of_board || limit <= of_board) return true;
   char size[64];
   unit_format_bytes(of_board, size, sizeof size);
-  yaml_error(dep->file, loc, d, "limit \"%s\" is more than the board %s has (%s)", what, board, size);
+  yaml_error(t->file, loc, d, "limit \"%s\" is more than the board %s has (%s)", what, board, size);
   diag_hint(d, "leave the limit away to use all that the board has");
   return false;
 }
 
 /* Cycles within the latency; the fewer of both where cycles are limited too. */
-static bool cycle_bound(const Deploy *dep, const DeployTarget *t, const DeployBoard *board, int64_t *out,
-                        Diag *d) {
+static bool cycle_bound(const DeployTarget *t, const DeployBoard *board, int64_t *out, Diag *d) {
   const DeployLimits *l = &t->limits;
   *out = l->cycles;
   if (!l->latency_loc.line) return true;
   if (board->hz <= 0) {
-    yaml_error(dep->file, &l->latency_loc, d, "a latency wants a board whose clock is known");
+    yaml_error(t->file, &l->latency_loc, d, "a latency wants a board whose clock is known");
     diag_hint(d, board->name ? "give its YAML file a clock, or write a limit of cycles"
                              : "name a board instead of a target, or write a limit of cycles");
     return false;
@@ -361,12 +405,12 @@ static bool cycle_bound(const Deploy *dep, const DeployTarget *t, const DeployBo
   return true;
 }
 
-bool deploy_bounds(const Deploy *dep, const DeployTarget *t, const DeployBoard *board, int64_t original_macs,
-                   DeployBounds *out, Diag *d) {
+bool deploy_bounds(const DeployTarget *t, const DeployBoard *board, int64_t original_macs, DeployBounds *out,
+                   Diag *d) {
   const DeployLimits *l = &t->limits;
-  bool ok = memory_bound(dep, "flash", l->flash, &l->flash_loc, board->name, board->flash, &out->flash, d);
-  ok = memory_bound(dep, "ram", l->ram, &l->ram_loc, board->name, board->ram, &out->ram, d) && ok;
-  ok = cycle_bound(dep, t, board, &out->cycles, d) && ok;
+  bool ok = memory_bound(t, "flash", l->flash, &l->flash_loc, board->name, board->flash, &out->flash, d);
+  ok = memory_bound(t, "ram", l->ram, &l->ram_loc, board->name, board->ram, &out->ram, d) && ok;
+  ok = cycle_bound(t, board, &out->cycles, d) && ok;
   out->macs = (int64_t)(l->macs.share ? floor(l->macs.value * (double)original_macs) : l->macs.value);
   return ok;
 }

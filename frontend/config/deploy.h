@@ -28,9 +28,10 @@ typedef struct DeployCode {
 } DeployCode;
 
 typedef struct DeployTarget {
-  const char *name;   /* unique; the folder of its results below `out` */
-  const char *board;  /* a shipped board's name, or the path of a board's YAML file; NULL: target is set */
-  const char *target; /* a target's name; NULL: board is set */
+  const YamlFile *file; /* it stands in */
+  const char *name;     /* unique; the folder of its results below `out` */
+  const char *board;    /* a shipped board's name, or the path of a board's YAML file; NULL: target is set */
+  const char *target;   /* a target's name; NULL: board is set */
   Loc loc, board_loc, target_loc, name_loc;
   DeployLimits limits;
   Loc limits_loc;
@@ -55,7 +56,9 @@ typedef struct Deploy {
 } Deploy;
 
 /* Read deploy.yaml and the design.yaml that it names; bind and check both. Everything lives in `a`. NULL: reported. */
-const Deploy *deploy_load(Arena *a, const char *path, Diag *d);
+Deploy *deploy_load(Arena *a, const char *path, Diag *d);
+/* Further targets from another file (`targets`, and the design where it names one: the same). false: reported. */
+bool deploy_add(Arena *a, Deploy *dep, const char *path, Diag *d);
 
 /* What a target may use, all told: its limits, its board's memories where it gives none. 0: no bound. */
 typedef struct DeployBounds {
@@ -71,12 +74,12 @@ typedef struct DeployBoard {
 
 /* original_macs: of the design's model. A limit beyond the board's memory is an error: it would promise what the board
  * cannot hold; so is a latency where no board's clock is known. */
-bool deploy_bounds(const Deploy *dep, const DeployTarget *t, const DeployBoard *board, int64_t original_macs,
-                   DeployBounds *out, Diag *d);
+bool deploy_bounds(const DeployTarget *t, const DeployBoard *board, int64_t original_macs, DeployBounds *out,
+                   Diag *d);
 
 /* The least accuracy asked for, when the original reaches `original` (shares 0..1); 0: no floor. */
 double deploy_floor(const DeployTarget *t, double original);
 
-extern const Schema deploy_schema;
+extern const Schema deploy_schema, request_schema;
 
 #endif

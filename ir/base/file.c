@@ -86,6 +86,11 @@ bool file_write_quick(const char *path, const void *bytes, size_t n, Diag *d) {
 
 bool file_exists(const char *path) { return access(path, F_OK) == 0; }
 
+bool file_same(const char *a, const char *b) {
+  struct stat x, y;
+  return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
 bool file_is_dir(const char *path) {
   struct stat st;
   return stat(path, &st) == 0 && S_ISDIR(st.st_mode);

@@ -19,6 +19,7 @@ bool file_write_quick(const char *path, const void *bytes, size_t n, Diag *d);
 
 bool file_exists(const char *path);
 bool file_is_dir(const char *path);
+bool file_same(const char *a, const char *b); /* do both paths lead to one file that exists? */
 /* mkdir -p */
 bool file_make_dirs(const char *path, Diag *d);
 /* A new, empty folder in $TMPDIR, or /tmp: the caller's to remove. Arena-owned name; NULL: reported. */

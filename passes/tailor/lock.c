@@ -24,8 +24,8 @@ static void print_model(const LockModel *m, StrBuf *out) {
   sb_json_str(out, m->name);
   sb_puts(out, " base ");
   sb_json_str(out, m->base);
-  sb_printf(out, " parent %d macs %.17g images %" PRId64 " skip %" PRId64 " kin %d joint %d units ", n->parent,
-            n->macs, n->images, n->skip, n->kin, n->joint);
+  sb_printf(out, " parent %d macs %.17g images %" PRId64 " skip %" PRId64 " kin %d joint %d units ",
+            n->parent, n->macs, n->images, n->skip, n->kin, n->joint);
   for (int i = 0; i < m->words; i++) sb_printf(out, "%016" PRIx64, n->units[i]);
   sb_putc(out, '\n');
 }

@@ -256,7 +256,8 @@ bool tailor_plan_targets(TailorRun *r) {
 }
 
 bool tailor_nest(TailorRun *r, TailorWork *w, const TailorWork *before) {
-  if (w->locked || !w->c.changed || w->c.why || !before->c.changed || before->c.why || w->c.base != before->c.base)
+  if (w->locked || !w->c.changed || w->c.why || !before->c.changed || before->c.why ||
+      w->c.base != before->c.base)
     return true;
   TailorChosen inside;
   bool ok = tailor_plan_target(r, w, w->c.base, &before->c.plan, &inside);

@@ -47,7 +47,7 @@ typedef struct TailorModel {
 /* How long a training is. */
 typedef struct TailorLength {
   int64_t images, skip; /* images 0: as the design says */
-  bool passing;         /* others start from it: the rate stays high, and an average of the weights is the result */
+  bool passing; /* others start from it: the rate stays high, and an average of the weights is the result */
 } TailorLength;
 
 /* One target on its way. */

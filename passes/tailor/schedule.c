@@ -257,15 +257,14 @@ static void sum_up(Schedule *s, const ScheduleRules *r) {
   }
 }
 
-void schedule_make(const ScheduleRequest *requests, int n, const ScheduleBase *bases, const ScheduleRules *rules,
-                   const ScheduleNode *before, int n_before, Schedule *out) {
+void schedule_make(const ScheduleRequest *requests, int n, const ScheduleBase *bases,
+                   const ScheduleRules *rules, const ScheduleNode *before, int n_before, Schedule *out) {
   *out = (Schedule){.arena = arena_new()};
   out->node_of = arena_array(out->arena, (size_t)n, sizeof *out->node_of);
   Maker m = {bases, rules, out, 0};
   add_before(&m, before, n_before);
   add_requests(&m, requests, n);
-  while (rules->sharing == SHARE_TREE && join_round(&m)) {
-  }
+  while (rules->sharing == SHARE_TREE && join_round(&m)) {}
   drop_unused(out, n);
   sort_nodes(out, n);
   sum_up(out, rules);

@@ -39,8 +39,8 @@ typedef struct ScheduleBase {
 
 typedef struct ScheduleRules {
   TailorSharing sharing;
-  int64_t images;     /* of a full retraining, which a model from the base gets whose MACs are halved, or more */
-  int64_t step;       /* images of one step: lengths are multiples */
+  int64_t images; /* of a full retraining, which a model from the base gets whose MACs are halved, or more */
+  int64_t step;   /* images of one step: lengths are multiples */
   double per_halving; /* share of a full retraining for each halving of MACs in a warm start */
   double least;       /* and at least this share */
   double image, mac;  /* seconds of training for an image, and for each of its MACs */
@@ -50,7 +50,7 @@ typedef struct ScheduleRules {
 } ScheduleRules;
 
 typedef struct ScheduleNode {
-  int request;    /* the first that wants it; -1: a joint ancestor, or one whose request has gone */
+  int request; /* the first that wants it; -1: a joint ancestor, or one whose request has gone */
   int base;
   int parent;     /* a node before it; -1: the base */
   int64_t images; /* it is trained on */
@@ -74,8 +74,8 @@ typedef struct Schedule {
 /* bases' and requests' units must outlive the schedule. The same input gives the same schedule. before [n_before]: nodes of an
  * earlier schedule, parents first, to which new requests are joined so that nothing that was trained is trained again; those
  * that no request needs any more are dropped. */
-void schedule_make(const ScheduleRequest *requests, int n, const ScheduleBase *bases, const ScheduleRules *rules,
-                   const ScheduleNode *before, int n_before, Schedule *out);
+void schedule_make(const ScheduleRequest *requests, int n, const ScheduleBase *bases,
+                   const ScheduleRules *rules, const ScheduleNode *before, int n_before, Schedule *out);
 void schedule_free(Schedule *s);
 
 /* Images of a warm start from a model of `from` MACs to one of `to`. */

@@ -117,8 +117,8 @@ static void make_model(Sharing *s, int k) {
 static void say(const TailorRun *r) {
   const Schedule *s = &r->schedule;
   if (s->n == 0) return;
-  tailor_tell(r, "plan: %d models are trained, %d of them joint ancestors, on %" PRId64 " images in all", s->n,
-              s->joint, s->images);
+  tailor_tell(r, "plan: %d models are trained, %d of them joint ancestors, on %" PRId64 " images in all",
+              s->n, s->joint, s->images);
   for (int k = 0; k < s->n; k++) {
     const ScheduleNode *n = &s->nodes[k];
     tailor_tell(r, "plan: %s from %s: %.3g M MACs, %" PRId64 " images", r->models[k].name,
@@ -185,13 +185,17 @@ Hash tailor_basis(const TailorRun *r) {
   hasher_str(h, "mistify plan 1");
   hasher_hash(h, r->whole.hash);
   hasher_hash(h, job->data_identity);
-  const char *const texts[] = {job->prune_params, job->keep,       job->finish_int8,
+  const char *const texts[] = {job->prune_params, job->keep,         job->finish_int8,
                                job->finish_int4,  job->finish_float, sb_str(&options)};
   for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) hasher_str(h, texts[i]);
   for (int i = 0; i < job->n_variants; i++) hasher_str(h, job->variants[i].passes);
   for (int i = 0; i < job->n_teachers; i++) hasher_hash(h, graph_hash(job->teachers[i]));
-  const uint64_t numbers[] = {job->seed,    (uint64_t)job->sharing,          job->graphs,
-                              job->may_retrain, (uint64_t)(1e6 * job->per_halving), (uint64_t)(1e6 * job->least)};
+  const uint64_t numbers[] = {job->seed,
+                              (uint64_t)job->sharing,
+                              job->graphs,
+                              job->may_retrain,
+                              (uint64_t)(1e6 * job->per_halving),
+                              (uint64_t)(1e6 * job->least)};
   for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) hasher_u64(h, numbers[i]);
   sb_free(&options);
   return hasher_done(h);
@@ -244,8 +248,8 @@ static void tell_plan(TailorRun *r) {
   l.n_models = s->n;
   for (int k = 0; k < s->n; k++) {
     const int units = r->models[k].units;
-    l.models[k] =
-        (LockModel){r->models[k].name, base_name(r, s->nodes[k].base), s->nodes[k], words_of((uint32_t)units)};
+    l.models[k] = (LockModel){r->models[k].name, base_name(r, s->nodes[k].base), s->nodes[k],
+                              words_of((uint32_t)units)};
   }
   for (int i = 0; i < r->job->n_targets; i++) {
     const TailorWork *w = &r->w[i];
@@ -264,8 +268,8 @@ static void tell_result(TailorRun *r) {
   r->res->models = arena_array(r->res->arena, (size_t)s->n, sizeof *r->res->models);
   for (int k = 0; k < s->n; k++) {
     const ScheduleNode *n = &s->nodes[k];
-    r->res->models[k] = (TailorTrained){r->models[k].name, n->request, n->parent,
-                                        (int64_t)n->macs,  n->images,  n->seconds};
+    r->res->models[k] =
+        (TailorTrained){r->models[k].name, n->request, n->parent, (int64_t)n->macs, n->images, n->seconds};
   }
 }
 
@@ -311,7 +315,8 @@ static bool train(TailorRun *r, int k) {
     return tailor_retrain(r, m->name, m->base, &p->trained, &p->plan, &m->plan, &length, &m->trained);
   }
   if (!tailor_by_table(r))
-    return tailor_retrain(r, m->name, m->base, &m->base->graph, &m->base->all, &m->plan, &length, &m->trained);
+    return tailor_retrain(r, m->name, m->base, &m->base->graph, &m->base->all, &m->plan, &length,
+                          &m->trained);
   Artifact solved = {0};
   const TailorChosen c = {.base = m->base, .plan = m->plan};
   const bool ok = tailor_solve(r, m->name, &c, &solved) &&

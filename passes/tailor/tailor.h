@@ -81,9 +81,11 @@ typedef struct TailorJob {
   /* How much of retraining targets have in common (schedule.h), and how long a warm start is. */
   TailorSharing sharing;
   double per_halving, least;
-  double image, mac; /* seconds of training an image, and each of its MACs, as far as they are known: for the choice of joint
+  double image,
+      mac; /* seconds of training an image, and each of its MACs, as far as they are known: for the choice of joint
                         ancestors and for estimates */
-  const char *plan;  /* an earlier run's, which this one goes on with where it is of the same model, data and design; NULL */
+  const char *
+      plan; /* an earlier run's, which this one goes on with where it is of the same model, data and design; NULL */
   /* The plan, before any training: to be kept for later runs. May be NULL. */
   void (*planned)(void *ctx, const char *plan);
   void *planned_ctx;
@@ -118,7 +120,8 @@ typedef struct TailorOutcome {
   TailorMeasured measured;
   double val_float, val_final, floor; /* accuracy on validation; the floor asked for (0: none) */
   TailorProof proof;
-  Artifact final, files, plan; /* the deployed graph, what was emitted (job->graphs: empty), the channels kept */
+  Artifact final, files,
+      plan; /* the deployed graph, what was emitted (job->graphs: empty), the channels kept */
 } TailorOutcome;
 
 /* A model that is trained: a target's, or a joint ancestor of several. */
@@ -141,7 +144,7 @@ typedef struct TailorResult {
   TailorTrained *models; /* parents before children */
   int n_models;
   TailorAlternative ways[3]; /* by TailorSharing; of new plans: as if none had been made before */
-  TailorOutcome *v; /* in the order of the job's targets */
+  TailorOutcome *v;          /* in the order of the job's targets */
   int n;
   int64_t macs, params; /* of the original */
   double val_original;

@@ -110,11 +110,10 @@ bool tailor_make_variant(TailorRun *r, TailorBase *b) {
   Diag *said = r->d;
   bool ok;
   r->d = diag_new();
-  const bool goes_on =
-      tried(r, b, "retraining it fails", said,
-            tailor_retrain(r, name_of(b), b, &b->graph, &b->all, &b->all, &(TailorLength){.images = images},
-                           &trained),
-            &ok);
+  const bool goes_on = tried(r, b, "retraining it fails", said,
+                             tailor_retrain(r, name_of(b), b, &b->graph, &b->all, &b->all,
+                                            &(TailorLength){.images = images}, &trained),
+                             &ok);
   artifact_unref(&b->graph);
   b->graph = trained; /* empty where it failed: no candidate */
   return goes_on;
@@ -184,12 +183,11 @@ static bool try_out(TailorRun *r, const TailorWork *w, Candidate *v, int n, int 
     Diag *said = r->d;
     bool ok;
     r->d = diag_new();
-    const bool goes_on =
-        tried(r, c->base, "retraining it fails", said,
-              tailor_retrain(r, w->t->name, c->base, &v[i].solved, &c->plan, &c->plan,
-                             &(TailorLength){.images = images}, &trained) &&
-                  tailor_score(r, w->t->name, &trained, false, &v[i].accuracy),
-              &ok);
+    const bool goes_on = tried(r, c->base, "retraining it fails", said,
+                               tailor_retrain(r, w->t->name, c->base, &v[i].solved, &c->plan, &c->plan,
+                                              &(TailorLength){.images = images}, &trained) &&
+                                   tailor_score(r, w->t->name, &trained, false, &v[i].accuracy),
+                               &ok);
     artifact_unref(&trained);
     TRY(goes_on);
     if (!ok) continue;

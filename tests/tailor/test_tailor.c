@@ -116,7 +116,17 @@ typedef struct Fixture {
   const char *prune;        /* options; NULL: by Taylor */
   bool int4;                /* weights of 4 bits are allowed */
   const char *int8, *other; /* ways to int8; NULL: the usual one; none */
+  TailorSharing sharing;
+  const char *plan; /* of an earlier run; NULL: none */
+  StrBuf lock;      /* this run's */
+  bool graphs;
 } Fixture;
+
+static void keep_plan(void *ctx, const char *plan) {
+  Fixture *f = ctx;
+  sb_clear(&f->lock);
+  sb_puts(&f->lock, plan);
+}
 
 static void say(void *ctx, const char *line) {
   Fixture *f = ctx;
@@ -130,7 +140,7 @@ static void record(void *ctx, const StepLog *log) {
 }
 
 static void open_fixture(Fixture *f) {
-  *f = (Fixture){.a = arena_new(), .d = diag_new(), .seed = 1};
+  *f = (Fixture){.a = arena_new(), .d = diag_new(), .seed = 1, .sharing = SHARE_TREE};
   const char *dir = test_tmp_dir();
   write_split(dir, "train", 256, 1, &f->spec.train, f->a);
   write_split(dir, "val", 128, 2, &f->spec.val, f->a);
@@ -159,6 +169,7 @@ static void close_fixture(Fixture *f) {
   diag_free(f->d);
   sb_free(&f->ran);
   sb_free(&f->said);
+  sb_free(&f->lock);
   arena_free(f->a);
 }
 
@@ -184,6 +195,15 @@ static void run(Fixture *f, TailorResult *res) {
                    .other_int8 = f->other,
                    .finish_float = "bnfuse,fuse,fold",
                    .seed = f->seed,
+                   .sharing = f->sharing,
+                   .per_halving = 1,
+                   .least = 0.1,
+                   .plan = f->plan,
+                   .planned = keep_plan,
+                   .planned_ctx = f,
+                   .graphs = f->graphs,
+                   .image = 1e-5,
+                   .mac = 1e-11,
                    .variants = f->variants,
                    .n_variants = f->n_variants,
                    .trial = 0.25,

@@ -43,8 +43,8 @@ void report_step(const Trainer *t) {
   if (t->labels) snprintf(right, sizeof right, ", accuracy %.1f %%", 100 * accuracy(t));
   snprintf(detail, sizeof detail, "epoch %lld of %lld, loss %.4f%s, %.0f images/s",
            (long long)((t->done - 1) / t->steps_per_epoch + 1),
-           (long long)((t->steps - 1) / t->steps_per_epoch + 1), t->loss / (double)trainer_epoch_steps(t), right,
-           images_per_second(t));
+           (long long)((t->steps - 1) / t->steps_per_epoch + 1), t->loss / (double)trainer_epoch_steps(t),
+           right, images_per_second(t));
   t->host->progress(t->host->ctx, "train", (double)t->done / (double)t->steps, detail);
 }
 
@@ -56,8 +56,8 @@ bool report_epoch(const Trainer *t, Diag *d) {
           "%.8g, "
           "\"images_per_second\": %.1f, \"seconds\": %.3f, \"seconds_left\": %.1f}\n",
           (long long)((t->done - 1) / t->steps_per_epoch + 1), (long long)(t->done * t->batch),
-          t->loss / (double)trainer_epoch_steps(t), accuracy(t), (double)train_rate(t->o, t->done, t->steps), speed,
-          t->before + train_now() - t->start, speed > 0 ? left / speed : 0);
+          t->loss / (double)trainer_epoch_steps(t), accuracy(t), (double)train_rate(t->o, t->done, t->steps),
+          speed, t->before + train_now() - t->start, speed > 0 ? left / speed : 0);
   return fflush(t->log) == 0 || log_failed(t, d);
 }
 

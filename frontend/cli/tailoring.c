@@ -1,0 +1,240 @@
+/* What tailor and plan have in common; see tailoring.h. */
+#include "frontend/cli/tailoring.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "frontend/cli/code_form.h"
+#include "frontend/cli/structures.h"
+#include "ir/base/mem.h"
+#include "runtime/data/identity.h"
+
+/* Keep the log of each step for the report; the steps themselves tell the host what they do. */
+void tailoring_record(void *ctx, const StepLog *log) {
+  Tailoring *r = ctx;
+  if (r->steps.n == r->steps.cap) {
+    size_t cap = r->steps.cap ? 2 * r->steps.cap : 64;
+    StepLog *more = arena_array(r->a, cap, sizeof *more);
+    if (r->steps.n) memcpy(more, r->steps.v, r->steps.n * sizeof *more);
+    r->steps.v = more;
+    r->steps.cap = cap;
+  }
+  StepLog *copy = &r->steps.v[r->steps.n++];
+  *copy = *log;
+  copy->kind = arena_strdup(r->a, log->kind);
+  copy->slot = arena_strdup(r->a, log->slot);
+}
+
+/* ---- Targets */
+
+static bool is_wanted(const Tailoring *r, const char *name) {
+  for (size_t i = 0; i < r->only.n; i++) {
+    if (strcmp(r->only.v[i], name) == 0) return true;
+  }
+  return r->only.n == 0;
+}
+
+static bool check_only(const Tailoring *r) {
+  for (size_t i = 0; i < r->only.n; i++) {
+    bool found = false;
+    for (int k = 0; k < r->dep->n_targets; k++) found |= strcmp(r->dep->targets[k].name, r->only.v[i]) == 0;
+    FAIL_IF(!found, r->d, NULL, "--only %s: %s has no target of that name", r->only.v[i], r->path);
+  }
+  return true;
+}
+
+/* Does the device hand over stored bytes, so that normalisation goes into the model? */
+static bool takes_bytes(const Tailoring *r) { return r->dep->design->input == INPUT_RAW; }
+
+static bool add_target(Tailoring *r, const DeployTarget *t, int64_t macs) {
+  Machine m;
+  DeployBounds b;
+  TRY(cli_machine(r->a, t->target, t->board, &m, r->d));
+  DeployBoard board = {0};
+  if (m.has_board) board = (DeployBoard){m.board.name, m.board.flash, m.board.ram, board_hz(&m.board)};
+  TRY(deploy_bounds(t, &board, macs, &b, r->d));
+  const char *missing = NULL;
+  if (!r->graphs && !harness_available(m.target, &missing)) {
+    diag_error(r->d, &t->loc, "target %s: %s is not installed", t->name, missing);
+    diag_hint(r->d, "scripts/install-deps installs what the targets need");
+    return false;
+  }
+  const DeployCode *c = &t->code;
+  const CodeForm form = {.format = deploy_formats[c->format],
+                         .weights = deploy_weights[c->weights],
+                         .section = c->section,
+                         .align = c->align,
+                         .step = c->step};
+  EmitOptions check = {0};
+  TRY(code_form_apply(&form, &check, r->d) && emit_options_check(&check, r->d));
+  /* Bytes that the model takes as they are need no conversion. */
+  const char *pixels = takes_bytes(r) ? "" : code_pixels_params(r->a, &r->dep->design->data.normalize);
+  int i = r->n++;
+  r->devices[i] = (Device){m.target, t->limits.ram, t->input == DEPLOY_INPUT_ROWS};
+  r->costs[i] = device_cost_model(&r->devices[i], m.has_board ? &m.board : NULL);
+  r->machines[i] = arena_strdup(r->a, m.has_board ? m.board.name : m.target->name);
+  r->targets[i] = (TailorTarget){.name = t->name,
+                                 .limits = {.flash = b.flash,
+                                            .ram = b.ram,
+                                            .macs = b.macs,
+                                            .cycles = b.cycles,
+                                            .min_accuracy = t->accuracy_min_loc.line ? t->accuracy_min : 0,
+                                            .max_drop = t->accuracy_drop_loc.line ? t->accuracy_drop : 0},
+                                 .precision = t->precision == PRECISION_INT8 ? DT_I8 : DT_F32,
+                                 .cost = &r->costs[i],
+                                 .params = arena_printf(r->a, "target=%s,name=%s,raw=%d,ram=%lld,rows=%d%s%s",
+                                                        m.target->name, r->dep->design->name, takes_bytes(r),
+                                                        (long long)t->limits.ram, r->devices[i].input_rows,
+                                                        code_form_params(r->a, &form), pixels)};
+  return true;
+}
+
+static bool add_targets(Tailoring *r) {
+  size_t n = (size_t)r->dep->n_targets;
+  r->targets = arena_array(r->a, n, sizeof *r->targets);
+  r->costs = arena_array(r->a, n, sizeof *r->costs);
+  r->devices = arena_array(r->a, n, sizeof *r->devices);
+  r->machines = arena_array(r->a, n, sizeof *r->machines);
+  TRY(check_only(r));
+  int64_t macs = graph_macs(r->model);
+  for (int i = 0; i < r->dep->n_targets; i++) {
+    if (is_wanted(r, r->dep->targets[i].name)) TRY(add_target(r, &r->dep->targets[i], macs));
+  }
+  return true;
+}
+
+/* ---- The job */
+
+static const char *keep_layers(Tailoring *r) {
+  const PruneFreedom *p = &r->dep->design->prune;
+  StrBuf b = {0};
+  for (int i = 0; i < p->keep.n; i++)
+    sb_printf(&b, "%s%s", i ? ";" : "", ((const char *const *)p->keep.items)[i]);
+  const char *text = arena_strdup(r->a, sb_str(&b));
+  sb_free(&b);
+  return text;
+}
+
+/* Passes from the retrained graph to int8. */
+static const char *to_int8(const Tailoring *r, bool equalize, bool int4) {
+  const unsigned n = r->dep->design->data.calibration;
+  return arena_printf(r->a, "bnfuse,fuse,fold,%s%squantize{images=%u%s}", equalize ? "equalize," : "",
+                      takes_bytes(r) ? "input_raw," : "", n ? n : 512, int4 ? ",weights=int4" : "");
+}
+
+/* ---- Running */
+
+bool tailoring_run(Tailoring *r, StepEnv *env, TailorResult *res) {
+  const Design *design = r->dep->design;
+  const bool auc = design->metric == METRIC_AUC;
+  if (design->task == TASK_AUTOENCODER && !auc) {
+    diag_error(r->d, NULL, "tailoring is guided by the accuracy of classes: an autoencoder has none");
+    diag_hint(
+        r->d,
+        "one that finds anomalies has an AUC: `metric: auc` in the design, labels 0 and 1 in val, test");
+    return false;
+  }
+  r->data = (TailorData){.spec = &design->data};
+  r->device = (DeviceEnv){.data = &r->data};
+  const bool equalize = design->equalize == EQUALIZE_YES, both = design->equalize == EQUALIZE_BEST,
+             int4 = design->quantize == QUANTIZE_INT4;
+  TailorJob job = {.model = r->model,
+                   .data = &r->data,
+                   .may_prune = design->prune_loc.line > 0,
+                   .may_retrain = design->retrain_loc.line > 0,
+                   .prune_params =
+                       arena_printf(r->a, "by=%s,min=%.6g,least=%d",
+                                    design->prune.by == PRUNE_BY_TAYLOR ? "taylor" : "reconstruction",
+                                    1 - design->prune.max, design->prune.min_channels),
+                   .keep = keep_layers(r),
+                   .finish_int8 = to_int8(r, equalize, false),
+                   .finish_int4 = int4 ? to_int8(r, equalize, true) : NULL,
+                   .other_int8 = both ? to_int8(r, true, false) : NULL,
+                   .other_int4 = both && int4 ? to_int8(r, true, true) : NULL,
+                   .finish_float = takes_bytes(r) ? "bnfuse,fuse,fold,input_raw" : "bnfuse,fuse,fold",
+                   .raw_input = takes_bytes(r),
+                   .sharing = r->sharing,
+                   .per_halving = 1,
+                   .least = 0.06,
+                   .graphs = r->graphs,
+                   .plan = r->plan,
+                   .planned = r->planned,
+                   .planned_ctx = r->ctx,
+                   .plan_only = r->plan_only,
+                   .image = 40e-6,
+                   .mac = 30e-12,
+                   .trial = design->retrain.trial,
+                   .close = 0.2,
+                   .teachers = (const Graph *const *)r->teachers,
+                   .n_teachers = design->retrain.teachers.n,
+                   .auc = auc,
+                   .seed = r->dep->seed,
+                   .targets = r->targets,
+                   .n_targets = r->n,
+                   .deploy = &step_deploy,
+                   .proof = &step_proof,
+                   .env = &r->device,
+                   .steps = env,
+                   .host = progress_host(&r->progress)};
+  job.variants = cli_structures(r->a, design, job.keep, &job.n_variants);
+  train_options_default(&job.retrain);
+  if (job.may_retrain) design_train_options(design, &design->retrain, design->data.train.count, &job.retrain);
+  TRY(dataset_identity(&design->data, &job.data_identity, r->d));
+  TRY(split_identity(&design->data.test, &job.test_identity, r->d));
+  bool ok = tailor_run(&job, res, r->d);
+  tailor_data_close(&r->data);
+  return ok;
+}
+
+/* ---- Words */
+
+static const char *const sharings[] = {
+    [SHARE_NOTHING] = "none", [SHARE_CHAIN] = "chain", [SHARE_TREE] = "tree"};
+enum { SHARINGS = sizeof sharings / sizeof *sharings };
+
+const char *tailoring_sharing_name(TailorSharing s) { return sharings[s]; }
+
+bool tailoring_sharing(const char *word, TailorSharing *out, Diag *d) {
+  *out = SHARE_TREE;
+  if (!word) return true;
+  for (int i = 0; i < SHARINGS; i++) {
+    if (strcmp(sharings[i], word) != 0) continue;
+    *out = (TailorSharing)i;
+    return true;
+  }
+  diag_error(d, NULL, "--sharing %s: want tree, chain or none", word);
+  diag_hint(d, "tree is the default; the others are there for comparison");
+  return false;
+}
+
+/* ---- Opening */
+
+/* Models that retraining follows beside the original. */
+static bool load_teachers(Tailoring *r) {
+  const Design *design = r->dep->design;
+  const CfgList *list = &design->retrain.teachers;
+  r->teachers = arena_array(r->a, (size_t)list->n + 1, sizeof *r->teachers);
+  for (int i = 0; i < list->n; i++) {
+    const char *path = ((const char *const *)list->items)[i];
+    r->teachers[i] = cli_load_with(path, &(LoadOpts){.custom = design->custom}, r->d);
+    TRY(r->teachers[i] && design_check_teacher(design, &design->retrain, i, r->teachers[i], r->d));
+  }
+  return true;
+}
+
+bool tailoring_open(Tailoring *r, const char *path, const CommonOpts *common, int64_t threads) {
+  r->path = path;
+  r->dep = deploy_load(r->a, path, r->d);
+  TRY(r->dep);
+  for (size_t i = 0; i < r->add.n; i++) TRY(deploy_add(r->a, r->dep, r->add.v[i], r->d));
+  r->model = cli_load_with(r->dep->design->model, &(LoadOpts){.custom = r->dep->design->custom}, r->d);
+  TRY(r->model && design_check_model(r->dep->design, r->model, r->d) && load_teachers(r) && add_targets(r));
+  cli_progress(&r->progress, common, threads ? threads : r->dep->threads);
+  return true;
+}
+
+void tailoring_close(Tailoring *r) {
+  for (int i = 0; r->teachers && i < r->dep->design->retrain.teachers.n; i++) graph_free(r->teachers[i]);
+  graph_free(r->model);
+}

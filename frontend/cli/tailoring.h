@@ -1,0 +1,50 @@
+/* What `tailor` and `plan` have in common: deploy.yaml, the design and the model that it names, the targets' devices and bounds,
+ * and the job that is made of them.
+ */
+#ifndef FRONTEND_CLI_TAILORING_H
+#define FRONTEND_CLI_TAILORING_H
+
+#include "frontend/cli/cli.h"
+#include "frontend/cli/device.h"
+#include "frontend/cli/report.h"
+#include "frontend/config/deploy.h"
+#include "passes/tailor/tailor.h"
+
+typedef struct Tailoring {
+  /* Set before tailoring_open. */
+  Arena *a;
+  Diag *d;
+  ArgList only, add; /* targets alone; further files with targets */
+  bool graphs, plan_only;
+  TailorSharing sharing;
+  /* Set before tailoring_run. */
+  const char *plan; /* an earlier one; NULL */
+  void (*planned)(void *ctx, const char *plan);
+  void *ctx;
+
+  const char *path; /* deploy.yaml as the user named it */
+  Deploy *dep;
+  Graph *model, **teachers;
+  Progress progress;
+  TailorData data;
+  DeviceEnv device;
+  TailorTarget *targets;
+  CostModel *costs;
+  Device *devices;
+  const char **machines;
+  int n;
+  ReportSteps steps;
+} Tailoring;
+
+/* false: reported; tailoring_close in any case. */
+bool tailoring_open(Tailoring *r, const char *path, const CommonOpts *common, int64_t threads);
+void tailoring_close(Tailoring *r);
+/* StepEnv.record, with a Tailoring: keeps the log of each step for the report. */
+void tailoring_record(void *ctx, const StepLog *log);
+bool tailoring_run(Tailoring *r, StepEnv *env, TailorResult *res);
+
+/* The way of sharing that a word names: "tree", "chain", "none"; NULL: tree. */
+bool tailoring_sharing(const char *word, TailorSharing *out, Diag *d);
+const char *tailoring_sharing_name(TailorSharing s);
+
+#endif

@@ -1,0 +1,277 @@
+/* Schedules: parents contain their children, lengths follow the rule, joint ancestors pay, later requests disturb nothing. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ir/base/mem.h"
+#include "ir/base/rng.h"
+#include "passes/tailor/lock.h"
+#include "passes/tailor/schedule.h"
+#include "tests/support.h"
+
+Suite *suite_schedule(void);
+
+enum { UNITS = 128, WORDS = UNITS / SCHEDULE_WORD_BITS, MOST = 3000 };
+
+/* A net of two layers of 64 units: its MACs are the product of what is left. */
+static double macs_of(void *ctx, int base, const uint64_t *units) {
+  (void)ctx, (void)base;
+  return (double)__builtin_popcountll(units[0]) * __builtin_popcountll(units[1]) * 1000;
+}
+
+static uint64_t first(int n) { return n >= 64 ? ~UINT64_C(0) : (UINT64_C(1) << n) - 1; }
+
+typedef struct Case {
+  uint64_t units[MOST][WORDS];
+  ScheduleRequest requests[MOST];
+  int n;
+  ScheduleBase base;
+  ScheduleRules rules;
+  Schedule s;
+} Case;
+
+static Case *new_case(void) {
+  Case *c = mem_zalloc(sizeof *c);
+  c->base = (ScheduleBase){64 * 64 * 1000.0, WORDS};
+  c->rules = (ScheduleRules){.sharing = SHARE_TREE,
+                             .images = 1600,
+                             .step = 32,
+                             .per_halving = 1,
+                             .least = 0.05,
+                             .image = 1e-5,
+                             .mac = 1e-9,
+                             .macs = macs_of};
+  return c;
+}
+
+static void request(Case *c, int a, int b) {
+  uint64_t *u = c->units[c->n];
+  u[0] = first(a), u[1] = first(b);
+  c->requests[c->n++] = (ScheduleRequest){0, macs_of(NULL, 0, u), u};
+}
+
+static void make(Case *c, const Schedule *before) {
+  schedule_make(c->requests, c->n, &c->base, &c->rules, before ? before->nodes : NULL, before ? before->n : 0,
+                &c->s);
+}
+
+static bool inside(const uint64_t *outer, const uint64_t *inner) {
+  return !(inner[0] & ~outer[0]) && !(inner[1] & ~outer[1]);
+}
+
+/* What must hold of every schedule. */
+static void check(const Case *c) {
+  const Schedule *s = &c->s;
+  int64_t images = 0;
+  double seconds = 0;
+  for (int k = 0; k < s->n; k++) {
+    const ScheduleNode *n = &s->nodes[k];
+    ck_assert_int_lt(n->parent, k);
+    ck_assert_int_eq(n->images % c->rules.step, 0);
+    ck_assert_int_gt(n->images, 0);
+    if (!n->fixed) ck_assert_int_eq(n->joint, n->request < 0);
+    if (n->parent >= 0) {
+      const ScheduleNode *p = &s->nodes[n->parent];
+      ck_assert(inside(p->units, n->units) && p->macs >= n->macs && n->kin);
+      ck_assert_int_eq(n->skip, p->skip + p->images);
+    }
+    images += n->images;
+    seconds += n->seconds;
+  }
+  for (int i = 0; i < c->n; i++)
+    ck_assert_mem_eq(s->nodes[s->node_of[i]].units, c->units[i], sizeof c->units[i]);
+  ck_assert_int_eq(images, s->images);
+  ck_assert_double_le(fabs(seconds - s->seconds), 1e-9 * seconds);
+}
+
+static void end(Case *c) {
+  schedule_free(&c->s);
+  mem_free(c);
+}
+
+START_TEST(test_chain)
+{
+  Case *c = new_case();
+  request(c, 20, 20), request(c, 60, 60), request(c, 40, 40), request(c, 40, 40);
+  make(c, NULL);
+  check(c);
+  ck_assert_int_eq(c->s.n, 3);
+  ck_assert_int_eq(c->s.node_of[2], c->s.node_of[3]);
+  ck_assert_int_eq(c->s.nodes[c->s.node_of[0]].parent, c->s.node_of[2]);
+  ck_assert_int_eq(c->s.nodes[c->s.node_of[2]].parent, c->s.node_of[1]);
+  const double halvings = log2(60 * 60.0 / (40 * 40.0));
+  ck_assert_int_eq(c->s.nodes[c->s.node_of[2]].images, fmin(1, halvings) * 1600);
+  ck_assert_int_eq(c->s.nodes[c->s.node_of[1]].images, ((int)(log2(4096 / 3600.0) * 1600) / 32 + 1) * 32);
+  end(c);
+}
+END_TEST
+
+/* Alone, a target is trained as the design says, whatever its size. */
+START_TEST(test_alone)
+{
+  Case *c = new_case();
+  request(c, 60, 60);
+  make(c, NULL);
+  ck_assert_int_eq(c->s.nodes[0].images, 1600);
+  ck_assert(!c->s.nodes[0].kin);
+  schedule_free(&c->s);
+  request(c, 30, 30);
+  c->rules.sharing = SHARE_NOTHING;
+  make(c, NULL);
+  for (int k = 0; k < 2; k++) {
+    ck_assert_int_eq(c->s.nodes[k].parent, -1);
+    ck_assert_int_eq(c->s.nodes[k].images, 1600);
+    ck_assert(!c->s.nodes[k].kin);
+  }
+  end(c);
+}
+END_TEST
+
+/* One deep and one wide model far below the base: an ancestor of both is cheaper than two long ways. */
+START_TEST(test_joint)
+{
+  Case *c = new_case();
+  request(c, 15, 16), request(c, 16, 15);
+  make(c, NULL);
+  check(c);
+  ck_assert_int_eq(c->s.joint, 1);
+  ck_assert_int_eq(c->s.n, 3);
+  ck_assert_double_eq(c->s.nodes[0].macs, 16 * 16 * 1000);
+  const double with = c->s.seconds;
+  schedule_free(&c->s);
+  c->rules.sharing = SHARE_CHAIN;
+  make(c, NULL);
+  check(c);
+  ck_assert_int_eq(c->s.joint, 0);
+  ck_assert_double_gt(c->s.seconds, with);
+  end(c);
+}
+END_TEST
+
+static Case *random_case(int n) {
+  Case *c = new_case();
+  Rng r;
+  rng_seed(&r, 5, (uint64_t)n);
+  for (int i = 0; i < n; i++) {
+    const int a = 4 + (int)rng_below(&r, 60);
+    request(c, a, 4 + (int)rng_below(&r, 60));
+  }
+  return c;
+}
+
+START_TEST(test_random)
+{
+  const int sizes[] = {0, 1, 2, 17, 300, MOST};
+  for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+    Case *c = random_case(sizes[i]);
+    make(c, NULL);
+    check(c);
+    const double tree = c->s.seconds;
+    schedule_free(&c->s);
+    c->rules.sharing = SHARE_CHAIN;
+    make(c, NULL);
+    check(c);
+    ck_assert_double_le(tree, c->s.seconds);
+    schedule_free(&c->s);
+    c->rules.sharing = SHARE_NOTHING;
+    make(c, NULL);
+    check(c);
+    if (c->n > 3) ck_assert_double_lt(tree, c->s.seconds);
+    end(c);
+  }
+}
+END_TEST
+
+/* A later request is a leaf, or what there is already; nothing else changes. One that goes takes its own branch alone. */
+START_TEST(test_later)
+{
+  Case *c = random_case(40);
+  make(c, NULL);
+  const Schedule before = c->s;
+  for (int more = 0; more < 20; more++) {
+    Case *d = random_case(40);
+    request(d, 5 + 2 * more, 60 - more);
+    make(d, &before);
+    check(d);
+    for (int i = 0; i < 40; i++) {
+      const ScheduleNode *x = &before.nodes[before.node_of[i]], *y = &d->s.nodes[d->s.node_of[i]];
+      ck_assert(x->images == y->images && x->skip == y->skip && x->kin == y->kin);
+    }
+    ck_assert_int_le(d->s.n, before.n + 1);
+    end(d);
+  }
+  for (int gone = 0; gone < 40; gone++) {
+    Case *d = random_case(40);
+    d->n = 39;
+    if (gone < 39) {
+      memcpy(d->units[gone], d->units[39], sizeof d->units[gone]);
+      d->requests[gone].macs = d->requests[39].macs;
+    }
+    make(d, &before);
+    ck_assert_int_le(d->s.n, before.n);
+    for (int k = 0; k < d->s.n; k++) ck_assert(d->s.nodes[k].fixed);
+    end(d);
+  }
+  end(c);
+}
+END_TEST
+
+/* ---- plan.lock */
+
+static Lock lock_of(const Case *c, Arena *a) {
+  Lock l = {
+      .basis = hash_bytes("b", 1), .image = 1.5e-5, .mac = 3e-11, .n_models = c->s.n, .n_targets = c->n};
+  l.models = arena_array(a, (size_t)c->s.n, sizeof *l.models);
+  l.targets = arena_array(a, (size_t)c->n, sizeof *l.targets);
+  for (int k = 0; k < c->s.n; k++)
+    l.models[k] =
+        (LockModel){arena_printf(a, "model %d", k), k % 3 ? "" : "images of 75 %", c->s.nodes[k], WORDS};
+  for (int i = 0; i < c->n; i++)
+    l.targets[i] = (LockTarget){arena_printf(a, "t%d", i), hash_bytes(&i, sizeof i), c->s.node_of[i], i % 2};
+  return l;
+}
+
+START_TEST(test_lock)
+{
+  Arena *a = arena_new();
+  Diag *d = diag_new();
+  Case *c = random_case(30);
+  make(c, NULL);
+  const Lock l = lock_of(c, a);
+  StrBuf text = {0}, again = {0};
+  Lock got;
+  lock_print(&l, &text);
+  ck_assert_msg(lock_parse(sb_str(&text), a, &got, d), "%s", diag_text(d));
+  lock_print(&got, &again);
+  ck_assert_str_eq(sb_str(&text), sb_str(&again));
+  const int seven = 7, none = 77;
+  ck_assert_str_eq(lock_find(&got, hash_bytes(&seven, sizeof seven))->name, "t7");
+  ck_assert_ptr_null(lock_find(&got, hash_bytes(&none, sizeof none)));
+  /* Cut at any place, it is refused. */
+  for (size_t n = 0; n < text.len; n += 1 + n / 50) {
+    Diag *why = diag_new();
+    ck_assert_msg(!lock_parse(arena_strndup(a, sb_str(&text), n), a, &got, why), "cut at %zu", n);
+    ck_assert_int_gt(diag_count(why), 0);
+    diag_free(why);
+  }
+  sb_free(&text);
+  sb_free(&again);
+  end(c);
+  diag_free(d);
+  arena_free(a);
+}
+END_TEST
+
+Suite *suite_schedule(void) {
+  Suite *s = suite_create("schedule");
+  TCase *t = tcase_create("schedule");
+  tcase_set_timeout(t, 60);
+  tcase_add_test(t, test_chain);
+  tcase_add_test(t, test_alone);
+  tcase_add_test(t, test_joint);
+  tcase_add_test(t, test_random);
+  tcase_add_test(t, test_later);
+  tcase_add_test(t, test_lock);
+  suite_add_tcase(s, t);
+  return s;
+}
