@@ -33,7 +33,7 @@ static const Opt opts[] = {
     {"--graphs", OPT_FLAG, offsetof(TailorOpts, graphs), false, NULL,
      "stop at the finished graphs: nothing is emitted, built or run; limits are judged by estimates"},
     {"--sharing", OPT_STRING, offsetof(TailorOpts, sharing), false, "S",
-     "what targets have in common: tree (default), chain, or none"},
+     "what targets have in common: tree (default), chain, elastic, or none"},
     {"-j", OPT_INT, offsetof(TailorOpts, threads), false, "N", "threads (default: one per processor)"},
     {0}};
 

@@ -157,6 +157,7 @@ bool tailoring_run(Tailoring *r, StepEnv *env, TailorResult *res) {
                    .sharing = r->sharing,
                    .per_halving = 1,
                    .least = 0.06,
+                   .family = 2,
                    .graphs = r->graphs,
                    .plan = r->plan,
                    .planned = r->planned,
@@ -190,7 +191,7 @@ bool tailoring_run(Tailoring *r, StepEnv *env, TailorResult *res) {
 /* ---- Words */
 
 static const char *const sharings[] = {
-    [SHARE_NOTHING] = "none", [SHARE_CHAIN] = "chain", [SHARE_TREE] = "tree"};
+    [SHARE_NOTHING] = "none", [SHARE_CHAIN] = "chain", [SHARE_TREE] = "tree", [SHARE_ELASTIC] = "elastic"};
 enum { SHARINGS = sizeof sharings / sizeof *sharings };
 
 const char *tailoring_sharing_name(TailorSharing s) { return sharings[s]; }
@@ -203,7 +204,7 @@ bool tailoring_sharing(const char *word, TailorSharing *out, Diag *d) {
     *out = (TailorSharing)i;
     return true;
   }
-  diag_error(d, NULL, "--sharing %s: want tree, chain or none", word);
+  diag_error(d, NULL, "--sharing %s: want tree, chain, elastic or none", word);
   diag_hint(d, "tree is the default; the others are there for comparison");
   return false;
 }

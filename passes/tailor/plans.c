@@ -12,6 +12,7 @@
 
 enum { SIZE_TRIES = 4 };
 static const double NEST_SHARE = 0.95;
+static const double CLOSE = 0.85; /* of a limit: what is estimated to take less is not measured before it is trained */
 
 void tailor_chosen_free(TailorChosen *c) {
   artifact_unref(&c->plan);
@@ -160,12 +161,21 @@ static bool excess_cycles(TailorRun *r, const TailorWork *w, const Artifact *fin
   return ok;
 }
 
-/* Of a pruned, untrained model, finished: its kernels are chosen, and it is linked where bytes are limited. */
+/* Estimates of pruned models are within a few per cent of the finished one's. */
+static bool close_to(int64_t limit, int64_t estimate) {
+  return limit > 0 && (double)estimate > CLOSE * (double)limit;
+}
+
+/* Of a pruned, untrained model, finished: its kernels are chosen, and it is linked where bytes are limited. Nothing where the
+ * estimate leaves room. */
 static bool measure_plan(TailorRun *r, const TailorWork *w, const TailorBase *b, const Artifact *plan,
-                         Excess *out) {
+                         const Artifact *estimate, Excess *out) {
   const TailorLimits *l = &w->t->limits;
   *out = (Excess){0};
-  if (!l->flash && !l->ram && !l->cycles) return true;
+  if (!close_to(l->flash, measure_get_int(estimate, "flash", 0)) &&
+      !close_to(l->ram, measure_get_int(estimate, "ram", 0)) &&
+      !close_to(l->cycles, measure_get_int(estimate, "cycles", 0)))
+    return true;
   Artifact in[2] = {b->graph, *plan}, small = {0}, final = {0};
   char keep[TAILOR_PARAMS_MAX];
   tailor_keep_params(r, keep, sizeof keep);
@@ -210,7 +220,7 @@ bool tailor_plan_target(TailorRun *r, const TailorWork *w, TailorBase *b, const 
     Artifact plan = {0}, m = {0};
     TRY(plan_once(r, w, b, &l, outer, &plan, &m));
     Excess e = {0};
-    const bool met = measure_get_int(&m, "met", 0) != 0, ok = !met || measure_plan(r, w, b, &plan, &e),
+    const bool met = measure_get_int(&m, "met", 0) != 0, ok = !met || measure_plan(r, w, b, &plan, &m, &e),
                over = ok && met && (e.flash || e.ram || e.cycles), again = over && attempt + 1 < SIZE_TRIES;
     if (ok && !met) out->why = missed(r, &m);
     if (over && !again)

@@ -42,12 +42,20 @@ typedef struct TailorModel {
   Artifact plan, trained; /* trained: empty until tailor_trained */
   int units;              /* of the base */
   const char *name;       /* for the log */
+  int member;             /* of the base's family */
 } TailorModel;
+
+/* The elastic model of a base, of which all its models are members; empty until one is cut from it. */
+typedef struct TailorFamily {
+  Artifact plans, wide, own;
+  int n;
+} TailorFamily;
 
 /* How long a training is. */
 typedef struct TailorLength {
   int64_t images, skip; /* images 0: as the design says */
-  bool passing; /* others start from it: the rate stays high, and an average of the weights is the result */
+  bool passing; /* of a tree: the rate stays high, and an average of the weights is the result */
+  bool first;   /* of these, one that starts from the base: the rate rises first */
 } TailorLength;
 
 /* One target on its way. */
@@ -76,6 +84,7 @@ typedef struct TailorRun {
   Lock before;         /* an earlier plan of the same basis; empty: none */
   Schedule schedule;   /* nodes' requests are indices of w */
   TailorModel *models; /* [schedule.n] */
+  TailorFamily *family; /* [1 + job->n_variants], SHARE_ELASTIC */
   int64_t full_images; /* of a full retraining */
   TailorStepEnv env;
 } TailorRun;
@@ -138,6 +147,10 @@ bool tailor_trained(TailorRun *r, int k);
 /* -- students.c -- */
 /* The base cut to the plan, its layers solved anew (or statistics estimated, where channels go by importance). */
 bool tailor_solve(TailorRun *r, const char *slot, const TailorChosen *c, Artifact *out);
+/* Train the plans of a base together, as one elastic model. */
+bool tailor_elastic(TailorRun *r, const TailorBase *b, TailorFamily *f);
+/* Member k of it. */
+bool tailor_cut(TailorRun *r, const char *slot, const TailorFamily *f, int k, Artifact *out);
 /* Retrain `from`, a graph that from_plan made from the base, cut to `plan`. */
 bool tailor_retrain(TailorRun *r, const char *slot, const TailorBase *b, const Artifact *from,
                     const Artifact *from_plan, const Artifact *plan, const TailorLength *length,

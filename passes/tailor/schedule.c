@@ -37,6 +37,7 @@ static double parent_macs(const Maker *m, const ScheduleNode *n) {
 
 static void set_length(const Maker *m, ScheduleNode *n) {
   const ScheduleRules *r = m->rules;
+  if (r->sharing == SHARE_ELASTIC) return;
   n->images = r->sharing == SHARE_NOTHING ? r->images : schedule_images(r, parent_macs(m, n), n->macs);
   n->seconds = seconds_of(r, n->macs, n->images);
 }
@@ -95,7 +96,7 @@ static void add_requests(Maker *m, const ScheduleRequest *requests, int n) {
     }
     ScheduleNode node = {.request = id,
                          .base = q->base,
-                         .parent = m->rules->sharing == SHARE_NOTHING ? -1 : parent,
+                         .parent = m->rules->sharing == SHARE_NOTHING || m->rules->sharing == SHARE_ELASTIC ? -1 : parent,
                          .macs = q->macs,
                          .units = q->units};
     set_length(m, &node);
@@ -249,7 +250,7 @@ static void sum_up(Schedule *s, const ScheduleRules *r) {
     ScheduleNode *n = &s->nodes[i];
     const ScheduleNode *p = n->parent < 0 ? NULL : &s->nodes[n->parent];
     n->skip = p ? p->skip + p->images : 0;
-    if (!n->kin && !n->fixed) n->images = r->images;
+    if (!n->kin && !n->fixed && r->sharing != SHARE_ELASTIC) n->images = r->images;
     s->joint += n->joint;
     n->seconds = seconds_of(r, n->macs, n->images);
     s->images += n->images;

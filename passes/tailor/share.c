@@ -165,7 +165,7 @@ static ScheduleRules rules_of(Sharing *s) {
 }
 
 static void compare_ways(Sharing *s) {
-  for (int i = 0; i <= SHARE_TREE; i++) {
+  for (int i = 0; i <= SHARE_TREE; i++) { /* what an elastic model costs is not known beforehand */
     ScheduleRules rules = rules_of(s);
     Schedule other;
     rules.sharing = (TailorSharing)i;
@@ -291,6 +291,7 @@ bool tailor_schedule(TailorRun *r) {
     const ScheduleRules rules = rules_of(&s);
     schedule_make(s.requests, s.n, s.bases, &rules, before, r->before.n_models, &r->schedule);
     r->models = arena_array(r->res->arena, (size_t)r->schedule.n, sizeof *r->models);
+    r->family = arena_array(r->res->arena, bases, sizeof *r->family);
     for (int i = 0; i < s.n; i++) r->w[s.of[i]].node = r->schedule.node_of[i];
     for (int k = 0; k < r->schedule.n; k++) make_model(&s, k);
     compare_ways(&s);
@@ -304,11 +305,35 @@ bool tailor_schedule(TailorRun *r) {
 
 /* ---- The models */
 
+/* The plans of all models of a base, in the schedule's order. */
+static bool needs_family(TailorRun *r, int base) {
+  TailorFamily *f = &r->family[base];
+  if (f->wide.bytes) return true;
+  if (!f->n) {
+    Artifact *plans = mem_array((size_t)r->schedule.n, sizeof *plans);
+    for (int k = 0; k < r->schedule.n; k++) {
+      if (r->schedule.nodes[k].base != base) continue;
+      r->models[k].member = f->n;
+      plans[f->n++] = r->models[k].plan;
+    }
+    f->plans = tailor_plans(plans, f->n);
+    mem_free(plans);
+  }
+  return tailor_elastic(r, &r->base[base], f);
+}
+
+static bool cut_from_family(TailorRun *r, int k) {
+  TailorModel *m = &r->models[k];
+  const int base = r->schedule.nodes[k].base;
+  return needs_family(r, base) && tailor_cut(r, m->name, &r->family[base], m->member, &m->trained);
+}
+
 /* Trained from where the schedule says. */
 static bool train(TailorRun *r, int k) {
   const ScheduleNode *n = &r->schedule.nodes[k];
   TailorModel *m = &r->models[k];
-  const TailorLength length = {n->images, n->skip, n->kin};
+  const TailorLength length = {n->images, n->skip, n->kin, n->parent < 0};
+  if (r->job->sharing == SHARE_ELASTIC) return cut_from_family(r, k);
   if (n->parent >= 0) {
     const TailorModel *p = &r->models[n->parent];
     TRY(tailor_trained(r, n->parent));
@@ -331,6 +356,11 @@ void tailor_schedule_free(TailorRun *r) {
   for (int k = 0; k < r->schedule.n; k++) {
     artifact_unref(&r->models[k].plan);
     artifact_unref(&r->models[k].trained);
+  }
+  for (int i = 0; r->family && i <= r->job->n_variants; i++) {
+    artifact_unref(&r->family[i].plans);
+    artifact_unref(&r->family[i].wide);
+    artifact_unref(&r->family[i].own);
   }
   schedule_free(&r->schedule);
 }

@@ -24,12 +24,59 @@ static bool needs_teachers(TailorRun *r, const TrainOptions *o) {
   return true;
 }
 
+enum { PASSING_BN = 1024 }; /* images on which the statistics of a model of a tree are estimated */
+static const float FIRST_WARMUP = 0.2f;
+
 /* A model of a tree: were its rate to fall to nothing, its children would have to leave its minimum again. An average over
- * the last tenth of its steps (optimizer.c sees to that) has what a falling rate would give. */
-static void pass_on(TrainOptions *o) {
+ * the last tenth of its steps (optimizer.c sees to that) has what a falling rate would give. What starts from the base begins
+ * slowly: at once its solved layers would be undone. */
+static void pass_on(TrainOptions *o, bool first) {
   o->schedule = RATE_CONSTANT;
-  o->warmup = 0;
+  o->warmup = first ? FIRST_WARMUP : 0;
   o->average = 0.999f;
+  if (o->bn_images > PASSING_BN) o->bn_images = PASSING_BN;
+}
+
+/* Teachers, and their banks where they are used, behind the first n inputs of a step. */
+static int add_teachers(const TailorRun *r, const TrainOptions *o, Artifact *in, const char **names, int n) {
+  const int teachers = 1 + r->job->n_teachers;
+  for (int i = 0; i < teachers; i++) names[n] = "teacher", in[n++] = r->teacher[i];
+  for (int i = 0; tailor_uses_bank(o) && i < teachers; i++)
+    names[n] = "teacher's bank", in[n++] = r->bank[i];
+  return n;
+}
+
+/* Options of training as a step's parameters. */
+static void print_options(const TailorRun *r, const TrainOptions *o, StrBuf *params) {
+  train_options_print(o, params);
+  if (r->job->keep[0]) sb_printf(params, ",keep=%s", r->job->keep);
+}
+
+bool tailor_elastic(TailorRun *r, const TailorBase *b, TailorFamily *f) {
+  Artifact in[STEP_MAX_IN] = {b->graph, r->data, f->plans};
+  const char *names[STEP_MAX_IN] = {"model", "data", "plans"};
+  TrainOptions o = r->job->retrain;
+  o.seed = r->job->seed;
+  o.images = (int64_t)(r->job->family * (double)r->full_images);
+  o.clip = 1; /* gradients of members are summed: a bad narrow one would spoil the wide weights */
+  if (o.bn_images > PASSING_BN) o.bn_images = PASSING_BN;
+  TRY(needs_teachers(r, &o));
+  const int n = add_teachers(r, &o, in, names, 3);
+  StrBuf params = {0};
+  sb_puts(&params, "drawn=2,own_norms=0,");
+  print_options(r, &o, &params);
+  const bool ok = tailor_step(r, &step_elastic, b->variant ? b->variant->name : "shared", in, n, names,
+                              sb_str(&params), &r->env, &f->wide, &f->own);
+  sb_free(&params);
+  return ok;
+}
+
+bool tailor_cut(TailorRun *r, const char *slot, const TailorFamily *f, int k, Artifact *out) {
+  Artifact in[3] = {f->wide, f->own, f->plans};
+  static const char *const names[] = {"elastic model", "members' own", "plans"};
+  char params[TAILOR_PARAMS_MAX];
+  snprintf(params, sizeof params, "member=%d%s%s", k, r->job->keep[0] ? ",keep=" : "", r->job->keep);
+  return tailor_step(r, &step_cut, slot, in, 3, names, params, &r->env, out, NULL);
 }
 
 bool tailor_retrain(TailorRun *r, const char *slot, const TailorBase *b, const Artifact *from,
@@ -38,19 +85,15 @@ bool tailor_retrain(TailorRun *r, const char *slot, const TailorBase *b, const A
   Artifact in[STEP_MAX_IN] = {*from, *from_plan, *plan, b->graph, r->data};
   const char *names[STEP_MAX_IN] = {"start", "start's plan", "plan", "base", "data"};
   TrainOptions o = r->job->retrain;
-  const int teachers = 1 + r->job->n_teachers;
   int n = 5;
   if (length->images) o.images = length->images;
   o.skip = length->skip;
-  if (length->passing) pass_on(&o);
+  if (length->passing) pass_on(&o, length->first);
   o.seed = r->job->seed;
   StrBuf params = {0};
   TRY(needs_teachers(r, &o));
-  for (int i = 0; i < teachers; i++) names[n] = "teacher", in[n++] = r->teacher[i];
-  for (int i = 0; tailor_uses_bank(&o) && i < teachers; i++)
-    names[n] = "teacher's bank", in[n++] = r->bank[i];
-  train_options_print(&o, &params);
-  if (r->job->keep[0]) sb_printf(&params, ",keep=%s", r->job->keep);
+  n = add_teachers(r, &o, in, names, n);
+  print_options(r, &o, &params);
   const bool ok = tailor_step(r, &step_retrain, slot, in, n, names, sb_str(&params), &r->env, out, NULL);
   sb_free(&params);
   return ok;

@@ -220,7 +220,7 @@ static bool complete_target(TailorRun *r, int at) {
     Artifact from = artifact_ref(&w->trained);
     artifact_unref(&w->trained);
     const ScheduleNode *n = &r->schedule.nodes[w->node];
-    const TailorLength again = {r->full_images, n->skip + n->images, false};
+    const TailorLength again = {r->full_images, n->skip + n->images, false, false};
     bool ok = tailor_retrain(r, w->t->name, w->c.base, &from, &w->c.plan, &w->c.plan, &again, &w->trained);
     artifact_unref(&from);
     TRY(ok && finish_and_score(r, w));

@@ -81,6 +81,7 @@ typedef struct TailorJob {
   /* How much of retraining targets have in common (schedule.h), and how long a warm start is. */
   TailorSharing sharing;
   double per_halving, least;
+  double family; /* SHARE_ELASTIC: how long the elastic model is trained, in full retrainings */
   double image,
       mac; /* seconds of training an image, and each of its MACs, as far as they are known: for the choice of joint
                         ancestors and for estimates */
@@ -143,7 +144,7 @@ typedef struct TailorResult {
   Arena *arena;
   TailorTrained *models; /* parents before children */
   int n_models;
-  TailorAlternative ways[3]; /* by TailorSharing; of new plans: as if none had been made before */
+  TailorAlternative ways[SHARE_TREE + 1]; /* by TailorSharing; of new plans: as if none had been made before */
   TailorOutcome *v;          /* in the order of the job's targets */
   int n;
   int64_t macs, params; /* of the original */
