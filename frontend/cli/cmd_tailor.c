@@ -2,8 +2,8 @@
  *
  *   deploy.yaml, design.yaml -> checked against the model -> plan (OUT/plan.lock) -> tailor_run -> OUT/TARGET/, report
  */
+#include "frontend/cli/ranks.h"
 #include "frontend/cli/tailoring.h"
-#include "passes/steps/cache.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -34,7 +34,8 @@ static const Opt opts[] = {
      "stop at the finished graphs: nothing is emitted, built or run; limits are judged by estimates"},
     {"--sharing", OPT_STRING, offsetof(TailorOpts, sharing), false, "S",
      "what targets have in common: tree (default), chain, elastic, or none"},
-    {"-j", OPT_INT, offsetof(TailorOpts, threads), false, "N", "threads (default: one per processor)"},
+    {"-j", OPT_INT, offsetof(TailorOpts, threads), false, "N",
+     "processor cores, shared by as many processes (default: all; results do not depend on it)"},
     {0}};
 
 typedef struct Tailor {
@@ -118,22 +119,16 @@ static const char *earlier_plan(Tailor *r) {
   return file_exists(lock_path(r)) ? file_read(r->t.a, lock_path(r), &n, r->t.d) : NULL;
 }
 
-static int run_with_cache(Tailor *r) {
-  double start = now();
-  Cache *cache =
-      cache_open(r->o->cache ? r->o->cache : r->t.dep->cache, progress_host(&r->t.progress), r->t.d);
-  if (!cache) return EXIT_USER;
-  StepEnv env = step_env(r->t.a, cache);
-  env.record = tailoring_record;
-  env.record_ctx = &r->t;
-  r->t.plan = earlier_plan(r);
-  r->t.planned = keep_plan;
-  r->t.ctx = r;
+static int run_job(Tailor *r) {
+  const double start = now();
   TailorResult res;
-  bool ok = tailoring_run(&r->t, &env, &res);
-  int status = ok ? finish(r, &res, now() - start) : cli_interrupted() ? EXIT_INTERRUPTED : EXIT_USER;
-  if (ok) tailor_result_free(&res);
-  cache_close(cache);
+  r->t.plan = earlier_plan(r);
+  r->t.planned = ranks_silent() ? NULL : keep_plan;
+  r->t.ctx = r;
+  if (!tailoring_run(&r->t, r->o->cache ? r->o->cache : r->t.dep->cache, &res))
+    return cli_interrupted() ? EXIT_INTERRUPTED : EXIT_USER;
+  const int status = ranks_silent() ? EXIT_DONE : finish(r, &res, now() - start);
+  tailor_result_free(&res);
   return status;
 }
 
@@ -142,7 +137,7 @@ static int run(void *opts_, Diag *d) {
   r.t = (Tailoring){.a = arena_new(), .d = d, .only = r.o->only, .add = r.o->add, .graphs = r.o->graphs};
   const bool ok = tailoring_sharing(r.o->sharing, &r.t.sharing, d) &&
                   tailoring_open(&r.t, r.o->deploy, &r.o->common, r.o->threads);
-  const int status = ok ? run_with_cache(&r) : EXIT_USER;
+  const int status = ok ? run_job(&r) : EXIT_USER;
   tailoring_close(&r.t);
   arena_free(r.t.a);
   return status;

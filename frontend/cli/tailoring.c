@@ -8,6 +8,8 @@
 #include "frontend/cli/code_form.h"
 #include "frontend/cli/structures.h"
 #include "ir/base/mem.h"
+#include "passes/steps/cache.h"
+#include "passes/steps/workers.h"
 #include "runtime/data/identity.h"
 
 /* Keep the log of each step for the report; the steps themselves tell the host what they do. */
@@ -125,7 +127,7 @@ static const char *to_int8(const Tailoring *r, bool equalize, bool int4) {
 
 /* ---- Running */
 
-bool tailoring_run(Tailoring *r, StepEnv *env, TailorResult *res) {
+static bool run_job(Tailoring *r, StepEnv *env, TailorResult *res) {
   const Design *design = r->dep->design;
   const bool auc = design->metric == METRIC_AUC;
   if (design->task == TASK_AUTOENCODER && !auc) {
@@ -185,6 +187,63 @@ bool tailoring_run(Tailoring *r, StepEnv *env, TailorResult *res) {
   TRY(split_identity(&design->data.test, &job.test_identity, r->d));
   bool ok = tailor_run(&job, res, r->d);
   tailor_data_close(&r->data);
+  return ok;
+}
+
+/* A helper's program: the same run, in silence; what it makes is in the cache. */
+static bool help(void *ctx, int worker, Workers *w) {
+  (void)worker;
+  Tailoring *r = ctx;
+  TailorResult res;
+  r->progress.quiet = true;
+  r->planned = NULL;
+  Cache *cache = cache_open(r->cache, NULL, r->d);
+  TRY(cache);
+  StepEnv env = step_env(r->a, cache);
+  env.workers = w;
+  const bool ok = run_job(r, &env, &res);
+  if (ok) tailor_result_free(&res);
+  cache_close(cache);
+  return ok;
+}
+
+/* What a helper ran was a hit here. */
+static void record_helped(void *ctx, const StepLog *log) {
+  Tailoring *r = ctx;
+  for (size_t i = 0; i < r->steps.n; i++) {
+    StepLog *s = &r->steps.v[i];
+    if (!s->hit || !hash_equal(s->key, log->key)) continue;
+    s->hit = false;
+    s->seconds = log->seconds;
+    s->worker = log->worker;
+    memcpy(s->why, log->why, sizeof s->why);
+    return;
+  }
+  tailoring_record(r, log);
+}
+
+bool tailoring_run(Tailoring *r, const char *folder, TailorResult *res) {
+  const Host *host = progress_host(&r->progress);
+  const int workers = host->threads < r->n ? host->threads : r->n;
+  r->cache = folder;
+  Workers *w =
+      workers > 1 ? workers_start(host->threads, workers < WORKERS_MAX ? workers : WORKERS_MAX, help, r, host)
+                  : NULL;
+  Cache *cache = cache_open(folder, host, r->d);
+  bool ok = cache != NULL;
+  if (ok) {
+    StepEnv env = step_env(r->a, cache);
+    env.record = tailoring_record;
+    env.record_ctx = r;
+    env.workers = w;
+    ok = run_job(r, &env, res);
+  }
+  if (w) {
+    workers_finish(w, true);
+    workers_logs(w, record_helped, r);
+    workers_free(w);
+  }
+  cache_close(cache);
   return ok;
 }
 

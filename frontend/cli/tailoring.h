@@ -22,7 +22,8 @@ typedef struct Tailoring {
   void (*planned)(void *ctx, const char *plan);
   void *ctx;
 
-  const char *path; /* deploy.yaml as the user named it */
+  const char *path;  /* deploy.yaml as the user named it */
+  const char *cache; /* folder */
   Deploy *dep;
   Graph *model, **teachers;
   Progress progress;
@@ -39,9 +40,10 @@ typedef struct Tailoring {
 /* false: reported; tailoring_close in any case. */
 bool tailoring_open(Tailoring *r, const char *path, const CommonOpts *common, int64_t threads);
 void tailoring_close(Tailoring *r);
+/* Run, on the cache in this folder, in as many processes as there are cores and targets. false: reported. */
+bool tailoring_run(Tailoring *r, const char *cache, TailorResult *res);
 /* StepEnv.record, with a Tailoring: keeps the log of each step for the report. */
 void tailoring_record(void *ctx, const StepLog *log);
-bool tailoring_run(Tailoring *r, StepEnv *env, TailorResult *res);
 
 /* The way of sharing that a word names: "tree", "chain", "none"; NULL: tree. */
 bool tailoring_sharing(const char *word, TailorSharing *out, Diag *d);

@@ -12,7 +12,8 @@
 
 enum { SIZE_TRIES = 4 };
 static const double NEST_SHARE = 0.95;
-static const double CLOSE = 0.85; /* of a limit: what is estimated to take less is not measured before it is trained */
+static const double CLOSE =
+    0.85; /* of a limit: what is estimated to take less is not measured before it is trained */
 
 void tailor_chosen_free(TailorChosen *c) {
   artifact_unref(&c->plan);
@@ -243,26 +244,39 @@ bool tailor_plan_target(TailorRun *r, const TailorWork *w, TailorBase *b, const 
   }
 }
 
-bool tailor_plan_targets(TailorRun *r) {
-  for (int i = 0; i < r->job->n_targets; i++) {
-    TailorWork *w = &r->w[i];
-    bool fit;
-    TRY(tailor_plan_from_lock(r, w));
-    if (w->locked) continue;
-    TRY(original_fits(r, w, &fit));
-    w->c.macs = r->res->macs;
-    if (fit) continue;
-    if (!r->job->may_prune) {
-      w->c.why = r->job->n_variants
-                     ? "the original does not fit, and the design does not allow pruning, with which other "
-                       "structures go (add `prune: {}` to its freedom)"
-                     : "the original does not fit, and the design does not allow pruning";
-      continue;
-    }
-    TRY(tailor_needs_base(r, r->base) && tailor_plan_target(r, w, r->base, NULL, &w->c));
-    TRY(tailor_choose_variant(r, w));
+static bool plan_base(TailorRun *r, TailorBase *b) {
+  bool *busy = tailor_wait(r);
+  const bool ok = tailor_needs_base(r, b) && (!b->graph.bytes || needs_importance(r, b));
+  tailor_go_on(r, busy);
+  return ok;
+}
+
+static bool choose_variant(TailorRun *r, TailorWork *w) {
+  bool *busy = tailor_wait(r);
+  const bool ok = tailor_choose_variant(r, w);
+  tailor_go_on(r, busy);
+  return ok;
+}
+
+bool tailor_plan_task(void *ctx, int i) {
+  TailorRun *r = ctx;
+  TailorWork *w = &r->w[i];
+  bool fit;
+  artifact_unref(&w->c.plan);
+  *w = (TailorWork){.t = w->t, .o = w->o, .c = {.base = r->base}, .node = -1};
+  TRY(tailor_plan_from_lock(r, w));
+  if (w->locked) return true;
+  TRY(original_fits(r, w, &fit));
+  w->c.macs = r->res->macs;
+  if (fit) return true;
+  if (!r->job->may_prune) {
+    w->c.why = r->job->n_variants
+                   ? "the original does not fit, and the design does not allow pruning, with which other "
+                     "structures go (add `prune: {}` to its freedom)"
+                   : "the original does not fit, and the design does not allow pruning";
+    return true;
   }
-  return true;
+  return plan_base(r, r->base) && tailor_plan_target(r, w, r->base, NULL, &w->c) && choose_variant(r, w);
 }
 
 bool tailor_nest(TailorRun *r, TailorWork *w, const TailorWork *before) {

@@ -54,8 +54,8 @@ typedef struct TailorFamily {
 /* How long a training is. */
 typedef struct TailorLength {
   int64_t images, skip; /* images 0: as the design says */
-  bool passing; /* of a tree: the rate stays high, and an average of the weights is the result */
-  bool first;   /* of these, one that starts from the base: the rate rises first */
+  bool passing;         /* of a tree: the rate stays high, and an average of the weights is the result */
+  bool first;           /* of these, one that starts from the base: the rate rises first */
 } TailorLength;
 
 /* One target on its way. */
@@ -81,11 +81,12 @@ typedef struct TailorRun {
   Artifact data, test;
   /* The original (with BatchNormalization) and further ones, and their banks; empty while nobody needs them. */
   Artifact teacher[TAILOR_MAX_TEACHERS], bank[TAILOR_MAX_TEACHERS];
-  Lock before;         /* an earlier plan of the same basis; empty: none */
-  Schedule schedule;   /* nodes' requests are indices of w */
-  TailorModel *models; /* [schedule.n] */
+  Lock before;          /* an earlier plan of the same basis; empty: none */
+  Schedule schedule;    /* nodes' requests are indices of w */
+  TailorModel *models;  /* [schedule.n] */
   TailorFamily *family; /* [1 + job->n_variants], SHARE_ELASTIC */
-  int64_t full_images; /* of a full retraining */
+  int64_t full_images;  /* of a full retraining */
+  bool busy;            /* another process is at work on a step of the task at hand */
   TailorStepEnv env;
 } TailorRun;
 
@@ -93,6 +94,10 @@ typedef struct TailorRun {
 /* Run a step; keeps out[0] in *first and out[1] in *second (NULL: dropped). */
 bool tailor_step(TailorRun *r, const StepKind *kind, const char *slot, const Artifact *in, int n_in,
                  const char *const *names, const char *params, void *env, Artifact *first, Artifact *second);
+/* A step that another process runs makes a target's task end, and be tried again (StepEnv.busy); what all targets have in
+ * common is waited for: from `tailor_wait` to `tailor_go_on`, with what the former returned. */
+bool *tailor_wait(TailorRun *r);
+void tailor_go_on(TailorRun *r, bool *busy);
 /* A line to the log. */
 void tailor_tell(const TailorRun *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* prune's options, and ",keep=a;b" where layers stay whole. */
@@ -113,8 +118,9 @@ bool tailor_diverge(TailorRun *r, const char *slot, const Artifact *g, const Art
                     double *out, double *agree);
 
 /* -- plans.c     -- */
-/* Every target's chosen plan: of the original's structure, then of what variants.c finds better. */
-bool tailor_plan_targets(TailorRun *r);
+/* Target i's chosen plan: of the original's structure, then of what variants.c finds better. ctx: the run. May be tried
+ * again. */
+bool tailor_plan_task(void *ctx, int i);
 /* The base's graph, made once. */
 bool tailor_needs_base(TailorRun *r, TailorBase *b);
 /* b->all, of b->graph. */

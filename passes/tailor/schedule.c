@@ -94,11 +94,12 @@ static void add_requests(Maker *m, const ScheduleRequest *requests, int n) {
       m->s->node_of[id] = parent;
       continue;
     }
-    ScheduleNode node = {.request = id,
-                         .base = q->base,
-                         .parent = m->rules->sharing == SHARE_NOTHING || m->rules->sharing == SHARE_ELASTIC ? -1 : parent,
-                         .macs = q->macs,
-                         .units = q->units};
+    ScheduleNode node = {
+        .request = id,
+        .base = q->base,
+        .parent = m->rules->sharing == SHARE_NOTHING || m->rules->sharing == SHARE_ELASTIC ? -1 : parent,
+        .macs = q->macs,
+        .units = q->units};
     set_length(m, &node);
     m->s->node_of[id] = add_node(m, &node);
   }

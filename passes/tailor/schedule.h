@@ -21,7 +21,7 @@ typedef enum TailorSharing {
   SHARE_NOTHING, /* every target is retrained from the original, for as long as the design says */
   SHARE_CHAIN,   /* warm starts from the nearest looser request alone */
   SHARE_TREE,    /* and joint ancestors */
-  SHARE_ELASTIC  /* one elastic model of all requests of a base, from which they are cut: nodes are not trained */
+  SHARE_ELASTIC /* one elastic model of all requests of a base, from which they are cut: nodes are not trained */
 } TailorSharing;
 
 enum { SCHEDULE_WORD_BITS = 64 };

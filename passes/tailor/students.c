@@ -41,8 +41,7 @@ static void pass_on(TrainOptions *o, bool first) {
 static int add_teachers(const TailorRun *r, const TrainOptions *o, Artifact *in, const char **names, int n) {
   const int teachers = 1 + r->job->n_teachers;
   for (int i = 0; i < teachers; i++) names[n] = "teacher", in[n++] = r->teacher[i];
-  for (int i = 0; tailor_uses_bank(o) && i < teachers; i++)
-    names[n] = "teacher's bank", in[n++] = r->bank[i];
+  for (int i = 0; tailor_uses_bank(o) && i < teachers; i++) names[n] = "teacher's bank", in[n++] = r->bank[i];
   return n;
 }
 

@@ -21,6 +21,7 @@
 #include <string.h>
 
 #include "passes/pass.h"
+#include "passes/steps/workers.h"
 #include "passes/tailor/measure.h"
 #include "passes/tailor/run.h"
 
@@ -207,8 +208,12 @@ static void judge(TailorRun *r, TailorWork *w) {
   sb_free(&why);
 }
 
-static bool complete_target(TailorRun *r, int at) {
+/* From the float graph to firmware. May be tried again. */
+static bool complete_task(void *ctx, int at) {
+  TailorRun *r = ctx;
   TailorWork *w = &r->w[r->order[at]];
+  artifact_unref(&w->trained);
+  artifact_unref(&w->o->files);
   w->o->why = w->c.why;
   if (w->o->why) return true; /* no plan: nothing to make */
   const TailorLimits *l = &w->t->limits;
@@ -245,7 +250,9 @@ static bool test_graph(TailorRun *r, const char *slot, const Artifact *g, bool r
   return true;
 }
 
-static bool prove(TailorRun *r, TailorWork *w) {
+static bool prove_task(void *ctx, int i) {
+  TailorRun *r = ctx;
+  TailorWork *w = &r->w[i];
   TailorProof *p = &w->o->proof;
   const char *slot = w->c.changed ? w->t->name : "original";
   TRY(test_graph(r, "original", &r->whole, false, &p->original));
@@ -308,21 +315,34 @@ static void go_on(TailorRun *r) {
   diag_free(why);
 }
 
+/* All targets' tasks, beside other processes on the same cache: what one of them is at work on comes later. */
+static bool each(TailorRun *r, bool (*task)(void *ctx, int i)) {
+  r->job->steps->busy = &r->busy;
+  const bool ok = workers_each(r->job->n_targets, task, r, &r->busy, r->job->host, r->d);
+  r->job->steps->busy = NULL;
+  return ok;
+}
+
+bool *tailor_wait(TailorRun *r) {
+  bool *busy = r->job->steps->busy;
+  r->job->steps->busy = NULL;
+  return busy;
+}
+
+void tailor_go_on(TailorRun *r, bool *busy) { r->job->steps->busy = busy; }
+
 static bool run_all(TailorRun *r) {
-  const int n = r->job->n_targets;
   TRY(start(r));
   if (r->job->may_retrain) TRY(tailor_images(r, 1, &r->full_images));
   go_on(r);
-  TRY(tailor_plan_targets(r));
+  TRY(each(r, tailor_plan_task));
   sort_work(r);
-  for (int i = 1; i < n; i++) TRY(tailor_nest(r, &r->w[r->order[i]], &r->w[r->order[i - 1]]));
+  for (int i = 1; i < r->job->n_targets; i++) TRY(tailor_nest(r, &r->w[r->order[i]], &r->w[r->order[i - 1]]));
   if (r->job->may_retrain) TRY(tailor_schedule(r));
   if (r->job->plan_only) return true;
-  for (int i = 0; i < n; i++) TRY(complete_target(r, i));
-  if (getenv("T_NOTEST")) return true;
+  TRY(each(r, complete_task));
   r->job->data->final = true;
-  for (int i = 0; i < n; i++) TRY(prove(r, &r->w[i]));
-  return true;
+  return each(r, prove_task);
 }
 
 static void free_run(TailorRun *r) {

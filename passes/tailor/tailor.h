@@ -144,8 +144,9 @@ typedef struct TailorResult {
   Arena *arena;
   TailorTrained *models; /* parents before children */
   int n_models;
-  TailorAlternative ways[SHARE_TREE + 1]; /* by TailorSharing; of new plans: as if none had been made before */
-  TailorOutcome *v;          /* in the order of the job's targets */
+  TailorAlternative
+      ways[SHARE_TREE + 1]; /* by TailorSharing; of new plans: as if none had been made before */
+  TailorOutcome *v;         /* in the order of the job's targets */
   int n;
   int64_t macs, params; /* of the original */
   double val_original;
