@@ -17,7 +17,7 @@
 
 Suite *suite_tailor(void);
 
-enum { TARGETS = 2, SIDE = 8, CLASSES = 5 };
+enum { TARGETS = 2, MOST = 4, SIDE = 8, CLASSES = 5 }; /* MOST: with those that come later */
 
 /* ---- Data: a coloured quarter tells the class */
 
@@ -100,8 +100,9 @@ typedef struct Fixture {
   DataSpec spec;
   Cache *cache;
   SourcePrint *prints;
-  CostModel cost[TARGETS];
-  TailorTarget target[TARGETS];
+  CostModel cost[MOST];
+  TailorTarget target[MOST];
+  int n; /* targets */
   Hash data_identity, test_identity;
   uint64_t seed;
   const char *keep;
@@ -154,12 +155,15 @@ static void open_fixture(Fixture *f) {
   f->data_identity = hash_bytes("data", 4);
   f->test_identity = hash_bytes("test", 4);
   int64_t macs = graph_macs(f->model);
-  const char *names[TARGETS] = {"loose", "tight"};
-  for (int i = 0; i < TARGETS; i++) {
+  const char *names[MOST] = {"loose", "tight", "later", "least"};
+  const int tenths[MOST] = {6, 3, 5, 2};
+  f->n = TARGETS;
+  for (int i = 0; i < MOST; i++) {
     f->cost[i] = (CostModel){.cost = fake_cost, .key = hash_bytes(names[i], 5)};
     f->target[i] = (TailorTarget){.name = names[i], .precision = DT_I8, .cost = &f->cost[i], .params = "p"};
-    f->target[i].limits.macs = macs * (i == 0 ? 6 : 3) / 10;
-    f->target[i].limits.flash = graph_params(f->model); /* never binding, but the linker is asked */
+    f->target[i].limits.macs = macs * tenths[i] / 10;
+    f->target[i].limits.flash = graph_params(f->model);        /* never binding, but the linker is asked */
+    f->target[i].limits.cycles = 2 * f->target[i].limits.macs; /* as tight: what is planned is measured */
   }
 }
 
@@ -198,6 +202,7 @@ static void run(Fixture *f, TailorResult *res) {
                    .sharing = f->sharing,
                    .per_halving = 1,
                    .least = 0.1,
+                   .family = 2,
                    .plan = f->plan,
                    .planned = keep_plan,
                    .planned_ctx = f,
@@ -211,7 +216,7 @@ static void run(Fixture *f, TailorResult *res) {
                    .teachers = &f->teacher,
                    .n_teachers = f->teacher != NULL,
                    .targets = f->target,
-                   .n_targets = TARGETS,
+                   .n_targets = f->n,
                    .deploy = &deploy,
                    .proof = &proof,
                    .env = &data,
@@ -296,7 +301,7 @@ START_TEST(test_int4)
   TailorResult res;
   open_fixture(&f);
   f.int4 = true;
-  for (int i = 0; i < TARGETS; i++) f.target[i].limits.macs = 0;
+  for (int i = 0; i < TARGETS; i++) f.target[i].limits.macs = f.target[i].limits.cycles = 0;
   f.target[1].limits.flash = f.target[1].limits.flash * 7 / 10;
   run(&f, &res);
   for (int i = 0; i < TARGETS; i++) {
@@ -679,6 +684,129 @@ START_TEST(test_other_edits)
 }
 END_TEST
 
+/* Does every step that ran belong to one of `slots` (" later shared ")? */
+static void expect_slots(const Fixture *f, const char *slots) {
+  for (const char *p = sb_str(&f->ran); *p;) {
+    const size_t n = strcspn(++p, ":");
+    char slot[80];
+    snprintf(slot, sizeof slot, " %.*s ", (int)n, p);
+    ck_assert_msg(strstr(slots, slot) != NULL, "ran%s; want only those of%s", sb_str(&f->ran), slots);
+    p += strcspn(p, " ");
+  }
+}
+
+/* Everything that is delivered, as hashes. */
+static void finals(Fixture *f, Hash *out) {
+  TailorResult res;
+  run(f, &res);
+  for (int i = 0; i < f->n; i++) {
+    ck_assert_msg(res.v[i].met, "%s: %s", f->target[i].name, res.v[i].why);
+    out[i] = res.v[i].final.hash;
+  }
+  tailor_result_free(&res);
+}
+
+/* Requests that come later join the plan and pay for themselves alone; without it, all is planned anew. */
+static void later_requests(const char *prune) {
+  Fixture f;
+  Hash before[MOST], after[MOST];
+  open_fixture(&f);
+  f.prune = prune;
+  finals(&f, before);
+  char *plan = arena_strdup(f.a, sb_str(&f.lock));
+  f.plan = plan;
+  run_and_drop(&f);
+  ck_assert_msg(f.ran.len == 0, "by its own plan it repeated%s", sb_str(&f.ran));
+  ck_assert_str_eq(sb_str(&f.lock), plan);
+  f.n = MOST;
+  finals(&f, after);
+  expect_slots(&f, " later least ");
+  ck_assert_msg(strstr(sb_str(&f.ran), " later:retrain") && strstr(sb_str(&f.ran), " least:retrain"),
+                "ran:%s", sb_str(&f.ran));
+  for (int i = 0; i < TARGETS; i++) ck_assert(hash_equal(before[i], after[i]));
+  /* One of them tightened, then gone: its own branch alone. */
+  f.plan = arena_strdup(f.a, sb_str(&f.lock));
+  f.target[2].limits.macs = f.target[2].limits.macs * 9 / 10;
+  f.target[2].limits.cycles = 2 * f.target[2].limits.macs;
+  finals(&f, before);
+  expect_slots(&f, " later ");
+  for (int i = 0; i < MOST; i++) ck_assert(i == 2 || hash_equal(before[i], after[i]));
+  f.plan = arena_strdup(f.a, sb_str(&f.lock));
+  f.target[2] = f.target[3];
+  f.n = 3;
+  finals(&f, before);
+  ck_assert_msg(f.ran.len == 0, "ran%s", sb_str(&f.ran));
+  ck_assert_ptr_null(strstr(sb_str(&f.lock), "\"later\""));
+  close_fixture(&f);
+}
+
+START_TEST(test_later_requests)
+{ later_requests(NULL); }
+END_TEST
+START_TEST(test_later_requests_by_table)
+{ later_requests("by=reconstruction,least=2,images=128"); }
+END_TEST
+
+/* A plan of another seed, or that is damaged, is not gone on with. */
+START_TEST(test_other_plan)
+{
+  Fixture f;
+  open_fixture(&f);
+  run_and_drop(&f);
+  char *plan = arena_strdup(f.a, sb_str(&f.lock));
+  f.plan = arena_strndup(f.a, plan, strlen(plan) / 2);
+  run_and_drop(&f);
+  ck_assert_msg(strstr(sb_str(&f.said), "cannot be read") != NULL, "%s", sb_str(&f.said));
+  ck_assert_str_eq(sb_str(&f.lock), plan);
+  f.plan = plan;
+  f.seed = 2;
+  run_and_drop(&f);
+  ck_assert_msg(strstr(sb_str(&f.said), "planned anew") != NULL, "%s", sb_str(&f.said));
+  ck_assert_str_ne(sb_str(&f.lock), plan);
+  close_fixture(&f);
+}
+END_TEST
+
+/* All are cut from one elastic model. */
+START_TEST(test_elastic_sharing)
+{
+  Fixture f;
+  Hash got[MOST];
+  open_fixture(&f);
+  f.sharing = SHARE_ELASTIC;
+  f.n = 3;
+  finals(&f, got);
+  ck_assert_msg(strstr(sb_str(&f.ran), " shared:elastic") && strstr(sb_str(&f.ran), " tight:cut"), "ran:%s",
+                sb_str(&f.ran));
+  ck_assert_msg(!strstr(sb_str(&f.ran), ":retrain"), "ran:%s", sb_str(&f.ran));
+  close_fixture(&f);
+}
+END_TEST
+
+/* Alone, each is retrained from the original; finished graphs need no device. */
+START_TEST(test_no_sharing)
+{
+  Fixture f;
+  TailorResult res;
+  open_fixture(&f);
+  f.sharing = SHARE_NOTHING;
+  f.graphs = true;
+  run(&f, &res);
+  for (int i = 0; i < f.n; i++) {
+    ck_assert_msg(res.v[i].met && res.v[i].delivered, "%s", res.v[i].why);
+    ck_assert_str_eq(res.v[i].start, "");
+    ck_assert_ptr_null(res.v[i].files.bytes);
+    ck_assert_int_eq(res.models[i].images, 512);
+    ck_assert_uint_eq(res.v[i].proof.emitted.n, 128);
+  }
+  ck_assert_msg(!strstr(sb_str(&f.ran), ":deploy") && !strstr(sb_str(&f.ran), ":proof"), "ran:%s",
+                sb_str(&f.ran));
+  ck_assert_double_gt(res.ways[SHARE_NOTHING].seconds, res.ways[SHARE_TREE].seconds);
+  tailor_result_free(&res);
+  close_fixture(&f);
+}
+END_TEST
+
 Suite *suite_tailor(void) {
   Suite *s = suite_create("tailor");
   TCase *t = tcase_create("tailor");
@@ -697,6 +825,11 @@ Suite *suite_tailor(void) {
   tcase_add_test(t, test_early_test_split);
   tcase_add_test(t, test_source_edits);
   tcase_add_test(t, test_other_edits);
+  tcase_add_test(t, test_later_requests);
+  tcase_add_test(t, test_later_requests_by_table);
+  tcase_add_test(t, test_other_plan);
+  tcase_add_test(t, test_elastic_sharing);
+  tcase_add_test(t, test_no_sharing);
   suite_add_tcase(s, t);
   return s;
 }
