@@ -90,7 +90,7 @@ bool tailor_keep_all(TailorRun *r, TailorBase *b) {
 bool tailor_needs_base(TailorRun *r, TailorBase *b) {
   if (b->made) return true;
   b->made = true;
-  if (b->variant) return tailor_make_variant(r, b);
+  if (b->variant) return tailor_needs_base(r, r->base) && tailor_make_variant(r, b);
   return make_original(r, b) && tailor_keep_all(r, b);
 }
 

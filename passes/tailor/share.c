@@ -136,6 +136,16 @@ static int base_named(const TailorRun *r, const char *name) {
   return i;
 }
 
+/* The base of an earlier plan: there was one, so there must be one. */
+static bool needs_graph(TailorRun *r, TailorBase *b) {
+  TRY(tailor_needs_base(r, b));
+  if (b->graph.bytes) return true;
+  diag_error(r->d, NULL, "the earlier plan has models of another structure (%s), which cannot be made now",
+             b->variant->name);
+  diag_hint(r->d, "remove plan.lock from the folder of the results: all is planned anew");
+  return false;
+}
+
 /* Nodes of the earlier plan, whose bases' graphs are opened. */
 static bool nodes_before(Sharing *s, ScheduleNode **out) {
   const Lock *l = &s->r->before;
@@ -144,7 +154,7 @@ static bool nodes_before(Sharing *s, ScheduleNode **out) {
     ScheduleNode *n = &(*out)[k];
     *n = l->models[k].node;
     n->base = base_named(s->r, l->models[k].base);
-    TRY(tailor_needs_base(s->r, &s->r->base[n->base]) && open_base(s, n->base));
+    TRY(needs_graph(s->r, &s->r->base[n->base]) && open_base(s, n->base));
     FAIL_IF(l->models[k].words != s->bases[n->base].words, s->r->d, NULL,
             "the earlier plan's model \"%s\" is of another graph", l->models[k].name);
   }
@@ -222,7 +232,7 @@ bool tailor_plan_from_lock(TailorRun *r, TailorWork *w) {
   if (t->model < 0) return true;
   const LockModel *m = &l->models[t->model];
   w->c.base = &r->base[base_named(r, m->base)];
-  TRY(tailor_needs_base(r, w->c.base));
+  TRY(needs_graph(r, w->c.base));
   Graph *g = artifact_graph(&w->c.base->graph, r->d);
   Channels ch = {0};
   bool ok = g && channels_find(g, r->job->keep, &ch, r->d);
