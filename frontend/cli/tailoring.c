@@ -183,6 +183,8 @@ static bool run_job(Tailoring *r, StepEnv *env, TailorResult *res) {
   job.variants = cli_structures(r->a, design, job.keep, &job.n_variants);
   train_options_default(&job.retrain);
   if (job.may_retrain) design_train_options(design, &design->retrain, design->data.train.count, &job.retrain);
+  job.any_views =
+      job.may_retrain && !design->retrain.views_loc.line && job.retrain.mix > 0 && job.retrain.features <= 0;
   TRY(dataset_identity(&design->data, &job.data_identity, r->d));
   TRY(split_identity(&design->data.test, &job.test_identity, r->d));
   bool ok = tailor_run(&job, res, r->d);

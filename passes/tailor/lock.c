@@ -34,7 +34,7 @@ void lock_print(const Lock *l, StrBuf *out) {
   sb_puts(out, HEAD);
   sb_puts(out, "basis ");
   print_hash(out, l->basis);
-  sb_printf(out, "\nrates image %.17g mac %.17g\n", l->image, l->mac);
+  sb_printf(out, "\nrates image %.17g mac %.17g\nviews %d\n", l->image, l->mac, l->views);
   for (int i = 0; i < l->n_models; i++) print_model(&l->models[i], out);
   for (int i = 0; i < l->n_targets; i++) {
     const LockTarget *t = &l->targets[i];
@@ -159,6 +159,9 @@ bool lock_parse(const char *text, Arena *a, Lock *out, Diag *d) {
   out->image = number(&r, "image");
   out->mac = number(&r, "mac");
   line_end(&r);
+  out->views = (int)number(&r, "views");
+  line_end(&r);
+  r.bad = r.bad || out->views < 0;
   for (; !r.bad && *r.at == 'm'; line_end(&r)) read_model(&r, out);
   for (; !r.bad && *r.at == 't'; line_end(&r)) read_target(&r, out);
   word(&r, "end");

@@ -3,7 +3,8 @@
  *
  *   mistify-plan 1
  *   basis HEX                                    everything that the decisions rest on but the requests: another one, another plan
- *   rates image=4e-05 mac=3e-11                  seconds of training an image, and each of its MACs
+ *   rates image 4e-05 mac 3e-11                  seconds of training an image, and each of its MACs
+ *   views 2                                      of the teachers' banks
  *   model "m4" base "" parent - macs 1200000 images 9600 skip 0 kin 1 joint 0 units 00ff..
  *   target "m4" request HEX model 0 int4 0       -: the original fits
  *
@@ -34,6 +35,7 @@ typedef struct LockTarget {
 typedef struct Lock {
   Hash basis;
   double image, mac;
+  int views;
   LockModel *models;
   int n_models;
   LockTarget *targets;

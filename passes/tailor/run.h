@@ -85,6 +85,7 @@ typedef struct TailorRun {
   Schedule schedule;    /* nodes' requests are indices of w */
   TailorModel *models;  /* [schedule.n] */
   TailorFamily *family; /* [1 + job->n_variants], SHARE_ELASTIC */
+  int views;            /* of teachers' banks, of models behind the plan; 0: none */
   int64_t full_images;  /* of a full retraining */
   bool busy;            /* another process is at work on a step of the task at hand */
   TailorStepEnv env;

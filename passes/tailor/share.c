@@ -248,11 +248,31 @@ bool tailor_plan_from_lock(TailorRun *r, TailorWork *w) {
   return ok;
 }
 
+/* Views of a teacher's bank, for all models of the plan: every one costs the teacher as much as an epoch of students does
+ * beside it, so that there is one for every few epochs of training. One model alone has what the design says. */
+static bool choose_views(TailorRun *r) {
+  enum { EPOCHS_A_VIEW = 3, MOST_VIEWS = 8 };
+  const Schedule *s = &r->schedule;
+  const int of_design = r->job->retrain.views;
+  const Dataset *ds = NULL;
+  r->views = r->before.n_models ? r->before.views : of_design;
+  if (!r->before.n_models && r->job->any_views && s->n > 1 && r->job->sharing != SHARE_NOTHING) {
+    TRY(tailor_data(r->job->data, &ds, r->d));
+    const int64_t views = s->images / ((int64_t)EPOCHS_A_VIEW * ds->train.n);
+    r->views = (int)(views < MOST_VIEWS ? views : MOST_VIEWS);
+    tailor_tell(r, "plan: %d views of each training image for the teachers' outputs%s", r->views,
+                r->views ? ", which all models share" : ": they run beside their students");
+  }
+  for (int i = 0; i < TAILOR_MAX_TEACHERS && r->views != of_design; i++)
+    artifact_unref(&r->bank[i]); /* of short retrainings before the plan */
+  return true;
+}
+
 static void tell_plan(TailorRun *r) {
   const Schedule *s = &r->schedule;
   const ScheduleRules rules = rules_of(&(Sharing){.r = r});
   if (!r->job->planned) return;
-  Lock l = {.basis = tailor_basis(r), .image = rules.image, .mac = rules.mac};
+  Lock l = {.basis = tailor_basis(r), .image = rules.image, .mac = rules.mac, .views = r->views};
   l.models = arena_array(r->res->arena, (size_t)s->n, sizeof *l.models);
   l.targets = arena_array(r->res->arena, (size_t)r->job->n_targets, sizeof *l.targets);
   l.n_models = s->n;
@@ -304,6 +324,7 @@ bool tailor_schedule(TailorRun *r) {
     r->family = arena_array(r->res->arena, bases, sizeof *r->family);
     for (int i = 0; i < s.n; i++) r->w[s.of[i]].node = r->schedule.node_of[i];
     for (int k = 0; k < r->schedule.n; k++) make_model(&s, k);
+    ok = choose_views(r);
     compare_ways(&s);
     tell_result(r);
     tell_plan(r);

@@ -24,6 +24,13 @@ static bool needs_teachers(TailorRun *r, const TrainOptions *o) {
   return true;
 }
 
+static TrainOptions tailor_options(const TailorRun *r) {
+  TrainOptions o = r->job->retrain;
+  o.seed = r->job->seed;
+  if (r->schedule.n) o.views = r->views; /* short retrainings before the plan have the design's */
+  return o;
+}
+
 enum { PASSING_BN = 1024 }; /* images on which the statistics of a model of a tree are estimated */
 static const float FIRST_WARMUP = 0.2f;
 
@@ -54,8 +61,7 @@ static void print_options(const TailorRun *r, const TrainOptions *o, StrBuf *par
 bool tailor_elastic(TailorRun *r, const TailorBase *b, TailorFamily *f) {
   Artifact in[STEP_MAX_IN] = {b->graph, r->data, f->plans};
   const char *names[STEP_MAX_IN] = {"model", "data", "plans"};
-  TrainOptions o = r->job->retrain;
-  o.seed = r->job->seed;
+  TrainOptions o = tailor_options(r);
   o.images = (int64_t)(r->job->family * (double)r->full_images);
   o.clip = 1; /* gradients of members are summed: a bad narrow one would spoil the wide weights */
   if (o.bn_images > PASSING_BN) o.bn_images = PASSING_BN;
@@ -83,12 +89,11 @@ bool tailor_retrain(TailorRun *r, const char *slot, const TailorBase *b, const A
                     Artifact *out) {
   Artifact in[STEP_MAX_IN] = {*from, *from_plan, *plan, b->graph, r->data};
   const char *names[STEP_MAX_IN] = {"start", "start's plan", "plan", "base", "data"};
-  TrainOptions o = r->job->retrain;
+  TrainOptions o = tailor_options(r);
   int n = 5;
   if (length->images) o.images = length->images;
   o.skip = length->skip;
   if (length->passing) pass_on(&o, length->first);
-  o.seed = r->job->seed;
   StrBuf params = {0};
   TRY(needs_teachers(r, &o));
   n = add_teachers(r, &o, in, names, n);

@@ -78,6 +78,7 @@ typedef struct TailorJob {
   bool auc;       /* judged by AUC (engine/judge.h), for words alone: the data says it */
   bool raw_input; /* the passes above leave a graph that takes the data's bytes (passes/input_raw.h) */
   TrainOptions retrain;
+  bool any_views; /* the design leaves open how many views a teacher's bank has: decided with the plan */
   /* How much of retraining targets have in common (schedule.h), and how long a warm start is. */
   TailorSharing sharing;
   double per_halving, least;

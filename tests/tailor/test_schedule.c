@@ -220,7 +220,7 @@ END_TEST
 
 static Lock lock_of(const Case *c, Arena *a) {
   Lock l = {
-      .basis = hash_bytes("b", 1), .image = 1.5e-5, .mac = 3e-11, .n_models = c->s.n, .n_targets = c->n};
+      .basis = hash_bytes("b", 1), .image = 1.5e-5, .mac = 3e-11, .views = 3, .n_models = c->s.n, .n_targets = c->n};
   l.models = arena_array(a, (size_t)c->s.n, sizeof *l.models);
   l.targets = arena_array(a, (size_t)c->n, sizeof *l.targets);
   for (int k = 0; k < c->s.n; k++)
