@@ -103,6 +103,7 @@ $(OUT)/obj/frontend/cli/ranks.o: HOT_FLAGS = $(if $(MPI),-DMISTIFY_MPI $(call sy
 $(OUT)/obj/frontend/cli/ranks.o: $(OUT)/gen/mpi.stamp
 LIBS += $(MPI_LIBS)
 
+.DEFAULT_GOAL := all
 .PHONY: all docs help test fuzz run-fuzz run-tests demo run-demo demo-02 demo-03 run-demo-02 run-demo-03 lint format flags golden-update install install-headers clean
 .DELETE_ON_ERROR:
 
