@@ -1,6 +1,6 @@
 /* Devices for tailoring; see device.h.
  *
- *   cost    float graph -> bnfuse, fuse -> nominal quantization -> the back end's estimate
+ *   cost    float graph -> bnfuse, fuse, input_raw -> nominal quantization -> the back end's estimate
  *   deploy  emit C, build it with the target's compiler, run its self-test, measure by the linker and the emulator
  *   proof   the same C on the test split: accuracy on the host, bytes on the target
  */
@@ -22,20 +22,27 @@
 
 /* ---- Cost */
 
+/* As the pipeline that finishes models has it. Which kind of bytes costs nothing. */
+static Graph *fused(const Graph *g, const Device *dev, Diag *d) {
+  const Dataset bytes = {.spec.normalize = dev->raw ? *dev->raw : (Normalize){0}, .train.dtype = DT_U8};
+  const PassCtx pc = {.params = "", .data = &bytes};
+  return pipeline_run(g, dev->raw ? "fold,bnfuse,fuse,fold,input_raw" : "fold,bnfuse,fuse,fold", &pc, NULL,
+                      d);
+}
+
 static bool cost(const void *ctx, const Graph *g, DType precision, Cost *out, Diag *d) {
   const Device *dev = ctx;
   const PlanOptions plan = target_plan_within(dev->target, dev->ram, dev->input_rows);
   if (precision == DT_NONE) return backend_cost_planned(g, dev->target, &plan, out, d);
-  PassCtx pc = {.params = ""};
-  Graph *fused = pipeline_run(g, "fold,bnfuse,fuse,fold", &pc, NULL, d);
-  TRY(fused);
+  Graph *whole = fused(g, dev, d);
+  TRY(whole);
   Diag *quiet = diag_new(); /* what stays float is said once, by the pass that finishes the model */
-  Graph *ready = precision == DT_I8 ? quantize_nominal(fused, quiet) : graph_clone(fused);
+  Graph *ready = precision == DT_I8 ? quantize_nominal(whole, quiet) : graph_clone(whole);
   if (!ready) diag_error(d, NULL, "%s", diag_text(quiet));
   diag_free(quiet);
   bool ok = ready && backend_cost_planned(ready, dev->target, &plan, out, d);
   graph_free(ready);
-  graph_free(fused);
+  graph_free(whole);
   return ok;
 }
 
@@ -44,6 +51,11 @@ CostModel device_cost_model(const Device *dev, const Board *board) {
   Hasher *h = hasher_new();
   hasher_u64(h, (uint64_t)dev->ram);
   hasher_u64(h, dev->input_rows);
+  hasher_u64(h, dev->raw ? 1 + (uint64_t)dev->raw->n : 0);
+  for (int i = 0; dev->raw && i < dev->raw->n; i++) {
+    hasher_bytes(h, &dev->raw->scale[i], sizeof dev->raw->scale[i]);
+    hasher_bytes(h, &dev->raw->offset[i], sizeof dev->raw->offset[i]);
+  }
   hasher_str(h, t->name);
   hasher_str(h, t->cc);
   hasher_str(h, t->cflags);

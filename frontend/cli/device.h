@@ -8,11 +8,13 @@
 #include "ir/cost.h"
 #include "passes/tailor/kinds.h"
 
-/* A target, and how memory is planned there: `ram` bytes at most (0: no limit), the input as a whole or by rows. */
+/* A target, and how memory is planned there: `ram` bytes at most (0: no limit), the input as a whole or by rows. raw: the
+ * device gives stored bytes, of which float graphs are to take care (passes/input_raw.h) by this; NULL: it does not. */
 typedef struct Device {
   const Target *target;
   int64_t ram;
   bool input_rows;
+  const Normalize *raw;
 } Device;
 
 /* A device as passes see it; it must outlive the model. cost(ctx, g, precision): DT_I8 or DT_F32 for a float graph that is to be deployed so;

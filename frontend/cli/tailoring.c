@@ -73,7 +73,8 @@ static bool add_target(Tailoring *r, const DeployTarget *t, int64_t macs) {
   /* Bytes that the model takes as they are need no conversion. */
   const char *pixels = takes_bytes(r) ? "" : code_pixels_params(r->a, &r->dep->design->data.normalize);
   int i = r->n++;
-  r->devices[i] = (Device){m.target, t->limits.ram, t->input == DEPLOY_INPUT_ROWS};
+  r->devices[i] = (Device){m.target, t->limits.ram, t->input == DEPLOY_INPUT_ROWS,
+                           takes_bytes(r) ? &r->dep->design->data.normalize : NULL};
   r->costs[i] = device_cost_model(&r->devices[i], m.has_board ? &m.board : NULL);
   r->machines[i] = arena_strdup(r->a, m.has_board ? m.board.name : m.target->name);
   r->targets[i] = (TailorTarget){.name = t->name,
