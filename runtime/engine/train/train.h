@@ -29,9 +29,10 @@ typedef struct FeaturePair {
  * result. */
 typedef struct TrainOptions {
   /* how long */
-  int epochs;         /* passes over the training split, the last partial batch of each dropped [1] */
-  int64_t images;     /* > 0: stop after this many images seen, instead of epochs [0] */
-  int64_t skip;       /* begin behind this many images of the epochs' order, rounded down to steps: short runs that continue
+  int epochs;     /* passes over the training split, the last partial batch of each dropped [1] */
+  int64_t images; /* > 0: stop after this many images seen, instead of epochs [0] */
+  int64_t
+      skip; /* begin behind this many images of the epochs' order, rounded down to steps: short runs that continue
                          one another see other examples [0] */
   int batch, threads; /* examples per step; threads, without influence on the result [128, 1] */
 
