@@ -16,7 +16,11 @@
 
 #include "passes/allocate/solve.h"
 
-enum { COARSE = 9, FINE = 5 };
+enum {
+  COARSE = 9,
+  FINE = 5,
+  TABLE_MOST = 1 << 18
+}; /* larger tables take longer to fill than they are worth */
 
 /* ---- widths allowed */
 
@@ -67,6 +71,8 @@ typedef struct Grid {
   SolveProblem p;
   uint32_t **width; /* [n_groups][options] */
   int resource[SOLVE_RESOURCES];
+  size_t table_most; /* elements of a factor */
+  bool too_large;    /* a factor: a coarser grid is to be tried */
 } Grid;
 
 /* What node n costs in option `form` of its layer (forms->n: it has no choice). false: not at these widths. */
@@ -89,8 +95,11 @@ static void add_factor(Widths *w, Grid *x, NodeId n, bool ram) {
     return;
   }
   size_t size = solve_factor_size(&x->p, &f);
-  bool any = size > SOLVE_MOST; /* added without tables: solve reports it, and a coarser grid is tried */
-  if (any) size = 0;
+  if (size > x->table_most) {
+    x->too_large = true;
+    return;
+  }
+  bool any = false;
   at = arena_array(w->a, f.n, sizeof *at);
   for (uint32_t r = 0; !ram && r < x->p.n_resources; r++) f.cost[r] = arena_array(w->a, size, sizeof(double));
   if (ram || chosen) f.forbidden = arena_array(w->a, size, sizeof *f.forbidden);
@@ -120,7 +129,7 @@ static void add_forms(const Widths *w, Grid *x) {
 /* around: widths to look about; NULL: everywhere. */
 static void grid_build(Widths *w, const uint32_t *around, uint32_t most, uint32_t stride, Grid *x) {
   uint32_t n = w->c->n_groups, n_nodes = w->c->graph->n_nodes, all_n = n + (w->forms ? w->forms->n : 0);
-  *x = (Grid){.p = {.n_groups = n}};
+  *x = (Grid){.p = {.n_groups = n}, .table_most = most > 2 ? TABLE_MOST : SOLVE_MOST};
   x->p.options = arena_array(w->a, all_n, sizeof *x->p.options);
   x->p.error = arena_array(w->a, all_n, sizeof *x->p.error);
   x->width = arena_array(w->a, n, sizeof *x->width);
@@ -153,7 +162,8 @@ static bool solve_grid(Widths *w, const uint32_t *around, uint32_t most, uint32_
            *choice = arena_array(w->a, w->c->n_groups + n_forms, sizeof *choice);
   for (; too_large && most >= 2; most = most > 3 ? most - 2 : most - 1) {
     grid_build(w, around, most, stride, &x);
-    found = solve(&x.p, choice, &too_large);
+    too_large = x.too_large;
+    if (!too_large) found = solve(&x.p, choice, &too_large);
     if (found) break;
   }
   for (uint32_t g = 0; found && g < w->c->n_groups; g++) w->kept[g] = x.width[g][choice[g]];
