@@ -219,8 +219,12 @@ END_TEST
 /* ---- plan.lock */
 
 static Lock lock_of(const Case *c, Arena *a) {
-  Lock l = {
-      .basis = hash_bytes("b", 1), .image = 1.5e-5, .mac = 3e-11, .views = 3, .n_models = c->s.n, .n_targets = c->n};
+  Lock l = {.basis = hash_bytes("b", 1),
+            .image = 1.5e-5,
+            .mac = 3e-11,
+            .views = 3,
+            .n_models = c->s.n,
+            .n_targets = c->n};
   l.models = arena_array(a, (size_t)c->s.n, sizeof *l.models);
   l.targets = arena_array(a, (size_t)c->n, sizeof *l.targets);
   for (int k = 0; k < c->s.n; k++)

@@ -1,5 +1,6 @@
 /* Tailoring on a small residual net and made data, with a device of the test's own: limits are met, targets share, a
- * second run repeats nothing, and an edit of anything repeats exactly the kinds of steps that depend on it.
+ * second run repeats nothing, and an edit of anything repeats exactly the kinds of steps that depend on it. More than 800
+ * lines, since all tests share the device and the job.
  */
 #include <math.h>
 #include <stdlib.h>
