@@ -1,0 +1,266 @@
+/* See collective_runs.h.
+ *
+ *   FOLDER/sources            what made everything in it
+ *   FOLDER/design-LENGTH.yaml from bench/collective/design.yaml.in
+ *   FOLDER/runs/KEY/          deploy.yaml, add.yaml, log, cache/, out/, and last of all `done`: seconds
+ *
+ * A run that was stopped begins anew, with an empty cache: its time would mean nothing otherwise.
+ */
+#include "bench/collective_runs.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "ir/base/fingerprint.h"
+#include "ir/base/hash.h"
+
+#define EXAMPLE "examples/01-label-reader"
+#define COMMAND "build/release/mistify"
+
+const Request requests[TARGETS + 1] = {
+#define TARGET(n, board, macs, flash, ram, cycles) [n] = {board, macs, flash, ram, cycles},
+#define ADDED                                      TARGET
+#include "bench/collective/targets.def"
+};
+
+double wall_now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+const char *runs_path(const Setting *s, const char *key, const char *file) {
+  return arena_printf(s->a, "%s/runs/%s/%s", s->folder, key, file);
+}
+
+static void must_write(const Setting *s, const char *path, const char *text) {
+  bench_must(s->b, file_write(path, text, strlen(text), s->b->d));
+}
+
+static void must_system(const Setting *s, const char *command) {
+  if (system(command) != 0) bench_must(s->b, diag_error(s->b->d, NULL, "%s: failed", command));
+}
+
+/* -- the folder -- */
+
+static void hash_file(const Setting *s, Hasher *h, const char *path) {
+  size_t n = 0;
+  const char *text = file_read(s->a, path, &n, s->b->d);
+  bench_must(s->b, text != NULL);
+  hasher_str(h, text);
+}
+
+static const char *sources(const Setting *s) {
+  Hasher *h = hasher_new();
+  char hex[HASH_HEX];
+  for (size_t i = 0; i < source_prints_count; i++) hasher_str(h, source_prints[i].hash);
+  hash_file(s, h, "bench/collective/design.yaml.in");
+  hash_file(s, h, "bench/collective/targets.def");
+  hash_file(s, h, "bench/collective/seeds.h");
+  hasher_str(h, s->length);
+  hash_hex(hasher_done(h), hex);
+  return arena_printf(s->a, "%s\n", hex);
+}
+
+/* The command must be of the sources that this program was built from: make bench-collective sees to it. */
+static void open_folder(const Setting *s) {
+  const char *path = arena_printf(s->a, "%s/sources", s->folder), *mine = sources(s);
+  if (file_exists(path)) {
+    const char *theirs = file_read(s->a, path, NULL, s->b->d);
+    bench_must(s->b, theirs != NULL);
+    if (strcmp(theirs, mine) == 0) return;
+    if (!s->quick) {
+      diag_error(s->b->d, NULL, "collective: the runs in %s are of other sources, requests, design or epochs",
+                 s->folder);
+      diag_hint(s->b->d, "remove the folder, or keep it under another name");
+      bench_must(s->b, false);
+    }
+    file_remove_tree(arena_printf(s->a, "%s/runs", s->folder));
+  }
+  bench_must(s->b, file_make_dirs(arena_printf(s->a, "%s/runs", s->folder), s->b->d));
+  must_write(s, path, mine);
+}
+
+static void make_data(const Setting *s) {
+  const char *tool = "build/release/" EXAMPLE "/make_data";
+  if (file_exists(arena_printf(s->a, "%s/test_y.npy", s->data_here))) return;
+  must_system(
+      s, arena_printf(s->a,
+                      "make --no-print-directory -s %s && mkdir -p %s && %s --out %s --train %d --val %d "
+                      "--test %d",
+                      tool, s->data_here, tool, s->data_here, s->train, s->val + s->stand_in, s->test));
+}
+
+void runs_open(Setting *s) {
+  if (!file_exists(COMMAND)) bench_must(s->b, diag_error(s->b->d, NULL, "no " COMMAND ": make builds it"));
+  open_folder(s);
+  make_data(s);
+}
+
+/* -- what a run reads -- */
+
+/* Put `value` for every @NAME@ of the text. */
+static char *filled(const Setting *s, const char *text, const char *name, const char *value) {
+  StrBuf b = {0};
+  for (const char *p; (p = strstr(text, name)); text = p + strlen(name)) {
+    sb_write(&b, text, (size_t)(p - text));
+    sb_puts(&b, value);
+  }
+  sb_puts(&b, text);
+  char *out = arena_strdup(s->a, sb_str(&b));
+  sb_free(&b);
+  return out;
+}
+
+static const char *design_name(const Setting *s, const char *length) {
+  char *name = arena_printf(s->a, "design-%s.yaml", length);
+  for (char *p = name; *p; p++)
+    if (*p == ':' || *p == ' ') *p = '-';
+  return name;
+}
+
+static void write_design(const Setting *s, const char *length) {
+  const char *text = file_read(s->a, "bench/collective/design.yaml.in", NULL, s->b->d);
+  bench_must(s->b, text != NULL);
+  text = filled(s, text, "@LENGTH@", length);
+  text = filled(s, text, "@DATA@", s->data);
+  text = filled(s, text, "@VAL@", arena_printf(s->a, "%d", s->val));
+  text = filled(s, text, "@STAND_IN@", arena_printf(s->a, "%d", s->stand_in));
+  text = filled(s, text, "@CALIBRATION@", arena_printf(s->a, "%d", s->calibration));
+  must_write(s, arena_printf(s->a, "%s/%s", s->folder, design_name(s, length)), text);
+}
+
+static void put_limit(StrBuf *b, const char *key, long long limit, bool tighter, const char **comma) {
+  if (!limit) return;
+  sb_printf(b, "%s%s: %lld", *comma, key, tighter ? limit * 9 / 10 : limit);
+  *comma = ", ";
+}
+
+static void put_request(StrBuf *b, int i, bool tighter) {
+  const Request *q = &requests[i];
+  const char *comma = "";
+  sb_printf(b, "  - name: t%02d\n    board: %s\n    limits: {", i, q->board);
+  put_limit(b, "macs", q->macs, tighter, &comma);
+  put_limit(b, "flash", q->flash, tighter, &comma);
+  put_limit(b, "ram", q->ram, tighter, &comma);
+  put_limit(b, "cycles", q->cycles, tighter, &comma);
+  sb_puts(b, "}\n");
+}
+
+static void write_requests(const Setting *s, const Job *j) {
+  StrBuf b = {0};
+  sb_printf(&b, "design: ../../%s\nseed: 1\ntargets:\n", design_name(s, j->length));
+  for (int i = 0; i < j->n; i++) put_request(&b, j->targets[i], j->targets[i] == j->tightened);
+  must_write(s, runs_path(s, j->key, "deploy.yaml"), sb_str(&b));
+  sb_clear(&b);
+  sb_puts(&b, "targets:\n");
+  put_request(&b, ADDED_TARGET, false);
+  if (j->add) must_write(s, runs_path(s, j->key, "add.yaml"), sb_str(&b));
+  sb_free(&b);
+}
+
+void runs_prepare(Setting *s, const Job *j) {
+  const char *here = runs_path(s, j->key, "");
+  if (!file_remove_tree(here)) bench_must(s->b, diag_error(s->b->d, NULL, "%s: cannot be emptied", here));
+  bench_must(s->b, file_make_dirs(here, s->b->d));
+  if (j->from)
+    must_system(s, arena_printf(s->a, "cp -a %s %s %s && sync", runs_path(s, j->from, "out"),
+                                runs_path(s, j->from, "cache"), here));
+  write_design(s, j->length);
+  write_requests(s, j);
+}
+
+/* -- running -- */
+
+static void become(const char *log, char *const *argv) {
+  int f = open(log, O_WRONLY | O_CREAT | O_APPEND, 0644);
+  setpgid(0, 0);
+  if (f >= 0) dup2(f, 1), dup2(f, 2);
+  execv(argv[0], argv);
+  _exit(127);
+}
+
+int runs_start(const Setting *s, const Job *j) {
+  char *argv[16];
+  int n = 0;
+  argv[n++] = arena_strdup(s->a, COMMAND);
+  argv[n++] = arena_strdup(s->a, "tailor");
+  argv[n++] = arena_strdup(s->a, runs_path(s, j->key, "deploy.yaml"));
+  argv[n++] = arena_strdup(s->a, "--quiet");
+  argv[n++] = arena_strdup(s->a, "--cache");
+  argv[n++] = arena_strdup(s->a, runs_path(s, j->key, "cache"));
+  argv[n++] = arena_strdup(s->a, "-o");
+  argv[n++] = arena_strdup(s->a, runs_path(s, j->key, "out"));
+  argv[n++] = arena_strdup(s->a, "--sharing");
+  argv[n++] = arena_strdup(s->a, j->sharing);
+  if (!j->firmware) argv[n++] = arena_strdup(s->a, "--graphs");
+  if (j->add) argv[n++] = arena_strdup(s->a, "--add");
+  if (j->add) argv[n++] = arena_strdup(s->a, runs_path(s, j->key, "add.yaml"));
+  argv[n] = NULL;
+  const char *log = runs_path(s, j->key, "log");
+  fflush(stdout);
+  pid_t p = fork();
+  if (p == 0) become(log, argv);
+  if (p < 0) bench_must(s->b, diag_error(s->b->d, NULL, "fork: %s", strerror(errno)));
+  setpgid(p, p);
+  return p;
+}
+
+int runs_wait(int process) {
+  int status = 0;
+  while (waitpid(process, &status, 0) < 0 && errno == EINTR) {}
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+static const Json *read_report(const Setting *s, const char *path) {
+  size_t n = 0;
+  const char *text = file_read(s->a, path, &n, s->b->d);
+  bench_must(s->b, text != NULL);
+  const Json *report = json_parse(s->a, text, n, path, s->b->d);
+  bench_must(s->b, report != NULL);
+  return report;
+}
+
+static double run_timed(Setting *s, const Job *j) {
+  runs_prepare(s, j);
+  const double start = wall_now();
+  const int status = runs_wait(runs_start(s, j));
+  const double seconds = wall_now() - start;
+  if (status != 0 && status != 2) /* 2: a limit is out of reach */
+    bench_must(s->b, diag_error(s->b->d, NULL, "run %s: status %d; see %s", j->key, status,
+                                runs_path(s, j->key, "log")));
+  if (!j->keep) file_remove_tree(runs_path(s, j->key, "cache"));
+  must_write(s, runs_path(s, j->key, "done"), arena_printf(s->a, "%.3f\n", seconds));
+  return seconds;
+}
+
+/* What is left by what was done, each run weighed by its expected length. */
+static void tell(Setting *s, const Job *j, double seconds) {
+  const char *key = arena_printf(s->a, " %s ", j->key);
+  if (strstr(sb_str(&s->told), key)) return;
+  sb_puts(&s->told, key);
+  s->weight_done += j->weight, s->seconds_done += seconds;
+  if (s->weight_left > j->weight) s->weight_left -= j->weight;
+  printf("  run %-24s %8.1f s; about %.0f min left\n", j->key, seconds,
+         s->weight_left * s->seconds_done / (s->weight_done > 0 ? s->weight_done : 1) / 60);
+  fflush(stdout);
+}
+
+Ran runs_do(Setting *s, const Job *j) {
+  const char *done = runs_path(s, j->key, "done"), *text;
+  Ran r = {.out = runs_path(s, j->key, "out")};
+  if (file_exists(done)) {
+    text = file_read(s->a, done, NULL, s->b->d);
+    bench_must(s->b, text != NULL);
+    r.seconds = strtod(text, NULL);
+  } else {
+    r.seconds = run_timed(s, j);
+  }
+  tell(s, j, r.seconds);
+  r.report = read_report(s, path_join(s->a, r.out, "report.json"));
+  return r;
+}
