@@ -280,7 +280,7 @@ static void put_added(Collective *c) {
   Job j = all_of(c, "added");
   j.from = "collective", j.add = true, j.weight = 0.05;
   const Ran r = runs_do(&c->s, &j);
-  const Charged near = nearest_charged(c, (double)requests[ADDED_TARGET].macs);
+  const Charged near = nearest_charged(c, json_get_num(ran_target(&r, ADDED_TARGET), "macs", 1));
   const Ran alone = port(c, ADDED_TARGET, near.epochs, false);
   const char *how =
       arena_printf(c->s.a, "mistify tailor --add; its port with %d epochs, as %s was charged with",

@@ -2,7 +2,8 @@
  *
  *   FOLDER/sources            what made everything in it
  *   FOLDER/design-LENGTH.yaml from bench/collective/design.yaml.in
- *   FOLDER/runs/KEY/          deploy.yaml, add.yaml, log, cache/, out/, and last of all `done`: seconds
+ *   FOLDER/deploy-KEY.yaml    its targets
+ *   FOLDER/runs/KEY/          log, cache/, out/, and last of all `done`: seconds
  *
  * A run that was stopped begins anew, with an empty cache: its time would mean nothing otherwise.
  */
@@ -151,15 +152,20 @@ static void put_request(StrBuf *b, int i, bool tighter) {
   sb_puts(b, "}\n");
 }
 
+/* Beside the design, whatever the run: models keep the path by which they were read. */
+static const char *deploy_path(const Setting *s, const Job *j, const char *what) {
+  return arena_printf(s->a, "%s/%s-%s.yaml", s->folder, what, j->key);
+}
+
 static void write_requests(const Setting *s, const Job *j) {
   StrBuf b = {0};
-  sb_printf(&b, "design: ../../%s\nseed: 1\ntargets:\n", design_name(s, j->length));
+  sb_printf(&b, "design: %s\nseed: 1\ntargets:\n", design_name(s, j->length));
   for (int i = 0; i < j->n; i++) put_request(&b, j->targets[i], j->targets[i] == j->tightened);
-  must_write(s, runs_path(s, j->key, "deploy.yaml"), sb_str(&b));
+  must_write(s, deploy_path(s, j, "deploy"), sb_str(&b));
   sb_clear(&b);
   sb_puts(&b, "targets:\n");
   put_request(&b, ADDED_TARGET, false);
-  if (j->add) must_write(s, runs_path(s, j->key, "add.yaml"), sb_str(&b));
+  if (j->add) must_write(s, deploy_path(s, j, "add"), sb_str(&b));
   sb_free(&b);
 }
 
@@ -189,7 +195,7 @@ int runs_start(const Setting *s, const Job *j) {
   int n = 0;
   argv[n++] = arena_strdup(s->a, COMMAND);
   argv[n++] = arena_strdup(s->a, "tailor");
-  argv[n++] = arena_strdup(s->a, runs_path(s, j->key, "deploy.yaml"));
+  argv[n++] = arena_strdup(s->a, deploy_path(s, j, "deploy"));
   argv[n++] = arena_strdup(s->a, "--quiet");
   argv[n++] = arena_strdup(s->a, "--cache");
   argv[n++] = arena_strdup(s->a, runs_path(s, j->key, "cache"));
@@ -199,7 +205,7 @@ int runs_start(const Setting *s, const Job *j) {
   argv[n++] = arena_strdup(s->a, j->sharing);
   if (!j->firmware) argv[n++] = arena_strdup(s->a, "--graphs");
   if (j->add) argv[n++] = arena_strdup(s->a, "--add");
-  if (j->add) argv[n++] = arena_strdup(s->a, runs_path(s, j->key, "add.yaml"));
+  if (j->add) argv[n++] = arena_strdup(s->a, deploy_path(s, j, "add"));
   argv[n] = NULL;
   const char *log = runs_path(s, j->key, "log");
   fflush(stdout);
