@@ -41,7 +41,7 @@ enum { EPOCHS = 4, STRATUM = 5, SAMPLE_MAX = TARGETS / STRATUM, SCHEDULES = 4, K
 static const int schedules[SCHEDULES] = {1, 2, 4, 8};
 
 /* Ways of sharing; the first is the collective's. */
-static const char *const ways[] = {"tree", "chain"};
+static const char *const ways[] = {"tree", "chain", "elastic"};
 enum { WAYS = sizeof ways / sizeof *ways };
 
 #define CLOCK     "wall clock of mistify tailor --graphs (import to int8 graph), empty cache"
