@@ -366,12 +366,13 @@ static bool miss(Run *r, Artifact *out, int *n_out) {
     say(r, "again, because %s", r->log.why);
   if (r->env->cache) r->work = cache_work(r->env->cache, r->a, r->key);
   StepTime time = {.key = r->key};
+  const bool goes_on = r->work && file_exists(r->work); /* then the time is that of a part */
   TRY(run_on_cores(r, &time, out, n_out));
   r->log.seconds = time.seconds;
   say(r, "done in %.1f s", r->log.seconds);
   if (!r->env->cache) return true;
   snprintf(time.kind, sizeof time.kind, "%s", r->req->kind->name);
-  cache_put_time(r->env->cache, &time);
+  if (!goes_on) cache_put_time(r->env->cache, &time);
   publish(r, out, *n_out);
   return true;
 }

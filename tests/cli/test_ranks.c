@@ -1,5 +1,6 @@
-/* Ranks: three processes that mpirun starts on one plan and one cache give the files that one alone gives, printed once;
- * one of them killed ends the job, and the same command goes on to the same files.
+/* `mistify tailor` by several processes on one cache, and killed: the files are those that one undisturbed run gives, and no
+ * step runs twice. Two that know nothing of each other; one that is killed again and again; three ranks that mpirun starts,
+ * of which one is killed.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -91,23 +92,61 @@ static void write_job(void) {
   write_split("test", 24);
 }
 
-static void is_same(const char *folder) {
+static void is_same(const char *folder, const char *targets) {
   char line[400];
   snprintf(line, sizeof line,
-           "for t in large small; do for f in model.c model.h model.json; do "
+           "for t in %s; do for f in model.c model.h model.json; do "
            "cmp %s/$t/$f alone/$t/$f || exit 1; done; done",
-           folder);
+           targets, folder);
   does(line);
 }
+
+/* What an undisturbed run gives. */
+static void run_alone(const char *only) {
+  char line[200];
+  write_job();
+  snprintf(
+      line, sizeof line,
+      "$M tailor deploy.yaml %s -o alone --cache alone.cache > alone.log 2>&1 || { cat alone.log; exit 1; }",
+      only);
+  does(line);
+}
+
+START_TEST(two_at_once)
+{
+  run_alone("");
+  does("true; $M tailor deploy.yaml -o one --cache both.cache > one.log 2>&1 & job=$!; "
+       "$M tailor deploy.yaml -o two --cache both.cache > two.log 2>&1; wait $job || { cat one.log; exit 1; "
+       "}");
+  is_same("one", "large small");
+  is_same("two", "large small");
+  does("test $(grep -c ' done in ' alone.log) = $(cat one.log two.log | grep -c ' done in ') || "
+       "{ cat one.log two.log; exit 1; }");
+}
+END_TEST
+
+START_TEST(killed_again_and_again)
+{
+  run_alone("--only small");
+  does("for s in 0.1 0.4 0.2 0.5; do $M tailor deploy.yaml --only small -o killed --cache killed.cache > log "
+       "2>&1 "
+       "& "
+       "sleep $s; kill -9 $!; wait $!; done; $M tailor deploy.yaml --only small -o killed --cache "
+       "killed.cache > log 2>&1 "
+       "|| "
+       "{ cat log; exit 1; }");
+  is_same("killed", "small");
+  does("$M cache verify --cache killed.cache");
+}
+END_TEST
 
 START_TEST(ranks_give_the_same_files)
 {
   if (!have_mpi()) return;
-  write_job();
-  does("$M tailor deploy.yaml -o alone --cache alone.cache > alone.log 2>&1 || { cat alone.log; exit 1; }");
+  run_alone("");
   does("$R $M tailor deploy.yaml -o ranks --cache ranks.cache > ranks.log 2>ranks.err || { cat ranks.err; "
        "exit 1; }");
-  is_same("ranks");
+  is_same("ranks", "large small");
   does("test $(grep -c 'report: ranks/report.html' ranks.log) = 1");
   does("test $(ls -d alone.cache/[0-9a-f][0-9a-f]/* | wc -l) = $(ls -d ranks.cache/[0-9a-f][0-9a-f]/* | wc "
        "-l)");
@@ -121,7 +160,7 @@ START_TEST(ranks_give_the_same_files)
        "for r in 0 2; do kill -0 $(cat pid.$r) 2>/dev/null && sleep 1; kill -0 $(cat pid.$r) 2>/dev/null && "
        "{ echo rank $r lives; exit 1; }; done; true");
   does("$R $M tailor deploy.yaml -o killed --cache killed.cache --quiet");
-  is_same("killed");
+  is_same("killed", "large small");
 }
 END_TEST
 
@@ -139,6 +178,8 @@ Suite *suite_ranks(void) {
   Suite *s = suite_create("ranks");
   TCase *t = tcase_create("ranks");
   tcase_set_timeout(t, 120);
+  tcase_add_test(t, two_at_once);
+  tcase_add_test(t, killed_again_and_again);
   tcase_add_test(t, ranks_give_the_same_files);
   tcase_add_test(t, ranks_that_cannot_be);
   suite_add_tcase(s, t);

@@ -221,6 +221,7 @@ START_TEST(test_killed_training_goes_on)
   ck_assert(!file_exists(work_path(&f, &r)));
   ck_assert(cache_stats(f.c, &s, f.d));
   ck_assert_int_eq(s.work, 0);
+  ck_assert_int_eq(s.times, 0); /* nobody knows what it takes as a whole */
   ck_assert_int_eq(s.leases, 0);
   ck_assert_int_eq(s.leftovers, 2); /* what the two had pinned */
   runs_end(&f);
