@@ -81,6 +81,7 @@ static bool write_results(Tailor *r, const char *out, const Report *report) {
 }
 
 static int finish(Tailor *r, const TailorResult *res, double seconds) {
+  if (ranks_silent()) return EXIT_DONE; /* the first rank's are the results */
   const char *out = out_of(r);
   Report report = {.model = r->t.dep->design->model,
                    .deploy = r->o->deploy,
@@ -107,6 +108,7 @@ static const char *lock_path(Tailor *r) { return path_join(r->t.a, out_of(r), "p
 
 static void keep_plan(void *ctx, const char *plan) {
   Tailor *r = ctx;
+  if (ranks_silent()) return;
   Diag *d = diag_new();
   if (!file_make_dirs(out_of(r), d) || !file_write(lock_path(r), plan, strlen(plan), d))
     diag_warn(r->t.d, NULL, "the plan is not kept, a later request will not join it: %s", diag_text(d));
