@@ -1,5 +1,6 @@
-/* `mistify tailor` by several processes on one cache, and killed: the files are those that one undisturbed run gives. Two that know nothing of each other; one that is killed again and again; three ranks that mpirun starts,
- * of which one is killed.
+/* `mistify tailor` by several processes on one cache, and killed: the files are those that one undisturbed run gives. Two
+ * that know nothing of each other; one that is killed again and again; three ranks that mpirun starts, of which one is
+ * killed.
  */
 #include <stdlib.h>
 #include <string.h>
