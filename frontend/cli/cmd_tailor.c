@@ -2,6 +2,7 @@
  *
  *   deploy.yaml, design.yaml -> checked against the model -> plan (OUT/plan.lock) -> tailor_run -> OUT/TARGET/, report
  */
+#include "frontend/cli/plan_file.h"
 #include "frontend/cli/ranks.h"
 #include "frontend/cli/tailoring.h"
 
@@ -88,7 +89,8 @@ static int finish(Tailor *r, const TailorResult *res, double seconds) {
                    .result = res,
                    .machines = r->t.machines,
                    .steps = &r->t.steps,
-                   .seconds = seconds};
+                   .seconds = seconds,
+                   .sharing = r->t.sharing};
   if (!write_results(r, out, &report)) return EXIT_USER;
   if (!r->o->common.json) {
     report_table(&report, r->t.a);
@@ -102,31 +104,13 @@ static int finish(Tailor *r, const TailorResult *res, double seconds) {
   return status;
 }
 
-/* ---- The plan, kept beside the results */
-
-static const char *lock_path(Tailor *r) { return path_join(r->t.a, out_of(r), "plan.lock"); }
-
-static void keep_plan(void *ctx, const char *plan) {
-  Tailor *r = ctx;
-  if (ranks_silent()) return;
-  Diag *d = diag_new();
-  if (!file_make_dirs(out_of(r), d) || !file_write(lock_path(r), plan, strlen(plan), d))
-    diag_warn(r->t.d, NULL, "the plan is not kept, a later request will not join it: %s", diag_text(d));
-  diag_free(d);
-}
-
-/* An earlier run's; NULL: none. */
-static const char *earlier_plan(Tailor *r) {
-  size_t n;
-  return file_exists(lock_path(r)) ? file_read(r->t.a, lock_path(r), &n, r->t.d) : NULL;
-}
-
 static int run_job(Tailor *r) {
   const double start = now();
   TailorResult res;
-  r->t.plan = earlier_plan(r);
-  r->t.planned = ranks_silent() ? NULL : keep_plan;
-  r->t.ctx = r;
+  PlanFile file = {r->t.a, out_of(r), r->t.d};
+  r->t.plan = plan_file_read(&file);
+  r->t.planned = ranks_silent() ? NULL : plan_file_keep;
+  r->t.ctx = &file;
   if (!tailoring_run(&r->t, r->o->cache ? r->o->cache : r->t.dep->cache, &res))
     return cli_interrupted() ? EXIT_INTERRUPTED : EXIT_USER;
   const int status = ranks_silent() ? EXIT_DONE : finish(r, &res, now() - start);

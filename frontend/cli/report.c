@@ -70,6 +70,7 @@ void report_table(const Report *r, Arena *a) {
       printf("\n%s: %s%s\n", o->target->name, o->why, o->delivered ? " (delivered all the same)" : "");
   }
   printf("\n");
+  report_plan_line(r);
 }
 
 /* ---- JSON */
@@ -147,6 +148,7 @@ void report_json(const Report *r, StrBuf *out) {
   json_karray(&w, "targets");
   for (int i = 0; i < r->result->n; i++) json_target(&w, r, i);
   json_end(&w);
+  report_plan_json(r, &w);
   json_karray(&w, "steps");
   for (size_t i = 0; i < r->steps->n; i++) {
     const StepLog *s = &r->steps->v[i];

@@ -10,6 +10,7 @@
 typedef struct ReportSteps {
   StepLog *v; /* strings in the arena of the command */
   size_t n, cap;
+  size_t planned; /* of these, how many ran before training was planned */
 } ReportSteps;
 
 typedef struct Report {
@@ -18,10 +19,37 @@ typedef struct Report {
   const char *const *machines; /* per target: board or target name */
   const ReportSteps *steps;
   double seconds;
+  TailorSharing sharing;
 } Report;
 
 void report_table(const Report *r, Arena *a);
 void report_json(const Report *r, StrBuf *out);
 void report_html(const Report *r, StrBuf *out);
+
+/* -- report_plan.c, report_drawing.c: the plan, and how right it was -- */
+enum { REPORT_KINDS = 32 };
+
+/* A model's training in this run. */
+typedef struct ReportTraining {
+  bool ran, reused; /* neither: nobody asked for it */
+  double seconds;   /* ran */
+} ReportTraining;
+ReportTraining report_training(const Report *r, int k);
+
+/* Steps of one kind. */
+typedef struct ReportKind {
+  const char *kind;
+  int ran, reused;
+  double seconds; /* of those that ran */
+} ReportKind;
+/* By seconds, most first; returns their number. */
+int report_kinds(const Report *r, ReportKind kinds[REPORT_KINDS]);
+
+void report_plan_line(const Report *r);
+void report_plan_json(const Report *r, JsonWriter *w);
+/* Drawing of the tree, ways of sharing, time by kind of step. */
+void report_plan_html(const Report *r, StrBuf *out);
+/* Text as HTML. */
+void report_escape(StrBuf *b, const char *s);
 
 #endif

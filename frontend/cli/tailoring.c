@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "frontend/cli/code_form.h"
+#include "frontend/cli/plan_file.h"
 #include "frontend/cli/structures.h"
 #include "ir/base/mem.h"
 #include "passes/steps/cache.h"
@@ -109,14 +110,21 @@ static bool add_targets(Tailoring *r) {
 
 /* ---- The job */
 
-static const char *keep_layers(Tailoring *r) {
-  const PruneFreedom *p = &r->dep->design->prune;
+const char *tailoring_keep(Arena *a, const Design *design) {
+  const PruneFreedom *p = &design->prune;
   StrBuf b = {0};
   for (int i = 0; i < p->keep.n; i++)
     sb_printf(&b, "%s%s", i ? ";" : "", ((const char *const *)p->keep.items)[i]);
-  const char *text = arena_strdup(r->a, sb_str(&b));
+  const char *text = arena_strdup(a, sb_str(&b));
   sb_free(&b);
   return text;
+}
+
+/* Steps behind this one are of the plan, not for it. */
+static void note_planned(void *ctx, const char *plan) {
+  Tailoring *r = ctx;
+  r->steps.planned = r->steps.n;
+  if (r->planned) r->planned(r->ctx, plan);
 }
 
 /* Passes from the retrained graph to int8. */
@@ -150,7 +158,7 @@ static bool run_job(Tailoring *r, StepEnv *env, TailorResult *res) {
                        arena_printf(r->a, "by=%s,min=%.6g,least=%d",
                                     design->prune.by == PRUNE_BY_TAYLOR ? "taylor" : "reconstruction",
                                     1 - design->prune.max, design->prune.min_channels),
-                   .keep = keep_layers(r),
+                   .keep = tailoring_keep(r->a, design),
                    .finish_int8 = to_int8(r, equalize, false),
                    .finish_int4 = int4 ? to_int8(r, equalize, true) : NULL,
                    .other_int8 = both ? to_int8(r, true, false) : NULL,
@@ -163,11 +171,11 @@ static bool run_job(Tailoring *r, StepEnv *env, TailorResult *res) {
                    .family = 2,
                    .graphs = r->graphs,
                    .plan = r->plan,
-                   .planned = r->planned,
-                   .planned_ctx = r->ctx,
+                   .planned = note_planned,
+                   .planned_ctx = r,
                    .plan_only = r->plan_only,
-                   .image = 40e-6,
-                   .mac = 30e-12,
+                   .image = r->rates.image,
+                   .mac = r->rates.mac,
                    .trial = design->retrain.trial,
                    .close = 0.2,
                    .teachers = (const Graph *const *)r->teachers,
@@ -229,6 +237,7 @@ bool tailoring_run(Tailoring *r, const char *folder, TailorResult *res) {
   const Host *host = progress_host(&r->progress);
   const int workers = host->threads < r->n ? host->threads : r->n;
   r->cache = folder;
+  r->rates = rates_known(folder, host->threads); /* once: the same for all */
   Workers *w =
       workers > 1 ? workers_start(host->threads, workers < WORKERS_MAX ? workers : WORKERS_MAX, help, r, host)
                   : NULL;
@@ -246,6 +255,7 @@ bool tailoring_run(Tailoring *r, const char *folder, TailorResult *res) {
     workers_logs(w, record_helped, r);
     workers_free(w);
   }
+  if (ok && r->planned && !r->plan_only) rates_keep(cache, res, &r->steps, r->d);
   cache_close(cache);
   return ok;
 }

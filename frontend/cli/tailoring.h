@@ -6,7 +6,7 @@
 
 #include "frontend/cli/cli.h"
 #include "frontend/cli/device.h"
-#include "frontend/cli/report.h"
+#include "frontend/cli/plan_file.h"
 #include "frontend/config/deploy.h"
 #include "passes/tailor/tailor.h"
 
@@ -24,6 +24,7 @@ typedef struct Tailoring {
 
   const char *path;  /* deploy.yaml as the user named it */
   const char *cache; /* folder */
+  CostRates rates;   /* of training, as far as it was known when the run began */
   Deploy *dep;
   Graph *model, **teachers;
   Progress progress;
@@ -44,6 +45,9 @@ void tailoring_close(Tailoring *r);
 bool tailoring_run(Tailoring *r, const char *cache, TailorResult *res);
 /* StepEnv.record, with a Tailoring: keeps the log of each step for the report. */
 void tailoring_record(void *ctx, const StepLog *log);
+
+/* Layers that the design keeps whole, "a;b"; in `a`. */
+const char *tailoring_keep(Arena *a, const Design *design);
 
 /* The way of sharing that a word names: "tree", "chain", "none"; NULL: tree. */
 bool tailoring_sharing(const char *word, TailorSharing *out, Diag *d);

@@ -436,7 +436,7 @@ bool step_run(const StepEnv *env, const StepRequest *req, Artifact *out, int *n_
   if (env->workers) r.log.worker = workers_current(env->workers);
   if (env->cache) cache_pin(env->cache, r.key); /* before it is looked at: from then on it stays */
   int found = look_up(&r, out, n_out);
-  if (found == 0) found = run_or_wait(&r, out, n_out);
+  if (found == 0) found = env->only_look ? -1 : run_or_wait(&r, out, n_out);
   if (found > 0) {
     r.log.hit = true;
     r.log.seconds = now_seconds() - start - r.log.waited;

@@ -6,6 +6,7 @@
  *   schedule.c   who is trained from whom, and how long: numbers alone
  *   share.c      from the targets' plans to a schedule, and its models
  *   lock.c       a plan as text, which later runs go on with
+ *   planned.c    what a plan alone can tell
  *   students.c   retraining and rebuilding
  */
 #ifndef PASSES_TAILOR_RUN_H
@@ -150,6 +151,11 @@ bool tailor_schedule(TailorRun *r);
 void tailor_schedule_free(TailorRun *r);
 /* Train the model of node k, and before it those that it starts from. */
 bool tailor_trained(TailorRun *r, int k);
+
+/* -- planned.c -- */
+/* The result of a run that stops at its plan: what is planned for each target, or why nothing can be; which models are
+ * there. */
+bool tailor_tell_planned(TailorRun *r);
 
 /* -- students.c -- */
 /* The base cut to the plan, its layers solved anew (or statistics estimated, where channels go by importance). */

@@ -13,11 +13,19 @@
 
 static const double WORTH = 0.02; /* of a full retraining's seconds: what saves less is not worth a model */
 
+/* A pair of siblings that gets no joint ancestor gets none in a later round either, as long as they have the same parent. */
+typedef struct Refused {
+  int with, under;
+} Refused;
+
 typedef struct Maker {
   const ScheduleBase *bases;
   const ScheduleRules *rules;
   Schedule *s;
-  size_t cap;
+  size_t cap, refused_cap;
+  int sorted;       /* nodes from here on are in the order of their MACs */
+  Refused *refused; /* [s->n] the last pair's, by its second */
+  uint64_t *joined; /* scratch: units of the largest base */
 } Maker;
 
 int64_t schedule_images(const ScheduleRules *r, double from, double to) {
@@ -53,6 +61,10 @@ static int add_node(Maker *m, const ScheduleNode *n) {
   mem_grow(&p, &m->cap, (size_t)m->s->n + 1, sizeof *n);
   m->s->nodes = p;
   m->s->nodes[m->s->n] = *n;
+  p = m->refused;
+  mem_grow(&p, &m->refused_cap, (size_t)m->s->n + 1, sizeof *m->refused);
+  m->refused = p;
+  m->refused[m->s->n] = (Refused){-1, -1};
   return m->s->n++;
 }
 
@@ -71,7 +83,9 @@ static int find_parent(const Maker *m, const ScheduleRequest *q) {
   for (int k = m->s->n - 1; k >= 0; k--) {
     const ScheduleNode *n = &m->s->nodes[k];
     if (n->base != q->base || n->macs < q->macs || (best >= 0 && n->macs >= m->s->nodes[best].macs)) continue;
-    if (contains(n->units, q->units, m->bases[q->base].words)) best = k;
+    if (!contains(n->units, q->units, m->bases[q->base].words)) continue;
+    best = k;
+    if (k > m->sorted) k = m->sorted; /* those between have no fewer MACs */
   }
   return best;
 }
@@ -111,7 +125,7 @@ static void add_requests(Maker *m, const ScheduleRequest *requests, int n) {
 typedef struct Join {
   int a, b; /* siblings */
   double macs, saves;
-  const uint64_t *units;
+  const uint64_t *units; /* until the next is tried */
 } Join;
 
 /* What a joint ancestor of siblings a and b would save; false: nothing, or there is none. */
@@ -120,7 +134,7 @@ static bool try_join(Maker *m, int a, int b, Join *out) {
   const ScheduleNode *x = &m->s->nodes[a], *y = &m->s->nodes[b];
   const int words = m->bases[x->base].words;
   const double above = parent_macs(m, x);
-  uint64_t *units = arena_array(m->s->arena, (size_t)words, sizeof *units);
+  uint64_t *units = m->joined;
   for (int i = 0; i < words; i++) units[i] = x->units[i] | y->units[i];
   const double macs = r->macs(r->ctx, x->base, units);
   if (!(macs > fmax(x->macs, y->macs)) || !(macs < above)) return false;
@@ -136,8 +150,8 @@ static void apply_join(Maker *m, const Join *j) {
                        .joint = true,
                        .base = m->s->nodes[j->a].base,
                        .parent = m->s->nodes[j->a].parent,
-                       .macs = j->macs,
-                       .units = j->units};
+                       .macs = j->macs};
+  node.units = arena_dup(m->s->arena, j->units, (size_t)m->bases[node.base].words * sizeof *j->units);
   set_length(m, &node);
   const int at = add_node(m, &node);
   const int children[] = {j->a, j->b};
@@ -146,6 +160,10 @@ static void apply_join(Maker *m, const Join *j) {
     c->parent = at;
     set_length(m, c);
   }
+}
+
+static bool was_refused(const Maker *m, int a, int b) {
+  return m->refused[b].with == a && m->refused[b].under == m->s->nodes[b].parent;
 }
 
 /* One round: over siblings side by side, each taken once. Is there another? */
@@ -159,17 +177,27 @@ static bool join_round(Maker *m) {
     Join j;
     const bool pair = *before >= 0 && m->s->nodes[*before].base == m->s->nodes[k].base &&
                       m->s->nodes[*before].parent == m->s->nodes[k].parent && !m->s->nodes[k].fixed &&
-                      !m->s->nodes[*before].fixed;
+                      !m->s->nodes[*before].fixed && !was_refused(m, *before, k);
     if (pair && try_join(m, *before, k, &j)) {
       apply_join(m, &j);
       *before = -1;
       any = true;
     } else {
+      if (pair) m->refused[k] = (Refused){*before, m->s->nodes[k].parent};
       *before = k;
     }
   }
   mem_free(last);
   return any;
+}
+
+static size_t most_words(const Maker *m) {
+  int most = 0;
+  for (int k = 0; k < m->s->n; k++) {
+    const int words = m->bases[m->s->nodes[k].base].words;
+    if (words > most) most = words;
+  }
+  return (size_t)most;
 }
 
 /* ---- Nodes of an earlier schedule */
@@ -263,10 +291,13 @@ void schedule_make(const ScheduleRequest *requests, int n, const ScheduleBase *b
                    const ScheduleRules *rules, const ScheduleNode *before, int n_before, Schedule *out) {
   *out = (Schedule){.arena = arena_new()};
   out->node_of = arena_array(out->arena, (size_t)n, sizeof *out->node_of);
-  Maker m = {bases, rules, out, 0};
+  Maker m = {.bases = bases, .rules = rules, .s = out, .sorted = n_before};
   add_before(&m, before, n_before);
   add_requests(&m, requests, n);
+  m.joined = mem_array(most_words(&m) + 1, sizeof *m.joined);
   while (rules->sharing == SHARE_TREE && join_round(&m)) {}
+  mem_free(m.joined);
+  mem_free(m.refused);
   drop_unused(out, n);
   sort_nodes(out, n);
   sum_up(out, rules);

@@ -294,13 +294,23 @@ static void tell_plan(TailorRun *r) {
 
 static void tell_result(TailorRun *r) {
   const Schedule *s = &r->schedule;
+  const ScheduleRules rules = rules_of(&(Sharing){.r = r});
+  r->res->image = rules.image;
+  r->res->mac = rules.mac;
   r->res->n_models = s->n;
   r->res->models = arena_array(r->res->arena, (size_t)s->n, sizeof *r->res->models);
   for (int k = 0; k < s->n; k++) {
     const ScheduleNode *n = &s->nodes[k];
-    r->res->models[k] =
-        (TailorTrained){r->models[k].name, n->request, n->parent, (int64_t)n->macs, n->images, n->seconds};
+    r->res->models[k] = (TailorTrained){.name = r->models[k].name,
+                                        .target = n->request,
+                                        .parent = n->parent,
+                                        .macs = (int64_t)n->macs,
+                                        .images = n->images,
+                                        .seconds = n->seconds,
+                                        .joint = n->joint,
+                                        .fixed = n->fixed};
   }
+  for (int i = 0; i < r->job->n_targets; i++) r->w[i].o->model = r->w[i].node;
 }
 
 bool tailor_schedule(TailorRun *r) {

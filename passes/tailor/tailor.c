@@ -339,7 +339,7 @@ static bool run_all(TailorRun *r) {
   sort_work(r);
   for (int i = 1; i < r->job->n_targets; i++) TRY(tailor_nest(r, &r->w[r->order[i]], &r->w[r->order[i - 1]]));
   if (r->job->may_retrain) TRY(tailor_schedule(r));
-  if (r->job->plan_only) return true;
+  if (r->job->plan_only) return tailor_tell_planned(r);
   TRY(each(r, complete_task));
   r->job->data->final = true;
   return each(r, prove_task);
@@ -369,7 +369,7 @@ bool tailor_run(const TailorJob *job, TailorResult *out, Diag *d) {
   r.order = arena_array(out->arena, (size_t)job->n_targets, sizeof *r.order);
   for (int i = 0; i < job->n_targets; i++) {
     r.w[i] = (TailorWork){.t = &job->targets[i], .o = &out->v[i], .c = {.base = r.base}, .node = -1};
-    out->v[i] = (TailorOutcome){.target = &job->targets[i], .measured = {-1, -1, -1, -1, 0, 0}};
+    out->v[i] = (TailorOutcome){.target = &job->targets[i], .model = -1, .measured = {-1, -1, -1, -1, 0, 0}};
   }
   bool ok = run_all(&r);
   for (int i = 0; i < job->n_targets; i++) {

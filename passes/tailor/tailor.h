@@ -114,6 +114,7 @@ typedef struct TailorOutcome {
   bool met;          /* all limits and the floor */
   bool delivered;    /* there is firmware */
   const char *why;   /* what was missed, and the nearest that can be had; "" when met */
+  int model;         /* of TailorResult.models; -1: not retrained */
   const char *start; /* the target whose model it was retrained from; "": the original; NULL: not retrained */
   bool int4;         /* int8 with weights of 4 bits */
   const char *variant; /* the structure that was taken; NULL: the model's own */
@@ -132,6 +133,9 @@ typedef struct TailorTrained {
   int target, parent; /* -1: a joint ancestor; the base */
   int64_t macs, images;
   double seconds; /* estimated */
+  bool joint;     /* nobody asked for it */
+  bool fixed;     /* an earlier plan's */
+  bool there;     /* job->plan_only: trained before, and in the cache */
 } TailorTrained;
 
 /* What training would be without a plan, or with a simpler one. */
@@ -147,7 +151,10 @@ typedef struct TailorResult {
   int n_models;
   TailorAlternative
       ways[SHARE_TREE + 1]; /* by TailorSharing; of new plans: as if none had been made before */
-  TailorOutcome *v;         /* in the order of the job's targets */
+  double image, mac; /* the rates of estimates that the plan rests on: the job's, or an earlier plan's */
+  /* In the order of the job's targets. job->plan_only: why (what cannot be met), met (planned), model, variant, int4, start and
+   * cost.macs alone. */
+  TailorOutcome *v;
   int n;
   int64_t macs, params; /* of the original */
   double val_original;

@@ -1,0 +1,34 @@
+/* What a plan alone can tell; see run.h. A model is there when its retraining, with everything that leads to it, is in the
+ * cache: keys need the content of what was trained before, so that there is no other way to know than to follow the plan
+ * without running what is missing.
+ */
+#include "passes/tailor/run.h"
+
+static void tell_target(TailorRun *r, TailorWork *w) {
+  TailorOutcome *o = w->o;
+  o->why = w->c.why ? w->c.why : "";
+  o->met = !w->c.why;
+  o->cost.macs = w->c.macs;
+  if (w->node < 0) return;
+  const int parent = r->schedule.nodes[w->node].parent;
+  o->start = parent < 0 ? "" : r->models[parent].name;
+}
+
+static void look_for_models(TailorRun *r) {
+  StepEnv *steps = r->job->steps;
+  const StepEnv before = *steps;
+  Diag *said = r->d;
+  steps->only_look = true;
+  steps->record = NULL;
+  r->d = diag_new();
+  for (int k = 0; k < r->res->n_models; k++) r->res->models[k].there = tailor_trained(r, k);
+  diag_free(r->d);
+  r->d = said;
+  *steps = before;
+}
+
+bool tailor_tell_planned(TailorRun *r) {
+  for (int i = 0; i < r->job->n_targets; i++) tell_target(r, &r->w[i]);
+  look_for_models(r);
+  return true;
+}
