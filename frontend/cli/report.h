@@ -49,7 +49,9 @@ void report_plan_line(const Report *r);
 void report_plan_json(const Report *r, JsonWriter *w);
 /* Drawing of the tree, ways of sharing, time by kind of step. */
 void report_plan_html(const Report *r, StrBuf *out);
-/* Text as HTML. */
+/* -- report_chart.c: accuracy of all targets against their MACs -- */
+void report_chart(const Report *r, StrBuf *out);
+/* Text as HTML (report_html.c). */
 void report_escape(StrBuf *b, const char *s);
 
 #endif

@@ -1,8 +1,9 @@
-/* The report as one self-contained page: no script, no file beside it. Accuracy against MACs is drawn as SVG. */
+/* The report as one self-contained page: no script, no file beside it. Drawings are SVG: the plan
+ * (report_drawing.c), accuracy against MACs (report_chart.c).
+ */
 #include "frontend/cli/report.h"
 
 #include <inttypes.h>
-#include <math.h>
 
 static const char head[] =
     "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>mistify report</title><style>\n"
@@ -14,7 +15,7 @@ static const char head[] =
     "#ddd}\n"
     "</style></head><body>\n";
 
-static void text(StrBuf *b, const char *s) {
+void report_escape(StrBuf *b, const char *s) {
   for (; s && *s; s++) {
     if (*s == '<')
       sb_puts(b, "&lt;");
@@ -27,7 +28,7 @@ static void text(StrBuf *b, const char *s) {
 
 static void cell(StrBuf *b, const char *s) {
   sb_puts(b, "<td>");
-  text(b, s);
+  report_escape(b, s);
   sb_puts(b, "</td>");
 }
 
@@ -69,44 +70,16 @@ static void targets_table(const Report *r, Arena *a, StrBuf *b) {
     const TailorOutcome *o = &r->result->v[i];
     if (o->met) continue;
     sb_puts(b, "<p class=\"no\">");
-    text(b, o->target->name);
+    report_escape(b, o->target->name);
     sb_puts(b, ": ");
-    text(b, o->why);
+    report_escape(b, o->why);
     sb_puts(b, "</p>\n");
   }
 }
 
-/* Accuracy of the emitted C (y, from the least to the best) against MACs (x, logarithmic). */
-static void chart(const Report *r, StrBuf *b) {
-  enum { W = 640, H = 300, M = 50 };
-  double lo = 1, hi = 0, few = INFINITY, many = 0;
-  for (int i = 0; i < r->result->n; i++) {
-    const TailorOutcome *o = &r->result->v[i];
-    if (!o->delivered || !o->proof.emitted.n) continue;
-    lo = fmin(lo, o->proof.emitted.top1), hi = fmax(hi, fmax(o->proof.emitted.top1, o->proof.original.top1));
-    few = fmin(few, (double)o->cost.macs), many = fmax(many, (double)o->cost.macs);
-  }
-  if (hi <= 0) return;
-  double y_span = fmax(hi - lo, 0.005), x_span = fmax(log(many / few), 0.01);
-  sb_printf(b, "<h2>Accuracy against cost</h2><svg width=\"%d\" height=\"%d\" role=\"img\">\n", W, H);
-  for (int i = 0; i < r->result->n; i++) {
-    const TailorOutcome *o = &r->result->v[i];
-    if (!o->delivered || !o->proof.emitted.n) continue;
-    double x = M + (W - 4 * M) * log((double)o->cost.macs / few) / x_span;
-    double y = H - M - (H - 2 * M) * (o->proof.emitted.top1 - lo) / y_span;
-    sb_printf(
-        b,
-        "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"5\" fill=\"%s\"/><text x=\"%.1f\" y=\"%.1f\" font-size=\"12\">",
-        x, y, o->met ? "#2a7" : "#c33", x + 8, y + 4);
-    text(b, o->target->name);
-    sb_printf(b, " %.1f %%, %.2f M</text>\n", 100 * o->proof.emitted.top1, (double)o->cost.macs / 1e6);
-  }
-  sb_printf(b, "<text x=\"%d\" y=\"%d\" font-size=\"12\" fill=\"#666\">MACs, logarithmic</text></svg>\n",
-            W / 2 - 50, H - 12);
-}
-
 static void steps_table(const Report *r, StrBuf *b) {
-  sb_puts(b, "<h2>Steps</h2><table><tr><th>for</th><th>step</th><th>seconds</th><th>why it ran</th></tr>\n");
+  sb_puts(b, "<h2>Steps</h2><details><summary>All of "
+             "them</summary><table><tr><th>for</th><th>step</th><th>seconds</th><th>why it ran</th></tr>\n");
   for (size_t i = 0; i < r->steps->n; i++) {
     const StepLog *s = &r->steps->v[i];
     sb_puts(b, "<tr>");
@@ -116,14 +89,14 @@ static void steps_table(const Report *r, StrBuf *b) {
     cell(b, s->hit ? "cached" : s->why);
     sb_puts(b, "</tr>\n");
   }
-  sb_puts(b, "</table>\n");
+  sb_puts(b, "</table></details>\n");
 }
 
 void report_html(const Report *r, StrBuf *b) {
   Arena *a = arena_new();
   sb_puts(b, head);
   sb_puts(b, "<h1>");
-  text(b, r->model);
+  report_escape(b, r->model);
   sb_printf(b,
             "</h1><p>%d targets, %.1f seconds. Original: %s MACs, %s parameters. %s of the "
             "test split, "
@@ -132,7 +105,8 @@ void report_html(const Report *r, StrBuf *b) {
             r->result->n && r->result->v[0].proof.original.auc ? "AUC (in %) is that"
                                                                : "Accuracies are those");
   targets_table(r, a, b);
-  chart(r, b);
+  report_plan_html(r, b);
+  report_chart(r, b);
   steps_table(r, b);
   sb_puts(b, "</body></html>\n");
   arena_free(a);

@@ -6,6 +6,7 @@
  *   DIR/work/KEY      the state of a step that takes long, until its entry is there: killed, it goes on from it
  *   DIR/times/KEY     what it took: no part of the entry, whose bytes are the same each time
  *   DIR/runs/...      what a process that lives has read or written (passes/steps/cache_runs.c)
+ *   DIR/costs         what trainings took: tailoring's (passes/tailor/costs.h)
  *   DIR/clock         touched to learn the folder's time
  *
  * Entries appear whole or not at all (written beside, renamed) and never change. Several processes and machines

@@ -6,6 +6,8 @@
  *   schedule.c   who is trained from whom, and how long: numbers alone
  *   share.c      from the targets' plans to a schedule, and its models
  *   lock.c       a plan as text, which later runs go on with
+ *   costs.c      what trainings took, and rates from it
+ *   simulate.c   made-up requests for a schedule
  *   planned.c    what a plan alone can tell
  *   students.c   retraining and rebuilding
  */

@@ -63,12 +63,12 @@ typedef struct Totals {
 } Totals;
 /* Tests by outcome; kind NULL: all, "": those that no type sets apart. */
 Totals conformance_totals(const Conformance *c, bool emitted, const char *kind);
-void report_table(const Conformance *c, FILE *to);
+void conformance_table(const Conformance *c, FILE *to);
 /* Every test that did not pass, with the reason; verbose: those with bound inputs too. */
-void report_list(const Conformance *c, bool verbose, FILE *to);
+void conformance_list(const Conformance *c, bool verbose, FILE *to);
 /* A line per operator: name, tests, passed by the engine, passed by emitted C; then lines by element type, "(float16)", of
  * tests that are counted apart, and one for "all". */
-bool report_tsv(const Conformance *c, const char *path, Diag *d);
-bool report_json(const Conformance *c, const char *path, Diag *d);
+bool conformance_tsv(const Conformance *c, const char *path, Diag *d);
+bool conformance_json(const Conformance *c, const char *path, Diag *d);
 
 #endif

@@ -77,10 +77,10 @@ static bool run(Options *o, Diag *d) {
   Conformance *c = &o->c;
   for (int i = 0; i < o->n_dirs; i++) TRY(conformance_add(c, o->dirs[i], d));
   TRY(conformance_run(c, d));
-  if (o->list) report_list(c, o->verbose, stdout);
+  if (o->list) conformance_list(c, o->verbose, stdout);
   if (o->list) putchar('\n');
-  report_table(c, stdout);
-  return (!o->json || report_json(c, o->json, d)) && (!o->tsv || report_tsv(c, o->tsv, d));
+  conformance_table(c, stdout);
+  return (!o->json || conformance_json(c, o->json, d)) && (!o->tsv || conformance_tsv(c, o->tsv, d));
 }
 
 static bool all_passed(const Conformance *c) {

@@ -59,7 +59,7 @@ static void print_row(const Conformance *c, const char *name, Totals engine, Tot
   fputc('\n', to);
 }
 
-void report_table(const Conformance *c, FILE *to) {
+void conformance_table(const Conformance *c, FILE *to) {
   int n;
   const char **ops = distinct(c, false, &n);
   fprintf(to, "%-34s %6s %7s %7s %12s%s\n", "operator", "tests", "passed", "failed", "unsupported",
@@ -89,7 +89,7 @@ static void list_run(const TestResult *r, const char *how, const RunResult *run,
   fputc('\n', to);
 }
 
-void report_list(const Conformance *c, bool verbose, FILE *to) {
+void conformance_list(const Conformance *c, bool verbose, FILE *to) {
   for (int k = 0; k < c->n; k++) {
     const TestResult *r = &c->results[k];
     list_run(r, "engine", &r->engine, to);
@@ -139,7 +139,7 @@ static void json_test(const Conformance *c, const TestResult *r, JsonWriter *w) 
   json_end(w);
 }
 
-bool report_json(const Conformance *c, const char *path, Diag *d) {
+bool conformance_json(const Conformance *c, const char *path, Diag *d) {
   StrBuf text = {0};
   JsonWriter w;
   json_begin(&w, &text, true);
@@ -160,7 +160,7 @@ static void tsv_line(StrBuf *to, const char *name, Totals engine, Totals emitted
   sb_printf(to, "%s\t%d\t%d\t%d\n", name, engine.n, engine.of[PASSED], emitted.of[PASSED]);
 }
 
-bool report_tsv(const Conformance *c, const char *path, Diag *d) {
+bool conformance_tsv(const Conformance *c, const char *path, Diag *d) {
   int n;
   const char **ops = distinct(c, false, &n);
   StrBuf text = {0};
