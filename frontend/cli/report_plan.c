@@ -22,11 +22,22 @@ static int by_seconds(const void *a, const void *b) {
   return strcmp(x->kind, y->kind);
 }
 
+/* A task that found a step busy asks again, for all of its steps: those count once. */
+static bool is_repeated(const ReportSteps *steps, size_t i) {
+  const StepLog *s = &steps->v[i];
+  for (size_t k = 0; s->hit && k < i; k++) {
+    const StepLog *t = &steps->v[k];
+    if (hash_equal(t->key, s->key) && strcmp(t->slot, s->slot) == 0) return true;
+  }
+  return false;
+}
+
 int report_kinds(const Report *r, ReportKind kinds[REPORT_KINDS]) {
   int n = 0;
   for (size_t i = 0; i < r->steps->n; i++) {
     const StepLog *s = &r->steps->v[i];
     int k = 0;
+    if (is_repeated(r->steps, i)) continue;
     while (k < n && strcmp(kinds[k].kind, s->kind) != 0) k++;
     if (k == n && n == REPORT_KINDS) continue;
     if (k == n) kinds[n++] = (ReportKind){.kind = s->kind};

@@ -128,7 +128,7 @@ START_TEST(wrong_use)
   task_want_error(a, "cd $T && $M plan deploy.yaml --arriving", "--arriving goes with --simulate");
   task_want_error(a, "cd $T && $M plan deploy.yaml --simulate 5 --only small", "do not go with it");
   task_want_error(a, "$M plan --simulate 1000000", "want at most 100000");
-  task_want_error(a, "cd $T && $M plan deploy.yaml --sharing some", "want tree, chain or none");
+  task_want_error(a, "cd $T && $M plan deploy.yaml --sharing some", "want tree, chain, elastic or none");
   task_must(a, "$M plan --help | grep -q 'joint ancestor'");
   arena_free(a);
 }

@@ -25,7 +25,9 @@ typedef struct Made {
 } Made;
 
 static void add_step(Made *m, const char *kind, const char *slot, bool hit, double seconds) {
-  m->steps.v[m->steps.n++] = (StepLog){.kind = kind, .slot = slot, .hit = hit, .seconds = seconds};
+  const size_t n = m->steps.n++;
+  m->steps.v[n] =
+      (StepLog){.kind = kind, .slot = slot, .key = hash_bytes(&n, sizeof n), .hit = hit, .seconds = seconds};
 }
 
 static void make_models(Made *m) {
@@ -70,6 +72,9 @@ static Made *make(void) {
   make_models(m);
   make_targets(m);
   add_step(m, "finish", "t<0>", false, 0.5);
+  StepLog again = m->steps.v[m->steps.n - 1]; /* a task that was interrupted finds what it made */
+  again.hit = true;
+  m->steps.v[m->steps.n++] = again;
   m->result =
       (TailorResult){.models = m->models,
                      .n_models = MODELS,
@@ -189,6 +194,7 @@ START_TEST(numbers)
   const Json *kind = json_at(json_get(plan, "kinds"), 0);
   ck_assert_str_eq(json_get_str(kind, "step", ""), "retrain");
   ck_assert_int_eq(json_get_int(kind, "reused", -1), MODELS / 4);
+  ck_assert_int_eq(json_get_int(json_at(json_get(plan, "kinds"), 1), "reused", -1), 0);
   diag_free(d);
   sb_free(&b);
   drop(m);
