@@ -36,6 +36,7 @@ static bool original_fits_so(TailorRun *r, TailorWork *w, bool *yes) {
   Cost cost;
   bool ok = g && w->t->cost->cost(w->t->cost->ctx, g, DT_NONE, &cost, r->d);
   graph_free(g);
+  if (ok && cost.macs > r->res->macs) w->more = cost.macs - r->res->macs;
   if (ok && fits(&w->t->limits, &cost)) {
     ok = tailor_deploy(r, w->t, &final, &files, &m);
     *yes = ok && !tailor_over(w->t->limits.flash, measure_get_int(&m, "flash", 0)) &&
@@ -173,6 +174,7 @@ static bool measure_plan(TailorRun *r, const TailorWork *w, const TailorBase *b,
                          const Artifact *estimate, Excess *out) {
   const TailorLimits *l = &w->t->limits;
   *out = (Excess){0};
+  if (r->job->graphs) return true; /* by estimates, of which the plan is made */
   if (!close_to(l->flash, measure_get_int(estimate, "flash", 0)) &&
       !close_to(l->ram, measure_get_int(estimate, "ram", 0)) &&
       !close_to(l->cycles, measure_get_int(estimate, "cycles", 0)))
@@ -215,6 +217,7 @@ static void tighten(int64_t *limit, int64_t excess) {
 bool tailor_plan_target(TailorRun *r, const TailorWork *w, TailorBase *b, const Artifact *outer,
                         TailorChosen *out) {
   TailorLimits l = w->t->limits;
+  if (l.macs > w->more) l.macs -= w->more;
   *out = (TailorChosen){.base = b};
   TRY(needs_importance(r, b));
   for (int attempt = 0;; attempt++) {

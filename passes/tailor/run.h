@@ -68,6 +68,7 @@ typedef struct TailorWork {
   bool int4;  /* finished with weights of 4 bits */
   bool exact; /* the final graph computes on integers alone: every byte must agree */
   TailorChosen c;
+  int64_t more;     /* MACs of layers that finishing adds (of stored bytes) */
   bool locked;      /* its widths are those of an earlier plan */
   int node;         /* of the schedule; -1: not retrained */
   Artifact trained; /* float graph */

@@ -251,7 +251,7 @@ bool tailor_plan_from_lock(TailorRun *r, TailorWork *w) {
 /* Views of a teacher's bank, for all models of the plan: every one costs the teacher as much as an epoch of students does
  * beside it, so that there is one for every few epochs of training. One model alone has what the design says. */
 static bool choose_views(TailorRun *r) {
-  enum { EPOCHS_A_VIEW = 3, MOST_VIEWS = 8 };
+  enum { EPOCHS_A_VIEW = 6, MOST_VIEWS = 8 };
   const Schedule *s = &r->schedule;
   const int of_design = r->job->retrain.views;
   const Dataset *ds = NULL;
