@@ -28,7 +28,8 @@ enum { LOGS = 4096 };
 
 typedef struct Slot {
   int64_t pid, started;
-  int cores; /* that it holds */
+  int cores;    /* that it holds */
+  bool waiting; /* for one */
 } Slot;
 
 typedef struct Record {
@@ -87,16 +88,28 @@ static void reclaim(Workers *w) {
   lock(s);
   for (int i = 0; i < WORKERS_MAX; i++) {
     Slot *slot = &s->slot[i];
-    if (slot->cores && !process_lives(slot->pid, slot->started)) slot->cores = 0;
+    if ((slot->cores || slot->waiting) && !process_lives(slot->pid, slot->started))
+      slot->cores = 0, slot->waiting = false;
   }
   unlock(s);
 }
 
+static int fair(const Shared *s, int free) {
+  int others = 0;
+  for (int i = 0; i < WORKERS_MAX; i++) others += s->slot[i].waiting;
+  return (free + others) / (others + 1);
+}
+
+/* Of the free cores no more than a fair share, where others wait: two steps on a core each are done sooner than one after the
+ * other on two. */
 static int take_free(Workers *w, int want) {
   Shared *s = w->s;
+  Slot *own = &s->slot[w->current];
   lock(s);
-  int used = in_use(s), free = s->cores - used, n = want < free ? want : free;
-  if (n > 0) s->slot[w->current].cores += n;
+  own->waiting = false;
+  int used = in_use(s), free = s->cores - used, share = fair(s, free), n = want < share ? want : share;
+  if (n > 0) own->cores += n;
+  own->waiting = n <= 0;
   if (n > 0 && used + n > s->peak) s->peak = used + n;
   unlock(s);
   return n > 0 ? n : 0;
@@ -108,7 +121,10 @@ int workers_take(Workers *w, int want, const Host *host) {
   for (;;) {
     int n = take_free(w, want);
     if (n > 0) return n;
-    if (host && host->cancelled && host->cancelled(host->ctx)) return 0;
+    if (host && host->cancelled && host->cancelled(host->ctx)) {
+      workers_give(w);
+      return 0;
+    }
     nap(pause);
     waited += pause;
     if (pause < 0.02) pause *= 2;
@@ -121,6 +137,7 @@ int workers_take(Workers *w, int want, const Host *host) {
 void workers_give(Workers *w) {
   lock(w->s);
   w->s->slot[w->current].cores = 0;
+  w->s->slot[w->current].waiting = false;
   unlock(w->s);
 }
 
