@@ -37,7 +37,7 @@
 #include "ir/base/rng.h"
 #include "passes/input_raw.h"
 
-enum { EPOCHS = 4, STRATUM = 5, SAMPLE_MAX = TARGETS / STRATUM, SCHEDULES = 4, KILLS = 20 };
+enum { EPOCHS = 1, STRATUM = 5, SAMPLE_MAX = TARGETS / STRATUM, SCHEDULES = 4, KILLS = 20 };
 static const int schedules[SCHEDULES] = {1, 2, 4, 8};
 
 /* Ways of sharing; the first is the collective's. */
