@@ -16,7 +16,9 @@
  *   subsets      every 4th, every 2nd
  *   independent  a sample, one of each stratum of five by size: that target alone, `--sharing none`, with 1, 2, 4, 8 epochs in
  *                turn. It is charged with the first run whose int8 validation accuracy is within 0.1 point of the collective's,
- *                or with that of 8 epochs, and is then counted as unmatched.
+ *                or with that of 8 epochs, and is then counted as unmatched. One epoch is the least: a port that would be
+ *                as good with less is charged too much. Ports run one after the other with all cores, while the
+ *                collective's trainings may run side by side, a core each.
  *   firmware     the same end to end: C, compilers, emulators; the port with the epochs that it was charged with
  *   ablations    other ways of sharing
  *   cache        a 41st target; the same run again; one target tightened

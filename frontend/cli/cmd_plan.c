@@ -80,8 +80,8 @@ static bool find_kinds(const Tailoring *t, PlanView *v) {
 static int run_plan(const PlanOpts *o, Tailoring *t) {
   const double start = now();
   PlanFile file = {t->a, o->out ? o->out : t->dep->out, t->d};
-  t->plan = plan_file_read(&file);
-  t->planned = plan_file_keep;
+  if (!plan_file_read(&file, &t->plan)) return EXIT_USER;
+  t->planned = o->only.n ? NULL : plan_file_keep; /* a plan of some would make the others come later */
   t->ctx = &file;
   TailorResult res;
   if (!tailoring_run(t, o->cache ? o->cache : t->dep->cache, &res))

@@ -108,8 +108,9 @@ static int run_job(Tailor *r) {
   const double start = now();
   TailorResult res;
   PlanFile file = {r->t.a, out_of(r), r->t.d};
-  r->t.plan = plan_file_read(&file);
-  r->t.planned = ranks_silent() ? NULL : plan_file_keep;
+  if (!plan_file_read(&file, &r->t.plan)) return EXIT_USER;
+  /* A plan of some targets would make the others come later. */
+  r->t.planned = ranks_silent() || r->o->only.n ? NULL : plan_file_keep;
   r->t.ctx = &file;
   if (!tailoring_run(&r->t, r->o->cache ? r->o->cache : r->t.dep->cache, &res))
     return cli_interrupted() ? EXIT_INTERRUPTED : EXIT_USER;

@@ -17,20 +17,21 @@ void plan_file_keep(void *ctx, const char *plan) {
   diag_free(d);
 }
 
-const char *plan_file_read(const PlanFile *f) {
+bool plan_file_read(const PlanFile *f, const char **out) {
   size_t n;
   const char *path = plan_file_path(f);
-  return file_exists(path) ? file_read(f->a, path, &n, f->d) : NULL;
+  *out = NULL;
+  return !file_exists(path) || (*out = file_read(f->a, path, &n, f->d)) != NULL;
 }
 
 /* ---- Costs */
 
-CostRates rates_known(const char *cache, int threads) {
+CostRates rates_known(const char *cache) {
   if (!cache) return costs_default;
   Arena *a = arena_new();
   CostRecord *v;
   const size_t n = costs_read(a, cache, &v);
-  const CostRates r = costs_rounded(costs_fit(v, n, threads));
+  const CostRates r = costs_rounded(costs_fit(v, n, 0));
   arena_free(a);
   return r;
 }

@@ -16,11 +16,11 @@ typedef struct PlanFile {
 const char *plan_file_path(const PlanFile *f);
 /* TailorJob.planned, with a PlanFile: keeps the plan. What cannot be written is a warning. */
 void plan_file_keep(void *ctx, const char *plan);
-/* An earlier run's; NULL: none. */
-const char *plan_file_read(const PlanFile *f);
+/* An earlier run's; *out NULL: there is none. false: it cannot be read (reported). */
+bool plan_file_read(const PlanFile *f, const char **out);
 
-/* Rates to plan with, from the records in a cache's folder (NULL: none); threads: of this run, 0: whatever is known. */
-CostRates rates_known(const char *cache, int threads);
+/* Rates to plan with, from all records in a cache's folder (NULL: none): plans must not depend on a run's cores. */
+CostRates rates_known(const char *cache);
 /* Record what the result's trainings took, as far as this run's steps and the cache's times tell. */
 void rates_keep(const Cache *cache, const TailorResult *res, const ReportSteps *steps, Diag *d);
 

@@ -59,7 +59,7 @@ static double peak_memory(void) {
 /* ---- The base and the rules */
 
 static void set_rates(Simulation *s, const char *cache) {
-  const CostRates r = rates_known(cache, 0);
+  const CostRates r = rates_known(cache);
   s->rules.image = r.image;
   s->rules.mac = r.mac;
   s->records = r.records;

@@ -237,7 +237,7 @@ bool tailoring_run(Tailoring *r, const char *folder, TailorResult *res) {
   const Host *host = progress_host(&r->progress);
   const int workers = host->threads < r->n ? host->threads : r->n;
   r->cache = folder;
-  r->rates = rates_known(folder, host->threads); /* once: the same for all */
+  r->rates = rates_known(folder); /* once: the same for all */
   Workers *w =
       workers > 1 ? workers_start(host->threads, workers < WORKERS_MAX ? workers : WORKERS_MAX, help, r, host)
                   : NULL;
@@ -251,7 +251,7 @@ bool tailoring_run(Tailoring *r, const char *folder, TailorResult *res) {
     ok = run_job(r, &env, res);
   }
   if (w) {
-    workers_finish(w, true);
+    workers_finish(w, !ok); /* when all is done, they see so by themselves */
     workers_logs(w, record_helped, r);
     workers_free(w);
   }

@@ -286,7 +286,8 @@ bool cache_clear(Cache *c, Diag *d) {
   DIR *dir = open_folder(c->dir, d);
   bool ok = dir != NULL;
   for (struct dirent *e; ok && (e = readdir(dir));) {
-    if (!folder_of(e->d_name) && strcmp(e->d_name, "clock") != 0) continue;
+    const bool file = strcmp(e->d_name, "clock") == 0 || strncmp(e->d_name, "costs", 5) == 0;
+    if (!folder_of(e->d_name) && !file) continue;
     const char *sub = path_join(a, c->dir, e->d_name);
     ok = file_remove_tree(sub);
     if (!ok) diag_error(d, &(Loc){.file = sub}, "cannot be removed: %s", strerror(errno));

@@ -119,7 +119,8 @@ static bool seen_lives(const Cache *c, const Seen *s, int expires, Holder *other
 bool lease_lives(const Cache *c, const char *path, int expires, Holder *other) {
   Seen s;
   *other = (Holder){0};
-  return see(path, &s) && seen_lives(c, &s, expires, other);
+  if (!see(path, &s)) return errno != ENOENT; /* what cannot be read may be somebody's */
+  return seen_lives(c, &s, expires, other);
 }
 
 /* ---- Taking, giving back */

@@ -254,7 +254,7 @@ static void start_helpers(Workers *w, int workers, WorkerMain *fn, void *ctx) {
 }
 
 Workers *workers_start(int cores, int workers, WorkerMain *fn, void *ctx, const Host *host) {
-  ASSERT(cores >= 1 && cores <= WORKERS_MAX && workers >= 1 && workers <= WORKERS_MAX);
+  ASSERT(cores >= 1 && workers >= 1 && workers <= WORKERS_MAX);
   Shared *s = share(cores);
   if (!s) return NULL;
   Workers *w = mem_zalloc(sizeof *w);
@@ -271,7 +271,8 @@ static void tell_end(const Workers *w, int worker, int status, bool killed) {
   if (WIFSIGNALED(status) && !(killed && WTERMSIG(status) == SIGKILL))
     say(w, "worker %d (process %" PRId64 ") was ended by signal %d: what it had begun is done by others",
         worker, pid, WTERMSIG(status));
-  if (WIFEXITED(status) && WEXITSTATUS(status) != 0)
+  const bool cancelled = w->host && w->host->cancelled && w->host->cancelled(w->host->ctx);
+  if (WIFEXITED(status) && WEXITSTATUS(status) != 0 && !cancelled)
     say(w, "worker %d (process %" PRId64 ") gave up: what it had begun is done by others", worker, pid);
 }
 

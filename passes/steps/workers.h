@@ -22,7 +22,7 @@ enum { WORKERS_MAX = 64 };
  * StepEnv.workers is to be. It ends without flushing files or calling what is registered for the end of the program. */
 typedef bool WorkerMain(void *ctx, int worker, Workers *w);
 
-/* Start workers - 1 helpers, which share `cores` cores with this process; of both at least 1, at most WORKERS_MAX. host:
+/* Start workers - 1 helpers, which share `cores` cores with this process; of both at least 1, at most WORKERS_MAX workers. host:
  * for the log; may be NULL.
  *
  * Before that no thread may have been started that is still there (a fork copies the calling thread alone, and locks as

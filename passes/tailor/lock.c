@@ -2,6 +2,7 @@
 #include "passes/tailor/lock.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,6 +32,7 @@ static void print_model(const LockModel *m, StrBuf *out) {
 }
 
 void lock_print(const Lock *l, StrBuf *out) {
+  ASSERT(out->len == 0);
   sb_puts(out, HEAD);
   sb_puts(out, "basis ");
   print_hash(out, l->basis);
@@ -44,7 +46,9 @@ void lock_print(const Lock *l, StrBuf *out) {
     print_hash(out, t->request);
     sb_printf(out, " model %d int4 %d\n", t->model, t->int4);
   }
-  sb_puts(out, "end\n");
+  sb_puts(out, "end ");
+  print_hash(out, hash_bytes(out->s, out->len));
+  sb_putc(out, '\n');
 }
 
 /* ---- Reading: a line is words and quoted names */
@@ -63,11 +67,11 @@ static void word(Reader *r, const char *want) {
   if (!r->bad) r->at += n;
 }
 
-static double number(Reader *r, const char *key) {
+static double number(Reader *r, const char *key, double most) {
   char *end;
   word(r, key);
   const double v = strtod(r->at, &end);
-  r->bad = r->bad || end == r->at || !(v >= -1 && v < 1e18);
+  r->bad = r->bad || end == r->at || !(v >= -1 && v <= most);
   if (!r->bad) r->at = end;
   return r->bad ? 0 : v;
 }
@@ -120,14 +124,14 @@ static void read_model(Reader *r, Lock *l) {
   LockModel *m = &l->models[l->n_models];
   m->name = name_after(r, "model");
   m->base = name_after(r, "base");
-  m->node.parent = (int)number(r, "parent");
-  m->node.macs = number(r, "macs");
-  m->node.images = (int64_t)number(r, "images");
-  m->node.skip = (int64_t)number(r, "skip");
-  m->node.kin = number(r, "kin") > 0;
-  m->node.joint = number(r, "joint") > 0;
+  m->node.parent = (int)number(r, "parent", INT_MAX);
+  m->node.macs = number(r, "macs", 1e18);
+  m->node.images = (int64_t)number(r, "images", 1e15);
+  m->node.skip = (int64_t)number(r, "skip", 1e15);
+  m->node.kin = number(r, "kin", 1) > 0;
+  m->node.joint = number(r, "joint", 1) > 0;
   m->node.units = units_after(r, "units", &m->words);
-  r->bad = r->bad || m->node.parent >= l->n_models || m->node.images < 1 || m->node.skip < 0;
+  r->bad = r->bad || m->node.parent >= l->n_models || m->node.images < 0 || m->node.skip < 0;
   l->n_models++;
 }
 
@@ -135,8 +139,8 @@ static void read_target(Reader *r, Lock *l) {
   LockTarget *t = &l->targets[l->n_targets++];
   t->name = name_after(r, "target");
   t->request = hash_after(r, "request");
-  t->model = (int)number(r, "model");
-  t->int4 = number(r, "int4") > 0;
+  t->model = (int)number(r, "model", INT_MAX);
+  t->int4 = number(r, "int4", 1) > 0;
   r->bad = r->bad || t->model >= l->n_models;
 }
 
@@ -156,17 +160,20 @@ bool lock_parse(const char *text, Arena *a, Lock *out, Diag *d) {
   out->basis = hash_after(&r, "basis");
   line_end(&r);
   word(&r, "rates");
-  out->image = number(&r, "image");
-  out->mac = number(&r, "mac");
+  out->image = number(&r, "image", 1e18);
+  out->mac = number(&r, "mac", 1e18);
   line_end(&r);
-  out->views = (int)number(&r, "views");
+  out->views = (int)number(&r, "views", 65536);
   line_end(&r);
   r.bad = r.bad || out->views < 0;
   for (; !r.bad && *r.at == 'm'; line_end(&r)) read_model(&r, out);
   for (; !r.bad && *r.at == 't'; line_end(&r)) read_target(&r, out);
-  word(&r, "end");
+  const char *last = r.at;
+  const Hash sum = hash_after(&r, "end ");
   line_end(&r);
   FAIL_IF(r.bad || *r.at, d, NULL, "line %d is damaged", r.line);
+  FAIL_IF(!hash_equal(sum, hash_bytes(text, (size_t)(last - text) + 4)), d, NULL,
+          "it is damaged, or was edited");
   return true;
 }
 

@@ -5,8 +5,9 @@
  *   basis HEX                                    everything that the decisions rest on but the requests: another one, another plan
  *   rates image 4e-05 mac 3e-11                  seconds of training an image, and each of its MACs
  *   views 2                                      of the teachers' banks
- *   model "m4" base "" parent - macs 1200000 images 9600 skip 0 kin 1 joint 0 units 00ff..
- *   target "m4" request HEX model 0 int4 0       -: the original fits
+ *   model "m4" base "" parent -1 macs 1200000 images 9600 skip 0 kin 1 joint 0 units 00ff..
+ *   target "m4" request HEX model 0 int4 0       -1: the original fits
+ *   end HEX                                      of everything before it
  *
  * A target whose request (limits, device, precision) is the same keeps its widths; a model keeps its parent and its length.
  */
@@ -42,7 +43,7 @@ typedef struct Lock {
   int n_targets;
 } Lock;
 
-void lock_print(const Lock *l, StrBuf *out);
+void lock_print(const Lock *l, StrBuf *out); /* out is empty */
 /* Everything in `a`. false: it is no plan of this version, or damaged: reported with its line. */
 bool lock_parse(const char *text, Arena *a, Lock *out, Diag *d);
 /* The target of that request; NULL: none. */

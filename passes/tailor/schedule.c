@@ -1,7 +1,7 @@
 /* Schedules; see schedule.h.
  *
  * Requests are taken from the most MACs to the least; each becomes the child of the tightest node that contains it. Then
- * pairs of siblings that stand side by side by their MACs get a joint ancestor, the best pair first, as long as one saves.
+ * siblings get joint ancestors, pairs that stand side by side in the order in which they were added, as long as one saves.
  */
 #include "passes/tailor/schedule.h"
 

@@ -111,7 +111,7 @@ static void make_model(Sharing *s, int k) {
     return;
   }
   m->plan = plan_artifact(&s->open[n->base].ch, n->units);
-  m->name = arena_printf(r->res->arena, "joint %.0f MACs", n->macs);
+  m->name = arena_printf(r->res->arena, "%s %.0f MACs, %d", n->joint ? "joint" : "earlier", n->macs, k);
 }
 
 static void say(const TailorRun *r) {
@@ -138,8 +138,11 @@ static int base_named(const TailorRun *r, const char *name) {
 
 /* The base of an earlier plan: there was one, so there must be one. */
 static bool needs_graph(TailorRun *r, TailorBase *b) {
-  TRY(tailor_needs_base(r, b));
-  if (b->graph.bytes) return true;
+  bool *busy = tailor_wait(r);
+  const bool ok = tailor_needs_base(r, b);
+  tailor_go_on(r, busy);
+  TRY(ok);
+  if (b->graph.bytes || !b->variant) return b->graph.bytes != NULL;
   diag_error(r->d, NULL, "the earlier plan has models of another structure (%s), which cannot be made now",
              b->variant->name);
   diag_hint(r->d, "remove plan.lock from the folder of the results: all is planned anew");
@@ -187,6 +190,14 @@ static void compare_ways(Sharing *s) {
 
 /* ---- The plan as text */
 
+/* What decides which channels a graph has and which of them stay: an edit of it makes another plan. */
+static void hash_sources(const TailorRun *r, Hasher *h) {
+  const StepKind *const kinds[] = {&step_prune, &step_insert, &step_vary,
+                                   tailor_by_table(r) ? &step_allocate : &step_plan};
+  for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+    hasher_hash(h, step_key(r->job->steps, &(StepRequest){.kind = kinds[i]}));
+}
+
 Hash tailor_basis(const TailorRun *r) {
   const TailorJob *job = r->job;
   Hasher *h = hasher_new();
@@ -198,12 +209,23 @@ Hash tailor_basis(const TailorRun *r) {
   const char *const texts[] = {job->prune_params, job->keep,         job->finish_int8,
                                job->finish_int4,  job->finish_float, sb_str(&options)};
   for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) hasher_str(h, texts[i]);
-  for (int i = 0; i < job->n_variants; i++) hasher_str(h, job->variants[i].passes);
+  hasher_u64(h, (uint64_t)job->n_variants);
+  for (int i = 0; i < job->n_variants; i++) {
+    hasher_str(h, job->variants[i].name);
+    hasher_str(h, job->variants[i].passes);
+  }
+  hash_sources(r, h);
   for (int i = 0; i < job->n_teachers; i++) hasher_hash(h, graph_hash(job->teachers[i]));
   const uint64_t numbers[] = {job->seed,
                               (uint64_t)job->sharing,
                               job->graphs,
                               job->may_retrain,
+                              job->may_prune,
+                              job->any_views,
+                              job->auc,
+                              (uint64_t)(1e6 * job->trial),
+                              (uint64_t)(1e6 * job->close),
+                              (uint64_t)(1e6 * job->family),
                               (uint64_t)(1e6 * job->per_halving),
                               (uint64_t)(1e6 * job->least)};
   for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) hasher_u64(h, numbers[i]);
@@ -258,10 +280,14 @@ static bool choose_views(TailorRun *r) {
   r->views = r->before.n_models ? r->before.views : of_design;
   if (!r->before.n_models && r->job->any_views && s->n > 1 && r->job->sharing != SHARE_NOTHING) {
     TRY(tailor_data(r->job->data, &ds, r->d));
-    const int64_t views = s->images / ((int64_t)EPOCHS_A_VIEW * ds->train.n);
+    const int64_t images =
+        r->job->sharing == SHARE_ELASTIC ? (int64_t)(r->job->family * (double)r->full_images) : s->images;
+    const int64_t views = images / ((int64_t)EPOCHS_A_VIEW * ds->train.n);
     r->views = (int)(views < MOST_VIEWS ? views : MOST_VIEWS);
     tailor_tell(r, "plan: %d views of each training image for the teachers' outputs%s", r->views,
                 r->views ? ", which all models share" : ": they run beside their students");
+  } else {
+    tailor_tell_bank(&r->job->retrain, r->job->host);
   }
   for (int i = 0; i < TAILOR_MAX_TEACHERS && r->views != of_design; i++)
     artifact_unref(&r->bank[i]); /* of short retrainings before the plan */

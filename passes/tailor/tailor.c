@@ -282,7 +282,6 @@ static bool start(TailorRun *r) {
   TRY(whole);
   r->res->macs = graph_macs(whole);
   r->res->params = graph_params(whole);
-  if (r->job->may_retrain) tailor_tell_bank(&r->job->retrain, r->job->host);
   graph_free(whole);
   r->data = artifact_from_hash(ART_DATA, job->data_identity);
   r->test = artifact_from_hash(ART_DATA, job->test_identity);

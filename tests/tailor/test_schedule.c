@@ -251,6 +251,14 @@ START_TEST(test_lock)
   const int seven = 7, none = 77;
   ck_assert_str_eq(lock_find(&got, hash_bytes(&seven, sizeof seven))->name, "t7");
   ck_assert_ptr_null(lock_find(&got, hash_bytes(&none, sizeof none)));
+  /* Another digit anywhere, and it is refused. */
+  for (size_t n = 0; n < text.len; n += 1 + n / 50) {
+    Diag *why = diag_new();
+    char *bad = arena_strdup(a, sb_str(&text));
+    bad[n] = bad[n] == '1' ? '2' : '1';
+    ck_assert_msg(!lock_parse(bad, a, &got, why), "changed at %zu", n);
+    diag_free(why);
+  }
   /* Cut at any place, it is refused. */
   for (size_t n = 0; n < text.len; n += 1 + n / 50) {
     Diag *why = diag_new();
