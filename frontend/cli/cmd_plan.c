@@ -14,7 +14,7 @@
 
 typedef struct PlanOpts {
   CommonOpts common;
-  const char *deploy, *out, *cache, *sharing;
+  const char *deploy, *design, *out, *cache, *sharing;
   ArgList only, add;
   int64_t threads, simulate, seed;
   bool graphs, arriving;
@@ -25,6 +25,8 @@ static const Opt opts[] = {
      "deploy.yaml: the targets and their limits (with --simulate: whose model stands below the requests)"},
     {"-o", OPT_STRING, offsetof(PlanOpts, out), false, "DIR",
      "folder of the results, where the plan is kept (default: deploy.yaml's `out`)"},
+    {"--design", OPT_STRING, offsetof(PlanOpts, design), false, "FILE",
+     "another design.yaml than the one that DEPLOY names"},
     {"--only", OPT_LIST, offsetof(PlanOpts, only), false, "NAME", "these targets alone"},
     {"--add", OPT_LIST, offsetof(PlanOpts, add), false, "FILE",
      "further requests (a file with `targets`): they join the plan that there is"},
@@ -131,8 +133,13 @@ static int run(void *opts_, Diag *d) {
                                          .seed = (uint64_t)o->seed,
                                          .arriving = o->arriving},
                          d);
-  Tailoring t = {
-      .a = arena_new(), .d = d, .only = o->only, .add = o->add, .graphs = o->graphs, .plan_only = true};
+  Tailoring t = {.a = arena_new(),
+                 .d = d,
+                 .only = o->only,
+                 .add = o->add,
+                 .design = o->design,
+                 .graphs = o->graphs,
+                 .plan_only = true};
   const int status = plan_deploy(o, &t);
   tailoring_close(&t);
   arena_free(t.a);

@@ -15,7 +15,7 @@
 
 typedef struct TailorOpts {
   CommonOpts common;
-  const char *deploy, *out, *cache, *sharing;
+  const char *deploy, *design, *out, *cache, *sharing;
   ArgList only, add;
   int64_t threads;
   bool graphs;
@@ -26,6 +26,8 @@ static const Opt opts[] = {
      "deploy.yaml: the targets and their limits"},
     {"-o", OPT_STRING, offsetof(TailorOpts, out), false, "DIR",
      "folder of the results (default: deploy.yaml's `out`)"},
+    {"--design", OPT_STRING, offsetof(TailorOpts, design), false, "FILE",
+     "another design.yaml than the one that DEPLOY names"},
     {"--only", OPT_LIST, offsetof(TailorOpts, only), false, "NAME", "these targets alone"},
     {"--add", OPT_LIST, offsetof(TailorOpts, add), false, "FILE",
      "further requests (a file with `targets`): they join the plan that there is, and pay for what is new"},
@@ -121,7 +123,12 @@ static int run_job(Tailor *r) {
 
 static int run(void *opts_, Diag *d) {
   Tailor r = {.o = opts_};
-  r.t = (Tailoring){.a = arena_new(), .d = d, .only = r.o->only, .add = r.o->add, .graphs = r.o->graphs};
+  r.t = (Tailoring){.a = arena_new(),
+                    .d = d,
+                    .only = r.o->only,
+                    .add = r.o->add,
+                    .design = r.o->design,
+                    .graphs = r.o->graphs};
   const bool ok = tailoring_sharing(r.o->sharing, &r.t.sharing, d) &&
                   tailoring_open(&r.t, r.o->deploy, &r.o->common, r.o->threads);
   const int status = ok ? run_job(&r) : EXIT_USER;

@@ -298,7 +298,7 @@ static bool load_teachers(Tailoring *r) {
 
 bool tailoring_open(Tailoring *r, const char *path, const CommonOpts *common, int64_t threads) {
   r->path = path;
-  r->dep = deploy_load(r->a, path, r->d);
+  r->dep = deploy_load_with(r->a, path, r->design, r->d);
   TRY(r->dep);
   for (size_t i = 0; i < r->add.n; i++) TRY(deploy_add(r->a, r->dep, r->add.v[i], r->d));
   r->model = cli_load_with(r->dep->design->model, &(LoadOpts){.custom = r->dep->design->custom}, r->d);

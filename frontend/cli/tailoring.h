@@ -15,6 +15,7 @@ typedef struct Tailoring {
   Arena *a;
   Diag *d;
   ArgList only, add; /* targets alone; further files with targets */
+  const char *design; /* instead of the one that deploy.yaml names; NULL */
   bool graphs, plan_only;
   TailorSharing sharing;
   /* Set before tailoring_run. */

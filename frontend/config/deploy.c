@@ -350,7 +350,7 @@ static bool bind_targets(Deploy *dep, const YamlFile *file, const CfgList *list,
   return ok && dep->design;
 }
 
-Deploy *deploy_load(Arena *a, const char *path, Diag *d) {
+Deploy *deploy_load_with(Arena *a, const char *path, const char *design, Diag *d) {
   Deploy *dep = arena_alloc(a, sizeof *dep);
   RawDeploy raw;
   dep->file = yaml_load(a, path, d);
@@ -360,9 +360,11 @@ Deploy *deploy_load(Arena *a, const char *path, Diag *d) {
   dep->threads = raw.threads;
   dep->cache = raw.cache;
   dep->out = raw.out;
-  dep->design = design_load(a, raw.design, d);
+  dep->design = design_load(a, design ? design : raw.design, d);
   return bind_targets(dep, dep->file, &raw.targets, a, d) ? dep : NULL;
 }
+
+Deploy *deploy_load(Arena *a, const char *path, Diag *d) { return deploy_load_with(a, path, NULL, d); }
 
 bool deploy_add(Arena *a, Deploy *dep, const char *path, Diag *d) {
   RawRequest raw;

@@ -57,6 +57,8 @@ typedef struct Deploy {
 
 /* Read deploy.yaml and the design.yaml that it names; bind and check both. Everything lives in `a`. NULL: reported. */
 Deploy *deploy_load(Arena *a, const char *path, Diag *d);
+/* The same on another design; NULL: the one that it names. */
+Deploy *deploy_load_with(Arena *a, const char *path, const char *design, Diag *d);
 /* Further targets from another file (`targets`, and the design where it names one: the same). false: reported. */
 bool deploy_add(Arena *a, Deploy *dep, const char *path, Diag *d);
 
