@@ -14,7 +14,7 @@ typedef struct Tailoring {
   /* Set before tailoring_open. */
   Arena *a;
   Diag *d;
-  ArgList only, add; /* targets alone; further files with targets */
+  ArgList only, add;  /* targets alone; further files with targets */
   const char *design; /* instead of the one that deploy.yaml names; NULL */
   bool graphs, plan_only;
   TailorSharing sharing;
