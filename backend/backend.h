@@ -47,13 +47,16 @@ typedef struct PlanRegion {
 
 typedef struct Board {
   const char *name, *doc, *target;
-  int64_t flash, ram;     /* bytes; 0: unknown */
-  int64_t fast, external; /* of ram the tightly coupled part; beyond ram; 0: none */
-  double clock_hz;        /* 0: unknown */
-  double cycle_scale;     /* cycles of the board to an estimated one: wait states, caches; 1: unknown */
+  int64_t flash, ram;      /* bytes; 0: unknown */
+  int64_t fast, external;  /* of ram the tightly coupled part; beyond ram; 0: none */
+  double clock_hz;         /* 0: unknown */
+  double cycle_scale;      /* cycles of the board to an estimated one: wait states, caches; 1: unknown */
+  double joules_per_cycle; /* of the board; 0: unknown */
 } Board;
 /* Estimated cycles in a second; 0: unknown. */
 double board_hz(const Board *b);
+/* Joules of an estimated cycle; 0: unknown. */
+double board_joules(const Board *b);
 /* A shipped board by name, or a YAML file by path (a name with '/' or ending in .yaml or .yml); strings live in `a`.
  * Errors carry line and column. */
 bool board_load(Arena *a, const char *name_or_path, Board *out, Diag *d);

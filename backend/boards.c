@@ -1,7 +1,7 @@
 /* Boards: a flat YAML mapping of what the tool must know about a device, read with libyaml's event parser.
  *
  *   name: nucleo-l432kc        doc: free text         target: a name of backend/targets.def
- *   flash: 256KiB              ram: 64KiB             clock: 80MHz            cycle_scale: 1.3
+ *   flash: 256KiB              ram: 64KiB             clock: 80MHz            cycle_scale: 1.3     energy_per_cycle: 120pJ
  *   fast: 16KiB                external: 8MiB
  *
  * The second and the third line may be left out. fast: of ram the part that is tightly coupled; external: beyond ram. cycle_scale: cycles the board takes for an estimated one (`mistify calibrate`).
@@ -29,12 +29,13 @@ enum {
   KEY_RAM,
   KEY_CLOCK,
   KEY_SCALE,
+  KEY_ENERGY,
   KEY_FAST,
   KEY_EXTERNAL,
   KEY_COUNT
 };
-static const char *const key_names[KEY_COUNT] = {"name",  "doc",         "target", "flash",   "ram",
-                                                 "clock", "cycle_scale", "fast",   "external"};
+static const char *const key_names[KEY_COUNT] = {
+    "name", "doc", "target", "flash", "ram", "clock", "cycle_scale", "energy_per_cycle", "fast", "external"};
 
 typedef struct Reader {
   Arena *arena;
@@ -132,6 +133,17 @@ static bool set_scale(const Reader *r, const char *text, yaml_mark_t at, Board *
   return fail_at(r, at, "cycle_scale: got \"%s\", want a number from 0.1 to 100", text);
 }
 
+/* In picojoules: parse_quantity takes nothing below one. */
+static bool set_energy(const Reader *r, const char *text, yaml_mark_t at, Board *b) {
+  static const Unit units[] = {{"pJ", 1}, {"nJ", 1e3}, {"uJ", 1e6}, {NULL, 0}};
+  double v;
+  if (!parse_quantity(text, units, &v))
+    return fail_at(
+        r, at, "energy_per_cycle: got \"%s\", want an energy of 1 pJ or more, such as 120pJ or 0.2nJ", text);
+  b->joules_per_cycle = 1e-12 * v;
+  return true;
+}
+
 static bool set_value(const Reader *r, int key, const char *text, yaml_mark_t at, Board *b) {
   switch (key) {
   case KEY_NAME:
@@ -145,6 +157,7 @@ static bool set_value(const Reader *r, int key, const char *text, yaml_mark_t at
   case KEY_FAST: return set_size(r, "fast", text, at, &b->fast);
   case KEY_EXTERNAL: return set_size(r, "external", text, at, &b->external);
   case KEY_SCALE: return set_scale(r, text, at, b);
+  case KEY_ENERGY: return set_energy(r, text, at, b);
   default:
     if (parse_quantity(text, clock_units, &b->clock_hz)) return true;
     return fail_at(r, at, "clock: got \"%s\", want a frequency such as 80MHz", text);
@@ -160,7 +173,9 @@ static bool find_key(Reader *r, const char *text, yaml_mark_t at, int *out) {
     return true;
   }
   fail_at(r, at, "unknown key \"%s\"", text);
-  diag_hint(r->diag, "keys of a board: name, doc, target, flash, ram, clock, cycle_scale, fast, external");
+  diag_hint(
+      r->diag,
+      "keys of a board: name, doc, target, flash, ram, clock, cycle_scale, energy_per_cycle, fast, external");
   return false;
 }
 
@@ -282,3 +297,5 @@ bool board_load(Arena *a, const char *name_or_path, Board *out, Diag *d) {
 }
 
 double board_hz(const Board *b) { return b->clock_hz / b->cycle_scale; }
+
+double board_joules(const Board *b) { return b->joules_per_cycle * b->cycle_scale; }

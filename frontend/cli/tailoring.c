@@ -55,7 +55,9 @@ static bool add_target(Tailoring *r, const DeployTarget *t, int64_t macs) {
   DeployBounds b;
   TRY(cli_machine(r->a, t->target, t->board, &m, r->d));
   DeployBoard board = {0};
-  if (m.has_board) board = (DeployBoard){m.board.name, m.board.flash, m.board.ram, board_hz(&m.board)};
+  if (m.has_board)
+    board =
+        (DeployBoard){m.board.name, m.board.flash, m.board.ram, board_hz(&m.board), board_joules(&m.board)};
   TRY(deploy_bounds(t, &board, macs, &b, r->d));
   const char *missing = NULL;
   if (!r->graphs && !harness_available(m.target, &missing)) {

@@ -70,6 +70,12 @@ static const CfgRow limit_rows[] = {
      CFG_ABOVE(0),
      CFG_WHERE(DeployLimits, latency_loc),
      .doc = "time of one inference by the board's clock (estimated)"},
+    {.key = "energy",
+     CFG_FIELD(DeployLimits, energy),
+     .type = CFG_JOULES,
+     CFG_ABOVE(0),
+     CFG_WHERE(DeployLimits, energy_loc),
+     .doc = "of one inference by the board's energy_per_cycle (estimated)"},
     {0}};
 static const Schema limit_schema = {"limit", limit_rows, sizeof(DeployLimits)};
 
@@ -391,19 +397,31 @@ static bool memory_bound(const DeployTarget *t, const char *what, int64_t limit,
   return false;
 }
 
-/* Cycles within the latency; the fewer of both where cycles are limited too. */
+static void fewer_cycles(double cycles, int64_t *out) {
+  const int64_t most = cycles >= 1 ? (int64_t)floor(cycles) : 1;
+  if (!*out || most < *out) *out = most;
+}
+
+/* Cycles within the limits of cycles, latency and energy: the fewest. */
 static bool cycle_bound(const DeployTarget *t, const DeployBoard *board, int64_t *out, Diag *d) {
   const DeployLimits *l = &t->limits;
   *out = l->cycles;
-  if (!l->latency_loc.line) return true;
-  if (board->hz <= 0) {
+  if (l->latency_loc.line && board->hz <= 0) {
     yaml_error(t->file, &l->latency_loc, d, "a latency wants a board whose clock is known");
     diag_hint(d, board->name ? "give its YAML file a clock, or write a limit of cycles"
                              : "name a board instead of a target, or write a limit of cycles");
     return false;
   }
-  int64_t cycles = (int64_t)floor(l->latency * board->hz);
-  if (!*out || cycles < *out) *out = cycles > 0 ? cycles : 1;
+  if (l->energy_loc.line && board->joules <= 0) {
+    yaml_error(t->file, &l->energy_loc, d, "an energy wants a board whose joules per cycle are known");
+    diag_hint(
+        d,
+        "write a board's YAML file with energy_per_cycle (its data sheet's uA/MHz x V is pJ), or a limit of "
+        "cycles");
+    return false;
+  }
+  if (l->latency_loc.line) fewer_cycles(l->latency * board->hz, out);
+  if (l->energy_loc.line) fewer_cycles(l->energy / board->joules, out);
   return true;
 }
 

@@ -14,8 +14,9 @@ typedef enum DeployInput { DEPLOY_INPUT_WHOLE, DEPLOY_INPUT_ROWS } DeployInput;
 typedef struct DeployLimits {
   int64_t flash, ram, cycles; /* bytes, bytes, cycles of one inference; 0: not given */
   double latency;             /* seconds of one inference; 0: not given */
+  double energy;              /* joules of one inference; 0: not given */
   CfgAmount macs;             /* of one inference: absolute, or a share of the original's; 0: not given */
-  Loc flash_loc, ram_loc, cycles_loc, latency_loc, macs_loc;
+  Loc flash_loc, ram_loc, cycles_loc, latency_loc, energy_loc, macs_loc;
 } DeployLimits;
 
 extern const char *const deploy_formats[], *const deploy_weights[];
@@ -72,10 +73,11 @@ typedef struct DeployBoard {
   const char *name;   /* for messages */
   int64_t flash, ram; /* bytes; 0: unknown */
   double hz;          /* estimated cycles in a second; 0: unknown */
+  double joules;      /* of an estimated cycle; 0: unknown */
 } DeployBoard;
 
 /* original_macs: of the design's model. A limit beyond the board's memory is an error: it would promise what the board
- * cannot hold; so is a latency where no board's clock is known. */
+ * cannot hold; so is a latency where no board's clock is known, or an energy where its joules per cycle are not. */
 bool deploy_bounds(const DeployTarget *t, const DeployBoard *board, int64_t original_macs, DeployBounds *out,
                    Diag *d);
 

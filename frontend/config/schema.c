@@ -81,7 +81,7 @@ static void format_bound(CfgType type, double v, char *buf, size_t n) {
   } else if (type == CFG_SHARE) {
     snprintf(buf, n, "%.6g%%", v * 100);
   } else {
-    snprintf(buf, n, "%.9g%s", v, type == CFG_SECONDS ? " s" : "");
+    snprintf(buf, n, "%.9g%s", v, type == CFG_SECONDS ? " s" : type == CFG_JOULES ? " J" : "");
   }
 }
 
@@ -130,9 +130,10 @@ static bool bind_whole(Binder *b, const CfgRow *row, const Yaml *v, char *field)
 
 static bool bind_real(Binder *b, const CfgRow *row, const Yaml *v, char *field) {
   double value = 0;
-  const char *want = row->type == CFG_FLOAT   ? unit_float(v->text, &value)
-                     : row->type == CFG_SHARE ? unit_share(v->text, &value)
-                                              : unit_seconds(v->text, &value);
+  const char *want = row->type == CFG_FLOAT    ? unit_float(v->text, &value)
+                     : row->type == CFG_SHARE  ? unit_share(v->text, &value)
+                     : row->type == CFG_JOULES ? unit_joules(v->text, &value)
+                                               : unit_seconds(v->text, &value);
   if (want) return wrong(b, v, want, "");
   TRY(check_bounds(b, row, v, value));
   store_float(row, field, value);
@@ -338,7 +339,8 @@ static bool bind_value(Binder *b, const CfgRow *row, const Yaml *v, char *field)
   case CFG_COUNT: return bind_whole(b, row, v, field);
   case CFG_FLOAT:
   case CFG_SHARE:
-  case CFG_SECONDS: return bind_real(b, row, v, field);
+  case CFG_SECONDS:
+  case CFG_JOULES: return bind_real(b, row, v, field);
   case CFG_AMOUNT: return bind_amount(b, row, v, field);
   case CFG_ENUM: return bind_enum(b, row, v, field);
   default: return bind_bool(b, row, v, field);
@@ -364,6 +366,7 @@ static const char *takes(const CfgRow *row, CfgType type) {
   case CFG_COUNT: return "COUNT";
   case CFG_AMOUNT: return "COUNT or SHARE";
   case CFG_SECONDS: return "TIME";
+  case CFG_JOULES: return "ENERGY";
   case CFG_BOOL: return "yes or no";
   case CFG_PATH: return row->path == CFG_FOLDER ? "FOLDER" : row->path == CFG_FILE ? "FILE" : "PATH";
   default: return "";

@@ -26,6 +26,7 @@ typedef enum CfgType {
   CFG_COUNT,   /* int64_t: 2.5M */
   CFG_AMOUNT,  /* CfgAmount: a count, or a share of something */
   CFG_SECONDS, /* double: 90s, 5min */
+  CFG_JOULES,  /* double: 250uJ, 1.5mJ */
   CFG_ENUM,    /* an enum: the index in `names` */
   CFG_BOOL,    /* bool: yes, no, true, false */
   CFG_PATH,    /* const char *: relative to the folder of the YAML file */

@@ -131,6 +131,11 @@ const char *unit_seconds(const char *text, double *out) {
   return NULL;
 }
 
+const char *unit_joules(const char *text, double *out) {
+  static const Unit units[] = {{"pJ", 1e-12}, {"nJ", 1e-9}, {"uJ", 1e-6}, {"mJ", 1e-3}, {"J", 1}, {NULL, 0}};
+  return with_unit(text, units, out) ? NULL : "an energy with its unit, such as 250uJ or 1.5mJ";
+}
+
 static void with_commas(int64_t v, char *buf, size_t n) {
   char plain[32];
   int len = snprintf(plain, sizeof plain, "%" PRId64, v);

@@ -14,6 +14,7 @@ const char *unit_share(const char *text, double *out); /* 85% or 0.85, as 0.85; 
 const char *unit_bytes(const char *text,
                        int64_t *out); /* B KiB MiB GiB, kB MB GB (of 1000); K, KB: refused */
 const char *unit_count(const char *text, int64_t *out);  /* k M G of 1000; must come out whole */
+const char *unit_joules(const char *text, double *out);  /* pJ nJ uJ mJ J; without a unit: refused */
 const char *unit_seconds(const char *text, double *out); /* ms s min h; without a unit: refused, 0 excepted */
 
 /* "64 KiB", "1 byte", "100,000 bytes": exact. */

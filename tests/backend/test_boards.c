@@ -35,8 +35,8 @@ END_TEST
 
 START_TEST(a_users_file)
 {
-  static const char text[] =
-      "# mine\nname: mine\ntarget: cortex-m0\nram: 2 kB\nclock: 1.5GHz\nflash: 1000\ncycle_scale: 1.5\n";
+  static const char text[] = "# mine\nname: mine\ntarget: cortex-m0\nram: 2 kB\nclock: 1.5GHz\nflash: "
+                             "1000\ncycle_scale: 1.5\nenergy_per_cycle: 0.1nJ\n";
   char path[600];
   snprintf(path, sizeof path, "%s/mine.yaml", test_tmp_dir());
   test_write_file(path, text, sizeof text - 1);
@@ -49,6 +49,7 @@ START_TEST(a_users_file)
   ck_assert_int_eq(b.ram, 2000);
   ck_assert_int_eq(b.flash, 1000);
   ck_assert(b.clock_hz == 1.5e9);
+  ck_assert_double_eq_tol(board_joules(&b), 1.5e-10, 1e-18);
   ck_assert(board_hz(&b) == 1e9);
   ck_assert(!board_load(a, "/nowhere/x.yaml", &b, d));
   ck_assert(strstr(diag_text(d), "/nowhere/x.yaml"));

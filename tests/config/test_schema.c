@@ -213,14 +213,14 @@ START_TEST(test_bounds)
   const Deploy *v = deploy_load(a, FOLDER "/deploy-good.yaml", d);
   ck_assert_msg(v != NULL, "%s", diag_text(d));
   DeployBounds b;
-  ck_assert(deploy_bounds(&v->targets[0], &(DeployBoard){"nucleo", 524288, 98304, 0}, 1000001, &b, d));
+  ck_assert(deploy_bounds(&v->targets[0], &(DeployBoard){"nucleo", 524288, 98304, 0, 0}, 1000001, &b, d));
   ck_assert_int_eq(b.flash, 131072);
   ck_assert_int_eq(b.macs, 500000);
-  ck_assert(deploy_bounds(&v->targets[1], &(DeployBoard){"x86-64", 0, 4096, 0}, 1000001, &b, d));
+  ck_assert(deploy_bounds(&v->targets[1], &(DeployBoard){"x86-64", 0, 4096, 0, 0}, 1000001, &b, d));
   ck_assert_int_eq(b.flash, 0);
   ck_assert_int_eq(b.ram, 4096); /* the board's, as the target gives none */
   ck_assert_int_eq(b.macs, 0);
-  ck_assert(!deploy_bounds(&v->targets[0], &(DeployBoard){"small", 524288, 16384, 0}, 1000001, &b, d));
+  ck_assert(!deploy_bounds(&v->targets[0], &(DeployBoard){"small", 524288, 16384, 0, 0}, 1000001, &b, d));
   const char *want =
       FOLDER "/deploy-good.yaml:9:29: error: limit \"ram\" is more than the board small has (16 KiB)";
   ck_assert_msg(strncmp(diag_text(d), want, strlen(want)) == 0, "got %s, want %s", diag_text(d), want);
@@ -228,13 +228,20 @@ START_TEST(test_bounds)
   DeployTarget fast = v->targets[1];
   fast.limits.latency = 0.25;
   fast.limits.latency_loc = (Loc){.file = v->file->path, .line = 1, .col = 1};
-  ck_assert(deploy_bounds(&fast, &(DeployBoard){"board", 0, 0, 8e6}, 1, &b, d));
+  ck_assert(deploy_bounds(&fast, &(DeployBoard){"board", 0, 0, 8e6, 0}, 1, &b, d));
   ck_assert_int_eq(b.cycles, 2000000);
   fast.limits.cycles = 1000;
-  ck_assert(deploy_bounds(&fast, &(DeployBoard){"board", 0, 0, 8e6}, 1, &b, d));
+  ck_assert(deploy_bounds(&fast, &(DeployBoard){"board", 0, 0, 8e6, 0}, 1, &b, d));
   ck_assert_int_eq(b.cycles, 1000); /* the stricter one */
-  ck_assert(!deploy_bounds(&fast, &(DeployBoard){NULL, 0, 0, 0}, 1, &b, d));
+  ck_assert(!deploy_bounds(&fast, &(DeployBoard){NULL, 0, 0, 0, 0}, 1, &b, d));
   ck_assert_msg(strstr(diag_text(d), "a board whose clock is known") != NULL, "%s", diag_text(d));
+  diag_clear(d);
+  fast.limits.energy = 5.055e-8;
+  fast.limits.energy_loc = fast.limits.latency_loc;
+  ck_assert(deploy_bounds(&fast, &(DeployBoard){"board", 0, 0, 8e6, 1e-10}, 1, &b, d));
+  ck_assert_int_eq(b.cycles, 505);
+  ck_assert(!deploy_bounds(&fast, &(DeployBoard){"board", 0, 0, 8e6, 0}, 1, &b, d));
+  ck_assert_msg(strstr(diag_text(d), "joules per cycle") != NULL, "%s", diag_text(d));
   diag_free(d);
   arena_free(a);
 }
