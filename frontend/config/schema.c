@@ -320,9 +320,9 @@ static bool bind_list(Binder *b, const CfgRow *row, const Yaml *v, char *field) 
 }
 
 static bool bind_value(Binder *b, const CfgRow *row, const Yaml *v, char *field) {
-  static const char *const wants[] = {"a text",  "a number",         "a number", "a share", "a size",
-                                      "a count", "a count or share", "a time",   "a name",  "yes or no",
-                                      "a path"};
+  static const char *const wants[] = {"a text",    "a number", "a number",         "a share",
+                                      "a size",    "a count",  "a count or share", "a time",
+                                      "an energy", "a name",   "yes or no",        "a path"};
   switch (row->type) {
   case CFG_GROUP: fill_defaults(b, row->sub, field); return bind_group(b, row->sub, v, field);
   case CFG_GROUPS:
