@@ -92,6 +92,7 @@ static int finish(Tailor *r, const TailorResult *res, double seconds) {
                    .machines = r->t.machines,
                    .steps = &r->t.steps,
                    .seconds = seconds,
+                   .graphs = r->t.graphs,
                    .sharing = r->t.sharing};
   if (!write_results(r, out, &report)) return EXIT_USER;
   if (!r->o->common.json) {

@@ -58,11 +58,14 @@ void report_table(const Report *r, Arena *a) {
          first->auc ? "AUC (in %)" : "Accuracy", first->n, cli_count(a, r->result->macs),
          cli_count(a, r->result->params));
   accuracy_table(r, a);
-  printf("\nFlash and RAM as linked by the target's compiler, the limit and the estimate beside; "
-         "instructions of one\n"
-         "inference counted by the emulator; cycles estimated: on Cortex-M instructions weighted by their "
-         "class, no wait "
-         "states\n\n");
+  if (r->graphs)
+    printf("\nFlash, RAM and cycles are estimates: nothing was built or run (--graphs)\n\n");
+  else
+    printf("\nFlash and RAM as linked by the target's compiler, the limit and the estimate beside; "
+           "instructions of one\n"
+           "inference counted by the emulator; cycles estimated: on Cortex-M instructions weighted by their "
+           "class, no wait "
+           "states\n\n");
   size_table(r, a);
   for (int i = 0; i < r->result->n; i++) {
     const TailorOutcome *o = &r->result->v[i];

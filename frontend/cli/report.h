@@ -19,6 +19,7 @@ typedef struct Report {
   const char *const *machines; /* per target: board or target name */
   const ReportSteps *steps;
   double seconds;
+  bool graphs; /* nothing was linked or run: sizes are estimates */
   TailorSharing sharing;
 } Report;
 
