@@ -60,6 +60,32 @@ void task_write_text(Arena *a, const char *name, const char *text) {
 }
 
 /* A net of random weights, one per seed. */
+void task_write_bytes(const char *name, const void *bytes, size_t n) {
+  char path[700];
+  snprintf(path, sizeof path, "%s/%s", test_tmp_dir(), name);
+  test_write_file(path, bytes, n);
+}
+
+void task_write_columns(const char *name, int n, int side) {
+  enum { COLUMNS = 3 };
+  Shape xs = shape_of(4, (int64_t)n, (int64_t)side, (int64_t)side, (int64_t)1), ys = shape_of(1, (int64_t)n);
+  Tensor x = tensor_new(DT_U8, &xs), y = tensor_new(DT_I64, &ys);
+  Diag *d = diag_new();
+  char path[700];
+  for (int i = 0; i < n * side * side; i++) {
+    const int label = i / (side * side) % COLUMNS;
+    ((int64_t *)y.data)[i / (side * side)] = label;
+    ((uint8_t *)x.data)[i] = (uint8_t)((i % side == label ? 200 : 40) + i * 7 % 40);
+  }
+  snprintf(path, sizeof path, "%s/%s_x.npy", test_tmp_dir(), name);
+  ck_assert_msg(npy_write(path, &x, d), "%s", diag_text(d));
+  snprintf(path, sizeof path, "%s/%s_y.npy", test_tmp_dir(), name);
+  ck_assert_msg(npy_write(path, &y, d), "%s", diag_text(d));
+  tensor_free(&x);
+  tensor_free(&y);
+  diag_free(d);
+}
+
 void task_write_net(Arena *a, const char *name, uint64_t seed, const char *head) {
   StrBuf b = {0};
   Rng r;

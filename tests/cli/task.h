@@ -18,6 +18,9 @@ void task_want_error(Arena *a, const char *line, const char *words);
 void task_write_text(Arena *a, const char *name, const char *text);
 /* NAME_x.npy and NAME_y.npy: n images whose class is which quarter is bright; `last`: labels above are this one. */
 void task_write_split(Arena *a, const char *name, int64_t n, uint64_t seed, int32_t last);
+void task_write_bytes(const char *name, const void *bytes, size_t n);
+/* NAME_x.npy and NAME_y.npy: n grey pictures [side,side,1] of three classes, which of the first columns is bright. */
+void task_write_columns(const char *name, int n, int side);
 /* A net of random weights, one per seed; head "classes": 4 outputs, else 64 (an autoencoder's). */
 void task_write_net(Arena *a, const char *name, uint64_t seed, const char *head);
 /* A design of net.ir and the three splits; `rest` stands before and ends within `data:`. */

@@ -6,39 +6,11 @@
 
 #include "ir/base/blob.h"
 #include "ir/base/strbuf.h"
-#include "ir/tensor.h"
 #include "tests/frontend/onnx_text.h"
+#include "tests/cli/task.h"
 #include "tests/support.h"
 
 Suite *suite_cli_tailor(void);
-
-enum { CLASSES = 3 };
-
-static void write(const char *name, const void *bytes, size_t n) {
-  char path[700];
-  snprintf(path, sizeof path, "%s/%s", test_tmp_dir(), name);
-  test_write_file(path, bytes, n);
-}
-
-/* Grey pictures whose brightest column tells the class. */
-static void write_split(const char *name, int n, int side) {
-  Shape xs = shape_of(4, (int64_t)n, (int64_t)side, (int64_t)side, (int64_t)1), ys = shape_of(1, (int64_t)n);
-  Tensor x = tensor_new(DT_U8, &xs), y = tensor_new(DT_I64, &ys);
-  Diag *d = diag_new();
-  char path[700];
-  for (int i = 0; i < n * side * side; i++) {
-    const int label = i / (side * side) % CLASSES;
-    ((int64_t *)y.data)[i / (side * side)] = label;
-    ((uint8_t *)x.data)[i] = (uint8_t)((i % side == label ? 200 : 40) + i * 7 % 40);
-  }
-  snprintf(path, sizeof path, "%s/%s_x.npy", test_tmp_dir(), name);
-  ck_assert_msg(npy_write(path, &x, d), "%s", diag_text(d));
-  snprintf(path, sizeof path, "%s/%s_y.npy", test_tmp_dir(), name);
-  ck_assert_msg(npy_write(path, &y, d), "%s", diag_text(d));
-  tensor_free(&x);
-  tensor_free(&y);
-  diag_free(d);
-}
 
 static const char model[] = "input x f32 N,1,4,4\noutput y\ninit w f32 4,1,3,3\ninit v f32 64,3\n"
                             "node Conv a x,w -> p pads=[1,1,1,1]\nnode Keep@my k p -> q\nnode Relu r q -> r\n"
@@ -75,15 +47,15 @@ static void does(const char *line) {
 START_TEST(code_as_the_targets_ask)
 {
   Blob *b = onnx_text(model);
-  write("net.onnx", blob_raw(b), blob_size(b));
+  task_write_bytes("net.onnx", blob_raw(b), blob_size(b));
   blob_unref(b);
-  write("keep.c", source, sizeof source - 1);
-  write("list.yaml", list, sizeof list - 1);
-  write("design.yaml", design, sizeof design - 1);
-  write("deploy.yaml", deploy, sizeof deploy - 1);
-  write_split("train", 48, 4);
-  write_split("val", 24, 4);
-  write_split("test", 24, 4);
+  task_write_bytes("keep.c", source, sizeof source - 1);
+  task_write_bytes("list.yaml", list, sizeof list - 1);
+  task_write_bytes("design.yaml", design, sizeof design - 1);
+  task_write_bytes("deploy.yaml", deploy, sizeof deploy - 1);
+  task_write_columns("train", 48, 4);
+  task_write_columns("val", 24, 4);
+  task_write_columns("test", 24, 4);
   does("$M tailor deploy.yaml --quiet");
   does("test -f out/split/weights.c && test -d out/split/kernels && grep -q net_step out/split/model.h");
   does("test -f out/blob/net_weights.bin && grep -q net_bind_weights out/blob/model.h && "
@@ -119,13 +91,13 @@ static const char structures_model[] =
 START_TEST(structures_as_the_design_allows)
 {
   Blob *b = onnx_text(structures_model);
-  write("net.onnx", blob_raw(b), blob_size(b));
+  task_write_bytes("net.onnx", blob_raw(b), blob_size(b));
   blob_unref(b);
-  write("design.yaml", structures_design, sizeof structures_design - 1);
-  write("deploy.yaml", structures_deploy, sizeof structures_deploy - 1);
-  write_split("train", 64, 16);
-  write_split("val", 24, 16);
-  write_split("test", 24, 16);
+  task_write_bytes("design.yaml", structures_design, sizeof structures_design - 1);
+  task_write_bytes("deploy.yaml", structures_deploy, sizeof structures_deploy - 1);
+  task_write_columns("train", 64, 16);
+  task_write_columns("val", 24, 16);
+  task_write_columns("test", 24, 16);
   does("$M tailor deploy.yaml > log 2>&1 || { cat log; exit 1; }");
   does("grep -q '1 block fewer: not for this model: depth: 1 blocks to drop, but there are 0' log || { cat "
        "log; exit 1; }");

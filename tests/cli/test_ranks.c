@@ -8,39 +8,13 @@
 #include "frontend/cli/ranks.h"
 #include "ir/base/blob.h"
 #include "ir/base/strbuf.h"
-#include "ir/tensor.h"
 #include "tests/frontend/onnx_text.h"
+#include "tests/cli/task.h"
 #include "tests/support.h"
 
 Suite *suite_ranks(void);
 
-enum { CLASSES = 3, SIDE = 8 };
-
-static void write(const char *name, const void *bytes, size_t n) {
-  char path[700];
-  snprintf(path, sizeof path, "%s/%s", test_tmp_dir(), name);
-  test_write_file(path, bytes, n);
-}
-
-/* Grey pictures whose brightest column tells the class. */
-static void write_split(const char *name, int n) {
-  Shape xs = shape_of(4, (int64_t)n, (int64_t)SIDE, (int64_t)SIDE, (int64_t)1), ys = shape_of(1, (int64_t)n);
-  Tensor x = tensor_new(DT_U8, &xs), y = tensor_new(DT_I64, &ys);
-  Diag *d = diag_new();
-  char path[700];
-  for (int i = 0; i < n * SIDE * SIDE; i++) {
-    const int label = i / (SIDE * SIDE) % CLASSES;
-    ((int64_t *)y.data)[i / (SIDE * SIDE)] = label;
-    ((uint8_t *)x.data)[i] = (uint8_t)((i % SIDE == label ? 200 : 40) + i * 7 % 40);
-  }
-  snprintf(path, sizeof path, "%s/%s_x.npy", test_tmp_dir(), name);
-  ck_assert_msg(npy_write(path, &x, d), "%s", diag_text(d));
-  snprintf(path, sizeof path, "%s/%s_y.npy", test_tmp_dir(), name);
-  ck_assert_msg(npy_write(path, &y, d), "%s", diag_text(d));
-  tensor_free(&x);
-  tensor_free(&y);
-  diag_free(d);
-}
+enum { SIDE = 8 };
 
 static const char model[] =
     "input x f32 N,1,8,8\noutput y\ninit w f32 8,1,3,3\ninit u f32 8,8,3,3\ninit v f32 8,3\n"
@@ -84,13 +58,13 @@ static bool have_mpi(void) {
 
 static void write_job(void) {
   Blob *b = onnx_text(model);
-  write("net.onnx", blob_raw(b), blob_size(b));
+  task_write_bytes("net.onnx", blob_raw(b), blob_size(b));
   blob_unref(b);
-  write("design.yaml", design, sizeof design - 1);
-  write("deploy.yaml", deploy, sizeof deploy - 1);
-  write_split("train", 192);
-  write_split("val", 24);
-  write_split("test", 24);
+  task_write_bytes("design.yaml", design, sizeof design - 1);
+  task_write_bytes("deploy.yaml", deploy, sizeof deploy - 1);
+  task_write_columns("train", 192, SIDE);
+  task_write_columns("val", 24, SIDE);
+  task_write_columns("test", 24, SIDE);
 }
 
 static void is_same(const char *folder, const char *targets) {

@@ -101,7 +101,7 @@ START_TEST(test_waits)
                 diag_text(f.d));
   f.left = -1;
   ck_assert(runs_run(&f, &r, NULL, &log));
-  ck_assert(log.hit && log.waited > 0.5 && log.seconds < 0.5);
+  ck_assert(log.hit && log.waited > 0.5 && log.seconds < log.waited);
   const char *line = arena_printf(f.a, "slow m4: waits for process %d on ", (int)child);
   ck_assert_msg(strstr(f.log.s, line) != NULL, "want %s in %s", line, f.log.s);
   waitpid(child, NULL, 0);
@@ -125,7 +125,7 @@ START_TEST(test_times)
   ck_assert(cache_time(f.c, key, &t));
   ck_assert_str_eq(t.kind, "slow");
   ck_assert(hash_equal(t.key, key));
-  ck_assert_msg(t.seconds >= 0.02 && t.seconds < 5 && t.processor >= 0 && t.processor < t.seconds,
+  ck_assert_msg(t.seconds >= 0.02 && t.processor >= 0 && t.processor < t.seconds,
                 "%g s, %g s of the processor", t.seconds, t.processor);
   ck_assert_int_eq(t.threads, 1);
   r.seed = 2;

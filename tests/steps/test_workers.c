@@ -4,6 +4,7 @@
 #include <cblas.h>
 #include <pthread.h>
 #include <signal.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -122,9 +123,9 @@ static bool takes_all_and_waits(void *ctx, int worker, Workers *w) {
 }
 
 static int *shared_int(void) {
-  int fd = -1;
-  char name[] = "/tmp/mistify-test-XXXXXX";
-  fd = mkstemp(name);
+  char name[700];
+  snprintf(name, sizeof name, "%s/shared", test_tmp_dir());
+  const int fd = open(name, O_RDWR | O_CREAT | O_TRUNC, 0600);
   ck_assert(fd >= 0 && unlink(name) == 0 && ftruncate(fd, 4096) == 0);
   void *p = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
   ck_assert(p != MAP_FAILED);

@@ -223,6 +223,7 @@ static Lock lock_of(const Case *c, Arena *a) {
             .image = 1.5e-5,
             .mac = 3e-11,
             .views = 3,
+            .full = 1600,
             .n_models = c->s.n,
             .n_targets = c->n};
   l.models = arena_array(a, (size_t)c->s.n, sizeof *l.models);

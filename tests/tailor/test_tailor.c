@@ -15,268 +15,16 @@
 #include "passes/tailor/tailor.h"
 #include "tests/passes/nets.h"
 #include "tests/support.h"
+#include "tests/tailor/fixture.h"
 
 Suite *suite_tailor(void);
-
-enum { TARGETS = 2, MOST = 4, SIDE = 8, CLASSES = 5 }; /* MOST: with those that come later */
-
-/* ---- Data: a coloured quarter tells the class */
-
-static void write_split(const char *dir, const char *name, int n, uint64_t seed, SplitSpec *out, Arena *a) {
-  Diag *d = diag_new();
-  Shape xs = shape_of(4, (int64_t)n, (int64_t)SIDE, (int64_t)SIDE, (int64_t)3), ys = shape_of(1, (int64_t)n);
-  Tensor x = tensor_new(DT_U8, &xs), y = tensor_new(DT_I64, &ys);
-  Rng rng;
-  rng_seed(&rng, seed, 0);
-  uint8_t *p = x.data;
-  for (int i = 0; i < n; i++) {
-    int64_t label = rng_below(&rng, CLASSES);
-    ((int64_t *)y.data)[i] = label;
-    for (int k = 0; k < SIDE * SIDE * 3; k++, p++) {
-      int row = k / (SIDE * 3), channel = k % 3;
-      bool lit = label < 3 ? channel == label : (row < SIDE / 2) == (label == 3);
-      *p = (uint8_t)((lit ? 150 : 50) + (int)rng_below(&rng, 60));
-    }
-  }
-  *out = (SplitSpec){.kind = "npy",
-                     .x = arena_printf(a, "%s/%s_x.npy", dir, name),
-                     .y = arena_printf(a, "%s/%s_y.npy", dir, name)};
-  ck_assert_msg(npy_write(out->x, &x, d) && npy_write(out->y, &y, d), "%s", diag_text(d));
-  tensor_free(&x);
-  tensor_free(&y);
-  diag_free(d);
-}
-
-/* ---- A device: sizes are counted, nothing is compiled */
-
-/* A byte a parameter, half of one for those of 4 bits. */
-static int64_t fake_flash(const Graph *g) {
-  int64_t halves = 0;
-  for (ValId v = 1; v < g->n_vals; v++)
-    if (graph_val(g, v)->dtype == DT_I4) halves += shape_count(&graph_val(g, v)->shape);
-  return graph_params(g) - halves / 2;
-}
-
-static bool fake_cost(const void *ctx, const Graph *g, DType precision, Cost *out, Diag *d) {
-  (void)ctx, (void)precision, (void)d;
-  *out = (Cost){.macs = graph_macs(g), .params = graph_params(g), .ram = 1000};
-  out->flash = out->flash_weights = fake_flash(g);
-  out->cycles = 2 * out->macs;
-  return true;
-}
-
-static bool fake_deploy(const StepCall *c, Artifact *out, int *n_out, Diag *d) {
-  Graph *g = artifact_graph(&c->in[0], d);
-  TRY(g);
-  StrBuf b = {0};
-  measure_put_int(&b, "flash", fake_flash(g));
-  measure_put_int(&b, "ram", 1000);
-  out[0] = artifact_from_bytes(ART_FILES, "files", 5);
-  out[1] = measure_artifact(&b);
-  *n_out = 2;
-  graph_free(g);
-  return true;
-}
-
-static bool fake_proof(const StepCall *c, Artifact *out, int *n_out, Diag *d) {
-  const Split *test = NULL;
-  TRY(tailor_test_data(c->env, &test, d));
-  StrBuf b = {0};
-  measure_put_int(&b, "n", test->n);
-  measure_put_int(&b, "correct", test->n);
-  out[(*n_out)++] = measure_artifact(&b);
-  return true;
-}
-
-static const char *const backend_src[] = {"backend/", NULL};
-static const StepKind deploy = {.name = "deploy", .sources = backend_src, .names = true, .run = fake_deploy};
-static const StepKind proof = {.name = "proof", .sources = backend_src, .run = fake_proof};
-
-/* ---- A run */
-
-typedef struct Fixture {
-  Arena *a;
-  Diag *d;
-  Graph *model;
-  DataSpec spec;
-  Cache *cache;
-  SourcePrint *prints;
-  CostModel cost[MOST];
-  TailorTarget target[MOST];
-  int n; /* targets */
-  Hash data_identity, test_identity;
-  uint64_t seed;
-  const char *keep;
-  StrBuf ran; /* " slot:kind" of each step that was not in the cache */
-  int steps;
-  const Graph *teacher;          /* beside the original; NULL: none */
-  int views;                     /* of a teacher's bank; 0: none */
-  const TailorVariant *variants; /* n_variants of them */
-  int n_variants;
-  double close;
-  StrBuf said;              /* the log */
-  const char *prune;        /* options; NULL: by Taylor */
-  bool int4;                /* weights of 4 bits are allowed */
-  const char *int8, *other; /* ways to int8; NULL: the usual one; none */
-  TailorSharing sharing;
-  const char *plan; /* of an earlier run; NULL: none */
-  StrBuf lock;      /* this run's */
-  bool graphs;
-} Fixture;
-
-static void keep_plan(void *ctx, const char *plan) {
-  Fixture *f = ctx;
-  sb_clear(&f->lock);
-  sb_puts(&f->lock, plan);
-}
-
-static void say(void *ctx, const char *line) {
-  Fixture *f = ctx;
-  sb_printf(&f->said, "%s\n", line);
-}
-
-static void record(void *ctx, const StepLog *log) {
-  Fixture *f = ctx;
-  f->steps++;
-  if (!log->hit) sb_printf(&f->ran, " %s:%s", log->slot, log->kind);
-}
-
-static void open_fixture(Fixture *f) {
-  *f = (Fixture){.a = arena_new(), .d = diag_new(), .seed = 1, .sharing = SHARE_TREE};
-  const char *dir = test_tmp_dir();
-  write_split(dir, "train", 256, 1, &f->spec.train, f->a);
-  write_split(dir, "val", 128, 2, &f->spec.val, f->a);
-  write_split(dir, "test", 128, 3, &f->spec.test, f->a);
-  f->spec.normalize = (Normalize){.n = 1, .scale = {1 / 128.0f}, .offset = {-1}};
-  f->spec.classes = CLASSES;
-  f->model = net_residual(1, 7);
-  f->cache = cache_open(arena_printf(f->a, "%s/cache", dir), NULL, f->d);
-  ck_assert_msg(f->cache != NULL, "%s", diag_text(f->d));
-  f->prints = arena_dup(f->a, source_prints, source_prints_count * sizeof *source_prints);
-  f->data_identity = hash_bytes("data", 4);
-  f->test_identity = hash_bytes("test", 4);
-  int64_t macs = graph_macs(f->model);
-  const char *names[MOST] = {"loose", "tight", "later", "least"};
-  const int tenths[MOST] = {6, 3, 5, 2};
-  f->n = TARGETS;
-  for (int i = 0; i < MOST; i++) {
-    f->cost[i] = (CostModel){.cost = fake_cost, .key = hash_bytes(names[i], 5)};
-    f->target[i] = (TailorTarget){.name = names[i], .precision = DT_I8, .cost = &f->cost[i], .params = "p"};
-    f->target[i].limits.macs = macs * tenths[i] / 10;
-    f->target[i].limits.flash = graph_params(f->model);        /* never binding, but the linker is asked */
-    f->target[i].limits.cycles = 2 * f->target[i].limits.macs; /* as tight: what is planned is measured */
-  }
-}
-
-static void close_fixture(Fixture *f) {
-  cache_close(f->cache);
-  graph_free(f->model);
-  diag_free(f->d);
-  sb_free(&f->ran);
-  sb_free(&f->said);
-  sb_free(&f->lock);
-  arena_free(f->a);
-}
-
-static void run(Fixture *f, TailorResult *res) {
-  TailorData data = {.spec = &f->spec};
-  StepEnv env = {.cache = f->cache,
-                 .prints = f->prints,
-                 .n_prints = source_prints_count,
-                 .abi = "test",
-                 .record = record,
-                 .record_ctx = f};
-  Host host = {.threads = 2, .ctx = f, .log = say};
-  TailorJob job = {.model = f->model,
-                   .data = &data,
-                   .data_identity = f->data_identity,
-                   .test_identity = f->test_identity,
-                   .may_prune = true,
-                   .may_retrain = true,
-                   .prune_params = f->prune ? f->prune : "by=taylor,least=2,images=64",
-                   .keep = f->keep ? f->keep : "",
-                   .finish_int8 = f->int8 ? f->int8 : "bnfuse,fuse,fold,quantize{images=64}",
-                   .finish_int4 = f->int4 ? "bnfuse,fuse,fold,quantize{images=64,weights=int4}" : NULL,
-                   .other_int8 = f->other,
-                   .finish_float = "bnfuse,fuse,fold",
-                   .seed = f->seed,
-                   .sharing = f->sharing,
-                   .per_halving = 1,
-                   .least = 0.1,
-                   .family = 2,
-                   .plan = f->plan,
-                   .planned = keep_plan,
-                   .planned_ctx = f,
-                   .graphs = f->graphs,
-                   .image = 1e-5,
-                   .mac = 1e-11,
-                   .variants = f->variants,
-                   .n_variants = f->n_variants,
-                   .trial = 0.25,
-                   .close = f->close,
-                   .teachers = &f->teacher,
-                   .n_teachers = f->teacher != NULL,
-                   .targets = f->target,
-                   .n_targets = f->n,
-                   .deploy = &deploy,
-                   .proof = &proof,
-                   .env = &data,
-                   .steps = &env,
-                   .host = &host};
-  train_options_default(&job.retrain);
-  job.retrain.epochs = 0;
-  job.retrain.images = 512;
-  job.retrain.batch = 32;
-  job.retrain.lr = 0.05f;
-  job.retrain.mix = f->views ? 0.7f : 0;
-  job.retrain.views = f->views;
-  sb_clear(&f->ran);
-  sb_clear(&f->said);
-  f->steps = 0;
-  bool ok = tailor_run(&job, res, f->d);
-  tailor_data_close(&data);
-  ck_assert_msg(ok, "%s", diag_text(f->d));
-}
-
-static void run_and_drop(Fixture *f) {
-  TailorResult res;
-  run(f, &res);
-  tailor_result_free(&res);
-}
-
-static void edit_source(Fixture *f, const char *path) {
-  for (size_t i = 0; i < source_prints_count; i++) {
-    if (strcmp(f->prints[i].path, path) != 0) continue;
-    f->prints[i].hash = "edited";
-    return;
-  }
-  ck_abort_msg("no source %s", path);
-}
-
-/* Is every step that ran of a kind in `want` (" plan finish "), and did each kind of it run? */
-static void expect(const Fixture *f, const char *edit, const char *want) {
-  const char *ran = sb_str(&f->ran);
-  for (const char *p = ran; (p = strchr(p, ':')) != NULL;) {
-    size_t n = strcspn(++p, " ");
-    char kind[40];
-    snprintf(kind, sizeof kind, " %.*s ", (int)n, p);
-    ck_assert_msg(strstr(want, kind) != NULL, "%s edited: ran%s; want only%s", edit, ran, want);
-  }
-  for (const char *p = want + strspn(want, " "); *p; p += strspn(p, " ")) {
-    size_t n = strcspn(p, " ");
-    char kind[40];
-    snprintf(kind, sizeof kind, ":%.*s", (int)n, p);
-    ck_assert_msg(strstr(ran, kind) != NULL, "%s edited: ran%s; want%s", edit, ran, want);
-    p += n;
-  }
-}
 
 START_TEST(test_limits_and_sharing)
 {
   Fixture f;
   TailorResult res;
-  open_fixture(&f);
-  run(&f, &res);
+  fixture_open(&f);
+  fixture_run(&f, &res);
   for (int i = 0; i < TARGETS; i++) {
     const TailorOutcome *o = &res.v[i];
     ck_assert_msg(o->met && o->delivered, "%s: %s", o->target->name, o->why);
@@ -289,9 +37,9 @@ START_TEST(test_limits_and_sharing)
   ck_assert_str_eq(res.v[0].start, "");
   ck_assert_str_eq(res.v[1].start, "loose");
   tailor_result_free(&res);
-  run_and_drop(&f);
+  fixture_run_and_drop(&f);
   ck_assert_msg(f.ran.len == 0 && f.steps > 10, "a second run repeated%s", sb_str(&f.ran));
-  close_fixture(&f);
+  fixture_close(&f);
 }
 END_TEST
 
@@ -300,11 +48,11 @@ START_TEST(test_int4)
 {
   Fixture f;
   TailorResult res;
-  open_fixture(&f);
+  fixture_open(&f);
   f.int4 = true;
   for (int i = 0; i < TARGETS; i++) f.target[i].limits.macs = f.target[i].limits.cycles = 0;
   f.target[1].limits.flash = f.target[1].limits.flash * 7 / 10;
-  run(&f, &res);
+  fixture_run(&f, &res);
   for (int i = 0; i < TARGETS; i++) {
     const TailorOutcome *o = &res.v[i];
     ck_assert_msg(o->met && o->delivered, "%s: %s", o->target->name, o->why);
@@ -313,7 +61,7 @@ START_TEST(test_int4)
     ck_assert_ptr_null(o->start);
   }
   tailor_result_free(&res);
-  close_fixture(&f);
+  fixture_close(&f);
 }
 END_TEST
 
@@ -339,7 +87,7 @@ static Graph *as_form(const Fixture *f, const Graph *g, bool softmax, bool int8,
 START_TEST(test_divergence_of_shares)
 {
   Fixture f;
-  open_fixture(&f);
+  fixture_open(&f);
   TailorData data = {.spec = &f.spec};
   TailorStepEnv env = {.data = &data};
   Graph *other = net_residual(1, 8);
@@ -367,7 +115,7 @@ START_TEST(test_divergence_of_shares)
                   got[1][s], got[0][0]);
   tailor_data_close(&data);
   graph_free(other);
-  close_fixture(&f);
+  fixture_close(&f);
 }
 END_TEST
 
@@ -379,12 +127,12 @@ START_TEST(test_other_way)
   static const char *const ways[][2] = {{good, NULL}, {good, bad}, {bad, good}};
   Hash final[TARGETS];
   Fixture f;
-  open_fixture(&f);
+  fixture_open(&f);
   for (int k = 0; k < 3; k++) {
     TailorResult res;
     f.int8 = ways[k][0], f.other = ways[k][1];
-    run(&f, &res);
-    if (k == 1) expect(&f, "another way", " finish diverge ");
+    fixture_run(&f, &res);
+    if (k == 1) fixture_expect(&f, "another way", " finish diverge ");
     for (int i = 0; i < TARGETS; i++) {
       if (k == 0) final[i] = res.v[i].final.hash;
       ck_assert_str_eq(res.v[i].finish, good);
@@ -392,9 +140,9 @@ START_TEST(test_other_way)
     }
     tailor_result_free(&res);
   }
-  run_and_drop(&f);
+  fixture_run_and_drop(&f);
   ck_assert_msg(f.ran.len == 0, "a second run repeated%s", sb_str(&f.ran));
-  close_fixture(&f);
+  fixture_close(&f);
 }
 END_TEST
 
@@ -403,9 +151,9 @@ START_TEST(test_by_table)
 {
   Fixture f;
   TailorResult res;
-  open_fixture(&f);
+  fixture_open(&f);
   f.prune = "by=reconstruction,least=2,images=128";
-  run(&f, &res);
+  fixture_run(&f, &res);
   for (int i = 0; i < TARGETS; i++) {
     const TailorOutcome *o = &res.v[i];
     ck_assert_msg(o->met && o->delivered, "%s: %s", o->target->name, o->why);
@@ -416,9 +164,9 @@ START_TEST(test_by_table)
                 sb_str(&f.ran));
   ck_assert_msg(!strstr(sb_str(&f.ran), " tight:rebuild"), "ran:%s", sb_str(&f.ran));
   tailor_result_free(&res);
-  run_and_drop(&f);
+  fixture_run_and_drop(&f);
   ck_assert_msg(f.ran.len == 0 && f.steps > 10, "a second run repeated%s", sb_str(&f.ran));
-  close_fixture(&f);
+  fixture_close(&f);
 }
 END_TEST
 
@@ -427,10 +175,10 @@ START_TEST(test_keep)
 {
   Fixture f;
   TailorResult res;
-  open_fixture(&f);
+  fixture_open(&f);
   NodeId first = net_find(f.model, OP_conv, 0);
   f.keep = node_label(f.model, &f.model->nodes[first]);
-  run(&f, &res);
+  fixture_run(&f, &res);
   for (int i = 0; i < TARGETS; i++) {
     ck_assert_msg(res.v[i].met, "%s: %s", res.v[i].target->name, res.v[i].why);
     Graph *g = artifact_graph(&res.v[i].final, f.d);
@@ -440,7 +188,7 @@ START_TEST(test_keep)
     graph_free(g);
   }
   tailor_result_free(&res);
-  close_fixture(&f);
+  fixture_close(&f);
 }
 END_TEST
 
@@ -448,19 +196,19 @@ END_TEST
 START_TEST(test_bank)
 {
   Fixture f;
-  open_fixture(&f);
+  fixture_open(&f);
   f.views = 2;
-  run_and_drop(&f);
+  fixture_run_and_drop(&f);
   const char *made = strstr(sb_str(&f.ran), " teacher:bank");
   ck_assert_msg(made && !strstr(made + strlen(" teacher:bank"), ":bank"), "ran%s", sb_str(&f.ran));
   ck_assert_msg(strstr(made, " loose:retrain") && strstr(made, " tight:retrain"), "ran%s", sb_str(&f.ran));
   f.target[1].limits.macs -= 1; /* another student, later */
-  run_and_drop(&f);
+  fixture_run_and_drop(&f);
   ck_assert_msg(!strstr(sb_str(&f.ran), ":bank"), "ran again%s", sb_str(&f.ran));
   f.views = 3;
-  run_and_drop(&f);
+  fixture_run_and_drop(&f);
   ck_assert_msg(strstr(sb_str(&f.ran), " teacher:bank loose:retrain"), "ran%s", sb_str(&f.ran));
-  close_fixture(&f);
+  fixture_close(&f);
 }
 END_TEST
 
@@ -469,13 +217,13 @@ START_TEST(test_teachers)
 {
   Fixture f;
   TailorResult alone, both;
-  open_fixture(&f);
+  fixture_open(&f);
   f.views = 2;
-  run(&f, &alone);
+  fixture_run(&f, &alone);
   Graph *larger = net_residual(2, 9);
   f.teacher = larger;
-  run(&f, &both);
-  expect(&f, "another teacher", " prepare bank retrain finish score deploy test proof ");
+  fixture_run(&f, &both);
+  fixture_expect(&f, "another teacher", " prepare bank retrain finish score deploy test proof ");
   ck_assert_msg(strstr(sb_str(&f.ran), " teacher:prepare teacher:bank loose:retrain"), "ran%s",
                 sb_str(&f.ran));
   for (int i = 0; i < TARGETS; i++) {
@@ -484,11 +232,11 @@ START_TEST(test_teachers)
   }
   tailor_result_free(&both);
   f.views = 0; /* nobody is followed without a share of the loss */
-  run_and_drop(&f);
+  fixture_run_and_drop(&f);
   ck_assert_msg(!strstr(sb_str(&f.ran), ":bank"), "ran%s", sb_str(&f.ran));
   tailor_result_free(&alone);
   graph_free(larger);
-  close_fixture(&f);
+  fixture_close(&f);
 }
 END_TEST
 
@@ -498,12 +246,12 @@ START_TEST(test_folded_model)
 {
   Fixture f;
   TailorResult res;
-  open_fixture(&f);
+  fixture_open(&f);
   PassCtx ctx = {.params = ""};
   Graph *folded = pipeline_run(f.model, "bnfuse,fuse", &ctx, NULL, f.d);
   graph_free(f.model);
   f.model = folded;
-  run(&f, &res);
+  fixture_run(&f, &res);
   ck_assert_msg(strstr(sb_str(&f.ran), " shared:insert shared:importance"), "ran%s", sb_str(&f.ran));
   ck_assert_int_eq(res.params, graph_params(folded));
   for (int i = 0; i < TARGETS; i++) {
@@ -515,9 +263,9 @@ START_TEST(test_folded_model)
   }
   tailor_result_free(&res);
   f.target[0].limits = f.target[1].limits = (TailorLimits){0};
-  run_and_drop(&f); /* nothing to prune, nothing put in */
+  fixture_run_and_drop(&f); /* nothing to prune, nothing put in */
   ck_assert_msg(!strstr(sb_str(&f.ran), ":insert"), "ran%s", sb_str(&f.ran));
-  close_fixture(&f);
+  fixture_close(&f);
 }
 END_TEST
 
@@ -525,9 +273,9 @@ START_TEST(test_unreachable)
 {
   Fixture f;
   TailorResult res;
-  open_fixture(&f);
+  fixture_open(&f);
   f.target[1].limits = (TailorLimits){.flash = 10};
-  run(&f, &res);
+  fixture_run(&f, &res);
   ck_assert(res.v[0].met && res.v[0].delivered);
   ck_assert(!res.v[1].met && !res.v[1].delivered);
   ck_assert_msg(strstr(res.v[1].why, "flash") && strstr(res.v[1].why, "smallest that can be had"), "%s",
@@ -535,11 +283,11 @@ START_TEST(test_unreachable)
   tailor_result_free(&res);
 
   f.target[1].limits = (TailorLimits){.min_accuracy = 1.01};
-  run(&f, &res);
+  fixture_run(&f, &res);
   ck_assert(!res.v[1].met && res.v[1].delivered);
   ck_assert_msg(strstr(res.v[1].why, "floor 101.00 %") != NULL, "%s", res.v[1].why);
   tailor_result_free(&res);
-  close_fixture(&f);
+  fixture_close(&f);
 }
 END_TEST
 
@@ -558,11 +306,11 @@ START_TEST(test_structures)
                                     {"shallow", "depth{blocks=9}"}};
   Fixture f;
   TailorResult res;
-  open_fixture(&f);
+  fixture_open(&f);
   f.variants = v, f.n_variants = 4;
   f.prune = "by=reconstruction,least=2,min=0.8,images=128";
   f.target[0].limits.macs = graph_macs(f.model) * 8 / 10;
-  run(&f, &res);
+  fixture_run(&f, &res);
   ck_assert_msg(res.v[0].met && res.v[1].met, "%s; %s", res.v[0].why, res.v[1].why);
   ck_assert_str_eq(res.v[1].variant, "half");
   ck_assert_msg(res.v[1].val_final > 0.5, "accuracy %g", res.v[1].val_final);
@@ -576,12 +324,12 @@ START_TEST(test_structures)
   expect_said(&f, "half: retrained for 128 images (25 % of a retraining) before widths are found");
   expect_said(&f, "tight: half: taken, the nearest to the original of 1");
   tailor_result_free(&res);
-  run_and_drop(&f);
+  fixture_run_and_drop(&f);
   ck_assert_msg(f.ran.len == 0, "a second run repeated%s", sb_str(&f.ran));
-  edit_source(&f, "passes/resolution.c");
-  run_and_drop(&f);
-  expect(&f, "passes/resolution.c", " vary ");
-  close_fixture(&f);
+  fixture_edit_source(&f, "passes/resolution.c");
+  fixture_run_and_drop(&f);
+  fixture_expect(&f, "passes/resolution.c", " vary ");
+  fixture_close(&f);
 }
 END_TEST
 
@@ -591,9 +339,9 @@ START_TEST(test_close_candidates)
   static const TailorVariant v[] = {{"half", "resolution{share=0.5}"}, {"thin", "lowrank{energy=0.9}"}};
   Fixture f;
   TailorResult res;
-  open_fixture(&f);
+  fixture_open(&f);
   f.variants = v, f.n_variants = 2, f.close = 1e9;
-  run(&f, &res);
+  fixture_run(&f, &res);
   for (int i = 0; i < TARGETS; i++)
     ck_assert_msg(res.v[i].met && res.v[i].val_final > 0.5, "%g %s", res.v[i].val_final, res.v[i].why);
   expect_said(&f, "tight: 3 candidates are close: each is retrained for 128 images (25 % of a retraining)");
@@ -605,21 +353,21 @@ START_TEST(test_close_candidates)
   f.close = 0;
   f.prune = "by=reconstruction,least=2,images=128";
   f.target[0].limits.macs = graph_macs(f.model) * 99 / 100;
-  run_and_drop(&f);
+  fixture_run_and_drop(&f);
   expect_said(&f, "loose: widths alone lose little: no other structure is tried");
-  close_fixture(&f);
+  fixture_close(&f);
 }
 END_TEST
 
 START_TEST(test_early_test_split)
 {
   Fixture f;
-  open_fixture(&f);
+  fixture_open(&f);
   TailorData data = {.spec = &f.spec};
   const Split *test = NULL;
   ck_assert(!tailor_test_data(&data, &test, f.d));
   ck_assert_msg(strstr(diag_text(f.d), "before searching was over") != NULL, "%s", diag_text(f.d));
-  close_fixture(&f);
+  fixture_close(&f);
 }
 END_TEST
 
@@ -641,170 +389,47 @@ START_TEST(test_source_edits)
                {"runtime/engine/train/train.c", " importance retrain finish score test "},
                {"ir/graph.c", " prepare importance plan prune retrain finish score test "}};
   Fixture f;
-  open_fixture(&f);
-  run_and_drop(&f);
+  fixture_open(&f);
+  fixture_run_and_drop(&f);
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
     memcpy(f.prints, source_prints, source_prints_count * sizeof *source_prints);
-    edit_source(&f, cases[i].path);
-    run_and_drop(&f);
-    expect(&f, cases[i].path, cases[i].want);
+    fixture_edit_source(&f, cases[i].path);
+    fixture_run_and_drop(&f);
+    fixture_expect(&f, cases[i].path, cases[i].want);
   }
-  close_fixture(&f);
+  fixture_close(&f);
 }
 END_TEST
 
 START_TEST(test_other_edits)
 {
   Fixture f;
-  open_fixture(&f);
-  run_and_drop(&f);
+  fixture_open(&f);
+  fixture_run_and_drop(&f);
 
   f.data_identity = hash_bytes("other", 5);
-  run_and_drop(&f);
-  expect(&f, "training data", " importance retrain finish score ");
+  fixture_run_and_drop(&f);
+  fixture_expect(&f, "training data", " importance retrain finish score ");
 
   f.test_identity = hash_bytes("other", 5);
-  run_and_drop(&f);
-  expect(&f, "test data", " test proof ");
+  fixture_run_and_drop(&f);
+  fixture_expect(&f, "test data", " test proof ");
 
   f.cost[1].key = hash_bytes("board", 5);
-  run_and_drop(&f);
-  expect(&f, "board", " plan deploy proof ");
+  fixture_run_and_drop(&f);
+  fixture_expect(&f, "board", " plan deploy proof ");
   ck_assert_msg(strstr(sb_str(&f.ran), "loose:") == NULL, "another target's board: ran%s", sb_str(&f.ran));
 
   f.target[1].limits.macs = f.target[1].limits.macs * 9 / 10;
-  run_and_drop(&f);
-  expect(&f, "limit", " plan prune retrain finish score deploy test proof ");
+  fixture_run_and_drop(&f);
+  fixture_expect(&f, "limit", " plan prune retrain finish score deploy test proof ");
   ck_assert_msg(strstr(sb_str(&f.ran), "loose:") == NULL, "another target's limit: ran%s", sb_str(&f.ran));
 
   graph_free(f.model);
   f.model = net_residual(1, 8);
-  run_and_drop(&f);
-  expect(&f, "model", " prepare importance plan prune retrain finish score deploy test proof ");
-  close_fixture(&f);
-}
-END_TEST
-
-/* Does every step that ran belong to one of `slots` (" later shared ")? */
-static void expect_slots(const Fixture *f, const char *slots) {
-  for (const char *p = sb_str(&f->ran); *p;) {
-    const size_t n = strcspn(++p, ":");
-    char slot[80];
-    snprintf(slot, sizeof slot, " %.*s ", (int)n, p);
-    ck_assert_msg(strstr(slots, slot) != NULL, "ran%s; want only those of%s", sb_str(&f->ran), slots);
-    p += strcspn(p, " ");
-  }
-}
-
-/* Everything that is delivered, as hashes. */
-static void finals(Fixture *f, Hash *out) {
-  TailorResult res;
-  run(f, &res);
-  for (int i = 0; i < f->n; i++) {
-    ck_assert_msg(res.v[i].met, "%s: %s", f->target[i].name, res.v[i].why);
-    out[i] = res.v[i].final.hash;
-  }
-  tailor_result_free(&res);
-}
-
-/* Requests that come later join the plan and pay for themselves alone; without it, all is planned anew. */
-static void later_requests(const char *prune) {
-  Fixture f;
-  Hash before[MOST], after[MOST];
-  open_fixture(&f);
-  f.prune = prune;
-  finals(&f, before);
-  char *plan = arena_strdup(f.a, sb_str(&f.lock));
-  f.plan = plan;
-  run_and_drop(&f);
-  ck_assert_msg(f.ran.len == 0, "by its own plan it repeated%s", sb_str(&f.ran));
-  ck_assert_str_eq(sb_str(&f.lock), plan);
-  f.n = MOST;
-  finals(&f, after);
-  expect_slots(&f, " later least ");
-  ck_assert_msg(strstr(sb_str(&f.ran), " later:retrain") && strstr(sb_str(&f.ran), " least:retrain"),
-                "ran:%s", sb_str(&f.ran));
-  for (int i = 0; i < TARGETS; i++) ck_assert(hash_equal(before[i], after[i]));
-  /* One of them tightened, then gone: its own branch alone. */
-  f.plan = arena_strdup(f.a, sb_str(&f.lock));
-  f.target[2].limits.macs = f.target[2].limits.macs * 9 / 10;
-  f.target[2].limits.cycles = 2 * f.target[2].limits.macs;
-  finals(&f, before);
-  expect_slots(&f, " later ");
-  for (int i = 0; i < MOST; i++) ck_assert(i == 2 || hash_equal(before[i], after[i]));
-  f.plan = arena_strdup(f.a, sb_str(&f.lock));
-  f.target[2] = f.target[3];
-  f.n = 3;
-  finals(&f, before);
-  ck_assert_msg(f.ran.len == 0, "ran%s", sb_str(&f.ran));
-  ck_assert_ptr_null(strstr(sb_str(&f.lock), "\"later\""));
-  close_fixture(&f);
-}
-
-START_TEST(test_later_requests)
-{ later_requests(NULL); }
-END_TEST
-START_TEST(test_later_requests_by_table)
-{ later_requests("by=reconstruction,least=2,images=128"); }
-END_TEST
-
-/* A plan of another seed, or that is damaged, is not gone on with. */
-START_TEST(test_other_plan)
-{
-  Fixture f;
-  open_fixture(&f);
-  run_and_drop(&f);
-  char *plan = arena_strdup(f.a, sb_str(&f.lock));
-  f.plan = arena_strndup(f.a, plan, strlen(plan) / 2);
-  run_and_drop(&f);
-  ck_assert_msg(strstr(sb_str(&f.said), "cannot be read") != NULL, "%s", sb_str(&f.said));
-  ck_assert_str_eq(sb_str(&f.lock), plan);
-  f.plan = plan;
-  f.seed = 2;
-  run_and_drop(&f);
-  ck_assert_msg(strstr(sb_str(&f.said), "planned anew") != NULL, "%s", sb_str(&f.said));
-  ck_assert_str_ne(sb_str(&f.lock), plan);
-  close_fixture(&f);
-}
-END_TEST
-
-/* All are cut from one elastic model. */
-START_TEST(test_elastic_sharing)
-{
-  Fixture f;
-  Hash got[MOST];
-  open_fixture(&f);
-  f.sharing = SHARE_ELASTIC;
-  f.n = 3;
-  finals(&f, got);
-  ck_assert_msg(strstr(sb_str(&f.ran), " shared:elastic") && strstr(sb_str(&f.ran), " tight:cut"), "ran:%s",
-                sb_str(&f.ran));
-  ck_assert_msg(!strstr(sb_str(&f.ran), ":retrain"), "ran:%s", sb_str(&f.ran));
-  close_fixture(&f);
-}
-END_TEST
-
-/* Alone, each is retrained from the original; finished graphs need no device. */
-START_TEST(test_no_sharing)
-{
-  Fixture f;
-  TailorResult res;
-  open_fixture(&f);
-  f.sharing = SHARE_NOTHING;
-  f.graphs = true;
-  run(&f, &res);
-  for (int i = 0; i < f.n; i++) {
-    ck_assert_msg(res.v[i].met && res.v[i].delivered, "%s", res.v[i].why);
-    ck_assert_str_eq(res.v[i].start, "");
-    ck_assert_ptr_null(res.v[i].files.bytes);
-    ck_assert_int_eq(res.models[i].images, 512);
-    ck_assert_uint_eq(res.v[i].proof.emitted.n, 128);
-  }
-  ck_assert_msg(!strstr(sb_str(&f.ran), ":deploy") && !strstr(sb_str(&f.ran), ":proof"), "ran:%s",
-                sb_str(&f.ran));
-  ck_assert_double_gt(res.ways[SHARE_NOTHING].seconds, res.ways[SHARE_TREE].seconds);
-  tailor_result_free(&res);
-  close_fixture(&f);
+  fixture_run_and_drop(&f);
+  fixture_expect(&f, "model", " prepare importance plan prune retrain finish score deploy test proof ");
+  fixture_close(&f);
 }
 END_TEST
 
@@ -826,11 +451,6 @@ Suite *suite_tailor(void) {
   tcase_add_test(t, test_early_test_split);
   tcase_add_test(t, test_source_edits);
   tcase_add_test(t, test_other_edits);
-  tcase_add_test(t, test_later_requests);
-  tcase_add_test(t, test_later_requests_by_table);
-  tcase_add_test(t, test_other_plan);
-  tcase_add_test(t, test_elastic_sharing);
-  tcase_add_test(t, test_no_sharing);
   suite_add_tcase(s, t);
   return s;
 }

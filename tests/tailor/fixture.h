@@ -1,0 +1,50 @@
+/* A small residual net, made data and a device of the tests' own, and a tailoring run of them. */
+#ifndef TESTS_TAILOR_FIXTURE_H
+#define TESTS_TAILOR_FIXTURE_H
+
+#include "ir/base/fingerprint.h"
+#include "passes/tailor/tailor.h"
+
+enum { TARGETS = 2, MOST = 4, SIDE = 8, CLASSES = 5 }; /* MOST: with those that come later */
+
+typedef struct Fixture {
+  Arena *a;
+  Diag *d;
+  Graph *model;
+  DataSpec spec;
+  Cache *cache;
+  SourcePrint *prints;
+  CostModel cost[MOST];
+  TailorTarget target[MOST];
+  int n; /* targets */
+  Hash data_identity, test_identity;
+  uint64_t seed;
+  const char *keep;
+  StrBuf ran; /* " slot:kind" of each step that was not in the cache */
+  int steps;
+  const Graph *teacher;          /* beside the original; NULL: none */
+  int views;                     /* of a teacher's bank; 0: none */
+  const TailorVariant *variants; /* n_variants of them */
+  int n_variants;
+  double close;
+  StrBuf said;              /* the log */
+  const char *prune;        /* options; NULL: by Taylor */
+  bool int4;                /* weights of 4 bits are allowed */
+  const char *int8, *other; /* ways to int8; NULL: the usual one; none */
+  TailorSharing sharing;
+  const char *plan; /* of an earlier run; NULL: none */
+  StrBuf lock;      /* this run's */
+  bool graphs;
+} Fixture;
+
+void fixture_open(Fixture *f);
+void fixture_close(Fixture *f);
+/* Fails the test where the run fails. What ran is in f->ran, the log in f->said, the plan in f->lock. */
+void fixture_run(Fixture *f, TailorResult *res);
+void fixture_run_and_drop(Fixture *f);
+/* As if that source file had been edited. */
+void fixture_edit_source(Fixture *f, const char *path);
+/* Is every step that ran of a kind in `want` (" plan finish "), and did each kind of it run? */
+void fixture_expect(const Fixture *f, const char *edit, const char *want);
+
+#endif
