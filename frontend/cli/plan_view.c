@@ -238,17 +238,6 @@ static void json_targets(JsonWriter *w, const TailorResult *r) {
   json_end(w);
 }
 
-static void json_ways(JsonWriter *w, const TailorResult *r) {
-  json_kobject(w, "ways");
-  for (int i = 0; i <= SHARE_TREE; i++) {
-    json_kobject(w, tailoring_sharing_name((TailorSharing)i));
-    json_kint(w, "images", r->ways[i].images);
-    json_knum(w, "seconds", r->ways[i].seconds);
-    json_end(w);
-  }
-  json_end(w);
-}
-
 static void json_to_come(JsonWriter *w, const PlanView *v) {
   int n;
   const double training = training_to_come(v->result, &n), others = others_to_come(v);
@@ -289,7 +278,7 @@ void plan_view_json(const PlanView *v, StrBuf *out) {
   json_knum(&w, "estimated_seconds", whole_plan(r));
   json_models(&w, r);
   json_targets(&w, r);
-  json_ways(&w, r);
+  tailoring_json_ways(&w, r);
   json_to_come(&w, v);
   json_knum(&w, "seconds", v->seconds);
   json_end(&w);

@@ -101,17 +101,6 @@ static void json_model(JsonWriter *w, const Report *r, int k) {
   json_end(w);
 }
 
-static void json_ways(JsonWriter *w, const TailorResult *r) {
-  json_kobject(w, "ways");
-  for (int i = 0; i <= SHARE_TREE; i++) {
-    json_kobject(w, tailoring_sharing_name((TailorSharing)i));
-    json_kint(w, "images", r->ways[i].images);
-    json_knum(w, "estimated_seconds", r->ways[i].seconds);
-    json_end(w);
-  }
-  json_end(w);
-}
-
 static void json_kinds(JsonWriter *w, const Report *r) {
   ReportKind kinds[REPORT_KINDS];
   const int n = report_kinds(r, kinds);
@@ -147,7 +136,7 @@ void report_plan_json(const Report *r, JsonWriter *w) {
   json_knum(w, "estimated_seconds", s.estimated);
   json_knum(w, "actual_seconds", s.actual);
   json_end(w);
-  json_ways(w, r->result);
+  tailoring_json_ways(w, r->result);
   json_kinds(w, r);
   json_end(w);
 }

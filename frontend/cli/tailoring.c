@@ -270,6 +270,17 @@ enum { SHARINGS = sizeof sharings / sizeof *sharings };
 
 const char *tailoring_sharing_name(TailorSharing s) { return sharings[s]; }
 
+void tailoring_json_ways(JsonWriter *w, const TailorResult *r) {
+  json_kobject(w, "ways");
+  for (int i = 0; i <= SHARE_TREE; i++) {
+    json_kobject(w, tailoring_sharing_name((TailorSharing)i));
+    json_kint(w, "images", r->ways[i].images);
+    json_knum(w, "estimated_seconds", r->ways[i].seconds);
+    json_end(w);
+  }
+  json_end(w);
+}
+
 bool tailoring_sharing(const char *word, TailorSharing *out, Diag *d) {
   *out = SHARE_TREE;
   if (!word) return true;

@@ -53,5 +53,7 @@ const char *tailoring_keep(Arena *a, const Design *design);
 /* The way of sharing that a word names: "tree", "chain", "none"; NULL: tree. */
 bool tailoring_sharing(const char *word, TailorSharing *out, Diag *d);
 const char *tailoring_sharing_name(TailorSharing s);
+/* The member "ways": what training would be by each way of sharing. */
+void tailoring_json_ways(JsonWriter *w, const TailorResult *r);
 
 #endif

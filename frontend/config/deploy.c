@@ -124,6 +124,15 @@ static const Schema code_schema = {"key", code_rows, sizeof(DeployCode)};
 #define DESIGNERS "the model's designer decides this: it stands in design.yaml"
 #define FOREIGN(name) \
   { .key = name, .type = CFG_FOREIGN, .doc = DESIGNERS }
+#define DESIGNERS_KEYS                                                                          \
+  FOREIGN("model"), FOREIGN("data"), FOREIGN("freedom"), FOREIGN("prune"), FOREIGN("quantize"), \
+      FOREIGN("retrain")
+/* The list of targets, of the struct `raw`. */
+#define TARGETS_ROW(raw)                                                                                  \
+  {                                                                                                       \
+    .key = "targets", CFG_FIELD(raw, targets), .type = CFG_GROUPS, .sub = &target_schema, .min_items = 1, \
+    .max_items = 1000, .required = true, .doc = "what to make the model for"                              \
+  }
 static const CfgRow target_rows[] = {
     {.key = "name",
      CFG_FIELD(RawTarget, name),
@@ -170,12 +179,7 @@ static const CfgRow target_rows[] = {
      .type = CFG_GROUP,
      .sub = &code_schema,
      .doc = "the form of the C that is written"},
-    FOREIGN("model"),
-    FOREIGN("data"),
-    FOREIGN("freedom"),
-    FOREIGN("prune"),
-    FOREIGN("quantize"),
-    FOREIGN("retrain"),
+    DESIGNERS_KEYS,
     {0}};
 static const Schema target_schema = {"key", target_rows, sizeof(RawTarget)};
 
@@ -209,25 +213,13 @@ static const CfgRow deploy_rows[] = {
      CFG_RANGE(0, 1024),
      .otherwise = "0",
      .doc = "0: as many as there are processors; results do not depend on it"},
-    {.key = "targets",
-     CFG_FIELD(RawDeploy, targets),
-     .type = CFG_GROUPS,
-     .sub = &target_schema,
-     .min_items = 1,
-     .max_items = 1000,
-     .required = true,
-     .doc = "what to make the model for"},
-    FOREIGN("model"),
+    TARGETS_ROW(RawDeploy),
+    DESIGNERS_KEYS,
     FOREIGN("name"),
     FOREIGN("task"),
     FOREIGN("metric"),
-    FOREIGN("data"),
     FOREIGN("input"),
-    FOREIGN("freedom"),
     FOREIGN("train"),
-    FOREIGN("prune"),
-    FOREIGN("quantize"),
-    FOREIGN("retrain"),
     {0}};
 const Schema deploy_schema = {"key", deploy_rows, sizeof(RawDeploy)};
 
@@ -244,20 +236,8 @@ static const CfgRow request_rows[] = {
      .path = CFG_FILE,
      CFG_WHERE(RawRequest, design_loc),
      .doc = "that of the deploy.yaml to which these requests are added; may be left out"},
-    {.key = "targets",
-     CFG_FIELD(RawRequest, targets),
-     .type = CFG_GROUPS,
-     .sub = &target_schema,
-     .min_items = 1,
-     .max_items = 1000,
-     .required = true,
-     .doc = "what to make the model for, too"},
-    FOREIGN("model"),
-    FOREIGN("data"),
-    FOREIGN("freedom"),
-    FOREIGN("prune"),
-    FOREIGN("quantize"),
-    FOREIGN("retrain"),
+    TARGETS_ROW(RawRequest),
+    DESIGNERS_KEYS,
     {0}};
 const Schema request_schema = {"key", request_rows, sizeof(RawRequest)};
 

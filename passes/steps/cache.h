@@ -1,13 +1,13 @@
-/* The step cache: a folder that keeps what steps made, by the key of everything that made it.
+/* The step cache: a folder that keeps what steps made, by the key of everything that made it. In it:
  *
- *   DIR/ab/abcdef...  one file per key: head, checksum, the step's kind and artifacts (layout: cache.c)
- *   DIR/last/...      per step and slot, what its last key was made of (passes/steps/steps.c)
- *   DIR/lease/KEY     who runs that step at this moment (passes/steps/lease.h)
- *   DIR/work/KEY      the state of a step that takes long, until its entry is there: killed, it goes on from it
- *   DIR/times/KEY     what it took: no part of the entry, whose bytes are the same each time
- *   DIR/runs/...      what a process that lives has read or written (passes/steps/cache_runs.c)
- *   DIR/costs         what trainings took: tailoring's (passes/tailor/costs.h)
- *   DIR/clock         touched to learn the folder's time
+ *   ab/abcdef...  one file per key: head, checksum, the step's kind and artifacts (layout: cache.c)
+ *   last/...      per step and slot, what its last key was made of (passes/steps/steps.c)
+ *   lease/KEY     who runs that step at this moment (passes/steps/lease.h)
+ *   work/KEY      the state of a step that takes long, until its entry is there: killed, it goes on from it
+ *   times/KEY     what it took: no part of the entry, whose bytes are the same each time
+ *   runs/...      what a process that lives has read or written (passes/steps/cache_runs.c)
+ *   costs         what trainings took: tailoring's (passes/tailor/costs.h)
+ *   clock         touched to learn the folder's time
  *
  * Entries appear whole or not at all (written beside, renamed) and never change. Several processes and machines
  * may use one folder: who makes the same key makes the same bytes. A damaged entry counts as absent: it is

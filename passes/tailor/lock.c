@@ -36,7 +36,8 @@ void lock_print(const Lock *l, StrBuf *out) {
   sb_puts(out, HEAD);
   sb_puts(out, "basis ");
   print_hash(out, l->basis);
-  sb_printf(out, "\nrates image %.17g mac %.17g\nviews %d\n", l->image, l->mac, l->views);
+  sb_printf(out, "\nrates image %.17g mac %.17g\nviews %d full %" PRId64 "\n", l->image, l->mac, l->views,
+            l->full);
   for (int i = 0; i < l->n_models; i++) print_model(&l->models[i], out);
   for (int i = 0; i < l->n_targets; i++) {
     const LockTarget *t = &l->targets[i];
@@ -164,8 +165,9 @@ bool lock_parse(const char *text, Arena *a, Lock *out, Diag *d) {
   out->mac = number(&r, "mac", 1e18);
   line_end(&r);
   out->views = (int)number(&r, "views", 65536);
+  out->full = (int64_t)number(&r, "full", 1e15);
   line_end(&r);
-  r.bad = r.bad || out->views < 0;
+  r.bad = r.bad || out->views < 0 || out->full < 0;
   for (; !r.bad && *r.at == 'm'; line_end(&r)) read_model(&r, out);
   for (; !r.bad && *r.at == 't'; line_end(&r)) read_target(&r, out);
   const char *last = r.at;

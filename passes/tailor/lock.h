@@ -4,7 +4,7 @@
  *   mistify-plan 1
  *   basis HEX                                    everything that the decisions rest on but the requests: another one, another plan
  *   rates image 4e-05 mac 3e-11                  seconds of training an image, and each of its MACs
- *   views 2                                      of the teachers' banks
+ *   views 2 full 48000                           of the teachers' banks; images of a full retraining
  *   model "m4" base "" parent -1 macs 1200000 images 9600 skip 0 kin 1 joint 0 units 00ff..
  *   target "m4" request HEX model 0 int4 0       -1: the original fits
  *   end HEX                                      of everything before it
@@ -37,6 +37,7 @@ typedef struct Lock {
   Hash basis;
   double image, mac;
   int views;
+  int64_t full;
   LockModel *models;
   int n_models;
   LockTarget *targets;

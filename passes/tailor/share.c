@@ -298,7 +298,11 @@ static void tell_plan(TailorRun *r) {
   const Schedule *s = &r->schedule;
   const ScheduleRules rules = rules_of(&(Sharing){.r = r});
   if (!r->job->planned) return;
-  Lock l = {.basis = tailor_basis(r), .image = rules.image, .mac = rules.mac, .views = r->views};
+  Lock l = {.basis = tailor_basis(r),
+            .image = rules.image,
+            .mac = rules.mac,
+            .views = r->views,
+            .full = r->full_images};
   l.models = arena_array(r->res->arena, (size_t)s->n, sizeof *l.models);
   l.targets = arena_array(r->res->arena, (size_t)r->job->n_targets, sizeof *l.targets);
   l.n_models = s->n;

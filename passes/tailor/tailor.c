@@ -332,8 +332,9 @@ void tailor_go_on(TailorRun *r, bool *busy) { r->job->steps->busy = busy; }
 
 static bool run_all(TailorRun *r) {
   TRY(start(r));
-  if (r->job->may_retrain) TRY(tailor_images(r, 1, &r->full_images));
   go_on(r);
+  r->full_images = r->before.full; /* so that a run from the cache reads no data */
+  if (r->job->may_retrain && !r->full_images) TRY(tailor_images(r, 1, &r->full_images));
   TRY(each(r, tailor_plan_task));
   sort_work(r);
   for (int i = 1; i < r->job->n_targets; i++) TRY(tailor_nest(r, &r->w[r->order[i]], &r->w[r->order[i - 1]]));
