@@ -3,9 +3,10 @@
  *   1  prepare the model; ask each target's cost model whether the original fits as it is, with weights of 8 bits (or, where
  *      the design allows it and flash is the limit, of 4)
  *   2  plan: for targets that it does not fit, the channels to keep. The linker decides, not the estimate: a pruned but
- *      untrained model is emitted and linked, and where it is too big the limit is tightened by the excess (plans.c). Where
+ *      untrained model that is close to a limit is emitted and linked, and where it is too big the limit is tightened by the
+ *      excess (plans.c). Where
  *      that loses much, other structures are tried (variants.c)
- *   3  retrain (students.c) from loose to tight, each from the tightest model before it that contains it, else from the original
+ *   3  decide who is trained from whom and how long (schedule.c, share.c), and retrain (students.c)
  *   4  finish (fuse, quantize), score on validation, deploy (emit, build, run)
  *   5  with everything decided: read the test split, once
  *

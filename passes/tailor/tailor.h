@@ -7,8 +7,7 @@
  *
  * Every box is a Step (ir/step.h), cached by the content of all that made it, so that targets share what they
  * have in common, a second run repeats nothing, and an edit of anything repeats exactly what depends on it.
- * Targets are served from the loosest to the tightest; each starts from the tightest trained model that
- * contains it. `deploy` and `proof` are the back end's: the command hands them in.
+ * Which model starts from which is decided before any training (schedule.h). `deploy` and `proof` are the back end's: the command hands them in.
  */
 #ifndef PASSES_TAILOR_TAILOR_H
 #define PASSES_TAILOR_TAILOR_H
