@@ -14,7 +14,7 @@
 
 typedef struct PlanOpts {
   CommonOpts common;
-  const char *deploy, *design, *out, *cache, *sharing;
+  const char *deploy, *design, *out, *cache, *sharing, *time;
   ArgList only, add;
   int64_t threads, simulate, seed;
   bool graphs, arriving;
@@ -36,6 +36,9 @@ static const Opt opts[] = {
      "plan for `tailor --graphs`, which emits and builds nothing"},
     {"--sharing", OPT_STRING, offsetof(PlanOpts, sharing), false, "S",
      "what targets have in common: tree (default), chain, elastic or none"},
+    {"--time-budget", OPT_STRING, offsetof(PlanOpts, time), false, "TIME",
+     "for the whole run of tailor, such as 30min (default: deploy.yaml's `budget`): training is shortened to "
+     "suit"},
     {"--simulate", OPT_INT, offsetof(PlanOpts, simulate), false, "N",
      "plan for N made-up requests instead, all together: nothing is trained, cached or written"},
     {"--arriving", OPT_FLAG, offsetof(PlanOpts, arriving), false, NULL,
@@ -117,6 +120,7 @@ static bool check(const PlanOpts *o, Diag *d) {
     return false;
   }
   FAIL_IF(o->arriving && !simulated, d, NULL, "--arriving goes with --simulate N");
+  FAIL_IF(simulated && o->time, d, NULL, "--time-budget does not go with --simulate");
   FAIL_IF(simulated && (o->add.n || o->only.n), d, NULL,
           "--simulate makes up its requests: --add and --only do not go with it");
   return true;
@@ -138,6 +142,7 @@ static int run(void *opts_, Diag *d) {
                  .only = o->only,
                  .add = o->add,
                  .design = o->design,
+                 .time = o->time,
                  .graphs = o->graphs,
                  .plan_only = true};
   const int status = plan_deploy(o, &t);
@@ -161,7 +166,8 @@ const Command cmd_plan = {
     "come. Seconds are estimates by what earlier trainings of the same cache folder took.\n"
     "The plan is kept as OUT/plan.lock: tailor repeats from it, and requests that are added later join it "
     "without\n"
-    "disturbing what was trained. The same as JSON is in OUT/plan.json.\n"
+    "disturbing what was trained. Lengths that a time budget shortens stay so until that file\n"
+    "is removed. The same as JSON is in OUT/plan.json.\n"
     "Exit status 2: a target's limits cannot be met by any width (named, with why and the nearest that can "
     "be had);\n"
     "accuracy is not known before training, so floors are not judged here.\n"

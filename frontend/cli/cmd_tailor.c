@@ -15,7 +15,7 @@
 
 typedef struct TailorOpts {
   CommonOpts common;
-  const char *deploy, *design, *out, *cache, *sharing;
+  const char *deploy, *design, *out, *cache, *sharing, *time;
   ArgList only, add;
   int64_t threads;
   bool graphs;
@@ -37,8 +37,10 @@ static const Opt opts[] = {
      "stop at the finished graphs: nothing is emitted, built or run; limits are judged by estimates"},
     {"--sharing", OPT_STRING, offsetof(TailorOpts, sharing), false, "S",
      "what targets have in common: tree (default), chain, elastic, or none"},
+    {"--time-budget", OPT_STRING, offsetof(TailorOpts, time), false, "TIME",
+     "for the whole run, such as 30min (default: deploy.yaml's `budget`): training is shortened to suit"},
     {"-j", OPT_INT, offsetof(TailorOpts, threads), false, "N",
-     "processor cores, shared by as many processes (default: all; results do not depend on it)"},
+     "processor cores, shared by as many processes (default: all; results do not depend on it, but by how far a time budget shortens)"},
     {0}};
 
 typedef struct Tailor {
@@ -129,6 +131,7 @@ static int run(void *opts_, Diag *d) {
                     .only = r.o->only,
                     .add = r.o->add,
                     .design = r.o->design,
+                    .time = r.o->time,
                     .graphs = r.o->graphs};
   const bool ok = tailoring_sharing(r.o->sharing, &r.t.sharing, d) &&
                   tailoring_open(&r.t, r.o->deploy, &r.o->common, r.o->threads);
@@ -161,9 +164,13 @@ const Command cmd_tailor = {
     "and a second run repeats only what changed. The test split is read at the very end, for the figures "
     "printed.\n"
     "Exit status 2: a target's limits could not be met (the report says which, why, and the nearest that can "
-    "be).",
+    "be), or it was\n"
+    "not begun in time. Targets of a higher `priority` come first; a target that was begun is finished, and "
+    "a "
+    "later run goes on.",
     "  mistify tailor deploy.yaml\n"
-    "  mistify tailor deploy.yaml -o firmware --only m4 m0\n",
+    "  mistify tailor deploy.yaml -o firmware --only m4 m0\n"
+    "  mistify tailor deploy.yaml --time-budget 30min\n",
     opts,
     sizeof(TailorOpts),
     run};

@@ -175,6 +175,22 @@ static void to_come(const PlanView *v) {
          r->n_models && training + others > 0 ? ", beside steps that are shared and not yet there" : "");
 }
 
+/* Seconds by the clock, against the budget. */
+static void budget(const PlanView *v, Arena *a) {
+  const TailorResult *r = v->result;
+  const double most = TAILOR_TRAINING * r->budget;
+  if (!(r->budget > 0)) return;
+  printf("Time budget: %s, of which training may take %s; expected are %s, with %.3g trainings at once\n",
+         tailor_duration(a, r->budget), tailor_duration(a, most), tailor_duration(a, r->expected),
+         r->at_once);
+  if (tailor_shortened(r))
+    printf("Trainings are shortened to %.0f %% of their lengths (remove %s to have it decided anew)\n",
+           100 * r->share, v->lock);
+  if (r->expected > most)
+    printf("That is more than there is%s: targets of the lowest priority may not be begun in time\n",
+           tailor_shortened(r) ? "" : " (lengths are those of the earlier plan, or not known)");
+}
+
 static void rates(const PlanView *v) {
   const TailorResult *r = v->result;
   printf("Estimates: %.2g s for an image and %.2g s for each million of its MACs, ", r->image, 1e6 * r->mac);
@@ -197,6 +213,7 @@ void plan_view_text(const PlanView *v, Arena *a) {
   if (r->n_models) {
     ways(v, a);
     to_come(v);
+    budget(v, a);
     rates(v);
     printf("Plan: %s (tailor goes on with it)   %.1f s\n", v->lock, v->seconds);
   }
@@ -276,6 +293,7 @@ void plan_view_json(const PlanView *v, StrBuf *out) {
   json_kint(&w, "records", v->rates.records);
   json_end(&w);
   json_knum(&w, "estimated_seconds", whole_plan(r));
+  tailoring_json_budget(&w, r);
   json_models(&w, r);
   json_targets(&w, r);
   tailoring_json_ways(&w, r);

@@ -29,7 +29,7 @@ static void accuracy_table(const Report *r, Arena *a) {
     table_cell(&t, "%s", o->delivered ? cli_count(a, o->cost.macs) : "-");
     table_cell(&t, "%s", o->delivered ? cli_count(a, o->cost.params) : "-");
     table_cell(&t, "%" PRId64 "/%" PRId64, o->proof.vectors_equal, o->proof.vectors);
-    table_cell(&t, "%s", o->met ? "met" : "MISSED");
+    table_cell(&t, "%s", o->met ? "met" : o->late ? "NO TIME" : "MISSED");
   }
   table_print(&t);
 }
@@ -108,6 +108,8 @@ static void json_target(JsonWriter *w, const Report *r, int i) {
   json_kstr(w, "finish", o->finish);
   json_kbool(w, "met", o->met);
   json_kbool(w, "delivered", o->delivered);
+  json_kbool(w, "out_of_time", o->late);
+  json_kint(w, "priority", o->target->priority);
   json_kstr(w, "why", o->why);
   json_kstr(w, "retrained_from", o->start ? (o->start[0] ? o->start : "original") : NULL);
   json_limits(w, &o->target->limits);

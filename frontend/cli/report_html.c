@@ -63,7 +63,10 @@ static void targets_table(const Report *r, Arena *a, StrBuf *b) {
     used(b, a, o->measured.ram, o->target->limits.ram, o->cost.ram);
     cell(b, cli_count(a, o->measured.instructions));
     sb_printf(b, "<td>%" PRId64 "/%" PRId64 "</td>", o->proof.vectors_equal, o->proof.vectors);
-    sb_printf(b, "<td class=\"%s\">%s</td></tr>\n", o->met ? "yes" : "no", o->met ? "met" : "missed");
+    sb_printf(b, "<td class=\"%s\">%s</td></tr>\n", o->met ? "yes" : "no",
+              o->met    ? "met"
+              : o->late ? "no time"
+                        : "missed");
   }
   sb_puts(b, "</table>\n");
   for (int i = 0; i < r->result->n; i++) {
@@ -104,6 +107,11 @@ void report_html(const Report *r, StrBuf *b) {
             r->result->n, r->seconds, cli_count(a, r->result->macs), cli_count(a, r->result->params),
             r->result->n && r->result->v[0].proof.original.auc ? "AUC (in %) is that"
                                                                : "Accuracies are those");
+  if (tailor_shortened(r->result))
+    sb_printf(b,
+              "<p class=\"note\">Trainings were shortened to %.0f %% of their lengths, for a time budget of "
+              "%s.</p>\n",
+              100 * r->result->share, tailor_duration(a, r->result->budget));
   targets_table(r, a, b);
   report_plan_html(r, b);
   report_chart(r, b);

@@ -72,6 +72,9 @@ static Sum sum_of(const Report *r) {
 void report_plan_line(const Report *r) {
   const Sum s = sum_of(r);
   const int n = r->result->n_models;
+  if (tailor_shortened(r->result))
+    printf("Trainings were shortened to %.0f %% of their lengths, for a time budget of %s\n",
+           100 * r->result->share, tailor_duration(r->result->arena, r->result->budget));
   if (n == 0) return;
   printf("Plan: %d of %d models were trained, %d taken from the cache", s.ran, n, s.reused);
   if (s.ran) printf("; %.1f s of training, %.1f s were estimated", s.actual, s.estimated);
@@ -136,6 +139,7 @@ void report_plan_json(const Report *r, JsonWriter *w) {
   json_knum(w, "estimated_seconds", s.estimated);
   json_knum(w, "actual_seconds", s.actual);
   json_end(w);
+  tailoring_json_budget(w, r->result);
   tailoring_json_ways(w, r->result);
   json_kinds(w, r);
   json_end(w);

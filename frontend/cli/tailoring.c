@@ -4,10 +4,13 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "frontend/cli/code_form.h"
 #include "frontend/cli/plan_file.h"
+#include "frontend/cli/ranks.h"
 #include "frontend/cli/structures.h"
+#include "frontend/config/units.h"
 #include "ir/base/mem.h"
 #include "passes/steps/cache.h"
 #include "passes/steps/workers.h"
@@ -89,6 +92,7 @@ static bool add_target(Tailoring *r, const DeployTarget *t, int64_t macs) {
                                             .max_drop = t->accuracy_drop_loc.line ? t->accuracy_drop : 0},
                                  .precision = t->precision == PRECISION_INT8 ? DT_I8 : DT_F32,
                                  .cost = &r->costs[i],
+                                 .priority = t->priority,
                                  .params = arena_printf(r->a, "target=%s,name=%s,raw=%d,ram=%lld,rows=%d%s%s",
                                                         m.target->name, r->dep->design->name, takes_bytes(r),
                                                         (long long)t->limits.ram, r->devices[i].input_rows,
@@ -134,6 +138,33 @@ static const char *to_int8(const Tailoring *r, bool equalize, bool int4) {
   const unsigned n = r->dep->design->data.calibration;
   return arena_printf(r->a, "bnfuse,fuse,fold,%s%squantize{images=%u%s}", equalize ? "equalize," : "",
                       takes_bytes(r) ? "input_raw," : "", n ? n : 512, int4 ? ",weights=int4" : "");
+}
+
+/* ---- A time budget */
+
+static double clock_now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t); /* the same for all processes of a machine */
+  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static bool used_up(void *ctx) { return clock_now() >= ((const Tailoring *)ctx)->deadline; }
+
+static TailorBudget budget_of(Tailoring *r) {
+  const double cores = (double)progress_host(&r->progress)->threads * ranks_count();
+  return (TailorBudget){
+      .seconds = r->dep->time, .at_once = cores / r->rates.threads, .used_up = used_up, .ctx = r};
+}
+
+/* The command line's, instead of deploy.yaml's. */
+static bool read_time(Tailoring *r) {
+  double seconds = 0;
+  if (!r->time) return true;
+  const char *want = unit_seconds(r->time, &seconds);
+  FAIL_IF(want, r->d, NULL, "--time-budget %s: want %s", r->time, want);
+  FAIL_IF(!(seconds > 0), r->d, NULL, "--time-budget %s: want more than 0", r->time);
+  r->dep->time = seconds;
+  return true;
 }
 
 /* ---- Running */
@@ -184,6 +215,7 @@ static bool run_job(Tailoring *r, StepEnv *env, TailorResult *res) {
                    .n_teachers = design->retrain.teachers.n,
                    .auc = auc,
                    .seed = r->dep->seed,
+                   .budget = budget_of(r),
                    .targets = r->targets,
                    .n_targets = r->n,
                    .deploy = &step_deploy,
@@ -239,6 +271,7 @@ bool tailoring_run(Tailoring *r, const char *folder, TailorResult *res) {
   const Host *host = progress_host(&r->progress);
   const int workers = host->threads < r->n ? host->threads : r->n;
   r->cache = folder;
+  r->deadline = clock_now() + r->dep->time;
   r->rates = rates_known(folder); /* once: the same for all */
   Workers *w =
       workers > 1 ? workers_start(host->threads, workers < WORKERS_MAX ? workers : WORKERS_MAX, help, r, host)
@@ -281,6 +314,17 @@ void tailoring_json_ways(JsonWriter *w, const TailorResult *r) {
   json_end(w);
 }
 
+void tailoring_json_budget(JsonWriter *w, const TailorResult *r) {
+  if (!(r->budget > 0)) return;
+  json_kobject(w, "budget");
+  json_knum(w, "seconds", r->budget);
+  json_knum(w, "for_training", TAILOR_TRAINING * r->budget);
+  json_knum(w, "trainings_at_once", r->at_once);
+  json_knum(w, "lengths_shortened_to", r->share);
+  json_knum(w, "expected_training_seconds", r->expected);
+  json_end(w);
+}
+
 bool tailoring_sharing(const char *word, TailorSharing *out, Diag *d) {
   *out = SHARE_TREE;
   if (!word) return true;
@@ -312,7 +356,7 @@ static bool load_teachers(Tailoring *r) {
 bool tailoring_open(Tailoring *r, const char *path, const CommonOpts *common, int64_t threads) {
   r->path = path;
   r->dep = deploy_load_with(r->a, path, r->design, r->d);
-  TRY(r->dep);
+  TRY(r->dep && read_time(r));
   for (size_t i = 0; i < r->add.n; i++) TRY(deploy_add(r->a, r->dep, r->add.v[i], r->d));
   r->model = cli_load_with(r->dep->design->model, &(LoadOpts){.custom = r->dep->design->custom}, r->d);
   TRY(r->model && design_check_model(r->dep->design, r->model, r->d) && load_teachers(r) && add_targets(r));

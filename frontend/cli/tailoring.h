@@ -16,6 +16,7 @@ typedef struct Tailoring {
   Diag *d;
   ArgList only, add;  /* targets alone; further files with targets */
   const char *design; /* instead of the one that deploy.yaml names; NULL */
+  const char *time;   /* budget, instead of deploy.yaml's; NULL */
   bool graphs, plan_only;
   TailorSharing sharing;
   /* Set before tailoring_run. */
@@ -26,6 +27,7 @@ typedef struct Tailoring {
   const char *path;  /* deploy.yaml as the user named it */
   const char *cache; /* folder */
   CostRates rates;   /* of training, as far as it was known when the run began */
+  double deadline;   /* by cli_now; with a budget */
   Deploy *dep;
   Graph *model, **teachers;
   Progress progress;
@@ -53,6 +55,8 @@ const char *tailoring_keep(Arena *a, const Design *design);
 /* The way of sharing that a word names: "tree", "chain", "none"; NULL: tree. */
 bool tailoring_sharing(const char *word, TailorSharing *out, Diag *d);
 const char *tailoring_sharing_name(TailorSharing s);
+/* The member "budget", where there is one: how far lengths are shortened for it, what trainings are expected to take. */
+void tailoring_json_budget(JsonWriter *w, const TailorResult *r);
 /* The member "ways": what training would be by each way of sharing. */
 void tailoring_json_ways(JsonWriter *w, const TailorResult *r);
 

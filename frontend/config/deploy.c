@@ -28,15 +28,20 @@ typedef struct RawTarget {
   Loc name_loc, board_loc, target_loc, limits_loc, precision_loc;
   DeployLimits limits;
   RawAccuracy accuracy;
-  int precision, input;
+  int precision, input, priority;
   DeployCode code;
 } RawTarget;
+
+typedef struct RawBudget {
+  double time;
+} RawBudget;
 
 typedef struct RawDeploy {
   const char *design, *cache, *out;
   Loc design_loc;
   uint64_t seed;
   int threads;
+  RawBudget budget;
   CfgList targets; /* RawTarget */
 } RawDeploy;
 
@@ -179,9 +184,24 @@ static const CfgRow target_rows[] = {
      .type = CFG_GROUP,
      .sub = &code_schema,
      .doc = "the form of the C that is written"},
+    {.key = "priority",
+     CFG_FIELD(RawTarget, priority),
+     .type = CFG_INT,
+     CFG_RANGE(-1000, 1000),
+     .otherwise = "0",
+     .doc = "those of a higher one are worked on first, where time is limited"},
     DESIGNERS_KEYS,
     {0}};
 static const Schema target_schema = {"key", target_rows, sizeof(RawTarget)};
+
+static const CfgRow budget_rows[] = {
+    {.key = "time",
+     CFG_FIELD(RawBudget, time),
+     .type = CFG_SECONDS,
+     CFG_ABOVE(0),
+     .doc = "by the clock; training is shortened to suit, and what is not begun by then is left"},
+    {0}};
+static const Schema budget_schema = {"key", budget_rows, sizeof(RawBudget)};
 
 static const CfgRow deploy_rows[] = {
     {.key = "design",
@@ -212,7 +232,12 @@ static const CfgRow deploy_rows[] = {
      .type = CFG_INT,
      CFG_RANGE(0, 1024),
      .otherwise = "0",
-     .doc = "0: as many as there are processors; results do not depend on it"},
+     .doc = "0: as many as there are processors; results do not depend on it, a plan for a time budget does"},
+    {.key = "budget",
+     CFG_FIELD(RawDeploy, budget),
+     .type = CFG_GROUP,
+     .sub = &budget_schema,
+     .doc = "what the whole run may take"},
     TARGETS_ROW(RawDeploy),
     DESIGNERS_KEYS,
     FOREIGN("name"),
@@ -316,7 +341,8 @@ static DeployTarget target_of(const RawTarget *raw, const YamlFile *file, Loc lo
                         .precision = (DeployPrecision)raw->precision,
                         .precision_loc = raw->precision_loc,
                         .input = (DeployInput)raw->input,
-                        .code = raw->code};
+                        .code = raw->code,
+                        .priority = raw->priority};
 }
 
 /* Targets of `file`, behind those that there are. */
@@ -344,6 +370,7 @@ Deploy *deploy_load_with(Arena *a, const char *path, const char *design, Diag *d
   dep->design_loc = raw.design_loc;
   dep->seed = raw.seed;
   dep->threads = raw.threads;
+  dep->time = raw.budget.time;
   dep->cache = raw.cache;
   dep->out = raw.out;
   dep->design = design_load(a, design ? design : raw.design, d);

@@ -43,6 +43,7 @@ typedef struct DeployTarget {
   Loc precision_loc;
   DeployInput input;
   DeployCode code;
+  int priority; /* the higher, the earlier it is worked on */
 } DeployTarget;
 
 typedef struct Deploy {
@@ -52,6 +53,7 @@ typedef struct Deploy {
   uint64_t seed;
   int threads; /* 0: as many as there are processors */
   const char *cache, *out;
+  double time; /* seconds for the whole run; 0: as long as it takes */
   DeployTarget *targets;
   int n_targets;
 } Deploy;

@@ -1,4 +1,5 @@
-/* Leases: who runs a step at this moment, so that no other process begins it too.
+/* Leases: who runs a step (or works on a target, where time is limited) at this moment, so that no other process begins it
+ * too.
  *
  *   DIR/lease/KEY   made at once or not at all (O_EXCL); one line, the holder (holder.h)
  *

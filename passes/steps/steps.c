@@ -417,6 +417,18 @@ static int wait_or_take(Run *r, Lease **lease, Artifact *out, int *n_out) {
   }
 }
 
+/* Who only looks is told of a step that somebody runs; -1: there is nothing, 1: a hit, just published. */
+static int not_there(Run *r, Artifact *out, int *n_out) {
+  StrBuf path = {0};
+  Holder who;
+  const bool runs =
+      r->env->busy && r->env->cache &&
+      lease_lives(r->env->cache, cache_key_path(r->env->cache, "lease", r->key, &path), LEASE_EXPIRES, &who);
+  sb_free(&path);
+  if (runs) *r->env->busy = true;
+  return !runs && look_up(r, out, n_out) > 0 ? 1 : -1;
+}
+
 /* -1: reported, or busy; 0: it was run; 1: a hit. */
 static int run_or_wait(Run *r, Artifact *out, int *n_out) {
   Lease *lease = NULL;
@@ -436,7 +448,7 @@ bool step_run(const StepEnv *env, const StepRequest *req, Artifact *out, int *n_
   if (env->workers) r.log.worker = workers_current(env->workers);
   if (env->cache) cache_pin(env->cache, r.key); /* before it is looked at: from then on it stays */
   int found = look_up(&r, out, n_out);
-  if (found == 0) found = env->only_look ? -1 : run_or_wait(&r, out, n_out);
+  if (found == 0) found = env->only_look ? not_there(&r, out, n_out) : run_or_wait(&r, out, n_out);
   if (found > 0) {
     r.log.hit = true;
     r.log.seconds = now_seconds() - start - r.log.waited;

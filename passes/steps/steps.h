@@ -35,7 +35,8 @@ typedef struct StepEnv {
    * until it is done. Else step_run sets *busy (and never clears it) and returns false at once, with nothing reported: the
    * caller does something else and asks again. */
   bool *busy;
-  /* What is not in the cache is not run: step_run returns false, with nothing reported. */
+  /* What is not in the cache is not run: step_run returns false, with nothing reported; *busy is set where another process
+   * runs it. */
   bool only_look;
   /* Processes that share cores: a step that runs (no hit) waits for one, and has as many as are free and of use to it as
    * its host->threads. NULL: host's threads. */

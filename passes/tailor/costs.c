@@ -13,7 +13,7 @@ enum { MOST = 400 };
 static const char HEAD[] = "mistify costs 1\n", NAME[] = "costs";
 
 /* Of a processor of some years ago. */
-const CostRates costs_default = {40e-6, 30e-12, 0};
+const CostRates costs_default = {40e-6, 30e-12, 0, 1};
 
 /* ---- The file */
 
@@ -91,7 +91,7 @@ bool costs_add(const char *dir, const CostRecord *v, size_t n, Diag *d) {
 /* ---- The fit: seconds = image * x + mac * y, x = images, y = images * MACs */
 
 typedef struct Sums {
-  double xx, xy, yy, xs, ys, ss;
+  double xx, xy, yy, xs, ys, ss, seconds, threads; /* threads: times seconds */
   int n;
 } Sums;
 
@@ -102,6 +102,7 @@ static Sums sums_of(const CostRecord *v, size_t n, int threads) {
     const double x = (double)v[i].images, y = x * v[i].macs;
     s.xx += x * x, s.xy += x * y, s.yy += y * y;
     s.xs += x * v[i].seconds, s.ys += y * v[i].seconds, s.ss += v[i].seconds * v[i].seconds;
+    s.seconds += v[i].seconds, s.threads += v[i].seconds * v[i].threads;
     s.n++;
   }
   return s;
@@ -117,7 +118,7 @@ static CostRates scaled(const Sums *s) {
   const double image = costs_default.image, mac = costs_default.mac;
   const double with = image * s->xs + mac * s->ys,
                self = image * image * s->xx + 2 * image * mac * s->xy + mac * mac * s->yy;
-  return (CostRates){image * with / self, mac * with / self, s->n};
+  return (CostRates){image * with / self, mac * with / self, s->n, 1};
 }
 
 /* Least squares where both rates are to be 0 or more: the free solution, or the better one with one rate alone. */
@@ -126,17 +127,19 @@ static CostRates solve(const Sums *s) {
   const double det = s->xx * s->yy - s->xy * s->xy;
   if (det <= ALIKE * s->xx * s->yy) return scaled(s);
   const double image = (s->xs * s->yy - s->ys * s->xy) / det, mac = (s->ys * s->xx - s->xs * s->xy) / det;
-  if (image >= 0 && mac >= 0) return (CostRates){image, mac, s->n};
+  if (image >= 0 && mac >= 0) return (CostRates){image, mac, s->n, 1};
   const double image_alone = s->xs / s->xx, mac_alone = s->ys / s->yy;
-  if (squares(s, image_alone, 0) < squares(s, 0, mac_alone)) return (CostRates){image_alone, 0, s->n};
-  return (CostRates){0, mac_alone, s->n};
+  if (squares(s, image_alone, 0) < squares(s, 0, mac_alone)) return (CostRates){image_alone, 0, s->n, 1};
+  return (CostRates){0, mac_alone, s->n, 1};
 }
 
 CostRates costs_fit(const CostRecord *v, size_t n, int threads) {
   Sums s = sums_of(v, n, threads);
   if (s.n == 0) s = sums_of(v, n, 0);
   if (s.n == 0 || !(s.ss > 0)) return costs_default;
-  return solve(&s);
+  CostRates r = solve(&s);
+  r.threads = fmax(1, s.threads / s.seconds);
+  return r;
 }
 
 static double two_digits(double v) {
@@ -146,5 +149,5 @@ static double two_digits(double v) {
 }
 
 CostRates costs_rounded(CostRates r) {
-  return (CostRates){two_digits(r.image), two_digits(r.mac), r.records};
+  return (CostRates){two_digits(r.image), two_digits(r.mac), r.records, two_digits(r.threads)};
 }

@@ -24,6 +24,7 @@ typedef struct CostRecord {
 typedef struct CostRates {
   double image, mac; /* seconds of an image, and of each of its MACs; not negative, one of them positive */
   int records;       /* that they come from; 0: none, they are defaults */
+  double threads;    /* of these, on average over their seconds; 1 or more */
 } CostRates;
 
 extern const CostRates costs_default;

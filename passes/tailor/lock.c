@@ -38,6 +38,8 @@ void lock_print(const Lock *l, StrBuf *out) {
   print_hash(out, l->basis);
   sb_printf(out, "\nrates image %.17g mac %.17g\nviews %d full %" PRId64 "\n", l->image, l->mac, l->views,
             l->full);
+  if (l->share > 0)
+    sb_printf(out, "shortened %.17g budget %.17g at_once %.17g\n", l->share, l->budget, l->at_once);
   for (int i = 0; i < l->n_models; i++) print_model(&l->models[i], out);
   for (int i = 0; i < l->n_targets; i++) {
     const LockTarget *t = &l->targets[i];
@@ -121,6 +123,14 @@ static uint64_t *units_after(Reader *r, const char *key, int *words) {
   return units;
 }
 
+static void read_shortened(Reader *r, Lock *l) {
+  l->share = number(r, "shortened", 1);
+  l->budget = number(r, "budget", 1e18);
+  l->at_once = number(r, "at_once", 1e6);
+  r->bad = r->bad || !(l->share > 0) || !(l->budget > 0) || l->at_once < 1;
+  line_end(r);
+}
+
 static void read_model(Reader *r, Lock *l) {
   LockModel *m = &l->models[l->n_models];
   m->name = name_after(r, "model");
@@ -167,6 +177,7 @@ bool lock_parse(const char *text, Arena *a, Lock *out, Diag *d) {
   out->views = (int)number(&r, "views", 65536);
   out->full = (int64_t)number(&r, "full", 1e15);
   line_end(&r);
+  if (*r.at == 's') read_shortened(&r, out);
   r.bad = r.bad || out->views < 0 || out->full < 0;
   for (; !r.bad && *r.at == 'm'; line_end(&r)) read_model(&r, out);
   for (; !r.bad && *r.at == 't'; line_end(&r)) read_target(&r, out);

@@ -5,6 +5,7 @@
  *   basis HEX                                    everything that the decisions rest on but the requests: another one, another plan
  *   rates image 4e-05 mac 3e-11                  seconds of training an image, and each of its MACs
  *   views 2 full 48000                           of the teachers' banks; images of a full retraining
+ *   shortened 0.5 budget 1800 at_once 2          where lengths are: their share, for how many seconds by the clock
  *   model "m4" base "" parent -1 macs 1200000 images 9600 skip 0 kin 1 joint 0 units 00ff..
  *   target "m4" request HEX model 0 int4 0       -1: the original fits
  *   end HEX                                      of everything before it
@@ -38,6 +39,7 @@ typedef struct Lock {
   double image, mac;
   int views;
   int64_t full;
+  double share, budget, at_once; /* ScheduleRules.share, and why; 0: not shortened */
   LockModel *models;
   int n_models;
   LockTarget *targets;

@@ -6,6 +6,7 @@
  *   schedule.c   who is trained from whom, and how long: numbers alone
  *   share.c      from the targets' plans to a schedule, and its models
  *   lock.c       a plan as text, which later runs go on with
+ *   budget.c     targets that are not begun, once the time is used up
  *   costs.c      what trainings took, and rates from it
  *   simulate.c   made-up requests for a schedule
  *   planned.c    what a plan alone can tell
@@ -68,10 +69,12 @@ typedef struct TailorWork {
   bool int4;  /* finished with weights of 4 bits */
   bool exact; /* the final graph computes on integers alone: every byte must agree */
   TailorChosen c;
-  int64_t more;     /* MACs of layers that finishing adds (of stored bytes) */
-  bool locked;      /* its widths are those of an earlier plan */
-  int node;         /* of the schedule; -1: not retrained */
-  Artifact trained; /* float graph */
+  int64_t more;        /* MACs of layers that finishing adds (of stored bytes) */
+  bool locked;         /* its widths are those of an earlier plan */
+  int node;            /* of the schedule; -1: not retrained */
+  bool over;           /* begun when the time was used up: nothing is trained for it */
+  struct Lease *lease; /* while this process works on it, where time is limited */
+  Artifact trained;    /* float graph */
 } TailorWork;
 
 typedef struct TailorRun {
@@ -80,6 +83,7 @@ typedef struct TailorRun {
   Diag *d;
   TailorWork *w;
   int *order;       /* indices of w from loose to tight */
+  int *turn;        /* of w, in the order in which they are worked on: by priority, then as `order` */
   Artifact whole;   /* the model, prepared */
   TailorBase *base; /* [1 + job->n_variants] the first has the original's structure */
   Artifact data, test;
@@ -91,6 +95,7 @@ typedef struct TailorRun {
   TailorFamily *family; /* [1 + job->n_variants], SHARE_ELASTIC */
   int views;            /* of teachers' banks, of models behind the plan; 0: none */
   int64_t full_images;  /* of a full retraining */
+  int64_t tail_images;  /* of a target's own, shortened where all are */
   bool busy;            /* another process is at work on a step of the task at hand */
   TailorStepEnv env;
 } TailorRun;
@@ -160,6 +165,20 @@ bool tailor_trained(TailorRun *r, int k);
  * there. */
 bool tailor_tell_planned(TailorRun *r);
 
+/* -- budget.c -- */
+/* Whose turn it is: r->turn. */
+void tailor_take_turns(TailorRun *r);
+/* May work on target w begin, which needs training? It is this process's until tailor_end. Another's, or needs what another is
+ * at work on: TAILOR_BUSY, and r->busy is set. */
+typedef enum TailorStart { TAILOR_BEGIN, TAILOR_BUSY, TAILOR_TOO_LATE } TailorStart;
+TailorStart tailor_begin(TailorRun *r, TailorWork *w);
+void tailor_end(TailorWork *w);
+/* Has it begun since the time was used up, so that what is not in the cache stays undone? Then look whether `train` finds all
+ * it wants. */
+TailorStart tailor_may_train(TailorRun *r, TailorWork *w, bool (*train)(TailorRun *r, TailorWork *w));
+/* The outcome of one that is too late. */
+void tailor_tell_late(TailorRun *r, TailorWork *w, const char *what);
+
 /* -- students.c -- */
 /* The base cut to the plan, its layers solved anew (or statistics estimated, where channels go by importance). */
 bool tailor_solve(TailorRun *r, const char *slot, const TailorChosen *c, Artifact *out);
@@ -171,8 +190,8 @@ bool tailor_cut(TailorRun *r, const char *slot, const TailorFamily *f, int k, Ar
 bool tailor_retrain(TailorRun *r, const char *slot, const TailorBase *b, const Artifact *from,
                     const Artifact *from_plan, const Artifact *plan, const TailorLength *length,
                     Artifact *out);
-/* The float graph of target order[at], retrained where that is allowed. */
-bool tailor_train_target(TailorRun *r, int at);
+/* The float graph of a target, retrained where that is allowed. */
+bool tailor_train_target(TailorRun *r, TailorWork *w);
 /* The images of `share` of a retraining, at least one batch. */
 bool tailor_images(TailorRun *r, double share, int64_t *images);
 

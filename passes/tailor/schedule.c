@@ -31,8 +31,14 @@ typedef struct Maker {
 int64_t schedule_images(const ScheduleRules *r, double from, double to) {
   double share = to < from ? r->per_halving * log2(from / to) : 0;
   share = fmin(fmax(share, r->least), 1);
+  if (r->share > 0) share = fmax(share * r->share, r->least);
   const int64_t steps = (int64_t)ceil(share * (double)r->images / (double)r->step);
   return (steps > 0 ? steps : 1) * r->step;
+}
+
+int64_t schedule_full(const ScheduleRules *r) {
+  static const double ALL = 1e9; /* times the MACs: as long as it gets */
+  return r->share > 0 && r->share < 1 ? schedule_images(r, ALL, 1) : r->images;
 }
 
 static double seconds_of(const ScheduleRules *r, double macs, int64_t images) {
@@ -46,7 +52,7 @@ static double parent_macs(const Maker *m, const ScheduleNode *n) {
 static void set_length(const Maker *m, ScheduleNode *n) {
   const ScheduleRules *r = m->rules;
   if (r->sharing == SHARE_ELASTIC) return;
-  n->images = r->sharing == SHARE_NOTHING ? r->images : schedule_images(r, parent_macs(m, n), n->macs);
+  n->images = r->sharing == SHARE_NOTHING ? schedule_full(r) : schedule_images(r, parent_macs(m, n), n->macs);
   n->seconds = seconds_of(r, n->macs, n->images);
 }
 
@@ -279,7 +285,7 @@ static void sum_up(Schedule *s, const ScheduleRules *r) {
     ScheduleNode *n = &s->nodes[i];
     const ScheduleNode *p = n->parent < 0 ? NULL : &s->nodes[n->parent];
     n->skip = p ? p->skip + p->images : 0;
-    if (!n->kin && !n->fixed && r->sharing != SHARE_ELASTIC) n->images = r->images;
+    if (!n->kin && !n->fixed && r->sharing != SHARE_ELASTIC) n->images = schedule_full(r);
     s->joint += n->joint;
     n->seconds = seconds_of(r, n->macs, n->images);
     s->images += n->images;
@@ -301,6 +307,34 @@ void schedule_make(const ScheduleRequest *requests, int n, const ScheduleBase *b
   drop_unused(out, n);
   sort_nodes(out, n);
   sum_up(out, rules);
+}
+
+/* ---- Time by the clock */
+
+double schedule_wall(const Schedule *s, double at_once) {
+  double *until = mem_array((size_t)s->n + 1, sizeof *until), longest = 0;
+  for (int k = 0; k < s->n; k++) {
+    const ScheduleNode *n = &s->nodes[k];
+    until[k] = n->seconds + (n->parent < 0 ? 0 : until[n->parent]);
+    longest = fmax(longest, until[k]);
+  }
+  mem_free(until);
+  return fmax(longest, s->seconds / fmax(at_once, 1));
+}
+
+double schedule_share(const ScheduleRequest *requests, int n, const ScheduleBase *bases,
+                      const ScheduleRules *rules, double at_once, double most) {
+  enum { PARTS = 64 }; /* of 1; the first is below any `least` that is of use */
+  int fits = 0, over = PARTS + 1;
+  for (int part = PARTS; over - fits > 1; part = (fits + over) / 2) { /* all of it first */
+    ScheduleRules r = *rules;
+    Schedule s;
+    r.share = part < PARTS ? (double)part / PARTS : 0;
+    schedule_make(requests, n, bases, &r, NULL, 0, &s);
+    *(schedule_wall(&s, at_once) <= most ? &fits : &over) = part;
+    schedule_free(&s);
+  }
+  return (double)(fits > 0 ? fits : 1) / PARTS;
 }
 
 void schedule_free(Schedule *s) {

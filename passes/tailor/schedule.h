@@ -44,6 +44,7 @@ typedef struct ScheduleRules {
   int64_t step;   /* images of one step: lengths are multiples */
   double per_halving; /* share of a full retraining for each halving of MACs in a warm start */
   double least;       /* and at least this share */
+  double share;       /* all lengths are shortened to it, down to `least`; 0: not */
   double image, mac;  /* seconds of training for an image, and for each of its MACs */
   /* MACs of base `base` with these units; negative: there is no such model. */
   double (*macs)(void *ctx, int base, const uint64_t *units);
@@ -79,7 +80,16 @@ void schedule_make(const ScheduleRequest *requests, int n, const ScheduleBase *b
                    const ScheduleRules *rules, const ScheduleNode *before, int n_before, Schedule *out);
 void schedule_free(Schedule *s);
 
+/* Images of a full retraining, shortened. */
+int64_t schedule_full(const ScheduleRules *r);
 /* Images of a warm start from a model of `from` MACs to one of `to`. */
 int64_t schedule_images(const ScheduleRules *r, double from, double to);
+
+/* Seconds by the clock, when `at_once` trainings go on side by side: no less than the longest way from a base to a leaf. */
+double schedule_wall(const Schedule *s, double at_once);
+/* The largest share by which the schedule of these requests takes no longer than `most` by the clock; where the least does,
+ * that one. 1: nothing need be shortened. Arguments as those of schedule_make. */
+double schedule_share(const ScheduleRequest *requests, int n, const ScheduleBase *bases,
+                      const ScheduleRules *rules, double at_once, double most);
 
 #endif

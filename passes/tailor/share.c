@@ -119,6 +119,9 @@ static void say(const TailorRun *r) {
   if (s->n == 0) return;
   tailor_tell(r, "plan: %d models are trained, %d of them joint ancestors, on %" PRId64 " images in all",
               s->n, s->joint, s->images);
+  if (tailor_shortened(r->res))
+    tailor_tell(r, "plan: lengths are shortened to %.0f %%, for a time budget of %s", 100 * r->res->share,
+                tailor_duration(r->res->arena, r->res->budget));
   for (int k = 0; k < s->n; k++) {
     const ScheduleNode *n = &s->nodes[k];
     tailor_tell(r, "plan: %s from %s: %.3g M MACs, %" PRId64 " images", r->models[k].name,
@@ -171,10 +174,30 @@ static ScheduleRules rules_of(Sharing *s) {
                          .step = r->job->retrain.batch,
                          .per_halving = r->job->per_halving,
                          .least = r->job->least,
+                         .share = tailor_shortened(r->res) ? r->res->share : 0,
                          .image = r->before.n_models ? r->before.image : r->job->image,
                          .mac = r->before.n_models ? r->before.mac : r->job->mac,
                          .macs = macs_of,
                          .ctx = s};
+}
+
+/* How far lengths are shortened, so that the time suffices: decided once, and then the plan's. */
+static void choose_share(Sharing *s) {
+  TailorRun *r = s->r;
+  const TailorBudget *b = &r->job->budget;
+  const Lock *l = &r->before;
+  r->res->budget = b->seconds;
+  r->res->at_once = b->at_once > 1 ? b->at_once : 1;
+  r->res->share = 1;
+  if (l->n_models && l->share > 0) {
+    r->res->share = l->share;
+    r->res->budget = l->budget;
+    r->res->at_once = l->at_once;
+  } else if (!l->n_models && b->seconds > 0 && s->n > 0 && r->job->sharing != SHARE_ELASTIC) {
+    const ScheduleRules rules = rules_of(s);
+    r->res->share =
+        schedule_share(s->requests, s->n, s->bases, &rules, r->res->at_once, TAILOR_TRAINING * b->seconds);
+  }
 }
 
 static void compare_ways(Sharing *s) {
@@ -303,6 +326,7 @@ static void tell_plan(TailorRun *r) {
             .mac = rules.mac,
             .views = r->views,
             .full = r->full_images};
+  if (rules.share > 0) l.share = rules.share, l.budget = r->res->budget, l.at_once = r->res->at_once;
   l.models = arena_array(r->res->arena, (size_t)s->n, sizeof *l.models);
   l.targets = arena_array(r->res->arena, (size_t)r->job->n_targets, sizeof *l.targets);
   l.n_models = s->n;
@@ -328,6 +352,7 @@ static void tell_result(TailorRun *r) {
   r->res->image = rules.image;
   r->res->mac = rules.mac;
   r->res->n_models = s->n;
+  r->res->expected = schedule_wall(s, r->res->at_once);
   r->res->models = arena_array(r->res->arena, (size_t)s->n, sizeof *r->res->models);
   for (int k = 0; k < s->n; k++) {
     const ScheduleNode *n = &s->nodes[k];
@@ -358,7 +383,9 @@ bool tailor_schedule(TailorRun *r) {
     if (r->w[i].c.changed && !r->w[i].c.why) ok = add_request(&s, i);
   }
   if (ok) {
+    choose_share(&s);
     const ScheduleRules rules = rules_of(&s);
+    r->tail_images = schedule_full(&rules);
     schedule_make(s.requests, s.n, s.bases, &rules, before, r->before.n_models, &r->schedule);
     r->models = arena_array(r->res->arena, (size_t)r->schedule.n, sizeof *r->models);
     r->family = arena_array(r->res->arena, bases, sizeof *r->family);

@@ -146,8 +146,7 @@ bool tailor_solve(TailorRun *r, const char *slot, const TailorChosen *c, Artifac
 
 /* ---- A target's */
 
-bool tailor_train_target(TailorRun *r, int at) {
-  TailorWork *w = &r->w[r->order[at]];
+bool tailor_train_target(TailorRun *r, TailorWork *w) {
   const TailorChosen *c = &w->c;
   const char *slot = w->t->name;
   if (!c->changed) {

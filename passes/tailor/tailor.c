@@ -209,27 +209,30 @@ static void judge(TailorRun *r, TailorWork *w) {
   sb_free(&why);
 }
 
-/* From the float graph to firmware. May be tried again. */
-static bool complete_task(void *ctx, int at) {
-  TailorRun *r = ctx;
-  TailorWork *w = &r->w[r->order[at]];
+/* A tail of a target's own: as long again, from where it stands. */
+static bool train_tail(TailorRun *r, TailorWork *w) {
+  Artifact from = artifact_ref(&w->trained), to = {0};
+  const ScheduleNode *n = &r->schedule.nodes[w->node];
+  const TailorLength again = {r->tail_images, n->skip + n->images, false, false};
+  const bool ok = tailor_retrain(r, w->t->name, w->c.base, &from, &w->c.plan, &w->c.plan, &again, &to);
+  artifact_unref(&from);
+  if (!ok) return false;
   artifact_unref(&w->trained);
-  artifact_unref(&w->o->files);
-  w->o->why = w->c.why;
-  if (w->o->why) return true; /* no plan: nothing to make */
+  w->trained = to;
+  return true;
+}
+
+/* From the float graph to firmware, what needs training having begun. */
+static bool complete(TailorRun *r, TailorWork *w) {
   const TailorLimits *l = &w->t->limits;
   double drop_floor = l->max_drop > 0 ? r->res->val_original - l->max_drop : 0;
   w->o->floor = fmax(l->min_accuracy, drop_floor);
-  TRY(tailor_train_target(r, at) && finish_and_score(r, w));
-  if (w->o->val_final < w->o->floor &&
-      w->o->start) { /* a tail of its own: as long again, from where it stands */
-    Artifact from = artifact_ref(&w->trained);
-    artifact_unref(&w->trained);
-    const ScheduleNode *n = &r->schedule.nodes[w->node];
-    const TailorLength again = {r->full_images, n->skip + n->images, false, false};
-    bool ok = tailor_retrain(r, w->t->name, w->c.base, &from, &w->c.plan, &w->c.plan, &again, &w->trained);
-    artifact_unref(&from);
-    TRY(ok && finish_and_score(r, w));
+  TRY(tailor_train_target(r, w) && finish_and_score(r, w));
+  if (w->o->val_final < w->o->floor && w->o->start) {
+    const TailorStart may = tailor_may_train(r, w, train_tail);
+    if (may == TAILOR_TOO_LATE) tailor_tell_late(r, w, "not finished");
+    if (may != TAILOR_BEGIN) return may == TAILOR_TOO_LATE;
+    TRY(train_tail(r, w) && finish_and_score(r, w));
   }
   Artifact m = {0};
   TRY(tailor_deploy(r, w->t, &w->o->final, &w->o->files, &m));
@@ -237,6 +240,21 @@ static bool complete_task(void *ctx, int at) {
   artifact_unref(&m);
   w->o->delivered = true;
   judge(r, w);
+  return ok;
+}
+
+/* May be tried again. */
+static bool complete_task(void *ctx, int at) {
+  TailorRun *r = ctx;
+  TailorWork *w = &r->w[r->turn[at]];
+  artifact_unref(&w->trained);
+  artifact_unref(&w->o->files);
+  w->o->why = w->c.why;
+  if (w->o->why) return true; /* no plan: nothing to make */
+  const TailorStart may = tailor_begin(r, w);
+  if (may == TAILOR_TOO_LATE) tailor_tell_late(r, w, "not begun");
+  const bool ok = may == TAILOR_TOO_LATE || (may == TAILOR_BEGIN && complete(r, w));
+  tailor_end(w);
   return ok;
 }
 
@@ -341,6 +359,7 @@ static bool run_all(TailorRun *r) {
   for (int i = 1; i < r->job->n_targets; i++) TRY(tailor_nest(r, &r->w[r->order[i]], &r->w[r->order[i - 1]]));
   if (r->job->may_retrain) TRY(tailor_schedule(r));
   if (r->job->plan_only) return tailor_tell_planned(r);
+  tailor_take_turns(r);
   TRY(each(r, complete_task));
   r->job->data->final = true;
   return each(r, prove_task);
@@ -368,6 +387,7 @@ bool tailor_run(const TailorJob *job, TailorResult *out, Diag *d) {
   r.base = arena_array(out->arena, (size_t)job->n_variants + 1, sizeof *r.base);
   for (int i = 0; i < job->n_variants; i++) r.base[1 + i].variant = &job->variants[i];
   r.order = arena_array(out->arena, (size_t)job->n_targets, sizeof *r.order);
+  r.turn = arena_array(out->arena, (size_t)job->n_targets, sizeof *r.turn);
   for (int i = 0; i < job->n_targets; i++) {
     r.w[i] = (TailorWork){.t = &job->targets[i], .o = &out->v[i], .c = {.base = r.base}, .node = -1};
     out->v[i] = (TailorOutcome){.target = &job->targets[i], .model = -1, .measured = {-1, -1, -1, -1, 0, 0}};

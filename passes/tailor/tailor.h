@@ -32,6 +32,7 @@ typedef struct TailorTarget {
   DType precision;       /* DT_I8 or DT_F32 */
   const CostModel *cost; /* of its target and board */
   const char *params;    /* canonical text that tells `deploy` and `proof` what to build */
+  int priority;          /* the higher, the earlier it is worked on */
 } TailorTarget;
 
 /* What `deploy` (and `proof`) measured, as text artifacts of "key value" lines; -1: not known. */
@@ -54,6 +55,17 @@ enum { TAILOR_MORE_TEACHERS = 4 };
 typedef struct TailorVariant {
   const char *name, *passes; /* "images of 75 %", "resolution{share=0.75}": from the model to it */
 } TailorVariant;
+
+/* Time for the whole run. Trainings are planned so that they are expected to take TAILOR_TRAINING of it; once it is used up,
+ * no target is begun whose model is not trained: the clock decides whether a target is delivered, never its bytes. */
+typedef struct TailorBudget {
+  double seconds;             /* 0: as long as it takes */
+  double at_once;             /* trainings that go on side by side */
+  bool (*used_up)(void *ctx); /* asked in every process; NULL: never */
+  void *ctx;
+} TailorBudget;
+
+#define TAILOR_TRAINING 0.8
 
 typedef struct TailorJob {
   const Graph *model;
@@ -96,6 +108,7 @@ typedef struct TailorJob {
   int n_teachers;               /* at most TAILOR_MORE_TEACHERS */
   uint64_t seed;
 
+  TailorBudget budget;
   const TailorTarget *targets;
   int n_targets;
   const StepKind
@@ -112,6 +125,7 @@ typedef struct TailorOutcome {
   const TailorTarget *target;
   bool met;          /* all limits and the floor */
   bool delivered;    /* there is firmware */
+  bool late;         /* the time was used up before it was done: neither met nor delivered */
   const char *why;   /* what was missed, and the nearest that can be had; "" when met */
   int model;         /* of TailorResult.models; -1: not retrained */
   const char *start; /* the target whose model it was retrained from; "": the original; NULL: not retrained */
@@ -150,6 +164,9 @@ typedef struct TailorResult {
   int n_models;
   TailorAlternative
       ways[SHARE_TREE + 1]; /* by TailorSharing; of new plans: as if none had been made before */
+  /* The budget that lengths were planned for (an earlier plan's may be another than the job's), and the share to which it
+   * shortened them (0, 1: none was); what trainings are expected to take by the clock. */
+  double budget, share, expected, at_once;
   double image, mac; /* the rates of estimates that the plan rests on: the job's, or an earlier plan's */
   /* In the order of the job's targets. job->plan_only: why (what cannot be met), met (planned), model, variant, int4, start and
    * cost.macs alone. */
@@ -162,5 +179,9 @@ typedef struct TailorResult {
 /* false: something failed that is no missed limit (reported). A target that cannot be met leaves the others be. */
 bool tailor_run(const TailorJob *job, TailorResult *out, Diag *d);
 void tailor_result_free(TailorResult *r);
+/* Are the plan's lengths shortened for a time budget? */
+static inline bool tailor_shortened(const TailorResult *r) { return r->share > 0 && r->share < 1; }
+/* "30 min", of seconds. */
+const char *tailor_duration(Arena *a, double seconds);
 
 #endif

@@ -104,6 +104,39 @@ START_TEST(what_is_there_and_what_joins)
 }
 END_TEST
 
+/* As little time as there can be: the plan shortens, tailor begins nothing and says so; what was finished stays delivered. */
+START_TEST(a_time_budget)
+{
+  Arena *a = arena_new();
+  open_task(a);
+  task_must(
+      a, "cd $T && $M plan deploy.yaml --graphs --quiet --time-budget 1ms -o short > text &&\n"
+         "grep -q 'Time budget: 0.001 s' text && grep -q 'shortened to 2 %' text || { cat text; exit 1; }");
+  const Json *plan = read_json(a, "short/plan.json"), *time = json_get(plan, "budget");
+  ck_assert_double_eq(json_get_num(time, "seconds", -1), 0.001);
+  ck_assert(json_get_num(time, "lengths_shortened_to", -1) < 0.05);
+  ck_assert_int_eq(json_get_int(named(plan, "models", "name", "small"), "images", 0), 16);
+  char *out;
+  ck_assert_int_eq(
+      task_shell(a, "cd $T && $M tailor deploy.yaml --graphs --quiet --time-budget 1ms -o short -j 2", &out),
+      2);
+  ck_assert_msg(strstr(out, "small: not begun: the time budget of 0.001 s was used up") &&
+                    strstr(out, "NO TIME"),
+                "%s", out);
+  free(out);
+  const Json *report = read_json(a, "short/report.json"),
+             *small = named(report, "targets", "target", "small");
+  ck_assert(json_get_bool(small, "out_of_time", false) && !json_get_bool(small, "delivered", true));
+  ck_assert(json_get_bool(named(report, "targets", "target", "whole"), "delivered", false));
+  task_must(a,
+            "cd $T && grep -q 'not begun: the time budget' short/report.html && test ! -e short/small &&\n"
+            "test -e short/whole/model.mistify && $M tailor deploy.yaml --graphs --quiet -o short > text &&\n"
+            "$M tailor deploy.yaml --graphs --quiet --time-budget 1ms -o short > text && "
+            "grep -q 'shortened to 2 %' text || { cat text; exit 1; }");
+  arena_free(a);
+}
+END_TEST
+
 START_TEST(limits_that_nothing_meets)
 {
   Arena *a = arena_new();
@@ -127,6 +160,9 @@ START_TEST(wrong_use)
   task_want_error(a, "$M plan", "DEPLOY is missing");
   task_want_error(a, "cd $T && $M plan deploy.yaml --arriving", "--arriving goes with --simulate");
   task_want_error(a, "cd $T && $M plan deploy.yaml --simulate 5 --only small", "do not go with it");
+  task_want_error(a, "cd $T && $M plan deploy.yaml --time-budget 30", "want a time with its unit");
+  task_want_error(a, "cd $T && $M plan deploy.yaml --time-budget 0s", "want more than 0");
+  task_want_error(a, "$M plan --simulate 5 --time-budget 1h", "does not go with");
   task_want_error(a, "$M plan --simulate 1000000", "want at most 100000");
   task_want_error(a, "cd $T && $M plan deploy.yaml --sharing some", "want tree, chain, elastic or none");
   task_must(a, "$M plan --help | grep -q 'joint ancestor'");
@@ -196,6 +232,7 @@ Suite *suite_cli_plan(void) {
   tcase_set_timeout(t, 120);
   tcase_add_test(t, planned_then_run);
   tcase_add_test(t, what_is_there_and_what_joins);
+  tcase_add_test(t, a_time_budget);
   tcase_add_test(t, limits_that_nothing_meets);
   tcase_add_test(t, wrong_use);
   tcase_add_test(t, ten_thousand_together);

@@ -201,6 +201,8 @@ START_TEST(test_deploy_values)
   ck_assert_int_eq(pc->precision, PRECISION_FLOAT32);
   ck_assert_double_eq(deploy_floor(pc, 0.9), 0.85);
   ck_assert_int_eq(pc->loc.line, 11);
+  ck_assert_double_eq(v->time, 1800);
+  ck_assert(m4->priority == 0 && pc->priority == 3);
   diag_free(d);
   arena_free(a);
 }

@@ -101,6 +101,9 @@ static void record(void *ctx, const StepLog *log) {
   if (!log->hit) sb_printf(&f->ran, " %s:%s", log->slot, log->kind);
 }
 
+/* A clock that strikes after so many looks at it. */
+static bool used_up(void *ctx) { return ((Fixture *)ctx)->asks-- <= 0; }
+
 void fixture_open(Fixture *f) {
   *f = (Fixture){.a = arena_new(), .d = diag_new(), .seed = 1, .sharing = SHARE_TREE};
   const char *dir = test_tmp_dir();
@@ -176,6 +179,7 @@ void fixture_run(Fixture *f, TailorResult *res) {
                    .close = f->close,
                    .teachers = &f->teacher,
                    .n_teachers = f->teacher != NULL,
+                   .budget = {f->budget, 1, used_up, f},
                    .targets = f->target,
                    .n_targets = f->n,
                    .deploy = &deploy,

@@ -35,6 +35,8 @@ typedef struct Fixture {
   const char *plan; /* of an earlier run; NULL: none */
   StrBuf lock;      /* this run's */
   bool graphs;
+  double budget; /* of time; 0: none */
+  int asks;      /* how often there is time left, when that is asked */
 } Fixture;
 
 void fixture_open(Fixture *f);

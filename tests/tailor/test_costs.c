@@ -61,9 +61,10 @@ START_TEST(little_is_known)
   v[1] = v[0], v[1].threads = 1, v[1].seconds = 2;
   near(costs_fit(v, 2, 1).image, 2 * r.image, 1e-9);
   ck_assert_int_eq(costs_fit(v, 2, 8).records, 2);
-  r = costs_rounded((CostRates){1.2345e-5, 0, 3});
+  near(costs_fit(v, 2, 8).threads, (2 * 1 + 1 * 2) / 3.0, 1e-9); /* over their seconds */
+  r = costs_rounded((CostRates){1.2345e-5, 0, 3, 1.25});
   near(r.image, 1.2e-5, 1e-9);
-  ck_assert(r.mac == 0 && r.records == 3);
+  ck_assert(r.mac == 0 && r.records == 3 && r.threads > 1.2 && r.threads < 1.4);
 }
 END_TEST
 

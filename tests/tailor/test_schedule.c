@@ -216,6 +216,31 @@ START_TEST(test_later)
 }
 END_TEST
 
+/* Shortened, all lengths keep their proportions down to the least; by the clock, no way is quicker than its longest. */
+START_TEST(test_shortened)
+{
+  Case *c = random_case(40);
+  make(c, NULL);
+  const double sum = c->s.seconds, wall = schedule_wall(&c->s, 1e6);
+  ck_assert_double_eq(schedule_wall(&c->s, 1), sum);
+  ck_assert_double_eq(schedule_wall(&c->s, 2), fmax(wall, sum / 2));
+  ck_assert(wall < sum / 2);
+  ck_assert_double_eq(schedule_share(c->requests, c->n, &c->base, &c->rules, 1, 1.01 * sum), 1);
+  schedule_free(&c->s);
+  c->rules.share = schedule_share(c->requests, c->n, &c->base, &c->rules, 1, sum / 3);
+  make(c, NULL);
+  check(c);
+  ck_assert_msg(c->s.seconds <= sum / 3 && c->s.seconds > sum / 4, "%g of %g s", c->s.seconds, sum);
+  for (int k = 0; k < c->s.n; k++) ck_assert_int_ge(c->s.nodes[k].images, 0.05 * 1600);
+  schedule_free(&c->s);
+  c->rules.share = schedule_share(c->requests, c->n, &c->base, &c->rules, 1, 0);
+  make(c, NULL);
+  for (int k = 0; k < c->s.n; k++) ck_assert_int_eq(c->s.nodes[k].images, 96); /* 5 %, in steps */
+  ck_assert_int_eq(schedule_full(&c->rules), 96);
+  end(c);
+}
+END_TEST
+
 /* ---- plan.lock */
 
 static Lock lock_of(const Case *c, Arena *a) {
@@ -224,6 +249,9 @@ static Lock lock_of(const Case *c, Arena *a) {
             .mac = 3e-11,
             .views = 3,
             .full = 1600,
+            .share = 0.25,
+            .budget = 1800,
+            .at_once = 2,
             .n_models = c->s.n,
             .n_targets = c->n};
   l.models = arena_array(a, (size_t)c->s.n, sizeof *l.models);
@@ -284,6 +312,7 @@ Suite *suite_schedule(void) {
   tcase_add_test(t, test_joint);
   tcase_add_test(t, test_random);
   tcase_add_test(t, test_later);
+  tcase_add_test(t, test_shortened);
   tcase_add_test(t, test_lock);
   suite_add_tcase(s, t);
   return s;

@@ -129,6 +129,95 @@ START_TEST(test_no_sharing)
 }
 END_TEST
 
+/* ---- A time budget */
+
+/* What is begun is finished, of the highest priority first; a later run goes on to the same bytes as one without a clock. */
+START_TEST(test_time_is_used_up)
+{
+  Fixture f;
+  TailorResult res;
+  Hash whole[MOST], got[MOST];
+  fixture_open(&f);
+  f.n = 3;
+  f.budget = 1e6; /* plenty, as far as is expected */
+  f.asks = 1000;
+  finals(&f, whole);
+  cache_close(f.cache);
+  f.cache = cache_open(arena_printf(f.a, "%s/empty", test_tmp_dir()), NULL, f.d);
+  f.asks = 1;
+  f.target[1].priority = 1; /* "tight", which starts from the others */
+  fixture_run(&f, &res);
+  ck_assert_msg(res.v[1].met && res.v[1].delivered && !res.v[1].late, "%s", res.v[1].why);
+  ck_assert(hash_equal(res.v[1].final.hash, whole[1]));
+  for (int i = 0; i < 3; i++) {
+    const bool there = strstr(sb_str(&f.ran), arena_printf(f.a, " %s:retrain", f.target[i].name)) != NULL;
+    ck_assert_msg(res.v[i].late == !there && res.v[i].delivered == there, "%s: ran%s", f.target[i].name,
+                  sb_str(&f.ran));
+    if (there) continue;
+    ck_assert_msg(!res.v[i].met && strstr(res.v[i].why, "not begun: the time budget of 277.8 h was used up"),
+                  "%s", res.v[i].why);
+    ck_assert_ptr_null(res.v[i].final.bytes);
+  }
+  tailor_result_free(&res);
+  f.asks = 0; /* nothing is begun, what there is comes all the same */
+  fixture_run(&f, &res);
+  ck_assert_msg(res.v[1].met && f.ran.len == 0, "ran%s", sb_str(&f.ran));
+  tailor_result_free(&res);
+  f.asks = 1000;
+  finals(&f, got);
+  for (int i = 0; i < 3; i++) ck_assert(hash_equal(got[i], whole[i]));
+  fixture_close(&f);
+}
+END_TEST
+
+/* A target that wants a tail of its own, and was not begun in time, does not come without it. */
+START_TEST(test_tail_is_too_late)
+{
+  Fixture f;
+  TailorResult res;
+  fixture_open(&f);
+  fixture_run_and_drop(&f);
+  f.target[1].limits.min_accuracy = 1;
+  f.plan = arena_strdup(f.a, sb_str(&f.lock));
+  f.budget = 1e6;
+  fixture_run(&f, &res);
+  ck_assert_msg(res.v[1].late == (res.v[1].val_final <= 0) && res.v[0].met, "%s", res.v[1].why);
+  if (res.v[1].late) ck_assert_msg(strstr(res.v[1].why, "not finished: ") != NULL, "%s", res.v[1].why);
+  ck_assert_ptr_null(strstr(sb_str(&f.ran), ":retrain"));
+  tailor_result_free(&res);
+  fixture_close(&f);
+}
+END_TEST
+
+/* Lengths are shortened together, and stay as they were planned whatever the budget is later. */
+START_TEST(test_lengths_for_a_budget)
+{
+  Fixture f;
+  TailorResult res;
+  fixture_open(&f);
+  f.sharing = SHARE_NOTHING;
+  fixture_run(&f, &res);
+  ck_assert_int_eq(res.models[0].images, 512);
+  f.budget = 0.7 * res.expected / TAILOR_TRAINING;
+  tailor_result_free(&res);
+  f.asks = 1000;
+  fixture_run(&f, &res);
+  ck_assert_msg(res.share < 0.7 && res.share > 0.6 && res.expected <= TAILOR_TRAINING * f.budget, "share %g",
+                res.share);
+  for (int k = 0; k < res.n_models; k++) ck_assert_int_eq(res.models[k].images, 352); /* of 11 batches */
+  ck_assert_msg(strstr(sb_str(&f.lock), "\nshortened 0.6") != NULL, "%s", sb_str(&f.lock));
+  ck_assert_msg(strstr(sb_str(&f.said), "lengths are shortened to ") != NULL, "%s", sb_str(&f.said));
+  tailor_result_free(&res);
+  f.plan = arena_strdup(f.a, sb_str(&f.lock));
+  f.budget = 0;
+  fixture_run(&f, &res);
+  ck_assert_msg(f.ran.len == 0 && tailor_shortened(&res), "ran%s", sb_str(&f.ran));
+  ck_assert_str_eq(sb_str(&f.lock), f.plan);
+  tailor_result_free(&res);
+  fixture_close(&f);
+}
+END_TEST
+
 Suite *suite_tailor_plan(void) {
   Suite *s = suite_create("tailor_plan");
   TCase *t = tcase_create("tailor_plan");
@@ -137,6 +226,9 @@ Suite *suite_tailor_plan(void) {
   tcase_add_test(t, test_other_plan);
   tcase_add_test(t, test_elastic_sharing);
   tcase_add_test(t, test_no_sharing);
+  tcase_add_test(t, test_time_is_used_up);
+  tcase_add_test(t, test_tail_is_too_late);
+  tcase_add_test(t, test_lengths_for_a_budget);
   suite_add_tcase(s, t);
   return s;
 }

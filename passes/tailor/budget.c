@@ -1,0 +1,92 @@
+/* A time budget while a run is at work; see TailorBudget.
+ *
+ *   a target's turn --> its lease --> time left? --yes--> begun: all it needs is trained, however long that takes
+ *        |                  |              \--no--> is its model in the cache? --> finished and delivered
+ *        |                  \--another's: later             \--no--> not begun    (one that another trains: later)
+ *
+ * A target that was begun is finished, so that its bytes do not know of the clock. With the lease taken before the clock is
+ * asked, no process calls a target late that another has begun.
+ */
+#include <string.h>
+
+#include "passes/steps/lease.h"
+#include "passes/tailor/run.h"
+
+const char *tailor_duration(Arena *a, double seconds) {
+  if (seconds >= 3600) return arena_printf(a, "%.4g h", seconds / 3600);
+  if (seconds >= 60) return arena_printf(a, "%.4g min", seconds / 60);
+  return arena_printf(a, "%.3g s", seconds);
+}
+
+void tailor_take_turns(TailorRun *r) {
+  for (int i = 0; i < r->job->n_targets; i++) {
+    const int mine = r->order[i];
+    int at = i;
+    for (; at > 0 && r->w[r->turn[at - 1]].t->priority < r->w[mine].t->priority; at--)
+      r->turn[at] = r->turn[at - 1];
+    r->turn[at] = mine;
+  }
+}
+
+static bool is_limited(const TailorRun *r) {
+  return r->job->budget.seconds > 0 && r->job->budget.used_up != NULL;
+}
+
+/* Of a target at work, in any run of this plan. */
+static Hash lease_key(const TailorRun *r, const TailorWork *w) {
+  Hasher *h = hasher_new();
+  hasher_str(h, "target at work");
+  hasher_hash(h, tailor_basis(r));
+  hasher_str(h, w->t->name);
+  return hasher_done(h);
+}
+
+TailorStart tailor_may_train(TailorRun *r, TailorWork *w, bool (*train)(TailorRun *r, TailorWork *w)) {
+  StepEnv *steps = r->job->steps;
+  if (!w->over) return TAILOR_BEGIN;
+  const StepEnv before = *steps;
+  Diag *said = r->d;
+  Artifact stood = artifact_ref(&w->trained);
+  steps->only_look = true;
+  steps->record = NULL;
+  r->d = diag_new();
+  const bool there = train(r, w);
+  diag_free(r->d);
+  r->d = said;
+  *steps = before;
+  artifact_unref(&w->trained);
+  w->trained = stood;
+  return there ? TAILOR_BEGIN : r->busy ? TAILOR_BUSY : TAILOR_TOO_LATE;
+}
+
+TailorStart tailor_begin(TailorRun *r, TailorWork *w) {
+  Holder other;
+  w->over = false;
+  if (!is_limited(r) || w->node < 0) return TAILOR_BEGIN;
+  if (r->job->steps->cache &&
+      lease_take(r->job->steps->cache, lease_key(r, w), LEASE_BEAT, &w->lease, &other) == LEASE_BUSY) {
+    r->busy = true;
+    return TAILOR_BUSY;
+  }
+  w->over = r->job->budget.used_up(r->job->budget.ctx);
+  return tailor_may_train(r, w, tailor_train_target);
+}
+
+void tailor_end(TailorWork *w) {
+  lease_release(w->lease);
+  w->lease = NULL;
+}
+
+void tailor_tell_late(TailorRun *r, TailorWork *w, const char *what) {
+  TailorOutcome *o = w->o;
+  artifact_unref(&w->trained);
+  artifact_unref(&o->final);
+  o->late = true;
+  o->start = NULL;
+  o->val_float = o->val_final = 0;
+  o->why = arena_printf(r->res->arena,
+                        "%s: the time budget of %s was used up; run again (finished work is kept) or give "
+                        "more time",
+                        what, tailor_duration(r->res->arena, r->job->budget.seconds));
+  tailor_tell(r, "%s: %s", w->t->name, o->why);
+}
