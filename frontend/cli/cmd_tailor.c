@@ -40,7 +40,8 @@ static const Opt opts[] = {
     {"--time-budget", OPT_STRING, offsetof(TailorOpts, time), false, "TIME",
      "for the whole run, such as 30min (default: deploy.yaml's `budget`): training is shortened to suit"},
     {"-j", OPT_INT, offsetof(TailorOpts, threads), false, "N",
-     "processor cores, shared by as many processes (default: all; results do not depend on it, but by how far a time budget shortens)"},
+     "processor cores, shared by as many processes (default: all; results do not depend on it, but by how "
+     "far a time budget shortens)"},
     {0}};
 
 typedef struct Tailor {
