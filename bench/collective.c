@@ -331,7 +331,7 @@ static bool start_and_kill(Collective *c, const Job *j, double seconds) {
     pause_for(seconds);
     kill(-process, SIGKILL);
   }
-  const int status = runs_wait(process);
+  const int status = command_wait(process);
   if (status == 0 || status == 2) return true;
   if (status != 128 + SIGKILL)
     bench_must(c->b, diag_error(c->b->d, NULL, "run %s: status %d after a kill; see %s", j->key, status,

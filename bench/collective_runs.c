@@ -9,15 +9,7 @@
  */
 #include "bench/collective_runs.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
-
-#include "ir/base/fingerprint.h"
-#include "ir/base/hash.h"
 
 #define EXAMPLE "examples/01-label-reader"
 #define COMMAND "build/release/mistify"
@@ -27,12 +19,6 @@ const Request requests[TARGETS + 1] = {
 #define ADDED                                      TARGET
 #include "bench/collective/targets.def"
 };
-
-double wall_now(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 const char *runs_path(const Setting *s, const char *key, const char *file) {
   return arena_printf(s->a, "%s/runs/%s/%s", s->folder, key, file);
@@ -48,23 +34,12 @@ static void must_system(const Setting *s, const char *command) {
 
 /* -- the folder -- */
 
-static void hash_file(const Setting *s, Hasher *h, const char *path) {
-  size_t n = 0;
-  const char *text = file_read(s->a, path, &n, s->b->d);
-  bench_must(s->b, text != NULL);
-  hasher_str(h, text);
-}
-
 static const char *sources(const Setting *s) {
-  Hasher *h = hasher_new();
-  char hex[HASH_HEX];
-  for (size_t i = 0; i < source_prints_count; i++) hasher_str(h, source_prints[i].hash);
-  hash_file(s, h, "bench/collective/design.yaml.in");
-  hash_file(s, h, "bench/collective/targets.def");
-  hash_file(s, h, "bench/collective/seeds.h");
-  hasher_str(h, s->length);
-  hash_hex(hasher_done(h), hex);
-  return arena_printf(s->a, "%s\n", hex);
+  static const char *const files[] = {"bench/collective/design.yaml.in", "bench/collective/targets.def",
+                                      "bench/collective/seeds.h", NULL};
+  const char *print = sources_print(s->a, files, s->length, s->b->d);
+  bench_must(s->b, print != NULL);
+  return print;
 }
 
 /* The command must be of the sources that this program was built from: make bench-collective sees to it. */
@@ -104,19 +79,6 @@ void runs_open(Setting *s) {
 
 /* -- what a run reads -- */
 
-/* Put `value` for every @NAME@ of the text. */
-static char *filled(const Setting *s, const char *text, const char *name, const char *value) {
-  StrBuf b = {0};
-  for (const char *p; (p = strstr(text, name)); text = p + strlen(name)) {
-    sb_write(&b, text, (size_t)(p - text));
-    sb_puts(&b, value);
-  }
-  sb_puts(&b, text);
-  char *out = arena_strdup(s->a, sb_str(&b));
-  sb_free(&b);
-  return out;
-}
-
 static const char *design_name(const Setting *s, const char *length) {
   char *name = arena_printf(s->a, "design-%s.yaml", length);
   for (char *p = name; *p; p++)
@@ -127,11 +89,11 @@ static const char *design_name(const Setting *s, const char *length) {
 static void write_design(const Setting *s, const char *length) {
   const char *text = file_read(s->a, "bench/collective/design.yaml.in", NULL, s->b->d);
   bench_must(s->b, text != NULL);
-  text = filled(s, text, "@LENGTH@", length);
-  text = filled(s, text, "@DATA@", s->data);
-  text = filled(s, text, "@VAL@", arena_printf(s->a, "%d", s->val));
-  text = filled(s, text, "@STAND_IN@", arena_printf(s->a, "%d", s->stand_in));
-  text = filled(s, text, "@CALIBRATION@", arena_printf(s->a, "%d", s->calibration));
+  text = text_filled(s->a, text, "@LENGTH@", length);
+  text = text_filled(s->a, text, "@DATA@", s->data);
+  text = text_filled(s->a, text, "@VAL@", arena_printf(s->a, "%d", s->val));
+  text = text_filled(s->a, text, "@STAND_IN@", arena_printf(s->a, "%d", s->stand_in));
+  text = text_filled(s->a, text, "@CALIBRATION@", arena_printf(s->a, "%d", s->calibration));
   must_write(s, arena_printf(s->a, "%s/%s", s->folder, design_name(s, length)), text);
 }
 
@@ -182,44 +144,24 @@ void runs_prepare(Setting *s, const Job *j) {
 
 /* -- running -- */
 
-static void become(const char *log, char *const *argv) {
-  int f = open(log, O_WRONLY | O_CREAT | O_APPEND, 0644);
-  setpgid(0, 0);
-  if (f >= 0) dup2(f, 1), dup2(f, 2);
-  execv(argv[0], argv);
-  _exit(127);
-}
-
 int runs_start(const Setting *s, const Job *j) {
-  char *argv[16];
-  int n = 0;
-  argv[n++] = arena_strdup(s->a, COMMAND);
-  argv[n++] = arena_strdup(s->a, "tailor");
-  argv[n++] = arena_strdup(s->a, deploy_path(s, j, "deploy"));
-  argv[n++] = arena_strdup(s->a, "--quiet");
-  argv[n++] = arena_strdup(s->a, "--cache");
-  argv[n++] = arena_strdup(s->a, runs_path(s, j->key, "cache"));
-  argv[n++] = arena_strdup(s->a, "-o");
-  argv[n++] = arena_strdup(s->a, runs_path(s, j->key, "out"));
-  argv[n++] = arena_strdup(s->a, "--sharing");
-  argv[n++] = arena_strdup(s->a, j->sharing);
-  if (!j->firmware) argv[n++] = arena_strdup(s->a, "--graphs");
-  if (j->add) argv[n++] = arena_strdup(s->a, "--add");
-  if (j->add) argv[n++] = arena_strdup(s->a, deploy_path(s, j, "add"));
+  const char *argv[16] = {COMMAND,
+                          "tailor",
+                          deploy_path(s, j, "deploy"),
+                          "--quiet",
+                          "--cache",
+                          runs_path(s, j->key, "cache"),
+                          "-o",
+                          runs_path(s, j->key, "out"),
+                          "--sharing",
+                          j->sharing};
+  int n = 10;
+  if (!j->firmware) argv[n++] = "--graphs";
+  if (j->add) argv[n++] = "--add", argv[n++] = deploy_path(s, j, "add");
   argv[n] = NULL;
-  const char *log = runs_path(s, j->key, "log");
-  fflush(stdout);
-  pid_t p = fork();
-  if (p == 0) become(log, argv);
+  const int p = command_start(argv, runs_path(s, j->key, "log"));
   if (p < 0) bench_must(s->b, diag_error(s->b->d, NULL, "fork: %s", strerror(errno)));
-  setpgid(p, p);
   return p;
-}
-
-int runs_wait(int process) {
-  int status = 0;
-  while (waitpid(process, &status, 0) < 0 && errno == EINTR) {}
-  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
 static const Json *read_report(const Setting *s, const char *path) {
@@ -234,7 +176,7 @@ static const Json *read_report(const Setting *s, const char *path) {
 static double run_timed(Setting *s, const Job *j) {
   runs_prepare(s, j);
   const double start = wall_now();
-  const int status = runs_wait(runs_start(s, j));
+  const int status = command_wait(runs_start(s, j));
   const double seconds = wall_now() - start;
   if (status != 0 && status != 2) /* 2: a limit is out of reach */
     bench_must(s->b, diag_error(s->b->d, NULL, "run %s: status %d; see %s", j->key, status,

@@ -3,6 +3,7 @@
 #ifndef BENCH_COLLECTIVE_RUNS_H
 #define BENCH_COLLECTIVE_RUNS_H
 
+#include "bench/command.h"
 #include "bench/compress_common.h"
 
 enum { TARGETS = 40, ADDED_TARGET = TARGETS };
@@ -47,17 +48,14 @@ typedef struct Ran {
   const Json *report;
 } Ran;
 
-double wall_now(void);
 /* The folder is new, or what is in it was made by these sources; data and nothing else is made where it is not there. */
 void runs_open(Setting *s);
 /* Do the job, or take what is kept of it. */
 Ran runs_do(Setting *s, const Job *j);
 /* deploy.yaml, design and an empty OUT for jobs that are started by hand. */
 void runs_prepare(Setting *s, const Job *j);
-/* Start it; its process, which leads a group of its own. */
+/* Start it; for command_wait. */
 int runs_start(const Setting *s, const Job *j);
-/* Wait for it: its exit status, 128 and more: killed. */
-int runs_wait(int process);
 const char *runs_path(const Setting *s, const char *key, const char *file);
 
 /* -- of reports -- */
