@@ -14,7 +14,7 @@
 
 typedef struct PlanOpts {
   CommonOpts common;
-  const char *deploy, *design, *out, *cache, *sharing, *time;
+  const char *deploy, *design, *out, *cache, *cache_max, *sharing, *time;
   ArgList only, add;
   int64_t threads, simulate, seed;
   bool graphs, arriving;
@@ -32,6 +32,9 @@ static const Opt opts[] = {
      "further requests (a file with `targets`): they join the plan that there is"},
     {"--cache", OPT_STRING, offsetof(PlanOpts, cache), false, "DIR",
      "folder of the step cache (default: deploy.yaml's `cache`)"},
+    {"--cache-max", OPT_STRING, offsetof(PlanOpts, cache_max), false, "SIZE",
+     "size that the cache keeps to, such as 2GiB: what was least recently used goes, nothing that the plan "
+     "needs"},
     {"--graphs", OPT_FLAG, offsetof(PlanOpts, graphs), false, NULL,
      "plan for `tailor --graphs`, which emits and builds nothing"},
     {"--sharing", OPT_STRING, offsetof(PlanOpts, sharing), false, "S",
@@ -105,6 +108,7 @@ static int run_plan(const PlanOpts *o, Tailoring *t) {
 
 static int plan_deploy(const PlanOpts *o, Tailoring *t) {
   if (!tailoring_sharing(o->sharing, &t->sharing, t->d) ||
+      !tailoring_cache_max(o->cache_max, &t->cache_max, t->d) ||
       !tailoring_open(t, o->deploy, &o->common, o->threads))
     return EXIT_USER;
   return run_plan(o, t);

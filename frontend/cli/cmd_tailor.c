@@ -15,7 +15,7 @@
 
 typedef struct TailorOpts {
   CommonOpts common;
-  const char *deploy, *design, *out, *cache, *sharing, *time;
+  const char *deploy, *design, *out, *cache, *cache_max, *sharing, *time;
   ArgList only, add;
   int64_t threads;
   bool graphs;
@@ -33,6 +33,9 @@ static const Opt opts[] = {
      "further requests (a file with `targets`): they join the plan that there is, and pay for what is new"},
     {"--cache", OPT_STRING, offsetof(TailorOpts, cache), false, "DIR",
      "folder of the step cache (default: deploy.yaml's `cache`)"},
+    {"--cache-max", OPT_STRING, offsetof(TailorOpts, cache_max), false, "SIZE",
+     "size that the cache keeps to, such as 2GiB: what was least recently used goes, nothing that the plan "
+     "needs"},
     {"--graphs", OPT_FLAG, offsetof(TailorOpts, graphs), false, NULL,
      "stop at the finished graphs: nothing is emitted, built or run; limits are judged by estimates"},
     {"--sharing", OPT_STRING, offsetof(TailorOpts, sharing), false, "S",
@@ -135,6 +138,7 @@ static int run(void *opts_, Diag *d) {
                     .time = r.o->time,
                     .graphs = r.o->graphs};
   const bool ok = tailoring_sharing(r.o->sharing, &r.t.sharing, d) &&
+                  tailoring_cache_max(r.o->cache_max, &r.t.cache_max, d) &&
                   tailoring_open(&r.t, r.o->deploy, &r.o->common, r.o->threads);
   const int status = ok ? run_job(&r) : EXIT_USER;
   tailoring_close(&r.t);

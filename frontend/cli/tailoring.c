@@ -222,6 +222,7 @@ static bool run_job(Tailoring *r, StepEnv *env, TailorResult *res) {
                    .proof = &step_proof,
                    .env = &r->device,
                    .steps = env,
+                   .cache_max = r->cache_max,
                    .host = progress_host(&r->progress)};
   job.variants = cli_structures(r->a, design, job.keep, &job.n_variants);
   train_options_default(&job.retrain);
@@ -336,6 +337,15 @@ bool tailoring_sharing(const char *word, TailorSharing *out, Diag *d) {
   diag_error(d, NULL, "--sharing %s: want tree, chain, elastic or none", word);
   diag_hint(d, "tree is the default; the others are there for comparison");
   return false;
+}
+
+bool tailoring_cache_max(const char *size, int64_t *out, Diag *d) {
+  *out = 0;
+  if (!size) return true;
+  const char *want = unit_bytes(size, out);
+  FAIL_IF(want, d, NULL, "--cache-max %s: want %s", size, want);
+  FAIL_IF(*out < 1, d, NULL, "--cache-max %s: want 1 or more", size);
+  return true;
 }
 
 /* ---- Opening */

@@ -26,6 +26,7 @@ typedef struct Tailoring {
 
   const char *path;  /* deploy.yaml as the user named it */
   const char *cache; /* folder */
+  int64_t cache_max; /* bytes that it may hold; 0: any */
   CostRates rates;   /* of training, as far as it was known when the run began */
   double deadline;   /* by cli_now; with a budget */
   Deploy *dep;
@@ -46,6 +47,8 @@ bool tailoring_open(Tailoring *r, const char *path, const CommonOpts *common, in
 void tailoring_close(Tailoring *r);
 /* Run, on the cache in this folder, in as many processes as there are cores and targets. false: reported. */
 bool tailoring_run(Tailoring *r, const char *cache, TailorResult *res);
+/* --cache-max as bytes; NULL: any. false: it is none (reported). */
+bool tailoring_cache_max(const char *size, int64_t *out, Diag *d);
 /* StepEnv.record, with a Tailoring: keeps the log of each step for the report. */
 void tailoring_record(void *ctx, const StepLog *log);
 

@@ -39,9 +39,9 @@ bool cache_get(Cache *c, Hash key, Artifact *out, int *n);
  * A full disk is reported and leaves nothing behind. */
 bool cache_put(Cache *c, Hash key, const char *kind, const Artifact *art, int n, Diag *d);
 
-/* At most so many bytes of entries; 0, as at first: as many as there are. A put beyond it removes what was least recently
- * used, but nothing that a run has pinned: then there are more. Several processes count each for itself, so that for a while
- * there may be an eighth more by each. */
+/* At most so many bytes of entries, now and after each put; 0, as at first: as many as there are. What is beyond it goes, the
+ * least recently used first, but nothing that a run has pinned: then there are more. Several processes count each for itself,
+ * so that for a while there may be an eighth more by each. */
 void cache_limit(Cache *c, int64_t bytes);
 /* Nobody removes entry `key`, there or to come, while this process lives and the cache is open. Steps pin what they use.
  * Processes that are forked after the first pin pin for this one. */

@@ -237,11 +237,6 @@ bool cache_gc(Cache *c, int64_t max_bytes, CacheStats *removed, Diag *d) {
   return ok;
 }
 
-void cache_limit(Cache *c, int64_t bytes) {
-  c->limit = bytes;
-  c->counted = -1;
-}
-
 /* The folder is walked only when the count says that it is full, or that others may have filled it; and then emptied by
  * an eighth more than needed, so that the next put need not walk again. Where what is pinned is more than that, the next
  * eighth is awaited. */
@@ -263,6 +258,12 @@ void cache_keep_limit(Cache *c) {
               removed.entries, removed.bytes);
   walk_end(&w);
   diag_free(quiet);
+}
+
+void cache_limit(Cache *c, int64_t bytes) {
+  c->limit = bytes;
+  c->counted = -1;
+  cache_keep_limit(c);
 }
 
 bool cache_verify(Cache *c, CacheStats *good, CacheStats *damaged, Diag *d) {

@@ -42,18 +42,12 @@ static Hash lease_key(const TailorRun *r, const TailorWork *w) {
 }
 
 TailorStart tailor_may_train(TailorRun *r, TailorWork *w, bool (*train)(TailorRun *r, TailorWork *w)) {
-  StepEnv *steps = r->job->steps;
+  TailorLook look;
   if (!w->over) return TAILOR_BEGIN;
-  const StepEnv before = *steps;
-  Diag *said = r->d;
   Artifact stood = artifact_ref(&w->trained);
-  steps->only_look = true;
-  steps->record = NULL;
-  r->d = diag_new();
+  tailor_look(r, &look);
   const bool there = train(r, w);
-  diag_free(r->d);
-  r->d = said;
-  *steps = before;
+  tailor_look_end(r, &look);
   artifact_unref(&w->trained);
   w->trained = stood;
   return there ? TAILOR_BEGIN : r->busy ? TAILOR_BUSY : TAILOR_TOO_LATE;

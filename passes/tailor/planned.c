@@ -14,17 +14,28 @@ static void tell_target(TailorRun *r, TailorWork *w) {
   o->start = parent < 0 ? "" : r->models[parent].name;
 }
 
-static void look_for_models(TailorRun *r) {
-  StepEnv *steps = r->job->steps;
-  const StepEnv before = *steps;
-  Diag *said = r->d;
-  steps->only_look = true;
-  steps->record = NULL;
+void tailor_look(TailorRun *r, TailorLook *l) {
+  *l = (TailorLook){.before = r->job, .said = r->d, .job = *r->job, .steps = *r->job->steps};
+  l->steps.only_look = true;
+  l->steps.record = NULL;
+  l->job.steps = &l->steps;
+  l->job.host = NULL;
+  l->job.budget.seconds = 0; /* nothing is begun */
+  r->job = &l->job;
   r->d = diag_new();
-  for (int k = 0; k < r->res->n_models; k++) r->res->models[k].there = tailor_trained(r, k);
+}
+
+void tailor_look_end(TailorRun *r, TailorLook *l) {
   diag_free(r->d);
-  r->d = said;
-  *steps = before;
+  r->d = l->said;
+  r->job = l->before;
+}
+
+static void look_for_models(TailorRun *r) {
+  TailorLook look;
+  tailor_look(r, &look);
+  for (int k = 0; k < r->res->n_models; k++) r->res->models[k].there = tailor_trained(r, k);
+  tailor_look_end(r, &look);
 }
 
 bool tailor_tell_planned(TailorRun *r) {

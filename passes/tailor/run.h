@@ -161,6 +161,15 @@ void tailor_schedule_free(TailorRun *r);
 bool tailor_trained(TailorRun *r, int k);
 
 /* -- planned.c -- */
+typedef struct TailorLook {
+  const TailorJob *before;
+  Diag *said;
+  TailorJob job;
+  StepEnv steps;
+} TailorLook;
+/* Between the two nothing is run, logged or reported: what is not in the cache fails. */
+void tailor_look(TailorRun *r, TailorLook *l);
+void tailor_look_end(TailorRun *r, TailorLook *l);
 /* The result of a run that stops at its plan: what is planned for each target, or why nothing can be; which models are
  * there. */
 bool tailor_tell_planned(TailorRun *r);

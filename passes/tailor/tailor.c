@@ -349,6 +349,18 @@ bool *tailor_wait(TailorRun *r) {
 
 void tailor_go_on(TailorRun *r, bool *busy) { r->job->steps->busy = busy; }
 
+/* Steps pin what they ask for. So all that the plan needs is asked for, as far as it is known (a key needs the content of
+ * what is before it), before anything may be removed for want of room. */
+static void keep_limit(TailorRun *r) {
+  TailorLook look;
+  if (!r->job->cache_max || !r->job->steps->cache) return;
+  tailor_look(r, &look);
+  for (int i = 0; i < r->job->n_targets; i++)
+    if (complete_task(r, i)) prove_task(r, r->turn[i]);
+  tailor_look_end(r, &look);
+  cache_limit(r->job->steps->cache, r->job->cache_max);
+}
+
 static bool run_all(TailorRun *r) {
   TRY(start(r));
   go_on(r);
@@ -358,8 +370,9 @@ static bool run_all(TailorRun *r) {
   sort_work(r);
   for (int i = 1; i < r->job->n_targets; i++) TRY(tailor_nest(r, &r->w[r->order[i]], &r->w[r->order[i - 1]]));
   if (r->job->may_retrain) TRY(tailor_schedule(r));
-  if (r->job->plan_only) return tailor_tell_planned(r);
   tailor_take_turns(r);
+  keep_limit(r);
+  if (r->job->plan_only) return tailor_tell_planned(r);
   TRY(each(r, complete_task));
   r->job->data->final = true;
   return each(r, prove_task);

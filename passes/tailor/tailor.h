@@ -118,6 +118,8 @@ typedef struct TailorJob {
       *proof; /* in: final graph, target, test data; out: measure (n, correct, vectors, vectors_equal) */
   void *env;  /* handed to deploy and proof */
   StepEnv *steps;
+  int64_t
+      cache_max; /* bytes that its cache may hold, kept from the plan on: what of the plan is there stays; 0: any */
   const Host *host;
 } TailorJob;
 

@@ -137,6 +137,30 @@ START_TEST(a_time_budget)
 }
 END_TEST
 
+/* Another plan's entries go, also those that were used later; this one's stay, although they are more than the limit. */
+START_TEST(cache_keeps_to_its_size)
+{
+  Arena *a = arena_new();
+  open_task(a);
+  task_must(
+      a, "cd $T && $M tailor deploy.yaml --graphs --quiet > text && keys() { $M cache ls --cache cache | awk "
+         "'{print $NF}' | sort; }\nkeys > own &&\n"
+         "sed s/seed:.1/seed:\\ 2/ deploy.yaml > other.yaml &&\n"
+         "$M tailor other.yaml -o other --graphs --quiet > text && keys > both\n"
+         "test $(wc -l < both) -gt $(wc -l < own)");
+  task_must(a, "cd $T && keys() { $M cache ls --cache cache | awk '{print $NF}' | sort; }\n"
+               "$M tailor deploy.yaml --graphs --cache-max 1 > text 2> log || { cat text log; exit 1; }\n"
+               "! grep -E ': (runs|again)' log || exit 1\n"
+               "keys > left && test $(wc -l < left) -gt 10 && test -z \"$(comm -13 own left)\" || { cat log; "
+               "exit 1; }\n"
+               "$M tailor deploy.yaml --graphs > text 2> log && ! grep -E ': (runs|again)' log || exit 1\n"
+               "$M tailor other.yaml -o other --graphs > text 2> log && grep -q ': again' log");
+  task_want_error(a, "cd $T && $M tailor deploy.yaml --cache-max some", "--cache-max some: want");
+  task_want_error(a, "cd $T && $M plan deploy.yaml --cache-max 0", "want 1 or more");
+  arena_free(a);
+}
+END_TEST
+
 START_TEST(limits_that_nothing_meets)
 {
   Arena *a = arena_new();
@@ -233,6 +257,7 @@ Suite *suite_cli_plan(void) {
   tcase_add_test(t, planned_then_run);
   tcase_add_test(t, what_is_there_and_what_joins);
   tcase_add_test(t, a_time_budget);
+  tcase_add_test(t, cache_keeps_to_its_size);
   tcase_add_test(t, limits_that_nothing_meets);
   tcase_add_test(t, wrong_use);
   tcase_add_test(t, ten_thousand_together);
