@@ -256,9 +256,13 @@ Hash tailor_basis(const TailorRun *r) {
   return hasher_done(h);
 }
 
-/* All that a target's widths depend on beside the basis. */
-static Hash request_of(const TailorTarget *t) {
+/* All that a target's widths depend on beside the basis, which has what plans them: also what judges them when they are finished and
+ * linked. After an edit of that they are planned anew: what still fits comes out the same and finds its model, what does not
+ * gets widths that do. */
+static Hash request_of(const TailorRun *r, const TailorTarget *t) {
   Hasher *h = hasher_new();
+  hasher_hash(h, step_key(r->job->steps, &(StepRequest){.kind = &step_finish}));
+  if (!r->job->graphs) hasher_hash(h, step_key(r->job->steps, &(StepRequest){.kind = r->job->deploy}));
   const TailorLimits *l = &t->limits;
   const int64_t limits[] = {l->flash, l->ram, l->macs, l->cycles, t->precision};
   for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) hasher_u64(h, (uint64_t)limits[i]);
@@ -269,7 +273,7 @@ static Hash request_of(const TailorTarget *t) {
 
 bool tailor_plan_from_lock(TailorRun *r, TailorWork *w) {
   const Lock *l = &r->before;
-  const LockTarget *t = lock_find(l, request_of(w->t));
+  const LockTarget *t = lock_find(l, request_of(r, w->t));
   if (!t) return true;
   w->locked = true;
   w->int4 = w->o->int4 = t->int4;
@@ -338,7 +342,7 @@ static void tell_plan(TailorRun *r) {
   for (int i = 0; i < r->job->n_targets; i++) {
     const TailorWork *w = &r->w[i];
     if (w->c.why) continue; /* asked anew next time */
-    l.targets[l.n_targets++] = (LockTarget){w->t->name, request_of(w->t), w->node, w->int4};
+    l.targets[l.n_targets++] = (LockTarget){w->t->name, request_of(r, w->t), w->node, w->int4};
   }
   StrBuf text = {0};
   lock_print(&l, &text);

@@ -39,6 +39,11 @@ static void write_split(const char *dir, const char *name, int n, uint64_t seed,
 
 /* ---- A device: sizes are counted, nothing is compiled */
 
+typedef struct Device {
+  TailorData *data;
+  int64_t code;
+} Device;
+
 /* A byte a parameter, half of one for those of 4 bits. */
 static int64_t fake_flash(const Graph *g) {
   int64_t halves = 0;
@@ -59,7 +64,7 @@ static bool fake_deploy(const StepCall *c, Artifact *out, int *n_out, Diag *d) {
   Graph *g = artifact_graph(&c->in[0], d);
   TRY(g);
   StrBuf b = {0};
-  measure_put_int(&b, "flash", fake_flash(g));
+  measure_put_int(&b, "flash", fake_flash(g) + ((const Device *)c->env)->code);
   measure_put_int(&b, "ram", 1000);
   out[0] = artifact_from_bytes(ART_FILES, "files", 5);
   out[1] = measure_artifact(&b);
@@ -70,7 +75,7 @@ static bool fake_deploy(const StepCall *c, Artifact *out, int *n_out, Diag *d) {
 
 static bool fake_proof(const StepCall *c, Artifact *out, int *n_out, Diag *d) {
   const Split *test = NULL;
-  TRY(tailor_test_data(c->env, &test, d));
+  TRY(tailor_test_data(((const Device *)c->env)->data, &test, d));
   StrBuf b = {0};
   measure_put_int(&b, "n", test->n);
   measure_put_int(&b, "correct", test->n);
@@ -78,7 +83,7 @@ static bool fake_proof(const StepCall *c, Artifact *out, int *n_out, Diag *d) {
   return true;
 }
 
-static const char *const backend_src[] = {"backend/", NULL};
+static const char *const backend_src[] = {"backend/", FIXTURE_JUDGE, NULL};
 static const StepKind deploy = {.name = "deploy", .sources = backend_src, .names = true, .run = fake_deploy};
 static const StepKind proof = {.name = "proof", .sources = backend_src, .run = fake_proof};
 
@@ -143,6 +148,7 @@ void fixture_close(Fixture *f) {
 
 void fixture_run(Fixture *f, TailorResult *res) {
   TailorData data = {.spec = &f->spec};
+  Device device = {&data, f->code};
   StepEnv env = {.cache = f->cache,
                  .prints = f->prints,
                  .n_prints = source_prints_count,
@@ -184,7 +190,7 @@ void fixture_run(Fixture *f, TailorResult *res) {
                    .n_targets = f->n,
                    .deploy = &deploy,
                    .proof = &proof,
-                   .env = &data,
+                   .env = &device,
                    .steps = &env,
                    .host = &host};
   train_options_default(&job.retrain);

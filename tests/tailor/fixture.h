@@ -37,7 +37,11 @@ typedef struct Fixture {
   bool graphs;
   double budget; /* of time; 0: none */
   int asks;      /* how often there is time left, when that is asked */
+  int64_t code; /* bytes of flash that the device's code takes: FIXTURE_JUDGE decides that */
 } Fixture;
+
+/* A source of the device's `deploy` which no step before it has. */
+#define FIXTURE_JUDGE "frontend/cli/code_form.c"
 
 void fixture_open(Fixture *f);
 void fixture_close(Fixture *f);

@@ -69,6 +69,32 @@ START_TEST(test_later_requests_by_table)
 { later_requests("by=reconstruction,least=2,images=128"); }
 END_TEST
 
+/* Code that takes more flash: who still fits keeps widths and model, who does not is planned anew. */
+START_TEST(test_locked_widths_are_judged_again)
+{
+  Fixture f;
+  TailorResult res;
+  fixture_open(&f);
+  fixture_run(&f, &res);
+  f.target[0].limits.flash *= 2;
+  f.target[1].limits.flash = res.v[1].measured.flash;
+  tailor_result_free(&res);
+  fixture_run(&f, &res);
+  const Hash loose = res.v[0].final.hash;
+  f.plan = arena_strdup(f.a, sb_str(&f.lock));
+  f.code = f.target[1].limits.flash - res.v[1].measured.flash + 200; /* by which it is too large */
+  tailor_result_free(&res);
+  fixture_edit_source(&f, FIXTURE_JUDGE);
+  fixture_run(&f, &res);
+  ck_assert_msg(res.v[1].met, "%s", res.v[1].why);
+  ck_assert(hash_equal(loose, res.v[0].final.hash));
+  tailor_result_free(&res);
+  ck_assert_msg(!strstr(sb_str(&f.ran), " loose:retrain") && strstr(sb_str(&f.ran), " tight:retrain"),
+                "ran:%s", sb_str(&f.ran));
+  fixture_close(&f);
+}
+END_TEST
+
 /* A plan of another seed, or that is damaged, is not gone on with. */
 START_TEST(test_other_plan)
 {
@@ -223,6 +249,7 @@ Suite *suite_tailor_plan(void) {
   TCase *t = tcase_create("tailor_plan");
   tcase_add_test(t, test_later_requests);
   tcase_add_test(t, test_later_requests_by_table);
+  tcase_add_test(t, test_locked_widths_are_judged_again);
   tcase_add_test(t, test_other_plan);
   tcase_add_test(t, test_elastic_sharing);
   tcase_add_test(t, test_no_sharing);
