@@ -53,7 +53,7 @@ static bool check_only(const Tailoring *r) {
 /* Does the device hand over stored bytes, so that normalisation goes into the model? */
 static bool takes_bytes(const Tailoring *r) { return r->dep->design->input == INPUT_RAW; }
 
-static bool add_target(Tailoring *r, const DeployTarget *t, int64_t macs) {
+static bool add_target(Tailoring *r, const DeployTarget *t, int round, int64_t macs) {
   Machine m;
   DeployBounds b;
   TRY(cli_machine(r->a, t->target, t->board, &m, r->d));
@@ -84,6 +84,7 @@ static bool add_target(Tailoring *r, const DeployTarget *t, int64_t macs) {
   r->costs[i] = device_cost_model(&r->devices[i], m.has_board ? &m.board : NULL);
   r->machines[i] = arena_strdup(r->a, m.has_board ? m.board.name : m.target->name);
   r->targets[i] = (TailorTarget){.name = t->name,
+                                 .round = round,
                                  .limits = {.flash = b.flash,
                                             .ram = b.ram,
                                             .macs = b.macs,
@@ -108,8 +109,11 @@ static bool add_targets(Tailoring *r) {
   r->machines = arena_array(r->a, n, sizeof *r->machines);
   TRY(check_only(r));
   int64_t macs = graph_macs(r->model);
-  for (int i = 0; i < r->dep->n_targets; i++) {
-    if (is_wanted(r, r->dep->targets[i].name)) TRY(add_target(r, &r->dep->targets[i], macs));
+  for (int i = 0, round = 0; i < r->dep->n_targets; i++) {
+    const DeployTarget *t = &r->dep->targets[i];
+    round +=
+        i > 0 && t->file != r->dep->targets[i - 1].file; /* each --add comes later than what is before it */
+    if (is_wanted(r, t->name)) TRY(add_target(r, t, round, macs));
   }
   return true;
 }

@@ -282,6 +282,15 @@ bool tailor_plan_task(void *ctx, int i) {
   return plan_base(r, r->base) && tailor_plan_target(r, w, r->base, NULL, &w->c) && choose_variant(r, w);
 }
 
+int tailor_round(const TailorWork *w) { return w->locked ? 0 : w->t->round; }
+
+int tailor_rounds(const TailorRun *r) {
+  int n = 1;
+  for (int i = 0; i < r->job->n_targets; i++)
+    n = tailor_round(&r->w[i]) >= n ? tailor_round(&r->w[i]) + 1 : n;
+  return n;
+}
+
 bool tailor_nest(TailorRun *r, TailorWork *w, const TailorWork *before) {
   if (w->locked || !w->c.changed || w->c.why || !before->c.changed || before->c.why ||
       w->c.base != before->c.base)

@@ -89,8 +89,10 @@ typedef struct TailorRun {
   Artifact data, test;
   /* The original (with BatchNormalization) and further ones, and their banks; empty while nobody needs them. */
   Artifact teacher[TAILOR_MAX_TEACHERS], bank[TAILOR_MAX_TEACHERS];
-  Lock before;          /* an earlier plan of the same basis; empty: none */
-  Schedule schedule;    /* nodes' requests are indices of w */
+  Lock before;       /* an earlier plan of the same basis; empty: none */
+  Schedule schedule; /* nodes' requests are indices of w */
+  Schedule *rounds;  /* [n_rounds] those of the targets before the last round; their units are in use */
+  int n_rounds;
   TailorModel *models;  /* [schedule.n] */
   TailorFamily *family; /* [1 + job->n_variants], SHARE_ELASTIC */
   int views;            /* of teachers' banks, of models behind the plan; 0: none */
@@ -140,6 +142,10 @@ bool tailor_plan_target(TailorRun *r, const TailorWork *w, TailorBase *b, const 
                         TailorChosen *out);
 /* Try to plan w inside the plan of the target before it; keep the free plan where that would cost too much. */
 bool tailor_nest(TailorRun *r, TailorWork *w, const TailorWork *before);
+/* When w is planned: what an earlier plan has comes first. */
+int tailor_round(const TailorWork *w);
+/* Rounds of all targets. */
+int tailor_rounds(const TailorRun *r);
 void tailor_chosen_free(TailorChosen *c);
 
 /* -- variants.c -- */

@@ -22,6 +22,7 @@ typedef struct Sharing {
   ScheduleRequest *requests;
   int *of; /* [n] whose request it is: an index of r->w */
   int n;
+  const Schedule *first; /* that has models: decides what all have in common */
 } Sharing;
 
 static int words_of(uint32_t units) { return (int)((units + SCHEDULE_WORD_BITS - 1) / SCHEDULE_WORD_BITS); }
@@ -297,11 +298,10 @@ bool tailor_plan_from_lock(TailorRun *r, TailorWork *w) {
   return ok;
 }
 
-/* Views of a teacher's bank, for all models of the plan: every one costs the teacher as much as an epoch of students does
+/* Views of a teacher's bank, for all models of plan s and of those that join it: every one costs the teacher as much as an epoch of students does
  * beside it, so that there is one for every few epochs of training. One model alone has what the design says. */
-static bool choose_views(TailorRun *r) {
+static bool choose_views(TailorRun *r, const Schedule *s) {
   enum { EPOCHS_A_VIEW = 6, MOST_VIEWS = 8 };
-  const Schedule *s = &r->schedule;
   const int of_design = r->job->retrain.views;
   const Dataset *ds = NULL;
   r->views = r->before.n_models ? r->before.views : of_design;
@@ -350,6 +350,12 @@ static void tell_plan(TailorRun *r) {
   sb_free(&text);
 }
 
+static bool of_earlier_plan(const TailorRun *r, const ScheduleNode *n) {
+  int k = r->before.n_models - 1;
+  while (k >= 0 && r->before.models[k].node.units != n->units) k--;
+  return k >= 0;
+}
+
 static void tell_result(TailorRun *r) {
   const Schedule *s = &r->schedule;
   const ScheduleRules rules = rules_of(&(Sharing){.r = r});
@@ -367,9 +373,32 @@ static void tell_result(TailorRun *r) {
                                         .images = n->images,
                                         .seconds = n->seconds,
                                         .joint = n->joint,
-                                        .fixed = n->fixed};
+                                        .fixed = of_earlier_plan(r, n)};
   }
   for (int i = 0; i < r->job->n_targets; i++) r->w[i].o->model = r->w[i].node;
+}
+
+/* Round by round: what is planned later joins as if it had come in a later run. */
+static bool make_schedule(Sharing *s, const ScheduleNode *before) {
+  TailorRun *r = s->r;
+  const int rounds = tailor_rounds(r);
+  int n_before = r->before.n_models;
+  r->rounds = arena_array(r->res->arena, (size_t)rounds, sizeof *r->rounds);
+  for (int round = 0; round < rounds; round++) {
+    for (int i = 0; i < r->job->n_targets; i++) {
+      const TailorWork *w = &r->w[i];
+      if (tailor_round(w) == round && w->c.changed && !w->c.why) TRY(add_request(s, i));
+    }
+    if (!s->first || !s->first->n) choose_share(s);
+    const ScheduleRules rules = rules_of(s);
+    r->tail_images = schedule_full(&rules);
+    Schedule *made = round + 1 < rounds ? &r->rounds[r->n_rounds++] : &r->schedule;
+    schedule_make(s->requests, s->n, s->bases, &rules, before, n_before, made);
+    before = made->nodes;
+    n_before = made->n;
+    if (!s->first || !s->first->n) s->first = made;
+  }
+  return true;
 }
 
 bool tailor_schedule(TailorRun *r) {
@@ -382,20 +411,14 @@ bool tailor_schedule(TailorRun *r) {
   s.requests = arena_array(s.a, n, sizeof *s.requests);
   s.of = arena_array(s.a, n, sizeof *s.of);
   bool ok = nodes_before(&s, &before);
-  for (int i = 0; i < job->n_targets && ok; i++) {
-    r->w[i].node = -1;
-    if (r->w[i].c.changed && !r->w[i].c.why) ok = add_request(&s, i);
-  }
+  for (int i = 0; i < job->n_targets; i++) r->w[i].node = -1;
+  ok = ok && make_schedule(&s, before);
   if (ok) {
-    choose_share(&s);
-    const ScheduleRules rules = rules_of(&s);
-    r->tail_images = schedule_full(&rules);
-    schedule_make(s.requests, s.n, s.bases, &rules, before, r->before.n_models, &r->schedule);
     r->models = arena_array(r->res->arena, (size_t)r->schedule.n, sizeof *r->models);
     r->family = arena_array(r->res->arena, bases, sizeof *r->family);
     for (int i = 0; i < s.n; i++) r->w[s.of[i]].node = r->schedule.node_of[i];
     for (int k = 0; k < r->schedule.n; k++) make_model(&s, k);
-    ok = choose_views(r);
+    ok = choose_views(r, s.first);
     compare_ways(&s);
     tell_result(r);
     tell_plan(r);
@@ -464,5 +487,6 @@ void tailor_schedule_free(TailorRun *r) {
     artifact_unref(&r->family[i].wide);
     artifact_unref(&r->family[i].own);
   }
+  for (int i = 0; i < r->n_rounds; i++) schedule_free(&r->rounds[i]);
   schedule_free(&r->schedule);
 }

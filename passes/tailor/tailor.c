@@ -319,6 +319,20 @@ static void sort_work(TailorRun *r) {
   }
 }
 
+/* Each inside the one before it: of its round, or of those before. */
+static bool nest_all(TailorRun *r) {
+  for (int round = 0; round < tailor_rounds(r); round++) {
+    const TailorWork *before = NULL;
+    sort_work(r);
+    for (int i = 0; i < r->job->n_targets; i++) {
+      TailorWork *w = &r->w[r->order[i]];
+      if (tailor_round(w) == round && before) TRY(tailor_nest(r, w, before));
+      if (tailor_round(w) <= round) before = w;
+    }
+  }
+  return true;
+}
+
 /* An earlier plan, where it rests on the same. */
 static void go_on(TailorRun *r) {
   const char *text = r->job->plan;
@@ -367,8 +381,7 @@ static bool run_all(TailorRun *r) {
   r->full_images = r->before.full; /* so that a run from the cache reads no data */
   if (r->job->may_retrain && !r->full_images) TRY(tailor_images(r, 1, &r->full_images));
   TRY(each(r, tailor_plan_task));
-  sort_work(r);
-  for (int i = 1; i < r->job->n_targets; i++) TRY(tailor_nest(r, &r->w[r->order[i]], &r->w[r->order[i - 1]]));
+  TRY(nest_all(r));
   if (r->job->may_retrain) TRY(tailor_schedule(r));
   tailor_take_turns(r);
   keep_limit(r);

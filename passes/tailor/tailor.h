@@ -33,6 +33,7 @@ typedef struct TailorTarget {
   const CostModel *cost; /* of its target and board */
   const char *params;    /* canonical text that tells `deploy` and `proof` what to build */
   int priority;          /* the higher, the earlier it is worked on */
+  int round; /* a later one joins the plan of those before it, as if these had been planned alone; does not fall */
 } TailorTarget;
 
 /* What `deploy` (and `proof`) measured, as text artifacts of "key value" lines; -1: not known. */

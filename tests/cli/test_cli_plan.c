@@ -137,6 +137,24 @@ START_TEST(a_time_budget)
 }
 END_TEST
 
+/* --add means the same whether or not, and by which command, the others were planned before. */
+START_TEST(added_is_added)
+{
+  Arena *a = arena_new();
+  open_task(a);
+  task_write_text(a, "big.yaml", "targets:\n  - {name: big, target: x86-64, limits: {macs: 90%}}\n");
+  task_must(
+      a,
+      "cd $T && $M plan deploy.yaml --graphs --quiet -o two > text && $M plan deploy.yaml --add big.yaml "
+      "--graphs --quiet -o two > text && $M plan deploy.yaml --add big.yaml --graphs --quiet -o one > text\n"
+      "! grep -q 'planned before' text && cmp one/plan.lock two/plan.lock || { cat text; exit 1; }\n"
+      "$M plan deploy.yaml --add big.yaml tiny.yaml --graphs --quiet -o three > text; cmp one/plan.lock "
+      "three/plan.lock\n"
+      "$M tailor deploy.yaml --add big.yaml --graphs --quiet > text && cmp one/plan.lock out/plan.lock");
+  arena_free(a);
+}
+END_TEST
+
 /* Another plan's entries go, also those that were used later; this one's stay, although they are more than the limit. */
 START_TEST(cache_keeps_to_its_size)
 {
@@ -257,6 +275,7 @@ Suite *suite_cli_plan(void) {
   tcase_add_test(t, planned_then_run);
   tcase_add_test(t, what_is_there_and_what_joins);
   tcase_add_test(t, a_time_budget);
+  tcase_add_test(t, added_is_added);
   tcase_add_test(t, cache_keeps_to_its_size);
   tcase_add_test(t, limits_that_nothing_meets);
   tcase_add_test(t, wrong_use);
