@@ -69,6 +69,27 @@ START_TEST(test_later_requests_by_table)
 { later_requests("by=reconstruction,least=2,images=128"); }
 END_TEST
 
+/* Planned together in two rounds, or in a run each: the same. In one round, the later one would stand between the others. */
+START_TEST(test_rounds)
+{
+  Fixture f;
+  fixture_open(&f);
+  fixture_run_and_drop(&f);
+  f.plan = arena_strdup(f.a, sb_str(&f.lock));
+  f.n = 3;
+  fixture_run_and_drop(&f);
+  const char *one_by_one = arena_strdup(f.a, sb_str(&f.lock));
+  f.plan = NULL;
+  fixture_run_and_drop(&f);
+  ck_assert_str_ne(sb_str(&f.lock), one_by_one);
+  f.target[2].round = 1;
+  fixture_run_and_drop(&f);
+  ck_assert_str_eq(sb_str(&f.lock), one_by_one);
+  ck_assert_msg(f.ran.len == 0, "ran%s", sb_str(&f.ran));
+  fixture_close(&f);
+}
+END_TEST
+
 /* Code that takes more flash: who still fits keeps widths and model, who does not is planned anew. */
 START_TEST(test_locked_widths_are_judged_again)
 {
@@ -249,6 +270,7 @@ Suite *suite_tailor_plan(void) {
   TCase *t = tcase_create("tailor_plan");
   tcase_add_test(t, test_later_requests);
   tcase_add_test(t, test_later_requests_by_table);
+  tcase_add_test(t, test_rounds);
   tcase_add_test(t, test_locked_widths_are_judged_again);
   tcase_add_test(t, test_other_plan);
   tcase_add_test(t, test_elastic_sharing);
