@@ -37,7 +37,7 @@ typedef struct Fixture {
   bool graphs;
   double budget; /* of time; 0: none */
   int asks;      /* how often there is time left, when that is asked */
-  int64_t code; /* bytes of flash that the device's code takes: FIXTURE_JUDGE decides that */
+  int64_t code;  /* bytes of flash that the device's code takes: FIXTURE_JUDGE decides that */
 } Fixture;
 
 /* A source of the device's `deploy` which no step before it has. */
