@@ -322,5 +322,8 @@ bool calibrate_target(const Target *t, const CalibrateOptions *o, struct StrBuf 
 bool backend_cost(const Graph *g, const Target *t, Cost *out, Diag *d);
 /* The same with another plan; NULL: the default. */
 bool backend_cost_planned(const Graph *g, const Target *t, const PlanOptions *plan, Cost *out, Diag *d);
+/* The same, and the bytes in each of plan's regions, by its index; context and what the library keeps count to the main one. */
+bool backend_cost_regions(const Graph *g, const Target *t, const PlanOptions *plan, Cost *out,
+                          PlanRegion have[PLAN_REGIONS_MAX], Diag *d);
 
 #endif

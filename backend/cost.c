@@ -130,8 +130,15 @@ double call_cycles(const TargetCosts *t, const Graph *g, const KernelCall *k, bo
   return kernel_cycles(cost_of(t, k->kernel), &w) + t->cycles_per_call * w.v[WORK_call];
 }
 
+static void region_bytes(const MemoryPlan *plan, int64_t ram, PlanRegion have[PLAN_REGIONS_MAX]) {
+  for (int r = 0; r < plan->n_regions; r++) {
+    have[r] = plan->regions[r];
+    if (!have[r].name) have[r].bytes += ram - plan->arena;
+  }
+}
+
 static bool cost_bound(const Graph *g, const Target *t, const PlanOptions *o, Calls *calls, Arena *a,
-                       Cost *out, Diag *d) {
+                       Cost *out, PlanRegion *have, Diag *d) {
   MemoryPlan plan;
   double cycles = t->costs->base_cycles;
   TRY(graph_lower(g, calls, d));
@@ -144,13 +151,15 @@ static bool cost_bound(const Graph *g, const Target *t, const PlanOptions *o, Ca
   out->ram = sections_end(plan.arena + t->costs->pointer + (plan.input_rows ? 4 : 0) /* counts rows */ +
                               library_ram(calls, t->costs),
                           t->costs);
+  if (have) region_bytes(&plan, out->ram, have);
   out->macs = graph_macs(g);
   out->params = graph_params(g);
   out->cycles = (int64_t)(cycles + 0.5);
   return true;
 }
 
-bool backend_cost_planned(const Graph *g, const Target *t, const PlanOptions *plan, Cost *out, Diag *d) {
+bool backend_cost_regions(const Graph *g, const Target *t, const PlanOptions *plan, Cost *out,
+                          PlanRegion have[PLAN_REGIONS_MAX], Diag *d) {
   PlanOptions o = plan ? *plan : target_plan(t);
   *out = (Cost){0};
   Graph *bound = bind_batch(g, d);
@@ -163,11 +172,15 @@ bool backend_cost_planned(const Graph *g, const Target *t, const PlanOptions *pl
   Arena *a = arena_new();
   Calls calls;
   calls_init(&calls);
-  bool ok = cost_bound(bound, t, &o, &calls, a, out, d);
+  bool ok = cost_bound(bound, t, &o, &calls, a, out, have, d);
   calls_free(&calls);
   arena_free(a);
   graph_free(bound);
   return ok;
+}
+
+bool backend_cost_planned(const Graph *g, const Target *t, const PlanOptions *plan, Cost *out, Diag *d) {
+  return backend_cost_regions(g, t, plan, out, NULL, d);
 }
 
 bool backend_cost(const Graph *g, const Target *t, Cost *out, Diag *d) {

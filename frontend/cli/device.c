@@ -30,19 +30,97 @@ static Graph *fused(const Graph *g, const Device *dev, Diag *d) {
                       d);
 }
 
-static bool cost(const void *ctx, const Graph *g, DType precision, Cost *out, Diag *d) {
-  const Device *dev = ctx;
-  const PlanOptions plan = target_plan_within(dev->target, dev->ram, dev->input_rows);
-  if (precision == DT_NONE) return backend_cost_planned(g, dev->target, &plan, out, d);
+/* -- several memories -- */
+
+static const char *region_name(const PlanRegion *r) { return r->name ? r->name : "main"; }
+
+/* Bytes beyond the limits of memories. */
+static int64_t over_regions(const Device *dev, const PlanRegion *have) {
+  int64_t over = 0;
+  for (int r = 0; r < dev->n_regions; r++)
+    if (dev->region[r].bytes && have[r].bytes > dev->region[r].bytes)
+      over += have[r].bytes - dev->region[r].bytes;
+  return over;
+}
+
+/* What is beside the arena lies in the main memory, which takes less of it then. */
+static void leave_room(const Device *dev, const PlanRegion *have, PlanOptions *o) {
+  for (int r = 0; r < dev->n_regions; r++) {
+    const int64_t most = dev->region[r].bytes, over = have[r].bytes - most;
+    if (!dev->region[r].name && most && over > 0)
+      o->region[r].bytes = o->region[r].bytes > over ? o->region[r].bytes - over : 1;
+  }
+}
+
+/* Plan the graph as it stands. Several memories hold less than one of their size: where their sum would do and one of them
+ * is too small, a plan that needs less is asked for. */
+static bool plan_device(const Device *dev, const Graph *g, PlanOptions *o, Cost *out,
+                        PlanRegion have[PLAN_REGIONS_MAX], Diag *d) {
+  enum { TRIES = 4 };
+  *o = target_plan_within(dev->target, dev->ram, dev->input_rows);
+  memcpy(o->region, dev->region, sizeof o->region);
+  o->n_regions = dev->n_regions;
+  for (int i = 0;; i++) {
+    TRY(backend_cost_regions(g, dev->target, o, out, have, d));
+    const int64_t over = over_regions(dev, have);
+    if (!over || out->ram > dev->ram || i + 1 == TRIES) return true;
+    leave_room(dev, have, o);
+    const int64_t most = o->limit < out->ram ? o->limit : out->ram;
+    if (i > 0) o->limit = most > over ? most - over : 1;
+  }
+}
+
+/* What is too much for one memory is too much for all. */
+static bool cost_as_is(const Device *dev, const Graph *g, Cost *out, Diag *d) {
+  PlanOptions plan;
+  PlanRegion have[PLAN_REGIONS_MAX];
+  TRY(plan_device(dev, g, &plan, out, have, d));
+  const int64_t over = over_regions(dev, have);
+  if (over && out->ram < dev->ram + over) out->ram = dev->ram + over;
+  return true;
+}
+
+/* The graph as it is deployed in this precision; the caller frees it. NULL: reported. */
+static Graph *ready_for(const Device *dev, const Graph *g, DType precision, Diag *d) {
+  if (precision == DT_NONE) return graph_clone(g);
   Graph *whole = fused(g, dev, d);
-  TRY(whole);
+  if (!whole) return NULL;
   Diag *quiet = diag_new(); /* what stays float is said once, by the pass that finishes the model */
   Graph *ready = precision == DT_I8 ? quantize_nominal(whole, quiet) : graph_clone(whole);
   if (!ready) diag_error(d, NULL, "%s", diag_text(quiet));
   diag_free(quiet);
-  bool ok = ready && backend_cost_planned(ready, dev->target, &plan, out, d);
-  graph_free(ready);
   graph_free(whole);
+  return ready;
+}
+
+int device_regions(const void *ctx, const Graph *g, DType precision, TailorRegion out[TAILOR_REGIONS],
+                   Diag *d) {
+  const Device *dev = ctx;
+  PlanOptions plan;
+  PlanRegion have[PLAN_REGIONS_MAX];
+  Cost cost_;
+  Graph *ready = ready_for(dev, g, precision, d);
+  const bool ok = ready && plan_device(dev, ready, &plan, &cost_, have, d);
+  graph_free(ready);
+  if (!ok) return -1;
+  for (int r = 0; r < dev->n_regions; r++)
+    out[r] = (TailorRegion){region_name(&have[r]), have[r].bytes, dev->region[r].bytes};
+  return dev->n_regions;
+}
+
+const char *device_region_params(Arena *a, const Device *dev) {
+  const char *text = "";
+  for (int r = 0; r < dev->n_regions; r++)
+    text = arena_printf(a, "%s,%s=%lld", text, region_name(&dev->region[r]), (long long)dev->region[r].bytes);
+  return text;
+}
+
+static bool cost(const void *ctx, const Graph *g, DType precision, Cost *out, Diag *d) {
+  const Device *dev = ctx;
+  if (precision == DT_NONE) return cost_as_is(dev, g, out, d);
+  Graph *ready = ready_for(dev, g, precision, d);
+  const bool ok = ready && cost_as_is(dev, ready, out, d);
+  graph_free(ready);
   return ok;
 }
 
@@ -59,6 +137,10 @@ CostModel device_cost_model(const Device *dev, const Board *board) {
   hasher_str(h, t->name);
   hasher_str(h, t->cc);
   hasher_str(h, t->cflags);
+  for (int r = 0; r < dev->n_regions; r++) {
+    hasher_str(h, region_name(&dev->region[r]));
+    hasher_u64(h, (uint64_t)dev->region[r].bytes);
+  }
   hasher_u64(h, board != NULL);
   if (board) {
     hasher_str(h, board->name);
@@ -73,9 +155,33 @@ CostModel device_cost_model(const Device *dev, const Board *board) {
 typedef struct Request {
   const Target *target;
   char name[64];
+  Device device;
   PlanOptions plan;
   EmitOptions emit; /* points at name and plan */
+  int64_t over;     /* what is too much for one of several memories */
 } Request;
+
+/* Memories that the parameters name, the fastest first. */
+static void parse_regions(const char *params, Device *dev, bool *bad) {
+  static const char *const names[] = {"fast", "main", "external"};
+  for (int i = 0; i < 3; i++) {
+    char text[32];
+    if (!pass_param(params, names[i], text, sizeof text)) continue;
+    const int64_t bytes = (int64_t)pass_param_num(params, names[i], 0, bad);
+    dev->region[dev->n_regions++] = (PlanRegion){i == 1 ? NULL : names[i], bytes};
+  }
+}
+
+/* r->plan, for the graph that is to be emitted. */
+static bool plan_request(Request *r, const Graph *g, Diag *d) {
+  Cost whole;
+  PlanRegion have[PLAN_REGIONS_MAX];
+  r->over = 0;
+  if (!r->device.n_regions) return true;
+  TRY(plan_device(&r->device, g, &r->plan, &whole, have, d));
+  r->over = over_regions(&r->device, have);
+  return true;
+}
 
 static bool parse_request(Arena *a, const StepCall *c, Request *out, Diag *d) {
   char target[64];
@@ -85,7 +191,10 @@ static bool parse_request(Arena *a, const StepCall *c, Request *out, Diag *d) {
   FAIL_IF(!out->target, d, NULL, "deploy: \"%s\": want target=T,name=N", c->params);
   bool bad = false;
   int64_t ram = (int64_t)pass_param_num(c->params, "ram", 0, &bad);
-  out->plan = target_plan_within(out->target, ram, pass_param_num(c->params, "rows", 0, &bad) > 0);
+  out->device = (Device){
+      .target = out->target, .ram = ram, .input_rows = pass_param_num(c->params, "rows", 0, &bad) > 0};
+  parse_regions(c->params, &out->device, &bad);
+  out->plan = target_plan_within(out->target, ram, out->device.input_rows);
   FAIL_IF(bad, d, NULL, "deploy: \"%s\": want ram=BYTES,rows=0 or 1", c->params);
   CodeForm form;
   out->emit = (EmitOptions){.name = out->name, .plan = &out->plan};
@@ -95,7 +204,7 @@ static bool parse_request(Arena *a, const StepCall *c, Request *out, Diag *d) {
 
 /* ---- deploy */
 
-static void put_measured(const Measured *m, Artifact *out) {
+static void put_measured(const Measured *m, const Request *r, Artifact *out) {
   StrBuf b = {0};
   measure_put_int(&b, "flash", m->flash);
   measure_put_int(&b, "flash_code", m->flash_code);
@@ -106,6 +215,7 @@ static void put_measured(const Measured *m, Artifact *out) {
   measure_put_int(&b, "vectors", m->vectors);
   measure_put_int(&b, "vectors_equal", m->vectors_equal);
   measure_put_int(&b, "second_ran", m->second_ran);
+  if (r->over) measure_put_int(&b, "ram_over", r->over);
   *out = measure_artifact(&b);
 }
 
@@ -118,7 +228,7 @@ static bool deploy_in(const StepCall *c, const Request *r, const Graph *g, const
   TRY(artifact_from_dir(dir, &out[0], d));
   *n_out = 1;
   TRY(harness_verify(dir, r->target, c->host, &m, d));
-  put_measured(&m, &out[1]);
+  put_measured(&m, r, &out[1]);
   *n_out = 2;
   return true;
 }
@@ -127,7 +237,7 @@ static bool run_deploy(const StepCall *c, Artifact *out, int *n_out, Diag *d) {
   Request r;
   Arena *a = arena_new();
   Graph *g = parse_request(a, c, &r, d) ? artifact_graph(&c->in[0], d) : NULL;
-  char *tmp = g ? file_temp_dir(a, d) : NULL;
+  char *tmp = g && plan_request(&r, g, d) ? file_temp_dir(a, d) : NULL;
   bool ok = tmp && deploy_in(c, &r, g, path_join(a, tmp, "model"), out, n_out, d);
   if (tmp) file_remove_tree(tmp);
   graph_free(g);
@@ -267,7 +377,7 @@ static bool run_proof(const StepCall *c, Artifact *out, int *n_out, Diag *d) {
   Arena *a = arena_new();
   Graph *g = parse_request(a, c, &r, d) ? artifact_graph(&c->in[0], d) : NULL,
         *one = g ? graph_with_batch(g, 1, d) : NULL;
-  char *tmp = one ? file_temp_dir(a, d) : NULL;
+  char *tmp = one && plan_request(&r, one, d) ? file_temp_dir(a, d) : NULL;
   f.g = one;
   f.nz = &nz;
   if (one) nz = tailor_normalize(env->data, one, f.s->dtype, c->params);

@@ -14,6 +14,16 @@ static const char *against(Arena *a, int64_t have, int64_t limit, int64_t estima
   return arena_printf(a, "%s%s, est %s", cli_count(a, have), of, cli_count(a, estimate));
 }
 
+const char *report_regions(const TailorOutcome *o, Arena *a) {
+  const char *text = "";
+  for (int i = 0; i < o->n_regions; i++) {
+    const TailorRegion *m = &o->region[i];
+    text = arena_printf(a, "%s%s%s %s%s%s", text, i ? ", " : "", m->name, cli_count(a, m->bytes),
+                        m->limit ? " of " : "", m->limit ? cli_count(a, m->limit) : "");
+  }
+  return text;
+}
+
 static void accuracy_table(const Report *r, Arena *a) {
   Table t;
   table_begin(
@@ -43,7 +53,8 @@ static void size_table(const Report *r, Arena *a) {
     const TailorLimits *l = &o->target->limits;
     table_cell(&t, "%s", o->target->name);
     table_cell(&t, "%s", against(a, o->measured.flash, l->flash, o->cost.flash));
-    table_cell(&t, "%s", against(a, o->measured.ram, l->ram, o->cost.ram));
+    table_cell(&t, o->n_regions ? "%s: %s" : "%s%s", against(a, o->measured.ram, l->ram, o->cost.ram),
+               report_regions(o, a));
     table_cell(&t, "%s", cli_count(a, o->measured.stack));
     table_cell(&t, "%s", cli_count(a, o->measured.instructions));
     table_cell(&t, "%s", cli_count(a, o->cost.cycles));
@@ -98,6 +109,18 @@ static void json_limits(JsonWriter *w, const TailorLimits *l) {
   json_end(w);
 }
 
+static void json_regions(JsonWriter *w, const TailorOutcome *o) {
+  json_karray(w, "ram_by_region");
+  for (int i = 0; i < o->n_regions; i++) {
+    json_object(w);
+    json_kstr(w, "region", o->region[i].name);
+    json_kint(w, "bytes", o->region[i].bytes);
+    json_kint(w, "limit", o->region[i].limit);
+    json_end(w);
+  }
+  json_end(w);
+}
+
 static void json_target(JsonWriter *w, const Report *r, int i) {
   const TailorOutcome *o = &r->result->v[i];
   json_object(w);
@@ -123,6 +146,7 @@ static void json_target(JsonWriter *w, const Report *r, int i) {
   json_kobject(w, "measured");
   json_kint(w, "flash", o->measured.flash);
   json_kint(w, "ram", o->measured.ram);
+  if (o->n_regions) json_regions(w, o);
   json_kint(w, "stack", o->measured.stack);
   json_kint(w, "instructions", o->measured.instructions);
   json_end(w);

@@ -27,6 +27,9 @@ void report_table(const Report *r, Arena *a);
 void report_json(const Report *r, StrBuf *out);
 void report_html(const Report *r, StrBuf *out);
 
+/* "fast 1,024 of 65,536, main 300 of 1,000"; "": all of RAM is one memory. */
+const char *report_regions(const TailorOutcome *o, Arena *a);
+
 /* -- report_plan.c, report_drawing.c: the plan, and how right it was -- */
 enum { REPORT_KINDS = 32 };
 

@@ -39,9 +39,10 @@ static void accuracy(StrBuf *b, const Accuracy *x) {
     sb_puts(b, "<td>-</td>");
 }
 
-static void used(StrBuf *b, Arena *a, int64_t have, int64_t limit, int64_t estimate) {
-  sb_printf(b, "<td>%s%s%s<br><span class=\"note\">estimate %s</span></td>", cli_count(a, have),
-            limit ? " of " : "", limit ? cli_count(a, limit) : "", cli_count(a, estimate));
+static void used(StrBuf *b, Arena *a, int64_t have, int64_t limit, int64_t estimate, const char *where) {
+  sb_printf(b, "<td>%s%s%s<br><span class=\"note\">estimate %s%s%s</span></td>", cli_count(a, have),
+            limit ? " of " : "", limit ? cli_count(a, limit) : "", cli_count(a, estimate), *where ? "; " : "",
+            where);
 }
 
 static void targets_table(const Report *r, Arena *a, StrBuf *b) {
@@ -59,8 +60,8 @@ static void targets_table(const Report *r, Arena *a, StrBuf *b) {
     accuracy(b, &o->proof.tailored);
     accuracy(b, &o->proof.emitted);
     cell(b, o->delivered ? cli_count(a, o->cost.macs) : "-");
-    used(b, a, o->measured.flash, o->target->limits.flash, o->cost.flash);
-    used(b, a, o->measured.ram, o->target->limits.ram, o->cost.ram);
+    used(b, a, o->measured.flash, o->target->limits.flash, o->cost.flash, "");
+    used(b, a, o->measured.ram, o->target->limits.ram, o->cost.ram, report_regions(o, a));
     cell(b, cli_count(a, o->measured.instructions));
     sb_printf(b, "<td>%" PRId64 "/%" PRId64 "</td>", o->proof.vectors_equal, o->proof.vectors);
     sb_printf(b, "<td class=\"%s\">%s</td></tr>\n", o->met ? "yes" : "no",

@@ -53,14 +53,19 @@ static bool check_only(const Tailoring *r) {
 /* Does the device hand over stored bytes, so that normalisation goes into the model? */
 static bool takes_bytes(const Tailoring *r) { return r->dep->design->input == INPUT_RAW; }
 
+static PlanRegion region_of(const DeployBounds *b, int i) {
+  const bool main = strcmp(b->region[i].name, "main") == 0;
+  return (PlanRegion){main ? NULL : b->region[i].name, b->region[i].bytes};
+}
+
 static bool add_target(Tailoring *r, const DeployTarget *t, int round, int64_t macs) {
   Machine m;
   DeployBounds b;
   TRY(cli_machine(r->a, t->target, t->board, &m, r->d));
   DeployBoard board = {0};
   if (m.has_board)
-    board =
-        (DeployBoard){m.board.name, m.board.flash, m.board.ram, board_hz(&m.board), board_joules(&m.board)};
+    board = (DeployBoard){m.board.name,     m.board.flash,      m.board.ram,           m.board.fast,
+                          m.board.external, board_hz(&m.board), board_joules(&m.board)};
   TRY(deploy_bounds(t, &board, macs, &b, r->d));
   const char *missing = NULL;
   if (!r->graphs && !harness_available(m.target, &missing)) {
@@ -79,25 +84,31 @@ static bool add_target(Tailoring *r, const DeployTarget *t, int round, int64_t m
   /* Bytes that the model takes as they are need no conversion. */
   const char *pixels = takes_bytes(r) ? "" : code_pixels_params(r->a, &r->dep->design->data.normalize);
   int i = r->n++;
-  r->devices[i] = (Device){m.target, t->limits.ram, t->input == DEPLOY_INPUT_ROWS,
-                           takes_bytes(r) ? &r->dep->design->data.normalize : NULL};
+  Device *dev = &r->devices[i];
+  *dev = (Device){.target = m.target,
+                  .ram = b.n_regions ? b.ram : t->limits.ram.all,
+                  .input_rows = t->input == DEPLOY_INPUT_ROWS,
+                  .raw = takes_bytes(r) ? &r->dep->design->data.normalize : NULL};
+  for (; dev->n_regions < b.n_regions; dev->n_regions++)
+    dev->region[dev->n_regions] = region_of(&b, dev->n_regions);
   r->costs[i] = device_cost_model(&r->devices[i], m.has_board ? &m.board : NULL);
   r->machines[i] = arena_strdup(r->a, m.has_board ? m.board.name : m.target->name);
-  r->targets[i] = (TailorTarget){.name = t->name,
-                                 .round = round,
-                                 .limits = {.flash = b.flash,
-                                            .ram = b.ram,
-                                            .macs = b.macs,
-                                            .cycles = b.cycles,
-                                            .min_accuracy = t->accuracy_min_loc.line ? t->accuracy_min : 0,
-                                            .max_drop = t->accuracy_drop_loc.line ? t->accuracy_drop : 0},
-                                 .precision = t->precision == PRECISION_INT8 ? DT_I8 : DT_F32,
-                                 .cost = &r->costs[i],
-                                 .priority = t->priority,
-                                 .params = arena_printf(r->a, "target=%s,name=%s,raw=%d,ram=%lld,rows=%d%s%s",
-                                                        m.target->name, r->dep->design->name, takes_bytes(r),
-                                                        (long long)t->limits.ram, r->devices[i].input_rows,
-                                                        code_form_params(r->a, &form), pixels)};
+  r->targets[i] = (TailorTarget){
+      .name = t->name,
+      .round = round,
+      .limits = {.flash = b.flash,
+                 .ram = b.ram,
+                 .macs = b.macs,
+                 .cycles = b.cycles,
+                 .min_accuracy = t->accuracy_min_loc.line ? t->accuracy_min : 0,
+                 .max_drop = t->accuracy_drop_loc.line ? t->accuracy_drop : 0},
+      .precision = t->precision == PRECISION_INT8 ? DT_I8 : DT_F32,
+      .cost = &r->costs[i],
+      .priority = t->priority,
+      .regions = dev->n_regions ? device_regions : NULL,
+      .params = arena_printf(r->a, "target=%s,name=%s,raw=%d,ram=%lld,rows=%d%s%s%s", m.target->name,
+                             r->dep->design->name, takes_bytes(r), (long long)dev->ram, dev->input_rows,
+                             device_region_params(r->a, dev), code_form_params(r->a, &form), pixels)};
   return true;
 }
 

@@ -45,6 +45,34 @@ typedef struct RawDeploy {
   CfgList targets; /* RawTarget */
 } RawDeploy;
 
+static const CfgRow ram_rows[] = {
+    {.key = "all",
+     CFG_FIELD(DeployRam, all),
+     .type = CFG_BYTES,
+     CFG_FROM(1),
+     CFG_WHERE(DeployRam, all_loc),
+     .doc = "of all memories together"},
+    {.key = "fast",
+     CFG_FIELD(DeployRam, fast),
+     .type = CFG_BYTES,
+     CFG_FROM(0),
+     CFG_WHERE(DeployRam, fast_loc),
+     .doc = "in the board's tightly coupled memory, for what is used most; 0: nothing"},
+    {.key = "main",
+     CFG_FIELD(DeployRam, main),
+     .type = CFG_BYTES,
+     CFG_FROM(1),
+     CFG_WHERE(DeployRam, main_loc),
+     .doc = "in the main one"},
+    {.key = "external",
+     CFG_FIELD(DeployRam, external),
+     .type = CFG_BYTES,
+     CFG_FROM(0),
+     CFG_WHERE(DeployRam, external_loc),
+     .doc = "in the one beyond, for what is left; 0: nothing"},
+    {0}};
+static const Schema ram_schema = {"limit", ram_rows, sizeof(DeployRam)};
+
 static const CfgRow limit_rows[] = {
     {.key = "flash",
      CFG_FIELD(DeployLimits, flash),
@@ -54,9 +82,9 @@ static const CfgRow limit_rows[] = {
      .doc = "for weights, tables and code; the board's when left out"},
     {.key = "ram",
      CFG_FIELD(DeployLimits, ram),
-     .type = CFG_BYTES,
-     CFG_FROM(1),
-     CFG_WHERE(DeployLimits, ram_loc),
+     .type = CFG_GROUP,
+     .sub = &ram_schema,
+     .plain = "all",
      .doc = "for values and scratch, input and output included; the board's when left out"},
     {.key = "macs",
      CFG_FIELD(DeployLimits, macs),
@@ -404,6 +432,45 @@ static bool memory_bound(const DeployTarget *t, const char *what, int64_t limit,
   return false;
 }
 
+/* ---- RAM by region */
+
+/* The bytes of one memory that may be used: the limit, else all that the board has of it. Of a target, whose memories are
+ * not known, what is given. */
+static bool region_bound(const DeployTarget *t, const char *what, int64_t limit, const Loc *loc,
+                         const DeployBoard *board, int64_t of_board, int64_t *out, Diag *d) {
+  *out = loc->line ? limit : of_board;
+  if (!loc->line || !limit || !board->ram) return true;
+  if (of_board) return memory_bound(t, what, limit, loc, board->name, of_board, out, d);
+  yaml_error(t->file, loc, d, "limit \"%s\": the board %s has no such memory", what, board->name);
+  diag_hint(d, "it has%s main%s; memories are `fast` and `external` in a board's YAML file",
+            board->fast ? " fast and" : "", board->external ? " and external" : "");
+  return false;
+}
+
+static void add_region(DeployBounds *out, const char *name, int64_t bytes) {
+  out->region[out->n_regions].name = name;
+  out->region[out->n_regions++].bytes = bytes;
+}
+
+/* Who asks for one memory has them all used, each within its bound; their sum bounds the whole. */
+static bool ram_bounds(const DeployTarget *t, const DeployBoard *board, DeployBounds *out, Diag *d) {
+  const DeployRam *l = &t->limits.ram;
+  const bool apart = l->fast_loc.line || l->main_loc.line || l->external_loc.line;
+  int64_t fast, main, external;
+  const int64_t whole = apart && board->ram ? board->ram + board->external : board->ram;
+  bool ok = memory_bound(t, "ram", l->all, &l->all_loc, board->name, whole, &out->ram, d);
+  if (!apart) return ok;
+  ok = region_bound(t, "fast", l->fast, &l->fast_loc, board, board->fast, &fast, d) && ok;
+  ok = region_bound(t, "main", l->main, &l->main_loc, board, board->ram - board->fast, &main, d) && ok;
+  ok = region_bound(t, "external", l->external, &l->external_loc, board, board->external, &external, d) && ok;
+  if (fast) add_region(out, "fast", fast);
+  add_region(out, "main", main);
+  if (external) add_region(out, "external", external);
+  const int64_t sum = main ? fast + main + external : 0;
+  if (sum && (!l->all || sum < l->all)) out->ram = sum;
+  return ok;
+}
+
 static void fewer_cycles(double cycles, int64_t *out) {
   const int64_t most = cycles >= 1 ? (int64_t)floor(cycles) : 1;
   if (!*out || most < *out) *out = most;
@@ -435,8 +502,9 @@ static bool cycle_bound(const DeployTarget *t, const DeployBoard *board, int64_t
 bool deploy_bounds(const DeployTarget *t, const DeployBoard *board, int64_t original_macs, DeployBounds *out,
                    Diag *d) {
   const DeployLimits *l = &t->limits;
+  *out = (DeployBounds){0};
   bool ok = memory_bound(t, "flash", l->flash, &l->flash_loc, board->name, board->flash, &out->flash, d);
-  ok = memory_bound(t, "ram", l->ram, &l->ram_loc, board->name, board->ram, &out->ram, d) && ok;
+  ok = ram_bounds(t, board, out, d) && ok;
   ok = cycle_bound(t, board, &out->cycles, d) && ok;
   out->macs = (int64_t)(l->macs.share ? floor(l->macs.value * (double)original_macs) : l->macs.value);
   return ok;

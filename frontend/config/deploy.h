@@ -11,12 +11,19 @@ typedef enum DeployPrecision { PRECISION_INT8, PRECISION_FLOAT32 } DeployPrecisi
 /* As a whole, or row by row (NAME_push_rows). */
 typedef enum DeployInput { DEPLOY_INPUT_WHOLE, DEPLOY_INPUT_ROWS } DeployInput;
 
+/* Bytes of RAM, of all memories together and of each; given where their Loc says so. */
+typedef struct DeployRam {
+  int64_t all, fast, main, external;
+  Loc all_loc, fast_loc, main_loc, external_loc;
+} DeployRam;
+
 typedef struct DeployLimits {
-  int64_t flash, ram, cycles; /* bytes, bytes, cycles of one inference; 0: not given */
-  double latency;             /* seconds of one inference; 0: not given */
-  double energy;              /* joules of one inference; 0: not given */
-  CfgAmount macs;             /* of one inference: absolute, or a share of the original's; 0: not given */
-  Loc flash_loc, ram_loc, cycles_loc, latency_loc, energy_loc, macs_loc;
+  int64_t flash, cycles; /* bytes, cycles of one inference; 0: not given */
+  DeployRam ram;
+  double latency; /* seconds of one inference; 0: not given */
+  double energy;  /* joules of one inference; 0: not given */
+  CfgAmount macs; /* of one inference: absolute, or a share of the original's; 0: not given */
+  Loc flash_loc, cycles_loc, latency_loc, energy_loc, macs_loc;
 } DeployLimits;
 
 extern const char *const deploy_formats[], *const deploy_weights[];
@@ -68,14 +75,21 @@ bool deploy_add(Arena *a, Deploy *dep, const char *path, Diag *d);
 /* What a target may use, all told: its limits, its board's memories where it gives none. 0: no bound. */
 typedef struct DeployBounds {
   int64_t flash, ram, macs, cycles;
+  /* Of ram, the most in each memory that is used, the fastest first; n_regions 0: it is one, or nobody asked. */
+  struct {
+    const char *name; /* "fast", "main", "external" */
+    int64_t bytes;
+  } region[3];
+  int n_regions;
 } DeployBounds;
 
 /* What is known of a target's board. */
 typedef struct DeployBoard {
-  const char *name;   /* for messages */
-  int64_t flash, ram; /* bytes; 0: unknown */
-  double hz;          /* estimated cycles in a second; 0: unknown */
-  double joules;      /* of an estimated cycle; 0: unknown */
+  const char *name;       /* for messages */
+  int64_t flash, ram;     /* bytes; 0: unknown */
+  int64_t fast, external; /* of ram the tightly coupled part; beyond ram; 0: none */
+  double hz;              /* estimated cycles in a second; 0: unknown */
+  double joules;          /* of an estimated cycle; 0: unknown */
 } DeployBoard;
 
 /* original_macs: of the design's model. A limit beyond the board's memory is an error: it would promise what the board

@@ -319,12 +319,26 @@ static bool bind_list(Binder *b, const CfgRow *row, const Yaml *v, char *field) 
   return ok;
 }
 
+/* The key of the group that a plain value is the value of; NULL: this is none. */
+static const CfgRow *plain_row(const CfgRow *row, const Yaml *v) {
+  return row->plain && v->type != YAML_MAPPING ? find_row(row->sub, row->plain) : NULL;
+}
+
+static bool bind_sub(Binder *b, const CfgRow *row, const Yaml *v, char *field) {
+  const CfgRow *plain = plain_row(row, v);
+  fill_defaults(b, row->sub, field);
+  if (!plain) return bind_group(b, row->sub, v, field);
+  Loc *loc = row_loc(plain, field);
+  if (loc) *loc = b->entry->key_loc;
+  return bind_value(b, plain, v, field + plain->offset);
+}
+
 static bool bind_value(Binder *b, const CfgRow *row, const Yaml *v, char *field) {
   static const char *const wants[] = {"a text",    "a number", "a number",         "a share",
                                       "a size",    "a count",  "a count or share", "a time",
                                       "an energy", "a name",   "yes or no",        "a path"};
   switch (row->type) {
-  case CFG_GROUP: fill_defaults(b, row->sub, field); return bind_group(b, row->sub, v, field);
+  case CFG_GROUP: return bind_sub(b, row, v, field);
   case CFG_GROUPS:
   case CFG_LIST: return bind_list(b, row, v, field);
   case CFG_FOREIGN: return true;
@@ -384,6 +398,8 @@ static void print_row(const CfgRow *row, StrBuf *out, int indent, bool dash) {
   size_t start = out->len;
   sb_printf(out, "%*s%s%s:", dash ? indent - 2 : indent, "", dash ? "- " : "", row->key);
   CfgType type = row->type == CFG_LIST ? row->item : row->type;
+  const CfgRow *plain = row->plain ? find_row(row->sub, row->plain) : NULL;
+  if (plain) sb_printf(out, " %s, or", takes(plain, plain->type));
   if (type != CFG_GROUP && type != CFG_GROUPS) sb_putc(out, ' ');
   if (row->type == CFG_LIST) sb_putc(out, '[');
   if (type == CFG_ENUM)

@@ -62,6 +62,7 @@ typedef struct CfgRow {
   const char *otherwise;    /* default, as text; NULL: the field stays zero */
   const char *const *names; /* CFG_ENUM, NULL-terminated */
   const struct Schema *sub;
+  const char *plain; /* CFG_GROUP: a value that is no group counts as that of this key of it */
   CfgPath path;
   const char *doc;
 } CfgRow;

@@ -149,6 +149,8 @@ static bool excess_linked(TailorRun *r, const TailorWork *w, const Artifact *fin
   TRY(tailor_deploy(r, w->t, final, &files, &m));
   out->flash = excess(l->flash, measure_get_int(&m, "flash", 0));
   out->ram = excess(l->ram, measure_get_int(&m, "ram", 0));
+  const int64_t of_one = measure_get_int(&m, "ram_over", 0); /* memory, of several */
+  if (of_one > out->ram) out->ram = of_one;
   artifact_unref(&files);
   artifact_unref(&m);
   return true;
@@ -191,7 +193,28 @@ static bool measure_plan(TailorRun *r, const TailorWork *w, const TailorBase *b,
   return ok;
 }
 
-static const char *missed(TailorRun *r, const Artifact *plan_measure) {
+/* Where the smallest that can be had holds too much of one memory: "; RAM in the ..."; "" where it does not. */
+static bool missed_regions(TailorRun *r, const TailorWork *w, const TailorBase *b, const Artifact *plan,
+                           const char **out) {
+  Artifact in[2] = {b->graph, *plan}, small = {0};
+  char keep[TAILOR_PARAMS_MAX];
+  TailorRegion v[TAILOR_REGIONS];
+  StrBuf text = {0};
+  *out = "";
+  if (!w->t->regions) return true;
+  tailor_keep_params(r, keep, sizeof keep);
+  const bool made = tailor_step(r, &step_prune, w->t->name, in, 2, NULL, keep, &r->env, &small, NULL);
+  Graph *g = made ? artifact_graph(&small, r->d) : NULL;
+  const int n = g ? w->t->regions(w->t->cost->ctx, g, w->t->precision, v, r->d) : -1;
+  graph_free(g);
+  artifact_unref(&small);
+  sb_puts(&text, "; ");
+  if (n > 0 && tailor_region_over(v, n, &text)) *out = arena_strdup(r->res->arena, sb_str(&text));
+  sb_free(&text);
+  return n >= 0;
+}
+
+static const char *missed(TailorRun *r, const Artifact *plan_measure, const char *regions) {
   char text[256] = "";
   const char *p = blob_raw(plan_measure->bytes);
   size_t n = blob_size(plan_measure->bytes);
@@ -204,9 +227,10 @@ static const char *missed(TailorRun *r, const Artifact *plan_measure) {
   }
   return arena_printf(r->res->arena,
                       "no model of this family fits (%s); the smallest that can be had: flash %" PRId64
-                      ", RAM %" PRId64 " bytes, %" PRId64 " MACs",
+                      ", RAM %" PRId64 " bytes, %" PRId64 " MACs%s",
                       text, measure_get_int(plan_measure, "flash", 0),
-                      measure_get_int(plan_measure, "ram", 0), measure_get_int(plan_measure, "macs", 0));
+                      measure_get_int(plan_measure, "ram", 0), measure_get_int(plan_measure, "macs", 0),
+                      regions);
 }
 
 /* By an excess and an eighth of it; what nothing can meet is left to the plan to say. */
@@ -224,9 +248,11 @@ bool tailor_plan_target(TailorRun *r, const TailorWork *w, TailorBase *b, const 
     Artifact plan = {0}, m = {0};
     TRY(plan_once(r, w, b, &l, outer, &plan, &m));
     Excess e = {0};
-    const bool met = measure_get_int(&m, "met", 0) != 0, ok = !met || measure_plan(r, w, b, &plan, &m, &e),
+    const char *regions = "";
+    const bool met = measure_get_int(&m, "met", 0) != 0,
+               ok = met ? measure_plan(r, w, b, &plan, &m, &e) : missed_regions(r, w, b, &plan, &regions),
                over = ok && met && (e.flash || e.ram || e.cycles), again = over && attempt + 1 < SIZE_TRIES;
-    if (ok && !met) out->why = missed(r, &m);
+    if (ok && !met) out->why = missed(r, &m, regions);
     if (over && !again)
       out->why = arena_printf(r->res->arena,
                               "finished, it is still over its limits: by %" PRId64 " bytes of flash, %" PRId64

@@ -119,6 +119,8 @@ void tailor_keep_params(const TailorRun *r, char *buf, size_t n);
 /* Channels go by an error table, and layers are solved anew before they are retrained. */
 bool tailor_by_table(const TailorRun *r);
 bool tailor_over(int64_t limit, int64_t have);
+/* "RAM in the fast memory N bytes, limit M" of those that hold too much; false: none does. */
+bool tailor_region_over(const TailorRegion *v, int n, StrBuf *out);
 /* The final graph of a float graph, for the target. */
 bool tailor_finish(TailorRun *r, const TailorWork *w, const char *slot, const Artifact *g, Artifact *out);
 bool tailor_deploy(TailorRun *r, const TailorTarget *t, const Artifact *final, Artifact *files,

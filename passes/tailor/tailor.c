@@ -76,6 +76,17 @@ void tailor_tell(const TailorRun *r, const char *format, ...) {
 
 bool tailor_over(int64_t limit, int64_t have) { return limit > 0 && have > limit; }
 
+bool tailor_region_over(const TailorRegion *v, int n, StrBuf *out) {
+  bool any = false;
+  for (int i = 0; i < n; i++) {
+    if (!tailor_over(v[i].limit, v[i].bytes)) continue;
+    sb_printf(out, "%sRAM in the %s memory %" PRId64 " bytes, limit %" PRId64, any ? "; " : "", v[i].name,
+              v[i].bytes, v[i].limit);
+    any = true;
+  }
+  return any;
+}
+
 static bool finish_by(TailorRun *r, const char *pipeline, const char *slot, const Artifact *g,
                       Artifact *out) {
   Artifact in[2] = {*g, r->data};
@@ -168,6 +179,21 @@ static bool finish_and_score(TailorRun *r, TailorWork *w) {
   return tailor_score(r, slot, &w->o->final, r->job->raw_input, &w->o->val_final);
 }
 
+/* What of RAM lies where: static arrays by the plan, as they are linked; in the main memory what is measured beside them. */
+static bool read_regions(TailorRun *r, TailorWork *w, const Graph *g) {
+  TailorOutcome *o = w->o;
+  o->n_regions = 0;
+  if (!w->t->regions) return true;
+  o->n_regions = w->t->regions(w->t->cost->ctx, g, DT_NONE, o->region, r->d);
+  if (o->n_regions < 0) return (o->n_regions = 0);
+  int64_t others = 0;
+  for (int i = 0; i < o->n_regions; i++)
+    if (strcmp(o->region[i].name, "main") != 0) others += o->region[i].bytes;
+  for (int i = 0; i < o->n_regions && !r->job->graphs; i++)
+    if (strcmp(o->region[i].name, "main") == 0) o->region[i].bytes = o->measured.ram - others;
+  return true;
+}
+
 static bool read_measured(TailorRun *r, TailorWork *w, const Artifact *m) {
   TailorMeasured *x = &w->o->measured;
   x->flash = measure_get_int(m, "flash", -1);
@@ -177,7 +203,7 @@ static bool read_measured(TailorRun *r, TailorWork *w, const Artifact *m) {
   x->vectors = measure_get_int(m, "vectors", 0);
   x->vectors_equal = measure_get_int(m, "vectors_equal", 0);
   Graph *g = artifact_graph(&w->o->final, r->d);
-  bool ok = g && w->t->cost->cost(w->t->cost->ctx, g, DT_NONE, &w->o->cost, r->d);
+  bool ok = g && w->t->cost->cost(w->t->cost->ctx, g, DT_NONE, &w->o->cost, r->d) && read_regions(r, w, g);
   w->exact = g && !graph_computes_reals(g);
   graph_free(g);
   return ok;
@@ -190,7 +216,9 @@ static void judge(TailorRun *r, TailorWork *w) {
   StrBuf why = {0};
   if (tailor_over(l->flash, o->measured.flash))
     sb_printf(&why, "flash %" PRId64 " bytes, limit %" PRId64 "; ", o->measured.flash, l->flash);
-  if (tailor_over(l->ram, o->measured.ram))
+  if (tailor_region_over(o->region, o->n_regions, &why))
+    sb_puts(&why, "; ");
+  else if (tailor_over(l->ram, o->measured.ram))
     sb_printf(&why, "RAM %" PRId64 " bytes, limit %" PRId64 "; ", o->measured.ram, l->ram);
   if (tailor_over(l->macs, o->cost.macs))
     sb_printf(&why, "%" PRId64 " MACs, limit %" PRId64 "; ", o->cost.macs, l->macs);

@@ -26,13 +26,24 @@ typedef struct TailorLimits {
   double max_drop;     /* of accuracy on validation, against the original */
 } TailorLimits;
 
+/* A memory of a device: what is in it, and may be. */
+enum { TAILOR_REGIONS = 4 };
+typedef struct TailorRegion {
+  const char *name;     /* "fast", "main", "external" */
+  int64_t bytes, limit; /* 0: none */
+} TailorRegion;
+
 typedef struct TailorTarget {
   const char *name; /* of the request */
   TailorLimits limits;
   DType precision;       /* DT_I8 or DT_F32 */
   const CostModel *cost; /* of its target and board */
   const char *params;    /* canonical text that tells `deploy` and `proof` what to build */
-  int priority;          /* the higher, the earlier it is worked on */
+  /* What of RAM lies in which memory, when g is deployed so, with the limits of each; ctx: the cost model's. limits.ram is
+   * of their sum then, and what is too much for one of them costs more than that. Returns their number, -1: reported. NULL:
+   * there is one. */
+  int (*regions)(const void *ctx, const Graph *g, DType precision, TailorRegion out[TAILOR_REGIONS], Diag *d);
+  int priority; /* the higher, the earlier it is worked on */
   int round; /* a later one joins the plan of those before it, as if these had been planned alone; does not fall */
 } TailorTarget;
 
@@ -137,6 +148,8 @@ typedef struct TailorOutcome {
   const char *finish;  /* passes from the retrained graph to the delivered one */
   Cost cost;           /* of the final graph: MACs, parameters, and the model's estimates */
   TailorMeasured measured;
+  TailorRegion region[TAILOR_REGIONS]; /* what of measured.ram lies where; n_regions 0: it is one memory */
+  int n_regions;
   double val_float, val_final, floor; /* accuracy on validation; the floor asked for (0: none) */
   TailorProof proof;
   Artifact final, files,

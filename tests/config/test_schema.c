@@ -192,7 +192,7 @@ START_TEST(test_deploy_values)
   ck_assert_str_eq(m4->board, "nucleo-f401re");
   ck_assert_ptr_null(m4->target);
   ck_assert_int_eq(m4->limits.flash, 131072);
-  ck_assert_int_eq(m4->limits.ram, 65536);
+  ck_assert_int_eq(m4->limits.ram.all, 65536);
   ck_assert(m4->limits.macs.share);
   ck_assert_double_eq(m4->limits.macs.value, 0.5);
   ck_assert_int_eq(m4->limits.cycles, 10000000);
@@ -215,34 +215,48 @@ START_TEST(test_bounds)
   const Deploy *v = deploy_load(a, FOLDER "/deploy-good.yaml", d);
   ck_assert_msg(v != NULL, "%s", diag_text(d));
   DeployBounds b;
-  ck_assert(deploy_bounds(&v->targets[0], &(DeployBoard){"nucleo", 524288, 98304, 0, 0}, 1000001, &b, d));
+  ck_assert(
+      deploy_bounds(&v->targets[0], &(DeployBoard){"nucleo", 524288, 98304, 0, 0, 0, 0}, 1000001, &b, d));
   ck_assert_int_eq(b.flash, 131072);
   ck_assert_int_eq(b.macs, 500000);
-  ck_assert(deploy_bounds(&v->targets[1], &(DeployBoard){"x86-64", 0, 4096, 0, 0}, 1000001, &b, d));
+  ck_assert(deploy_bounds(&v->targets[1], &(DeployBoard){"x86-64", 0, 4096, 0, 0, 0, 0}, 1000001, &b, d));
   ck_assert_int_eq(b.flash, 0);
   ck_assert_int_eq(b.ram, 4096); /* the board's, as the target gives none */
   ck_assert_int_eq(b.macs, 0);
-  ck_assert(!deploy_bounds(&v->targets[0], &(DeployBoard){"small", 524288, 16384, 0, 0}, 1000001, &b, d));
+  ck_assert(
+      !deploy_bounds(&v->targets[0], &(DeployBoard){"small", 524288, 16384, 0, 0, 0, 0}, 1000001, &b, d));
   const char *want =
       FOLDER "/deploy-good.yaml:9:29: error: limit \"ram\" is more than the board small has (16 KiB)";
   ck_assert_msg(strncmp(diag_text(d), want, strlen(want)) == 0, "got %s, want %s", diag_text(d), want);
   diag_clear(d);
+  /* memories of their own: what is not said is the board's */
+  DeployTarget parts = v->targets[0];
+  parts.limits.ram = (DeployRam){.fast = 8192, .fast_loc = {.line = 1}};
+  const DeployBoard two = {"two", 524288, 65536, 16384, 1048576, 0, 0};
+  ck_assert(deploy_bounds(&parts, &two, 1000001, &b, d));
+  ck_assert_int_eq(b.n_regions, 3);
+  ck_assert(b.region[0].bytes == 8192 && b.region[1].bytes == 49152 && b.region[2].bytes == 1048576);
+  ck_assert_int_eq(b.ram, 8192 + 49152 + 1048576);
+  parts.limits.ram.external_loc = parts.limits.ram.fast_loc; /* 0: nothing there */
+  parts.limits.ram.all = 20000;
+  ck_assert(deploy_bounds(&parts, &two, 1000001, &b, d));
+  ck_assert(b.n_regions == 2 && b.ram == 20000);
   DeployTarget fast = v->targets[1];
   fast.limits.latency = 0.25;
   fast.limits.latency_loc = (Loc){.file = v->file->path, .line = 1, .col = 1};
-  ck_assert(deploy_bounds(&fast, &(DeployBoard){"board", 0, 0, 8e6, 0}, 1, &b, d));
+  ck_assert(deploy_bounds(&fast, &(DeployBoard){"board", 0, 0, 0, 0, 8e6, 0}, 1, &b, d));
   ck_assert_int_eq(b.cycles, 2000000);
   fast.limits.cycles = 1000;
-  ck_assert(deploy_bounds(&fast, &(DeployBoard){"board", 0, 0, 8e6, 0}, 1, &b, d));
+  ck_assert(deploy_bounds(&fast, &(DeployBoard){"board", 0, 0, 0, 0, 8e6, 0}, 1, &b, d));
   ck_assert_int_eq(b.cycles, 1000); /* the stricter one */
-  ck_assert(!deploy_bounds(&fast, &(DeployBoard){NULL, 0, 0, 0, 0}, 1, &b, d));
+  ck_assert(!deploy_bounds(&fast, &(DeployBoard){NULL, 0, 0, 0, 0, 0, 0}, 1, &b, d));
   ck_assert_msg(strstr(diag_text(d), "a board whose clock is known") != NULL, "%s", diag_text(d));
   diag_clear(d);
   fast.limits.energy = 5.055e-8;
   fast.limits.energy_loc = fast.limits.latency_loc;
-  ck_assert(deploy_bounds(&fast, &(DeployBoard){"board", 0, 0, 8e6, 1e-10}, 1, &b, d));
+  ck_assert(deploy_bounds(&fast, &(DeployBoard){"board", 0, 0, 0, 0, 8e6, 1e-10}, 1, &b, d));
   ck_assert_int_eq(b.cycles, 505);
-  ck_assert(!deploy_bounds(&fast, &(DeployBoard){"board", 0, 0, 8e6, 0}, 1, &b, d));
+  ck_assert(!deploy_bounds(&fast, &(DeployBoard){"board", 0, 0, 0, 0, 8e6, 0}, 1, &b, d));
   ck_assert_msg(strstr(diag_text(d), "joules per cycle") != NULL, "%s", diag_text(d));
   diag_free(d);
   arena_free(a);
