@@ -211,6 +211,10 @@ $(patsubst bench/%.c,$(OUT)/bench/%,$(wildcard bench/compress-*.c)): $(call obj,
 $(OUT)/bench/collective: $(call obj,$(wildcard bench/collective_*.c) bench/command.c bench/compress_common.c)
 $(OUT)/bench/collective-twelve: $(call obj,bench/command.c bench/compress_common.c)
 
+# Effort, and its counter, which a suite tests.
+$(OUT)/bench/effort: $(call obj,bench/effort_count.c bench/compress_common.c)
+$(OUT)/check-mistify: $(call obj,bench/effort_count.c)
+
 $(OUT)/bench/%: $(OUT)/obj/bench/%.o $(LIB)
 	@mkdir -p $(@D) && $(link) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(LIB) $(LIBS)
 

@@ -82,7 +82,7 @@ check_clang() {
   command -v clang >/dev/null || { echo "lint: clang's warnings NOT checked: there is no clang here"; return; }
   flags=$(MAKEFLAGS='' make -s --no-print-directory CC=clang flags)
   # shellcheck disable=SC2086
-  out=$(printf '%s\n' "${sources[@]}" | grep '\.c$' | grep -vE '^(backend/harness/|tests/fuzz/main\.c)' |
+  out=$(printf '%s\n' "${sources[@]}" | grep '\.c$' | grep -vE '^(backend/harness/|bench/effort/|tests/fuzz/main\.c)' |
     grep -vE '^runtime/kernels/([^g]|g[^e])[^/]*/' |
     xargs -r -P2 -n8 ${flags/-MMD -MP/} -Werror -fsyntax-only 2>&1 | grep -E '(error|warning):')
   [ -z "$out" ] || report "$out"
