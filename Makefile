@@ -208,7 +208,7 @@ $(OUT)/bench/teacher-bank: $(call obj,bench/train_nets.c)
 
 # What the benchmarks of compression share.
 $(patsubst bench/%.c,$(OUT)/bench/%,$(wildcard bench/compress-*.c)): $(call obj,bench/compress_common.c)
-$(OUT)/bench/collective: $(call obj,$(wildcard bench/collective_*.c) bench/command.c bench/compress_common.c)
+$(OUT)/bench/collective: $(call obj,$(wildcard bench/collective_*.c) bench/command.c bench/compress_common.c bench/train_nets.c)
 $(OUT)/bench/collective-twelve: $(call obj,bench/command.c bench/compress_common.c)
 
 # Effort, and its counter, which a suite tests.

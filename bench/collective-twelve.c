@@ -4,6 +4,7 @@
  *   make bench-collective-twelve                    -> bench/results/collective-twelve.json
  *   build/release/bench/collective-twelve -q        few images: does it work? no result file
  *                                         -w FOLDER where the run is kept (build/bench/collective-twelve)
+ *                                         -r        rows of what the folder has, whatever sources made it
  *
  *   requests  bench/collective/twelve-deploy.yaml.in       design  bench/collective/twelve-design.yaml.in
  *
@@ -31,7 +32,7 @@
 typedef struct Twelve {
   Bench *b;
   Arena *a;
-  bool quick;
+  bool quick, kept;
   const char *folder;
   double wall, own, all; /* seconds: spent so far, by the run, by the machine's processors */
 } Twelve;
@@ -61,6 +62,8 @@ static void write_inputs(const Twelve *t) {
   text = fill(t, text, "@TRAIN@", t->quick ? 1024 : 50000);
   text = fill(t, text, "@IMAGES@", t->quick ? 256 : 50000);
   text = fill(t, text, "@VAL@", t->quick ? 200 : CIFAR_VALIDATION);
+  text =
+      fill(t, text, "@FIRST@", t->quick ? 1000 : CIFAR_VALIDATION); /* a trial reads none of the test split */
   text = fill(t, text, "@TEST@", t->quick ? 100 : CIFAR_TEST);
   put_file(t, "design.yaml", text);
   put_file(t, "deploy.yaml", get_file(t, DEPLOY));
@@ -75,6 +78,7 @@ static const char *print_of(const Twelve *t) {
 
 /* True: it has ended, and there is nothing to run. */
 static bool has_ended(const Twelve *t) {
+  if (t->kept) return true;
   if (!file_exists(in(t, "done"))) return false;
   if (strcmp(get_file(t, in(t, "done")), print_of(t)) == 0) return true;
   diag_error(t->b->d, NULL, "collective-twelve: the run in %s is of other sources or requests", t->folder);
@@ -163,8 +167,8 @@ static void put_whole(const Twelve *t, const Json *report) {
   row(t, "twelve targets", "processor time", "s", "lower", t->own, NAN, how);
   row(t, "twelve targets", "steps reused", "%", "higher", 100 * json_get_num(plan, "share_reused", NAN), NAN,
       "uses of a step by a target that another had made, or an earlier start");
-  row(t, "twelve targets", "models trained", "models", "lower", json_get_num(plan, "models", NAN), NAN,
-      "distinct ones of twelve");
+  row(t, "twelve targets", "models trained", "models", "lower",
+      json_get_num(json_get(plan, "trained"), "models", NAN), NAN, "distinct ones of twelve");
   row(t, "twelve targets", "training images, each alone", "images", "lower",
       json_get_num(json_get(ways, "none"), "images", NAN), NAN, "planned with --sharing none");
   row(t, "twelve targets", "training images, as planned", "images", "lower",
@@ -194,11 +198,12 @@ static void put_report(Twelve *t) {
 
 int main(int argc, char **argv) {
   Twelve t = {.folder = NULL};
-  for (int k; (k = getopt(argc, argv, "qw:")) != -1;) {
+  for (int k; (k = getopt(argc, argv, "qrw:")) != -1;) {
     if (k == 'q') t.quick = true;
+    if (k == 'r') t.kept = true;
     if (k == 'w') t.folder = optarg;
     if (k == '?') {
-      fprintf(stderr, "usage: %s [-q] [-w FOLDER]\n", argv[0]);
+      fprintf(stderr, "usage: %s [-q] [-r] [-w FOLDER]\n", argv[0]);
       return 1;
     }
   }

@@ -1,12 +1,15 @@
-/* Forty targets together, against each by itself: the label reader, from the imported model to int8 graphs.
+/* Forty targets together, against each by itself: from the imported model to int8 graphs.
  *
- *   make bench-collective                        -> bench/results/collective.json
+ *   make bench-collective                        -> bench/results/collective.json: the label reader
+ *   make bench-collective-full                      other tasks (collective-full.sh)
+ *   build/release/bench/collective -t TASK       glyphs (the label reader), or another of collective_tasks.c
  *   build/release/bench/collective -p PART       one part alone (and what it needs), no result file
- *                                  -e EPOCHS     of the collective's retraining (default EPOCHS below); no result file
- *                                  -w FOLDER     where runs are kept (build/bench/collective)
+ *                                  -e EPOCHS     of the collective's retraining (default: its task's); no result file
+ *                                  -w FOLDER     where runs are kept (build/bench/RESULT; two below build/)
  *                                  -q            five targets, few images: does it work? no result file
  *
- *   requests  bench/collective/targets.def       design  bench/collective/design.yaml.in     seeds  bench/collective/seeds.h
+ *   requests  bench/collective/targets.def; by rule where the task says so    design  its template, named there
+ *   seeds     bench/collective/seeds.h
  *
  * Times are wall clock of whole processes of `mistify tailor` with all processors: nothing else may run on the machine, which
  * this program cannot see to. Each run begins with an empty cache, unless its part says otherwise, and is kept: what was
@@ -39,7 +42,7 @@
 #include "ir/base/rng.h"
 #include "passes/input_raw.h"
 
-enum { EPOCHS = 1, STRATUM = 5, SAMPLE_MAX = TARGETS / STRATUM, SCHEDULES = 4, KILLS = 20 };
+enum { STRATUM = 5, SAMPLE_MAX = TARGETS / STRATUM, SCHEDULES = 4, KILLS = 20 };
 static const int schedules[SCHEDULES] = {1, 2, 4, 8};
 
 /* Ways of sharing; the first is the collective's. */
@@ -128,8 +131,8 @@ static void part_collective(Collective *c) {
   row(c, name, "seconds", "s", "lower", r.seconds, NAN, CLOCK);
   row(c, name, "limits met", "targets", "higher", met, c->n, "by estimates");
   row(c, name, "different architectures", "models", "higher", ran_architectures(&r, c->targets, c->n),
-      c->s.quick ? NAN : 30, "other MACs or other parameters");
-  row(c, name, "largest to smallest", "x", "higher", most / least, c->s.quick ? NAN : 100, "MACs");
+      c->s.data.quick ? NAN : 30, "other MACs or other parameters");
+  row(c, name, "largest to smallest", "x", "higher", most / least, c->s.data.quick ? NAN : 100, "MACs");
   row(c, name, "nearest two binding limits", "x", "higher", ran_nearest_limits(&r, c->targets, c->n), 1.05,
       "of the same kind, cycles on the same machine; which binds: the one that is used most");
   row(c, name, "mean validation accuracy", "%", "higher", 100 * ran_mean_validation(&r), NAN, "int8");
@@ -200,7 +203,7 @@ static void part_independent(Collective *c) {
   }
   row(c, "ports of the sample", "unmatched", "targets", "lower", unmatched, NAN,
       "no schedule came within 0.1 point of the collective on validation");
-  put_ratio(c, cost, c->targets, c->n, all.seconds, c->s.quick ? NAN : 20,
+  put_ratio(c, cost, c->targets, c->n, all.seconds, c->s.data.quick ? NAN : 20,
             arena_printf(c->s.a, "%d targets", c->n), CLOCK "; sampled ports stand for their strata");
 }
 
@@ -410,11 +413,12 @@ static const bool *delivered_bits(Collective *c, const Ran *r, int target, const
 }
 
 static const bool *original_bits(Collective *c, const Split *test) {
-  Graph *file = onnx_import("examples/01-label-reader/cloud.onnx", c->b->d);
+  const Task *t = c->s.task;
+  const char *path = strchr(t->model, '/') ? t->model : path_join(c->s.a, c->s.data.here, t->model);
+  Graph *file = onnx_import(path, c->b->d);
   bench_must(c->b, file != NULL);
   Graph *g = bench_passes(c->b, file, "fold,layout{input=nhwc},fold,dce", NULL, NULL);
-  const Normalize nz = {.n = 1, .scale = {1 / 127.5f}, .offset = {-1}};
-  const bool *bits = bits_of(c, g, test, &nz);
+  const bool *bits = bits_of(c, g, test, &t->normalize);
   graph_free(file);
   graph_free(g);
   return bits;
@@ -453,9 +457,8 @@ static void part_accuracy(Collective *c) {
   for (int k = 0; k < c->n_sample; k++) x[k] = charged(c, c->sample[k]);
   const bool *ours[SAMPLE_MAX], *theirs[SAMPLE_MAX];
   Split test;
-  const SplitSpec spec = {.kind = "npy",
-                          .x = arena_printf(c->s.a, "%s/test_x.npy", c->s.data_here),
-                          .y = arena_printf(c->s.a, "%s/test_y.npy", c->s.data_here)};
+  SplitSpec spec;
+  c->s.task->test(c->s.a, &c->s.data, &spec);
   bench_must(c->b, split_open(&spec, &test, c->b->d));
   for (int k = 0; k < c->n_sample; k++) {
     ours[k] = delivered_bits(c, &all, c->sample[k], &test);
@@ -494,23 +497,23 @@ static void draw_sample(Collective *c, int strata) {
   }
 }
 
-static void choose(Collective *c, bool quick, int epochs, const char *folder) {
+static void choose(Collective *c, const Task *t, bool quick, int epochs, const char *folder) {
   static const int few[] = {16, 20, 26, 32, 38};
-  const char *usual = quick ? "build/bench/collective-quick" : "build/bench/collective";
-  c->s.folder = folder ? folder : usual;
-  c->s.quick = quick;
-  c->s.data = quick ? "data" : "../../../examples/01-label-reader/data";
-  c->s.data_here = quick ? arena_printf(c->s.a, "%s/data", c->s.folder) : "examples/01-label-reader/data";
-  c->s.train = quick ? 512 : 40000, c->s.test = quick ? 256 : 8000;
-  c->s.val = quick ? 240 : 3936, c->s.stand_in = quick ? 16 : 64, c->s.calibration = quick ? 32 : 512;
+  Setting *s = &c->s;
+  s->task = t;
+  task_requests(t, s->requests);
+  s->folder = folder ? folder : arena_printf(s->a, "build/bench/%s%s", t->result, quick ? "-quick" : "");
+  s->data = (TaskData){.quick = quick, .images = quick ? t->quick : t->images};
+  s->data.here = quick || !t->data ? arena_printf(s->a, "%s/data", s->folder) : t->data;
+  s->data.dir = quick || !t->data ? "data" : arena_printf(s->a, "../../../%s", t->data);
   c->n = quick ? 5 : TARGETS;
   for (int i = 0; i < c->n; i++) c->targets[i] = quick ? few[i] : i;
   draw_sample(c, quick ? 2 : SAMPLE_MAX);
-  c->s.length = epochs_text(c, epochs);
+  s->length = epochs_text(c, epochs);
   c->n_schedules = quick ? 2 : SCHEDULES;
   c->kills = quick ? 3 : KILLS;
   c->kill_length = quick ? "images: 256" : "images: 16000";
-  c->s.weight_left = 1 + 0.4 + 0.65 + 1.5 + 1.2 * (WAYS - 1) + 0.15 + 0.2 + 0.2 * c->n_sample + 0.8;
+  s->weight_left = 1 + 0.4 + 0.65 + 1.5 + 1.2 * (WAYS - 1) + 0.15 + 0.2 + 0.2 * c->n_sample + 0.8;
 }
 
 static bool is_part(const char *name) {
@@ -519,38 +522,64 @@ static bool is_part(const char *name) {
   return false;
 }
 
-static void usage(const char *me) {
-  fprintf(stderr, "usage: %s [-q] [-e EPOCHS] [-w FOLDER] [-p PART]; parts:", me);
+static void usage(const char *me, Arena *a) {
+  fprintf(stderr, "usage: %s [-t TASK] [-q] [-e EPOCHS] [-w FOLDER] [-p PART]\ntasks:%s\nparts:", me,
+          task_names(a));
   for (int i = 0; i < PARTS; i++) fprintf(stderr, " %s", parts[i].name);
   fprintf(stderr, "\n");
 }
 
-int main(int argc, char **argv) {
-  bool quick = false;
-  int epochs = 0;
-  const char *folder = NULL, *part = NULL;
-  for (int k; (k = getopt(argc, argv, "qe:w:p:")) != -1;) {
-    if (k == 'q') quick = true;
-    if (k == 'e') epochs = (int)strtol(optarg, NULL, 10);
-    if (k == 'w') folder = optarg;
-    if (k == 'p') part = optarg;
-    if (k == '?' || (part && !is_part(part))) {
-      usage(argv[0]);
-      return 1;
-    }
+static void run_parts(Collective *c, const char *only) {
+  const double start = wall_now();
+  for (int i = 0; i < PARTS; i++) {
+    if (only && strcmp(only, parts[i].name) != 0) continue;
+    printf("== %s: %s, part %d of %d; %.1f min so far\n", c->s.task->name, parts[i].name, i + 1, PARTS,
+           (wall_now() - start) / 60);
+    parts[i].run(c);
   }
+}
+
+typedef struct Options {
+  bool quick;
+  int epochs;
+  const char *folder, *part, *task;
+} Options;
+
+static bool read_options(int argc, char **argv, Options *o) {
+  for (int k; (k = getopt(argc, argv, "qe:w:p:t:")) != -1;) {
+    if (k == 'q') o->quick = true;
+    if (k == 'e') o->epochs = (int)strtol(optarg, NULL, 10);
+    if (k == 'w') o->folder = optarg;
+    if (k == 'p') o->part = optarg;
+    if (k == 't') o->task = optarg;
+    if (k == '?') return false;
+  }
+  return task_find(o->task) && (!o->part || is_part(o->part));
+}
+
+static void run_task(Arena *a, const Task *t, const Options *o) {
   Bench b;
-  Collective c = {.b = &b, .s = {.b = &b, .a = arena_new()}};
-  bench_open(&b, "collective", 2);
-  const int usual = quick ? 1 : EPOCHS;
-  choose(&c, quick, epochs > 0 ? epochs : usual, folder);
+  Collective c = {.b = &b, .s = {.b = &b, .a = a}};
+  const int usual = o->quick ? 1 : t->epochs;
+  const bool whole = !o->part && !o->quick && (o->epochs <= 0 || o->epochs == usual);
+  bench_open(&b, t->result, 2);
+  choose(&c, t, o->quick, o->epochs > 0 ? o->epochs : usual, o->folder);
   runs_open(&c.s);
-  for (int i = 0; i < PARTS; i++)
-    if (!part || strcmp(part, parts[i].name) == 0) parts[i].run(&c);
-  const bool whole = !part && !quick && (epochs <= 0 || epochs == EPOCHS);
+  run_parts(&c, o->part);
   bench_close(&b, whole);
-  if (!whole) printf("collective: no result file: it is of all parts, all targets, %d epochs\n", EPOCHS);
+  if (!whole) printf("collective: no result file: it is of all parts, all targets, %d epochs\n", t->epochs);
   sb_free(&c.s.told);
-  arena_free(c.s.a);
-  return 0;
+}
+
+int main(int argc, char **argv) {
+  Options o = {.task = "glyphs"};
+  Arena *a = arena_new();
+  const bool ok = read_options(argc, argv, &o);
+  const Task *t = ok ? task_find(o.task) : NULL;
+  const char *missing = ok ? t->missing(a) : NULL;
+  if (!ok) usage(argv[0], a);
+  if (missing) printf("collective, task %s: %s: skipped\n", t->name, missing);
+  if (ok && !missing) run_task(a, t, &o);
+  arena_free(a);
+  return ok ? 0 : 1;
 }

@@ -1,7 +1,7 @@
 /* See collective_runs.h.
  *
  *   FOLDER/sources            what made everything in it
- *   FOLDER/design-LENGTH.yaml from bench/collective/design.yaml.in
+ *   FOLDER/design-LENGTH.yaml from the task's design
  *   FOLDER/deploy-KEY.yaml    its targets
  *   FOLDER/runs/KEY/          log, cache/, out/, and last of all `done`: seconds
  *
@@ -11,14 +11,7 @@
 
 #include <errno.h>
 
-#define EXAMPLE "examples/01-label-reader"
 #define COMMAND "build/release/mistify"
-
-const Request requests[TARGETS + 1] = {
-#define TARGET(n, board, macs, flash, ram, cycles) [n] = {board, macs, flash, ram, cycles},
-#define ADDED                                      TARGET
-#include "bench/collective/targets.def"
-};
 
 const char *runs_path(const Setting *s, const char *key, const char *file) {
   return arena_printf(s->a, "%s/runs/%s/%s", s->folder, key, file);
@@ -35,8 +28,8 @@ static void must_system(const Setting *s, const char *command) {
 /* -- the folder -- */
 
 static const char *sources(const Setting *s) {
-  static const char *const files[] = {"bench/collective/design.yaml.in", "bench/collective/targets.def",
-                                      "bench/collective/seeds.h", NULL};
+  const char *const files[] = {s->task->design, "bench/collective/targets.def", "bench/collective/seeds.h",
+                               NULL};
   const char *print = sources_print(s->a, files, s->length, s->b->d);
   bench_must(s->b, print != NULL);
   return print;
@@ -49,7 +42,7 @@ static void open_folder(const Setting *s) {
     const char *theirs = file_read(s->a, path, NULL, s->b->d);
     bench_must(s->b, theirs != NULL);
     if (strcmp(theirs, mine) == 0) return;
-    if (!s->quick) {
+    if (!s->data.quick) {
       diag_error(s->b->d, NULL, "collective: the runs in %s are of other sources, requests, design or epochs",
                  s->folder);
       diag_hint(s->b->d, "remove the folder, or keep it under another name");
@@ -61,20 +54,10 @@ static void open_folder(const Setting *s) {
   must_write(s, path, mine);
 }
 
-static void make_data(const Setting *s) {
-  const char *tool = "build/release/" EXAMPLE "/make_data";
-  if (file_exists(arena_printf(s->a, "%s/test_y.npy", s->data_here))) return;
-  must_system(
-      s, arena_printf(s->a,
-                      "make --no-print-directory -s %s && mkdir -p %s && %s --out %s --train %d --val %d "
-                      "--test %d",
-                      tool, s->data_here, tool, s->data_here, s->train, s->val + s->stand_in, s->test));
-}
-
 void runs_open(Setting *s) {
   if (!file_exists(COMMAND)) bench_must(s->b, diag_error(s->b->d, NULL, "no " COMMAND ": make builds it"));
   open_folder(s);
-  make_data(s);
+  s->task->make(s->b, s->a, &s->data);
 }
 
 /* -- what a run reads -- */
@@ -86,14 +69,20 @@ static const char *design_name(const Setting *s, const char *length) {
   return name;
 }
 
+static const char *with_images(const Setting *s, const char *text, const char *name, int n) {
+  return text_filled(s->a, text, name, arena_printf(s->a, "%d", n));
+}
+
 static void write_design(const Setting *s, const char *length) {
-  const char *text = file_read(s->a, "bench/collective/design.yaml.in", NULL, s->b->d);
+  const char *text = file_read(s->a, s->task->design, NULL, s->b->d);
   bench_must(s->b, text != NULL);
   text = text_filled(s->a, text, "@LENGTH@", length);
-  text = text_filled(s->a, text, "@DATA@", s->data);
-  text = text_filled(s->a, text, "@VAL@", arena_printf(s->a, "%d", s->val));
-  text = text_filled(s->a, text, "@STAND_IN@", arena_printf(s->a, "%d", s->stand_in));
-  text = text_filled(s->a, text, "@CALIBRATION@", arena_printf(s->a, "%d", s->calibration));
+  text = text_filled(s->a, text, "@DATA@", s->data.dir);
+  text = text_filled(s->a, text, "@SHARED@", task_shared());
+  text = with_images(s, text, "@TRAIN@", s->data.images.train);
+  text = with_images(s, text, "@VAL@", s->data.images.val);
+  text = with_images(s, text, "@STAND_IN@", s->data.images.stand_in);
+  text = with_images(s, text, "@CALIBRATION@", s->data.images.calibration);
   must_write(s, arena_printf(s->a, "%s/%s", s->folder, design_name(s, length)), text);
 }
 
@@ -103,8 +92,8 @@ static void put_limit(StrBuf *b, const char *key, long long limit, bool tighter,
   *comma = ", ";
 }
 
-static void put_request(StrBuf *b, int i, bool tighter) {
-  const Request *q = &requests[i];
+static void put_request(const Setting *s, StrBuf *b, int i, bool tighter) {
+  const Request *q = &s->requests[i];
   const char *comma = "";
   sb_printf(b, "  - name: t%02d\n    board: %s\n    limits: {", i, q->board);
   put_limit(b, "macs", q->macs, tighter, &comma);
@@ -122,11 +111,11 @@ static const char *deploy_path(const Setting *s, const Job *j, const char *what)
 static void write_requests(const Setting *s, const Job *j) {
   StrBuf b = {0};
   sb_printf(&b, "design: %s\nseed: 1\ntargets:\n", design_name(s, j->length));
-  for (int i = 0; i < j->n; i++) put_request(&b, j->targets[i], j->targets[i] == j->tightened);
+  for (int i = 0; i < j->n; i++) put_request(s, &b, j->targets[i], j->targets[i] == j->tightened);
   must_write(s, deploy_path(s, j, "deploy"), sb_str(&b));
   sb_clear(&b);
   sb_puts(&b, "targets:\n");
-  put_request(&b, ADDED_TARGET, false);
+  put_request(s, &b, ADDED_TARGET, false);
   if (j->add) must_write(s, deploy_path(s, j, "add"), sb_str(&b));
   sb_free(&b);
 }

@@ -3,24 +3,14 @@
 #ifndef BENCH_COLLECTIVE_RUNS_H
 #define BENCH_COLLECTIVE_RUNS_H
 
-#include "bench/command.h"
-#include "bench/compress_common.h"
-
-enum { TARGETS = 40, ADDED_TARGET = TARGETS };
-
-/* Limits; 0: none but the board's. */
-typedef struct Request {
-  const char *board;
-  long long macs, flash, ram, cycles;
-} Request;
-extern const Request requests[TARGETS + 1];
+#include "bench/collective_tasks.h"
 
 /* Where the bench works, and with how much. */
 typedef struct Setting {
-  const char *folder, *data; /* data: as a design in `folder` names it; data_here: as this program does */
-  const char *data_here;
-  int train, val, stand_in, test, calibration; /* images */
-  bool quick;
+  const Task *task;
+  Request requests[TARGETS + 1];
+  const char *folder;
+  TaskData data;
   const char *length; /* of the collective's retraining: "epochs: 4" */
   Bench *b;
   Arena *a;
