@@ -108,6 +108,8 @@ static void boards_json(const Board *v, int n) {
     json_kstr(&w, "target", v[i].target);
     json_kint(&w, "flash", v[i].flash);
     json_kint(&w, "ram", v[i].ram);
+    json_kint(&w, "fast", v[i].fast);
+    json_kint(&w, "external", v[i].external);
     json_knum(&w, "clock_hz", v[i].clock_hz);
     json_end(&w);
   }
@@ -116,12 +118,14 @@ static void boards_json(const Board *v, int n) {
 
 static void boards_text(Arena *a, const Board *v, int n) {
   Table t;
-  table_begin(&t, a, "<board,<target,>flash,>RAM,>MHz,<meaning");
+  table_begin(&t, a, "<board,<target,>flash,>RAM,>of it fast,>external,>MHz,<meaning");
   for (int i = 0; i < n; i++) {
     table_cell(&t, "%s", v[i].name);
     table_cell(&t, "%s", v[i].target);
     table_count(&t, v[i].flash);
     table_count(&t, v[i].ram);
+    table_cell(&t, "%s", v[i].fast ? cli_count(a, v[i].fast) : "");
+    table_cell(&t, "%s", v[i].external ? cli_count(a, v[i].external) : "");
     table_cell(&t, "%s", v[i].clock_hz > 0 ? arena_printf(a, "%g", v[i].clock_hz / 1e6) : "");
     table_cell(&t, "%s", v[i].doc ? v[i].doc : "");
   }

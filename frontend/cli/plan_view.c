@@ -186,9 +186,16 @@ static void budget(const PlanView *v, Arena *a) {
   if (tailor_shortened(r))
     printf("Trainings are shortened to %.0f %% of their lengths (remove %s to have it decided anew)\n",
            100 * r->share, v->lock);
+  int n;
+  const double to_come = (training_to_come(r, &n) + others_to_come(v)) / r->at_once;
   if (r->expected > most)
     printf("That is more than there is%s: targets of the lowest priority may not be begun in time\n",
            tailor_shortened(r) ? "" : " (lengths are those of the earlier plan, or not known)");
+  else if (to_come > r->budget)
+    printf(
+        "With the steps around them %s are to come, more than there is: targets of the lowest priority may "
+        "not be begun in time\n",
+        tailor_duration(a, to_come));
 }
 
 static void rates(const PlanView *v) {
