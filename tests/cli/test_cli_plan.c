@@ -132,7 +132,7 @@ START_TEST(a_time_budget)
             "cd $T && grep -q 'not begun: the time budget' short/report.html && test ! -e short/small &&\n"
             "test -e short/whole/model.mistify && $M tailor deploy.yaml --graphs --quiet -o short > text &&\n"
             "$M tailor deploy.yaml --graphs --quiet --time-budget 1ms -o short > text && "
-            "grep -q 'shortened to 2 %' text && grep -q 'more than there is' text || { cat text; exit 1; }");
+            "grep -q 'shortened to 2 %' text || { cat text; exit 1; }");
   arena_free(a);
 }
 END_TEST
