@@ -36,8 +36,10 @@ CostRates rates_known(const char *cache) {
   return r;
 }
 
-/* The first retraining of that name behind the plan: before it there are trials, after it a target's tail of its own. */
+/* The first retraining of that name behind the plan: before it there are trials, after it a target's tail of its own. What is cut
+ * from an elastic model has no training but that tail. */
 const StepLog *plan_training_of(const TailorResult *res, const ReportSteps *steps, int k) {
+  if (res->models[k].images == 0) return NULL;
   for (size_t i = steps->planned; i < steps->n; i++) {
     const StepLog *s = &steps->v[i];
     if (strcmp(s->kind, "retrain") == 0 && strcmp(s->slot, res->models[k].name) == 0) return s;

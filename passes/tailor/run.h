@@ -167,6 +167,8 @@ bool tailor_schedule(TailorRun *r);
 void tailor_schedule_free(TailorRun *r);
 /* Train the model of node k, and before it those that it starts from. */
 bool tailor_trained(TailorRun *r, int k);
+/* Images that its weights have seen by then: what goes on from there sees others. */
+int64_t tailor_seen(const TailorRun *r, int k);
 
 /* -- planned.c -- */
 typedef struct TailorLook {
@@ -199,8 +201,9 @@ void tailor_tell_late(TailorRun *r, TailorWork *w, const char *what);
 /* -- students.c -- */
 /* The base cut to the plan, its layers solved anew (or statistics estimated, where channels go by importance). */
 bool tailor_solve(TailorRun *r, const char *slot, const TailorChosen *c, Artifact *out);
-/* Train the plans of a base together, as one elastic model. */
+/* Train the plans of a base together, as one elastic model, on tailor_family_images images. */
 bool tailor_elastic(TailorRun *r, const TailorBase *b, TailorFamily *f);
+int64_t tailor_family_images(const TailorRun *r);
 /* Member k of it. */
 bool tailor_cut(TailorRun *r, const char *slot, const TailorFamily *f, int k, Artifact *out);
 /* Retrain `from`, a graph that from_plan made from the base, cut to `plan`. */

@@ -307,8 +307,7 @@ static bool choose_views(TailorRun *r, const Schedule *s) {
   r->views = r->before.n_models ? r->before.views : of_design;
   if (!r->before.n_models && r->job->any_views && s->n > 1 && r->job->sharing != SHARE_NOTHING) {
     TRY(tailor_data(r->job->data, &ds, r->d));
-    const int64_t images =
-        r->job->sharing == SHARE_ELASTIC ? (int64_t)(r->job->family * (double)r->full_images) : s->images;
+    const int64_t images = r->job->sharing == SHARE_ELASTIC ? tailor_family_images(r) : s->images;
     const int64_t views = images / ((int64_t)EPOCHS_A_VIEW * ds->train.n);
     r->views = (int)(views < MOST_VIEWS ? views : MOST_VIEWS);
     tailor_tell(r, "plan: %d views of each training image for the teachers' outputs%s", r->views,
@@ -476,6 +475,11 @@ static bool train(TailorRun *r, int k) {
 }
 
 bool tailor_trained(TailorRun *r, int k) { return r->models[k].trained.bytes || train(r, k); }
+
+int64_t tailor_seen(const TailorRun *r, int k) {
+  const ScheduleNode *n = &r->schedule.nodes[k];
+  return r->job->sharing == SHARE_ELASTIC ? tailor_family_images(r) : n->skip + n->images;
+}
 
 void tailor_schedule_free(TailorRun *r) {
   for (int k = 0; k < r->schedule.n; k++) {

@@ -58,11 +58,15 @@ static void print_options(const TailorRun *r, const TrainOptions *o, StrBuf *par
   if (r->job->keep[0]) sb_printf(params, ",keep=%s", r->job->keep);
 }
 
+int64_t tailor_family_images(const TailorRun *r) {
+  return (int64_t)(r->job->family * (double)r->full_images);
+}
+
 bool tailor_elastic(TailorRun *r, const TailorBase *b, TailorFamily *f) {
   Artifact in[STEP_MAX_IN] = {b->graph, r->data, f->plans};
   const char *names[STEP_MAX_IN] = {"model", "data", "plans"};
   TrainOptions o = tailor_options(r);
-  o.images = (int64_t)(r->job->family * (double)r->full_images);
+  o.images = tailor_family_images(r);
   o.clip = 1; /* gradients of members are summed: a bad narrow one would spoil the wide weights */
   if (o.bn_images > PASSING_BN) o.bn_images = PASSING_BN;
   TRY(needs_teachers(r, &o));

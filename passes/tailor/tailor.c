@@ -240,8 +240,11 @@ static void judge(TailorRun *r, TailorWork *w) {
 /* A tail of a target's own: as long again, from where it stands. */
 static bool train_tail(TailorRun *r, TailorWork *w) {
   Artifact from = artifact_ref(&w->trained), to = {0};
-  const ScheduleNode *n = &r->schedule.nodes[w->node];
-  const TailorLength again = {r->tail_images, n->skip + n->images, false, false};
+  const TailorLength again = {r->tail_images, tailor_seen(r, w->node), false, false};
+  tailor_tell(r,
+              "%s: %.2f %% on validation is below its floor: a tail of %" PRId64 " images behind the %" PRId64
+              " that its weights have seen",
+              w->t->name, 100 * w->o->val_final, again.images, again.skip);
   const bool ok = tailor_retrain(r, w->t->name, w->c.base, &from, &w->c.plan, &w->c.plan, &again, &to);
   artifact_unref(&from);
   if (!ok) return false;

@@ -179,6 +179,23 @@ START_TEST(cache_keeps_to_its_size)
 }
 END_TEST
 
+/* A tail of a member sees other images than the elastic model did, and is no training that the plan estimated. */
+START_TEST(tails_of_an_elastic_model)
+{
+  Arena *a = arena_new();
+  open_task(a);
+  task_must(
+      a, "cd $T && { grep -v -e whole -e twin deploy.yaml; echo '  - {name: best, target: x86-64, limits: "
+         "{macs: 60%}, accuracy: {min: 100%}}'; } > floor.yaml\n"
+         "$M tailor floor.yaml --graphs --sharing elastic > text 2> log; test $? -eq 2 && grep -q 'retrain "
+         "best.*done' log && grep -q 'best: .* tail of 128 images behind the 256' log || { cat text log; "
+         "exit 1; }\n"
+         "! grep -q images cache/costs && grep -q ' 0 of . models were trained' text || { cat text "
+         "cache/costs; exit 1; }");
+  arena_free(a);
+}
+END_TEST
+
 START_TEST(limits_that_nothing_meets)
 {
   Arena *a = arena_new();
@@ -277,6 +294,7 @@ Suite *suite_cli_plan(void) {
   tcase_add_test(t, a_time_budget);
   tcase_add_test(t, added_is_added);
   tcase_add_test(t, cache_keeps_to_its_size);
+  tcase_add_test(t, tails_of_an_elastic_model);
   tcase_add_test(t, limits_that_nothing_meets);
   tcase_add_test(t, wrong_use);
   tcase_add_test(t, ten_thousand_together);
