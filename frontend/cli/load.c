@@ -31,15 +31,27 @@ static Graph *with_functions(Graph *g, CustomLibrary *custom) {
   return g;
 }
 
+/* Nodes remember their file by its name alone: what is made of a model does not depend on the folder from which it was named. What
+ * the reader itself has to say names the path. */
+static Graph *without_folders(Graph *g, const char *path) {
+  const char *name = g ? arena_strdup(g->arena, path_base(path)) : NULL;
+  for (NodeId k = 0; g && k < g->n_nodes; k++) {
+    Loc *loc = &g->nodes[k].loc;
+    if (loc->file && strcmp(loc->file, path) == 0) loc->file = name;
+  }
+  return g;
+}
+
 /* The reader is chosen by what the bytes are, so that a wrong extension does no harm. */
 static Graph *load_bytes(Blob *bytes, const char *path, const OnnxOptions *onnx, Diag *d) {
   const char *p = blob_raw(bytes);
   size_t n = blob_size(bytes);
   if (n >= 8 && memcmp(p, "MISTIFY1", 8) == 0)
     return with_functions(graph_deserialize(bytes, path, d), onnx->custom);
-  if (n >= 8 && memcmp(p + 4, "TFL3", 4) == 0) return tflite_import_with(bytes, path, onnx->custom, d);
+  if (n >= 8 && memcmp(p + 4, "TFL3", 4) == 0)
+    return without_folders(tflite_import_with(bytes, path, onnx->custom, d), path);
   if (ext_is(path, ".ir")) return with_functions(load_text(path, d), onnx->custom);
-  if (ext_is(path, ".onnx")) return onnx_import_with(bytes, path, onnx, d);
+  if (ext_is(path, ".onnx")) return without_folders(onnx_import_with(bytes, path, onnx, d), path);
   if (ext_is(path, ".tflite")) {
     diag_error(d, NULL, "%s: no TensorFlow Lite model: the identifier TFL3 is missing%s", path,
                n < 8 ? " (the file is nearly empty)" : "");

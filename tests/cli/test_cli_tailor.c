@@ -44,8 +44,7 @@ static void does(const char *line) {
   free(out);
 }
 
-START_TEST(code_as_the_targets_ask)
-{
+static void write_task(void) {
   Blob *b = onnx_text(model);
   task_write_bytes("net.onnx", blob_raw(b), blob_size(b));
   blob_unref(b);
@@ -56,6 +55,24 @@ START_TEST(code_as_the_targets_ask)
   task_write_columns("train", 48, 4);
   task_write_columns("val", 24, 4);
   task_write_columns("test", 24, 4);
+}
+
+/* From another folder, by other paths: the same models. */
+START_TEST(same_models_from_any_folder)
+{
+  write_task();
+  does("mkdir -p else && $M tailor deploy.yaml --graphs --quiet -o one --cache one.cache && cd else &&\n"
+       "$M tailor ../deploy.yaml --graphs --quiet -o two --cache two.cache && cd .. &&\n"
+       "for t in split blob plain; do cmp one/$t/model.mistify else/two/$t/model.mistify || exit 1; done");
+  does("$M opt net.onnx --passes fold --custom list.yaml -o here.mistify && cd else &&\n"
+       "$M opt ../net.onnx --passes fold --custom ../list.yaml -o there.mistify && cmp ../here.mistify "
+       "there.mistify");
+}
+END_TEST
+
+START_TEST(code_as_the_targets_ask)
+{
+  write_task();
   does("$M tailor deploy.yaml --quiet");
   does("test -f out/split/weights.c && test -d out/split/kernels && grep -q net_step out/split/model.h");
   does("test -f out/blob/net_weights.bin && grep -q net_bind_weights out/blob/model.h && "
@@ -113,6 +130,7 @@ Suite *suite_cli_tailor(void) {
   TCase *t = tcase_create("tailor by the command");
   tcase_set_timeout(t, 240);
   tcase_add_test(t, code_as_the_targets_ask);
+  tcase_add_test(t, same_models_from_any_folder);
   tcase_add_test(t, structures_as_the_design_allows);
   suite_add_tcase(s, t);
   return s;
