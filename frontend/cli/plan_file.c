@@ -59,7 +59,7 @@ void rates_keep(const Cache *cache, const TailorResult *res, const ReportSteps *
     if (!s || s->hit || !cache_time(cache, s->key, &t)) continue;
     v[n++] = (CostRecord){.key = s->key,
                           .images = res->models[k].images,
-                          .macs = (double)res->models[k].macs,
+                          .macs = (double)res->models[k].macs + res->beside,
                           .seconds = t.seconds,
                           .threads = t.threads};
   }

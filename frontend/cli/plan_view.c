@@ -164,6 +164,7 @@ static void to_come(const PlanView *v) {
   int n;
   const double training = training_to_come(r, &n), others = others_to_come(v);
   printf("\nTo come: %d of %d models to train, %.1f s", n, r->n_models, training);
+  if (r->bank_seconds > 0) printf("; teachers' outputs, %.1f s", r->bank_seconds);
   for (int i = 0; i < v->n_kinds; i++) {
     const PlanKind *k = &v->kinds[i];
     if (k->seconds >= 0)
@@ -171,7 +172,7 @@ static void to_come(const PlanView *v) {
     else
       printf("; %d x %s, which never ran here", k->n, k->kind);
   }
-  printf("\nExpected: %.1f s%s\n", training + others,
+  printf("\nExpected: %.1f s%s\n", training + r->bank_seconds + others,
          r->n_models && training + others > 0 ? ", beside steps that are shared and not yet there" : "");
 }
 
@@ -268,6 +269,7 @@ static void json_to_come(JsonWriter *w, const PlanView *v) {
   json_kobject(w, "to_come");
   json_kint(w, "models", n);
   json_knum(w, "training_seconds", training);
+  json_knum(w, "bank_seconds", v->result->bank_seconds);
   json_knum(w, "other_seconds", others);
   json_karray(w, "steps");
   for (int i = 0; i < v->n_kinds; i++) {

@@ -4,7 +4,8 @@
  *   KEY images 9600 macs 1200000 threads 2 seconds 31.5       a training each, the oldest first; KEY: its step's
  *   HEX                                                       checksum of the lines above
  *
- * Seconds of a training are images * (image + mac * MACs): two rates, found by least squares. The file only guides: plans rest on
+ * Seconds of a training are images * (image + mac * MACs): two rates, found by least squares. MACs are the model's, and a
+ * third of a teacher's that runs beside it. The file only guides: plans rest on
  * rates that are frozen in plan.lock. One that is damaged counts as empty.
  */
 #ifndef PASSES_TAILOR_COSTS_H

@@ -35,11 +35,27 @@ static void look_for_models(TailorRun *r) {
   TailorLook look;
   tailor_look(r, &look);
   for (int k = 0; k < r->res->n_models; k++) r->res->models[k].there = tailor_trained(r, k);
+  if (r->res->n_models) tailor_needs_banks(r);
   tailor_look_end(r, &look);
+}
+
+/* A bank is a pass of its teacher over each view of the training images. */
+static bool estimate_banks(TailorRun *r) {
+  const TrainOptions o = {.views = r->views, .mix = r->job->retrain.mix};
+  const TailorResult *res = r->res;
+  const Dataset *ds = NULL;
+  if (res->n_models == 0 || !tailor_uses_bank(&o)) return true;
+  for (int i = 0; i <= r->job->n_teachers; i++) {
+    if (r->bank[i].bytes) continue;
+    TRY(tailor_data(r->job->data, &ds, r->d));
+    const double macs = i ? (double)graph_macs(r->job->teachers[i - 1]) : (double)res->macs;
+    r->res->bank_seconds += (double)r->views * ds->train.n * (res->image + res->mac * macs / TAILOR_PASSES);
+  }
+  return true;
 }
 
 bool tailor_tell_planned(TailorRun *r) {
   for (int i = 0; i < r->job->n_targets; i++) tell_target(r, &r->w[i]);
   look_for_models(r);
-  return true;
+  return estimate_banks(r);
 }

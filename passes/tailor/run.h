@@ -18,7 +18,8 @@
 #include "passes/tailor/lock.h"
 #include "passes/tailor/tailor.h"
 
-enum { TAILOR_PARAMS_MAX = 3072, TAILOR_MAX_TEACHERS = 1 + TAILOR_MORE_TEACHERS };
+/* PASSES: a step of training is a pass forward and one backward, which takes about two. */
+enum { TAILOR_PASSES = 3, TAILOR_PARAMS_MAX = 3072, TAILOR_MAX_TEACHERS = 1 + TAILOR_MORE_TEACHERS };
 
 /* What models go through first. */
 #define TAILOR_PREPARE "fold,layout{input=nhwc},fold,dce"
@@ -204,6 +205,8 @@ bool tailor_solve(TailorRun *r, const char *slot, const TailorChosen *c, Artifac
 /* Train the plans of a base together, as one elastic model, on tailor_family_images images. */
 bool tailor_elastic(TailorRun *r, const TailorBase *b, TailorFamily *f);
 int64_t tailor_family_images(const TailorRun *r);
+/* Take teachers' banks from the cache or make them. false: reported, or another is at work on one. */
+bool tailor_needs_banks(TailorRun *r);
 /* Member k of it. */
 bool tailor_cut(TailorRun *r, const char *slot, const TailorFamily *f, int k, Artifact *out);
 /* Retrain `from`, a graph that from_plan made from the base, cut to `plan`. */

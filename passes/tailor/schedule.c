@@ -41,8 +41,8 @@ int64_t schedule_full(const ScheduleRules *r) {
   return r->share > 0 && r->share < 1 ? schedule_images(r, ALL, 1) : r->images;
 }
 
-static double seconds_of(const ScheduleRules *r, double macs, int64_t images) {
-  return (double)images * (r->image + r->mac * macs);
+double schedule_seconds(const ScheduleRules *r, double macs, int64_t images) {
+  return (double)images * (r->image + r->mac * (macs + r->beside));
 }
 
 static double parent_macs(const Maker *m, const ScheduleNode *n) {
@@ -53,7 +53,7 @@ static void set_length(const Maker *m, ScheduleNode *n) {
   const ScheduleRules *r = m->rules;
   if (r->sharing == SHARE_ELASTIC) return;
   n->images = r->sharing == SHARE_NOTHING ? schedule_full(r) : schedule_images(r, parent_macs(m, n), n->macs);
-  n->seconds = seconds_of(r, n->macs, n->images);
+  n->seconds = schedule_seconds(r, n->macs, n->images);
 }
 
 static bool contains(const uint64_t *outer, const uint64_t *inner, int words) {
@@ -144,11 +144,11 @@ static bool try_join(Maker *m, int a, int b, Join *out) {
   for (int i = 0; i < words; i++) units[i] = x->units[i] | y->units[i];
   const double macs = r->macs(r->ctx, x->base, units);
   if (!(macs > fmax(x->macs, y->macs)) || !(macs < above)) return false;
-  const double with = seconds_of(r, macs, schedule_images(r, above, macs)) +
-                      seconds_of(r, x->macs, schedule_images(r, macs, x->macs)) +
-                      seconds_of(r, y->macs, schedule_images(r, macs, y->macs));
+  const double with = schedule_seconds(r, macs, schedule_images(r, above, macs)) +
+                      schedule_seconds(r, x->macs, schedule_images(r, macs, x->macs)) +
+                      schedule_seconds(r, y->macs, schedule_images(r, macs, y->macs));
   *out = (Join){a, b, macs, x->seconds + y->seconds - with, units};
-  return out->saves > WORTH * seconds_of(r, m->bases[x->base].macs, r->images);
+  return out->saves > WORTH * schedule_seconds(r, m->bases[x->base].macs, r->images);
 }
 
 static void apply_join(Maker *m, const Join *j) {
@@ -287,7 +287,7 @@ static void sum_up(Schedule *s, const ScheduleRules *r) {
     n->skip = p ? p->skip + p->images : 0;
     if (!n->kin && !n->fixed && r->sharing != SHARE_ELASTIC) n->images = schedule_full(r);
     s->joint += n->joint;
-    n->seconds = seconds_of(r, n->macs, n->images);
+    n->seconds = schedule_seconds(r, n->macs, n->images);
     s->images += n->images;
     s->seconds += n->seconds;
   }
@@ -310,6 +310,14 @@ void schedule_make(const ScheduleRequest *requests, int n, const ScheduleBase *b
 }
 
 /* ---- Time by the clock */
+
+void schedule_estimate(Schedule *s, const ScheduleRules *r) {
+  s->seconds = 0;
+  for (int k = 0; k < s->n; k++) {
+    s->nodes[k].seconds = schedule_seconds(r, s->nodes[k].macs, s->nodes[k].images);
+    s->seconds += s->nodes[k].seconds;
+  }
+}
 
 double schedule_wall(const Schedule *s, double at_once) {
   double *until = mem_array((size_t)s->n + 1, sizeof *until), longest = 0;

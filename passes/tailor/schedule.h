@@ -46,6 +46,7 @@ typedef struct ScheduleRules {
   double least;       /* and at least this share */
   double share;       /* all lengths are shortened to it, down to `least`; 0: not */
   double image, mac;  /* seconds of training for an image, and for each of its MACs */
+  double beside;      /* MACs that each image costs beside the model's: of teachers that run with it */
   /* MACs of base `base` with these units; negative: there is no such model. */
   double (*macs)(void *ctx, int base, const uint64_t *units);
   void *ctx;
@@ -85,6 +86,10 @@ int64_t schedule_full(const ScheduleRules *r);
 /* Images of a warm start from a model of `from` MACs to one of `to`. */
 int64_t schedule_images(const ScheduleRules *r, double from, double to);
 
+/* Seconds of training a model of so many MACs on `images`. */
+double schedule_seconds(const ScheduleRules *r, double macs, int64_t images);
+/* All estimates again, by other rates. */
+void schedule_estimate(Schedule *s, const ScheduleRules *r);
 /* Seconds by the clock, when `at_once` trainings go on side by side: no less than the longest way from a base to a leaf. */
 double schedule_wall(const Schedule *s, double at_once);
 /* The largest share by which the schedule of these requests takes no longer than `most` by the clock; where the least does,

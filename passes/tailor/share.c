@@ -178,6 +178,7 @@ static ScheduleRules rules_of(Sharing *s) {
                          .share = tailor_shortened(r->res) ? r->res->share : 0,
                          .image = r->before.n_models ? r->before.image : r->job->image,
                          .mac = r->before.n_models ? r->before.mac : r->job->mac,
+                         .beside = r->res->beside,
                          .macs = macs_of,
                          .ctx = s};
 }
@@ -320,6 +321,15 @@ static bool choose_views(TailorRun *r, const Schedule *s) {
   return true;
 }
 
+/* A step of training is TAILOR_PASSES of the model, and one pass of each teacher that has no bank. */
+static double beside(const TailorRun *r, int views) {
+  const TrainOptions *o = &r->job->retrain;
+  double macs = (double)r->res->macs;
+  if (!(o->mix > 0 || o->features > 0) || (views > 0 && o->mix > 0)) return 0;
+  for (int i = 0; i < r->job->n_teachers; i++) macs += (double)graph_macs(r->job->teachers[i]);
+  return macs / TAILOR_PASSES;
+}
+
 static void tell_plan(TailorRun *r) {
   const Schedule *s = &r->schedule;
   const ScheduleRules rules = rules_of(&(Sharing){.r = r});
@@ -377,26 +387,57 @@ static void tell_result(TailorRun *r) {
   for (int i = 0; i < r->job->n_targets; i++) r->w[i].o->model = r->w[i].node;
 }
 
+typedef struct Round {
+  const ScheduleNode *before; /* [n_before] */
+  int n_before;
+} Round;
+
+static void make_round(Sharing *s, const Round *from, Schedule *out) {
+  const ScheduleRules rules = rules_of(s);
+  s->r->tail_images = schedule_full(&rules);
+  schedule_make(s->requests, s->n, s->bases, &rules, from->before, from->n_before, out);
+}
+
+/* The first round with models decides what all have in common. Views are chosen by what is trained; until then a bank is taken for
+ * granted, where there may be one. Without it all takes longer: a budget is divided anew. */
+static bool make_first(Sharing *s, const Round *from, Schedule *out) {
+  TailorRun *r = s->r;
+  choose_share(s);
+  make_round(s, from, out);
+  s->first = out;
+  TRY(choose_views(r, out));
+  const double now = beside(r, r->views);
+  const bool again = now > r->res->beside && r->job->budget.seconds > 0 && !r->before.n_models;
+  r->res->beside = now;
+  if (!again) return true;
+  choose_share(s);
+  schedule_free(out);
+  make_round(s, from, out);
+  return true;
+}
+
 /* Round by round: what is planned later joins as if it had come in a later run. */
 static bool make_schedule(Sharing *s, const ScheduleNode *before) {
   TailorRun *r = s->r;
   const int rounds = tailor_rounds(r);
-  int n_before = r->before.n_models;
+  Round from = {before, r->before.n_models};
+  if (r->before.n_models || !r->job->any_views)
+    r->res->beside = beside(r, r->before.n_models ? r->before.views : r->job->retrain.views);
   r->rounds = arena_array(r->res->arena, (size_t)rounds, sizeof *r->rounds);
   for (int round = 0; round < rounds; round++) {
     for (int i = 0; i < r->job->n_targets; i++) {
       const TailorWork *w = &r->w[i];
       if (tailor_round(w) == round && w->c.changed && !w->c.why) TRY(add_request(s, i));
     }
-    if (!s->first || !s->first->n) choose_share(s);
-    const ScheduleRules rules = rules_of(s);
-    r->tail_images = schedule_full(&rules);
     Schedule *made = round + 1 < rounds ? &r->rounds[r->n_rounds++] : &r->schedule;
-    schedule_make(s->requests, s->n, s->bases, &rules, before, n_before, made);
-    before = made->nodes;
-    n_before = made->n;
-    if (!s->first || !s->first->n) s->first = made;
+    if (s->first && s->first->n)
+      make_round(s, &from, made);
+    else
+      TRY(make_first(s, &from, made));
+    from = (Round){made->nodes, made->n};
   }
+  const ScheduleRules rules = rules_of(s);
+  schedule_estimate(&r->schedule, &rules);
   return true;
 }
 
@@ -417,7 +458,6 @@ bool tailor_schedule(TailorRun *r) {
     r->family = arena_array(r->res->arena, bases, sizeof *r->family);
     for (int i = 0; i < s.n; i++) r->w[s.of[i]].node = r->schedule.node_of[i];
     for (int k = 0; k < r->schedule.n; k++) make_model(&s, k);
-    ok = choose_views(r, s.first);
     compare_ways(&s);
     tell_result(r);
     tell_plan(r);

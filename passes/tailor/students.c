@@ -31,6 +31,11 @@ static TrainOptions tailor_options(const TailorRun *r) {
   return o;
 }
 
+bool tailor_needs_banks(TailorRun *r) {
+  const TrainOptions o = tailor_options(r);
+  return needs_teachers(r, &o);
+}
+
 enum { PASSING_BN = 1024 }; /* images on which the statistics of a model of a tree are estimated */
 static const float FIRST_WARMUP = 0.2f;
 

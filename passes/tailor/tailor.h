@@ -184,6 +184,9 @@ typedef struct TailorResult {
    * shortened them (0, 1: none was); what trainings are expected to take by the clock. */
   double budget, share, expected, at_once;
   double image, mac; /* the rates of estimates that the plan rests on: the job's, or an earlier plan's */
+  double
+      beside; /* MACs for each image of training that teachers without a bank add: a third of theirs, who only go forward */
+  double bank_seconds; /* job->plan_only: estimate for banks that are still to be made */
   /* In the order of the job's targets. job->plan_only: why (what cannot be met), met (planned), model, variant, int4, start and
    * cost.macs alone. */
   TailorOutcome *v;

@@ -177,6 +177,8 @@ void fixture_run(Fixture *f, TailorResult *res) {
                    .planned = keep_plan,
                    .planned_ctx = f,
                    .graphs = f->graphs,
+                   .plan_only = f->plan_only,
+                   .any_views = f->any_views,
                    .image = 1e-5,
                    .mac = 1e-11,
                    .variants = f->variants,
@@ -198,7 +200,7 @@ void fixture_run(Fixture *f, TailorResult *res) {
   job.retrain.images = 512;
   job.retrain.batch = 32;
   job.retrain.lr = 0.05f;
-  job.retrain.mix = f->views ? 0.7f : 0;
+  job.retrain.mix = f->views || f->beside ? 0.7f : 0;
   job.retrain.views = f->views;
   sb_clear(&f->ran);
   sb_clear(&f->said);

@@ -24,6 +24,8 @@ typedef struct Fixture {
   int steps;
   const Graph *teacher;          /* beside the original; NULL: none */
   int views;                     /* of a teacher's bank; 0: none */
+  bool beside;                   /* then the original runs beside, */
+  bool any_views;                /* or as the plan finds best */
   const TailorVariant *variants; /* n_variants of them */
   int n_variants;
   double close;
@@ -34,7 +36,7 @@ typedef struct Fixture {
   TailorSharing sharing;
   const char *plan; /* of an earlier run; NULL: none */
   StrBuf lock;      /* this run's */
-  bool graphs;
+  bool graphs, plan_only;
   double budget; /* of time; 0: none */
   int asks;      /* how often there is time left, when that is asked */
   int64_t code;  /* bytes of flash that the device's code takes: FIXTURE_JUDGE decides that */

@@ -69,6 +69,39 @@ START_TEST(test_later_requests_by_table)
 { later_requests("by=reconstruction,least=2,images=128"); }
 END_TEST
 
+/* A model costs its own MACs; a teacher without a bank a third of its own, for each image; one with a bank that once. */
+START_TEST(test_estimates)
+{
+  static const double image = 1e-5, mac = 1e-11; /* the fixture's */
+  for (int way = 0; way < 3; way++) {
+    Fixture f;
+    TailorResult res;
+    fixture_open(&f);
+    const double teacher = (double)graph_macs(f.model) / 3, more = way == 1 ? teacher : 0;
+    f.plan_only = true;
+    f.beside = way > 0;
+    f.views = way == 2 ? 2 : 0;
+    fixture_run(&f, &res);
+    ck_assert_int_eq(res.n_models, TARGETS);
+    ck_assert_double_eq_tol(res.beside, more, 1e-9 * teacher);
+    for (int k = 0; k < res.n_models; k++) {
+      const TailorTrained *m = &res.models[k];
+      const double want = (double)m->images * (image + mac * ((double)m->macs + more));
+      ck_assert_double_eq_tol(m->seconds, want, 1e-9 * want);
+    }
+    ck_assert_double_eq_tol(res.bank_seconds, way == 2 ? 2 * 256 * (image + mac * teacher) : 0, 1e-9);
+    tailor_result_free(&res);
+    f.plan_only = false;
+    fixture_run_and_drop(&f); /* now the bank is there */
+    f.plan_only = true;
+    fixture_run(&f, &res);
+    ck_assert_double_eq(res.bank_seconds, 0);
+    tailor_result_free(&res);
+    fixture_close(&f);
+  }
+}
+END_TEST
+
 /* Planned together in two rounds, or in a run each: the same. In one round, the later one would stand between the others. */
 START_TEST(test_rounds)
 {
@@ -265,12 +298,34 @@ START_TEST(test_lengths_for_a_budget)
 }
 END_TEST
 
+/* That no bank pays is known after the first plan: what teachers take beside their students is in the budget all the same. */
+START_TEST(test_budget_with_a_teacher_beside)
+{
+  Fixture f;
+  TailorResult res;
+  fixture_open(&f);
+  f.plan_only = f.beside = f.any_views = true;
+  fixture_run(&f, &res);
+  ck_assert_double_gt(res.beside, 0);
+  f.budget = 0.9 * res.expected / TAILOR_TRAINING;
+  tailor_result_free(&res);
+  fixture_run(&f, &res);
+  ck_assert_double_gt(res.beside, 0);
+  ck_assert_msg(res.share < 1 && res.expected <= TAILOR_TRAINING * f.budget, "share %g, expected %g of %g",
+                res.share, res.expected, TAILOR_TRAINING * f.budget);
+  tailor_result_free(&res);
+  fixture_close(&f);
+}
+END_TEST
+
 Suite *suite_tailor_plan(void) {
   Suite *s = suite_create("tailor_plan");
   TCase *t = tcase_create("tailor_plan");
   tcase_add_test(t, test_later_requests);
   tcase_add_test(t, test_later_requests_by_table);
+  tcase_add_test(t, test_estimates);
   tcase_add_test(t, test_rounds);
+  tcase_add_test(t, test_budget_with_a_teacher_beside);
   tcase_add_test(t, test_locked_widths_are_judged_again);
   tcase_add_test(t, test_other_plan);
   tcase_add_test(t, test_elastic_sharing);
