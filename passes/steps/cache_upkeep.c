@@ -11,6 +11,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -208,23 +209,70 @@ bool cache_stats(Cache *c, CacheStats *out, Diag *d) {
   return ok;
 }
 
-/* With what else is there of its key. */
-static bool remove_entry(Walk *w, const CacheEntry *e) {
-  if (unlink(cache_entry_path(w->c, e->key, &w->buf)) != 0) return false;
-  unlink(cache_key_path(w->c, "times", e->key, &w->buf));
-  return true;
+/* ---- Removing: who pins an entry looks it up behind that. So a pin that is made while we are at it is seen when the entry is
+ * set aside already, and it comes back; a pin that is not seen then finds nothing. In batches, so that nothing is away for long.
+ */
+
+enum { BATCH = 32 };
+
+static const char *aside(Walk *w, Hash key) {
+  cache_entry_path(w->c, key, &w->buf);
+  sb_printf(&w->buf, ".old.%ld", (long)getpid());
+  return sb_str(&w->buf);
+}
+
+static bool set_aside(Walk *w, Hash key) {
+  StrBuf from = {0};
+  const bool ok = rename(cache_entry_path(w->c, key, &from), aside(w, key)) == 0;
+  sb_free(&from);
+  return ok;
+}
+
+static void put_back(Walk *w, Hash key) {
+  StrBuf to = {0};
+  cache_entry_path(w->c, key, &to);
+  (void)!rename(aside(w, key), sb_str(&to));
+  sb_free(&to);
+}
+
+static void pins_now(Walk *w) {
+  cache_pins_free(&w->pins);
+  w->pins = cache_pins(w->c);
+}
+
+/* Of entries from *at on, until `more` bytes have gone or the batch is full; returns the bytes that went. */
+static int64_t remove_batch(Walk *w, size_t *at, int64_t more, CacheStats *removed) {
+  const CacheEntry *batch[BATCH];
+  int n = 0;
+  int64_t away = 0, gone = 0;
+  pins_now(w);
+  for (; *at < w->n && n < BATCH && away < more; ++*at) {
+    const CacheEntry *e = &w->entries[*at];
+    if (cache_pins_has(&w->pins, e->key) || !set_aside(w, e->key)) continue;
+    batch[n++] = e;
+    away += e->bytes;
+  }
+  pins_now(w);
+  for (int i = 0; i < n; i++) {
+    if (cache_pins_has(&w->pins, batch[i]->key)) {
+      put_back(w, batch[i]->key);
+      continue;
+    }
+    unlink(aside(w, batch[i]->key));
+    unlink(cache_key_path(w->c, "times", batch[i]->key, &w->buf)); /* with what else is there of its key */
+    gone += batch[i]->bytes;
+    removed->entries++;
+  }
+  removed->bytes += gone;
+  return gone;
 }
 
 /* Least recently used first, what is pinned never; returns the bytes that are left. */
 static int64_t shrink(Walk *w, int64_t max_bytes, CacheStats *removed) {
   int64_t total = 0;
   for (size_t i = 0; i < w->n; i++) total += w->entries[i].bytes;
-  for (size_t i = 0; i < w->n && total > max_bytes; i++) {
-    if (w->entries[i].pinned || !remove_entry(w, &w->entries[i])) continue;
-    total -= w->entries[i].bytes;
-    removed->entries++;
-    removed->bytes += w->entries[i].bytes;
-  }
+  for (size_t at = 0; at < w->n && total > max_bytes;)
+    total -= remove_batch(w, &at, total - max_bytes, removed);
   return total;
 }
 
