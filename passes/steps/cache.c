@@ -14,6 +14,7 @@
  */
 #include "passes/steps/cache_own.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -223,6 +224,15 @@ bool cache_get(Cache *c, Hash key, Artifact *out, int *n) {
   }
   sb_free(&buf);
   return map != NULL;
+}
+
+void cache_refresh(const Cache *c, Hash key) {
+  StrBuf buf = {0};
+  Arena *a = arena_new();
+  DIR *dir = opendir(path_dir(a, cache_entry_path(c, key, &buf)));
+  if (dir) closedir(dir);
+  arena_free(a);
+  sb_free(&buf);
 }
 
 bool cache_put(Cache *c, Hash key, const char *kind, const Artifact *art, int n, Diag *d) {

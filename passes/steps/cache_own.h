@@ -28,6 +28,9 @@ Blob *cache_map_entry(Cache *c, Hash key, const char *path);
 void cache_read_head(const char *path, CacheEntry *e);
 /* Make DIR/folder; false: it is not there. */
 bool cache_make_folder(const Cache *c, const char *folder);
+/* Before a key that was not there is looked up again: its folder is opened anew, upon which a network file system asks its server
+ * what is in it, instead of remembering what was not. */
+void cache_refresh(const Cache *c, Hash key);
 /* The time by the clock that dates the folder's files, which may be another machine's. */
 struct timespec cache_now(const Cache *c);
 

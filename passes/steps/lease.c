@@ -1,8 +1,12 @@
 /* Leases; see lease.h.
  *
- *   open(O_EXCL) --made--> write the holder, beat until released: unlink
- *        `--exists--> read it: its holder lives --> busy
- *                              or is dead      --> rename it away, look what it was, begin again
+ *   read it: its holder lives --> busy
+ *      |     or is dead      --> rename it away, look what it was, begin again
+ *      `--none--> write the holder beside, close, link --made--> beat until released: unlink
+ *                                                 `--exists--> begin again
+ *
+ * A lease is never there without its line: a file that is closed is at the server of a network file system, and link makes it
+ * appear whole, or not where another's is.
  *
  * Of several processes that see the same dead lease the first one's rename takes it away. A slower one may take away the
  * new lease instead; it sees that by the text, and puts it back (link, which replaces nothing).
@@ -126,16 +130,6 @@ bool lease_lives(const Cache *c, const char *path, int expires, Holder *other) {
 /* ---- Taking, giving back */
 
 static Lease *own(const Cache *c, const char *path, int fd, double every) {
-  Holder self = holder_self();
-  StrBuf line = {0};
-  holder_print(&self, &line);
-  bool ok = write(fd, line.s, line.len) == (ssize_t)line.len;
-  sb_free(&line);
-  if (!ok) {
-    unlink(path);
-    close(fd);
-    return NULL;
-  }
   Lease *l = mem_zalloc(sizeof *l);
   l->c = c;
   l->path = mem_strdup(path);
@@ -143,6 +137,43 @@ static Lease *own(const Cache *c, const char *path, int fd, double every) {
   l->beat = every;
   start_beating(l);
   return l;
+}
+
+/* A file with the holder's line, open; < 0: errno says why not. */
+static int write_holder(const char *path, const Holder *self) {
+  int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  if (fd < 0) return fd;
+  StrBuf line = {0};
+  holder_print(self, &line);
+  const bool ok = write(fd, line.s, line.len) == (ssize_t)line.len;
+  sb_free(&line);
+  if (close(fd) == 0 && ok)
+    fd = open(path, O_WRONLY | O_CLOEXEC);
+  else
+    fd = -1, errno = EIO;
+  if (fd < 0) unlink(path);
+  return fd;
+}
+
+/* The lease's file, made now, open; < 0: errno is EEXIST where there is one. */
+static int make(const char *path) {
+  struct stat st;
+  char nonce[HASH_HEX];
+  StrBuf beside = {0};
+  const Holder self = holder_self();
+  hash_hex(self.nonce, nonce);
+  sb_printf(&beside, "%s.tmp.%s", path, nonce);
+  int fd = write_holder(sb_str(&beside), &self);
+  if (fd >= 0) {
+    /* An answer that was lost may be of a link that was made. */
+    const bool linked = link(sb_str(&beside), path) == 0 || (fstat(fd, &st) == 0 && st.st_nlink == 2);
+    const int why = errno;
+    unlink(sb_str(&beside));
+    if (!linked) close(fd), fd = -1;
+    errno = why;
+  }
+  sb_free(&beside);
+  return fd;
 }
 
 /* false: it cannot be moved. */
@@ -171,18 +202,20 @@ static bool try_take(Cache *c, const char *path, double every, LeaseState *state
                      Holder *other) {
   Seen s;
   *state = LEASE_NONE;
-  int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  if (see(path, &s)) {
+    if (!seen_lives(c, &s, LEASE_EXPIRES, other)) return !take_away(c, path, &s, other);
+    *state = LEASE_BUSY;
+    return true;
+  }
+  if (errno != ENOENT) return true;
+  int fd = make(path);
   if (fd >= 0) {
     *out = own(c, path, fd, every);
-    if (*out) *state = LEASE_TAKEN;
+    *state = LEASE_TAKEN;
     return true;
   }
   if (errno == ENOENT) return !cache_make_folder(c, "lease");
-  if (errno != EEXIST) return true;
-  if (!see(path, &s)) return errno != ENOENT; /* given back meanwhile */
-  if (!seen_lives(c, &s, LEASE_EXPIRES, other)) return !take_away(c, path, &s, other);
-  *state = LEASE_BUSY;
-  return true;
+  return errno != EEXIST; /* made meanwhile */
 }
 
 LeaseState lease_take(Cache *c, Hash key, double every, Lease **out, Holder *other) {

@@ -393,9 +393,12 @@ static int wait_or_take(Run *r, Lease **lease, Artifact *out, int *n_out) {
   for (;;) {
     Holder who;
     LeaseState state = lease_take(r->env->cache, r->key, LEASE_BEAT, lease, &who);
+    if (state == LEASE_TAKEN) cache_refresh(r->env->cache, r->key);
     int found = state == LEASE_NONE ? 0 : look_up(r, out, n_out); /* it may just have been published */
     if (state != LEASE_BUSY || found != 0) return found;
     if (r->env->busy) {
+      cache_touch(
+          r->env->cache); /* who asks again and again lives, also where nothing new is pinned for long */
       *r->env->busy = true;
       return -1;
     }

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "ir/base/file.h"
+#include "passes/steps/lease.h"
 #include "tests/steps/runs.h"
 #include "tests/support.h"
 
@@ -152,6 +153,31 @@ START_TEST(test_gc_beside_a_plan)
 }
 END_TEST
 
+/* Who waits long for another's step, by asking again and again, still pins what it used. */
+START_TEST(test_who_waits_keeps_its_pins)
+{
+  Runs f;
+  Lease *l;
+  Holder who;
+  bool busy = false;
+  runs_begin(&f, "waits");
+  const StepRequest r = runs_slow(&f, "1");
+  f.env.busy = &busy;
+  ck_assert_int_eq(lease_take(f.c, step_key(&f.env, &r), LEASE_BEAT, &l, &who), LEASE_TAKEN);
+  ck_assert(!runs_run(&f, &r, NULL, NULL) && busy);
+  const char *old = "touch -d '1 hour ago' %s/runs/* && %s", *at = cache_dir(f.c);
+  char *out;
+  const char *fresh = arena_printf(f.a, "find %s/runs -type f -mmin -10 | grep -q .", at);
+  ck_assert_int_ne(test_run_command(arena_printf(f.a, old, at, fresh), &out), 0);
+  free(out);
+  ck_assert(!runs_run(&f, &r, NULL, NULL));
+  ck_assert_int_eq(test_run_command(fresh, &out), 0);
+  free(out);
+  lease_release(l);
+  runs_end(&f);
+}
+END_TEST
+
 /* ---- The limit */
 
 START_TEST(test_limit)
@@ -205,6 +231,7 @@ Suite *suite_cache_limit(void) {
   tcase_add_test(t, test_pins_end_with_their_process);
   tcase_add_test(t, test_children_pin_for_their_parent);
   tcase_add_test(t, test_gc_beside_a_plan);
+  tcase_add_test(t, test_who_waits_keeps_its_pins);
   tcase_add_test(t, test_limit);
   tcase_add_test(t, test_limit_keeps_what_is_pinned);
   suite_add_tcase(s, t);

@@ -319,11 +319,41 @@ START_TEST(test_upkeep)
 }
 END_TEST
 
+/* Whoever sees a lease sees whose it is. */
+START_TEST(test_never_without_its_line)
+{
+  enum { SEEN = 300, MOST = 2000000 };
+  Fixture f;
+  begin(&f, "whole");
+  pid_t child = fork();
+  while (child == 0) try_it(&f);
+  int seen = 0;
+  for (int i = 0; i < MOST && seen < SEEN; i++) {
+    char text[512];
+    Holder who;
+    int fd = open(f.path, O_RDONLY);
+    if (fd < 0) continue;
+    const ssize_t n = read(fd, text, sizeof text);
+    close(fd);
+    seen++;
+    if (n < 0 || !holder_parse(text, (size_t)n, &who)) {
+      kill(child, SIGKILL);
+      ck_abort_msg("seen %d times, and then with %d bytes", seen, (int)n);
+    }
+  }
+  kill(child, SIGKILL);
+  waitpid(child, NULL, 0);
+  ck_assert_int_eq(seen, SEEN);
+  end(&f);
+}
+END_TEST
+
 Suite *suite_leases(void);
 Suite *suite_leases(void) {
   Suite *s = suite_create("leases");
   TCase *t = tcase_create("leases");
   tcase_add_test(t, test_holder);
+  tcase_add_test(t, test_never_without_its_line);
   tcase_add_test(t, test_zombie);
   tcase_add_test(t, test_one_at_a_time);
   tcase_add_test(t, test_holder_is_killed);
