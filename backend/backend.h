@@ -38,7 +38,7 @@ const Target *target_find(const char *name); /* NULL: unknown */
 const char *machine_script(const char *machine);
 const char *machine_flags(const char *machine);
 
-/* A memory of the board, of so many bytes (of the last one: no limit). */
+/* A memory of the board, of so many bytes (the last one takes all that is left; it is to have no more, where that can be). */
 enum { PLAN_REGIONS_MAX = 4 };
 typedef struct PlanRegion {
   const char *name; /* part of a C identifier: "fast", "external"; NULL: the main one, the caller's arena */

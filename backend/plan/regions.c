@@ -5,7 +5,8 @@
  * Heat is bytes read and written in an inference for each byte of room: rows that windows read again count again. Values
  * go to the first region in the order of their heat as long as its packing stays within its size, what is left to the
  * next, and all that is left to the last. Values that share bytes stay together; those that may overlap do so where both
- * went to one region.
+ * went to one region. Where that leaves more for the last region than it has, values go by their size instead, the largest
+ * first, if the last one gets less so.
  */
 #include "backend/plan/plan.h"
 
@@ -63,20 +64,25 @@ static int64_t pack_region(Spread *s, int32_t r, bool keep) {
   return bytes;
 }
 
-/* The hottest box that region r has not been asked to take. */
-static int hottest(const Spread *s, const int64_t *heat, const bool *asked) {
+/* Does box i come before box k: is it hotter, or (heat NULL) larger? */
+static bool comes_first(const Spread *s, const int64_t *heat, int i, int k) {
+  if (!heat) return s->box[i].size > s->box[k].size;
+  return (double)heat[i] * (double)s->box[k].size > (double)heat[k] * (double)s->box[i].size;
+}
+
+/* The first box that region r has not been asked to take. */
+static int next_box(const Spread *s, const int64_t *heat, const bool *asked) {
   int best = -1;
   for (int i = 0; i < s->n; i++) {
     if (s->region[i] >= 0 || asked[i]) continue;
-    if (best < 0 || (double)heat[i] * (double)s->box[best].size > (double)heat[best] * (double)s->box[i].size)
-      best = i;
+    if (best < 0 || comes_first(s, heat, i, best)) best = i;
   }
   return best;
 }
 
 static void fill_region(Spread *s, const int64_t *heat, int32_t r, int64_t limit) {
   bool *asked = mem_array((size_t)s->n + 1, sizeof *asked);
-  for (int i; (i = hottest(s, heat, asked)) >= 0;) {
+  for (int i; (i = next_box(s, heat, asked)) >= 0;) {
     asked[i] = true;
     if (limit && s->box[i].size > limit) continue;
     s->region[i] = r;
@@ -85,15 +91,22 @@ static void fill_region(Spread *s, const int64_t *heat, int32_t r, int64_t limit
   mem_free(asked);
 }
 
+/* Fill all regions. Returns the bytes of the last one. */
+static int64_t fill_all(Spread *s, const PlanOptions *o, const int64_t *heat) {
+  const int32_t last = o->n_regions - 1;
+  for (int i = 0; i < s->n; i++) s->region[i] = -1;
+  for (int32_t r = 0; r <= last; r++) fill_region(s, heat, r, r < last ? o->region[r].bytes : 0);
+  return pack_region(s, last, false);
+}
+
 void regions_spread(const PlanOptions *o, PackBox *box, int n, const PackPair *pairs, int n_pairs,
                     const int64_t *heat, int32_t *region, int64_t *bytes) {
   Spread s = {.box = box, .n = n, .pairs = pairs, .n_pairs = n_pairs, .region = region};
   s.part = mem_array((size_t)n + 1, sizeof *s.part);
   s.which = mem_array((size_t)n + 1, sizeof *s.which);
   s.part_pairs = mem_array((size_t)n_pairs + 1, sizeof *s.part_pairs);
-  for (int i = 0; i < n; i++) region[i] = -1;
-  for (int32_t r = 0; r < o->n_regions; r++)
-    fill_region(&s, heat, r, r + 1 < o->n_regions ? o->region[r].bytes : 0);
+  const int64_t most = o->region[o->n_regions - 1].bytes, hot = fill_all(&s, o, heat);
+  if (most && hot > most && fill_all(&s, o, NULL) >= hot) fill_all(&s, o, heat);
   for (int32_t r = 0; r < o->n_regions; r++) bytes[r] = pack_region(&s, r, true);
   mem_free(s.part);
   mem_free(s.which);

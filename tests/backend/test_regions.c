@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "backend/plan/plan.h"
 #include "frontend/tflite/tflite.h"
 #include "ir/base/strbuf.h"
 #include "tests/backend/emitted.h"
@@ -77,6 +78,25 @@ START_TEST(hot_values_are_in_the_fast_one)
 }
 END_TEST
 
+/* Four values alive at once, the smaller the hotter: by heat those of 8, 40 and 48 bytes go into the fast memory of 104, which
+ * leaves 64; by size those of 64 and 40, which leaves 56. */
+START_TEST(a_last_one_that_is_too_small)
+{
+  enum { N = 4 };
+  const int64_t size[N] = {64, 48, 40, 8}, heat[N] = {64, 96, 120, 40};
+  for (int small = 0; small < 2; small++) {
+    PlanOptions o = {.n_regions = 2, .region = {{"fast", 104}, {NULL, small ? 60 : 0}}};
+    PackBox box[N] = {0};
+    int32_t region[N];
+    int64_t bytes[PLAN_REGIONS_MAX] = {0};
+    for (int i = 0; i < N; i++) box[i] = (PackBox){.size = size[i], .first = 0, .last = 3};
+    regions_spread(&o, box, N, NULL, 0, heat, region, bytes);
+    ck_assert_int_eq(bytes[0] + bytes[1], 160);
+    ck_assert_msg(bytes[1] == (small ? 56 : 64), "%d: %lld", small, (long long)bytes[1]);
+  }
+}
+END_TEST
+
 static void check_emitted(const Graph *g, const char *name, const PlanOptions *plan) {
   char dir[600];
   Diag *d = diag_new();
@@ -133,6 +153,7 @@ Suite *suite_regions(void) {
   tcase_set_timeout(t, 120);
   tcase_add_loop_test(t, random_graphs, 0, 4);
   tcase_add_test(t, hot_values_are_in_the_fast_one);
+  tcase_add_test(t, a_last_one_that_is_too_small);
   tcase_add_loop_test(t, emitted, 0, 2);
   tcase_add_test(t, boards);
   suite_add_tcase(s, t);
