@@ -6,6 +6,8 @@
 #ifndef RUNTIME_ENGINE_SIMD_LOOPS_H
 #define RUNTIME_ENGINE_SIMD_LOOPS_H
 
+#include <string.h>
+
 #include "runtime/engine/simd/kernels.h"
 
 #ifndef MULADD
@@ -28,9 +30,11 @@ static Piece piece_at(int64_t c, int64_t c0) {
 /* Floats of the next stretch when `left` rows are left. */
 static int64_t stretch(Piece p, int64_t left) { return (left < p.rows ? left : p.rows) * p.w; }
 
+/* By doubling: rows of three floats, copied one by one, took longer than the loops that read them. */
 static void repeat(const float *v, Piece p, float *out) {
-  for (int64_t r = 0; r < p.rows; r++)
-    for (int64_t i = 0; i < p.w; i++) out[r * p.w + i] = v[i];
+  const int64_t all = p.rows * p.w;
+  for (int64_t n = 0, m = p.w; n < all; n += m, m = n < all - n ? n : all - n)
+    memcpy(out + n, n ? out : v, (size_t)m * sizeof *out);
 }
 
 static void fold(const float *acc, Piece p, float *sum) {
