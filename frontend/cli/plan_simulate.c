@@ -95,7 +95,8 @@ static bool open_deploy(Simulation *s, Diag *d) {
 }
 
 static bool open_base(Simulation *s, Diag *d) {
-  s->rules = (ScheduleRules){.images = IMAGES, .step = BATCH, .per_halving = 1, .least = 0.06};
+  s->rules =
+      (ScheduleRules){.images = IMAGES, .step = BATCH, .per_halving = 0.8, .growth = 0.3, .least = 0.06};
   if (s->o->deploy) {
     TRY(open_deploy(s, d));
   } else {

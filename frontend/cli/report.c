@@ -151,7 +151,7 @@ static void json_target(JsonWriter *w, const Report *r, int i) {
   json_kint(w, "instructions", o->measured.instructions);
   json_end(w);
   json_kobject(w, "validation");
-  json_knum(w, "float", o->val_float);
+  if (o->val_float >= 0) json_knum(w, "float", o->val_float);
   json_knum(w, "final", o->val_final);
   json_knum(w, "floor", o->floor);
   json_end(w);

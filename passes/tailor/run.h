@@ -61,6 +61,7 @@ typedef struct TailorLength {
   int64_t images, skip; /* images 0: as the design says */
   bool passing;         /* of a tree: the rate stays high, and an average of the weights is the result */
   bool first;           /* of these, one that starts from the base: the rate rises first */
+  double rate;          /* of these: share of the design's learning rate */
 } TailorLength;
 
 /* One target on its way. */

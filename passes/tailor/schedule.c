@@ -28,10 +28,10 @@ typedef struct Maker {
   uint64_t *joined; /* scratch: units of the largest base */
 } Maker;
 
-int64_t schedule_images(const ScheduleRules *r, double from, double to) {
-  double share = to < from ? r->per_halving * log2(from / to) : 0;
-  share = fmin(fmax(share, r->least), 1);
-  if (r->share > 0) share = fmax(share * r->share, r->least);
+int64_t schedule_images(const ScheduleRules *r, double base, double from, double to) {
+  double share = to < from ? fmin(r->per_halving * log2(from / to), 1) * pow(base / to, r->growth) : 0;
+  if (r->share > 0) share *= r->share;
+  share = fmax(share, r->least);
   const int64_t steps = (int64_t)ceil(share * (double)r->images / (double)r->step);
   return (steps > 0 ? steps : 1) * r->step;
 }
@@ -52,7 +52,9 @@ static double parent_macs(const Maker *m, const ScheduleNode *n) {
 static void set_length(const Maker *m, ScheduleNode *n) {
   const ScheduleRules *r = m->rules;
   if (r->sharing == SHARE_ELASTIC) return;
-  n->images = r->sharing == SHARE_NOTHING ? schedule_full(r) : schedule_images(r, parent_macs(m, n), n->macs);
+  n->images = r->sharing == SHARE_NOTHING
+                  ? schedule_full(r)
+                  : schedule_images(r, m->bases[n->base].macs, parent_macs(m, n), n->macs);
   n->seconds = schedule_seconds(r, n->macs, n->images);
 }
 
@@ -139,16 +141,16 @@ static bool try_join(Maker *m, int a, int b, Join *out) {
   const ScheduleRules *r = m->rules;
   const ScheduleNode *x = &m->s->nodes[a], *y = &m->s->nodes[b];
   const int words = m->bases[x->base].words;
-  const double above = parent_macs(m, x);
+  const double base = m->bases[x->base].macs, above = parent_macs(m, x);
   uint64_t *units = m->joined;
   for (int i = 0; i < words; i++) units[i] = x->units[i] | y->units[i];
   const double macs = r->macs(r->ctx, x->base, units);
   if (!(macs > fmax(x->macs, y->macs)) || !(macs < above)) return false;
-  const double with = schedule_seconds(r, macs, schedule_images(r, above, macs)) +
-                      schedule_seconds(r, x->macs, schedule_images(r, macs, x->macs)) +
-                      schedule_seconds(r, y->macs, schedule_images(r, macs, y->macs));
+  const double with = schedule_seconds(r, macs, schedule_images(r, base, above, macs)) +
+                      schedule_seconds(r, x->macs, schedule_images(r, base, macs, x->macs)) +
+                      schedule_seconds(r, y->macs, schedule_images(r, base, macs, y->macs));
   *out = (Join){a, b, macs, x->seconds + y->seconds - with, units};
-  return out->saves > WORTH * schedule_seconds(r, m->bases[x->base].macs, r->images);
+  return out->saves > WORTH * schedule_seconds(r, base, r->images);
 }
 
 static void apply_join(Maker *m, const Join *j) {

@@ -42,11 +42,12 @@ typedef struct ScheduleRules {
   TailorSharing sharing;
   int64_t images; /* of a full retraining, which a model from the base gets whose MACs are halved, or more */
   int64_t step;   /* images of one step: lengths are multiples */
-  double per_halving; /* share of a full retraining for each halving of MACs in a warm start */
-  double least;       /* and at least this share */
-  double share;       /* all lengths are shortened to it, down to `least`; 0: not */
-  double image, mac;  /* seconds of training for an image, and for each of its MACs */
-  double beside;      /* MACs that each image costs beside the model's: of teachers that run with it */
+  /* A warm start's length is this share of a full retraining for each halving of MACs, at most all of it, times
+   * (base / model)^growth (what is left of a small model needs more, and costs little), and at least `least`. */
+  double per_halving, growth, least;
+  double share;      /* all lengths are shortened to it, down to `least`; 0: not */
+  double image, mac; /* seconds of training for an image, and for each of its MACs */
+  double beside;     /* MACs that each image costs beside the model's: of teachers that run with it */
   /* MACs of base `base` with these units; negative: there is no such model. */
   double (*macs)(void *ctx, int base, const uint64_t *units);
   void *ctx;
@@ -83,8 +84,8 @@ void schedule_free(Schedule *s);
 
 /* Images of a full retraining, shortened. */
 int64_t schedule_full(const ScheduleRules *r);
-/* Images of a warm start from a model of `from` MACs to one of `to`. */
-int64_t schedule_images(const ScheduleRules *r, double from, double to);
+/* Images of a warm start from a model of `from` MACs to one of `to`, both cut from one of `base`. */
+int64_t schedule_images(const ScheduleRules *r, double base, double from, double to);
 
 /* Seconds of training a model of so many MACs on `images`. */
 double schedule_seconds(const ScheduleRules *r, double macs, int64_t images);

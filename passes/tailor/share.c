@@ -1,5 +1,6 @@
 /* From the targets' plans to a schedule of training (schedule.h), and the models that it names. */
 #include <inttypes.h>
+#include <math.h>
 #include <string.h>
 
 #include "ir/base/mem.h"
@@ -174,6 +175,7 @@ static ScheduleRules rules_of(Sharing *s) {
                          .images = r->full_images,
                          .step = r->job->retrain.batch,
                          .per_halving = r->job->per_halving,
+                         .growth = r->job->growth,
                          .least = r->job->least,
                          .share = tailor_shortened(r->res) ? r->res->share : 0,
                          .image = r->before.n_models ? r->before.image : r->job->image,
@@ -252,6 +254,7 @@ Hash tailor_basis(const TailorRun *r) {
                               (uint64_t)(1e6 * job->close),
                               (uint64_t)(1e6 * job->family),
                               (uint64_t)(1e6 * job->per_halving),
+                              (uint64_t)(1e6 * job->growth),
                               (uint64_t)(1e6 * job->least)};
   for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) hasher_u64(h, numbers[i]);
   sb_free(&options);
@@ -492,11 +495,18 @@ static bool cut_from_family(TailorRun *r, int k) {
   return needs_family(r, base) && tailor_cut(r, m->name, &r->family[base], m->member, &m->trained);
 }
 
+/* Share of the design's learning rate. What has lost little is near a minimum that a high rate would throw it out of, and its
+ * short training would not bring it back; its children, further away, get more. */
+static double rate_at(const TailorRun *r, double macs) {
+  static const double least = 0.1, halvings = 2; /* from which on the whole rate is right */
+  return fmin(fmax(log2((double)r->res->macs / macs) / halvings, least), 1);
+}
+
 /* Trained from where the schedule says. */
 static bool train(TailorRun *r, int k) {
   const ScheduleNode *n = &r->schedule.nodes[k];
   TailorModel *m = &r->models[k];
-  const TailorLength length = {n->images, n->skip, n->kin, n->parent < 0};
+  const TailorLength length = {n->images, n->skip, n->kin, n->parent < 0, rate_at(r, n->macs)};
   if (r->job->sharing == SHARE_ELASTIC) return cut_from_family(r, k);
   if (n->parent >= 0) {
     const TailorModel *p = &r->models[n->parent];

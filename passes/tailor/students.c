@@ -42,9 +42,10 @@ static const float FIRST_WARMUP = 0.2f;
 /* A model of a tree: were its rate to fall to nothing, its children would have to leave its minimum again. An average over
  * the last tenth of its steps (optimizer.c sees to that) has what a falling rate would give. What starts from the base begins
  * slowly: at once its solved layers would be undone. */
-static void pass_on(TrainOptions *o, bool first) {
+static void pass_on(TrainOptions *o, const TailorLength *length) {
   o->schedule = RATE_CONSTANT;
-  o->warmup = first ? FIRST_WARMUP : 0;
+  o->lr *= (float)length->rate;
+  o->warmup = length->first ? FIRST_WARMUP : 0;
   o->average = 0.999f;
   if (o->bn_images > PASSING_BN) o->bn_images = PASSING_BN;
 }
@@ -102,7 +103,7 @@ bool tailor_retrain(TailorRun *r, const char *slot, const TailorBase *b, const A
   int n = 5;
   if (length->images) o.images = length->images;
   o.skip = length->skip;
-  if (length->passing) pass_on(&o, length->first);
+  if (length->passing) pass_on(&o, length);
   StrBuf params = {0};
   TRY(needs_teachers(r, &o));
   n = add_teachers(r, &o, in, names, n);

@@ -175,7 +175,6 @@ static bool finish_and_score(TailorRun *r, TailorWork *w) {
   const char *slot = w->c.changed ? w->t->name : "original";
   artifact_unref(&w->o->final);
   TRY(tailor_finish(r, w, slot, &w->trained, &w->o->final) && finish_better(r, w, slot));
-  TRY(tailor_score(r, slot, &w->trained, false, &w->o->val_float));
   return tailor_score(r, slot, &w->o->final, r->job->raw_input, &w->o->val_final);
 }
 
@@ -225,8 +224,9 @@ static void judge(TailorRun *r, TailorWork *w) {
   if (tailor_over(l->cycles, o->cost.cycles))
     sb_printf(&why, "%" PRId64 " cycles, limit %" PRId64 "; ", o->cost.cycles, l->cycles);
   if (o->val_final < o->floor) {
-    sb_printf(&why, "%s on validation %.2f %%, floor %.2f %%: the nearest within the other limits; ",
-              metric_name(r->job->auc), 100 * o->val_final, 100 * o->floor);
+    sb_printf(&why, "%s on validation %.2f %%", metric_name(r->job->auc), 100 * o->val_final);
+    if (w->t->precision == DT_I8) sb_printf(&why, " (%.2f %% in float)", 100 * o->val_float);
+    sb_printf(&why, ", floor %.2f %%: the nearest within the other limits; ", 100 * o->floor);
   }
   if (o->measured.vectors_equal < o->measured.vectors && w->exact) {
     sb_printf(&why, "only %" PRId64 " of %" PRId64 " self-test vectors agree; ", o->measured.vectors_equal,
@@ -240,7 +240,7 @@ static void judge(TailorRun *r, TailorWork *w) {
 /* A tail of a target's own: as long again, from where it stands. */
 static bool train_tail(TailorRun *r, TailorWork *w) {
   Artifact from = artifact_ref(&w->trained), to = {0};
-  const TailorLength again = {r->tail_images, tailor_seen(r, w->node), false, false};
+  const TailorLength again = {.images = r->tail_images, .skip = tailor_seen(r, w->node)};
   tailor_tell(r,
               "%s: %.2f %% on validation is below its floor: a tail of %" PRId64 " images behind the %" PRId64
               " that its weights have seen",
@@ -265,6 +265,8 @@ static bool complete(TailorRun *r, TailorWork *w) {
     if (may != TAILOR_BEGIN) return may == TAILOR_TOO_LATE;
     TRY(train_tail(r, w) && finish_and_score(r, w));
   }
+  if (w->o->val_final < w->o->floor) /* is it the quantization? */
+    TRY(tailor_score(r, w->c.changed ? w->t->name : "original", &w->trained, false, &w->o->val_float));
   Artifact m = {0};
   TRY(tailor_deploy(r, w->t, &w->o->final, &w->o->files, &m));
   bool ok = read_measured(r, w, &m);
@@ -280,6 +282,7 @@ static bool complete_task(void *ctx, int at) {
   TailorWork *w = &r->w[r->turn[at]];
   artifact_unref(&w->trained);
   artifact_unref(&w->o->files);
+  w->o->val_float = -1;
   w->o->why = w->c.why;
   if (w->o->why) return true; /* no plan: nothing to make */
   const TailorStart may = tailor_begin(r, w);

@@ -104,7 +104,7 @@ typedef struct TailorJob {
   bool any_views; /* the design leaves open how many views a teacher's bank has: decided with the plan */
   /* How much of retraining targets have in common (schedule.h), and how long a warm start is. */
   TailorSharing sharing;
-  double per_halving, least;
+  double per_halving, growth, least;
   double family; /* SHARE_ELASTIC: how long the elastic model is trained, in full retrainings */
   double image,
       mac; /* seconds of training an image, and each of its MACs, as far as they are known: for the choice of joint
@@ -150,7 +150,8 @@ typedef struct TailorOutcome {
   TailorMeasured measured;
   TailorRegion region[TAILOR_REGIONS]; /* what of measured.ram lies where; n_regions 0: it is one memory */
   int n_regions;
-  double val_float, val_final, floor; /* accuracy on validation; the floor asked for (0: none) */
+  double val_float; /* accuracy on validation before quantization, where the floor was missed; otherwise -1 */
+  double val_final, floor; /* accuracy on validation; the floor asked for (0: none) */
   TailorProof proof;
   Artifact final, files,
       plan; /* the deployed graph, what was emitted (job->graphs: empty), the channels kept */

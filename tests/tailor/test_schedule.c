@@ -106,6 +106,23 @@ START_TEST(test_chain)
 }
 END_TEST
 
+/* The smaller a model is beside the base, the longer its way from its parent. */
+START_TEST(test_growth)
+{
+  Case *c = new_case();
+  request(c, 32, 64), request(c, 32, 32), request(c, 16, 32);
+  c->rules.growth = 0.5;
+  make(c, NULL);
+  check(c);
+  static const double grown[] = {1.41421356, 2, 2.82842712};
+  for (int i = 0; i < 3; i++) {
+    const int64_t n = c->s.nodes[c->s.node_of[i]].images;
+    ck_assert_int_eq(n, (int64_t)ceil(grown[i] * 1600 / 32) * 32);
+  }
+  end(c);
+}
+END_TEST
+
 /* Alone, a target is trained as the design says, whatever its size. */
 START_TEST(test_alone)
 {
@@ -308,6 +325,7 @@ Suite *suite_schedule(void) {
   TCase *t = tcase_create("schedule");
   tcase_set_timeout(t, 60);
   tcase_add_test(t, test_chain);
+  tcase_add_test(t, test_growth);
   tcase_add_test(t, test_alone);
   tcase_add_test(t, test_joint);
   tcase_add_test(t, test_random);
