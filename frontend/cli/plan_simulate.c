@@ -96,7 +96,7 @@ static bool open_deploy(Simulation *s, Diag *d) {
 
 static bool open_base(Simulation *s, Diag *d) {
   s->rules =
-      (ScheduleRules){.images = IMAGES, .step = BATCH, .per_halving = 0.8, .growth = 0.3, .least = 0.06};
+      (ScheduleRules){.images = IMAGES, .step = BATCH, .per_halving = 1, .growth = 0.35, .least = 0.06};
   if (s->o->deploy) {
     TRY(open_deploy(s, d));
   } else {

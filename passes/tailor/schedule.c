@@ -28,17 +28,19 @@ typedef struct Maker {
   uint64_t *joined; /* scratch: units of the largest base */
 } Maker;
 
-int64_t schedule_images(const ScheduleRules *r, double base, double from, double to) {
-  double share = to < from ? fmin(r->per_halving * log2(from / to), 1) * pow(base / to, r->growth) : 0;
+/* Whole steps of this share of a full retraining, shortened. */
+static int64_t images_of(const ScheduleRules *r, double share) {
   if (r->share > 0) share *= r->share;
-  share = fmax(share, r->least);
-  const int64_t steps = (int64_t)ceil(share * (double)r->images / (double)r->step);
+  const int64_t steps = (int64_t)ceil(fmax(share, r->least) * (double)r->images / (double)r->step);
   return (steps > 0 ? steps : 1) * r->step;
 }
 
+int64_t schedule_images(const ScheduleRules *r, double base, double from, double to) {
+  return images_of(r, to < from ? fmin(r->per_halving * log2(from / to), 1) * pow(base / to, r->growth) : 0);
+}
+
 int64_t schedule_full(const ScheduleRules *r) {
-  static const double ALL = 1e9; /* times the MACs: as long as it gets */
-  return r->share > 0 && r->share < 1 ? schedule_images(r, ALL, 1) : r->images;
+  return r->share > 0 && r->share < 1 ? images_of(r, 1) : r->images;
 }
 
 double schedule_seconds(const ScheduleRules *r, double macs, int64_t images) {

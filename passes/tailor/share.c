@@ -498,7 +498,7 @@ static bool cut_from_family(TailorRun *r, int k) {
 /* Share of the design's learning rate. What has lost little is near a minimum that a high rate would throw it out of, and its
  * short training would not bring it back; its children, further away, get more. */
 static double rate_at(const TailorRun *r, double macs) {
-  static const double least = 0.1, halvings = 2; /* from which on the whole rate is right */
+  static const double least = 0.1, halvings = 1.5; /* from which on the whole rate is right */
   return fmin(fmax(log2((double)r->res->macs / macs) / halvings, least), 1);
 }
 
