@@ -5,7 +5,9 @@
  *        |                  \--another's: later             \--no--> not begun    (one that another trains: later)
  *
  * A target that was begun is finished, so that its bytes do not know of the clock. With the lease taken before the clock is
- * asked, no process calls a target late that another has begun.
+ * asked, no process calls a target late that another has begun; it is kept from the target's training to its end, also while a
+ * step behind that is another's. Until then it is given back where a step is busy: who waits for a parent leaves the target to
+ * others.
  */
 #include <string.h>
 
@@ -32,12 +34,15 @@ static bool is_limited(const TailorRun *r) {
   return r->job->budget.seconds > 0 && r->job->budget.used_up != NULL;
 }
 
-/* Of a target at work, in any run of this plan. */
+/* Of a target at work, in any run of this plan that asks the same of it. */
 static Hash lease_key(const TailorRun *r, const TailorWork *w) {
   Hasher *h = hasher_new();
   hasher_str(h, "target at work");
   hasher_hash(h, tailor_basis(r));
   hasher_str(h, w->t->name);
+  hasher_hash(h, tailor_request(r, w->t));
+  const double floors[] = {w->t->limits.min_accuracy, w->t->limits.max_drop};
+  hasher_bytes(h, floors, sizeof floors);
   return hasher_done(h);
 }
 
@@ -55,6 +60,7 @@ TailorStart tailor_may_train(TailorRun *r, TailorWork *w, bool (*train)(TailorRu
 
 TailorStart tailor_begin(TailorRun *r, TailorWork *w) {
   Holder other;
+  if (w->lease) return TAILOR_BEGIN;
   w->over = false;
   if (!is_limited(r) || w->node < 0) return TAILOR_BEGIN;
   if (r->job->steps->cache &&
@@ -65,6 +71,8 @@ TailorStart tailor_begin(TailorRun *r, TailorWork *w) {
   w->over = r->job->budget.used_up(r->job->budget.ctx);
   return tailor_may_train(r, w, tailor_train_target);
 }
+
+bool tailor_goes_on(const TailorWork *w) { return w->lease && !w->over && w->trained.bytes; }
 
 void tailor_end(TailorWork *w) {
   lease_release(w->lease);
@@ -77,7 +85,8 @@ void tailor_tell_late(TailorRun *r, TailorWork *w, const char *what) {
   artifact_unref(&o->final);
   o->late = true;
   o->start = NULL;
-  o->val_float = o->val_final = 0;
+  o->val_float = -1;
+  o->val_final = 0;
   o->why = arena_printf(r->res->arena,
                         "%s: the time budget of %s was used up; run again (finished work is kept) or give "
                         "more time",

@@ -2,6 +2,7 @@
  * cache: keys need the content of what was trained before, so that there is no other way to know than to follow the plan
  * without running what is missing.
  */
+#include "ir/base/mem.h"
 #include "passes/tailor/run.h"
 
 static void tell_target(TailorRun *r, TailorWork *w) {
@@ -21,11 +22,17 @@ void tailor_look(TailorRun *r, TailorLook *l) {
   l->job.steps = &l->steps;
   l->job.host = NULL;
   l->job.budget.seconds = 0; /* nothing is begun */
+  l->trained = mem_array((size_t)r->schedule.n, sizeof *l->trained);
+  for (int k = 0; r->models && k < r->schedule.n; k++) l->trained[k] = r->models[k].trained.bytes != NULL;
   r->job = &l->job;
   r->d = diag_new();
 }
 
+/* Models that were found are asked for again, so that the steps that they come from are on record. */
 void tailor_look_end(TailorRun *r, TailorLook *l) {
+  for (int k = 0; r->models && k < r->schedule.n; k++)
+    if (!l->trained[k]) artifact_unref(&r->models[k].trained);
+  mem_free(l->trained);
   diag_free(r->d);
   r->d = l->said;
   r->job = l->before;

@@ -162,6 +162,8 @@ bool tailor_make_variant(TailorRun *r, TailorBase *b);
 /* -- share.c -- */
 /* What an earlier plan must rest on to be gone on with. */
 Hash tailor_basis(const TailorRun *r);
+/* All that a target's widths depend on beside the basis. */
+Hash tailor_request(const TailorRun *r, const TailorTarget *t);
 /* w's widths, where an earlier plan has them: w->locked. */
 bool tailor_plan_from_lock(TailorRun *r, TailorWork *w);
 /* Fills r->schedule and r->models, and tells the job's `planned`: all plans are known. */
@@ -178,6 +180,7 @@ typedef struct TailorLook {
   Diag *said;
   TailorJob job;
   StepEnv steps;
+  bool *trained; /* [schedule.n] models that were there before */
 } TailorLook;
 /* Between the two nothing is run, logged or reported: what is not in the cache fails. */
 void tailor_look(TailorRun *r, TailorLook *l);
@@ -193,6 +196,8 @@ void tailor_take_turns(TailorRun *r);
  * at work on: TAILOR_BUSY, and r->busy is set. */
 typedef enum TailorStart { TAILOR_BEGIN, TAILOR_BUSY, TAILOR_TOO_LATE } TailorStart;
 TailorStart tailor_begin(TailorRun *r, TailorWork *w);
+/* It was begun in time and its model is trained: what is left of it is this process's, also where another is at work on a step. */
+bool tailor_goes_on(const TailorWork *w);
 void tailor_end(TailorWork *w);
 /* Has it begun since the time was used up, so that what is not in the cache stays undone? Then look whether `train` finds all
  * it wants. */

@@ -264,7 +264,7 @@ Hash tailor_basis(const TailorRun *r) {
 /* All that a target's widths depend on beside the basis, which has what plans them: also what judges them when they are finished and
  * linked. After an edit of that they are planned anew: what still fits comes out the same and finds its model, what does not
  * gets widths that do. */
-static Hash request_of(const TailorRun *r, const TailorTarget *t) {
+Hash tailor_request(const TailorRun *r, const TailorTarget *t) {
   Hasher *h = hasher_new();
   hasher_hash(h, step_key(r->job->steps, &(StepRequest){.kind = &step_finish}));
   if (!r->job->graphs) hasher_hash(h, step_key(r->job->steps, &(StepRequest){.kind = r->job->deploy}));
@@ -278,7 +278,7 @@ static Hash request_of(const TailorRun *r, const TailorTarget *t) {
 
 bool tailor_plan_from_lock(TailorRun *r, TailorWork *w) {
   const Lock *l = &r->before;
-  const LockTarget *t = lock_find(l, request_of(r, w->t));
+  const LockTarget *t = lock_find(l, tailor_request(r, w->t));
   if (!t) return true;
   w->locked = true;
   w->int4 = w->o->int4 = t->int4;
@@ -354,7 +354,7 @@ static void tell_plan(TailorRun *r) {
   for (int i = 0; i < r->job->n_targets; i++) {
     const TailorWork *w = &r->w[i];
     if (w->c.why) continue; /* asked anew next time */
-    l.targets[l.n_targets++] = (LockTarget){w->t->name, request_of(r, w->t), w->node, w->int4};
+    l.targets[l.n_targets++] = (LockTarget){w->t->name, tailor_request(r, w->t), w->node, w->int4};
   }
   StrBuf text = {0};
   lock_print(&l, &text);
@@ -532,7 +532,7 @@ int64_t tailor_seen(const TailorRun *r, int k) {
 }
 
 void tailor_schedule_free(TailorRun *r) {
-  for (int k = 0; k < r->schedule.n; k++) {
+  for (int k = 0; r->models && k < r->schedule.n; k++) { /* planning may fail between the two */
     artifact_unref(&r->models[k].plan);
     artifact_unref(&r->models[k].trained);
   }

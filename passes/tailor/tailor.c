@@ -288,7 +288,7 @@ static bool complete_task(void *ctx, int at) {
   const TailorStart may = tailor_begin(r, w);
   if (may == TAILOR_TOO_LATE) tailor_tell_late(r, w, "not begun");
   const bool ok = may == TAILOR_TOO_LATE || (may == TAILOR_BEGIN && complete(r, w));
-  tailor_end(w);
+  if (!r->busy || !tailor_goes_on(w)) tailor_end(w);
   return ok;
 }
 
@@ -426,6 +426,7 @@ static bool run_all(TailorRun *r) {
 }
 
 static void free_run(TailorRun *r) {
+  for (int i = 0; i < r->job->n_targets; i++) tailor_end(&r->w[i]);
   tailor_schedule_free(r);
   artifact_unref(&r->whole);
   for (int i = 0; i <= r->job->n_variants; i++) {

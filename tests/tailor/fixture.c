@@ -6,6 +6,7 @@
 
 #include "ir/base/mem.h"
 #include "ir/base/rng.h"
+#include "passes/steps/lease.h"
 #include "passes/tailor/measure.h"
 #include "tests/passes/nets.h"
 #include "tests/support.h"
@@ -102,8 +103,27 @@ static void say(void *ctx, const char *line) {
 
 static void record(void *ctx, const StepLog *log) {
   Fixture *f = ctx;
+  char name[80];
   f->steps++;
-  if (!log->hit) sb_printf(&f->ran, " %s:%s", log->slot, log->kind);
+  snprintf(name, sizeof name, "%s:%s", log->slot, log->kind);
+  if (f->watch && strcmp(name, f->watch) == 0) f->watched = log->key;
+  if (log->hit) return;
+  sb_printf(&f->ran, " %s", name);
+  if (f->when && strcmp(name, f->when) == 0) f->then(f);
+}
+
+void fixture_others_begin(Fixture *f) {
+  Holder who;
+  f->when = NULL;
+  ck_assert_int_eq(lease_take(f->cache, f->watched, LEASE_BEAT, &f->others, &who), LEASE_TAKEN);
+}
+
+/* Asked before steps run, and where all that is left is busy: then those at work are done. */
+static bool others_end(void *ctx) {
+  Fixture *f = ctx;
+  lease_release(f->others);
+  f->others = NULL;
+  return false;
 }
 
 /* A clock that strikes after so many looks at it. */
@@ -155,7 +175,7 @@ void fixture_run(Fixture *f, TailorResult *res) {
                  .abi = "test",
                  .record = record,
                  .record_ctx = f};
-  Host host = {.threads = 2, .ctx = f, .log = say};
+  Host host = {.threads = 2, .ctx = f, .log = say, .cancelled = others_end};
   TailorJob job = {.model = f->model,
                    .data = &data,
                    .data_identity = f->data_identity,

@@ -40,7 +40,17 @@ typedef struct Fixture {
   double budget; /* of time; 0: none */
   int asks;      /* how often there is time left, when that is asked */
   int64_t code;  /* bytes of flash that the device's code takes: FIXTURE_JUDGE decides that */
+  /* When step `when` ("slot:kind") has run, `then` is called. */
+  const char *when;
+  void (*then)(struct Fixture *f);
+  /* Of step `watch` that was asked for last: its key. Somebody else at work on it until all that can be done without is done. */
+  const char *watch;
+  Hash watched;
+  struct Lease *others;
 } Fixture;
+
+/* For `then`: another process begins step `watch`, as it was in a run before. */
+void fixture_others_begin(Fixture *f);
 
 /* A source of the device's `deploy` which no step before it has. */
 #define FIXTURE_JUDGE "frontend/cli/code_form.c"

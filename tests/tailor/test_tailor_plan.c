@@ -237,6 +237,7 @@ START_TEST(test_time_is_used_up)
     ck_assert_msg(!res.v[i].met && strstr(res.v[i].why, "not begun: the time budget of 277.8 h was used up"),
                   "%s", res.v[i].why);
     ck_assert_ptr_null(res.v[i].final.bytes);
+    ck_assert(res.v[i].val_float < 0);
   }
   tailor_result_free(&res);
   f.asks = 0; /* nothing is begun, what there is comes all the same */
@@ -250,6 +251,63 @@ START_TEST(test_time_is_used_up)
 }
 END_TEST
 
+/* A target that was begun in time is finished, its tail included, though another process was at work on a step of it when the
+ * time was used up. */
+START_TEST(test_begun_is_finished)
+{
+  Fixture f;
+  TailorResult res;
+  fixture_open(&f);
+  f.watch = "tight:finish";
+  fixture_run_and_drop(&f);
+  f.watch = NULL; /* the last was that of the trained model */
+  cache_close(f.cache);
+  f.cache = cache_open(arena_printf(f.a, "%s/empty", test_tmp_dir()), NULL, f.d);
+  f.target[1].limits.min_accuracy = 1.01;
+  f.budget = 1e6;
+  f.asks = TARGETS;
+  f.when = "tight:retrain";
+  f.then = fixture_others_begin;
+  fixture_run(&f, &res);
+  ck_assert_msg(!f.when && !f.others, "ran%s", sb_str(&f.ran));
+  ck_assert_msg(res.v[1].delivered && !res.v[1].late, "%s", res.v[1].why);
+  const char *trained = strstr(sb_str(&f.ran), " tight:retrain");
+  ck_assert_msg(strstr(trained + 1, " tight:retrain") != NULL, "no tail: ran%s", sb_str(&f.ran));
+  tailor_result_free(&res);
+  fixture_close(&f);
+}
+END_TEST
+
+/* Another run, which asks something else of a target of that name. */
+static void run_another(Fixture *f) {
+  Fixture other;
+  Hash got[MOST];
+  f->when = NULL;
+  fixture_open(&other);
+  other.budget = 1e6;
+  other.asks = 1000;
+  other.target[0].limits.macs = other.target[0].limits.macs * 9 / 10;
+  other.target[1].limits.max_drop = 0.99;
+  finals(&other, got);
+  fixture_close(&other);
+}
+
+/* At work on one target, a run keeps no other from what is asked of it elsewhere under the same name. */
+START_TEST(test_same_name_other_request)
+{
+  Fixture f;
+  Hash got[MOST];
+  fixture_open(&f);
+  f.budget = 1e6;
+  f.asks = 1000;
+  f.when = "loose:retrain";
+  f.then = run_another; /* does not end, were it busy */
+  finals(&f, got);
+  ck_assert_ptr_null(f.when);
+  fixture_close(&f);
+}
+END_TEST
+
 /* A target that wants a tail of its own, and was not begun in time, does not come without it. */
 START_TEST(test_tail_is_too_late)
 {
@@ -257,12 +315,12 @@ START_TEST(test_tail_is_too_late)
   TailorResult res;
   fixture_open(&f);
   fixture_run_and_drop(&f);
-  f.target[1].limits.min_accuracy = 1;
+  f.target[1].limits.min_accuracy = 1.01; /* which no model has */
   f.plan = arena_strdup(f.a, sb_str(&f.lock));
   f.budget = 1e6;
   fixture_run(&f, &res);
-  ck_assert_msg(res.v[1].late == (res.v[1].val_final <= 0) && res.v[0].met, "%s", res.v[1].why);
-  if (res.v[1].late) ck_assert_msg(strstr(res.v[1].why, "not finished: ") != NULL, "%s", res.v[1].why);
+  ck_assert_msg(res.v[1].late && !res.v[1].delivered && res.v[0].met, "%s", res.v[1].why);
+  ck_assert_msg(strstr(res.v[1].why, "not finished: ") != NULL, "%s", res.v[1].why);
   ck_assert_ptr_null(strstr(sb_str(&f.ran), ":retrain"));
   tailor_result_free(&res);
   fixture_close(&f);
@@ -331,6 +389,8 @@ Suite *suite_tailor_plan(void) {
   tcase_add_test(t, test_elastic_sharing);
   tcase_add_test(t, test_no_sharing);
   tcase_add_test(t, test_time_is_used_up);
+  tcase_add_test(t, test_begun_is_finished);
+  tcase_add_test(t, test_same_name_other_request);
   tcase_add_test(t, test_tail_is_too_late);
   tcase_add_test(t, test_lengths_for_a_budget);
   suite_add_tcase(s, t);
