@@ -43,7 +43,7 @@ bool plan_view_kinds(PlanView *v, const Cache *cache, bool graphs, bool rebuilt,
   v->n_kinds = 0;
   add_kind(v, times, n_times, "rebuild", rebuilt ? roots : 0);
   add_kind(v, times, n_times, "finish", n);
-  add_kind(v, times, n_times, "score", 2 * n);
+  add_kind(v, times, n_times, "score", n);
   add_kind(v, times, n_times, "deploy", graphs ? 0 : n);
   add_kind(v, times, n_times, "test", graphs ? 2 * n : n);
   add_kind(v, times, n_times, "proof", graphs ? 0 : n);
@@ -188,7 +188,7 @@ static void budget(const PlanView *v, Arena *a) {
     printf("Trainings are shortened to %.0f %% of their lengths (remove %s to have it decided anew)\n",
            100 * r->share, v->lock);
   int n;
-  const double to_come = (training_to_come(r, &n) + others_to_come(v)) / r->at_once;
+  const double to_come = (training_to_come(r, &n) + r->bank_seconds + others_to_come(v)) / r->at_once;
   if (r->expected > most)
     printf("That is more than there is%s: targets of the lowest priority may not be begun in time\n",
            tailor_shortened(r) ? "" : " (lengths are those of the earlier plan, or not known)");

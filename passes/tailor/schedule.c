@@ -40,7 +40,8 @@ int64_t schedule_images(const ScheduleRules *r, double base, double from, double
 }
 
 int64_t schedule_full(const ScheduleRules *r) {
-  return r->share > 0 && r->share < 1 ? images_of(r, 1) : r->images;
+  const int64_t shortened = images_of(r, 1); /* of whole steps, which may be more than all */
+  return r->share > 0 && r->share < 1 && shortened < r->images ? shortened : r->images;
 }
 
 double schedule_seconds(const ScheduleRules *r, double macs, int64_t images) {

@@ -58,7 +58,7 @@ START_TEST(planned_then_run)
   open_task(a);
   task_must(a, "cd $T && $M plan deploy.yaml --graphs > text 2> log || { cat text log; exit 1; }\n"
                "grep -q 'whole: the original fits' text && grep -q '^    small .*also for twin' text &&\n"
-               "grep -q 'Saving:' text && grep -q 'To come: 2 of 2' text && grep -q 'defaults' text || { cat "
+               "grep -q 'Saving:' text && grep -q 'To come: 2 of 2.*; 3 x score' text && grep -q 'defaults' text || { cat "
                "text; exit 1; }\n"
                "test -f out/plan.lock && test ! -e out/report.json && ! grep -q 'retrain .*done' log");
   const Json *plan = read_json(a, "out/plan.json");

@@ -254,6 +254,9 @@ START_TEST(test_shortened)
   make(c, NULL);
   for (int k = 0; k < c->s.n; k++) ck_assert_int_eq(c->s.nodes[k].images, 96); /* 5 %, in steps */
   ck_assert_int_eq(schedule_full(&c->rules), 96);
+  c->rules.images = 33; /* one more than a step: shortened, it is not longer */
+  c->rules.share = 63 / 64.0;
+  ck_assert_int_eq(schedule_full(&c->rules), 33);
   end(c);
 }
 END_TEST
