@@ -112,7 +112,7 @@ void report_html(const Report *r, StrBuf *b) {
     sb_printf(b,
               "<p class=\"note\">Trainings were shortened to %.0f %% of their lengths, for a time budget of "
               "%s.</p>\n",
-              100 * r->result->share, tailor_duration(a, r->result->budget));
+              100 * r->result->kept, tailor_duration(a, r->result->shortened_for));
   targets_table(r, a, b);
   report_plan_html(r, b);
   report_chart(r, b);

@@ -74,7 +74,7 @@ void report_plan_line(const Report *r) {
   const int n = r->result->n_models;
   if (tailor_shortened(r->result))
     printf("Trainings were shortened to %.0f %% of their lengths, for a time budget of %s\n",
-           100 * r->result->share, tailor_duration(r->result->arena, r->result->budget));
+           100 * r->result->kept, tailor_duration(r->result->arena, r->result->shortened_for));
   if (n == 0) return;
   printf("Plan: %d of %d models were trained, %d taken from the cache", s.ran, n, s.reused);
   if (s.ran) printf("; %.1f s of training, %.1f s were estimated", s.actual, s.estimated);

@@ -332,12 +332,15 @@ void tailoring_json_ways(JsonWriter *w, const TailorResult *r) {
 }
 
 void tailoring_json_budget(JsonWriter *w, const TailorResult *r) {
-  if (!(r->budget > 0)) return;
+  if (!(r->budget > 0) && !tailor_shortened(r)) return;
   json_kobject(w, "budget");
-  json_knum(w, "seconds", r->budget);
-  json_knum(w, "for_training", TAILOR_TRAINING * r->budget);
+  if (r->budget > 0) {
+    json_knum(w, "seconds", r->budget);
+    json_knum(w, "for_training", TAILOR_TRAINING * r->budget);
+  }
   json_knum(w, "trainings_at_once", r->at_once);
-  json_knum(w, "lengths_shortened_to", r->share);
+  json_knum(w, "lengths_shortened_to", r->kept);
+  if (tailor_shortened(r)) json_knum(w, "shortened_for_seconds", r->shortened_for);
   json_knum(w, "expected_training_seconds", r->expected);
   json_end(w);
 }

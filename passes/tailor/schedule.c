@@ -350,6 +350,19 @@ double schedule_share(const ScheduleRequest *requests, int n, const ScheduleBase
   return (double)(fits > 0 ? fits : 1) / PARTS;
 }
 
+double schedule_kept(const Schedule *s, const ScheduleBase *bases, const ScheduleRules *r) {
+  ScheduleRules whole = *r;
+  int64_t all = 0;
+  if (!(r->share > 0)) return 1;
+  whole.share = 0;
+  for (int k = 0; k < s->n; k++) {
+    const ScheduleNode *n = &s->nodes[k];
+    const double base = bases[n->base].macs, from = n->parent < 0 ? base : s->nodes[n->parent].macs;
+    all += n->kin ? schedule_images(&whole, base, from, n->macs) : schedule_full(&whole);
+  }
+  return all ? (double)s->images / (double)all : 1;
+}
+
 void schedule_free(Schedule *s) {
   if (s->arena) arena_free(s->arena);
   *s = (Schedule){0};

@@ -84,6 +84,9 @@ void schedule_free(Schedule *s);
 
 /* Images of a full retraining, shortened. */
 int64_t schedule_full(const ScheduleRules *r);
+/* What shortening leaves of the images that the schedule's nodes would be trained on: a share, more than r->share where many
+ * have the least. */
+double schedule_kept(const Schedule *s, const ScheduleBase *bases, const ScheduleRules *r);
 /* Images of a warm start from a model of `from` MACs to one of `to`, both cut from one of `base`. */
 int64_t schedule_images(const ScheduleRules *r, double base, double from, double to);
 

@@ -122,8 +122,8 @@ static void say(const TailorRun *r) {
   tailor_tell(r, "plan: %d models are trained, %d of them joint ancestors, on %" PRId64 " images in all",
               s->n, s->joint, s->images);
   if (tailor_shortened(r->res))
-    tailor_tell(r, "plan: lengths are shortened to %.0f %%, for a time budget of %s", 100 * r->res->share,
-                tailor_duration(r->res->arena, r->res->budget));
+    tailor_tell(r, "plan: lengths are shortened to %.0f %%, for a time budget of %s", 100 * r->res->kept,
+                tailor_duration(r->res->arena, r->res->shortened_for));
   for (int k = 0; k < s->n; k++) {
     const ScheduleNode *n = &s->nodes[k];
     tailor_tell(r, "plan: %s from %s: %.3g M MACs, %" PRId64 " images", r->models[k].name,
@@ -195,12 +195,12 @@ static void choose_share(Sharing *s) {
   r->res->share = 1;
   if (l->n_models && l->share > 0) {
     r->res->share = l->share;
-    r->res->budget = l->budget;
-    r->res->at_once = l->at_once;
+    r->res->shortened_for = l->budget;
   } else if (!l->n_models && b->seconds > 0 && s->n > 0 && r->job->sharing != SHARE_ELASTIC) {
     const ScheduleRules rules = rules_of(s);
     r->res->share =
         schedule_share(s->requests, s->n, s->bases, &rules, r->res->at_once, TAILOR_TRAINING * b->seconds);
+    r->res->shortened_for = b->seconds;
   }
 }
 
@@ -342,7 +342,11 @@ static void tell_plan(TailorRun *r) {
             .mac = rules.mac,
             .views = r->views,
             .full = r->full_images};
-  if (rules.share > 0) l.share = rules.share, l.budget = r->res->budget, l.at_once = r->res->at_once;
+  if (rules.share > 0) {
+    l.share = rules.share;
+    l.budget = r->res->shortened_for;
+    l.at_once = r->before.n_models ? r->before.at_once : r->res->at_once;
+  }
   l.models = arena_array(r->res->arena, (size_t)s->n, sizeof *l.models);
   l.targets = arena_array(r->res->arena, (size_t)r->job->n_targets, sizeof *l.targets);
   l.n_models = s->n;
@@ -441,6 +445,7 @@ static bool make_schedule(Sharing *s, const ScheduleNode *before) {
   }
   const ScheduleRules rules = rules_of(s);
   schedule_estimate(&r->schedule, &rules);
+  r->res->kept = schedule_kept(&r->schedule, s->bases, &rules);
   return true;
 }
 

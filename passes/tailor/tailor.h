@@ -181,9 +181,11 @@ typedef struct TailorResult {
   int n_models;
   TailorAlternative
       ways[SHARE_TREE + 1]; /* by TailorSharing; of new plans: as if none had been made before */
-  /* The budget that lengths were planned for (an earlier plan's may be another than the job's), and the share to which it
-   * shortened them (0, 1: none was); what trainings are expected to take by the clock. */
-  double budget, share, expected, at_once;
+  /* The job's budget; what trainings are expected to take by the clock. */
+  double budget, expected, at_once;
+  /* The share to which lengths are shortened (0, 1: none is), for which budget (an earlier plan's may be another than the job's),
+   * and what is left of all images by that: no length is shortened below the least. */
+  double share, shortened_for, kept;
   double image, mac; /* the rates of estimates that the plan rests on: the job's, or an earlier plan's */
   double
       beside; /* MACs for each image of training that teachers without a bank add: a third of theirs, who only go forward */

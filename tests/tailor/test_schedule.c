@@ -261,6 +261,28 @@ START_TEST(test_shortened)
 }
 END_TEST
 
+/* What is left of all images: where many have the least length, more than the factor. */
+START_TEST(test_kept)
+{
+  Case *c = new_case();
+  request(c, 60, 60), request(c, 40, 40), request(c, 20, 20);
+  make(c, NULL);
+  const double all = (double)c->s.images;
+  ck_assert_double_eq(schedule_kept(&c->s, &c->base, &c->rules), 1);
+  static const double shares[] = {0.5, 1 / 64.0};
+  for (int i = 0; i < 2; i++) {
+    schedule_free(&c->s);
+    c->rules.share = shares[i];
+    make(c, NULL);
+    const double left = schedule_kept(&c->s, &c->base, &c->rules);
+    ck_assert_double_eq_tol(left, (double)c->s.images / all, 1e-9);
+    ck_assert_msg(left >= shares[i] && left < 0.6, "%g of %g", left, shares[i]);
+  }
+  ck_assert_double_gt(schedule_kept(&c->s, &c->base, &c->rules), 0.05);
+  end(c);
+}
+END_TEST
+
 /* ---- plan.lock */
 
 static Lock lock_of(const Case *c, Arena *a) {
@@ -334,6 +356,7 @@ Suite *suite_schedule(void) {
   tcase_add_test(t, test_random);
   tcase_add_test(t, test_later);
   tcase_add_test(t, test_shortened);
+  tcase_add_test(t, test_kept);
   tcase_add_test(t, test_lock);
   suite_add_tcase(s, t);
   return s;

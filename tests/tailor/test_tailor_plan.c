@@ -350,6 +350,8 @@ START_TEST(test_lengths_for_a_budget)
   f.budget = 0;
   fixture_run(&f, &res);
   ck_assert_msg(f.ran.len == 0 && tailor_shortened(&res), "ran%s", sb_str(&f.ran));
+  ck_assert_double_eq(res.budget, 0);
+  ck_assert_double_eq_tol(res.kept, 352 / 512., 1e-9);
   ck_assert_str_eq(sb_str(&f.lock), f.plan);
   tailor_result_free(&res);
   fixture_close(&f);
