@@ -20,6 +20,47 @@ void tailor_chosen_free(TailorChosen *c) {
   *c = (TailorChosen){.base = c->base};
 }
 
+/* ---- What is too much, linked */
+
+/* By how much limits are exceeded. */
+typedef struct Excess {
+  int64_t flash, ram, cycles;
+  bool one; /* ram: of one of several memories, not of their sum */
+} Excess;
+
+static int64_t excess(int64_t limit, int64_t have) { return tailor_over(limit, have) ? have - limit : 0; }
+
+/* One of several memories may be full long before their sum is. */
+static bool excess_regions(TailorRun *r, const TailorWork *w, const Artifact *final, const Artifact *measured,
+                           Excess *out) {
+  TailorRegion v[TAILOR_REGIONS];
+  int n = 0;
+  int64_t most = measure_get_int(measured, "ram_over", 0);
+  if (!w->t->regions) return true;
+  Graph *g = artifact_graph(final, r->d);
+  const bool ok = g && tailor_linked_regions(r, w->t, g, measure_get_int(measured, "ram", 0), v, &n);
+  graph_free(g);
+  for (int i = 0; i < n; i++) {
+    const int64_t over = excess(v[i].limit, v[i].bytes);
+    if (over > most) most = over;
+  }
+  out->one = most > out->ram;
+  if (out->one) out->ram = most;
+  return ok;
+}
+
+static bool excess_linked(TailorRun *r, const TailorWork *w, const Artifact *final, Excess *out) {
+  const TailorLimits *l = &w->t->limits;
+  Artifact files = {0}, m = {0};
+  TRY(tailor_deploy(r, w->t, final, &files, &m));
+  out->flash = excess(l->flash, measure_get_int(&m, "flash", 0));
+  out->ram = excess(l->ram, measure_get_int(&m, "ram", 0));
+  const bool ok = excess_regions(r, w, final, &m, out);
+  artifact_unref(&files);
+  artifact_unref(&m);
+  return ok;
+}
+
 /* ---- Does the original fit? */
 
 static bool fits(const TailorLimits *l, const Cost *c) {
@@ -30,7 +71,7 @@ static bool fits(const TailorLimits *l, const Cost *c) {
 /* Does the original fit target w as it is, linked? In the precision that w says. */
 static bool original_fits_so(TailorRun *r, TailorWork *w, bool *yes) {
   *yes = false;
-  Artifact final = {0}, files = {0}, m = {0};
+  Artifact final = {0};
   TRY(tailor_finish(r, w, "original", &r->whole, &final));
   Graph *g = artifact_graph(&final, r->d);
   Cost cost;
@@ -38,13 +79,11 @@ static bool original_fits_so(TailorRun *r, TailorWork *w, bool *yes) {
   graph_free(g);
   if (ok && cost.macs > r->res->macs) w->more = cost.macs - r->res->macs;
   if (ok && fits(&w->t->limits, &cost)) {
-    ok = tailor_deploy(r, w->t, &final, &files, &m);
-    *yes = ok && !tailor_over(w->t->limits.flash, measure_get_int(&m, "flash", 0)) &&
-           !tailor_over(w->t->limits.ram, measure_get_int(&m, "ram", 0));
+    Excess e = {0};
+    ok = excess_linked(r, w, &final, &e);
+    *yes = ok && !e.flash && !e.ram;
   }
   artifact_unref(&final);
-  artifact_unref(&files);
-  artifact_unref(&m);
   return ok;
 }
 
@@ -136,26 +175,6 @@ static bool plan_once(TailorRun *r, const TailorWork *w, const TailorBase *b, co
                      names, params, &env, plan, measure);
 }
 
-/* By how much limits are exceeded. */
-typedef struct Excess {
-  int64_t flash, ram, cycles;
-} Excess;
-
-static int64_t excess(int64_t limit, int64_t have) { return tailor_over(limit, have) ? have - limit : 0; }
-
-static bool excess_linked(TailorRun *r, const TailorWork *w, const Artifact *final, Excess *out) {
-  const TailorLimits *l = &w->t->limits;
-  Artifact files = {0}, m = {0};
-  TRY(tailor_deploy(r, w->t, final, &files, &m));
-  out->flash = excess(l->flash, measure_get_int(&m, "flash", 0));
-  out->ram = excess(l->ram, measure_get_int(&m, "ram", 0));
-  const int64_t of_one = measure_get_int(&m, "ram_over", 0); /* memory, of several */
-  if (of_one > out->ram) out->ram = of_one;
-  artifact_unref(&files);
-  artifact_unref(&m);
-  return true;
-}
-
 static bool excess_cycles(TailorRun *r, const TailorWork *w, const Artifact *final, Excess *out) {
   Graph *g = artifact_graph(final, r->d);
   Cost cost = {0};
@@ -171,13 +190,13 @@ static bool close_to(int64_t limit, int64_t estimate) {
 }
 
 /* Of a pruned, untrained model, finished: its kernels are chosen, and it is linked where bytes are limited. Nothing where the
- * estimate leaves room. */
+ * estimate leaves room; that of all memories' sum does not tell whether one of several has any. */
 static bool measure_plan(TailorRun *r, const TailorWork *w, const TailorBase *b, const Artifact *plan,
                          const Artifact *estimate, Excess *out) {
   const TailorLimits *l = &w->t->limits;
   *out = (Excess){0};
   if (r->job->graphs) return true; /* by estimates, of which the plan is made */
-  if (!close_to(l->flash, measure_get_int(estimate, "flash", 0)) &&
+  if (!w->t->regions && !close_to(l->flash, measure_get_int(estimate, "flash", 0)) &&
       !close_to(l->ram, measure_get_int(estimate, "ram", 0)) &&
       !close_to(l->cycles, measure_get_int(estimate, "cycles", 0)))
     return true;
@@ -187,7 +206,7 @@ static bool measure_plan(TailorRun *r, const TailorWork *w, const TailorBase *b,
   bool ok = tailor_step(r, &step_prune, w->t->name, in, 2, NULL, keep, &r->env, &small, NULL) &&
             tailor_finish(r, w, w->t->name, &small, &final);
   if (ok && l->cycles) ok = excess_cycles(r, w, &final, out);
-  if (ok && (l->flash || l->ram)) ok = excess_linked(r, w, &final, out);
+  if (ok && (l->flash || l->ram || w->t->regions)) ok = excess_linked(r, w, &final, out);
   artifact_unref(&small);
   artifact_unref(&final);
   return ok;
@@ -260,9 +279,11 @@ bool tailor_plan_target(TailorRun *r, const TailorWork *w, TailorBase *b, const 
                               e.flash, e.ram, e.cycles);
     out->macs = measure_get_int(&m, "macs", 0);
     out->changed = b->variant || measure_get_int(&m, "removed", 0) > 0;
+    const int64_t ram = measure_get_int(&m, "ram", 0);
     artifact_unref(&m);
     if (again) {
       artifact_unref(&plan);
+      if (e.one && (!l.ram || l.ram > ram)) l.ram = ram; /* the sum's limit may be far away */
       tighten(&l.flash, e.flash);
       tighten(&l.ram, e.ram);
       tighten(&l.cycles, e.cycles);

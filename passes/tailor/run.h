@@ -123,6 +123,9 @@ bool tailor_by_table(const TailorRun *r);
 bool tailor_over(int64_t limit, int64_t have);
 /* "RAM in the fast memory N bytes, limit M" of those that hold too much; false: none does. */
 bool tailor_region_over(const TailorRegion *v, int n, StrBuf *out);
+/* What of linked RAM lies where: static arrays by the plan, as they are linked; in the main memory what is measured beside them. */
+bool tailor_linked_regions(TailorRun *r, const TailorTarget *t, const Graph *g, int64_t ram,
+                           TailorRegion out[TAILOR_REGIONS], int *n);
 /* The final graph of a float graph, for the target. */
 bool tailor_finish(TailorRun *r, const TailorWork *w, const char *slot, const Artifact *g, Artifact *out);
 bool tailor_deploy(TailorRun *r, const TailorTarget *t, const Artifact *final, Artifact *files,

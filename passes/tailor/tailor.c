@@ -178,18 +178,18 @@ static bool finish_and_score(TailorRun *r, TailorWork *w) {
   return tailor_score(r, slot, &w->o->final, r->job->raw_input, &w->o->val_final);
 }
 
-/* What of RAM lies where: static arrays by the plan, as they are linked; in the main memory what is measured beside them. */
-static bool read_regions(TailorRun *r, TailorWork *w, const Graph *g) {
-  TailorOutcome *o = w->o;
-  o->n_regions = 0;
-  if (!w->t->regions) return true;
-  o->n_regions = w->t->regions(w->t->cost->ctx, g, DT_NONE, o->region, r->d);
-  if (o->n_regions < 0) return (o->n_regions = 0);
+bool tailor_linked_regions(TailorRun *r, const TailorTarget *t, const Graph *g, int64_t ram,
+                           TailorRegion out[TAILOR_REGIONS], int *n) {
+  *n = 0;
+  if (!t->regions) return true;
+  const int got = t->regions(t->cost->ctx, g, DT_NONE, out, r->d);
+  if (got < 0) return false;
+  *n = got;
   int64_t others = 0;
-  for (int i = 0; i < o->n_regions; i++)
-    if (strcmp(o->region[i].name, "main") != 0) others += o->region[i].bytes;
-  for (int i = 0; i < o->n_regions && !r->job->graphs; i++)
-    if (strcmp(o->region[i].name, "main") == 0) o->region[i].bytes = o->measured.ram - others;
+  for (int i = 0; i < got; i++)
+    if (strcmp(out[i].name, "main") != 0) others += out[i].bytes;
+  for (int i = 0; i < got && !r->job->graphs; i++)
+    if (strcmp(out[i].name, "main") == 0) out[i].bytes = ram - others;
   return true;
 }
 
@@ -202,7 +202,8 @@ static bool read_measured(TailorRun *r, TailorWork *w, const Artifact *m) {
   x->vectors = measure_get_int(m, "vectors", 0);
   x->vectors_equal = measure_get_int(m, "vectors_equal", 0);
   Graph *g = artifact_graph(&w->o->final, r->d);
-  bool ok = g && w->t->cost->cost(w->t->cost->ctx, g, DT_NONE, &w->o->cost, r->d) && read_regions(r, w, g);
+  bool ok = g && w->t->cost->cost(w->t->cost->ctx, g, DT_NONE, &w->o->cost, r->d) &&
+            tailor_linked_regions(r, w->t, g, x->ram, w->o->region, &w->o->n_regions);
   w->exact = g && !graph_computes_reals(g);
   graph_free(g);
   return ok;

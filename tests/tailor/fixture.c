@@ -43,6 +43,7 @@ static void write_split(const char *dir, const char *name, int n, uint64_t seed,
 typedef struct Device {
   TailorData *data;
   int64_t code;
+  bool apart; /* there are two memories */
 } Device;
 
 /* A byte a parameter, half of one for those of 4 bits. */
@@ -53,20 +54,35 @@ static int64_t fake_flash(const Graph *g) {
   return graph_params(g) - halves / 2;
 }
 
+/* Of a device with two memories: the larger a model, the more of the main one. */
+static int64_t fake_main(const Graph *g) { return graph_macs(g) / 16; }
+
+int fixture_regions(const void *ctx, const Graph *g, DType precision, TailorRegion out[TAILOR_REGIONS],
+                    Diag *d) {
+  const int64_t *main = ctx;
+  (void)precision, (void)d;
+  out[0] = (TailorRegion){"fast", FIXTURE_FAST, FIXTURE_FAST};
+  out[1] = (TailorRegion){"main", fake_main(g), *main};
+  return 2;
+}
+
 static bool fake_cost(const void *ctx, const Graph *g, DType precision, Cost *out, Diag *d) {
-  (void)ctx, (void)precision, (void)d;
-  *out = (Cost){.macs = graph_macs(g), .params = graph_params(g), .ram = 1000};
+  const int64_t *main = ctx;
+  (void)precision, (void)d;
+  *out = (Cost){.macs = graph_macs(g), .params = graph_params(g)};
+  out->ram = FIXTURE_FAST + (*main ? fake_main(g) : 0);
   out->flash = out->flash_weights = fake_flash(g);
   out->cycles = 2 * out->macs;
   return true;
 }
 
 static bool fake_deploy(const StepCall *c, Artifact *out, int *n_out, Diag *d) {
+  const Device *dev = c->env;
   Graph *g = artifact_graph(&c->in[0], d);
   TRY(g);
   StrBuf b = {0};
-  measure_put_int(&b, "flash", fake_flash(g) + ((const Device *)c->env)->code);
-  measure_put_int(&b, "ram", 1000);
+  measure_put_int(&b, "flash", fake_flash(g) + dev->code);
+  measure_put_int(&b, "ram", FIXTURE_FAST + (dev->apart ? fake_main(g) + FIXTURE_LINKED : 0));
   out[0] = artifact_from_bytes(ART_FILES, "files", 5);
   out[1] = measure_artifact(&b);
   *n_out = 2;
@@ -148,7 +164,7 @@ void fixture_open(Fixture *f) {
   const int tenths[MOST] = {6, 3, 5, 2};
   f->n = TARGETS;
   for (int i = 0; i < MOST; i++) {
-    f->cost[i] = (CostModel){.cost = fake_cost, .key = hash_bytes(names[i], 5)};
+    f->cost[i] = (CostModel){.ctx = &f->main[i], .cost = fake_cost, .key = hash_bytes(names[i], 5)};
     f->target[i] = (TailorTarget){.name = names[i], .precision = DT_I8, .cost = &f->cost[i], .params = "p"};
     f->target[i].limits.macs = macs * tenths[i] / 10;
     f->target[i].limits.flash = graph_params(f->model);        /* never binding, but the linker is asked */
@@ -168,7 +184,7 @@ void fixture_close(Fixture *f) {
 
 void fixture_run(Fixture *f, TailorResult *res) {
   TailorData data = {.spec = &f->spec};
-  Device device = {&data, f->code};
+  Device device = {&data, f->code, f->main[1] > 0};
   StepEnv env = {.cache = f->cache,
                  .prints = f->prints,
                  .n_prints = source_prints_count,

@@ -149,6 +149,30 @@ START_TEST(test_locked_widths_are_judged_again)
 }
 END_TEST
 
+/* Linked, one memory of several holds too much, of which no estimate of the sum tells: fewer channels, before anything is trained. */
+START_TEST(test_one_memory_is_full)
+{
+  Fixture f;
+  TailorResult res;
+  fixture_open(&f);
+  f.main[1] = 1000000000;
+  f.target[1].regions = fixture_regions;
+  f.target[1].limits.cycles = 0; /* nothing is near its limit */
+  f.target[1].limits.ram = 2 * f.main[1];
+  fixture_run(&f, &res);
+  ck_assert_msg(res.v[1].met && res.v[1].n_regions == 2, "%s", res.v[1].why);
+  const int64_t macs = res.v[1].cost.macs;
+  f.main[1] = res.v[1].region[1].bytes - FIXTURE_LINKED / 2;
+  tailor_result_free(&res);
+  fixture_run(&f, &res);
+  ck_assert_msg(res.v[1].met && res.v[1].region[1].bytes <= f.main[1], "%s", res.v[1].why);
+  ck_assert_msg(res.v[1].cost.macs < macs && res.v[1].cost.macs > macs / 2, "%lld of %lld MACs",
+                (long long)res.v[1].cost.macs, (long long)macs);
+  tailor_result_free(&res);
+  fixture_close(&f);
+}
+END_TEST
+
 /* A plan of another seed, or that is damaged, is not gone on with. */
 START_TEST(test_other_plan)
 {
@@ -387,6 +411,7 @@ Suite *suite_tailor_plan(void) {
   tcase_add_test(t, test_rounds);
   tcase_add_test(t, test_budget_with_a_teacher_beside);
   tcase_add_test(t, test_locked_widths_are_judged_again);
+  tcase_add_test(t, test_one_memory_is_full);
   tcase_add_test(t, test_other_plan);
   tcase_add_test(t, test_elastic_sharing);
   tcase_add_test(t, test_no_sharing);
