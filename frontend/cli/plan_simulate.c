@@ -95,8 +95,11 @@ static bool open_deploy(Simulation *s, Diag *d) {
 }
 
 static bool open_base(Simulation *s, Diag *d) {
-  s->rules =
-      (ScheduleRules){.images = IMAGES, .step = BATCH, .per_halving = 1, .growth = 0.35, .least = 0.06};
+  s->rules = (ScheduleRules){.images = IMAGES,
+                             .step = BATCH,
+                             .per_halving = schedule_lengths.per_halving,
+                             .growth = schedule_lengths.growth,
+                             .least = schedule_lengths.least};
   if (s->o->deploy) {
     TRY(open_deploy(s, d));
   } else {

@@ -11,6 +11,8 @@
 
 #include "ir/base/mem.h"
 
+const ScheduleLengths schedule_lengths = {.per_halving = 1, .growth = 0.35, .least = 0.06};
+
 static const double WORTH = 0.02; /* of a full retraining's seconds: what saves less is not worth a model */
 
 /* A pair of siblings that gets no joint ancestor gets none in a later round either, as long as they have the same parent. */

@@ -40,7 +40,7 @@ typedef struct ScheduleBase {
 
 typedef struct ScheduleRules {
   TailorSharing sharing;
-  int64_t images; /* of a full retraining, which a model from the base gets whose MACs are halved, or more */
+  int64_t images; /* of a full retraining, which a model gets, times its growth, with half of its parent's MACs, or less */
   int64_t step;   /* images of one step: lengths are multiples */
   /* A warm start's length is this share of a full retraining for each halving of MACs, at most all of it, times
    * (base / model)^growth (what is left of a small model needs more, and costs little), and at least `least`. */
@@ -52,6 +52,12 @@ typedef struct ScheduleRules {
   double (*macs)(void *ctx, int base, const uint64_t *units);
   void *ctx;
 } ScheduleRules;
+
+/* What `tailor` and `plan --simulate` set. */
+typedef struct ScheduleLengths {
+  double per_halving, growth, least;
+} ScheduleLengths;
+extern const ScheduleLengths schedule_lengths;
 
 typedef struct ScheduleNode {
   int request; /* the first that wants it; -1: a joint ancestor, or one whose request has gone */

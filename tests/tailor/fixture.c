@@ -182,6 +182,16 @@ void fixture_close(Fixture *f) {
   arena_free(f->a);
 }
 
+void fixture_options(const Fixture *f, TrainOptions *out) {
+  train_options_default(out);
+  out->epochs = 0;
+  out->images = 512;
+  out->batch = 32;
+  out->lr = 0.05f;
+  out->mix = f->views || f->beside ? 0.7f : 0;
+  out->views = f->views;
+}
+
 void fixture_run(Fixture *f, TailorResult *res) {
   TailorData data = {.spec = &f->spec};
   Device device = {&data, f->code, f->main[1] > 0};
@@ -231,13 +241,7 @@ void fixture_run(Fixture *f, TailorResult *res) {
                    .env = &device,
                    .steps = &env,
                    .host = &host};
-  train_options_default(&job.retrain);
-  job.retrain.epochs = 0;
-  job.retrain.images = 512;
-  job.retrain.batch = 32;
-  job.retrain.lr = 0.05f;
-  job.retrain.mix = f->views || f->beside ? 0.7f : 0;
-  job.retrain.views = f->views;
+  fixture_options(f, &job.retrain);
   sb_clear(&f->ran);
   sb_clear(&f->said);
   f->steps = 0;

@@ -62,6 +62,8 @@ int fixture_regions(const void *ctx, const Graph *g, DType precision, TailorRegi
 
 void fixture_open(Fixture *f);
 void fixture_close(Fixture *f);
+/* The design's options of retraining. */
+void fixture_options(const Fixture *f, TrainOptions *out);
 /* Fails the test where the run fails. What ran is in f->ran, the log in f->said, the plan in f->lock. */
 void fixture_run(Fixture *f, TailorResult *res);
 void fixture_run_and_drop(Fixture *f);

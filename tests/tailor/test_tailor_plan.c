@@ -1,6 +1,7 @@
 /* The plan of a tailoring run: requests that come later, tighten and go; plans of other runs; the ways of sharing. */
 #include <string.h>
 
+#include "ir/base/file.h"
 #include "tests/support.h"
 #include "tests/tailor/fixture.h"
 
@@ -233,6 +234,63 @@ START_TEST(test_no_sharing)
 }
 END_TEST
 
+/* ---- Learning rates of models of a tree */
+
+/* Was the model last trained at this share of the design's rate, and otherwise as the plan says? The cache's record has a hash of
+ * a step's parameters. */
+static bool trained_at(Fixture *f, const TailorResult *res, int k, double rate) {
+  const TailorTrained *m = &res->models[k];
+  TrainOptions o;
+  StrBuf text = {0};
+  char hex[HASH_HEX];
+  fixture_options(f, &o);
+  o.seed = f->seed;
+  o.images = m->images;
+  for (int p = m->parent; p >= 0; p = res->models[p].parent) o.skip += res->models[p].images;
+  o.schedule = RATE_CONSTANT;
+  o.lr *= (float)rate;
+  o.warmup = m->parent < 0 ? 0.2f : 0;
+  o.average = 0.999f;
+  if (o.bn_images > 1024) o.bn_images = 1024;
+  train_options_print(&o, &text);
+  hash_hex(hash_bytes(sb_str(&text), text.len), hex);
+  sb_free(&text);
+  Hasher *h = hasher_new();
+  hasher_str(h, "retrain");
+  hasher_str(h, m->name);
+  const char *want = arena_printf(f->a, "parameters\t#%s\n", hex);
+  hash_hex(hasher_done(h), hex);
+  const char *path = arena_printf(f->a, "%s/last/%s", cache_dir(f->cache), hex),
+             *record = file_read(f->a, path, NULL, f->d);
+  ck_assert_msg(record != NULL, "%s", diag_text(f->d));
+  return strstr(record, want) != NULL;
+}
+
+/* What has nearly all of the original's MACs has a small share of the rate, what has few the whole. */
+START_TEST(test_rates)
+{
+  Fixture f;
+  TailorResult res;
+  fixture_open(&f);
+  f.target[0].limits.macs = graph_macs(f.model) * 97 / 100;
+  f.target[0].limits.cycles = 0;
+  f.target[1].limits.macs = graph_macs(f.model) * 2 / 10;
+  f.target[1].limits.cycles = 0;
+  fixture_run(&f, &res);
+  ck_assert_int_eq(res.n_models, 2);
+  ck_assert_int_eq(res.models[1].parent, 0);
+  int least = 0; /* per cent */
+  for (int i = 1; i < 100; i++)
+    if (trained_at(&f, &res, 0, i / 100.)) least = i;
+  ck_assert_msg(least > 0 && least <= 50, "%lld of %lld MACs: no share of the rate, or %d %%",
+                (long long)res.models[0].macs, (long long)res.macs, least);
+  ck_assert_msg(trained_at(&f, &res, 1, 1), "%lld of %lld MACs: not the whole rate",
+                (long long)res.models[1].macs, (long long)res.macs);
+  tailor_result_free(&res);
+  fixture_close(&f);
+}
+END_TEST
+
 /* ---- A time budget */
 
 /* What is begun is finished, of the highest priority first; a later run goes on to the same bytes as one without a clock. */
@@ -415,6 +473,7 @@ Suite *suite_tailor_plan(void) {
   tcase_add_test(t, test_other_plan);
   tcase_add_test(t, test_elastic_sharing);
   tcase_add_test(t, test_no_sharing);
+  tcase_add_test(t, test_rates);
   tcase_add_test(t, test_time_is_used_up);
   tcase_add_test(t, test_begun_is_finished);
   tcase_add_test(t, test_same_name_other_request);
