@@ -39,15 +39,28 @@ typedef struct Start {
   sigset_t mask;
 } Start;
 
+/* Where fd is closed here, open may return it: dup2 onto itself would leave it to be closed. */
 static bool replace_fd(const char *path, int flags, int fd) {
   const int from = open(path, flags | O_CLOEXEC, 0600);
+  if (from == fd) return fcntl(fd, F_SETFD, 0) == 0;
   return from >= 0 && dup2(from, fd) == fd;
+}
+
+/* Handlers would run in the memory of the parent: from here on there are none. What is ignored stays so. */
+static void drop_handlers(void) {
+  static const int caught[] = {SIGINT, SIGTERM};
+  const struct sigaction none = {.sa_handler = SIG_DFL};
+  for (size_t i = 0; i < sizeof caught / sizeof *caught; i++) {
+    struct sigaction now;
+    if (sigaction(caught[i], NULL, &now) == 0 && now.sa_handler != SIG_IGN) sigaction(caught[i], &none, NULL);
+  }
 }
 
 /* In the child, which has the parent's memory until it runs argv: writes nothing but its own locals. */
 static void become(const Start *s) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (getppid() != s->parent) _exit(1);
+  drop_handlers();
   if (replace_fd("/dev/null", O_RDONLY, 0) && replace_fd(s->log, O_WRONLY | O_CREAT | O_TRUNC, 1) &&
       dup2(1, 2) == 2 && chdir(s->cwd) == 0 && sigprocmask(SIG_SETMASK, &s->mask, NULL) == 0)
     execvp(s->argv[0], s->argv);
@@ -62,11 +75,27 @@ static __attribute__((noinline)) pid_t start(const Start *s) {
   return pid;
 }
 
-/* 0, or why it cannot be started. Signals wait meanwhile: their handlers would run in the child as well. */
+/* Neither end is one that the child replaces. */
+static bool open_pipe(int ends[2]) {
+  if (pipe2(ends, O_CLOEXEC) != 0) return false;
+  for (int i = 0; i < 2; i++) {
+    if (ends[i] > 2) continue;
+    const int above = fcntl(ends[i], F_DUPFD_CLOEXEC, 3), why = errno;
+    close(ends[i]);
+    ends[i] = above;
+    if (above >= 0) continue;
+    close(ends[1 - i]);
+    errno = why;
+    return false;
+  }
+  return true;
+}
+
+/* 0, or why it cannot be started. Signals wait until the child has no handlers. */
 static int start_child(Start *s, pid_t *pid) {
   int ends[2], why = 0;
   sigset_t all;
-  if (pipe2(ends, O_CLOEXEC) != 0) return errno;
+  if (!open_pipe(ends)) return errno;
   s->parent = getpid();
   s->failed = ends[1];
   sigfillset(&all);

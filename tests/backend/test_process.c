@@ -88,11 +88,55 @@ START_TEST(test_does_not_outlive_who_started_it)
 }
 END_TEST
 
+/* Started without standard files (a service, `<&-`): the child has its own all the same, and failures are told. */
+START_TEST(test_without_standard_files)
+{
+  Fixture f;
+  begin(&f);
+  const pid_t helper = fork();
+  if (helper == 0) {
+    int status = -1;
+    const char *output = "", *const argv[] = {"no-such-program", NULL};
+    for (int fd = 0; fd < 3; fd++) close(fd);
+    if (!shell(&f, "cat && echo said && echo more >&2", &status, &output) || status != 0) _exit(2);
+    if (strcmp(output, "said\nmore\n") != 0) _exit(3);
+    if (process_run(&f.w, argv, f.w.tmp, 60, &status, &output)) _exit(4);
+    _exit(strstr(diag_text(f.w.diag), "cannot be started: No such file") ? 0 : 5);
+  }
+  int got;
+  ck_assert_int_eq(waitpid(helper, &got, 0), helper);
+  ck_assert_msg(WIFEXITED(got) && WEXITSTATUS(got) == 0, "status %x", (unsigned)got);
+  end(&f);
+}
+END_TEST
+
+/* Handlers of ours are not the child's: one that ran before exec would run in our memory. What is ignored stays ignored. */
+static void on_signal(int sig) { (void)sig; }
+
+START_TEST(test_signals)
+{
+  Fixture f;
+  int status = -1;
+  const char *output;
+  begin(&f);
+  ck_assert(signal(SIGTERM, on_signal) != SIG_ERR && signal(SIGINT, SIG_IGN) != SIG_ERR);
+  ck_assert(shell(&f, "kill -INT $$; exit 3", &status, &output));
+  ck_assert_int_eq(status, 3);
+  ck_assert(!shell(&f, "kill -TERM $$; exit 3", &status, &output));
+  ck_assert_ptr_nonnull(strstr(diag_text(f.w.diag), "ended by signal 15"));
+  struct sigaction now;
+  ck_assert(sigaction(SIGTERM, NULL, &now) == 0 && now.sa_handler == on_signal);
+  end(&f);
+}
+END_TEST
+
 Suite *suite_process(void) {
   Suite *s = suite_create("process");
   TCase *t = tcase_create("process");
   tcase_add_test(t, test_runs);
   tcase_add_test(t, test_cannot_be_started);
+  tcase_add_test(t, test_without_standard_files);
+  tcase_add_test(t, test_signals);
   tcase_add_test(t, test_does_not_outlive_who_started_it);
   suite_add_tcase(s, t);
   return s;
