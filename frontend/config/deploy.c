@@ -463,6 +463,12 @@ static bool ram_bounds(const DeployTarget *t, const DeployBoard *board, DeployBo
   ok = region_bound(t, "fast", l->fast, &l->fast_loc, board, board->fast, &fast, d) && ok;
   ok = region_bound(t, "main", l->main, &l->main_loc, board, board->ram - board->fast, &main, d) && ok;
   ok = region_bound(t, "external", l->external, &l->external_loc, board, board->external, &external, d) && ok;
+  if (l->external && !main && !board->ram) {
+    yaml_error(t->file, &l->external_loc, d,
+               "limit \"external\" of a target without a board wants \"main\" too");
+    diag_hint(d, "nobody knows when the main memory is full: add main: SIZE, or name a board");
+    return false;
+  }
   if (fast) add_region(out, "fast", fast);
   add_region(out, "main", main);
   if (external) add_region(out, "external", external);

@@ -241,6 +241,20 @@ START_TEST(test_bounds)
   parts.limits.ram.all = 20000;
   ck_assert(deploy_bounds(&parts, &two, 1000001, &b, d));
   ck_assert(b.n_regions == 2 && b.ram == 20000);
+  /* without a board nobody knows how much the main one has */
+  DeployTarget bare = v->targets[1];
+  const DeployBoard none = {0};
+  bare.limits.ram = (DeployRam){.fast = 8192, .external = 65536};
+  bare.limits.ram.fast_loc = bare.limits.ram.external_loc = (Loc){.file = v->file->path, .line = 1, .col = 1};
+  ck_assert(!deploy_bounds(&bare, &none, 1000001, &b, d));
+  ck_assert_msg(strstr(diag_text(d), "wants \"main\" too") != NULL, "%s", diag_text(d));
+  diag_clear(d);
+  bare.limits.ram.main = 4096, bare.limits.ram.main_loc = bare.limits.ram.fast_loc;
+  ck_assert(deploy_bounds(&bare, &none, 1000001, &b, d));
+  ck_assert(b.n_regions == 3 && b.ram == 8192 + 4096 + 65536);
+  bare.limits.ram = (DeployRam){.fast = 8192, .fast_loc = bare.limits.ram.fast_loc}; /* all else in main */
+  ck_assert(deploy_bounds(&bare, &none, 1000001, &b, d));
+  ck_assert(b.n_regions == 2 && b.ram == 0);
   DeployTarget fast = v->targets[1];
   fast.limits.latency = 0.25;
   fast.limits.latency_loc = (Loc){.file = v->file->path, .line = 1, .col = 1};
