@@ -4,7 +4,7 @@
  *   make bench-collective-twelve                    -> bench/results/collective-twelve.json
  *   build/release/bench/collective-twelve -q        few images: does it work? no result file
  *                                         -w FOLDER where the run is kept (build/bench/collective-twelve)
- *                                         -r        rows of what the folder has, whatever sources made it
+ *                                         -r        rows of what the folder has, whatever sources made it; no result file
  *
  *   requests  bench/collective/twelve-deploy.yaml.in       design  bench/collective/twelve-design.yaml.in
  *
@@ -156,7 +156,8 @@ static void put_target(const Twelve *t, const Json *x) {
 static void put_whole(const Twelve *t, const Json *report) {
   const Json *plan = json_get(report, "plan"), *ways = json_get(plan, "ways");
   const double others = t->all > 0 ? 1 - fmin(1, t->own / t->all) : 0;
-  const char *how = "end to end; nothing else ran";
+  const char *how =
+      arena_printf(t->a, "end to end; %.1f %% of the processors' time went to others", 100 * others);
   if (others > 0.1)
     how = arena_printf(
         t->a,
@@ -220,7 +221,7 @@ int main(int argc, char **argv) {
   bench_must(&b, file_make_dirs(t.folder, b.d));
   if (!has_ended(&t)) run(&t);
   put_report(&t);
-  bench_close(&b, !t.quick);
+  bench_close(&b, !t.quick && !t.kept);
   arena_free(t.a);
   return 0;
 }

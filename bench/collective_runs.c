@@ -29,7 +29,7 @@ static void must_system(const Setting *s, const char *command) {
 
 static const char *sources(const Setting *s) {
   const char *const files[] = {s->task->design, "bench/collective/targets.def", "bench/collective/seeds.h",
-                               NULL};
+                               s->task->cloud, NULL};
   const char *print = sources_print(s->a, files, s->length, s->b->d);
   bench_must(s->b, print != NULL);
   return print;

@@ -79,13 +79,15 @@ static const char *no_shared(Arena *a) {
   return NULL;
 }
 
+#define CIFAR_CLOUD "bench/collective/cifar-cloud.yaml.in"
+
 /* The original is a ResNet-8 trained from random weights under the teacher's eyes: the teacher's own splits and numbers. */
 static void make_cloud(const Bench *b, Arena *a, const TaskData *data) {
   const char *model = arena_printf(a, "%s/cloud.onnx", data->here),
              *design = arena_printf(a, "%s/../cloud.yaml", data->here),
              *init = arena_printf(a, "%s/init.onnx", data->here);
   if (file_exists(model)) return;
-  const char *text = file_read(a, "bench/collective/cifar-cloud.yaml.in", NULL, b->d);
+  const char *text = file_read(a, CIFAR_CLOUD, NULL, b->d);
   bench_must(b, text && file_make_dirs(data->here, b->d));
   text = text_filled(a, text, "@SHARED@", task_shared());
   text = text_filled(a, text, "@TRAIN@", arena_printf(a, "%d", data->images.train));
@@ -123,6 +125,7 @@ static const Task tasks[] = {{.name = "glyphs",
                              {.name = "cifar",
                               .result = "collective-cifar",
                               .design = "bench/collective/cifar-design.yaml.in",
+                              .cloud = CIFAR_CLOUD,
                               .epochs = 2,
                               .images = {50000, 1936, 64, 512, CIFAR_TEST},
                               .quick = {512, 240, 16, 32, 256},

@@ -28,7 +28,8 @@ typedef struct TaskData {
 typedef struct Task {
   const char *name, *result; /* bench/results/RESULT.json; runs are in build/bench/RESULT */
   const char *design;        /* template: LENGTH, DATA, SHARED and the numbers of images are filled in */
-  int epochs;                /* of the collective's retraining */
+  const char *cloud; /* template of the design by which `make` trains the original; NULL: it is there */
+  int epochs;        /* of the collective's retraining */
   Images images, quick;
   const char *data;  /* folder that make_data fills; NULL: its own, below where runs are kept */
   const char *model; /* the original: a path from the root, or a name in the folder of the data */
