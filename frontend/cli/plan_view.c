@@ -181,9 +181,10 @@ static void budget(const PlanView *v, Arena *a) {
   const TailorResult *r = v->result;
   const double most = TAILOR_TRAINING * r->budget;
   if (tailor_shortened(r))
-    printf("Trainings are shortened to %.0f %% of their lengths, for a time budget of %s (remove %s to have it "
-           "decided anew)\n",
-           100 * r->kept, tailor_duration(a, r->shortened_for), v->lock);
+    printf(
+        "Trainings are shortened to %.0f %% of their lengths, for a time budget of %s (remove %s to have it "
+        "decided anew)\n",
+        100 * r->kept, tailor_duration(a, r->shortened_for), v->lock);
   if (!(r->budget > 0)) return;
   printf("Time budget: %s, of which training may take %s; expected are %s, with %.3g trainings at once\n",
          tailor_duration(a, r->budget), tailor_duration(a, most), tailor_duration(a, r->expected),
@@ -192,7 +193,9 @@ static void budget(const PlanView *v, Arena *a) {
   const double to_come = (training_to_come(r, &n) + r->bank_seconds + others_to_come(v)) / r->at_once;
   if (r->expected > most)
     printf("That is more than there is%s: targets of the lowest priority may not be begun in time\n",
-           tailor_shortened(r) && r->shortened_for == r->budget ? "" : " (lengths are those of the earlier plan, or not known)");
+           tailor_shortened(r) && r->shortened_for == r->budget
+               ? ""
+               : " (lengths are those of the earlier plan, or not known)");
   else if (to_come > r->budget)
     printf(
         "With the steps around them %s are to come, more than there is: targets of the lowest priority may "

@@ -182,6 +182,14 @@ static bool read_time(Tailoring *r) {
   return true;
 }
 
+/* Lengths are planned by the cores of all ranks, of which each knows its own. */
+static bool check_ranks(const Tailoring *r, int64_t threads) {
+  if (ranks_count() == 1 || !(r->dep->time > 0) || threads > 0) return true;
+  diag_error(r->d, NULL, "a time budget of %d ranks wants the number of cores that each has", ranks_count());
+  diag_hint(r->d, "add -j N: all must plan alike, which the machines' own numbers do not see to");
+  return false;
+}
+
 /* ---- Running */
 
 static bool run_job(Tailoring *r, StepEnv *env, TailorResult *res) {
@@ -385,7 +393,7 @@ static bool load_teachers(Tailoring *r) {
 bool tailoring_open(Tailoring *r, const char *path, const CommonOpts *common, int64_t threads) {
   r->path = path;
   r->dep = deploy_load_with(r->a, path, r->design, r->d);
-  TRY(r->dep && read_time(r));
+  TRY(r->dep && read_time(r) && check_ranks(r, threads ? threads : r->dep->threads));
   for (size_t i = 0; i < r->add.n; i++) TRY(deploy_add(r->a, r->dep, r->add.v[i], r->d));
   r->model = cli_load_with(r->dep->design->model, &(LoadOpts){.custom = r->dep->design->custom}, r->d);
   TRY(r->model && design_check_model(r->dep->design, r->model, r->d) && load_teachers(r) && add_targets(r));

@@ -58,7 +58,8 @@ const char *tailoring_keep(Arena *a, const Design *design);
 /* The way of sharing that a word names: "tree", "chain", "none"; NULL: tree. */
 bool tailoring_sharing(const char *word, TailorSharing *out, Diag *d);
 const char *tailoring_sharing_name(TailorSharing s);
-/* The member "budget", where there is one: how far lengths are shortened, for it or for an earlier one, what trainings are expected to take. */
+/* The member "budget", where there is one, or an earlier plan had one: how far lengths are shortened, what trainings are expected
+ * to take. */
 void tailoring_json_budget(JsonWriter *w, const TailorResult *r);
 /* The member "ways": what training would be by each way of sharing. */
 void tailoring_json_ways(JsonWriter *w, const TailorResult *r);

@@ -40,8 +40,9 @@ typedef struct ScheduleBase {
 
 typedef struct ScheduleRules {
   TailorSharing sharing;
-  int64_t images; /* of a full retraining, which a model gets, times its growth, with half of its parent's MACs, or less */
-  int64_t step;   /* images of one step: lengths are multiples */
+  int64_t
+      images; /* of a full retraining, which a model gets, times its growth, with half of its parent's MACs, or less */
+  int64_t step; /* images of one step: lengths are multiples */
   /* A warm start's length is this share of a full retraining for each halving of MACs, at most all of it, times
    * (base / model)^growth (what is left of a small model needs more, and costs little), and at least `least`. */
   double per_halving, growth, least;

@@ -64,7 +64,8 @@ START_TEST(planned_then_run)
   open_task(a);
   task_must(a, "cd $T && $M plan deploy.yaml --graphs > text 2> log || { cat text log; exit 1; }\n"
                "grep -q 'whole: the original fits' text && grep -q '^    small .*also for twin' text &&\n"
-               "grep -q 'Saving:' text && grep -q 'To come: 2 of 2.*; 3 x score' text && grep -q 'defaults' text || { cat "
+               "grep -q 'Saving:' text && grep -q 'To come: 2 of 2.*; 3 x score' text && grep -q 'defaults' "
+               "text || { cat "
                "text; exit 1; }\n"
                "test -f out/plan.lock && test ! -e out/report.json && ! grep -q 'retrain .*done' log");
   const Json *plan = read_json(a, "out/plan.json");
@@ -115,15 +116,17 @@ START_TEST(a_time_budget)
 {
   Arena *a = arena_new();
   open_task(a);
-  task_must(a, "cd $T && $M plan deploy.yaml --graphs --quiet -o long > text &&\n"
-               "$M plan deploy.yaml --graphs --quiet --time-budget 1ms -o short > text &&\n"
-               "grep -q 'Time budget: 0.001 s' text && grep -q 'more than there is:' text || { cat text; exit 1; "
-               "}");
+  task_must(
+      a, "cd $T && $M plan deploy.yaml --graphs --quiet -o long > text &&\n"
+         "$M plan deploy.yaml --graphs --quiet --time-budget 1ms -o short > text &&\n"
+         "grep -q 'Time budget: 0.001 s' text && grep -q 'more than there is:' text || { cat text; exit 1; "
+         "}");
   const Json *plan = read_json(a, "short/plan.json"), *time = json_get(plan, "budget");
   ck_assert_double_eq(json_get_num(time, "seconds", -1), 0.001);
   ck_assert_int_eq(json_get_int(named(plan, "models", "name", "small"), "images", 0), 16);
   const double kept = (double)images_of(plan) / (double)images_of(read_json(a, "long/plan.json"));
-  const char *told = arena_printf(a, "shortened to %.0f %% of their lengths, for a time budget of 0.001 s", 100 * kept);
+  const char *told =
+      arena_printf(a, "shortened to %.0f %% of their lengths, for a time budget of 0.001 s", 100 * kept);
   ck_assert_double_eq_tol(json_get_num(time, "lengths_shortened_to", -1), kept, 1e-9);
   char *out;
   ck_assert_int_eq(
@@ -137,17 +140,18 @@ START_TEST(a_time_budget)
              *small = named(report, "targets", "target", "small");
   ck_assert(json_get_bool(small, "out_of_time", false) && !json_get_bool(small, "delivered", true));
   ck_assert(json_get_bool(named(report, "targets", "target", "whole"), "delivered", false));
-  task_must(a,
-            "cd $T && grep -q 'not begun: the time budget' short/report.html && test ! -e short/small &&\n"
-            "test -e short/whole/model.mistify && $M tailor deploy.yaml --graphs --quiet -o short > text &&\n"
-            "$M tailor deploy.yaml --graphs --quiet --time-budget 1h -o short > text || { cat text; exit 1; }");
+  task_must(
+      a, "cd $T && grep -q 'not begun: the time budget' short/report.html && test ! -e short/small &&\n"
+         "test -e short/whole/model.mistify && $M tailor deploy.yaml --graphs --quiet -o short > text &&\n"
+         "$M tailor deploy.yaml --graphs --quiet --time-budget 1h -o short > text || { cat text; exit 1; }");
   task_must(a, arena_printf(a, "cd $T && grep '%s' text || { cat text; exit 1; }", told));
   /* lengths are those of the plan; what they are compared with is this run's */
-  task_must(a, arena_printf(a,
-                            "cd $T && $M plan deploy.yaml --graphs --quiet --time-budget 1h -o short > text &&\n"
-                            "grep 'Time budget: 1 h' text && grep '%s' text && ! grep 'more than there is' text "
-                            "|| { cat text; exit 1; }",
-                            told));
+  task_must(a,
+            arena_printf(a,
+                         "cd $T && $M plan deploy.yaml --graphs --quiet --time-budget 1h -o short > text &&\n"
+                         "grep 'Time budget: 1 h' text && grep '%s' text && ! grep 'more than there is' text "
+                         "|| { cat text; exit 1; }",
+                         told));
   arena_free(a);
 }
 END_TEST
@@ -239,6 +243,8 @@ START_TEST(wrong_use)
   task_want_error(a, "cd $T && $M plan deploy.yaml --time-budget 30", "want a time with its unit");
   task_want_error(a, "cd $T && $M plan deploy.yaml --time-budget 0s", "want more than 0");
   task_want_error(a, "$M plan --simulate 5 --time-budget 1h", "does not go with");
+  task_want_error(a, "cd $T && OMPI_COMM_WORLD_SIZE=2 $M plan deploy.yaml --time-budget 1h",
+                  "a time budget of 2 ranks wants the number of cores");
   task_want_error(a, "$M plan --simulate 1000000", "want at most 100000");
   task_want_error(a, "cd $T && $M plan deploy.yaml --sharing some", "want tree, chain, elastic or none");
   task_must(a, "$M plan --help | grep -q 'joint ancestor'");

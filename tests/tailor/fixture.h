@@ -39,8 +39,9 @@ typedef struct Fixture {
   bool graphs, plan_only;
   double budget; /* of time; 0: none */
   int asks;      /* how often there is time left, when that is asked */
-  int64_t main[MOST]; /* limit of a target's main memory, where it has two; 0: it has one, of which everything needs as much */
-  int64_t code;  /* bytes of flash that the device's code takes: FIXTURE_JUDGE decides that */
+  int64_t main
+      [MOST]; /* limit of a target's main memory, where it has two; 0: it has one, of which everything needs as much */
+  int64_t code; /* bytes of flash that the device's code takes: FIXTURE_JUDGE decides that */
   /* When step `when` ("slot:kind") has run, `then` is called. */
   const char *when;
   void (*then)(struct Fixture *f);
@@ -55,7 +56,8 @@ void fixture_others_begin(Fixture *f);
 
 /* TailorTarget.regions: a small fast memory, which is full, and main. What is linked takes some bytes of that which no estimate has. */
 enum { FIXTURE_FAST = 1000, FIXTURE_LINKED = 100 };
-int fixture_regions(const void *ctx, const Graph *g, DType precision, TailorRegion out[TAILOR_REGIONS], Diag *d);
+int fixture_regions(const void *ctx, const Graph *g, DType precision, TailorRegion out[TAILOR_REGIONS],
+                    Diag *d);
 
 /* A source of the device's `deploy` which no step before it has. */
 #define FIXTURE_JUDGE "frontend/cli/code_form.c"
