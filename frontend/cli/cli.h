@@ -94,6 +94,10 @@ bool cli_board_log(const char *board, const char *log, const char *out, bool jso
 /* Print the keys of design.yaml that training reads. */
 void cli_train_keys(void);
 
+/* -- cmd_adapt.c -- */
+/* Print the keys of site.yaml. */
+void cli_adapt_keys(void);
+
 /* -- cmd_tailor.c -- */
 /* Print the keys of deploy.yaml and design.yaml. */
 void cli_tailor_keys(void);

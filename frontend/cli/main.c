@@ -90,6 +90,7 @@ static void help_of(const Command *c) {
   args_help(c);
   if (strcmp(c->name, "train") == 0) cli_train_keys();
   if (strcmp(c->name, "tailor") == 0) cli_tailor_keys();
+  if (strcmp(c->name, "adapt") == 0) cli_adapt_keys();
 }
 
 /* Others that mpirun starts are programs of their own. */

@@ -339,6 +339,25 @@ const Design *design_load(Arena *a, const char *path, Diag *d) {
   return bind_design(&c, raw, out) ? out : NULL;
 }
 
+/* ---- For other files */
+
+bool config_split(const YamlFile *f, const RawSplit *raw, SplitSpec *out, Arena *a, Diag *d) {
+  const Checker c = {.a = a, .file = f, .d = d};
+  *out = split_spec(raw);
+  return check_split(&c, raw, false);
+}
+
+bool config_disjoint(const YamlFile *f, const char *name_a, const RawSplit *a, const char *name_b,
+                     const RawSplit *b, Diag *d) {
+  const Checker c = {.file = f, .d = d};
+  return check_disjoint(&c, name_a, a, name_b, b);
+}
+
+bool config_normalize(const YamlFile *f, const RawNormalize *raw, const Loc *loc, Normalize *out, Diag *d) {
+  const Checker c = {.file = f, .d = d};
+  return bind_normalize(&c, raw, loc, out);
+}
+
 /* ---- Against the model */
 
 static const char *node_label(const Graph *g, const Node *n) {

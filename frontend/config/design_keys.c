@@ -61,7 +61,7 @@ static const CfgRow split_rows[] = {
      CFG_RANGE(1, 4),
      .doc = "images: 1 grey, 3 colour"},
     {0}};
-static const Schema split_schema = {"key", split_rows, sizeof(RawSplit)};
+const Schema split_schema = {"key", split_rows, sizeof(RawSplit)};
 
 #define CHANNEL_LIST(f)                                                                         \
   CFG_FIELD(RawNormalize, f), .type = CFG_LIST, .item = CFG_FLOAT, .item_width = sizeof(float), \
@@ -73,7 +73,7 @@ static const CfgRow normalize_rows[] = {
     {.key = "scale", CHANNEL_LIST(scale), .doc = "instead of mean and std: x * scale + offset"},
     {.key = "offset", CHANNEL_LIST(offset), .doc = "with scale; 0 when left out"},
     {0}};
-static const Schema normalize_schema = {"key", normalize_rows, sizeof(RawNormalize)};
+const Schema normalize_schema = {"key", normalize_rows, sizeof(RawNormalize)};
 
 static const CfgRow augment_rows[] = {
     {.key = "flip",

@@ -58,6 +58,13 @@ extern const char *const split_kinds[];
 /* train_keys.c */
 extern const Schema retrain_schema, train_schema;
 /* design_keys.c */
-extern const Schema augment_schema;
+extern const Schema augment_schema, split_schema, normalize_schema;
+
+/* design.c: the rules of these groups, for other files that have them. */
+bool config_split(const YamlFile *f, const RawSplit *raw, SplitSpec *out, Arena *a,
+                  Diag *d); /* labels may be missing */
+bool config_disjoint(const YamlFile *f, const char *name_a, const RawSplit *a, const char *name_b,
+                     const RawSplit *b, Diag *d);
+bool config_normalize(const YamlFile *f, const RawNormalize *raw, const Loc *loc, Normalize *out, Diag *d);
 
 #endif

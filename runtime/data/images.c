@@ -51,6 +51,15 @@ char **image_classes(const char *folder, Arena *a, int *n, Diag *d) {
   return out;
 }
 
+static bool has_folders(const char *folder, Arena *a) {
+  Names c = {0};
+  Diag *quiet = diag_new();
+  const bool any = list_folder(folder, true, a, &c, quiet) && c.n > 0;
+  diag_free(quiet);
+  mem_free(c.v);
+  return any;
+}
+
 /* All files of all classes, in order, with their labels. */
 typedef struct Listing {
   char **path;
@@ -59,8 +68,10 @@ typedef struct Listing {
 } Listing;
 
 static bool list_images(const SplitSpec *spec, Arena *a, Listing *l, Diag *d) {
-  int n_classes;
-  char **classes = image_classes(spec->x, a, &n_classes, d);
+  int n_classes = 1;
+  /* Without labels images may lie in the folder itself. */
+  char *here = arena_strdup(a, "."), **classes = spec->unlabelled && !has_folders(spec->x, a) ? &here : NULL;
+  if (!classes) classes = image_classes(spec->x, a, &n_classes, d);
   TRY(classes);
   for (int c = 0; c < n_classes; c++) {
     Names files = {0};

@@ -1,0 +1,58 @@
+/* mistify adapt: what its parts share. cmd_adapt.c reads models and data and re-tailors; adapt_exchange.c is what goes out
+ * to others and comes in from them. */
+#ifndef FRONTEND_CLI_ADAPT_H
+#define FRONTEND_CLI_ADAPT_H
+
+#include "frontend/cli/cli.h"
+#include "frontend/config/site.h"
+#include "passes/adapt/attack.h"
+#include "passes/adapt/ledger.h"
+#include "passes/adapt/retailor.h"
+#include "passes/adapt/share.h"
+
+typedef struct AdaptOpts {
+  CommonOpts common;
+  const char *model, *data, *out, *layers, *share, *ledger, *counter;
+  ArgList teachers, exchange;
+  double epochs, lr, epsilon, sigma, delta, budget, rate, clip, weight;
+  int64_t steps, nominal, seed, threads;
+  bool unlabelled, plan;
+} AdaptOpts;
+
+enum { ADAPT_TEACHERS = 8, ADAPT_FILES = 1024 };
+
+typedef struct Adapting {
+  const AdaptOpts *o;
+  Arena *a;
+  Diag *d;
+  const Site *site;
+  Graph *model, *teachers[ADAPT_TEACHERS];
+  int n_teachers;
+  Dataset data; /* train: the local data */
+  Split others; /* of the attack; n 0: none */
+  Progress progress;
+
+  /* results, for printing */
+  const char *emit; /* out=FILE; NULL: nothing goes out */
+  const char **in;  /* in=FILE: [n_in] */
+  int n_in;
+  bool outputs;     /* --share outputs */
+  bool private_run; /* --epsilon or --sigma */
+  Retailored retailored;
+  bool has_retailored, has_attack, emitted;
+  Attack attack;
+  Exchange file;
+  ShareOptions options;
+  double spent, left; /* epsilon of the ledger, with this run */
+} Adapting;
+
+/* Read --exchange, --layers, --share and what belongs to them. */
+bool adapt_read_exchange(Adapting *r);
+/* A model made of others' files; NULL: reported. */
+Graph *adapt_merge(Adapting *r);
+/* This site's file; *own: its model, the caller's. */
+bool adapt_emit(Adapting *r, Graph **own);
+/* What a private run would cost; prints. */
+bool adapt_plan(Adapting *r);
+
+#endif

@@ -1,0 +1,50 @@
+/* The ledger of privacy spent by a site: what was emitted, what it cost, and what is left.
+ *
+ *   LEDGER          mistify-ledger 1 SITE BUDGET DELTA            each line ends in the hash of the line before it and
+ *                   1 update MODEL RATE NOISE STEPS               of itself: a chain
+ *                   ...
+ *   COUNTER/NAME    mistify-counter 1 SITE LINES LAST-HASH        beside, in another folder; NAME: hash of the ledger's path
+ *
+ * A run is written down before it reads the data, so that what a crash leaves is spent, never forgotten. Refused: a chain
+ * that is broken, a ledger that has fewer lines than the counter says or others, a ledger that is gone while its counter is
+ * there. What that defends against, and what it cannot, is in docs/privacy.md.
+ */
+#ifndef PASSES_ADAPT_LEDGER_H
+#define PASSES_ADAPT_LEDGER_H
+
+#include "ir/base/diag.h"
+#include "ir/base/hash.h"
+#include "runtime/engine/privacy/accountant.h"
+
+typedef struct Ledger Ledger;
+
+typedef struct LedgerWhere {
+  const char *path;    /* of the ledger */
+  const char *counter; /* folder of counters; NULL: $XDG_STATE_HOME/mistify, or ~/.local/state/mistify */
+} LedgerWhere;
+
+/* What a run will do. */
+typedef struct LedgerRun {
+  const char *what; /* "update", "outputs": a word */
+  Hash model;
+  double rate, noise;
+  int64_t steps;
+} LedgerRun;
+
+/* Open, or begin one where there is none. budget > 0: epsilon over everything, needed to begin one; a ledger that is there
+ * keeps its own, and another budget or delta is refused (0: not said). records: of the data at hand; delta must be at most
+ * 1 / (10 records). One process at a time. NULL: reported. */
+Ledger *ledger_open(const LedgerWhere *where, double budget, double delta, uint64_t records, Diag *d);
+void ledger_close(Ledger *l);
+
+const RdpCurve *ledger_curve(const Ledger *l);
+double ledger_budget(const Ledger *l);
+double ledger_delta(const Ledger *l);
+double ledger_epsilon(const Ledger *l); /* spent so far, at its delta */
+int ledger_runs(const Ledger *l);
+
+/* Write a run down, on disk when this returns true; *after: epsilon spent with it. A run that would go beyond the budget is
+ * refused and leaves no trace. */
+bool ledger_spend(Ledger *l, const LedgerRun *run, double *after, Diag *d);
+
+#endif
