@@ -87,11 +87,9 @@ static bool same_structure(const Graph *wide, const Graph *g, int variant, Diag 
 
 /* -- constants -- */
 
-static bool is_weights(const Graph *g, const Node *n, uint32_t input) {
-  const bool layer = n->op == OP_conv || n->op == OP_depthwise_conv || n->op == OP_conv_transpose ||
-                     n->op == OP_fully_connected;
-  return layer && input == 1 && val_is_const(g, n->in[1]) &&
-         (graph_val(g, n->in[1])->dtype == DT_I8 || graph_val(g, n->in[1])->dtype == DT_I4);
+static bool is_weights(const Node *n, uint32_t input) {
+  return input == 1 && (n->op == OP_conv || n->op == OP_depthwise_conv || n->op == OP_conv_transpose ||
+                        n->op == OP_fully_connected);
 }
 
 /* Weights as [outs][taps][each]; FullyConnected has one tap. */
@@ -101,6 +99,16 @@ static void extents(const Node *n, const Shape *s, int64_t e[3]) {
   e[1] = shape_count_range(s, 1, last);
   e[2] = s->d[last];
   if (n->op == OP_depthwise_conv) e[1] *= e[0], e[0] = 1;
+}
+
+bool family_extents(const Node *n, const Shape *wide, const Shape *val, FamilySlice *s) {
+  int64_t e[3], w[3];
+  if (wide->rank != val->rank) return false;
+  extents(n, val, e);
+  extents(n, wide, w);
+  s->outs = e[0], s->taps = e[1], s->each = e[2];
+  s->out_stride = w[1] * w[2], s->tap_stride = w[2];
+  return e[0] <= w[0] && e[1] == w[1] && e[2] <= w[2];
 }
 
 static bool equal_slice(const Value *wide, const Value *val, const FamilySlice *s) {
@@ -116,14 +124,12 @@ static bool equal_slice(const Value *wide, const Value *val, const FamilySlice *
   return true;
 }
 
-static bool find_weights(const Value *wide, const Value *val, const Node *n, FamilySlice *s) {
-  int64_t e[3], w[3];
-  if (wide->dtype != val->dtype || wide->shape.rank != val->shape.rank) return false;
-  extents(n, &val->shape, e);
-  extents(n, &wide->shape, w);
-  if (e[0] > w[0] || e[1] != w[1] || e[2] > w[2]) return false;
-  *s = (FamilySlice){s->val, s->wide, true, e[0], e[1], e[2], w[1] * w[2], w[2]};
-  return equal_slice(wide, val, s);
+/* A constant as a whole. */
+static void find_equal(const Value *wide, const Value *val, FamilySlice *s) {
+  s->shared = wide->dtype == val->dtype && shape_equal(&wide->shape, &val->shape) &&
+              memcmp(blob_data(wide->blob), blob_data(val->blob), blob_size(val->blob)) == 0;
+  s->outs = s->taps = 1;
+  s->each = s->out_stride = s->tap_stride = shape_count(&val->shape);
 }
 
 static bool find_const(Family *f, int variant, NodeId k, uint32_t input, Diag *d) {
@@ -133,17 +139,16 @@ static bool find_const(Family *f, int variant, NodeId k, uint32_t input, Diag *d
   FamilySlice *s = &f->slice[variant][f->first[k] + input];
   *s = (FamilySlice){.val = n->in[input], .wide = wide->nodes[k].in[input]};
   const Value *a = graph_val(wide, s->wide), *b = graph_val(g, s->val);
-  if (is_weights(g, n, input)) {
-    FAIL_IF(!find_weights(a, b, n, s), d, &n->loc,
-            "family: variant %d: weights \"%s\" are no slice of the widest's: another order of channels, or "
-            "other codes",
-            variant, label(b));
+  if (!is_weights(n, input)) {
+    find_equal(a, b, s);
     return true;
   }
-  s->shared = a->dtype == b->dtype && shape_equal(&a->shape, &b->shape) &&
-              memcmp(blob_data(a->blob), blob_data(b->blob), blob_size(b->blob)) == 0;
-  s->outs = s->taps = 1;
-  s->each = s->out_stride = s->tap_stride = shape_count(&b->shape);
+  s->shared = a->dtype == b->dtype && family_extents(n, &a->shape, &b->shape, s) && equal_slice(a, b, s);
+  const bool codes = b->dtype == DT_I8 || b->dtype == DT_I4;
+  FAIL_IF(codes && !s->shared, d, &n->loc,
+          "family: variant %d: weights \"%s\" are no slice of the widest's: another order of channels, or "
+          "other codes",
+          variant, label(b));
   return true;
 }
 

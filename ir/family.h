@@ -40,10 +40,14 @@ typedef struct Family {
  *   - inputs and outputs of the same shape, type, scale and zero point; no value larger than the widest's, no state
  *   - int8 or int4 weights of Conv, DepthwiseConv, ConvTranspose and FullyConnected: slices of the widest's
  *
- * Other constants are shared where they are equal, and the variant's own where not. false: reported, with variant, node and
+ * Other weights are shared where they are slices, other constants where they are equal; what is not is the variant's own. false: reported, with variant, node and
  * what differs. family_free in any case. The graphs must outlive *out. */
 bool family_check(const Graph *const *graphs, int n, Family *out, Diag *d);
 void family_free(Family *f);
+
+/* Where weights of shape `val` of node n lie in such of shape `wide`: all but val and wide of *s. false: they are larger, or
+ * have other taps. */
+bool family_extents(const Node *n, const Shape *wide, const Shape *val, FamilySlice *s);
 
 /* Of input `input` of node `node`, the same in all variants. */
 const FamilySlice *family_slice(const Family *f, int variant, NodeId node, uint32_t input);

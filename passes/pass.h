@@ -14,6 +14,7 @@ typedef struct PassCtx {
   const struct Dataset *data; /* training split: calibration, importance, retraining */
   const Graph *teacher;       /* the original, for distillation */
   const Graph *larger;        /* a larger model that distillation learns from too */
+  const Graph *like; /* quantize: the widest of a family, in int8, whose codes the weights are to have */
   const CostModel *cost;
   const Host *host;
   uint64_t seed;

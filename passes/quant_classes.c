@@ -51,7 +51,7 @@ static void class_unite(Quantizer *q, ValId a, ValId b) {
   x->fixed = x->fixed || y->fixed, x->unit = x->unit || y->unit;
 }
 
-static void class_fix(Quantizer *q, ValId v, Affine a) {
+void quant_fix(Quantizer *q, ValId v, Affine a) {
   Class *c = class_of(q, v);
   c->fixed = c->known = true;
   c->affine = a;
@@ -106,8 +106,8 @@ static void node_classes(Quantizer *q, const Node *n) {
   if (k == KIND_SHARE) class_unite(q, n->in[0], y);
   if (k == KIND_JOIN) join_classes(q, n);
   if (k == KIND_OWN && (n->op == OP_softmax || n->op == OP_sigmoid))
-    class_fix(q, y, (Affine){1.0f / 256, -128});
-  if (k == KIND_OWN && n->op == OP_tanh) class_fix(q, y, (Affine){1.0f / 128, 0});
+    quant_fix(q, y, (Affine){1.0f / 256, -128});
+  if (k == KIND_OWN && n->op == OP_tanh) quant_fix(q, y, (Affine){1.0f / 128, 0});
   if (unit) class_of(q, y)->unit = true;
   if (k == KIND_SHARE && n->op == OP_pad) { /* the constant must have a code */
     Class *c = class_of(q, y);
@@ -144,7 +144,7 @@ static void state_classes(Quantizer *q) {
 /* Scales that were trained. */
 static void given_classes(Quantizer *q) {
   for (ValId v = 1; q->given && v < q->g->n_vals; v++)
-    if (q->given->value[v].scale > 0) class_fix(q, v, q->given->value[v]);
+    if (q->given->value[v].scale > 0) quant_fix(q, v, q->given->value[v]);
 }
 
 void quant_classes(Quantizer *q) {
@@ -154,10 +154,11 @@ void quant_classes(Quantizer *q) {
                         .hi = q->range[v].hi,
                         .most = q->range[v].most,
                         .known = q->range[v].seen};
-  if (q->input.exact && q->g->n_inputs == 1) class_fix(q, q->g->inputs[0], q->input.i8);
+  if (q->input.exact && q->g->n_inputs == 1) quant_fix(q, q->g->inputs[0], q->input.i8);
   state_classes(q);
   for (NodeId i = 0; i < q->g->n_nodes; i++) node_classes(q, &q->g->nodes[i]);
   given_classes(q);
+  quant_like_classes(q);
 }
 
 /* ---- precision */

@@ -178,7 +178,9 @@ void codes_put(const Codes *c, const WeightView *v, bool per_channel, const floa
   }
   for (int64_t o = 0; !per_channel && o < v->outs; o++) scale[o] = most;
   weights_round(&w, per_channel, bias ? b : NULL, in_scale, q, scale, qbias);
-  for (int64_t o = 0; c->q && o < v->outs; o++) /* where the scale is what they were rounded by */
+  if (c->fixed) memcpy(q, c->q, (size_t)(v->outs * v->each));
+  for (int64_t o = 0; c->q && !c->fixed && o < v->outs;
+       o++) /* where the scale is what they were rounded by */
     if (scale[o] == c->scale[o]) memcpy(q + o * v->each, c->q + o * v->each, (size_t)v->each);
   mem_free(b);
 }

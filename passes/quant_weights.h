@@ -51,6 +51,7 @@ typedef struct Codes {
   float *scale; /* [outs] */
   int8_t *q;    /* as the weights; NULL: rounded to nearest */
   double *bias; /* [outs] to be added; NULL: nothing */
+  bool fixed;   /* q are the codes whatever becomes of the scale, which must not be too small for the bias */
 } Codes;
 
 /* For each constant of g that is weights (others: zeros); with ds NULL, scales of least error alone. NULL: reported. */

@@ -336,6 +336,7 @@ static bool find_ranges(Quantizer *q, const Dataset *ds) {
 /* Weights that plain rounding to 8 bits does not do for. */
 static bool choose_codes(Quantizer *q, const Dataset *ds) {
   const WeightOptions *o = &q->o.weights;
+  if (q->like) return quant_like_codes(q);
   if (q->given || (o->most == 127 && !o->gptq)) return true;
   q->codes = quant_weights_choose(q->g, o, q->o.fc_per_tensor, ds, q->o.cal.images, q->host, q->d);
   return q->codes != NULL;
@@ -402,7 +403,7 @@ static Graph *quantize_trained(const Graph *g, Quantizer *q) {
 }
 
 Graph *pass_quantize(const Graph *g, const PassCtx *ctx, Diag *d) {
-  Quantizer q = {.host = ctx->host, .d = d};
+  Quantizer q = {.host = ctx->host, .d = d, .like = ctx->like};
   if (!quant_options(ctx->params, &q.o, d) || !check_float(g, d)) return NULL;
   if (qat_has_grids(g)) return quantize_trained(g, &q);
   if (!ctx->data || ctx->data->train.n == 0) {

@@ -60,6 +60,7 @@ typedef struct Quantizer {
   InputCodes input;
   const Given *given; /* NULL: calibrated */
   Codes *codes;       /* [n_vals] of weights; NULL: all have 8 bits, by plain rounding */
+  const Graph *like;  /* the widest of a family, quantized, whose codes the weights have; NULL: none */
   const Host *host;
   Diag *d;
 } Quantizer;
@@ -82,6 +83,7 @@ Affine quant_affine16(const Quantizer *q, ValId v);
 bool quant_same(Affine a, Affine b);
 bool quant_known(const Quantizer *q, ValId v);
 bool quant_fixed(const Quantizer *q, ValId v);
+void quant_fix(Quantizer *q, ValId v, Affine a); /* its class */
 
 /* -- quant_options.c -- */
 bool quant_options(const char *params, QuantOptions *o, Diag *d);
@@ -106,6 +108,11 @@ bool quant_mark_named(const Graph *g, const char *key, const char *name, size_t 
 bool quant_named(Quantizer *q);
 /* The graph with the fewest parts in 16 bits or float32 that keeps the budget; wide and in_float are left so. NULL: reported. */
 Graph *quant_budget(Quantizer *q, const Dataset *ds, QuantMakeFn *make);
+
+/* -- quant_like.c -- */
+/* Outputs' scales, and weights' codes with scales of their own, as q->like has them. false: it is another graph; reported. */
+void quant_like_classes(Quantizer *q);
+bool quant_like_codes(Quantizer *q);
 
 /* -- quant_report.c -- */
 bool quant_report(const Quantizer *q, const Dataset *ds);

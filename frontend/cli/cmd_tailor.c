@@ -68,6 +68,13 @@ static bool write_text(Tailor *r, const char *out, const char *name, StrBuf *tex
   return ok;
 }
 
+static bool save_graph(Tailor *r, const Artifact *graph, const char *dir, const char *name) {
+  Graph *g = artifact_graph(graph, r->t.d);
+  const bool ok = g && cli_save(g, path_join(r->t.a, dir, name), r->t.d);
+  graph_free(g);
+  return ok;
+}
+
 static bool write_results(Tailor *r, const char *out, const Report *report) {
   TRY(file_make_dirs(out, r->t.d));
   for (int i = 0; i < r->t.n; i++) {
@@ -75,11 +82,9 @@ static bool write_results(Tailor *r, const char *out, const Report *report) {
     if (!o->delivered) continue;
     char *dir = path_join(r->t.a, out, r->t.targets[i].name);
     TRY(r->o->graphs ? file_make_dirs(dir, r->t.d) : artifact_to_dir(&o->files, dir, r->t.d));
-    Graph *g = artifact_graph(&o->final, r->t.d);
-    TRY(g);
-    bool ok = cli_save(g, path_join(r->t.a, dir, "model.mistify"), r->t.d);
-    graph_free(g);
-    TRY(ok);
+    TRY(save_graph(r, &o->final, dir, "model.mistify"));
+    for (int k = 0; k < o->n_widths; k++)
+      TRY(save_graph(r, &o->width[k].final, dir, arena_printf(r->t.a, "variant%d.mistify", k)));
   }
   StrBuf json = {0}, html = {0};
   report_json(report, &json);

@@ -4,7 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-static const char *percent(Arena *a, const Accuracy *x) {
+const char *report_percent(Arena *a, const Accuracy *x) {
   return x->n ? arena_printf(a, "%.2f±%.2f", 100 * x->top1, 100 * x->stderr_) : "-";
 }
 
@@ -33,9 +33,9 @@ static void accuracy_table(const Report *r, Arena *a) {
     const TailorOutcome *o = &r->result->v[i];
     table_cell(&t, "%s", o->target->name);
     table_cell(&t, "%s", r->machines[i]);
-    table_cell(&t, "%s", percent(a, &o->proof.original));
-    table_cell(&t, "%s", percent(a, &o->proof.tailored));
-    table_cell(&t, "%s", percent(a, &o->proof.emitted));
+    table_cell(&t, "%s", report_percent(a, &o->proof.original));
+    table_cell(&t, "%s", report_percent(a, &o->proof.tailored));
+    table_cell(&t, "%s", report_percent(a, &o->proof.emitted));
     table_cell(&t, "%s", o->delivered ? cli_count(a, o->cost.macs) : "-");
     table_cell(&t, "%s", o->delivered ? cli_count(a, o->cost.params) : "-");
     table_cell(&t, "%" PRId64 "/%" PRId64, o->proof.vectors_equal, o->proof.vectors);
@@ -78,6 +78,7 @@ void report_table(const Report *r, Arena *a) {
            "class, no wait "
            "states\n\n");
   size_table(r, a);
+  report_variants_table(r, a);
   for (int i = 0; i < r->result->n; i++) {
     const TailorOutcome *o = &r->result->v[i];
     if (!o->met)
@@ -89,7 +90,7 @@ void report_table(const Report *r, Arena *a) {
 
 /* ---- JSON */
 
-static void json_accuracy(JsonWriter *w, const char *key, const Accuracy *x) {
+void report_json_accuracy(JsonWriter *w, const char *key, const Accuracy *x) {
   json_kobject(w, key);
   json_kint(w, "n", x->n);
   if (!x->auc) json_kint(w, "correct", x->correct);
@@ -156,12 +157,13 @@ static void json_target(JsonWriter *w, const Report *r, int i) {
   json_knum(w, "floor", o->floor);
   json_end(w);
   json_kobject(w, "test");
-  json_accuracy(w, "original", &o->proof.original);
-  json_accuracy(w, "tailored_float", &o->proof.tailored);
-  json_accuracy(w, "emitted", &o->proof.emitted);
+  report_json_accuracy(w, "original", &o->proof.original);
+  report_json_accuracy(w, "tailored_float", &o->proof.tailored);
+  report_json_accuracy(w, "emitted", &o->proof.emitted);
   json_kint(w, "vectors", o->proof.vectors);
   json_kint(w, "vectors_equal", o->proof.vectors_equal);
   json_end(w);
+  if (o->n_widths) report_variants_json(o, w);
   json_end(w);
 }
 

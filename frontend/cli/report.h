@@ -30,6 +30,15 @@ void report_html(const Report *r, StrBuf *out);
 /* "fast 1,024 of 65,536, main 300 of 1,000"; "": all of RAM is one memory. */
 const char *report_regions(const TailorOutcome *o, Arena *a);
 
+/* -- report_variants.c: variants that share weights, where a target has them -- */
+void report_variants_table(const Report *r, Arena *a);
+void report_variants_json(const TailorOutcome *o, JsonWriter *w);
+void report_variants_html(const Report *r, StrBuf *out);
+/* "91.25±0.40"; "-": not measured. */
+const char *report_percent(Arena *a, const Accuracy *x);
+/* The member `key` of an accuracy. */
+void report_json_accuracy(JsonWriter *w, const char *key, const Accuracy *x);
+
 /* -- report_plan.c, report_drawing.c: the plan, and how right it was -- */
 enum { REPORT_KINDS = 32 };
 

@@ -114,6 +114,7 @@ void report_html(const Report *r, StrBuf *b) {
               "%s.</p>\n",
               100 * r->result->kept, tailor_duration(a, r->result->shortened_for));
   targets_table(r, a, b);
+  report_variants_html(r, b);
   report_plan_html(r, b);
   report_chart(r, b);
   steps_table(r, b);

@@ -12,6 +12,7 @@
 
 #include "frontend/config/units.h"
 #include "ir/base/file.h"
+#include "ir/family.h"
 
 static const char *const precision_names[] = {"int8", "float32", NULL};
 static const char *const input_names[] = {"whole", "rows", NULL};
@@ -23,9 +24,15 @@ typedef struct RawAccuracy {
   Loc min_loc, drop_loc;
 } RawAccuracy;
 
+typedef struct RawVariants {
+  int n;
+  double least;
+} RawVariants;
+
 typedef struct RawTarget {
   const char *name, *board, *target;
-  Loc name_loc, board_loc, target_loc, limits_loc, precision_loc;
+  Loc name_loc, board_loc, target_loc, limits_loc, precision_loc, variants_loc;
+  RawVariants variants;
   DeployLimits limits;
   RawAccuracy accuracy;
   int precision, input, priority;
@@ -154,6 +161,20 @@ static const CfgRow code_rows[] = {
     {0}};
 static const Schema code_schema = {"key", code_rows, sizeof(DeployCode)};
 
+static const CfgRow variant_rows[] = {{.key = "n",
+                                       CFG_FIELD(RawVariants, n),
+                                       .type = CFG_INT,
+                                       CFG_RANGE(2, FAMILY_MAX),
+                                       .required = true,
+                                       .doc = "how many, the widest among them"},
+                                      {.key = "least",
+                                       CFG_FIELD(RawVariants, least),
+                                       .type = CFG_SHARE,
+                                       .otherwise = "25%",
+                                       .doc = "of the widest's multiply-accumulates, for the narrowest"},
+                                      {0}};
+static const Schema variant_schema = {"key", variant_rows, sizeof(RawVariants)};
+
 #define DESIGNERS "the model's designer decides this: it stands in design.yaml"
 #define FOREIGN(name) \
   { .key = name, .type = CFG_FOREIGN, .doc = DESIGNERS }
@@ -212,6 +233,14 @@ static const CfgRow target_rows[] = {
      .type = CFG_GROUP,
      .sub = &code_schema,
      .doc = "the form of the C that is written"},
+    {.key = "variants",
+     CFG_FIELD(RawTarget, variants),
+     .type = CFG_GROUP,
+     .sub = &variant_schema,
+     .plain = "n",
+     CFG_WHERE(RawTarget, variants_loc),
+     .doc = "so many models in one image that share their weights, from the widest that the limits allow to "
+            "narrower ones"},
     {.key = "priority",
      CFG_FIELD(RawTarget, priority),
      .type = CFG_INT,
@@ -351,6 +380,27 @@ static bool check_freedom(const Deploy *dep, const DeployTarget *t, Diag *d) {
   return false;
 }
 
+static bool check_variants(const Deploy *dep, const DeployTarget *t, Diag *d) {
+  const Design *design = dep->design;
+  const char *want = NULL, *hint = NULL;
+  if (!t->variants_loc.line) return true;
+  if (t->precision != PRECISION_INT8)
+    want = "variants share int8 weights, and this target is float32",
+    hint = "leave `precision` out, or `variants`";
+  else if (!(t->variants_least > 0 && t->variants_least < 1))
+    want = "least of variants: want more than 0 % and less than 100 %", hint = "25% is the default";
+  else if (t->input == DEPLOY_INPUT_ROWS)
+    want = "variants take their input whole, and this target takes it row by row",
+    hint = "leave `input_by` out, or `variants`";
+  else if (!design->prune_loc.line || !design->retrain_loc.line)
+    want = "variants are pruned and trained together, which the design does not allow",
+    hint = "its designer may add `prune: {}` and `retrain: {}` to its freedom";
+  if (!want) return true;
+  yaml_error(t->file, &t->variants_loc, d, "target \"%s\": %s", t->name, want);
+  diag_hint(d, "%s", hint);
+  return false;
+}
+
 static DeployTarget target_of(const RawTarget *raw, const YamlFile *file, Loc loc) {
   return (DeployTarget){.file = file,
                         .name = raw->name,
@@ -370,6 +420,9 @@ static DeployTarget target_of(const RawTarget *raw, const YamlFile *file, Loc lo
                         .precision_loc = raw->precision_loc,
                         .input = (DeployInput)raw->input,
                         .code = raw->code,
+                        .variants = raw->variants_loc.line ? raw->variants.n : 0,
+                        .variants_least = raw->variants.least,
+                        .variants_loc = raw->variants_loc,
                         .priority = raw->priority};
 }
 
@@ -385,7 +438,7 @@ static bool bind_targets(Deploy *dep, const YamlFile *file, const CfgList *list,
     ok = check_name(dep, dep->n_targets - 1, d) && ok;
     ok = check_device(a, t, d) && ok;
     ok = check_accuracy(t, d) && ok;
-    ok = (!dep->design || check_freedom(dep, t, d)) && ok;
+    ok = (!dep->design || (check_freedom(dep, t, d) && check_variants(dep, t, d))) && ok;
   }
   return ok && dep->design;
 }

@@ -50,6 +50,9 @@ typedef struct DeployTarget {
   Loc precision_loc;
   DeployInput input;
   DeployCode code;
+  int variants;          /* in one image, sharing weights; 0: one model */
+  double variants_least; /* MACs of the narrowest, as a share of the widest's */
+  Loc variants_loc;
   int priority; /* the higher, the earlier it is worked on */
 } DeployTarget;
 

@@ -61,6 +61,10 @@ extern const StepKind
     step_cut; /* wide graph, members' own, plans             member=K (from 0)         graph */
 extern const StepKind
     step_slice; /* wide graph, data, a plan that was no member  training options (statistics)  graph; trained with own_norms=0 */
+/* Variants that share weights (kinds_widths.c). */
+extern const StepKind
+    step_widths; /* graph, data               n=N,share=F,prune options         graph (ordered), plans of it, measure */
+extern const StepKind step_finish_like; /* float graph, the widest's final graph, data  passes   graph */
 extern const StepKind
     step_finish; /* float graph, data                        passes                    graph */
 extern const StepKind

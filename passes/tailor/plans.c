@@ -49,11 +49,18 @@ static bool excess_regions(TailorRun *r, const TailorWork *w, const Artifact *fi
   return ok;
 }
 
+/* Flash that variants add to the one that is planned. */
+static bool of_variants(TailorRun *r, const TailorWork *w, const Artifact *final, int64_t *bytes) {
+  *bytes = 0;
+  return !tailor_is_nested(w->t) || tailor_nested_flash(r, w->t, final, bytes);
+}
+
 static bool excess_linked(TailorRun *r, const TailorWork *w, const Artifact *final, Excess *out) {
   const TailorLimits *l = &w->t->limits;
   Artifact files = {0}, m = {0};
-  TRY(tailor_deploy(r, w->t, final, &files, &m));
-  out->flash = excess(l->flash, measure_get_int(&m, "flash", 0));
+  int64_t more;
+  TRY(of_variants(r, w, final, &more) && tailor_deploy(r, w->t, final, &files, &m));
+  out->flash = excess(l->flash, measure_get_int(&m, "flash", 0) + more);
   out->ram = excess(l->ram, measure_get_int(&m, "ram", 0));
   const bool ok = excess_regions(r, w, final, &m, out);
   artifact_unref(&files);
@@ -90,7 +97,9 @@ static bool original_fits_so(TailorRun *r, TailorWork *w, bool *yes) {
 /* With weights of 8 bits; where flash is too small for that and the design allows it, of 4. */
 static bool original_fits(TailorRun *r, TailorWork *w, bool *yes) {
   TRY(original_fits_so(r, w, yes));
-  if (*yes || !r->job->finish_int4 || w->t->precision != DT_I8 || !w->t->limits.flash) return true;
+  if (*yes || !r->job->finish_int4 || w->t->precision != DT_I8 || !w->t->limits.flash ||
+      tailor_is_nested(w->t))
+    return true;
   w->int4 = true;
   TRY(original_fits_so(r, w, yes));
   w->int4 = w->o->int4 = *yes;
@@ -196,7 +205,8 @@ static bool measure_plan(TailorRun *r, const TailorWork *w, const TailorBase *b,
   const TailorLimits *l = &w->t->limits;
   *out = (Excess){0};
   if (r->job->graphs) return true; /* by estimates, of which the plan is made */
-  if (!w->t->regions && !close_to(l->flash, measure_get_int(estimate, "flash", 0)) &&
+  if (!w->t->regions && !(l->flash && tailor_is_nested(w->t)) &&
+      !close_to(l->flash, measure_get_int(estimate, "flash", 0)) &&
       !close_to(l->ram, measure_get_int(estimate, "ram", 0)) &&
       !close_to(l->cycles, measure_get_int(estimate, "cycles", 0)))
     return true;

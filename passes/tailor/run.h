@@ -11,6 +11,7 @@
  *   simulate.c   made-up requests for a schedule
  *   planned.c    what a plan alone can tell
  *   students.c   retraining and rebuilding
+ *   nested.c     variants that share weights
  */
 #ifndef PASSES_TAILOR_RUN_H
 #define PASSES_TAILOR_RUN_H
@@ -71,10 +72,12 @@ typedef struct TailorWork {
   bool int4;  /* finished with weights of 4 bits */
   bool exact; /* the final graph computes on integers alone: every byte must agree */
   TailorChosen c;
-  int64_t more;        /* MACs of layers that finishing adds (of stored bytes) */
-  bool locked;         /* its widths are those of an earlier plan */
-  int node;            /* of the schedule; -1: not retrained */
-  bool over;           /* begun when the time was used up: nothing is trained for it */
+  int64_t more; /* MACs of layers that finishing adds (of stored bytes) */
+  bool locked;  /* its widths are those of an earlier plan */
+  int node;     /* of the schedule; -1: not retrained */
+  bool over;    /* begun when the time was used up: nothing is trained for it */
+  TailorFamily
+      nested; /* its variants, trained together; empty: it is one model, or they are not trained yet */
   struct Lease *lease; /* while this process works on it, where time is limited */
   Artifact trained;    /* float graph */
 } TailorWork;
@@ -130,6 +133,10 @@ bool tailor_linked_regions(TailorRun *r, const TailorTarget *t, const Graph *g, 
 bool tailor_finish(TailorRun *r, const TailorWork *w, const char *slot, const Artifact *g, Artifact *out);
 bool tailor_deploy(TailorRun *r, const TailorTarget *t, const Artifact *final, Artifact *files,
                    Artifact *measure);
+/* The final graph by this pipeline. */
+bool tailor_finish_by(TailorRun *r, const char *pipeline, const char *slot, const Artifact *g, Artifact *out);
+/* Accuracy on the test split. */
+bool tailor_test(TailorRun *r, const char *slot, const Artifact *g, bool raw, Accuracy *out);
 /* Accuracy on validation; raw: the graph takes stored bytes. */
 bool tailor_score(TailorRun *r, const char *slot, const Artifact *g, bool raw, double *out);
 /* How far graph g's outputs are from the reference's, on training images; agree (may be NULL): share of the same classes. */
@@ -208,12 +215,31 @@ TailorStart tailor_may_train(TailorRun *r, TailorWork *w, bool (*train)(TailorRu
 /* The outcome of one that is too late. */
 void tailor_tell_late(TailorRun *r, TailorWork *w, const char *what);
 
+/* -- nested.c -- */
+/* Is the target one of variants that share weights? */
+static inline bool tailor_is_nested(const TailorTarget *t) { return t->widths > 1; }
+/* w->trained, the widest, and its narrower variants, trained together from where it stands. */
+bool tailor_nested_train(TailorRun *r, TailorWork *w);
+/* The variants with the codes of o->final, scored: o->width. */
+bool tailor_nested_finish(TailorRun *r, TailorWork *w);
+/* Inputs of deploy and proof behind the first n, and their parameters; o->final is the widest. */
+int tailor_nested_inputs(const TailorRun *r, const TailorWork *w, Artifact *in, const char **names, int n,
+                         const char **params);
+/* Bytes of flash that variants have of their own, of the widest's final graph. */
+bool tailor_nested_flash(TailorRun *r, const TailorTarget *t, const Artifact *final, int64_t *bytes);
+/* Their accuracies on the test split. */
+bool tailor_nested_prove(TailorRun *r, TailorWork *w);
+void tailor_nested_free(TailorWork *w);
+
 /* -- students.c -- */
 /* The base cut to the plan, its layers solved anew (or statistics estimated, where channels go by importance). */
 bool tailor_solve(TailorRun *r, const char *slot, const TailorChosen *c, Artifact *out);
 /* Train the plans of a base together, as one elastic model, on tailor_family_images images. */
 bool tailor_elastic(TailorRun *r, const TailorBase *b, TailorFamily *f);
 int64_t tailor_family_images(const TailorRun *r);
+/* The same of any graph: `how` is "drawn=N,own_norms=0|1". */
+bool tailor_elastic_of(TailorRun *r, const char *slot, const Artifact *base, const char *how, int64_t images,
+                       TailorFamily *f);
 /* Take teachers' banks from the cache or make them. false: reported, or another is at work on one. */
 bool tailor_needs_banks(TailorRun *r);
 /* Member k of it. */

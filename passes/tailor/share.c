@@ -273,6 +273,7 @@ Hash tailor_request(const TailorRun *r, const TailorTarget *t) {
   for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) hasher_u64(h, (uint64_t)limits[i]);
   hasher_hash(h, t->cost->key);
   hasher_str(h, t->params);
+  if (tailor_is_nested(t)) hasher_u64(h, (uint64_t)t->widths);
   return hasher_done(h);
 }
 

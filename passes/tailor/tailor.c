@@ -87,7 +87,7 @@ bool tailor_region_over(const TailorRegion *v, int n, StrBuf *out) {
   return any;
 }
 
-static bool finish_by(TailorRun *r, const char *pipeline, const char *slot, const Artifact *g,
+bool tailor_finish_by(TailorRun *r, const char *pipeline, const char *slot, const Artifact *g,
                       Artifact *out) {
   Artifact in[2] = {*g, r->data};
   static const char *const names[] = {"model", "data"};
@@ -96,11 +96,12 @@ static bool finish_by(TailorRun *r, const char *pipeline, const char *slot, cons
 
 static const char *way(const TailorRun *r, const TailorWork *w) {
   if (w->t->precision != DT_I8) return r->job->finish_float;
+  if (tailor_is_nested(w->t) && r->job->finish_shared) return r->job->finish_shared;
   return w->int4 ? r->job->finish_int4 : r->job->finish_int8;
 }
 
 bool tailor_finish(TailorRun *r, const TailorWork *w, const char *slot, const Artifact *g, Artifact *out) {
-  return finish_by(r, way(r, w), slot, g, out);
+  return tailor_finish_by(r, way(r, w), slot, g, out);
 }
 
 /* What a linker would say, by the cost model. */
@@ -123,6 +124,16 @@ bool tailor_deploy(TailorRun *r, const TailorTarget *t, const Artifact *final, A
   Artifact in[2] = {*final, artifact_from_hash(ART_DATA, t->cost->key)};
   static const char *const names[] = {"model", "board"};
   return tailor_step(r, r->job->deploy, t->name, in, 2, names, t->params, r->job->env, files, measure);
+}
+
+/* The target's model, or all variants of it. */
+static bool deploy_outcome(TailorRun *r, TailorWork *w, Artifact *measure) {
+  const TailorTarget *t = w->t;
+  if (!tailor_is_nested(t) || r->job->graphs) return tailor_deploy(r, t, &w->o->final, &w->o->files, measure);
+  Artifact in[STEP_MAX_IN] = {w->o->final, artifact_from_hash(ART_DATA, t->cost->key)};
+  const char *names[STEP_MAX_IN] = {"model", "board"}, *params = t->params;
+  const int n = tailor_nested_inputs(r, w, in, names, 2, &params);
+  return tailor_step(r, r->job->deploy, t->name, in, n, names, params, r->job->env, &w->o->files, measure);
 }
 
 /* ---- 4: finish, score, deploy */
@@ -153,10 +164,11 @@ bool tailor_diverge(TailorRun *r, const char *slot, const Artifact *g, const Art
 static bool finish_better(TailorRun *r, TailorWork *w, const char *slot) {
   const char *pipeline = w->int4 ? r->job->other_int4 : r->job->other_int8;
   w->o->finish = way(r, w);
+  if (tailor_is_nested(w->t)) return true;
   if (w->t->precision != DT_I8 || !pipeline) return true;
   Artifact other = {0};
   double with = 0, without = 0;
-  bool ok = finish_by(r, pipeline, slot, &w->trained, &other) &&
+  bool ok = tailor_finish_by(r, pipeline, slot, &w->trained, &other) &&
             tailor_diverge(r, slot, &w->o->final, &w->trained, r->job->raw_input, &without, NULL) &&
             tailor_diverge(r, slot, &other, &w->trained, r->job->raw_input, &with, NULL);
   if (ok)
@@ -175,7 +187,8 @@ static bool finish_and_score(TailorRun *r, TailorWork *w) {
   const char *slot = w->c.changed ? w->t->name : "original";
   artifact_unref(&w->o->final);
   TRY(tailor_finish(r, w, slot, &w->trained, &w->o->final) && finish_better(r, w, slot));
-  return tailor_score(r, slot, &w->o->final, r->job->raw_input, &w->o->val_final);
+  TRY(tailor_score(r, slot, &w->o->final, r->job->raw_input, &w->o->val_final));
+  return !tailor_is_nested(w->t) || tailor_nested_finish(r, w);
 }
 
 bool tailor_linked_regions(TailorRun *r, const TailorTarget *t, const Graph *g, int64_t ram,
@@ -259,8 +272,9 @@ static bool complete(TailorRun *r, TailorWork *w) {
   const TailorLimits *l = &w->t->limits;
   double drop_floor = l->max_drop > 0 ? r->res->val_original - l->max_drop : 0;
   w->o->floor = fmax(l->min_accuracy, drop_floor);
-  TRY(tailor_train_target(r, w) && finish_and_score(r, w));
-  if (w->o->val_final < w->o->floor && w->o->start) {
+  TRY(tailor_train_target(r, w) && (!tailor_is_nested(w->t) || tailor_nested_train(r, w)));
+  TRY(finish_and_score(r, w));
+  if (w->o->val_final < w->o->floor && w->o->start && !tailor_is_nested(w->t)) {
     const TailorStart may = tailor_may_train(r, w, train_tail);
     if (may == TAILOR_TOO_LATE) tailor_tell_late(r, w, "not finished");
     if (may != TAILOR_BEGIN) return may == TAILOR_TOO_LATE;
@@ -269,7 +283,7 @@ static bool complete(TailorRun *r, TailorWork *w) {
   if (w->o->val_final < w->o->floor) /* is it the quantization? */
     TRY(tailor_score(r, w->c.changed ? w->t->name : "original", &w->trained, false, &w->o->val_float));
   Artifact m = {0};
-  TRY(tailor_deploy(r, w->t, &w->o->final, &w->o->files, &m));
+  TRY(deploy_outcome(r, w, &m));
   bool ok = read_measured(r, w, &m);
   artifact_unref(&m);
   w->o->delivered = true;
@@ -284,6 +298,7 @@ static bool complete_task(void *ctx, int at) {
   artifact_unref(&w->trained);
   artifact_unref(&w->o->files);
   w->o->val_float = -1;
+  tailor_nested_free(w);
   w->o->why = w->c.why;
   if (w->o->why) return true; /* no plan: nothing to make */
   const TailorStart may = tailor_begin(r, w);
@@ -295,7 +310,7 @@ static bool complete_task(void *ctx, int at) {
 
 /* ---- 5: the test split */
 
-static bool test_graph(TailorRun *r, const char *slot, const Artifact *g, bool raw, Accuracy *out) {
+bool tailor_test(TailorRun *r, const char *slot, const Artifact *g, bool raw, Accuracy *out) {
   Artifact in[2] = {*g, r->test}, m = {0};
   static const char *const names[] = {"model", "test data"};
   TRY(tailor_step(r, &step_test, slot, in, 2, names, raw ? "raw=1" : "", &r->env, &m, NULL));
@@ -309,13 +324,15 @@ static bool prove_task(void *ctx, int i) {
   TailorWork *w = &r->w[i];
   TailorProof *p = &w->o->proof;
   const char *slot = w->c.changed ? w->t->name : "original";
-  TRY(test_graph(r, "original", &r->whole, false, &p->original));
+  TRY(tailor_test(r, "original", &r->whole, false, &p->original));
   if (!w->o->delivered) return true;
-  TRY(test_graph(r, slot, &w->trained, false, &p->tailored));
-  if (r->job->graphs) return test_graph(r, slot, &w->o->final, r->job->raw_input, &p->emitted);
-  Artifact in[3] = {w->o->final, artifact_from_hash(ART_DATA, w->t->cost->key), r->test}, m = {0};
-  static const char *const names[] = {"model", "board", "test data"};
-  TRY(tailor_step(r, r->job->proof, w->t->name, in, 3, names, w->t->params, r->job->env, &m, NULL));
+  TRY(tailor_test(r, slot, &w->trained, false, &p->tailored));
+  if (tailor_is_nested(w->t)) TRY(tailor_nested_prove(r, w));
+  if (r->job->graphs) return tailor_test(r, slot, &w->o->final, r->job->raw_input, &p->emitted);
+  Artifact in[STEP_MAX_IN] = {w->o->final, artifact_from_hash(ART_DATA, w->t->cost->key), r->test}, m = {0};
+  const char *names[STEP_MAX_IN] = {"model", "board", "test data"}, *params = w->t->params;
+  const int n = tailor_is_nested(w->t) ? tailor_nested_inputs(r, w, in, names, 3, &params) : 3;
+  TRY(tailor_step(r, r->job->proof, w->t->name, in, n, names, params, r->job->env, &m, NULL));
   tailor_accuracy(&m, &p->emitted);
   p->vectors = measure_get_int(&m, "vectors", 0);
   p->vectors_equal = measure_get_int(&m, "vectors_equal", 0);
@@ -460,6 +477,9 @@ bool tailor_run(const TailorJob *job, TailorResult *out, Diag *d) {
     out->v[i].plan = r.w[i].c.plan;
     out->v[i].variant = v ? v->name : NULL;
     artifact_unref(&r.w[i].trained);
+    artifact_unref(&r.w[i].nested.plans);
+    artifact_unref(&r.w[i].nested.wide);
+    artifact_unref(&r.w[i].nested.own);
   }
   free_run(&r);
   if (!ok) tailor_result_free(out);
@@ -471,6 +491,7 @@ void tailor_result_free(TailorResult *r) {
     artifact_unref(&r->v[i].final);
     artifact_unref(&r->v[i].files);
     artifact_unref(&r->v[i].plan);
+    for (int k = 0; k < FAMILY_MAX; k++) artifact_unref(&r->v[i].width[k].final);
   }
   arena_free(r->arena);
   *r = (TailorResult){0};

@@ -13,6 +13,7 @@
 #define PASSES_TAILOR_TAILOR_H
 
 #include "ir/cost.h"
+#include "ir/family.h"
 #include "ir/graph.h"
 #include "passes/steps/steps.h"
 #include "passes/tailor/kinds.h"
@@ -44,6 +45,8 @@ typedef struct TailorTarget {
    * there is one. */
   int (*regions)(const void *ctx, const Graph *g, DType precision, TailorRegion out[TAILOR_REGIONS], Diag *d);
   int priority; /* the higher, the earlier it is worked on */
+  int widths;   /* variants in one image that share weights, the widest within the limits; 0, 1: one model */
+  double narrowest; /* of them: share of the widest's MACs */
   int round; /* a later one joins the plan of those before it, as if these had been planned alone; does not fall */
 } TailorTarget;
 
@@ -94,7 +97,9 @@ typedef struct TailorJob {
   double trial; /* share of a retraining for each variant, and for candidates that are close; 0: none */
   double close; /* share of the least divergence by which a candidate's may be more */
   const char *finish_int8, *finish_float; /* passes from the retrained graph to the deployed one */
-  const char *finish_int4;                /* the same with weights of 4 bits; NULL: not allowed */
+  const char *
+      finish_shared; /* to int8 for variants that share weights: no factors between channels; NULL: finish_int8 */
+  const char *finish_int4; /* the same with weights of 4 bits; NULL: not allowed */
   /* Other ways to int8 and to 4 bits, of the same cost: where what they give is nearer to float on training images, it is
    * delivered. NULL: none. */
   const char *other_int8, *other_int4;
@@ -123,6 +128,8 @@ typedef struct TailorJob {
   TailorBudget budget;
   const TailorTarget *targets;
   int n_targets;
+  /* Of a family both get the narrower variants behind these, each inside the one before, and ",variants=N,accuracy=A;B;.." (on
+   * validation, shares) in params. */
   const StepKind
       *deploy; /* in: final graph, target; params: the target's, then ",measure=size|all". out: files, measure
                              (flash, ram, stack, instructions, estimates) */
@@ -134,6 +141,14 @@ typedef struct TailorJob {
       cache_max; /* bytes that its cache may hold, kept from the plan on: what of the plan is there stays; 0: any */
   const Host *host;
 } TailorJob;
+
+/* A variant of a family: the widest's final graph with fewer channels, and its codes. */
+typedef struct TailorWidth {
+  Artifact final;
+  Cost cost;
+  double val_final;           /* on validation */
+  Accuracy tailored, emitted;  /* on the test split: float; final, by the engine */
+} TailorWidth;
 
 typedef struct TailorOutcome {
   const TailorTarget *target;
@@ -153,6 +168,9 @@ typedef struct TailorOutcome {
   double val_float; /* accuracy on validation before quantization, where the floor was missed; otherwise -1 */
   double val_final, floor; /* accuracy on validation; the floor asked for (0: none) */
   TailorProof proof;
+  TailorWidth
+      width[FAMILY_MAX]; /* [n_widths] the widest, of which all else here speaks, first; 0: it is one model */
+  int n_widths;
   Artifact final, files,
       plan; /* the deployed graph, what was emitted (job->graphs: empty), the channels kept */
 } TailorOutcome;

@@ -1,0 +1,163 @@
+/* Variants that share weights: one target's model in several widths.
+ *
+ *   the target's model, trained as ever --> widths: channels ordered, plans --> elastic: all of them trained together
+ *      --> the widest: cut, finished as ever
+ *      --> each other: cut, finished with the widest's codes (passes/quant_like.c) --> all to deploy and proof
+ *
+ * All members run in every step of the training, each with scale and bias of BatchNormalization of its own: in int8 both are
+ * each variant's own in any case.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "ir/base/mem.h"
+#include "passes/pass.h"
+#include "passes/tailor/run.h"
+
+void tailor_nested_free(TailorWork *w) {
+  artifact_unref(&w->nested.plans);
+  artifact_unref(&w->nested.wide);
+  artifact_unref(&w->nested.own);
+  for (int k = 0; k < FAMILY_MAX; k++) artifact_unref(&w->o->width[k].final);
+  w->o->n_widths = 0;
+}
+
+/* ---- training */
+
+/* Where it begins: the target's model, before BatchNormalization is folded. */
+static bool start_of(TailorRun *r, const TailorWork *w, Artifact *out) {
+  TRY(tailor_needs_base(r, r->base)); /* the teacher, too */
+  *out = artifact_ref(w->c.changed ? &w->trained : &r->base->graph);
+  return true;
+}
+
+/* Floors of groups as where channels are removed for limits. */
+static void width_params(const TailorRun *r, const TailorTarget *t, char *buf, size_t n) {
+  char min[32] = "0.1", least[32] = "4";
+  pass_param(r->job->prune_params, "min", min, sizeof min);
+  pass_param(r->job->prune_params, "least", least, sizeof least);
+  snprintf(buf, n, "n=%d,share=%.6g,min=%s,least=%s%s%s", t->widths, t->narrowest, min, least,
+           r->job->keep[0] ? ",keep=" : "", r->job->keep);
+}
+
+static bool train_family(TailorRun *r, TailorWork *w, const Artifact *start) {
+  Artifact in[2] = {*start, r->data}, ordered = {0};
+  static const char *const names[] = {"model", "data"};
+  char params[TAILOR_PARAMS_MAX], how[64];
+  int64_t images;
+  width_params(r, w->t, params, sizeof params);
+  snprintf(how, sizeof how, "drawn=%d,own_norms=1", w->t->widths > 2 ? w->t->widths - 2 : 0);
+  TRY(tailor_images(r, r->res->share > 0 ? r->res->share : 1, &images));
+  TRY(tailor_step(r, &step_widths, w->t->name, in, 2, names, params, &r->env, &ordered, &w->nested.plans));
+  w->nested.n = w->t->widths;
+  const bool ok = tailor_elastic_of(r, w->t->name, &ordered, how, images, &w->nested);
+  artifact_unref(&ordered);
+  return ok;
+}
+
+bool tailor_nested_train(TailorRun *r, TailorWork *w) {
+  const TailorTarget *t = w->t;
+  Artifact start = {0};
+  FAIL_IF(t->widths > FAMILY_MAX || !r->job->may_prune || !r->job->may_retrain || t->precision != DT_I8, r->d,
+          NULL, "%s: variants are %d at most, of int8, of a model that may be pruned and retrained", t->name,
+          FAMILY_MAX);
+  bool ok = start_of(r, w, &start) && train_family(r, w, &start);
+  artifact_unref(&start);
+  TRY(ok);
+  artifact_unref(&w->trained);
+  return tailor_cut(r, w->t->name, &w->nested, 0, &w->trained);
+}
+
+/* ---- finishing */
+
+static bool finish_like(TailorRun *r, const TailorWork *w, const Artifact *g, Artifact *out) {
+  Artifact in[3] = {*g, w->o->final, r->data};
+  static const char *const names[] = {"model", "widest variant", "data"};
+  return tailor_step(r, &step_finish_like, w->t->name, in, 3, names, w->o->finish, &r->env, out, NULL);
+}
+
+static bool cost_of(TailorRun *r, const TailorTarget *t, const Artifact *final, Cost *out) {
+  Graph *g = artifact_graph(final, r->d);
+  const bool ok = g && t->cost->cost(t->cost->ctx, g, DT_NONE, out, r->d);
+  graph_free(g);
+  return ok;
+}
+
+/* That they are what the back end takes them for. */
+static bool check_family(TailorRun *r, const TailorOutcome *o) {
+  Graph *g[FAMILY_MAX] = {0};
+  Family f = {0};
+  bool ok = true;
+  for (int k = 0; k < o->n_widths && ok; k++) ok = (g[k] = artifact_graph(&o->width[k].final, r->d)) != NULL;
+  ok = ok && family_check((const Graph *const *)g, o->n_widths, &f, r->d);
+  if (f.arena) family_free(&f);
+  for (int k = 0; k < o->n_widths; k++) graph_free(g[k]);
+  return ok;
+}
+
+static bool finish_width(TailorRun *r, TailorWork *w, int k) {
+  const char *slot = w->t->name;
+  TailorWidth *x = &w->o->width[k];
+  Artifact g = {0};
+  bool ok = tailor_cut(r, slot, &w->nested, k, &g) && finish_like(r, w, &g, &x->final) &&
+            tailor_score(r, slot, &x->final, r->job->raw_input, &x->val_final) &&
+            cost_of(r, w->t, &x->final, &x->cost);
+  artifact_unref(&g);
+  if (ok)
+    tailor_tell(r, "%s: variant %d of %" PRId64 " MACs: %.2f %% on validation", slot, k, x->cost.macs,
+                100 * x->val_final);
+  return ok;
+}
+
+bool tailor_nested_finish(TailorRun *r, TailorWork *w) {
+  TailorOutcome *o = w->o;
+  for (int k = 0; k < FAMILY_MAX; k++) artifact_unref(&o->width[k].final);
+  o->width[0] =
+      (TailorWidth){.final = artifact_ref(&o->final), .val_final = o->val_final};
+  TRY(cost_of(r, w->t, &o->final, &o->width[0].cost));
+  for (o->n_widths = 1; o->n_widths < w->t->widths; o->n_widths++) TRY(finish_width(r, w, o->n_widths));
+  return check_family(r, o);
+}
+
+/* ---- for the back end */
+
+int tailor_nested_inputs(const TailorRun *r, const TailorWork *w, Artifact *in, const char **names, int n,
+                         const char **params) {
+  const TailorOutcome *o = w->o;
+  const char *text = arena_printf(r->res->arena, "%s,variants=%d,accuracy=", w->t->params, o->n_widths);
+  for (int k = 0; k < o->n_widths; k++) {
+    if (k > 0) names[n] = "narrower variant", in[n++] = o->width[k].final;
+    text = arena_printf(r->res->arena, "%s%s%.6f", text, k ? ";" : "", o->width[k].val_final);
+  }
+  *params = text;
+  return n;
+}
+
+bool tailor_nested_flash(TailorRun *r, const TailorTarget *t, const Artifact *final, int64_t *bytes) {
+  enum { CHANNEL = 12, LAYER = 48 }; /* a bias, a multiplier, a shift; extents */
+  Graph *g = artifact_graph(final, r->d);
+  TRY(g);
+  int64_t of_one = 0;
+  for (NodeId k = 0; k < g->n_nodes; k++) {
+    const Node *n = &g->nodes[k];
+    of_one += LAYER;
+    if (n->n_in > 2 && n->in[2] != NO_VAL && val_is_const(g, n->in[2]))
+      of_one += CHANNEL * shape_count(&graph_val(g, n->in[2])->shape);
+  }
+  graph_free(g);
+  *bytes = of_one * (t->widths - 1) * 3 / 4; /* they have fewer channels */
+  return true;
+}
+
+bool tailor_nested_prove(TailorRun *r, TailorWork *w) {
+  TailorOutcome *o = w->o;
+  for (int k = 0; k < o->n_widths; k++) {
+    Artifact g = {0};
+    const bool ok = tailor_cut(r, w->t->name, &w->nested, k, &g) &&
+                    tailor_test(r, w->t->name, &g, false, &o->width[k].tailored) &&
+                    tailor_test(r, w->t->name, &o->width[k].final, r->job->raw_input, &o->width[k].emitted);
+    artifact_unref(&g);
+    TRY(ok);
+  }
+  return true;
+}
