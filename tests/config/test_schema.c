@@ -208,6 +208,20 @@ START_TEST(test_deploy_values)
 }
 END_TEST
 
+START_TEST(test_variants)
+{
+  Arena *a = arena_new();
+  Diag *d = diag_new();
+  const Deploy *v = deploy_load(a, FOLDER "/deploy-variants-good.yaml", d);
+  ck_assert_msg(v != NULL, "%s", diag_text(d));
+  ck_assert(v->targets[0].variants == 4 && v->targets[1].variants == 2 && v->targets[2].variants == 0);
+  ck_assert_double_eq(v->targets[0].variants_least, 0.25);
+  ck_assert_double_eq(v->targets[1].variants_least, 0.4);
+  diag_free(d);
+  arena_free(a);
+}
+END_TEST
+
 START_TEST(test_bounds)
 {
   Arena *a = arena_new();
@@ -505,6 +519,7 @@ Suite *suite_schema(void) {
   tcase_add_test(t, test_design_defaults);
   tcase_add_test(t, test_training_keys);
   tcase_add_test(t, test_deploy_values);
+  tcase_add_test(t, test_variants);
   tcase_add_test(t, test_bounds);
   tcase_add_test(t, test_against_model);
   tcase_add_test(t, test_teacher_of_other_classes);

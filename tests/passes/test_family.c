@@ -1,0 +1,363 @@
+/* Variants that share weights: channels ordered without changing what a graph computes, on every construct by which channels are
+ * coupled; prefixes of weights; plans; int8 with the widest's codes; a tailoring run.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "ir/base/mem.h"
+#include "ir/family.h"
+#include "passes/elastic.h"
+#include "passes/order.h"
+#include "passes/tailor/tailor.h"
+#include "passes/widths.h"
+#include "tests/passes/images.h"
+#include "tests/passes/nets.h"
+#include "tests/passes/prune_nets.h"
+#include "tests/passes/pruned.h"
+#include "tests/support.h"
+#include "tests/tailor/fixture.h"
+
+Suite *suite_family(void);
+
+/* ---- order */
+
+/* A random permutation of each group that can be ordered. Returns how many groups are. */
+static int random_places(const Channels *c, uint64_t seed, uint32_t *place) {
+  Rng rng;
+  int n = 0;
+  rng_seed(&rng, seed, 3);
+  for (uint32_t u = 0; u < c->n_units; u++) place[u] = u;
+  for (uint32_t i = 0; i < c->n_groups; i++) {
+    const ChanGroup *g = &c->groups[i];
+    if (!order_can(c, i)) continue;
+    rng_shuffle(&rng, place + g->first, g->n);
+    n++;
+  }
+  return n;
+}
+
+START_TEST(order_changes_nothing)
+{
+  int ordered = 0, groups = 0;
+  for (uint64_t seed = 0; seed < 3 * CONSTRUCTS; seed++) {
+    Graph *g = prune_net(seed);
+    Diag *d = diag_new();
+    Channels c;
+    ck_assert_msg(channels_find(g, NULL, &c, d), "%s", diag_text(d));
+    uint32_t *place = mem_array((size_t)c.n_units + 1, sizeof *place);
+    ordered += random_places(&c, seed, place);
+    groups += (int)c.n_groups;
+    Graph *other = order_apply(&c, place, d);
+    ck_assert_msg(other && graph_verify(other, d), "net %d: %s", (int)seed, diag_text(d));
+    const double diff = pruned_difference(other, g, seed);
+    ck_assert_msg(diff < 2e-4, "net %d (%s): ordered it differs by %g", (int)seed,
+                  construct_info[seed % CONSTRUCTS].name, diff);
+    graph_free(other);
+    mem_free(place);
+    channels_free(&c);
+    diag_free(d);
+    graph_free(g);
+  }
+  ck_assert_msg(ordered > groups * 8 / 10, "only %d of %d groups can be ordered", ordered, groups);
+  printf("%d of %d groups of channels in another order\n", ordered, groups);
+}
+END_TEST
+
+START_TEST(order_refuses)
+{
+  Graph *g = net_residual(1, 3);
+  Diag *d = diag_new();
+  Channels c;
+  ck_assert(channels_find(g, NULL, &c, d) && c.n_groups > 1);
+  uint32_t *place = mem_array((size_t)c.n_units, sizeof *place);
+  for (uint32_t u = 0; u < c.n_units; u++) place[u] = u;
+  place[0] = c.n_units - 1, place[c.n_units - 1] = 0; /* of another group */
+  ck_assert(!order_apply(&c, place, d));
+  place[0] = 1, place[c.n_units - 1] = c.n_units - 1; /* twice */
+  ck_assert(!order_apply(&c, place, d));
+  mem_free(place);
+  channels_free(&c);
+  diag_free(d);
+  graph_free(g);
+}
+END_TEST
+
+/* Any number of first channels of each group that allows it: all weights are prefixes. */
+START_TEST(prefixes_of_weights)
+{
+  int slices = 0, free_groups = 0;
+  for (uint64_t seed = 0; seed < 3 * CONSTRUCTS; seed++) {
+    Graph *g = prune_net(seed);
+    Diag *d = diag_new();
+    Channels c;
+    PrunePlan p;
+    Family f = {0};
+    Rng rng;
+    rng_seed(&rng, seed, 4);
+    ck_assert_msg(channels_find(g, NULL, &c, d), "%s", diag_text(d));
+    prune_plan_all(&c, &p);
+    for (uint32_t i = 0; i < c.n_groups; i++) {
+      const ChanGroup *x = &c.groups[i];
+      if (!order_is_prefix(&c, i)) continue;
+      p.kept[i] = x->least + rng_below(&rng, x->n - x->least + 1);
+      memset(p.keep + x->first + p.kept[i], 0, x->n - p.kept[i]);
+      free_groups++;
+    }
+    Graph *small = prune_apply(&c, &p, d);
+    ck_assert_msg(small != NULL, "net %d: %s", (int)seed, diag_text(d));
+    if (!g->n_states) {
+      ck_assert_msg(family_check((const Graph *const[]){g, small}, 2, &f, d), "net %d (%s): %s", (int)seed,
+                    construct_info[seed % CONSTRUCTS].name, diag_text(d));
+      for (NodeId k = 0; k < g->n_nodes; k++) {
+        const OpKind op = g->nodes[k].op;
+        if (op != OP_conv && op != OP_depthwise_conv && op != OP_fully_connected) continue;
+        if (!val_is_const(g, g->nodes[k].in[1])) continue;
+        ck_assert_msg(family_slice(&f, 1, k, 1)->shared, "net %d (%s): weights of node %u are no prefix",
+                      (int)seed, construct_info[seed % CONSTRUCTS].name, k);
+        slices++;
+      }
+      family_free(&f);
+    }
+    graph_free(small);
+    prune_plan_free(&p);
+    channels_free(&c);
+    diag_free(d);
+    graph_free(g);
+  }
+  ck_assert_int_gt(free_groups, 50);
+  printf("%d groups cut to prefixes, %d weights found in the wider one's\n", free_groups, slices);
+}
+END_TEST
+
+/* ---- plans */
+
+static void plan_widths(const Graph *g, const Dataset *ds, int n, double share, Widths *w) {
+  Diag *d = diag_new();
+  WidthsOptions o = {.n = n, .share = share};
+  prune_options_default(&o.prune);
+  o.prune.images = 64;
+  const PassCtx ctx = {.params = "", .data = ds};
+  ck_assert_msg(widths_plan(g, &o, &ctx, w, d), "%s", diag_text(d));
+  diag_free(d);
+}
+
+static void check_widths(const Graph *g, const Widths *w, double share, uint64_t seed) {
+  Diag *d = diag_new();
+  Channels c;
+  const double diff = pruned_difference(w->graph, g, seed), all = (double)graph_macs(g);
+  ck_assert_msg(diff < 2e-4, "ordered for its widths it differs by %g", diff);
+  ck_assert(channels_find(w->graph, NULL, &c, d));
+  for (int k = 0; k < w->n; k++) {
+    const PrunePlan *p = &w->plans[k];
+    Graph *cut = prune_apply(&c, p, d);
+    ck_assert_msg(cut != NULL, "%s", diag_text(d));
+    ck_assert_double_le((double)graph_macs(cut), all * pow(share, k / (w->n - 1.0)));
+    if (k == 0) ck_assert_int_eq(graph_macs(cut), graph_macs(g));
+    for (uint32_t u = 0; u < p->n_units; u++) {
+      if (k > 0) ck_assert(w->plans[k - 1].keep[u] || !p->keep[u]); /* inside the one before */
+      if (u > 0 && c.group_of[u] == c.group_of[u - 1]) ck_assert(p->keep[u - 1] || !p->keep[u]);
+    }
+    graph_free(cut);
+  }
+  channels_free(&c);
+  diag_free(d);
+}
+
+START_TEST(plans_nest)
+{
+  for (uint64_t seed = 1; seed < 4; seed++) {
+    Graph *g = net_residual(2, seed);
+    Dataset ds = images_random(g, 64, 5, seed);
+    Widths w;
+    plan_widths(g, &ds, 4, 0.25, &w);
+    ck_assert_int_eq(w.n, 4);
+    check_widths(g, &w, 0.25, seed);
+    widths_free(&w);
+    images_free(&ds);
+    graph_free(g);
+  }
+}
+END_TEST
+
+START_TEST(too_narrow)
+{
+  Graph *g = net_residual(1, 5);
+  Dataset ds = images_random(g, 64, 5, 5);
+  Diag *d = diag_new();
+  WidthsOptions o = {.n = 3, .share = 0.001};
+  prune_options_default(&o.prune);
+  Widths w;
+  ck_assert(!widths_plan(g, &o, &(PassCtx){.params = "", .data = &ds}, &w, d));
+  ck_assert_msg(strstr(diag_text(d), "no variant of") && strstr(diag_text(d), "a larger `least`"), "%s",
+                diag_text(d));
+  widths_free(&w);
+  diag_free(d);
+  images_free(&ds);
+  graph_free(g);
+}
+END_TEST
+
+/* ---- int8 */
+
+/* BatchNormalization of a member's own: factors of 0.5 .. 2 on each channel. */
+static Graph *with_own_norms(const Graph *g, uint64_t seed) {
+  Graph *out = graph_clone(g);
+  Rng rng;
+  rng_seed(&rng, seed, 5);
+  for (NodeId k = 0; k < out->n_nodes; k++) {
+    if (out->nodes[k].op != OP_batch_normalization) continue;
+    for (uint32_t i = 1; i < 5; i += 3) {
+      Value *v = graph_val(out, out->nodes[k].in[i]);
+      const int64_t n = shape_count(&v->shape);
+      float *x = mem_array((size_t)n, sizeof *x);
+      for (int64_t j = 0; j < n; j++)
+        x[j] = ((const float *)blob_data(v->blob))[j] * exp2f(2 * rng_uniform(&rng) - 1);
+      blob_unref(v->blob);
+      v->blob = blob_new(x, (size_t)n * sizeof *x);
+      mem_free(x);
+    }
+  }
+  return out;
+}
+
+static Graph *finished(const Graph *g, const Graph *like, const Dataset *ds) {
+  Diag *d = diag_new();
+  const PassCtx ctx = {.params = "", .data = ds, .like = like};
+  Graph *q = pipeline_run(g, "bnfuse,fuse,fold,quantize{io=float,images=64}", &ctx,
+                          &(PipelineOptions){.verify_each = true}, d);
+  ck_assert_msg(q != NULL, "%s", diag_text(d));
+  diag_free(d);
+  return q;
+}
+
+static Graph *cut_width(const Widths *w, int k) {
+  Diag *d = diag_new();
+  Channels c;
+  ck_assert(channels_find(w->graph, NULL, &c, d));
+  Graph *g = prune_apply(&c, &w->plans[k], d);
+  ck_assert_msg(g != NULL, "%s", diag_text(d));
+  channels_free(&c);
+  diag_free(d);
+  return g;
+}
+
+START_TEST(shared_codes)
+{
+  for (uint64_t seed = 1; seed < 4; seed++) {
+    Graph *g = net_residual(1, seed), *q[3] = {0};
+    Dataset ds = images_random(g, 64, 5, seed);
+    Diag *d = diag_new();
+    Widths w;
+    Family f = {0};
+    double worst = 0, alone = 0;
+    plan_widths(g, &ds, 3, 0.3, &w);
+    for (int k = 0; k < 3; k++) {
+      Graph *cut = cut_width(&w, k), *own = k ? with_own_norms(cut, seed) : graph_clone(cut);
+      q[k] = finished(own, k ? q[0] : NULL, &ds);
+      Graph *free_codes = finished(own, NULL, &ds);
+      if (k) {
+        worst = fmax(worst, images_difference(own, q[k], &ds, 32));
+        alone = fmax(alone, images_difference(own, free_codes, &ds, 32));
+      }
+      graph_free(free_codes);
+      graph_free(own);
+      graph_free(cut);
+    }
+    ck_assert_msg(family_check((const Graph *const *)q, 3, &f, d), "%s", diag_text(d));
+    ck_assert_msg(worst < 2 * alone + 0.02, "net %d: %g with the widest's codes, %g with its own", (int)seed,
+                  worst, alone);
+    printf("net %d: int8 differs from float by %.4f with the widest's codes, by %.4f with codes of its own\n",
+           (int)seed, worst, alone);
+    family_free(&f);
+    for (int k = 0; k < 3; k++) graph_free(q[k]);
+    widths_free(&w);
+    diag_free(d);
+    images_free(&ds);
+    graph_free(g);
+  }
+}
+END_TEST
+
+/* A channel whose sign is another one's keeps the widest's codes, and one of other weights is refused. */
+START_TEST(other_weights)
+{
+  Graph *g = net_residual(1, 4), *other = net_residual(1, 9);
+  Dataset ds = images_random(g, 64, 5, 4);
+  Diag *d = diag_new();
+  Graph *q = finished(g, NULL, &ds);
+  const PassCtx ctx = {.params = "", .data = &ds, .like = q};
+  ck_assert(!pipeline_run(other, "bnfuse,fuse,fold,quantize{io=float,images=64}", &ctx, NULL, d));
+  ck_assert_msg(strstr(diag_text(d), "are not the widest variant's") != NULL, "%s", diag_text(d));
+  Graph *turned = graph_clone(g);
+  Value *v = graph_val(turned, turned->nodes[net_find(turned, OP_batch_normalization, 0)].in[1]);
+  float *x = mem_array((size_t)shape_count(&v->shape), sizeof *x);
+  memcpy(x, blob_data(v->blob), blob_size(v->blob));
+  x[0] = -x[0];
+  blob_unref(v->blob);
+  v->blob = blob_new(x, (size_t)shape_count(&v->shape) * sizeof *x);
+  mem_free(x);
+  Graph *r = finished(turned, q, &ds);
+  Family f = {0};
+  ck_assert_msg(family_check((const Graph *const[]){q, r}, 2, &f, d), "%s", diag_text(d));
+  family_free(&f);
+  graph_free(r);
+  graph_free(turned);
+  graph_free(q);
+  graph_free(other);
+  graph_free(g);
+  diag_free(d);
+  images_free(&ds);
+}
+END_TEST
+
+/* ---- a run */
+
+START_TEST(tailored_family)
+{
+  Fixture f;
+  TailorResult res;
+  fixture_open(&f);
+  f.target[0].widths = 3, f.target[0].narrowest = 0.4;
+  fixture_run(&f, &res);
+  const TailorOutcome *o = &res.v[0];
+  ck_assert_msg(o->met && o->delivered, "%s", o->why);
+  ck_assert_int_eq(o->n_widths, 3);
+  ck_assert_int_eq(res.v[1].n_widths, 0);
+  for (int k = 0; k < 3; k++) {
+    const TailorWidth *x = &o->width[k];
+    ck_assert_msg((double)x->cost.macs <= (double)o->cost.macs * pow(0.4, k / 2.0), "variant %d: %lld MACs",
+                  k, (long long)x->cost.macs);
+    ck_assert_msg(x->val_final > 0.4, "variant %d: %g on a task that is easy", k, x->val_final);
+    ck_assert_uint_eq(x->emitted.n, 128);
+  }
+  ck_assert(hash_equal(o->width[0].final.hash, o->final.hash));
+  tailor_result_free(&res);
+  fixture_run_and_drop(&f);
+  ck_assert_msg(f.ran.len == 0, "a second run repeated%s", sb_str(&f.ran));
+  f.target[0].widths = 2;
+  fixture_run(&f, &res);
+  fixture_expect(&f, "another number of variants",
+                 " widths elastic cut finish finish_like score deploy proof test ");
+  tailor_result_free(&res);
+  fixture_close(&f);
+}
+END_TEST
+
+Suite *suite_family(void) {
+  Suite *s = suite_create("family");
+  TCase *tc = tcase_create("order");
+  tcase_add_test(tc, order_changes_nothing);
+  tcase_add_test(tc, order_refuses);
+  tcase_add_test(tc, prefixes_of_weights);
+  tcase_set_timeout(tc, 120);
+  suite_add_tcase(s, tc);
+  tc = tcase_create("widths");
+  tcase_add_test(tc, plans_nest);
+  tcase_add_test(tc, too_narrow);
+  tcase_add_test(tc, shared_codes);
+  tcase_add_test(tc, other_weights);
+  tcase_add_test(tc, tailored_family);
+  tcase_set_timeout(tc, 120);
+  suite_add_tcase(s, tc);
+  return s;
+}
