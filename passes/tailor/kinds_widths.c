@@ -7,9 +7,9 @@
 #include "ir/base/mem.h"
 #include "passes/tailor/kinds.h"
 #include "passes/tailor/measure.h"
-#include "passes/widths.h"
+#include "passes/prefixes.h"
 
-static void put_plans(const Widths *w, const Channels *c, Artifact *out, int *n_out) {
+static void put_plans(const Prefixes *w, const Channels *c, Artifact *out, int *n_out) {
   StrBuf text = {0}, m = {0};
   for (int k = 0; k < w->n; k++) {
     char key[16];
@@ -27,15 +27,15 @@ static bool run_widths(const StepCall *c, Artifact *out, int *n_out, Diag *d) {
   const TailorStepEnv *env = c->env;
   Arena *a = arena_new();
   PassCtx ctx = {.params = c->params, .host = c->host, .seed = c->seed};
-  WidthsOptions o;
-  Widths w = {0};
+  PrefixesOptions o;
+  Prefixes w = {0};
   Channels ordered = {0};
   Graph *g = artifact_graph(&c->in[0], d);
-  bool ok = g && widths_options_parse(c->params, a, &o, d) && tailor_data(env->data, &ctx.data, d) &&
-            widths_plan(g, &o, &ctx, &w, d) && channels_find(w.graph, o.prune.keep, &ordered, d);
+  bool ok = g && prefixes_options_parse(c->params, a, &o, d) && tailor_data(env->data, &ctx.data, d) &&
+            prefixes_plan(g, &o, &ctx, &w, d) && channels_find(w.graph, o.prune.keep, &ordered, d);
   if (ok) put_plans(&w, &ordered, out, n_out);
   if (ordered.arena) channels_free(&ordered);
-  widths_free(&w);
+  prefixes_free(&w);
   graph_free(g);
   arena_free(a);
   return ok;
@@ -59,8 +59,8 @@ static bool run_finish_like(const StepCall *c, Artifact *out, int *n_out, Diag *
   "ir/", "runtime/kernels/", "runtime/engine/", "runtime/data/", "passes/tailor/kinds", \
       "passes/tailor/measure", "passes/pass.h", "passes/pipeline.c"
 static const char *const widths_src[] = {
-    COMMON,           "passes/channels", "passes/order",  "passes/prune.h",
-    "passes/prune.c", "passes/prune_",   "passes/widths", NULL};
+    COMMON,           "passes/channels", "passes/order",    "passes/prune.h",
+    "passes/prune.c", "passes/prune_",   "passes/prefixes", NULL};
 static const char *const like_src[] = {COMMON,
                                        "passes/quant",
                                        "passes/qat_strip.c",

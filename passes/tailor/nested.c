@@ -112,8 +112,7 @@ static bool finish_width(TailorRun *r, TailorWork *w, int k) {
 bool tailor_nested_finish(TailorRun *r, TailorWork *w) {
   TailorOutcome *o = w->o;
   for (int k = 0; k < FAMILY_MAX; k++) artifact_unref(&o->width[k].final);
-  o->width[0] =
-      (TailorWidth){.final = artifact_ref(&o->final), .val_final = o->val_final};
+  o->width[0] = (TailorWidth){.final = artifact_ref(&o->final), .val_final = o->val_final};
   TRY(cost_of(r, w->t, &o->final, &o->width[0].cost));
   for (o->n_widths = 1; o->n_widths < w->t->widths; o->n_widths++) TRY(finish_width(r, w, o->n_widths));
   return check_family(r, o);

@@ -147,7 +147,7 @@ typedef struct TailorWidth {
   Artifact final;
   Cost cost;
   double val_final;           /* on validation */
-  Accuracy tailored, emitted;  /* on the test split: float; final, by the engine */
+  Accuracy tailored, emitted; /* on the test split: float; final, by the engine */
 } TailorWidth;
 
 typedef struct TailorOutcome {

@@ -9,7 +9,7 @@
 #include "passes/elastic.h"
 #include "passes/order.h"
 #include "passes/tailor/tailor.h"
-#include "passes/widths.h"
+#include "passes/prefixes.h"
 #include "tests/passes/images.h"
 #include "tests/passes/nets.h"
 #include "tests/passes/prune_nets.h"
@@ -131,17 +131,17 @@ END_TEST
 
 /* ---- plans */
 
-static void plan_widths(const Graph *g, const Dataset *ds, int n, double share, Widths *w) {
+static void plan_widths(const Graph *g, const Dataset *ds, int n, double share, Prefixes *w) {
   Diag *d = diag_new();
-  WidthsOptions o = {.n = n, .share = share};
+  PrefixesOptions o = {.n = n, .share = share};
   prune_options_default(&o.prune);
   o.prune.images = 64;
   const PassCtx ctx = {.params = "", .data = ds};
-  ck_assert_msg(widths_plan(g, &o, &ctx, w, d), "%s", diag_text(d));
+  ck_assert_msg(prefixes_plan(g, &o, &ctx, w, d), "%s", diag_text(d));
   diag_free(d);
 }
 
-static void check_widths(const Graph *g, const Widths *w, double share, uint64_t seed) {
+static void check_widths(const Graph *g, const Prefixes *w, double share, uint64_t seed) {
   Diag *d = diag_new();
   Channels c;
   const double diff = pruned_difference(w->graph, g, seed), all = (double)graph_macs(g);
@@ -168,11 +168,11 @@ START_TEST(plans_nest)
   for (uint64_t seed = 1; seed < 4; seed++) {
     Graph *g = net_residual(2, seed);
     Dataset ds = images_random(g, 64, 5, seed);
-    Widths w;
-    plan_widths(g, &ds, 4, 0.25, &w);
+    Prefixes w;
+    plan_widths(g, &ds, 4, 0.5, &w);
     ck_assert_int_eq(w.n, 4);
-    check_widths(g, &w, 0.25, seed);
-    widths_free(&w);
+    check_widths(g, &w, 0.5, seed);
+    prefixes_free(&w);
     images_free(&ds);
     graph_free(g);
   }
@@ -184,13 +184,13 @@ START_TEST(too_narrow)
   Graph *g = net_residual(1, 5);
   Dataset ds = images_random(g, 64, 5, 5);
   Diag *d = diag_new();
-  WidthsOptions o = {.n = 3, .share = 0.001};
+  PrefixesOptions o = {.n = 3, .share = 0.001};
   prune_options_default(&o.prune);
-  Widths w;
-  ck_assert(!widths_plan(g, &o, &(PassCtx){.params = "", .data = &ds}, &w, d));
+  Prefixes w;
+  ck_assert(!prefixes_plan(g, &o, &(PassCtx){.params = "", .data = &ds}, &w, d));
   ck_assert_msg(strstr(diag_text(d), "no variant of") && strstr(diag_text(d), "a larger `least`"), "%s",
                 diag_text(d));
-  widths_free(&w);
+  prefixes_free(&w);
   diag_free(d);
   images_free(&ds);
   graph_free(g);
@@ -230,7 +230,7 @@ static Graph *finished(const Graph *g, const Graph *like, const Dataset *ds) {
   return q;
 }
 
-static Graph *cut_width(const Widths *w, int k) {
+static Graph *cut_width(const Prefixes *w, int k) {
   Diag *d = diag_new();
   Channels c;
   ck_assert(channels_find(w->graph, NULL, &c, d));
@@ -247,10 +247,10 @@ START_TEST(shared_codes)
     Graph *g = net_residual(1, seed), *q[3] = {0};
     Dataset ds = images_random(g, 64, 5, seed);
     Diag *d = diag_new();
-    Widths w;
+    Prefixes w;
     Family f = {0};
     double worst = 0, alone = 0;
-    plan_widths(g, &ds, 3, 0.3, &w);
+    plan_widths(g, &ds, 3, 0.5, &w);
     for (int k = 0; k < 3; k++) {
       Graph *cut = cut_width(&w, k), *own = k ? with_own_norms(cut, seed) : graph_clone(cut);
       q[k] = finished(own, k ? q[0] : NULL, &ds);
@@ -270,7 +270,7 @@ START_TEST(shared_codes)
            (int)seed, worst, alone);
     family_free(&f);
     for (int k = 0; k < 3; k++) graph_free(q[k]);
-    widths_free(&w);
+    prefixes_free(&w);
     diag_free(d);
     images_free(&ds);
     graph_free(g);

@@ -1,5 +1,5 @@
-/* Plans of a family, and the order of channels that makes its weights prefixes; see widths.h. */
-#include "passes/widths.h"
+/* Plans of a family, and the order of channels that makes its weights prefixes; see prefixes.h. */
+#include "passes/prefixes.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -14,7 +14,7 @@
 static const double NEVER = 1e100;
 
 typedef struct Planning {
-  const WidthsOptions *o;
+  const PrefixesOptions *o;
   const PassCtx *ctx;
   Channels c;
   bool *whole;      /* [n_groups] */
@@ -23,7 +23,7 @@ typedef struct Planning {
   Diag *d;
 } Planning;
 
-bool widths_options_parse(const char *params, Arena *a, WidthsOptions *o, Diag *d) {
+bool prefixes_options_parse(const char *params, Arena *a, PrefixesOptions *o, Diag *d) {
   bool bad = false;
   o->n = (int)pass_param_num(params, "n", 0, &bad);
   o->share = pass_param_num(params, "share", 0, &bad);
@@ -140,7 +140,7 @@ static void plan_first(const PrunePlan *plan, const Channels *c, PrunePlan *out)
   }
 }
 
-static bool order_all(Planning *p, Widths *out) {
+static bool order_all(Planning *p, Prefixes *out) {
   uint32_t *place = mem_array((size_t)p->c.n_units + 1, sizeof *place);
   find_places(p, place);
   out->graph = order_apply(&p->c, place, p->d);
@@ -155,8 +155,8 @@ static bool order_all(Planning *p, Widths *out) {
   return ok;
 }
 
-bool widths_plan(const Graph *g, const WidthsOptions *o, const PassCtx *ctx, Widths *out, Diag *d) {
-  *out = (Widths){0};
+bool prefixes_plan(const Graph *g, const PrefixesOptions *o, const PassCtx *ctx, Prefixes *out, Diag *d) {
+  *out = (Prefixes){0};
   TRY(graph_want_stateless(g, "variants that share weights", d));
   Planning p = {.o = o, .ctx = ctx, .d = d};
   bool ok = channels_find(g, o->prune.keep, &p.c, d);
@@ -172,9 +172,9 @@ bool widths_plan(const Graph *g, const WidthsOptions *o, const PassCtx *ctx, Wid
   return ok;
 }
 
-void widths_free(Widths *w) {
+void prefixes_free(Prefixes *w) {
   for (int k = 0; k < w->n; k++) prune_plan_free(&w->plans[k]);
   mem_free(w->plans);
   graph_free(w->graph);
-  *w = (Widths){0};
+  *w = (Prefixes){0};
 }
