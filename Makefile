@@ -211,6 +211,9 @@ $(patsubst bench/%.c,$(OUT)/bench/%,$(wildcard bench/compress-*.c)): $(call obj,
 $(OUT)/bench/collective: $(call obj,$(wildcard bench/collective_*.c) bench/command.c bench/compress_common.c bench/train_nets.c)
 $(OUT)/bench/collective-twelve: $(call obj,bench/command.c bench/compress_common.c)
 
+# Adaptation on the device: a driver and a file for each part.
+$(OUT)/bench/adapt: $(call obj,$(wildcard bench/adapt_*.c) bench/compress_common.c bench/command.c)
+
 # Effort, and its counter, which a suite tests.
 $(OUT)/bench/effort: $(call obj,bench/effort_count.c bench/compress_common.c)
 $(OUT)/check-mistify: $(call obj,bench/effort_count.c)

@@ -60,9 +60,10 @@ self_test() {
   tmp=$(mktemp -d)
   trap 'rm -rf "$tmp"' EXIT
   cd "$tmp"
-  mkdir -p ir/base passes/steps backend/emit runtime/kernels/generic runtime/engine frontend/onnx frontend/tflite frontend/cli
+  mkdir -p ir/base passes/steps backend/emit runtime/kernels/generic runtime/device runtime/engine frontend/onnx frontend/tflite frontend/cli
   put() { printf '#include <stdint.h>\n#include %s\n' "$2" > "$1"; }
   put ir/ok.c '"runtime/kernels/generic/a.h"'
+  put runtime/device/ok.c '"runtime/kernels/a.h"'
   put passes/steps/ok.c '"passes/ok.h"'
   put backend/emit/ok.c '"runtime/engine/a.h"'
   put frontend/cli/ok.c '"passes/steps/a.h"'
@@ -75,6 +76,8 @@ self_test() {
   done <<'END'
 runtime/kernels/generic/bad.c "ir/graph.h"
 runtime/kernels/generic/bad.c <stdio.h>
+runtime/device/bad.c "ir/types.h"
+runtime/device/bad.c <time.h>
 ir/bad.h "runtime/engine/session.h"
 ir/bad.def "passes/pass.h"
 runtime/engine/bad.c "passes/pass.h"

@@ -3,6 +3,7 @@
  *   emit.c       lower, select, plan, print the files
  *   files.c      publish them
  *   kernels_c.c  kernels in model.c, or in files of their own
+ *   device_c.c   code of runtime/device that a model wants beside its kernels
  *   shake.c      kernel text: the definitions that a model needs, and no others
  *   custom_c.c   functions of custom operators: declarations, sources beside
  *   constants.c  weights as C arrays, equal ones once
@@ -78,6 +79,13 @@ typedef struct Blob {
   uint64_t fingerprint;
 } Blob;
 
+/* What model.c takes of runtime/device: root-relative sources, and functions of them. */
+enum { DEVICE_MAX = 24 };
+typedef struct DeviceCode {
+  const char *file[DEVICE_MAX], *function[DEVICE_MAX];
+  int n_files, n_functions;
+} DeviceCode;
+
 typedef struct Emit {
   const Graph *g;
   Graph *bound; /* the same, for who frees it */
@@ -92,6 +100,7 @@ typedef struct Emit {
   int *out_const;           /* by graph output: pool index of one that is a constant, -1 otherwise */
   struct StateCopy *states; /* by graph state, in the order in which they may be copied */
   Blob blob;
+  DeviceCode device;
   const char **symbols; /* by call: its kernel's function in a file of its own; NULL */
   Arena *arena;
   Diag *diag;
@@ -157,6 +166,12 @@ bool print_kernels(const Emit *e, StrBuf *out);
 void print_kernel_name(const Emit *e, uint32_t call, StrBuf *out);
 /* Files of kernels; each is named by its content. */
 bool add_kernel_files(Emit *e, OutFiles *f);
+
+/* -- device_c.c: code of runtime/device -- */
+/* model.c shall hold `function` of `file` ("runtime/device/variant.c"), static as kernels are. Before printing. */
+void need_device(Emit *e, const char *file, const char *function);
+/* The types that a header of runtime/device declares for the program, for model.h. */
+void print_device_types(const char *header, StrBuf *out);
 
 /* -- custom_c.c: functions of custom operators -- */
 /* Their declarations. */

@@ -70,17 +70,17 @@ void print_kernel_name(const Emit *e, uint32_t c, StrBuf *out) {
     sb_printf(out, "%s__%s", k->name, k->tag);
 }
 
-/* Sources and entry points, each once; of kernels apart only what the params need. */
+/* Sources and entry points, each once; of kernels apart only what the params need. Device code behind the kernels. */
 bool print_kernels(const Emit *e, StrBuf *out) {
   const uint32_t n = e->calls.n;
-  const char **files = arena_array(e->arena, n + 2, sizeof *files);
-  const char **roots = arena_array(e->arena, 2 * (size_t)n + 3, sizeof *roots);
+  const char **files = arena_array(e->arena, n + 2 + DEVICE_MAX, sizeof *files);
+  const char **roots = arena_array(e->arena, 2 * (size_t)n + 3 + DEVICE_MAX, sizeof *roots);
   int n_files = 0, n_roots = 0;
-  if (n == 0) return true;
+  if (n == 0 && e->device.n_files == 0) return true;
   roots[n_roots++] = "mf_view";
   roots[n_roots++] = "MF_ALIGN";
   roots[n_roots++] = "MF_SPECIAL";
-  if (e->opt->kernels) files[n_files++] = "runtime/kernels/kernel.h";
+  if (e->opt->kernels || n == 0) files[n_files++] = "runtime/kernels/kernel.h";
   for (uint32_t c = 0; c < n; c++) {
     const KernelDef *k = e->calls.v[c].kernel;
     if (is_repeated(e, c)) continue;
@@ -89,6 +89,8 @@ bool print_kernels(const Emit *e, StrBuf *out) {
     files[n_files++] = k->file;
     roots[n_roots++] = function_of(e->arena, k);
   }
+  for (int i = 0; i < e->device.n_files; i++) files[n_files++] = e->device.file[i];
+  for (int i = 0; i < e->device.n_functions; i++) roots[n_roots++] = e->device.function[i];
   TRY(shake_kernels(files, n_files, roots, n_roots, out, e->diag));
   print_custom(e, out);
   if (e->opt->kernels) sb_puts(out, "\n/* -- kernels, in files of their own -- */\n");

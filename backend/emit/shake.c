@@ -8,6 +8,7 @@
  *   - file-level definitions begin in column 0; braces and parentheses outside comments and strings balance
  *   - a header's include guard ends in _H; other #if blocks stand between definitions, or hold whole ones: such a block
  *     is kept or left as one piece
+ *   - an #ifndef MISTIFY_... block holds types for the program: it stands in model.h, and is left out here
  *   - a function-like macro may make definitions: "ROW(add_f32, a + b)"; it then defines every name that begins with
  *     its first argument ("add_f32__generic")
  */
@@ -372,12 +373,18 @@ static bool empty_line_between(const char *after, const char *from) {
   return lines >= 2;
 }
 
+/* Types for the program (device_c.c prints them into model.h). */
+static bool is_public(const Chunk *c) {
+  static const char begin[] = "#ifndef MISTIFY_";
+  return strncmp(c->s, begin, sizeof begin - 1) == 0;
+}
+
 static void print_chunks(const Shaker *s, StrBuf *out) {
   int file = -1;
   const char *after = NULL; /* end of the chunk printed last */
   for (int i = 0; i < s->n_chunks; i++) {
     const Chunk *c = &s->chunk[i];
-    if (!c->needed) continue;
+    if (!c->needed || is_public(c)) continue;
     const char *from = with_comment(c, embedded_text(s->files[c->file]));
     if (c->file != file) sb_printf(out, "\n/* -- %s -- */\n", s->files[c->file]);
     if (c->file != file || skip_space(after) != from || empty_line_between(after, from)) sb_putc(out, '\n');

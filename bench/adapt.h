@@ -1,0 +1,34 @@
+/* What the parts of bench/adapt.c share: a part is a file bench/adapt_NAME.c with a row in bench/adapt/parts.def.
+ *
+ * A part computes and adds rows; what costs minutes it keeps in its folder (build/bench/adapt/NAME), under names that say what
+ * it was made from, and takes it from there when it runs again. Rows of a part that ended are kept by the driver.
+ */
+#ifndef BENCH_ADAPT_H
+#define BENCH_ADAPT_H
+
+#include <math.h>
+
+#include "bench/compress_common.h"
+
+typedef struct Adapt {
+  Bench *b; /* diagnostics (b->d, bench_must) and host */
+  Arena *a;
+  const char *folder; /* the part's; exists */
+  bool quick;         /* a fraction of the work, to see that it runs: no result file */
+  JsonWriter *rows;   /* adapt_row's */
+} Adapt;
+
+/* A result; printed too. */
+void adapt_row(Adapt *ad, const Row *r);
+/* The same, with no aim and no peer. better: "lower", "higher" or "" */
+void adapt_figure(Adapt *ad, const char *name, const char *metric, double value, const char *unit,
+                  const char *better, const char *how);
+/* An input that is not here (data of ../shared, a compiler): printed, and the part has no rows. */
+void adapt_skip(Adapt *ad, const char *why);
+
+/* A part ends the program where something fails (bench_must). */
+#define PART(name, doc) void part_##name(Adapt *ad);
+#include "bench/adapt/parts.def"
+#undef PART
+
+#endif
