@@ -9,6 +9,7 @@
 #include "ir/lower.h"
 #include "ir/step.h"
 #include "ir/tensor.h"
+#include "runtime/device/drift.h"
 
 /* -- targets (backend/targets.def) and boards (backend/boards/NAME.yaml, or the user's) -- */
 struct TargetCosts; /* backend/costs.h */
@@ -230,6 +231,21 @@ typedef enum WeightsForm {
   WEIGHTS_APART,   /* arrays in weights.c */
   WEIGHTS_BLOB /* NAME_weights.bin, bound at run time (NAME_bind_weights); weights.c holds the same bytes for the first image */
 } WeightsForm;
+/* What the monitor of drift (runtime/device/drift.h) compares with. */
+typedef struct DriftReference {
+  mistify_drift_reference reference;
+  int64_t interval; /* inferences between two false alarms, on average */
+} DriftReference;
+typedef struct DriftOptions {
+  int64_t interval; /* 0: 10,000 */
+  int32_t samples;  /* of an input; 0: 256 */
+  int32_t rows;     /* the input is given row by row, so many; 0: as a whole */
+} DriftOptions;
+/* From n examples of the input (in[n], as the graph takes it; 8 bits): usual inputs that calibration knows, or others. g
+ * has batch 1. */
+bool drift_reference(const Graph *g, const DriftOptions *o, const Tensor *in, int n, DriftReference *out,
+                     Diag *d);
+
 typedef struct EmitOptions {
   const char *name; /* C prefix: identifiers NAME_run, ...; the files are model.c and model.h */
   const char *out_dir;
@@ -249,6 +265,8 @@ typedef struct EmitOptions {
    * the same for all. */
   int pixel_channels;
   float pixel_scale[3], pixel_offset[3];
+  const DriftReference *drift; /* NAME_drift_*; NULL: no such functions. Made for the same form of input */
+  bool controller;             /* NAME_controller_*: of a family of variants alone */
   bool share_arena; /* no arena of its own: NAME_init(ctx, NULL, 0) takes models_arena of ../models.c */
 } EmitOptions;
 /* Writes model.c model.h model_io.h selftest.c vectors.bin CMakeLists.txt model.json, and what the options ask for, into out_dir

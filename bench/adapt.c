@@ -13,6 +13,8 @@
 
 #include <unistd.h>
 
+#include "ir/base/mem.h"
+
 #define FOLDER "build/bench/adapt"
 
 typedef struct Part {
@@ -68,6 +70,22 @@ void adapt_figure(Adapt *ad, const char *name, const char *metric, double value,
 }
 
 void adapt_skip(Adapt *ad, const char *why) { printf("%s: skipped: %s\n", ad->folder, why); }
+
+uint8_t *adapt_confidence(const Scores *s, float scale) {
+  uint8_t *out = mem_array(s->n, 1);
+  for (uint32_t i = 0; i < s->n; i++) {
+    const float *x = s->out + (size_t)i * s->classes;
+    float best = -INFINITY, next = -INFINITY;
+    for (uint32_t k = 0; k < s->classes; k++) {
+      if (x[k] > best)
+        next = best, best = x[k];
+      else if (x[k] > next)
+        next = x[k];
+    }
+    out[i] = (uint8_t)lrintf((best - next) / scale);
+  }
+  return out;
+}
 
 /* -- parts that ended -- */
 

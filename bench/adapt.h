@@ -26,6 +26,10 @@ void adapt_figure(Adapt *ad, const char *name, const char *metric, double value,
 /* An input that is not here (data of ../shared, a compiler): printed, and the part has no rows. */
 void adapt_skip(Adapt *ad, const char *why);
 
+/* Of each image the distance between its best two outputs in codes, as mistify_confidence has it on the device; `scale` is the
+ * outputs'. The caller's to free (mem_free). */
+uint8_t *adapt_confidence(const Scores *s, float scale);
+
 /* A part ends the program where something fails (bench_must). */
 #define PART(name, doc) void part_##name(Adapt *ad);
 #include "bench/adapt/parts.def"

@@ -100,7 +100,7 @@ static bool prepare(Emit *e) {
   FAIL_IF(e->opt->step && e->plan.hop, e->diag, NULL,
           "windows that overlap (hop) and a run in pieces (step) do not go together");
   blob_layout(e);
-  return true;
+  return need_control(e);
 }
 
 static bool emit_bound(Emit *e) {
@@ -135,6 +135,7 @@ static void emit_end(Emit *e) {
 
 bool emit_c(const Graph *g, const Target *t, const EmitOptions *o, Diag *d) {
   Emit e;
+  FAIL_IF(o->controller, d, NULL, "a controller chooses among variants: this model has one (want a family)");
   TRY(emit_begin(&e, g, t, o, d));
   bool ok = emit_bound(&e);
   emit_end(&e);

@@ -4,6 +4,7 @@
  *   files.c      publish them
  *   kernels_c.c  kernels in model.c, or in files of their own
  *   device_c.c   code of runtime/device that a model wants beside its kernels
+ *   control_c.c  NAME_controller_*, NAME_drift_*
  *   shake.c      kernel text: the definitions that a model needs, and no others
  *   custom_c.c   functions of custom operators: declarations, sources beside
  *   constants.c  weights as C arrays, equal ones once
@@ -172,6 +173,13 @@ bool add_kernel_files(Emit *e, OutFiles *f);
 void need_device(Emit *e, const char *file, const char *function);
 /* The types that a header of runtime/device declares for the program, for model.h. */
 void print_device_types(const char *header, StrBuf *out);
+
+/* -- control_c.c: NAME_controller_* (which wants the array NAME_variants), NAME_drift_*, NAME_confidence: what the options ask
+ * for -- */
+bool need_control(Emit *e); /* before printing */
+void print_control_types(const Emit *e, StrBuf *out);
+void print_control_h(const Emit *e, StrBuf *out);
+void print_control_c(const Emit *e, StrBuf *out);
 
 /* -- custom_c.c: functions of custom operators -- */
 /* Their declarations. */

@@ -161,5 +161,6 @@ bool print_model_c(const Emit *e, StrBuf *out) {
   if (!e->plan.input_rows) print_accessor(e, true, out);
   print_accessor(e, false, out);
   print_run(e, out);
+  print_control_c(e, out);
   return true;
 }

@@ -191,6 +191,7 @@ static void print_functions(const Emit *e, StrBuf *out) {
   if (e->opt->step) print_template(e, step, out);
   if (e->g->n_states > 0) print_template(e, reset, out);
   print_template(e, info, out);
+  print_control_h(e, out);
 }
 
 static void print_sizes(const Emit *e, StrBuf *out) {
@@ -226,6 +227,7 @@ void print_model_h(const Emit *e, StrBuf *out) {
   sb_putc(out, '\n');
   print_info_types(out);
   sb_putc(out, '\n');
+  print_control_types(e, out);
   print_functions(e, out);
   sb_puts(out, "\n#ifdef __cplusplus\n}\n#endif\n\n#endif\n");
 }

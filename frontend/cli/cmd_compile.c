@@ -8,6 +8,7 @@
 
 #include "frontend/cli/cli.h"
 #include "frontend/cli/code_form.h"
+#include "frontend/cli/drift.h"
 #include "frontend/cli/firmware.h"
 #include "frontend/config/design.h"
 #include "ir/base/file.h"
@@ -61,6 +62,11 @@ static const Opt opts[] = {
      "linker section of the weights (default: the compiler's)"},
     {"--weights-align", OPT_INT, offsetof(CompileOpts, form.align), false, "BYTES",
      "alignment of every weight array (default: what kernels want)"},
+    {"--design", OPT_STRING, offsetof(CompileOpts, design), false, "FILE",
+     "design.yaml: its normalization of a camera's bytes for model_io.h, its training data for --drift"},
+    {"--drift", OPT_INT, offsetof(CompileOpts, form.drift), false, "N",
+     "NAME_drift_* as well: a monitor that says when inputs and confidence are no longer those of --design's "
+     "training data, one false alarm in N inferences (10000)"},
     {"--kernels", OPT_STRING, offsetof(CompileOpts, kernels), false, "HOW",
      "own (default), or shared: DIR/NAME/ for the model, kernels in DIR/kernels/ for "
      "all models of a program (several models: always)"},
@@ -204,6 +210,9 @@ static bool by_rows(const CompileOpts *o) { return o->input && strcmp(o->input, 
 static bool check_input(const CompileOpts *o, Diag *d) {
   FAIL_IF(o->input && !by_rows(o) && strcmp(o->input, "whole") != 0, d, NULL,
           "--input %s: want whole or rows", o->input);
+  FAIL_IF(o->form.drift && !o->design, d, NULL,
+          "--drift: want --design too: what is usual is taken from its training data");
+  FAIL_IF(o->form.drift < 0, d, NULL, "--drift %lld: want inferences, 1 or more", (long long)o->form.drift);
   FAIL_IF(o->hop && (!by_rows(o) || o->hop < 1 || o->hop > INT32_MAX), d, NULL,
           "--hop %lld: want 1 or more, and --input rows", (long long)o->hop);
   return true;
@@ -291,6 +300,17 @@ static bool load(const CompileOpts *o, Part *p, Diag *d) {
   return p->g != NULL;
 }
 
+/* What the monitor of drift compares with. */
+static bool read_drift(const CompileOpts *o, const Graph *g, EmitOptions *e, DriftReference *out, Diag *d) {
+  Arena *a = arena_new();
+  const Design *design = o->form.drift ? design_load(a, o->design, d) : NULL;
+  const bool ok = !o->form.drift || (design && cli_drift_design(g, &design->data, design->input == INPUT_RAW,
+                                                                by_rows(o), o->form.drift, out, d));
+  if (design) e->drift = out;
+  arena_free(a);
+  return ok;
+}
+
 /* All models are read and planned before the first is written. */
 static bool emit_parts(Build *b, const Target *t, EmitOptions e, Diag *d) {
   PlanOptions within;
@@ -309,8 +329,10 @@ static bool emit_parts(Build *b, const Target *t, EmitOptions e, Diag *d) {
     TRY(backend_cost_planned(b->parts->g, t, e.plan, &b->parts->cost, d));
   }
   for (int i = 0; i < b->n; i++) {
+    DriftReference drift;
     e.name = b->parts[i].name;
     e.out_dir = b->parts[i].dir;
+    TRY(read_drift(b->o, b->parts[i].g, &e, &drift, d));
     TRY(emit_c(b->parts[i].g, t, &e, d));
   }
   return true;
@@ -407,7 +429,8 @@ const Command cmd_compile = {
     "  mistify compile model.tflite --target cortex-m4 --input rows -o out\n"
     "  mistify compile wake-word.mistify --target cortex-m4 --input rows --hop 1 -o out\n"
     "  mistify compile wake.tflite words.tflite --target cortex-m4 --share-arena -o firmware\n"
-    "  mistify compile model.onnx --target cortex-m4 --weights blob --step -o out\n",
+    "  mistify compile model.onnx --target cortex-m4 --weights blob --step -o out\n"
+    "  mistify compile out/m4/model.mistify --target cortex-m4 --design design.yaml --drift 10000 -o fw\n",
     opts,
     sizeof(CompileOpts),
     run};

@@ -36,6 +36,7 @@ const char *code_form_params(Arena *a, const CodeForm *f) {
   if (f->section) sb_printf(&b, ",section=%s", f->section);
   if (f->align) sb_printf(&b, ",align=%lld", (long long)f->align);
   if (f->step) sb_puts(&b, ",step=1");
+  if (f->drift) sb_printf(&b, ",drift=%lld", (long long)f->drift);
   const char *text = arena_strdup(a, sb_str(&b));
   sb_free(&b);
   return text;
@@ -52,8 +53,9 @@ bool code_form_parse(Arena *a, const char *params, CodeForm *out, Diag *d) {
                     .weights = param(a, params, "weights"),
                     .section = param(a, params, "section"),
                     .align = (int64_t)pass_param_num(params, "align", 0, &bad),
-                    .step = pass_param_num(params, "step", 0, &bad) > 0};
-  FAIL_IF(bad, d, NULL, "deploy: \"%s\": want align=BYTES,step=0 or 1", params);
+                    .step = pass_param_num(params, "step", 0, &bad) > 0,
+                    .drift = (int64_t)pass_param_num(params, "drift", 0, &bad)};
+  FAIL_IF(bad, d, NULL, "deploy: \"%s\": want align=BYTES,step=0 or 1,drift=N", params);
   return true;
 }
 

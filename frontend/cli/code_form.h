@@ -10,6 +10,7 @@ typedef struct CodeForm {
   const char *section; /* of the weights; NULL: the compiler's */
   int64_t align;       /* of the weights; 0: what kernels ask for */
   bool step;
+  int64_t drift; /* NAME_drift_*: inferences between two false alarms; 0: no monitor */
 } CodeForm;
 
 /* Checks the words, and sets what they say in *out. */

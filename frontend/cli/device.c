@@ -11,6 +11,7 @@
 
 #include "frontend/cli/cli.h"
 #include "frontend/cli/code_form.h"
+#include "frontend/cli/drift.h"
 #include "frontend/cli/outcome.h"
 #include "ir/base/file.h"
 #include "ir/base/mem.h"
@@ -159,6 +160,7 @@ typedef struct Request {
   PlanOptions plan;
   EmitOptions emit; /* points at name and plan */
   int64_t over;     /* what is too much for one of several memories */
+  int64_t drift;    /* CodeForm's */
 } Request;
 
 /* Memories that the parameters name, the fastest first. */
@@ -198,8 +200,10 @@ static bool parse_request(Arena *a, const StepCall *c, Request *out, Diag *d) {
   FAIL_IF(bad, d, NULL, "deploy: \"%s\": want ram=BYTES,rows=0 or 1", c->params);
   CodeForm form;
   out->emit = (EmitOptions){.name = out->name, .plan = &out->plan};
-  return code_form_parse(a, c->params, &form, d) && code_form_apply(&form, &out->emit, d) &&
-         code_pixels_parse(c->params, &out->emit, d);
+  TRY(code_form_parse(a, c->params, &form, d) && code_form_apply(&form, &out->emit, d) &&
+      code_pixels_parse(c->params, &out->emit, d));
+  out->drift = form.drift;
+  return true;
 }
 
 /* ---- deploy */
@@ -219,11 +223,25 @@ static void put_measured(const Measured *m, const Request *r, Artifact *out) {
   *out = measure_artifact(&b);
 }
 
+/* What the monitor of drift compares with, of training data: params name their identity. */
+static bool read_drift(const StepCall *c, const Request *r, const Graph *g, DriftReference *out, Diag *d) {
+  const DeviceEnv *env = c->env;
+  const Dataset *ds;
+  TRY(tailor_data(env->data, &ds, d));
+  const Normalize nz = tailor_normalize(env->data, g, ds->train.dtype, c->params);
+  return cli_drift(g, &ds->train, &nz, r->device.input_rows, r->drift, out, d);
+}
+
 static bool deploy_in(const StepCall *c, const Request *r, const Graph *g, const char *dir, Artifact *out,
                       int *n_out, Diag *d) {
   Measured m = {0};
   EmitOptions o = r->emit;
+  DriftReference drift;
   o.out_dir = dir;
+  if (r->drift) {
+    TRY(read_drift(c, r, g, &drift, d));
+    o.drift = &drift;
+  }
   TRY(emit_c(g, r->target, &o, d));
   TRY(artifact_from_dir(dir, &out[0], d));
   *n_out = 1;
@@ -390,10 +408,11 @@ static bool run_proof(const StepCall *c, Artifact *out, int *n_out, Diag *d) {
   return ok;
 }
 
-#define DEPLOY                                                                                \
-  "ir/", "runtime/kernels/", "backend/", "frontend/cli/device.c", "frontend/cli/code_form.c", \
-      "passes/pass.h", "passes/pipeline.c", "passes/tailor/measure"
-static const char *const deploy_src[] = {DEPLOY, NULL};
+#define DEPLOY                                                                       \
+  "ir/", "runtime/kernels/", "runtime/device/", "backend/", "frontend/cli/device.c", \
+      "frontend/cli/code_form.c", "passes/pass.h", "passes/pipeline.c", "passes/tailor/measure"
+static const char *const deploy_src[] = {
+    DEPLOY, "frontend/cli/drift", "frontend/cli/inputs", "passes/input_raw", "runtime/data/", NULL};
 static const char *const proof_src[] = {DEPLOY,
                                         "passes/tailor/kinds",
                                         "passes/input_raw",

@@ -58,6 +58,21 @@ static PlanRegion region_of(const DeployBounds *b, int i) {
   return (PlanRegion){main ? NULL : b->region[i].name, b->region[i].bytes};
 }
 
+/* The monitor's reference is of the training data: ",data=..." binds them. */
+static bool drift_params(Tailoring *r, const DeployTarget *t, const char **out) {
+  char hex[HASH_HEX];
+  Hash data;
+  *out = "";
+  if (!t->code.drift) return true;
+  if (t->precision != PRECISION_INT8)
+    return diag_error(r->d, &t->loc, "target %s: the monitor of drift (code: drift) wants precision: int8",
+                      t->name);
+  TRY(dataset_identity(&r->dep->design->data, &data, r->d));
+  hash_hex(data, hex);
+  *out = arena_printf(r->a, ",data=%s", hex);
+  return true;
+}
+
 static bool add_target(Tailoring *r, const DeployTarget *t, int round, int64_t macs) {
   Machine m;
   DeployBounds b;
@@ -78,9 +93,11 @@ static bool add_target(Tailoring *r, const DeployTarget *t, int round, int64_t m
                          .weights = deploy_weights[c->weights],
                          .section = c->section,
                          .align = c->align,
-                         .step = c->step};
+                         .step = c->step,
+                         .drift = c->drift};
   EmitOptions check = {0};
-  TRY(code_form_apply(&form, &check, r->d) && emit_options_check(&check, r->d));
+  const char *data;
+  TRY(code_form_apply(&form, &check, r->d) && emit_options_check(&check, r->d) && drift_params(r, t, &data));
   /* Bytes that the model takes as they are need no conversion. */
   const char *pixels = takes_bytes(r) ? "" : code_pixels_params(r->a, &r->dep->design->data.normalize);
   int i = r->n++;
@@ -108,9 +125,9 @@ static bool add_target(Tailoring *r, const DeployTarget *t, int round, int64_t m
       .widths = t->variants,
       .narrowest = t->variants_least,
       .regions = dev->n_regions ? device_regions : NULL,
-      .params = arena_printf(r->a, "target=%s,name=%s,raw=%d,ram=%lld,rows=%d%s%s%s", m.target->name,
+      .params = arena_printf(r->a, "target=%s,name=%s,raw=%d,ram=%lld,rows=%d%s%s%s%s", m.target->name,
                              r->dep->design->name, takes_bytes(r), (long long)dev->ram, dev->input_rows,
-                             device_region_params(r->a, dev), code_form_params(r->a, &form), pixels)};
+                             device_region_params(r->a, dev), code_form_params(r->a, &form), data, pixels)};
   return true;
 }
 

@@ -158,6 +158,12 @@ static const CfgRow code_rows[] = {
      CFG_FIELD(DeployCode, step),
      .type = CFG_BOOL,
      .doc = "NAME_step as well: a run in pieces, for cooperative loops and watchdogs"},
+    {.key = "drift",
+     CFG_FIELD(DeployCode, drift),
+     .type = CFG_INT,
+     CFG_FROM(1),
+     .doc = "NAME_drift_* as well: a monitor that says when inputs and confidence are no longer those of the "
+            "training data, with one false alarm in so many inferences (10000)"},
     {0}};
 static const Schema code_schema = {"key", code_rows, sizeof(DeployCode)};
 

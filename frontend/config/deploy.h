@@ -33,6 +33,7 @@ typedef struct DeployCode {
   bool step;
   const char *section; /* NULL: the compiler's */
   int64_t align;
+  int64_t drift; /* inferences between two false alarms of the monitor of drift; 0: none */
 } DeployCode;
 
 typedef struct DeployTarget {

@@ -3,14 +3,6 @@
 
 MF_HELPER int mf_within(uint32_t cost, uint32_t limit) { return limit == 0 || cost <= limit; }
 
-/* Whether a is to be preferred to b, both within the budget. Accuracy beyond `enough` counts for nothing. */
-MF_HELPER int mf_better(const mistify_variant *a, const mistify_variant *b, uint32_t enough) {
-  const int a_does = enough != 0 && a->accuracy_ppm >= enough;
-  const int b_does = enough != 0 && b->accuracy_ppm >= enough;
-  if (a_does && b_does) return a->cycles < b->cycles;
-  return a->accuracy_ppm > b->accuracy_ppm;
-}
-
 MF_KERNEL int32_t mistify_select(const mistify_variant *v, int32_t n, const mistify_budget *budget) {
   int32_t best = -1, i;
   for (i = 0; i < n; i++) {

@@ -31,6 +31,15 @@ typedef struct mistify_budget {
 } mistify_budget;
 #endif
 
+/* Whether a is to be preferred to b, both within the budget; neither: the wider one. Accuracy beyond `enough` (0: there is
+ * no such) counts for nothing. */
+MF_HELPER int mf_better(const mistify_variant *a, const mistify_variant *b, uint32_t enough) {
+  const int a_does = enough != 0 && a->accuracy_ppm >= enough;
+  const int b_does = enough != 0 && b->accuracy_ppm >= enough;
+  if (a_does && b_does) return a->cycles < b->cycles;
+  return a->accuracy_ppm > b->accuracy_ppm;
+}
+
 /* The variant to run: among those within the budget's time, RAM and energy the most accurate one, or, where
  * accuracy_ppm asks for no more, the one of fewest cycles that is as accurate. Of equal ones, the first.
  * Returns its number; -1: none is within the budget. Integers only, no division.
