@@ -30,6 +30,7 @@ typedef struct Target {
   const struct TargetCosts *costs;
   const char *without; /* kernels whose tag ends so are not taken ("_winograd"); NULL: all */
   Optimize optimize;   /* of kernel selection; a registered target's is balanced */
+  bool families;       /* kernels for families (_family) serve single models too: to be measured */
 } Target;
 extern const Target targets[];
 extern const int n_targets;
@@ -88,6 +89,10 @@ typedef struct SelectBy {
   const char *without;             /* kernels whose tag ends so are not taken; NULL: all are */
   double
       byte_price; /* cycles of an inference that a byte of code must save; 0: speed is all, as without costs */
+  bool families;  /* kernels for families are taken */
+  /* Of a family: whether kernel k may do call number `call`, which other variants share; NULL: any. */
+  bool (*may)(const void *ctx, uint32_t call, const KernelDef *k);
+  const void *ctx;
 } SelectBy;
 /* Give each call the first kernel of its name, in the order of `order` (set names, NULL-terminated), that accepts its
  * params, or a later one that costs clearly fewer cycles; then all calls of a name one kernel, where that is cheaper by cycles
@@ -96,6 +101,20 @@ typedef struct SelectBy {
 bool select_from(const KernelSet *sets, int n_sets, const char *const *order, const SelectBy *by,
                  Calls *calls, Diag *d);
 bool select_kernels(const Graph *g, const Target *t, Calls *calls, Diag *d);
+/* The same with select_by(g, t) as the caller may change it. */
+SelectBy select_by(const Graph *g, const Target *t);
+/* Weights of 4 bits as bytes, where the target's bytes do not count; select_kernels_by begins with it. */
+void select_widen(const Target *t, Calls *calls);
+bool select_kernels_by(const Target *t, const SelectBy *by, Calls *calls, Diag *d);
+/* -- families (backend/family_calls.c) -- */
+/* N lowered variants of one model, widest first, made to share weights: of each call that has them, the others read a
+ * slice of the widest one's, where theirs are that; *shared (in calls[0]'s arena) says of each call whether all do. The
+ * calls must be the same in number and kind; else reported. A FullyConnected behind a flattened image becomes a convolution
+ * over its pixels. */
+bool family_share(const Graph *const *g, Calls *const *calls, int n, bool **shared, Diag *d);
+/* Kernels for them, the same for all variants of a call; shared weights have one array, with equal bytes in all. */
+bool family_select(const Graph *const *g, const Target *t, Calls *const *calls, int n, const bool *shared,
+                   Diag *d);
 /* The target whose code this processor runs, and whose kernels are built in; NULL: none beside the generic ones. */
 const Target *target_of_host(void);
 /* For evaluation here: calls on codes get the kernels of target_of_host; those on floats, which other kernels round
@@ -267,6 +286,7 @@ typedef struct EmitOptions {
   float pixel_scale[3], pixel_offset[3];
   const DriftReference *drift; /* NAME_drift_*; NULL: no such functions. Made for the same form of input */
   bool controller;             /* NAME_controller_*: of a family of variants alone */
+  double joules_per_cycle;     /* of the board, for a family's table; 0: unknown */
   bool share_arena; /* no arena of its own: NAME_init(ctx, NULL, 0) takes models_arena of ../models.c */
 } EmitOptions;
 /* Writes model.c model.h model_io.h selftest.c vectors.bin CMakeLists.txt model.json, and what the options ask for, into out_dir
@@ -274,6 +294,21 @@ typedef struct EmitOptions {
 /* Whether section and alignment of the weights can be meant; emit_c asks too. */
 bool emit_options_check(const EmitOptions *o, Diag *d);
 bool emit_c(const Graph *g, const Target *t, const EmitOptions *o, Diag *d);
+
+/* One variant of a family, and what is known of it: measured on the target (harness_verify), or 0. */
+typedef struct FamilyMember {
+  const Graph *g;
+  int64_t cycles;       /* 0: as estimated */
+  int64_t nanojoules;   /* 0: by cycles and EmitOptions.joules_per_cycle, where that is known */
+  int64_t accuracy_ppm; /* 0: unknown */
+} FamilyMember;
+/* The same of N variants of one model, widest first: weights once, as the widest has them, of which narrower ones read a
+ * slice; NAME_run(ctx, variant), NAME_select, a table of what each takes. Graphs as family_share wants them, with the same
+ * inputs and outputs. Reported: options that families do not have (weights in a blob, steps, input by rows, other memories'
+ * regions), states, custom operators. `vectors` are inputs as of emit_c; each is run by several variants. *cost (or NULL): estimated, cycles of the
+ * widest. */
+enum { EMIT_VARIANTS = 16 };
+bool emit_family(const FamilyMember *m, int n, const Target *t, const EmitOptions *o, Cost *cost, Diag *d);
 
 /* -- harness (backend/measure/, with the texts of backend/harness/): build with the target's compiler, run, measure -- */
 typedef struct Measured {
@@ -299,6 +334,14 @@ typedef struct Measured {
 /* Build and run the self-test of an emitted folder. Missing compiler or emulator: reported with the package to install.
  * A vector that fails is reported too (false; *out holds what was measured). `host` may be NULL. */
 bool harness_verify(const char *dir, const Target *t, const Host *host, Measured *out, Diag *d);
+/* What one inference of a family's variant takes; -1: not counted here. */
+typedef struct VariantMeasured {
+  int64_t instructions, cycles;
+} VariantMeasured;
+/* The same of a family's folder: vectors go through its variants in every order of two, and *n variants are counted one by
+ * one (0: no family). At most EMIT_VARIANTS. Everything else in *out is of the widest. */
+bool harness_verify_family(const char *dir, const Target *t, const Host *host, Measured *out,
+                           VariantMeasured *variants, int *n, Diag *d);
 /* Sizes alone: built and linked, not run; ram_other with the arena, ram_arena 0. */
 bool harness_sizes(const char *dir, const Target *t, const Host *host, Measured *out, Diag *d);
 /* What one layer took in one inference, all its rows together: instructions, and cycles as in Measured. */

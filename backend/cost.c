@@ -26,12 +26,19 @@ static const char *costed_as(const char *kernel) {
   return kernel;
 }
 
-const KernelCost *kernel_cost(const TargetCosts *t, const KernelDef *k) {
-  const char *name = costed_as(k->name);
+static const KernelCost *find_cost(const TargetCosts *t, const char *name, const char *tag, size_t n) {
   for (int i = 0; i < t->n_kernels; i++)
-    if (strcmp(t->kernels[i].kernel, name) == 0 && strcmp(t->kernels[i].set, k->tag) == 0)
+    if (strcmp(t->kernels[i].kernel, name) == 0 && strlen(t->kernels[i].set) == n &&
+        memcmp(t->kernels[i].set, tag, n) == 0)
       return &t->kernels[i];
   return NULL;
+}
+
+/* A family's kernel without a row costs about what the plain one does. */
+const KernelCost *kernel_cost(const TargetCosts *t, const KernelDef *k) {
+  const char *name = costed_as(k->name), *family = strstr(k->tag, "_family");
+  const KernelCost *own = find_cost(t, name, k->tag, strlen(k->tag));
+  return own || !family ? own : find_cost(t, name, k->tag, (size_t)(family - k->tag));
 }
 
 static const KernelCost *cost_of(const TargetCosts *t, const KernelDef *k) {
@@ -45,7 +52,7 @@ double kernel_cycles(const KernelCost *cost, const CallWork *w) {
   return sum;
 }
 
-static int64_t params_bytes(const ParamsDesc *desc, int32_t pointer) {
+int64_t params_bytes(const ParamsDesc *desc, int32_t pointer) {
   int64_t sum = 0;
   for (int i = 0; i < desc->n_fields; i++) {
     bool scalar = desc->fields[i].kind == FIELD_I32 || desc->fields[i].kind == FIELD_F32;

@@ -83,6 +83,8 @@ CallWork work_x86_add_s8(const Graph *g, const KernelCall *k, int block);
 /* The kernel's row; NULL: the table has none. */
 const KernelCost *kernel_cost(const TargetCosts *t, const KernelDef *k);
 double kernel_cycles(const KernelCost *cost, const CallWork *w);
+/* Bytes of a params struct on a machine with such pointers. */
+int64_t params_bytes(const ParamsDesc *desc, int32_t pointer);
 /* Estimated cycles of one call of a plan. */
 double call_cycles(const TargetCosts *t, const Graph *g, const KernelCall *k, bool by_rows);
 

@@ -52,23 +52,6 @@ static bool clearly_cheaper(const SelectBy *by, const KernelCall *call, const Ke
   return cycles_by(by, call, k, a) < CLEARLY * cycles_by(by, call, than, b);
 }
 
-static bool accepts(const KernelSet *set, const KernelDef *k, const KernelCall *call, const SelectBy *by) {
-  if (by && by->without && ends_with(k->tag, by->without)) return false;
-  return strcmp(k->name, call->kernel->name) == 0 && (!k->accepts || k->accepts(call->params)) &&
-         (!set->accepts || set->accepts(k, call->params));
-}
-
-static const KernelDef *choose(const KernelSet *set, const KernelCall *call, const SelectBy *by,
-                               const KernelDef *best) {
-  for (int i = 0; i < *set->n; i++) {
-    const KernelDef *k = &set->kernels[i];
-    if (accepts(set, k, call, by) && (!best || clearly_cheaper(by, call, k, best))) best = k;
-  }
-  return best;
-}
-
-/* -- the price of code: calls of one name, which share what they use -- */
-
 typedef struct Selection {
   const KernelSet *sets;
   int n_sets;
@@ -77,6 +60,26 @@ typedef struct Selection {
   Calls *calls;
   const KernelDef **best; /* by call */
 } Selection;
+
+static bool accepts(const Selection *s, const KernelSet *set, const KernelDef *k, uint32_t c) {
+  const KernelCall *call = &s->calls->v[c];
+  const SelectBy *by = s->by;
+  if (strcmp(k->name, call->kernel->name) != 0) return false;
+  if (by && by->without && ends_with(k->tag, by->without)) return false;
+  if (!(by && by->families) && ends_with(k->tag, "_family")) return false;
+  if (by && by->may && !by->may(by->ctx, c, k)) return false;
+  return (!k->accepts || k->accepts(call->params)) && (!set->accepts || set->accepts(k, call->params));
+}
+
+static const KernelDef *choose(const Selection *s, const KernelSet *set, uint32_t c, const KernelDef *best) {
+  for (int i = 0; i < *set->n; i++) {
+    const KernelDef *k = &set->kernels[i];
+    if (accepts(s, set, k, c) && (!best || clearly_cheaper(s->by, &s->calls->v[c], k, best))) best = k;
+  }
+  return best;
+}
+
+/* -- the price of code: calls of one name, which share what they use -- */
 
 static bool is_of(const Selection *s, uint32_t c, const char *name) {
   return strcmp(s->calls->v[c].kernel->name, name) == 0;
@@ -104,7 +107,7 @@ static double price_of(const Selection *s, const char *name, const KernelDef *co
 static void try_kernel(Selection *s, const KernelSet *set, const KernelDef *k, double *least, Arena *a) {
   const KernelDef **other = arena_dup(a, s->best, s->calls->n * sizeof *other);
   for (uint32_t c = 0; c < s->calls->n; c++)
-    if (accepts(set, k, &s->calls->v[c], s->by)) other[c] = k;
+    if (accepts(s, set, k, c)) other[c] = k;
   const double price = price_of(s, k->name, other);
   if (price < 0 || price >= SURELY * *least) return;
   *least = price;
@@ -138,7 +141,7 @@ static bool select_call(const Selection *s, uint32_t c, Diag *d) {
   const KernelDef *best = NULL;
   for (const char *const *at = s->order; *at; at++) {
     const KernelSet *set = find_set(s->sets, s->n_sets, *at);
-    if (set) best = choose(set, &s->calls->v[c], s->by, best);
+    if (set) best = choose(s, set, c, best);
   }
   FAIL_IF(!best, d, NULL, "no kernel set of the target has \"%s\" for this layer",
           s->calls->v[c].kernel->name);
@@ -162,13 +165,22 @@ static bool bytes_count(const Target *t) { return strcmp(t->run, "qemu-m") == 0 
 static double byte_price(const Target *t) { return bytes_count(t) ? prices[t->optimize] : 0; }
 
 /* Weights of 4 bits stay so where bytes count; elsewhere int8 kernels, which are faster, give the same. */
-static void widen_nibbles(const Target *t, Calls *calls) {
+void select_widen(const Target *t, Calls *calls) {
   for (uint32_t c = 0; c < calls->n; c++)
     if (!bytes_count(t) && call_has_nibbles(&calls->v[c])) call_widen_nibbles(&calls->v[c], calls->arena);
 }
 
+SelectBy select_by(const Graph *g, const Target *t) {
+  return (SelectBy){
+      .g = g, .costs = t->costs, .without = t->without, .byte_price = byte_price(t), .families = t->families};
+}
+
+bool select_kernels_by(const Target *t, const SelectBy *by, Calls *calls, Diag *d) {
+  select_widen(t, calls);
+  return select_from(kernel_sets, n_kernel_sets, t->sets, by, calls, d);
+}
+
 bool select_kernels(const Graph *g, const Target *t, Calls *calls, Diag *d) {
-  widen_nibbles(t, calls);
-  const SelectBy by = {g, t->costs, t->without, byte_price(t)};
-  return select_from(kernel_sets, n_kernel_sets, t->sets, &by, calls, d);
+  const SelectBy by = select_by(g, t);
+  return select_kernels_by(t, &by, calls, d);
 }

@@ -18,8 +18,8 @@
 
 const Target targets[] = {
 #define TARGET(ident, name, sets, cc, prefix, cflags, run, machine, second, arch, packages, doc) \
-  {name,    doc,    sets_##ident, cc,       cflags,         prefix "size", prefix "nm", run,     \
-   machine, second, arch,         packages, &costs_##ident, NULL,          OPT_BALANCED},
+  {name,    doc,    sets_##ident, cc,       cflags,         prefix "size", prefix "nm",  run,    \
+   machine, second, arch,         packages, &costs_##ident, NULL,          OPT_BALANCED, false},
 #include "backend/targets.def"
 #undef TARGET
 };

@@ -211,9 +211,11 @@ static CallWork work_fc_pixels(const SetWorker *s, const KernelCall *k, bool by_
 
 static const SetWorker workers[] = {
     {"conv_s8", "armv7em", work_widened, 4, 2, 4},
+    {"conv_s8", "armv7em_family", work_widened, 4, 2, 4},
     {"depthwise_s8", "armv7em", work_listed, 4, 1, 1},
     {"depthwise_s8", "armv7em_3x3", work_columns, 4, 1, 1},
     {"fc_s8", "armv7em", work_fc, 4, 0, 4},
+    {"fc_s8", "armv7em_family", work_fc, 4, 0, 4},
     {"conv_s4", "armv7em", work_widened, 4, 2, 4},
     {"fc_s4", "armv7em", work_fc, 4, 0, 4},
     {"conv_s8", "armv7m", work_gathered, 4, 2, 1},
@@ -229,8 +231,10 @@ static const SetWorker workers[] = {
     {"depthwise_s8", "mve", work_listed, 16, 1, 2},
     {"fc_s8", "mve", work_fc, 8, 0, 16},
     {"conv_s8", "neon", work_pixels, 4, 4, 16},
+    {"conv_s8", "neon_family", work_pixels, 4, 4, 16},
     {"depthwise_s8", "neon", work_neon_depthwise, 8, 1, 1},
     {"fc_s8", "neon", work_fc_pixels, 4, 4, 16},
+    {"fc_s8", "neon_family", work_fc_pixels, 4, 4, 16},
     {"conv_f32", "neon", work_pixels, 8, 8, 1},
     {"depthwise_f32", "neon", work_listed, 8, 1, 1},
     {"fc_f32", "neon", work_fc_pixels, 8, 8, 1},
@@ -265,7 +269,20 @@ static bool is_row(const KernelCall *k, const char *kernel, const char *tag) {
   return strcmp(k->kernel->name, kernel) == 0 && strcmp(k->kernel->tag, tag) == 0;
 }
 
+/* A family's convolution takes its inputs in fours. */
+static KernelCall in_fours(const KernelCall *k, mf_conv_s8 *p) {
+  KernelCall call = *k;
+  if (strcmp(k->kernel->name, "conv_s8") != 0 || !strstr(k->kernel->tag, "_family")) return call;
+  *p = *(const mf_conv_s8 *)k->params;
+  p->g.in_c = (p->g.in_c + 3) / 4 * 4;
+  call.params = p;
+  return call;
+}
+
 bool set_work(const Graph *g, const KernelCall *k, bool by_rows, CallWork *out) {
+  mf_conv_s8 params;
+  const KernelCall call = in_fours(k, &params);
+  k = &call;
   for (size_t i = 0; i < sizeof workers / sizeof *workers; i++)
     if (is_row(k, workers[i].kernel, workers[i].tag)) {
       *out = workers[i].work(&workers[i], k, by_rows);

@@ -65,10 +65,15 @@ void pack_const(KernelPack *p, const char *field, const void *data, int64_t coun
 }
 
 void call_exchange(KernelCall *k, const KernelDef *kernel, Arena *a) {
+  call_exchange_slice(k, kernel, NULL, a);
+}
+
+void call_exchange_slice(KernelCall *k, const KernelDef *kernel, const void *widest, Arena *a) {
   ASSERT(strcmp(kernel->params->c_type, k->kernel->params->c_type) == 0);
   k->kernel = kernel;
   if (!kernel->pack) return;
-  KernelPack p = {.desc = kernel->params, .params = k->params, .arena = a, .n_consts = k->n_consts};
+  KernelPack p = {
+      .desc = kernel->params, .params = k->params, .arena = a, .n_consts = k->n_consts, .widest = widest};
   memcpy(p.consts, k->consts, sizeof p.consts);
   kernel->pack(&p);
   memcpy(k->consts, p.consts, sizeof p.consts);

@@ -120,11 +120,16 @@ typedef struct KernelPack {
   Arena *arena; /* for new arrays */
   CallConst consts[CALL_MAX_CONST];
   int n_consts;
+  const void *
+      widest; /* params of the family's widest variant, not packed, whose weights are to be held; NULL: its own */
 } KernelPack;
 /* Make pointer field `field` point at `data`, NULL: at nothing. */
 void pack_const(KernelPack *p, const char *field, const void *data, int64_t count, int align);
 /* Give the call another kernel of its name: its params, packed, become the call's own. */
 void call_exchange(KernelCall *k, const KernelDef *kernel, Arena *a);
+/* The same of a call whose weights are a slice of another's, `widest` (its params, not packed): the array of weights then is
+ * that one's, byte for byte. NULL: as above. The kernel must have such a layout (kernel_shares). */
+void call_exchange_slice(KernelCall *k, const KernelDef *kernel, const void *widest, Arena *a);
 
 /* Whether the call's weights have 4 bits ("conv_s4", "fc_s4"); make it the call of weights of a byte each, which gives the
  * same bytes (ir/lower/lower_nibbles.c). */

@@ -52,7 +52,7 @@ static void json_tensor(const Emit *e, ValId id, StrBuf *out) {
   sb_printf(out, ", \"dtype\": \"%s\", \"shape\": ", dtype_name(v->dtype));
   json_shape(&v->shape, out);
   sb_printf(out, ", \"bytes\": %lld, \"offset\": %lld", (long long)val_bytes(e->g, id),
-            (long long)e->plan.offset[id]);
+            (long long)(e->plan.offset[id] + e->shift));
   if (v->quant.n == 1) {
     sb_puts(out, ", \"scale\": ");
     json_float(v->quant.scale[0], out);
@@ -93,7 +93,7 @@ static void json_plan(const Emit *e, StrBuf *out) {
     const PlanItem *it = &e->plan.items[i];
     const char *name = it->val == NO_VAL ? "scratch" : graph_val(e->g, it->val)->name;
     sb_printf(out, "%s\n    {\"offset\": %lld, \"bytes\": %lld, \"first\": %d, \"last\": %d, ", i ? "," : "",
-              (long long)it->offset, (long long)it->size, (int)it->first, (int)it->last);
+              (long long)(it->offset + e->shift), (long long)it->size, (int)it->first, (int)it->last);
     if (it->rows) sb_printf(out, "\"rows\": %d, ", (int)it->rows);
     if (e->plan.regions[it->region].name)
       sb_printf(out, "\"region\": \"%s\", ", e->plan.regions[it->region].name);
@@ -109,6 +109,7 @@ static void json_estimate(const Emit *e, StrBuf *out) {
   Cost c;
   if (!backend_cost_planned(e->g, e->target, &e->plan_options, &c, e->diag))
     return; /* reported; the same graph was lowered just now */
+  if (e->variants) family_estimate(e, &c);
   sb_printf(out,
             "  \"estimate\": {\"flash\": %lld, \"flash_weights\": %lld, \"ram\": %lld, \"cycles\": %lld},\n",
             (long long)c.flash, (long long)c.flash_weights, (long long)c.ram, (long long)c.cycles);
@@ -138,8 +139,8 @@ void print_json(const Emit *e, const OutFiles *f, StrBuf *out) {
     sb_printf(out, "  \"firmware\": true,\n  \"share_arena\": %s,\n", e->opt->share_arena ? "true" : "false");
   sb_printf(out, "  \"macs\": %lld,\n  \"params\": %lld,\n", (long long)graph_macs(e->g),
             (long long)graph_params(e->g));
-  sb_printf(out, "  \"constants\": %lld,\n  \"arena\": %lld,\n", (long long)pool_bytes(&e->pool),
-            (long long)e->plan.arena);
+  sb_printf(out, "  \"constants\": %lld,\n  \"arena\": %lld,\n",
+            (long long)pool_bytes(e->joint ? &e->joint->pool : &e->pool), (long long)e->plan.arena);
   sb_printf(out, "  \"arena_lower_bound\": %lld,\n", (long long)e->plan.lower_bound);
   sb_printf(out, "  \"plan_level\": \"%s\",\n  \"kernel_calls\": %lld,\n", plan_level_name(e->plan.level),
             (long long)e->plan.pieces);
@@ -150,6 +151,7 @@ void print_json(const Emit *e, const OutFiles *f, StrBuf *out) {
   if (e->plan.input_rows) sb_printf(out, "  \"input_rows\": %d,\n", (int)e->plan.input_rows);
   if (e->plan.hop) sb_printf(out, "  \"hop\": %d,\n", (int)e->plan.hop);
   json_estimate(e, out);
+  if (e->variants) json_variants(e, out);
   json_tensors(e, "inputs", e->g->inputs, e->g->n_inputs, out);
   json_tensors(e, "outputs", e->g->outputs, e->g->n_outputs, out);
   json_layers(e, out);

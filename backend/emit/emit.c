@@ -29,14 +29,16 @@ static const char *in_capitals(Arena *a, const char *s) {
 
 /* -- constants -- */
 
-static void collect_constants(Emit *e) {
+/* Into `pool`; `first`: the number of the first layer. */
+void collect_constants(Emit *e, ConstPool *pool, int first) {
   e->names = arena_array(e->arena, (size_t)e->calls.n + 1, sizeof *e->names);
   e->out_const = arena_array(e->arena, (size_t)e->g->n_outputs + 1, sizeof *e->out_const);
   for (uint32_t c = 0; c < e->calls.n; c++)
-    pool_add_call(&e->pool, e->g, &e->calls.v[c], (int)c, &e->names[c]);
+    pool_add_call(pool, e->g, &e->calls.v[c], first + (int)c, &e->names[c]);
   for (uint32_t i = 0; i < e->g->n_outputs; i++) {
     ValId root = value_root(e->g, e->g->outputs[i]);
-    e->out_const[i] = val_is_const(e->g, root) ? pool_add_value(&e->pool, e->g, root, (int)e->calls.n) : -1;
+    e->out_const[i] =
+        val_is_const(e->g, root) ? pool_add_value(pool, e->g, root, first + (int)e->calls.n) : -1;
   }
 }
 
@@ -60,6 +62,10 @@ static bool print_files(Emit *e, OutFiles *f) {
   TRY(print_model_c(e, files_add(f, "model.c")));
   if (e->opt->weights != WEIGHTS_IN_CODE) print_weights_c(e, files_add(f, "weights.c"));
   if (in_blob(e)) blob_bytes(e, files_add(f, arena_printf(e->arena, "%s_weights.bin", e->opt->name)));
+  return print_other_files(e, f);
+}
+
+bool print_other_files(Emit *e, OutFiles *f) {
   print_model_h(e, files_add(f, "model.h"));
   print_io_h(e, files_add(f, "model_io.h"));
   TRY(print_selftest(e, files_add(f, "selftest.c"), e->diag));
@@ -92,7 +98,7 @@ static bool prepare(Emit *e) {
   TRY(select_kernels(e->g, e->target, &e->calls, e->diag));
   TRY(plan_memory(e->g, &e->calls, &e->plan_options, e->arena, &e->plan, e->diag));
   e->pool.apart = in_blob(e);
-  collect_constants(e);
+  collect_constants(e, &e->pool, 0);
   TRY(collect_states(e));
   FAIL_IF(
       e->opt->share_arena && e->g->n_states > 0, e->diag, NULL,
@@ -116,7 +122,7 @@ Graph *bind_batch(const Graph *g, Diag *d) {
   return graph_clone(g);
 }
 
-static bool emit_begin(Emit *e, const Graph *g, const Target *t, const EmitOptions *o, Diag *d) {
+bool emit_begin(Emit *e, const Graph *g, const Target *t, const EmitOptions *o, Diag *d) {
   TRY(check_name(o->name, d) && emit_options_check(o, d));
   Graph *bound = bind_batch(g, d);
   if (!bound) return false;
@@ -126,7 +132,7 @@ static bool emit_begin(Emit *e, const Graph *g, const Target *t, const EmitOptio
   return true;
 }
 
-static void emit_end(Emit *e) {
+void emit_end(Emit *e) {
   calls_free(&e->calls);
   pool_free(&e->pool);
   arena_free(e->arena);

@@ -3,6 +3,7 @@
  *   emit.c       lower, select, plan, print the files
  *   files.c      publish them
  *   kernels_c.c  kernels in model.c, or in files of their own
+ *   family_c.c   variants of one model in one image
  *   device_c.c   code of runtime/device that a model wants beside its kernels
  *   control_c.c  NAME_controller_*, NAME_drift_*
  *   shake.c      kernel text: the definitions that a model needs, and no others
@@ -103,12 +104,35 @@ typedef struct Emit {
   Blob blob;
   DeviceCode device;
   const char **symbols; /* by call: its kernel's function in a file of its own; NULL */
+  /* Of a family (family_c.c). The joint one has the layers of all variants, one after another, and the constants. */
+  const struct Emit *variants; /* widest first; NULL: no family */
+  int n_variants;
+  const struct FamilyMember *members;
+  const struct Emit *joint; /* of a variant */
+  uint32_t first_layer;     /* of a variant: the number of its first layer in model.c */
+  int64_t shift;            /* of a variant: where its plan's bytes begin in the arena */
   Arena *arena;
   Diag *diag;
 } Emit;
 
 /* The graph with a symbolic batch bound to 1 (a copy where there is none); NULL: reported. The caller frees it. */
 Graph *bind_batch(const Graph *g, Diag *d);
+
+/* -- emit.c -- */
+bool emit_begin(Emit *e, const Graph *g, const Target *t, const EmitOptions *o, Diag *d);
+void emit_end(Emit *e);
+/* The constants of all layers, and of outputs, into `pool`; `first`: the number of the first layer. */
+void collect_constants(Emit *e, ConstPool *pool, int first);
+/* -- family_c.c -- */
+/* What e says where it speaks of a family: the table, NAME_select, NAME_run. */
+void print_variants(const Emit *e, StrBuf *out);
+void print_family_run(const Emit *e, StrBuf *out);
+void print_family_output(const Emit *e, StrBuf *out);
+void json_variants(const Emit *e, StrBuf *out);
+/* To the widest's estimate, what the others add. */
+void family_estimate(const Emit *e, Cost *c);
+/* Which variant runs vector number i of the self-test: sequence of `n` numbers, again and again. */
+const uint8_t *family_sequence(const Emit *e, int *n);
 
 /* -- state.c: values that live from one run to the next -- */
 bool collect_states(Emit *e);
@@ -158,6 +182,8 @@ typedef struct OutFiles {
 /* The text to write into; until the next is added. */
 StrBuf *files_add(OutFiles *f, const char *name);
 void files_free(OutFiles *f);
+/* model.h, model_io.h, the self-test, CMakeLists.txt, model.json: all behind the sources (emit.c). */
+bool print_other_files(Emit *e, OutFiles *f);
 bool files_publish(Arena *a, const char *dir, const OutFiles *f, Diag *d);
 
 /* -- kernels_c.c -- */
@@ -200,6 +226,7 @@ void print_params(const Emit *e, uint32_t call, StrBuf *out);
 /* -- run_c.c, step_c.c -- */
 void print_run(const Emit *e, StrBuf *out);
 /* One layer as a whole, or one time of layers that take turns: t. */
+void print_groups(const Emit *e, int32_t first, StrBuf *out);
 void print_group_once(const Emit *e, const PlanGroup *s, const char *indent, StrBuf *out);
 bool group_by_rows(const Emit *e, const PlanGroup *s);
 /* Steps of a run for NAME_step (without the groups that NAME_push_rows drives). */

@@ -85,21 +85,37 @@ static void print_tensors(const Emit *e, const char *what, const ValId *ids, uin
   sb_puts(out, "};\n");
 }
 
-void print_info(const Emit *e, StrBuf *out) {
+static void print_model(const Emit *e, StrBuf *out) {
   const Graph *g = e->g;
   const char *n = e->opt->name;
   char hex[HASH_HEX];
   hash_hex(graph_hash(g), hex);
+  sb_printf(out, "{\n    \"%s\", \"%s\", \"%s\", 0x%016" PRIx64 "u, %lluu,\n    ", n, e->target->name, hex,
+            e->blob.fingerprint, (unsigned long long)graph_macs(g));
+  sb_printf(out, "%s_ARENA_SIZE, %s_ARENA_ALIGN, %lld, %u, %lld, %u, %u, ", e->upper, e->upper,
+            (long long)(in_blob(e) ? e->blob.size : pool_bytes(e->joint ? &e->joint->pool : &e->pool)),
+            e->calls.n, (long long)(e->opt->step ? step_count(e) : 0), g->n_inputs, g->n_outputs);
+  sb_printf(out, g->n_inputs ? "%s_input_info, " : "NULL, ", n);
+  sb_printf(out, "%s_output_info}", n);
+}
+
+/* Of a family a row for each variant, all with the same tensors and memory. */
+void print_info(const Emit *e, StrBuf *out) {
+  const Graph *g = e->g;
+  const char *n = e->opt->name;
   sb_puts(out, "\n/* -- what the model tells of itself -- */\n\n");
   print_tensors(e, "input", g->inputs, g->n_inputs, out);
   print_tensors(e, "output", g->outputs, g->n_outputs, out);
-  sb_printf(out,
-            "const mistify_model_info %s_info = {\n    \"%s\", \"%s\", \"%s\", 0x%016" PRIx64
-            "u, %lluu,\n    ",
-            n, n, e->target->name, hex, e->blob.fingerprint, (unsigned long long)graph_macs(g));
-  sb_printf(out, "%s_ARENA_SIZE, %s_ARENA_ALIGN, %lld, %u, %lld, %u, %u, ", e->upper, e->upper,
-            (long long)(in_blob(e) ? e->blob.size : pool_bytes(&e->pool)), e->calls.n,
-            (long long)(e->opt->step ? step_count(e) : 0), g->n_inputs, g->n_outputs);
-  sb_printf(out, g->n_inputs ? "%s_input_info, " : "NULL, ", n);
-  sb_printf(out, "%s_output_info};\n", n);
+  if (!e->variants) {
+    sb_printf(out, "const mistify_model_info %s_info = ", n);
+    print_model(e, out);
+    sb_puts(out, ";\n");
+    return;
+  }
+  sb_printf(out, "const mistify_model_info %s_info[%s_VARIANTS] = {", n, e->upper);
+  for (int v = 0; v < e->n_variants; v++) {
+    if (v) sb_puts(out, ", ");
+    print_model(&e->variants[v], out);
+  }
+  sb_puts(out, "};\n");
 }

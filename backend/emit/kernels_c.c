@@ -60,6 +60,10 @@ bool add_kernel_files(Emit *e, OutFiles *f) {
 }
 
 void print_kernel_name(const Emit *e, uint32_t c, StrBuf *out) {
+  if (e->joint) {
+    print_kernel_name(e->joint, e->first_layer + c, out);
+    return;
+  }
   const int special = special_of(e, c);
   const KernelDef *k = e->calls.v[c].kernel;
   if (special >= 0)
@@ -68,6 +72,23 @@ void print_kernel_name(const Emit *e, uint32_t c, StrBuf *out) {
     sb_puts(out, e->symbols[c]);
   else
     sb_printf(out, "%s__%s", k->name, k->tag);
+}
+
+/* At -O3 gcc copies kernels for each of their calls, as long as the program is small. A family has so many calls that these
+ * would be larger than its weights. */
+static void keep_kernels_whole(const Emit *e, StrBuf *out, size_t begin) {
+  static const char line[] = "#define MF_KERNEL static\n",
+                    whole[] = "#if defined(__GNUC__) && !defined(__clang__)\n"
+                              "#define MF_KERNEL static __attribute__((noinline, noclone))\n"
+                              "#elif defined(__GNUC__)\n"
+                              "#define MF_KERNEL static __attribute__((noinline))\n"
+                              "#else\n#define MF_KERNEL static\n#endif\n";
+  const char *text = arena_strdup(e->arena, sb_str(out) + begin), *at = strstr(text, line);
+  ASSERT(at != NULL);
+  out->len = begin;
+  sb_write(out, text, (size_t)(at - text));
+  sb_puts(out, whole);
+  sb_puts(out, at + sizeof line - 1);
 }
 
 /* Sources and entry points, each once; of kernels apart only what the params need. Device code behind the kernels. */
@@ -91,7 +112,9 @@ bool print_kernels(const Emit *e, StrBuf *out) {
   }
   for (int i = 0; i < e->device.n_files; i++) files[n_files++] = e->device.file[i];
   for (int i = 0; i < e->device.n_functions; i++) roots[n_roots++] = e->device.function[i];
+  const size_t begin = out->len;
   TRY(shake_kernels(files, n_files, roots, n_roots, out, e->diag));
+  if (e->variants && e->opt->optimize != OPT_SPEED) keep_kernels_whole(e, out, begin);
   print_custom(e, out);
   if (e->opt->kernels) sb_puts(out, "\n/* -- kernels, in files of their own -- */\n");
   for (uint32_t c = 0; c < n; c++)

@@ -90,6 +90,7 @@ static void print_init(const Emit *e, StrBuf *out) {
   if (in_blob(e)) sb_puts(out, "  ctx->weights = NULL;\n");
   if (e->plan.input_rows) sb_puts(out, "  ctx->row = 0;\n");
   if (e->opt->step) sb_puts(out, "  ctx->layer = ctx->time = 0;\n");
+  if (e->variants) sb_puts(out, "  ctx->variant = 0;\n");
   sb_printf(out, "  if (!arena || size < %s_ARENA_SIZE) return 1;\n", u);
   if (reset)
     sb_printf(out,
@@ -102,7 +103,7 @@ static void print_init(const Emit *e, StrBuf *out) {
 static void print_place(const Emit *e, int constant, ValId v, StrBuf *out) {
   if (constant < 0) {
     sb_printf(out, "%s + %lld;\n", place_base(e, e->plan.region[v], "ctx->arena"),
-              (long long)e->plan.offset[v]);
+              (long long)(e->plan.offset[v] + e->shift));
     return;
   }
   if (in_blob(e)) sb_puts(out, "!ctx->weights ? NULL : ");
@@ -153,13 +154,17 @@ bool print_model_c(const Emit *e, StrBuf *out) {
   if (e->opt->share_arena) sb_puts(out, "#include \"../models.h\"\n\n");
   TRY(print_body(e, out));
   print_info(e, out);
+  if (e->variants) print_variants(e, out);
   sb_puts(out, "\n/* -- public functions -- */\n\n");
   print_region_arenas(e, out);
   print_state_reset(e, out);
   print_init(e, out);
   print_bind_weights(e, out);
   if (!e->plan.input_rows) print_accessor(e, true, out);
-  print_accessor(e, false, out);
+  if (e->variants)
+    print_family_output(e, out);
+  else
+    print_accessor(e, false, out);
   print_run(e, out);
   print_control_c(e, out);
   return true;

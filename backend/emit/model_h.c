@@ -47,6 +47,7 @@ static void print_context(const Emit *e, StrBuf *out) {
   if (e->plan.input_rows)
     sb_puts(out, "  int32_t row; /* rows of the input (of the window) that have been given */\n");
   if (e->opt->step) sb_printf(out, "  int32_t layer, time; /* where %s_step goes on */\n", n);
+  if (e->variants) sb_puts(out, "  int32_t variant; /* the last that ran: whose outputs there are */\n");
   sb_printf(out, "} %s_context;\n\n", n);
 }
 
@@ -111,6 +112,33 @@ static const char whole[] =
     "\n"
     "/* Output i, valid after a run until the next input is written (NULL: no such output). */\n"
     "const void *@_output(const @_context *ctx, int i);\n";
+
+static const char whole_family[] =
+    "/* Where to write input i before a run (NULL: no such input), the same for all variants. A run may "
+    "overwrite it: write\n"
+    " * it again before another variant runs on it. */\n"
+    "void *@_input(const @_context *ctx, int i);\n"
+    "\n"
+    "/* One inference by a variant: 0, the widest, to @U_VARIANTS - 1 (any other number: nothing is done). "
+    "Any "
+    "may follow\n"
+    " * any other: they share weights and working memory, and nothing is copied or prepared. Allocates "
+    "nothing, returns\n"
+    " * always. */\n"
+    "void @_run(@_context *ctx, int variant);\n"
+    "\n"
+    "/* Output i of the variant that ran last, valid until the next input is written (NULL: no such output). "
+    "*/\n"
+    "const void *@_output(const @_context *ctx, int i);\n"
+    "\n"
+    "/* What each variant takes and is worth. */\n"
+    "extern const mistify_variant @_variants[@U_VARIANTS];\n"
+    "\n"
+    "/* The best variant within the budget; -1: none is. */\n"
+    "int @_select(const mistify_budget *budget);\n";
+
+static const char info_family[] = "\n/* All of this at run time, of each variant. */\nextern const "
+                                  "mistify_model_info @_info[@U_VARIANTS];\n";
 
 static const char by_rows[] =
     "/* Give the next n rows of the input, @U_INPUT0_ROW_BYTES bytes each; layers run as far as they can. "
@@ -177,7 +205,7 @@ static void print_usage(const Emit *e, StrBuf *out) {
         n);
   } else {
     sb_printf(out, " *   ... write %s_INPUT0_BYTES bytes at %s_input(&ctx, 0) ...\n", u, n);
-    sb_printf(out, " *   %s_run(&ctx);\n", n);
+    sb_printf(out, e->variants ? " *   %s_run(&ctx, variant);\n" : " *   %s_run(&ctx);\n", n);
   }
   sb_printf(out, " *   ... read %s_OUTPUT0_BYTES bytes at %s_output(&ctx, 0) ...\n", u, n);
 }
@@ -187,10 +215,10 @@ static void print_functions(const Emit *e, StrBuf *out) {
   print_template(e, e->opt->share_arena ? init_shared : init, out);
   if (in_blob(e)) print_template(e, weights, out);
   const char *rows = e->opt->step ? by_rows_step : e->plan.hop ? by_rows_hop : by_rows;
-  print_template(e, e->plan.input_rows ? rows : whole, out);
+  print_template(e, e->plan.input_rows ? rows : e->variants ? whole_family : whole, out);
   if (e->opt->step) print_template(e, step, out);
   if (e->g->n_states > 0) print_template(e, reset, out);
-  print_template(e, info, out);
+  print_template(e, e->variants ? info_family : info, out);
   print_control_h(e, out);
 }
 
@@ -204,6 +232,7 @@ static void print_sizes(const Emit *e, StrBuf *out) {
   if (in_blob(e))
     sb_printf(out, "#define %s_WEIGHTS_SIZE %lld\n#define %s_WEIGHTS_ALIGN %lld\n", u,
               (long long)e->blob.size, u, (long long)e->blob.align);
+  if (e->variants) sb_printf(out, "#define %s_VARIANTS %d\n", u, e->n_variants);
   if (e->opt->step) sb_printf(out, "#define %s_STEPS %lld\n", u, (long long)step_count(e));
   sb_printf(out, "#define %s_INPUTS %u\n#define %s_OUTPUTS %u\n", u, e->g->n_inputs, u, e->g->n_outputs);
 }
@@ -226,6 +255,7 @@ void print_model_h(const Emit *e, StrBuf *out) {
   for (uint32_t i = 0; i < e->g->n_outputs; i++) print_tensor(e, "OUTPUT", i, e->g->outputs[i], out);
   sb_putc(out, '\n');
   print_info_types(out);
+  if (e->variants) sb_putc(out, '\n'), print_device_types("runtime/device/variant.h", out);
   sb_putc(out, '\n');
   print_control_types(e, out);
   print_functions(e, out);

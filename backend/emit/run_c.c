@@ -22,7 +22,7 @@ static void print_shape(const Graph *g, ValId v, StrBuf *out) {
 static void print_layer_comment(const Emit *e, uint32_t c, StrBuf *out) {
   const KernelCall *k = &e->calls.v[c];
   const Node *n = &e->g->nodes[k->node];
-  sb_printf(out, "  /* %u: %s", c, op_info(n->op)->name);
+  sb_printf(out, "  /* %u: %s", e->first_layer + c, op_info(n->op)->name);
   const char *name = n->loc.name ? n->loc.name : graph_val(e->g, n->out[0])->name;
   if (name) {
     sb_puts(out, " \"");
@@ -78,12 +78,12 @@ static void print_views(const Emit *e, uint32_t c, bool batch, const char *inden
 static void print_kernel(const Emit *e, uint32_t c, const char *y0, const char *y1, const char *indent,
                          StrBuf *out) {
   const KernelCall *k = &e->calls.v[c];
-  sb_printf(out, "%s  MF_LAYER(%u, ", indent, c);
+  sb_printf(out, "%s  MF_LAYER(%u, ", indent, e->first_layer + c);
   print_kernel_name(e, c, out);
   if (has_bound_params(e, c))
     sb_puts(out, "(&p, ");
   else
-    sb_printf(out, "(&layer%u, ", c);
+    sb_printf(out, "(&layer%u, ", e->first_layer + c);
   sb_printf(out, "%s, &out, %s, %s, ", k->n_in ? "in" : "NULL", y0, y1);
   if (e->plan.scratch[c] < 0) {
     sb_puts(out, "NULL));\n");
@@ -149,7 +149,7 @@ static void print_group(const Emit *e, const PlanGroup *s, StrBuf *out) {
 }
 
 /* Groups first .. of NAME_run. */
-static void print_groups(const Emit *e, int32_t first, StrBuf *out) {
+void print_groups(const Emit *e, int32_t first, StrBuf *out) {
   for (int32_t i = first; i < e->plan.n_groups; i++) print_group(e, &e->plan.groups[i], out);
 }
 
@@ -263,6 +263,10 @@ static void print_push_rows(const Emit *e, StrBuf *out) {
 }
 
 void print_run(const Emit *e, StrBuf *out) {
+  if (e->variants) {
+    print_family_run(e, out);
+    return;
+  }
   if (e->plan.input_rows) {
     print_push_rows(e, out);
     return;

@@ -37,6 +37,16 @@ static const char *tolerance(const Emit *e) {
   return "1e-5";
 }
 
+/* Which variant runs which vector. */
+static void print_sequence(const Emit *e, StrBuf *out) {
+  int n;
+  const uint8_t *order = family_sequence(e, &n);
+  sb_printf(out, "#define MODEL_VARIANTS %s_VARIANTS\n", e->upper);
+  sb_puts(out, "static const unsigned char variant_of[] = {");
+  for (int i = 0; i < n; i++) sb_printf(out, "%s%d", i ? "," : "", order[i]);
+  sb_puts(out, "};\n");
+}
+
 bool print_selftest(const Emit *e, StrBuf *out, Diag *d) {
   const char *body = embedded_text("backend/harness/selftest_body.c"), *n = e->opt->name;
   FAIL_IF(!body, d, NULL, "backend/harness/selftest_body.c is not part of this program");
@@ -66,6 +76,7 @@ bool print_selftest(const Emit *e, StrBuf *out, Diag *d) {
   if (e->opt->step) sb_printf(out, "#define model_step %s_step\n", n);
   if (in_blob(e))
     sb_printf(out, "#define model_weights %s_weights\n#define model_bind_weights %s_bind_weights\n", n, n);
+  if (e->variants) print_sequence(e, out);
   sb_puts(out, "\n/* Bytes of the tensor and of one element; 'f' float, 'i' signed, 'u' unsigned. */\n"
                "struct tensor {\n  unsigned long bytes, element;\n  char kind;\n};\n");
   print_sizes(e, "inputs", e->g->inputs, e->g->n_inputs, out);
@@ -117,44 +128,71 @@ static void append_u32(StrBuf *out, uint32_t v) {
   sb_write(out, b, sizeof b);
 }
 
-static bool append_given(const Emit *e, Evaluator *ev, StrBuf *out, Diag *d) {
+/* Who computes the outputs: one evaluator, or of a family one for each variant, in turns. */
+typedef struct Reference {
+  Evaluator *ev[EMIT_VARIANTS];
+  const Emit *of[EMIT_VARIANTS];
+  int n;
+  const uint8_t *order;
+  int n_order;
+} Reference;
+
+static void append_next(const Reference *r, int k, const Tensor *in, StrBuf *out) {
+  const int v = r->order ? r->order[k % r->n_order] : 0;
+  append_vector(r->of[v], r->ev[v], in, out);
+}
+
+/* Of a family so many more that variants follow each other in every order of two. */
+static int vectors_of(const Reference *r, int n) { return r->n_order > n ? r->n_order : n; }
+
+static bool append_given(const Emit *e, const Reference *r, StrBuf *out, Diag *d) {
   uint32_t n_in = e->g->n_inputs;
-  for (int k = 0; k < e->opt->n_vectors; k++) {
-    const Tensor *in = e->opt->vectors + (size_t)k * n_in;
+  for (int k = 0; k < vectors_of(r, e->opt->n_vectors); k++) {
+    const Tensor *in = e->opt->vectors + (size_t)(k % e->opt->n_vectors) * n_in;
     for (uint32_t i = 0; i < n_in; i++) TRY(check_vector(e, &in[i], i, d));
-    append_vector(e, ev, in, out);
+    append_next(r, k, in, out);
   }
   return true;
 }
 
-static void append_own(const Emit *e, Evaluator *ev, StrBuf *out) {
+static void append_own(const Emit *e, const Reference *ref, StrBuf *out) {
   uint32_t n_in = e->g->n_inputs;
   Tensor *in = mem_array(n_in, sizeof *in);
   for (uint32_t i = 0; i < n_in; i++) {
     const Value *v = graph_val(e->g, e->g->inputs[i]);
     in[i] = tensor_new(v->dtype, &v->shape);
   }
-  for (int k = 0; k < OWN_VECTORS; k++) {
+  for (int k = 0; k < vectors_of(ref, OWN_VECTORS); k++) {
     Rng r;
     rng_seed(&r, 1, (uint64_t)k);
     for (uint32_t i = 0; i < n_in; i++) fill_random(&in[i], &r);
-    append_vector(e, ev, in, out);
+    append_next(ref, k, in, out);
   }
   for (uint32_t i = 0; i < n_in; i++) tensor_free(&in[i]);
   mem_free(in);
 }
 
+static bool reference_begin(Reference *r, const Emit *e, Diag *d) {
+  const int n = e->variants ? e->n_variants : 1;
+  *r = (Reference){.n = 0};
+  if (e->variants) r->order = family_sequence(e, &r->n_order);
+  for (; r->n < n; r->n++) {
+    r->of[r->n] = e->variants ? &e->variants[r->n] : e;
+    r->ev[r->n] = evaluator_new(r->of[r->n]->g, d);
+    if (!r->ev[r->n]) return false;
+  }
+  return true;
+}
+
 bool make_vectors(const Emit *e, StrBuf *out, Diag *d) {
-  Evaluator *ev = evaluator_new(e->g, d);
-  if (!ev) return false;
-  bool own = !e->opt->vectors || e->opt->n_vectors <= 0, ok = true;
+  Reference r;
+  const bool own = !e->opt->vectors || e->opt->n_vectors <= 0;
+  bool ok = reference_begin(&r, e, d);
   sb_puts(out, "MFVEC001");
-  append_u32(out, own ? OWN_VECTORS : (uint32_t)e->opt->n_vectors);
+  append_u32(out, (uint32_t)vectors_of(&r, own ? OWN_VECTORS : e->opt->n_vectors));
   append_u32(out, HAS_EXPECTED);
-  if (own)
-    append_own(e, ev, out);
-  else
-    ok = append_given(e, ev, out, d);
-  evaluator_free(ev);
+  if (ok && own) append_own(e, &r, out);
+  if (ok && !own) ok = append_given(e, &r, out, d);
+  for (int i = 0; i < r.n; i++) evaluator_free(r.ev[i]);
   return ok;
 }

@@ -5,7 +5,7 @@
  *   "MFVEC001"  u32 vectors  u32 flags   per vector: each input's bytes, then (EXPECTED) each output's bytes
  *
  * flags: EXPECTED: compare; else write each output to the second file. COUNT: count the instructions of the first
- * inference. For a counter outside: PLAIN: measure nothing; SKIP: infer nothing either, to subtract all the rest.
+ * inference. Of a family, bits 8 .. 15: 1 + the variant to run; 0: those of variant_of in turns. For a counter outside: PLAIN: measure nothing; SKIP: infer nothing either, to subtract all the rest.
  * Integer outputs must be equal byte for byte, floats agree within MODEL_TOLERANCE of the output's range: 1e-5, 1e-3
  * where a layer is computed by Winograd's method.
  *
@@ -55,7 +55,14 @@ int main(void) {
 #if MODEL_INPUTS > 0
   *(volatile unsigned char *)model_input(&ctx, 0) = 1;
 #endif
+#ifdef MODEL_VARIANTS
+  {
+    volatile int which = 0; /* so that all of them stay in the program */
+    model_run(&ctx, which);
+  }
+#else
   model_run(&ctx);
+#endif
 #endif
   return *(const volatile unsigned char *)model_output(&ctx, 0);
 }
@@ -264,6 +271,9 @@ void selftest_run(const model_context *ctx);
 #else
 #define INFER_REST
 #endif
+#elif defined(MODEL_VARIANTS)
+static int variant; /* the one to run */
+#define INFER(ctx) model_run(&context, variant)
 #else
 #define INFER(ctx) model_run(ctx)
 #endif
@@ -308,6 +318,9 @@ static int fail(const char *why, const char *path) {
 /* The inference, measured when it is the first. */
 static void run_measured(uint32_t number, uint32_t flags, int64_t *instructions, int64_t *stack) {
   (void)stack;
+#ifdef MODEL_VARIANTS
+  variant = flags >> 8 ? (int)(flags >> 8) - 1 : variant_of[number % sizeof variant_of];
+#endif
   if (flags & SKIP) return;
 #if defined(model_step) && !defined(MODEL_ROWS) /* every other one in pieces */
   if (number % 2 == 1) {

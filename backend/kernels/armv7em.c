@@ -64,28 +64,53 @@ static void put_pairs_block(int32_t *q, const FoldWeights *w, const FoldScales *
   }
 }
 
-/* Blocks of four channels; in each, for every two inputs, a word of channels 0 and 1, then one of 2 and 3. */
-static void pack_pairs(KernelPack *k, const FoldWeights *w, const FoldScales *s, int32_t pairs) {
-  int32_t blocks = (w->outs + BLOCK - 1) / BLOCK;
+typedef int32_t WeightOrder(const FoldWeights *w, int32_t o, int32_t k);
+
+/* Blocks of four channels; in each, for every two inputs, a word of channels 0 and 1, then one of 2 and 3. `held`: the
+ * weights in the array, of which w are the first channels. */
+static void pack_pairs(KernelPack *k, const FoldWeights *w, const FoldWeights *held, const FoldScales *s,
+                       WeightOrder *ordered, int32_t pairs) {
+  int32_t blocks = (held->outs + BLOCK - 1) / BLOCK, own = (w->outs + BLOCK - 1) / BLOCK;
   int64_t n = (int64_t)blocks * pairs * 8;
   int8_t *packed = arena_alloc(k->arena, (size_t)n), *to = packed;
-  int32_t *q = arena_array(k->arena, (size_t)blocks * 16, sizeof *q);
-  for (int32_t b = 0; b < blocks; b++) {
-    put_pairs_block(q + 16 * b, w, s, BLOCK * b);
+  int32_t *q = arena_array(k->arena, (size_t)own * 16, sizeof *q);
+  for (int32_t b = 0; b < own; b++) put_pairs_block(q + 16 * b, w, s, BLOCK * b);
+  for (int32_t b = 0; b < blocks; b++)
     for (int32_t t = 0; t < pairs; t++)
       for (int32_t i = 0; i < 4; i++, to += 2) {
         int32_t o = BLOCK * b + i / 2 * 2, at = 2 * t + i % 2;
-        put_half(to, 256 * ordered_weight(w, o + 1, at) + ordered_weight(w, o, at));
+        put_half(to, 256 * ordered(held, o + 1, at) + ordered(held, o, at));
       }
-  }
-  pack_result(k, packed, n, q, (int64_t)blocks * 16);
+  pack_result(k, packed, n, q, (int64_t)own * 16);
 }
 
 void em_conv_pack(KernelPack *k) {
   const mf_conv_s8 *p = k->params;
-  FoldWeights w = conv_fold_weights(p);
+  FoldWeights w = conv_fold_weights(p), held = conv_fold_weights(widest_of(k));
   FoldScales s = conv_fold_scales(p);
-  pack_pairs(k, &w, &s, (conv_taps(p) + 3) / 4 * 2);
+  pack_pairs(k, &w, &held, &s, ordered_weight, (conv_taps(p) + 3) / 4 * 2);
+}
+
+/* -- conv_s8, of a family: inputs by groups of four channels, in each by taps -- */
+
+static int32_t family_pairs(const mf_conv_s8 *p) { return p->g.k_h * p->g.k_w * ((p->g.in_c + 3) / 4) * 2; }
+
+size_t em_family_scratch(const void *params) { return (size_t)family_pairs(params) * 8; }
+
+static int32_t family_weight(const FoldWeights *w, int32_t o, int32_t k) {
+  static const int32_t order[4] = {0, 2, 1, 3};
+  const int32_t at = k / 4, t = at % w->taps, i = at / w->taps * 4 + order[k & 3];
+  return o < w->outs && i < w->run ? fold_weight(w, o * w->out + t * w->tap + i) : 0;
+}
+
+void em_family_pack(KernelPack *k) {
+  mf_conv_s8 *p = k->params;
+  FoldWeights w = conv_fold_weights(p), held = conv_fold_weights(widest_of(k));
+  FoldScales s = conv_fold_scales(p);
+  const int32_t pairs = family_pairs(widest_of(k));
+  pack_pairs(k, &w, &held, &s, family_weight, pairs);
+  p->w_out = pairs * 8;
+  p->w_tap = 0;
 }
 
 /* -- fc_s8 -- */
@@ -97,11 +122,20 @@ bool em_fc_accepts(const void *params) {
   return p->w_zero == 0 && pairs_accept(&w, &s);
 }
 
-void em_fc_pack(KernelPack *k) {
+/* Blocks of `inputs` inputs. */
+static void em_fc_pack_as(KernelPack *k, int32_t inputs) {
   const mf_fc_s8 *p = k->params;
-  FoldWeights w = fc_fold_weights(p);
+  FoldWeights w = fc_fold_weights(p), held = fc_fold_weights(widest_of(k));
   FoldScales s = fc_fold_scales(p);
-  pack_pairs(k, &w, &s, (p->k + 3) / 4 * 2);
+  pack_pairs(k, &w, &held, &s, ordered_weight, (inputs + 3) / 4 * 2);
+}
+
+void em_fc_pack(KernelPack *k) { em_fc_pack_as(k, ((const mf_fc_s8 *)k->params)->k); }
+
+void em_fc_family_pack(KernelPack *k) {
+  const int32_t inputs = ((const mf_fc_s8 *)widest_of(k))->k;
+  em_fc_pack_as(k, inputs);
+  ((mf_fc_s8 *)k->params)->w_out = (inputs + 3) / 4 * 16;
 }
 
 /* -- depthwise_s8 -- */
@@ -122,22 +156,22 @@ bool em_depthwise_accepts(const void *params) {
 void em_depthwise_pack(KernelPack *k) {
   static const int32_t order[BLOCK] = {0, 2, 1, 3};
   const mf_conv_s8 *p = k->params;
-  FoldWeights w = depthwise_fold_weights(p);
+  FoldWeights w = depthwise_fold_weights(p), held = depthwise_fold_weights(widest_of(k));
   FoldScales s = conv_fold_scales(p);
-  int32_t blocks = w.outs / BLOCK;
-  int64_t n = (int64_t)blocks * w.taps * BLOCK * 2;
+  int32_t blocks = w.outs / BLOCK, all = held.outs / BLOCK;
+  int64_t n = (int64_t)all * w.taps * BLOCK * 2;
   int8_t *packed = arena_alloc(k->arena, (size_t)n), *to = packed;
   int32_t *q = arena_array(k->arena, (size_t)blocks * 16, sizeof *q);
-  for (int32_t b = 0; b < blocks; b++) {
+  for (int32_t b = 0; b < blocks; b++)
     for (int32_t i = 0; i < BLOCK; i++) {
       FoldedChannel c = folded_or_none(&w, &s, BLOCK * b + i);
       q[16 * b + i] = 2 * c.bias;
       put_scales(q + 16 * b + BLOCK + 3 * i, &c);
     }
+  for (int32_t b = 0; b < all; b++)
     for (int32_t t = 0; t < w.taps; t++)
       for (int32_t i = 0; i < BLOCK; i++, to += 2)
-        put_half(to, 2 * weight_or_zero(&w, BLOCK * b + order[i], t));
-  }
+        put_half(to, 2 * weight_or_zero(&held, BLOCK * b + order[i], t));
   pack_result(k, packed, n, q, (int64_t)blocks * 16);
 }
 

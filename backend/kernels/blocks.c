@@ -78,19 +78,21 @@ static void put_q(int32_t *q, const FoldWeights *w, const FoldScales *s, int32_t
   }
 }
 
-/* Each weight as its code plus `offset`, a byte. */
-static void pack_blocks(KernelPack *k, const FoldWeights *w, const FoldScales *s, int32_t block,
-                        int32_t offset) {
-  int32_t blocks = (w->outs + block - 1) / block, inputs = w->taps * w->run;
-  int64_t n = (int64_t)blocks * inputs * block, n_q = (int64_t)blocks * block * 4;
+const void *widest_of(const KernelPack *k) { return k->widest ? k->widest : k->params; }
+
+/* Each weight as its code plus `offset`, a byte. `held`: the weights in the array, of which w are the first channels. */
+static void pack_blocks(KernelPack *k, const FoldWeights *w, const FoldWeights *held, const FoldScales *s,
+                        int32_t block, int32_t offset) {
+  int32_t blocks = (w->outs + block - 1) / block, all = (held->outs + block - 1) / block;
+  int32_t inputs = w->taps * w->run;
+  int64_t n = (int64_t)all * inputs * block, n_q = (int64_t)blocks * block * 4;
   int8_t *packed = arena_alloc(k->arena, (size_t)n), *to = packed;
   int32_t *q = arena_array(k->arena, (size_t)n_q, sizeof *q);
-  for (int32_t b = 0; b < blocks; b++) {
-    put_q(q + 4 * block * b, w, s, block * b, block);
+  for (int32_t b = 0; b < blocks; b++) put_q(q + 4 * block * b, w, s, block * b, block);
+  for (int32_t b = 0; b < all; b++)
     for (int32_t t = 0; t < inputs; t++)
       for (int32_t i = 0; i < block; i++)
-        *to++ = (int8_t)(uint8_t)(weight_or_zero(w, block * b + i, t) + offset);
-  }
+        *to++ = (int8_t)(uint8_t)(weight_or_zero(held, block * b + i, t) + offset);
   pack_result(k, packed, n, q, n_q);
 }
 
@@ -113,9 +115,9 @@ static bool conv_accepts(const mf_conv_s8 *p, int bits) {
 }
 
 void v7m_conv_pack(KernelPack *k) {
-  FoldWeights w = conv_fold_weights(k->params);
+  FoldWeights w = conv_fold_weights(k->params), held = conv_fold_weights(widest_of(k));
   FoldScales s = conv_fold_scales(k->params);
-  pack_blocks(k, &w, &s, 4, 0);
+  pack_blocks(k, &w, &held, &s, 4, 0);
 }
 
 bool v7m_conv_accepts(const void *params) { return conv_accepts(params, 30); }
@@ -129,9 +131,9 @@ size_t v6m_conv_scratch(const void *params) {
 }
 
 void v6m_conv_pack(KernelPack *k) {
-  FoldWeights w = conv_fold_weights(k->params);
+  FoldWeights w = conv_fold_weights(k->params), held = conv_fold_weights(widest_of(k));
   FoldScales s = conv_fold_scales(k->params);
-  pack_blocks(k, &w, &s, 8, 128);
+  pack_blocks(k, &w, &held, &s, 8, 128);
 }
 
 /* -- conv_s4, for Armv6-M: blocks of eight channels; for every input a word, whose byte i is channel i + 8 in its lower half,
@@ -193,9 +195,9 @@ bool v7m_depthwise_accepts(const void *params) { return depthwise_accepts(params
 bool v6m_depthwise_accepts(const void *params) { return depthwise_accepts(params, 29); }
 
 void v7m_depthwise_pack(KernelPack *k) {
-  FoldWeights w = depthwise_fold_weights(k->params);
+  FoldWeights w = depthwise_fold_weights(k->params), held = depthwise_fold_weights(widest_of(k));
   FoldScales s = conv_fold_scales(k->params);
-  pack_blocks(k, &w, &s, 8, 0);
+  pack_blocks(k, &w, &held, &s, 8, 0);
 }
 
 /* -- fc_s8 -- */
@@ -210,13 +212,13 @@ bool v7m_fc_accepts(const void *params) { return fc_accepts(params, 30); }
 bool v6m_fc_accepts(const void *params) { return fc_accepts(params, 29); }
 
 void v6m_fc_pack(KernelPack *k) {
-  FoldWeights w = fc_fold_weights(k->params);
+  FoldWeights w = fc_fold_weights(k->params), held = fc_fold_weights(widest_of(k));
   FoldScales s = fc_fold_scales(k->params);
-  pack_blocks(k, &w, &s, 8, 128);
+  pack_blocks(k, &w, &held, &s, 8, 128);
 }
 
 void v7m_fc_pack(KernelPack *k) {
-  FoldWeights w = fc_fold_weights(k->params);
+  FoldWeights w = fc_fold_weights(k->params), held = fc_fold_weights(widest_of(k));
   FoldScales s = fc_fold_scales(k->params);
-  pack_blocks(k, &w, &s, 8, 0);
+  pack_blocks(k, &w, &held, &s, 8, 0);
 }

@@ -47,6 +47,8 @@ FoldWeights depthwise_fold_weights(const mf_conv_s8 *p);
 FoldWeights fc_fold_weights(const mf_fc_s8 *p);
 FoldScales conv_fold_scales(const mf_conv_s8 *p);
 FoldScales fc_fold_scales(const mf_fc_s8 *p);
+/* The params whose weights the packed array is to hold: the widest variant's, or the call's own. */
+const void *widest_of(const KernelPack *k);
 /* Every channel, with sums below 2^bits. */
 bool all_channels_fold(const FoldWeights *w, const FoldScales *s, int bits);
 /* Channel o, or, past the last, one that gives 0. */
@@ -109,6 +111,10 @@ void mve_fc_pack(KernelPack *p);
 size_t neon_conv_scratch(const void *params);
 bool neon_conv_accepts(const void *params);
 void neon_conv_pack(KernelPack *p);
+size_t neon_family_scratch(const void *params);
+void neon_family_pack(KernelPack *p);
+size_t neon_fc_family_scratch(const void *params);
+void neon_fc_family_pack(KernelPack *p);
 bool neon_fc_accepts(const void *params);
 void neon_fc_pack(KernelPack *p);
 void neon_depthwise_pack(KernelPack *p);
@@ -155,6 +161,8 @@ void sse41_winograd8_pack(KernelPack *p);
 size_t em_conv_scratch(const void *params);
 bool em_conv_accepts(const void *params);
 void em_conv_pack(KernelPack *p);
+size_t em_family_scratch(const void *params);
+void em_family_pack(KernelPack *p);
 size_t em_depthwise_scratch(const void *params);
 bool em_depthwise_accepts(const void *params);
 void em_depthwise_pack(KernelPack *p);
@@ -163,6 +171,12 @@ bool em3_depthwise_accepts(const void *params);
 void em3_depthwise_pack(KernelPack *p);
 bool em_fc_accepts(const void *params);
 void em_fc_pack(KernelPack *p);
+void em_fc_family_pack(KernelPack *p);
+
+/* -- slices.c -- */
+/* Whether the kernel's layout of the widest variant's weights serves a narrower one's params too (both not packed), whose
+ * weights are a slice of them: its first channels of output and input. */
+bool kernel_shares(const KernelDef *k, const void *widest, const void *params);
 
 /* -- armv7em4.c: weights of 4 bits -- */
 bool em4_conv_accepts(const void *params);

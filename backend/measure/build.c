@@ -189,6 +189,7 @@ bool build_plugin(Work *w, const char *source) {
              *cc = "gcc";
   Args a = {.n = 0};
   int status;
+  if (w->plugin && strcmp(w->plugin, source) == 0) return true;
   if (!text || !program_exists(cc)) return false;
   Diag *quiet = diag_new();
   Work silent = *w;
@@ -198,6 +199,7 @@ bool build_plugin(Work *w, const char *source) {
   args_add(&a, source);
   bool ok = file_write(path_join(w->arena, w->tmp, source), text, strlen(text), quiet) &&
             process_run(&silent, a.v, w->tmp, COMPILE_SECONDS, &status, &output) && status == 0;
+  if (ok) w->plugin = source;
   diag_free(quiet);
   return ok;
 }

@@ -22,6 +22,8 @@ typedef struct Work {
   bool bare;            /* no operating system: run by qemu-system-arm */
   const char **sources; /* of the model, seen from dir: model.json names them */
   int n_sources;
+  const char *plugin; /* the source of w->tmp/count.so; NULL: there is none yet */
+  unsigned variant;   /* of a family: flags by which one variant is measured (write_vectors); 0 */
 } Work;
 
 bool work_begin(Work *w, const char *dir, const Target *t, const Host *host, Diag *d);

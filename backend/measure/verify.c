@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "ir/base/file.h"
+#include "ir/base/json.h"
 #include "ir/base/mem.h"
 
 enum {
@@ -99,10 +100,11 @@ bool read_vectors(Work *w, Vectors *v) {
 bool write_vectors(Work *w, const Vectors *v, uint32_t n, unsigned flags) {
   size_t size = HEADER + (v->size - HEADER) / v->n * n;
   char *copy = mem_alloc(size);
+  const unsigned all = (w->variant ? flags & ~(unsigned)EXPECTED : flags) | w->variant;
   memcpy(copy, v->bytes, size);
   for (int i = 0; i < 4; i++) {
     copy[8 + i] = (char)(n >> (8 * i));
-    copy[12 + i] = (char)(flags >> (8 * i));
+    copy[12 + i] = (char)(all >> (8 * i));
   }
   bool ok = file_write(path_join(w->arena, w->tmp, "vectors.bin"), copy, size, w->diag);
   mem_free(copy);
@@ -224,6 +226,31 @@ static bool weigh(Work *w, const Vectors *v, const char *program, Measured *m) {
   return true;
 }
 
+/* -- variants of a family -- */
+
+/* Number of variants, by model.json; 0: no family. */
+static int variants_of(Work *w) {
+  size_t n;
+  const char *path = path_join(w->arena, w->dir, "model.json");
+  const char *text = file_exists(path) ? file_read(w->arena, path, &n, w->diag) : NULL;
+  const Json *j = text ? json_parse(w->arena, text, n, path, w->diag) : NULL;
+  const Json *list = json_get(j, "variants");
+  const int variants = list && list->type == JSON_ARRAY ? (int)list->n : 0;
+  return variants < EMIT_VARIANTS ? variants : EMIT_VARIANTS;
+}
+
+/* Each variant's inference of the first vector, whose outputs are written and not compared. */
+static bool count_variants(Work *w, const Vectors *v, const char *program, VariantMeasured *out, int n) {
+  for (int i = 0; i < n; i++) {
+    Measured m = {.instructions = -1, .cycles = -1};
+    w->variant = (unsigned)(i + 1) << 8;
+    TRY(count(w, v, program, &m) && weigh(w, v, program, &m));
+    out[i] = (VariantMeasured){m.instructions, m.cycles};
+  }
+  w->variant = 0;
+  return true;
+}
+
 /* -- the stricter machine -- */
 
 /* Whether model and test fit the 256 KiB of flash and 16 KiB of RAM of the micro:bit. */
@@ -253,7 +280,7 @@ static bool run_second(Work *w, const Vectors *v, Measured *m) {
 
 /* -- driver -- */
 
-static bool verify(Work *w, Measured *m) {
+static bool verify(Work *w, Measured *m, VariantMeasured *variants, int n_variants) {
   Vectors v = {0};
   Summary s = {0};
   const char *program;
@@ -271,17 +298,27 @@ static bool verify(Work *w, Measured *m) {
   TRY(build_measure(w, s.arena, m));
   TRY(ok);
   TRY(count(w, &v, program, m) && weigh(w, &v, program, m));
+  TRY(count_variants(w, &v, program, variants, n_variants));
   return run_second(w, &v, m);
 }
 
 bool harness_verify(const char *dir, const Target *t, const Host *host, Measured *out, Diag *d) {
+  return harness_verify_family(dir, t, host, out, NULL, NULL, d);
+}
+
+bool harness_verify_family(const char *dir, const Target *t, const Host *host, Measured *out,
+                           VariantMeasured *variants, int *n, Diag *d) {
   Work w;
+  int n_variants = 0;
   *out = (Measured){.stack = -1,
                     .instructions = -1,
                     .counted_by = "not counted",
                     .cycles = -1,
                     .weighed_by = "not counted"};
-  bool ok = work_begin(&w, dir, t, host, d) && verify(&w, out);
+  bool ok = work_begin(&w, dir, t, host, d);
+  if (ok && variants) n_variants = variants_of(&w);
+  ok = ok && verify(&w, out, variants, n_variants);
+  if (n) *n = n_variants;
   work_end(&w);
   return ok;
 }

@@ -20,7 +20,7 @@ typedef struct CompileOpts {
       *design;
   int64_t ram, hop;
   CodeForm form;
-  bool force, share_arena, regions;
+  bool force, share_arena, regions, family, controller;
 } CompileOpts;
 
 static const Opt opts[] = {
@@ -72,6 +72,11 @@ static const Opt opts[] = {
      "all models of a program (several models: always)"},
     {"--share-arena", OPT_FLAG, offsetof(CompileOpts, share_arena), false, NULL,
      "one arena for all models of the program, as large as the largest wants"},
+    {"--family", OPT_FLAG, offsetof(CompileOpts, family), false, NULL,
+     "the models are int8 variants of one, widest first, whose weights are slices of the widest one's: one "
+     "image for all, NAME_run(ctx, variant)"},
+    {"--controller", OPT_FLAG, offsetof(CompileOpts, controller), false, NULL,
+     "with --family: NAME_controller_*, which picks a variant from deadline, energy and confidence"},
     ROUNDING_OPT(CompileOpts),
     CUSTOM_OPT(CompileOpts),
     {0}};
@@ -146,24 +151,42 @@ static void print_parts(Arena *a, const Build *b) {
   printf("all together, kernels that models share counted for each:\n");
 }
 
+/* Each variant as it would be alone. */
+static void print_family(Arena *a, const Build *b) {
+  Table t;
+  table_begin(&t, a, ">variant,<model,>flash alone,>RAM,>cycles,>MACs");
+  for (int i = 0; i < b->n; i++) {
+    const Part *p = &b->parts[i];
+    table_cell(&t, "%d", i);
+    table_cell(&t, "%s", p->model);
+    table_count(&t, p->cost.flash);
+    table_count(&t, p->cost.ram);
+    table_count(&t, p->cost.cycles);
+    table_count(&t, p->cost.macs);
+  }
+  table_print(&t);
+  printf("all in one image, weights once:\n");
+}
+
 static void print_text(Arena *a, const Build *b) {
   const Machine *m = &b->machine;
   printf("%s: C for %s%s%s\n", b->o->out, m->target->name, m->has_board ? " on " : "",
          m->has_board ? m->board.name : "");
   printf("estimated:\n");
-  if (b->n > 1) print_parts(a, b);
+  if (b->n > 1 && !b->o->family) print_parts(a, b);
+  if (b->o->family) print_family(a, b);
   print_line(a, "flash", b->cost.flash, b->flash);
   print_line(a, "RAM", b->cost.ram, b->ram);
-  if (b->n == 1)
-    printf("  %-6s %12s of one inference (%s MACs)\n", "cycles", cli_count(a, b->cost.cycles),
-           cli_count(a, b->cost.macs));
+  if (b->n == 1 || b->o->family)
+    printf("  %-6s %12s of one inference%s (%s MACs)\n", "cycles", cli_count(a, b->cost.cycles),
+           b->o->family ? " of the widest" : "", cli_count(a, b->cost.macs));
   for (int i = 0; i < b->n; i++) {
     const Part *p = &b->parts[i];
     if (p->cost.macs != p->macs)
       printf("%s in patches, to stay within its RAM: some layers in bands of columns (%+.1f %% MACs)\n",
              p->name, 100.0 * (double)(p->cost.macs - p->macs) / (double)p->macs);
   }
-  for (int i = 0; i < b->n && !b->o->common.quiet; i++)
+  for (int i = 0; i < (b->o->family ? 1 : b->n) && !b->o->common.quiet; i++)
     printf("mistify verify %s builds and runs it\n", b->parts[i].dir);
 }
 
@@ -200,7 +223,7 @@ static void print_json(const Build *b) {
   if (b->flash) json_kint(&w, "flash_limit", b->flash);
   if (b->ram) json_kint(&w, "ram_limit", b->ram);
   json_kbool(&w, "fits", b->fits);
-  if (b->shared) json_parts(&w, b);
+  if (b->shared || b->o->family) json_parts(&w, b);
   json_end(&w);
   cli_json_end(&w, &text);
 }
@@ -263,7 +286,7 @@ static bool read_kernels(const CompileOpts *o, bool *shared, Diag *d) {
   const char *s = o->kernels;
   FAIL_IF(s && strcmp(s, "own") != 0 && strcmp(s, "shared") != 0, d, NULL, "--kernels %s: want own or shared",
           s);
-  *shared = o->models.n > 1 || o->share_arena || (s && strcmp(s, "shared") == 0);
+  *shared = (o->models.n > 1 && !o->family) || o->share_arena || (s && strcmp(s, "shared") == 0);
   FAIL_IF(s && *shared && strcmp(s, "own") == 0, d, NULL,
           "--kernels own: several models of one program share their kernels");
   return true;
@@ -273,15 +296,17 @@ static bool name_parts(Arena *a, Build *b, Diag *d) {
   const CompileOpts *o = b->o;
   b->n = (int)o->models.n;
   b->parts = arena_array(a, o->models.n, sizeof *b->parts);
-  FAIL_IF(name_at(a, o->name, o->models.n), d, NULL, "--name %s: more names than models", o->name);
+  FAIL_IF(name_at(a, o->name, o->family ? 1 : o->models.n), d, NULL, "--name %s: more names than models",
+          o->name);
   for (int i = 0; i < b->n; i++) {
     Part *p = &b->parts[i];
     p->model = o->models.v[i];
     p->name = name_at(a, o->name, (size_t)i);
     if (!p->name) p->name = cli_model_name(a, p->model);
+    if (o->family) p->name = b->parts[0].name;
     p->dir = b->shared ? path_join(a, o->out, p->name) : o->out;
   }
-  return check_names(b, d);
+  return o->family || check_names(b, d);
 }
 
 static bool check_folders(Arena *a, const Build *b, Diag *d) {
@@ -311,6 +336,17 @@ static bool read_drift(const CompileOpts *o, const Graph *g, EmitOptions *e, Dri
   return ok;
 }
 
+static bool emit_variants(Build *b, const Target *t, EmitOptions e, Diag *d) {
+  FamilyMember m[EMIT_VARIANTS] = {{0}};
+  FAIL_IF(b->n > EMIT_VARIANTS, d, NULL, "--family: %d models; want at most %d", b->n, EMIT_VARIANTS);
+  for (int i = 0; i < b->n; i++) m[i].g = b->parts[i].g;
+  e.name = b->parts[0].name;
+  e.out_dir = b->parts[0].dir;
+  DriftReference drift;
+  TRY(read_drift(b->o, b->parts[0].g, &e, &drift, d));
+  return emit_family(m, b->n, t, &e, &b->cost, d);
+}
+
 /* All models are read and planned before the first is written. */
 static bool emit_parts(Build *b, const Target *t, EmitOptions e, Diag *d) {
   PlanOptions within;
@@ -319,7 +355,7 @@ static bool emit_parts(Build *b, const Target *t, EmitOptions e, Diag *d) {
     TRY(load(b->o, p, d) && backend_cost_planned(p->g, t, e.plan, &p->cost, d));
     p->macs = graph_macs(p->g);
   }
-  if (b->n == 1 && !b->o->ram && b->machine.board.ram && !b->machine.board.external &&
+  if (b->n == 1 && !b->o->family && !b->o->ram && b->machine.board.ram && !b->machine.board.external &&
       b->parts->cost.ram > b->machine.board.ram) {
     within = target_plan_within(t, b->machine.board.ram, by_rows(b->o)); /* it may do in patches */
     within.hop = (int32_t)b->o->hop;
@@ -328,6 +364,7 @@ static bool emit_parts(Build *b, const Target *t, EmitOptions e, Diag *d) {
     e.plan = &within;
     TRY(backend_cost_planned(b->parts->g, t, e.plan, &b->parts->cost, d));
   }
+  if (b->o->family) return emit_variants(b, t, e, d);
   for (int i = 0; i < b->n; i++) {
     DriftReference drift;
     e.name = b->parts[i].name;
@@ -362,6 +399,8 @@ static bool emit(Arena *a, Build *b, Diag *d) {
   EmitOptions e = {.plan = &plan,
                    .optimize = optimize,
                    .kernels = b->shared ? "../kernels" : NULL,
+                   .controller = o->controller,
+                   .joules_per_cycle = b->machine.has_board ? board_joules(&b->machine.board) : 0,
                    .share_arena = o->share_arena};
   bool ok = code_form_apply(&o->form, &e, d) && read_pixels(a, o, &e, d) && emit_parts(b, &target, e, d);
   for (int i = 0; i < b->n; i++) graph_free(b->parts[i].g);
@@ -370,6 +409,7 @@ static bool emit(Arena *a, Build *b, Diag *d) {
 
 /* Models take turns on a shared arena; otherwise each has its own. */
 static void add_up(Build *b) {
+  if (b->o->family) return; /* emission has told */
   for (int i = 0; i < b->n; i++) {
     const Cost *c = &b->parts[i].cost;
     b->cost.flash += c->flash;
@@ -423,14 +463,17 @@ const Command cmd_compile = {
     "into DIR. The model is neither retrained nor quantized: a float model gives float C, an int8\n"
     "model int8 C. Exit status 2: written, but by the estimate it does not fit the board or --ram.\n"
     "Several models, compiled together or with --kernels shared one after another, become one\n"
-    "program: DIR/NAME/ for each, DIR/kernels/, DIR/models.h.",
+    "program: DIR/NAME/ for each, DIR/kernels/, DIR/models.h. With --family they are variants of one model\n"
+    "that share weights: one model.c, NAME_run(ctx, variant), NAME_select(&budget).",
     "  mistify compile model.tflite --target cortex-m4 -o out\n"
     "  mistify compile model.onnx --board nucleo-l432kc --name digits -o out\n"
     "  mistify compile model.tflite --target cortex-m4 --input rows -o out\n"
     "  mistify compile wake-word.mistify --target cortex-m4 --input rows --hop 1 -o out\n"
     "  mistify compile wake.tflite words.tflite --target cortex-m4 --share-arena -o firmware\n"
     "  mistify compile model.onnx --target cortex-m4 --weights blob --step -o out\n"
-    "  mistify compile out/m4/model.mistify --target cortex-m4 --design design.yaml --drift 10000 -o fw\n",
+    "  mistify compile out/m4/model.mistify --target cortex-m4 --design design.yaml --drift 10000 -o fw\n"
+    "  mistify compile wide.mistify middle.mistify narrow.mistify --family --name digits --target cortex-m4 "
+    "-o out\n",
     opts,
     sizeof(CompileOpts),
     run};

@@ -27,7 +27,7 @@ static const Opt opts[] = {
 typedef struct Written {
   const char *name, *target;
   int64_t flash, ram, arena, cycles;
-  const Json *layers;
+  const Json *layers, *variants;
 } Written;
 
 static bool read_written(Arena *a, const char *dir, Written *out, Diag *d) {
@@ -50,7 +50,8 @@ static bool read_written(Arena *a, const char *dir, Written *out, Diag *d) {
                    .ram = json_get_int(e, "ram", -1),
                    .arena = json_get_int(j, "arena", -1),
                    .cycles = json_get_int(e, "cycles", -1),
-                   .layers = json_get(j, "layers")};
+                   .layers = json_get(j, "layers"),
+                   .variants = json_get(j, "variants")};
   FAIL_IF(!out->target, d, NULL, "%s: names no target", path);
   return true;
 }
@@ -61,6 +62,8 @@ typedef struct Verified {
   Machine machine;
   Measured got;
   Profile profile;
+  VariantMeasured variant[EMIT_VARIANTS];
+  int n_variants; /* of a family; 0: none */
   bool equal, fits;
 } Verified;
 
@@ -136,12 +139,31 @@ static void print_stack(const Profile *p) {
   if (p->stack >= 0) putchar('\n');
 }
 
+static void print_variants(const Verified *v) {
+  Table t;
+  if (!v->n_variants) return;
+  table_begin(&t, v->arena, ">variant,>MACs,>arena,>own constants,>instructions,>cycles,>stated");
+  for (int i = 0; i < v->n_variants; i++) {
+    const Json *j = json_at(v->written.variants, (uint32_t)i);
+    table_cell(&t, "%d", i);
+    table_count(&t, json_get_int(j, "macs", 0));
+    table_count(&t, json_get_int(j, "arena", 0));
+    table_count(&t, json_get_int(j, "own_constants", 0) + json_get_int(j, "own_params", 0));
+    table_cell(&t, "%s", cli_count(t.arena, v->variant[i].instructions));
+    table_cell(&t, "%s", cli_count(t.arena, v->variant[i].cycles));
+    table_cell(&t, "%s", cli_count(t.arena, is_same_target(v) ? json_get_int(j, "cycles", -1) : -1));
+  }
+  table_print(&t);
+  putchar('\n');
+}
+
 static void print_text(const Verified *v) {
   const Measured *m = &v->got;
   const Written *w = &v->written;
   const bool same = is_same_target(v);
   Table t;
   print_layers(v);
+  print_variants(v);
   table_begin(&t, v->arena, "<bytes,>measured,>estimated,>error,>limit");
   row(&t, "flash", m->flash, same ? w->flash : -1, v->machine.board.flash);
   row(&t, "  code", m->flash_code, -1, 0);
@@ -196,6 +218,22 @@ static void json_layers(JsonWriter *w, const Verified *v) {
   json_end(w);
 }
 
+static void json_variants(JsonWriter *w, const Verified *v) {
+  json_karray(w, "variants");
+  for (int i = 0; i < v->n_variants; i++) {
+    const Json *j = json_at(v->written.variants, (uint32_t)i);
+    json_object(w);
+    json_kint(w, "macs", json_get_int(j, "macs", 0));
+    json_kint(w, "arena", json_get_int(j, "arena", 0));
+    json_kint(w, "own_constants", json_get_int(j, "own_constants", 0));
+    json_kint(w, "own_params", json_get_int(j, "own_params", 0));
+    json_known(w, "instructions", v->variant[i].instructions);
+    json_known(w, "cycles", v->variant[i].cycles);
+    json_end(w);
+  }
+  json_end(w);
+}
+
 static void print_json(const Verified *v, const char *dir) {
   const Measured *m = &v->got;
   JsonWriter w;
@@ -229,6 +267,7 @@ static void print_json(const Verified *v, const char *dir) {
   json_kbool(&w, "equal", v->equal);
   json_kbool(&w, "fits", v->fits);
   if (v->profile.layers) json_layers(&w, v);
+  if (v->n_variants) json_variants(&w, v);
   json_end(&w);
   cli_json_end(&w, &b);
 }
@@ -239,7 +278,8 @@ static int verify(Verified *v, const VerifyOpts *o, Diag *d) {
   if (!cli_machine(v->arena, target, o->board, &v->machine, d)) return EXIT_USER;
   Progress progress;
   cli_progress(&progress, &o->common, 1);
-  bool ok = harness_verify(o->dir, v->machine.target, progress_host(&progress), &v->got, d);
+  bool ok = harness_verify_family(o->dir, v->machine.target, progress_host(&progress), &v->got, v->variant,
+                                  &v->n_variants, d);
   v->equal = v->got.ran && v->got.vectors > 0 && v->got.vectors_passed == v->got.vectors;
   /* A vector that fails is a result; everything else that fails left none. */
   if (!ok && (!v->got.ran || v->equal)) return EXIT_USER;

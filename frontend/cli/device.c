@@ -12,6 +12,7 @@
 #include "frontend/cli/cli.h"
 #include "frontend/cli/code_form.h"
 #include "frontend/cli/drift.h"
+#include "frontend/cli/device_family.h"
 #include "frontend/cli/outcome.h"
 #include "ir/base/file.h"
 #include "ir/base/mem.h"
@@ -208,7 +209,7 @@ static bool parse_request(Arena *a, const StepCall *c, Request *out, Diag *d) {
 
 /* ---- deploy */
 
-static void put_measured(const Measured *m, const Request *r, Artifact *out) {
+static void put_measured(const Measured *m, const Request *r, const DeviceFamily *f, Artifact *out) {
   StrBuf b = {0};
   measure_put_int(&b, "flash", m->flash);
   measure_put_int(&b, "flash_code", m->flash_code);
@@ -220,6 +221,7 @@ static void put_measured(const Measured *m, const Request *r, Artifact *out) {
   measure_put_int(&b, "vectors_equal", m->vectors_equal);
   measure_put_int(&b, "second_ran", m->second_ran);
   if (r->over) measure_put_int(&b, "ram_over", r->over);
+  device_put_family(f, &b);
   *out = measure_artifact(&b);
 }
 
@@ -232,21 +234,22 @@ static bool read_drift(const StepCall *c, const Request *r, const Graph *g, Drif
   return cli_drift(g, &ds->train, &nz, r->device.input_rows, r->drift, out, d);
 }
 
-static bool deploy_in(const StepCall *c, const Request *r, const Graph *g, const char *dir, Artifact *out,
+/* The folder is kept as it is after it was measured: of a family its table has figures then. */
+static bool deploy_in(const StepCall *c, const Request *r, DeviceFamily *f, const char *dir, Artifact *out,
                       int *n_out, Diag *d) {
   Measured m = {0};
   EmitOptions o = r->emit;
   DriftReference drift;
   o.out_dir = dir;
   if (r->drift) {
-    TRY(read_drift(c, r, g, &drift, d));
+    TRY(read_drift(c, r, f->m[0].g, &drift, d));
     o.drift = &drift;
   }
-  TRY(emit_c(g, r->target, &o, d));
+  o.controller = f->n > 1;
+  TRY(device_emit(f, r->target, &o, d) && device_verify(f, r->target, &o, c->host, &m, d));
   TRY(artifact_from_dir(dir, &out[0], d));
   *n_out = 1;
-  TRY(harness_verify(dir, r->target, c->host, &m, d));
-  put_measured(&m, r, &out[1]);
+  put_measured(&m, r, f, &out[1]);
   *n_out = 2;
   return true;
 }
@@ -255,9 +258,11 @@ static bool run_deploy(const StepCall *c, Artifact *out, int *n_out, Diag *d) {
   Request r;
   Arena *a = arena_new();
   Graph *g = parse_request(a, c, &r, d) ? artifact_graph(&c->in[0], d) : NULL;
-  char *tmp = g && plan_request(&r, g, d) ? file_temp_dir(a, d) : NULL;
-  bool ok = tmp && deploy_in(c, &r, g, path_join(a, tmp, "model"), out, n_out, d);
+  DeviceFamily f = {.n = 1};
+  char *tmp = g && device_family_read(c, g, &f, d) && plan_request(&r, g, d) ? file_temp_dir(a, d) : NULL;
+  bool ok = tmp && deploy_in(c, &r, &f, path_join(a, tmp, "model"), out, n_out, d);
   if (tmp) file_remove_tree(tmp);
+  device_family_free(&f);
   graph_free(g);
   arena_free(a);
   if (!ok) {
@@ -363,7 +368,10 @@ static bool target_agrees(const StepCall *c, const Request *r, const Feeder *f, 
   o.out_dir = dir;
   o.vectors = in;
   o.n_vectors = n;
-  bool ok = made == n && emit_c(f->g, r->target, &o, d) && harness_verify(dir, r->target, c->host, m, d);
+  DeviceFamily family = {.n = 1};
+  bool ok = made == n && device_family_read(c, f->g, &family, d) && device_emit(&family, r->target, &o, d) &&
+            harness_verify(dir, r->target, c->host, m, d);
+  device_family_free(&family);
   cli_free_tensors(in, (size_t)made);
   return ok;
 }
@@ -408,8 +416,8 @@ static bool run_proof(const StepCall *c, Artifact *out, int *n_out, Diag *d) {
   return ok;
 }
 
-#define DEPLOY                                                                       \
-  "ir/", "runtime/kernels/", "runtime/device/", "backend/", "frontend/cli/device.c", \
+#define DEPLOY                                                                     \
+  "ir/", "runtime/kernels/", "runtime/device/", "backend/", "frontend/cli/device", \
       "frontend/cli/code_form.c", "passes/pass.h", "passes/pipeline.c", "passes/tailor/measure"
 static const char *const deploy_src[] = {
     DEPLOY, "frontend/cli/drift", "frontend/cli/inputs", "passes/input_raw", "runtime/data/", NULL};

@@ -64,7 +64,8 @@ MF_INLINE uint32_t *conv_em_widen(uint32_t *col, const int8_t *x, int32_t n) {
 }
 
 /* The window of pixel (y, x), in_c a multiple of 4. */
-static void conv_em_window4(const mf_conv_s8 *p, const mf_view *in, int32_t y, int32_t x, uint32_t *col) {
+static MF_UNUSED void conv_em_window4(const mf_conv_s8 *p, const mf_view *in, int32_t y, int32_t x,
+                                      uint32_t *col) {
   const mf_window *g = &p->g;
   const uint32_t zeros = mf_pair(p->in_zero, p->in_zero);
   const int32_t top = y * g->stride_h - g->pad_top, left = x * g->stride_w - g->pad_left;
@@ -97,8 +98,8 @@ static void conv_em_window4(const mf_conv_s8 *p, const mf_view *in, int32_t y, i
 }
 
 /* The window of pixel (y, x), any in_c: gathered as bytes behind the pairs, then widened; the last group is filled up. */
-static void conv_em_window1(const mf_conv_s8 *p, const mf_view *in, int32_t y, int32_t x, uint32_t *col,
-                            int8_t *room) {
+static MF_UNUSED void conv_em_window1(const mf_conv_s8 *p, const mf_view *in, int32_t y, int32_t x,
+                                      uint32_t *col, int8_t *room) {
   const mf_window *g = &p->g;
   const int32_t n = g->k_h * g->k_w * g->in_c, rest = n & 3;
   const int8_t *from =

@@ -1,0 +1,121 @@
+/* Conv, int8, one group, for Armv7E-M, whose weights are the first channels of a wider variant's: conv_s8.c with the taps of
+ * a window in another order, by groups of four input channels, so that fewer channels of input are a shorter run of each
+ * block, and fewer of output fewer blocks:
+ *
+ *   weights, a block of four output channels:   [i 0-3: tap 0, tap 1, ...] [i 4-7: tap 0, tap 1, ...] ...   16 bytes a tap
+ *   blocks lie w_out bytes apart, as many as the widest variant's have; this one reads the first of each
+ *
+ * Where in_c is no multiple of 4 the last group's other inputs are 0, whatever the weights; padding counts as in_zero in
+ * channels that there are. Outputs behind the last are computed with the wider variant's weights, and dropped. q as in
+ * conv_s8.c, each variant's own. Same results as conv_s8__generic. A row is a line of the image.
+ */
+#include "runtime/kernels/armv7em/conv_em_run.h"
+
+MF_KERNEL mf_kernel_fn conv_s8__armv7em_family;
+
+/* n input channels from x on, less than 4; the others are 0. */
+MF_INLINE uint32_t conv_em_few(const int8_t *x, int32_t n) {
+  uint32_t v = (uint8_t)x[0];
+  if (n > 1) v |= (uint32_t)(uint8_t)x[1] << 8;
+  if (n > 2) v |= (uint32_t)(uint8_t)x[2] << 16;
+  return v;
+}
+
+/* A tap's input pixel to its place in each group; groups lie `step` words apart. */
+MF_INLINE void conv_em_spread(uint32_t *col, int32_t step, const int8_t *x, int32_t in_c) {
+  int32_t n;
+  for (n = in_c >> 2; n > 0; n--, x += 4, col += step) {
+    const uint32_t v = mf_load4(x);
+    col[0] = mf_even_bytes(v);
+    col[2] = mf_odd_bytes(v);
+  }
+  if (in_c & 3) {
+    const uint32_t v = conv_em_few(x, in_c & 3);
+    col[0] = mf_even_bytes(v);
+    col[2] = mf_odd_bytes(v);
+  }
+}
+
+/* A tap outside the image. */
+static void conv_em_outside(uint32_t *col, int32_t step, int32_t zero, int32_t in_c) {
+  const int32_t rest = in_c & 3;
+  const uint32_t zeros = mf_pair(zero, zero);
+  int32_t n;
+  for (n = in_c >> 2; n > 0; n--, col += step) col[0] = col[2] = zeros;
+  if (rest) {
+    col[0] = mf_pair(zero, rest > 2 ? zero : 0);
+    col[2] = mf_pair(rest > 1 ? zero : 0, 0);
+  }
+}
+
+static void conv_em_window_family(const mf_conv_s8 *p, const mf_view *in, int32_t y, int32_t x,
+                                  uint32_t *col) {
+  const mf_window *g = &p->g;
+  const int32_t top = y * g->stride_h - g->pad_top, left = x * g->stride_w - g->pad_left;
+  const int32_t step = 4 * g->k_h * g->k_w;
+  int32_t ky, kx;
+  for (ky = 0; ky < g->k_h; ky++) {
+    const int32_t iy = top + ky * g->dil_h, inside = iy >= 0 && iy < g->in_h;
+    const int8_t *const line = inside ? (const int8_t *)mf_row(in, iy) : NULL;
+    for (kx = 0; kx < g->k_w; kx++, col += 4) {
+      const int32_t ix = left + kx * g->dil_w;
+      if (inside && ix >= 0 && ix < g->in_w)
+        conv_em_spread(col, step, line + ix * g->in_c, g->in_c);
+      else
+        conv_em_outside(col, step, p->in_zero, g->in_c);
+    }
+  }
+}
+
+/* All channels of the two pixels whose windows lie in scratch. One pixel: out1 is out0, which is written last. */
+static void conv_em_pixels_family(const mf_conv_s8 *p, conv_em_apart a) {
+  const int32_t n = p->g.out_c, rest = n & 3, zero = p->out_zero <= p->lo;
+  int8_t *const out0 = a.b.out0, *const out1 = a.b.out1;
+  a.b.blocks = n >> 2;
+  if (a.b.blocks) (zero ? conv_em_run_apart_zero : conv_em_run_apart)(&a);
+  if (rest) {
+    int8_t last[8];
+    int32_t i;
+    a.b.w += (n >> 2) * p->w_out;
+    a.b.q += (n >> 2) * 16;
+    a.b.out0 = last;
+    a.b.out1 = last + 4;
+    a.b.blocks = 1;
+    (zero ? conv_em_run_apart_zero : conv_em_run_apart)(&a);
+    for (i = 0; i < rest; i++) {
+      out1[n - rest + i] = last[4 + i];
+      out0[n - rest + i] = last[i];
+    }
+  }
+  if (p->lo > -128 || p->hi < 127) {
+    conv_em_limit(out0, n, p->lo, p->hi);
+    conv_em_limit(out1, n, p->lo, p->hi);
+  }
+}
+
+MF_KERNEL void conv_s8__armv7em_family(const void *params, const mf_view *in, const mf_view *out, int32_t y0,
+                                       int32_t y1, void *scratch) {
+  const mf_conv_s8 *p = (const mf_conv_s8 *)params;
+  const int32_t pairs = p->g.k_h * p->g.k_w * ((p->g.in_c + 3) >> 2) * 2;
+  uint32_t *const col = (uint32_t *)scratch;
+  conv_em_apart a;
+  int32_t y, x, held = 0; /* held: windows in scratch */
+  a.b.x = col;
+  a.b.x4 = col + (pairs & ~3) * 2;
+  a.b.x1 = col + pairs * 2;
+  a.b.w = p->w;
+  a.b.q = p->bias;
+  a.b.out0 = a.b.out1 = NULL;
+  a.skip = p->w_out - pairs * 8;
+  for (y = y0; y < y1; y++) {
+    int8_t *line = (int8_t *)mf_row(out, y);
+    for (x = 0; x < p->g.out_w; x++, line += p->g.out_c) {
+      conv_em_window_family(p, in, y, x, col + held);
+      a.b.out1 = line;
+      if (!held) a.b.out0 = line;
+      held ^= 1;
+      if (!held) conv_em_pixels_family(p, a);
+    }
+  }
+  if (held) conv_em_pixels_family(p, a);
+}
