@@ -56,7 +56,7 @@ static void emit(Fixture *f, const char *target, const char *name, EmitOptions o
 
 /* Plans and forms that families have. */
 static const PlanOptions whole = {.level = PLAN_WHOLE}, stream = {.level = PLAN_STREAM};
-static const EmitOptions forms[] = {{.plan = &whole},
+static const EmitOptions forms[] = {{.plan = &whole, .controller = true},
                                     {.plan = &stream},
                                     {.plan = &stream, .optimize = OPT_SPEED},
                                     {.weights = WEIGHTS_APART, .kernels = "kernels"}};
