@@ -22,4 +22,9 @@ Graph *order_apply(const Channels *c, const uint32_t *place, Diag *d);
  * leave prefixes of all weights along every axis, in graphs that differ in shapes alone (ir/family.h). */
 bool order_is_prefix(const Channels *c, uint32_t g);
 
+/* -- unflatten.c -- */
+/* The graph with a Conv whose window is the image instead of each FullyConnected on a flattened one: then the image's channels,
+ * too, can leave prefixes. Computes the same. NULL: reported. */
+Graph *order_unflatten(const Graph *g, Diag *d);
+
 #endif

@@ -84,7 +84,7 @@ static bool refuse(const Planning *p, const PrunePlan *nearest, double macs, dou
   diag_hint(p->d,
             "ask for a larger `least`, or fewer variants; %u of %u groups of channels are the same in all "
             "variants, as "
-            "narrower ones would be no prefixes (in front of others in a Concat, flattened, in groups)",
+            "narrower ones would be no prefixes (in front of others in a Concat or in padding, in groups)",
             fixed, p->c.n_groups);
   return false;
 }
@@ -159,7 +159,8 @@ bool prefixes_plan(const Graph *g, const PrefixesOptions *o, const PassCtx *ctx,
   *out = (Prefixes){0};
   TRY(graph_want_stateless(g, "variants that share weights", d));
   Planning p = {.o = o, .ctx = ctx, .d = d};
-  bool ok = channels_find(g, o->prune.keep, &p.c, d);
+  Graph *image = order_unflatten(g, d);
+  bool ok = image && channels_find(image, o->prune.keep, &p.c, d);
   p.whole = mem_array((size_t)p.c.n_groups + 1, sizeof *p.whole);
   p.score = mem_array((size_t)p.c.n_units + 1, sizeof *p.score);
   p.plans = mem_array((size_t)o->n, sizeof *p.plans);
@@ -169,6 +170,7 @@ bool prefixes_plan(const Graph *g, const PrefixesOptions *o, const PassCtx *ctx,
   mem_free(p.score);
   mem_free(p.whole);
   channels_free(&p.c);
+  graph_free(image);
   return ok;
 }
 

@@ -10,6 +10,7 @@
 #include "passes/order.h"
 #include "passes/tailor/tailor.h"
 #include "passes/prefixes.h"
+#include "tests/engine/nets.h"
 #include "tests/passes/images.h"
 #include "tests/passes/nets.h"
 #include "tests/passes/prune_nets.h"
@@ -126,6 +127,58 @@ START_TEST(prefixes_of_weights)
   }
   ck_assert_int_gt(free_groups, 50);
   printf("%d groups cut to prefixes, %d weights found in the wider one's\n", free_groups, slices);
+}
+END_TEST
+
+/* ---- flattened images */
+
+START_TEST(unflattened)
+{
+  int made = 0;
+  for (uint64_t seed = 0; seed < 3 * CONSTRUCTS; seed++) {
+    Graph *g = prune_net(seed);
+    Diag *d = diag_new();
+    Graph *other = order_unflatten(g, d);
+    ck_assert_msg(other && graph_verify(other, d), "net %d: %s", (int)seed, diag_text(d));
+    const double diff = pruned_difference(other, g, seed);
+    ck_assert_msg(diff < 2e-4, "net %d (%s): unflattened it differs by %g", (int)seed,
+                  construct_info[seed % CONSTRUCTS].name, diff);
+    made += images_count(g, OP_fully_connected) - images_count(other, OP_fully_connected);
+    graph_free(other);
+    diag_free(d);
+    graph_free(g);
+  }
+  ck_assert_int_gt(made, 3);
+  printf("%d layers on flattened images as Conv\n", made);
+}
+END_TEST
+
+/* BatchNormalization and activation behind it are fused as before, and its input's channels are free. */
+START_TEST(unflattened_fuses)
+{
+  static const char net[] =
+      "%1 = input : f32[N,4,4,2]\n%2 = const : f32[8,3,3,2] {~}\n%3 = Conv(%1, %2) {pads=[1,1,1,1], "
+      "act=relu}\n"
+      "%4 = Reshape(%3) {shape=[-1,128]}\n%5 = const : f32[6,128] {~}\n%6 = FullyConnected(%4, %5)\n"
+      "%g = const : f32[6] {?}\n%b = const : f32[6] {?}\n%m = const : f32[6] {?}\n%v = const : f32[6] {?}\n"
+      "%7 = BatchNormalization(%6, %g, %b, %m, %v) {axis=1}\n%8 = Relu(%7)\n%9 = const : f32[3,6] {~}\n"
+      "%z = FullyConnected(%8, %9)\noutput %z\n";
+  Graph *g = net_parse(net, 5);
+  Diag *d = diag_new();
+  Channels c, before;
+  Graph *other = order_unflatten(g, d), *fused = other ? images_pass(other, NULL, "bnfuse,fuse") : NULL;
+  ck_assert_msg(fused != NULL, "%s", diag_text(d));
+  ck_assert_int_eq(images_count(fused, OP_conv), 2);
+  ck_assert_int_eq(images_count(fused, OP_batch_normalization) + images_count(fused, OP_relu), 0);
+  ck_assert(pruned_difference(other, g, 1) < 1e-5 && pruned_difference(fused, g, 1) < 1e-4);
+  ck_assert(channels_find(other, NULL, &c, d) && c.n_groups == 2 && order_is_prefix(&c, 0));
+  ck_assert(channels_find(g, NULL, &before, d) && before.n_groups == 2 && !order_is_prefix(&before, 0));
+  channels_free(&c);
+  channels_free(&before);
+  graph_free(fused);
+  graph_free(other);
+  graph_free(g);
+  diag_free(d);
 }
 END_TEST
 
@@ -349,6 +402,8 @@ Suite *suite_family(void) {
   tcase_add_test(tc, order_changes_nothing);
   tcase_add_test(tc, order_refuses);
   tcase_add_test(tc, prefixes_of_weights);
+  tcase_add_test(tc, unflattened);
+  tcase_add_test(tc, unflattened_fuses);
   tcase_set_timeout(tc, 120);
   suite_add_tcase(s, tc);
   tc = tcase_create("widths");
