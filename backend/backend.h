@@ -265,6 +265,20 @@ typedef struct DriftOptions {
 bool drift_reference(const Graph *g, const DriftOptions *o, const Tensor *in, int n, DriftReference *out,
                      Diag *d);
 
+/* What adapts on the device (runtime/device/adapt.h). */
+typedef enum DeviceAdapt {
+  DEVICE_ADAPT_NONE,
+  DEVICE_ADAPT_LAST, /* the layer that gives the logits */
+  DEVICE_ADAPT_BIAS  /* that, and biases and multipliers of as many layers before it as the memory allows */
+} DeviceAdapt;
+/* "last", "bias"; false: reported, with those that do not exist yet. */
+bool device_adapt_named(const char *name, DeviceAdapt *out, Diag *d);
+/* What adaptation takes. */
+typedef struct AdaptSizes {
+  int64_t state, arena; /* bytes: the state; of the arena what inference alone would not need */
+  int64_t inference;    /* the arena without adaptation */
+  int biases, layers;   /* layers whose biases adapt, of those within reach */
+} AdaptSizes;
 typedef struct EmitOptions {
   const char *name; /* C prefix: identifiers NAME_run, ...; the files are model.c and model.h */
   const char *out_dir;
@@ -287,6 +301,10 @@ typedef struct EmitOptions {
   const DriftReference *drift; /* NAME_drift_*; NULL: no such functions. Made for the same form of input */
   bool controller;             /* NAME_controller_*: of a family of variants alone */
   double joules_per_cycle;     /* of the board, for a family's table; 0: unknown */
+  DeviceAdapt adapt;
+  int64_t adapt_memory;    /* most bytes that adaptation takes beside inference; 0: no limit */
+  int adapt_biases;        /* of DEVICE_ADAPT_BIAS, at most so many layers; 0: all */
+  AdaptSizes *adapt_sizes; /* unless NULL, set where adapt is */
   bool share_arena; /* no arena of its own: NAME_init(ctx, NULL, 0) takes models_arena of ../models.c */
 } EmitOptions;
 /* Writes model.c model.h model_io.h selftest.c vectors.bin CMakeLists.txt model.json, and what the options ask for, into out_dir
@@ -363,6 +381,25 @@ bool harness_available(const Target *t, const char **missing);
  * types and shapes, its batch taken as 1. */
 bool harness_run(const char *dir, const Target *t, const Graph *g, const Tensor *in, int n, Tensor *out,
                  Diag *d);
+
+/* Orders to emitted C that learns (EmitOptions.adapt), and where they are obeyed. */
+enum { ADAPT_RUN = -1, ADAPT_WORDS = -2, ADAPT_RESET = -3 };
+typedef struct AdaptOrder {
+  int32_t what;      /* a label: a step on the input; ADAPT_RUN: an inference; the others have no input */
+  const void *input; /* of the first input's bytes */
+} AdaptOrder;
+typedef struct AdaptRun {
+  const char *name; /* of the model's functions */
+  float rates[4];   /* mistify_rates: last, offset, gain, clip */
+  bool count;       /* instructions too, on bare machines, before the first order */
+  const AdaptOrder *orders;
+  int n;
+  size_t input_bytes;
+} AdaptRun;
+/* Build the folder with the target's compiler, run it where the target is; *out gets the results, appended: three u64 of
+ * instructions (of a run, a step, a step from features; 0: not counted), then for each order a loss (float), the first output's bytes, all
+ * words that were learned, or nothing. */
+bool harness_adapt(const char *dir, const Target *t, const AdaptRun *r, struct StrBuf *out, Diag *d);
 
 /* -- calibration (backend/calibrate/) -- */
 typedef struct CalibrateOptions {

@@ -141,6 +141,7 @@ void print_json(const Emit *e, const OutFiles *f, StrBuf *out) {
             (long long)graph_params(e->g));
   sb_printf(out, "  \"constants\": %lld,\n  \"arena\": %lld,\n",
             (long long)pool_bytes(e->joint ? &e->joint->pool : &e->pool), (long long)e->plan.arena);
+  print_adapt_json(e, out);
   sb_printf(out, "  \"arena_lower_bound\": %lld,\n", (long long)e->plan.lower_bound);
   sb_printf(out, "  \"plan_level\": \"%s\",\n  \"kernel_calls\": %lld,\n", plan_level_name(e->plan.level),
             (long long)e->plan.pieces);

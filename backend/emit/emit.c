@@ -4,7 +4,7 @@
  *
  * The same graph, target and options give the same bytes on every machine.
  */
-#include "backend/emit/emit.h"
+#include "backend/emit/adapt_c.h"
 
 #include <ctype.h>
 #include <string.h>
@@ -85,21 +85,60 @@ bool print_other_files(Emit *e, OutFiles *f) {
 /* In patches, where the limit of memory asks for them. */
 static void patch(Emit *e) {
   e->plan_options = e->opt->plan ? *e->opt->plan : target_plan(e->target);
+  if (e->opt->adapt) return; /* a layer in bands would learn in each of them */
   Graph *patched = plan_patches(e->g, e->target, &e->plan_options);
   if (!patched) return;
   graph_free(e->bound);
   e->g = e->bound = patched;
 }
 
+bool emit_lower_and_plan(Emit *e, const Graph *planned) {
+  calls_free(&e->calls);
+  calls_init(&e->calls);
+  TRY(graph_lower(e->g, &e->calls, e->diag));
+  TRY(select_kernels(e->g, e->target, &e->calls, e->diag));
+  return plan_memory(planned, &e->calls, &e->plan_options, e->arena, &e->plan, e->diag);
+}
+
+/* -- adaptation -- */
+
+bool device_adapt_named(const char *name, DeviceAdapt *out, Diag *d) {
+  *out = strcmp(name, "last") == 0   ? DEVICE_ADAPT_LAST
+         : strcmp(name, "bias") == 0 ? DEVICE_ADAPT_BIAS
+                                     : DEVICE_ADAPT_NONE;
+  if (*out) return true;
+  const bool later = strcmp(name, "last-k") == 0 || strcmp(name, "adapters") == 0;
+  diag_error(d, NULL, "adapt: layers \"%s\"%s; want last or bias", name, later ? " are not emitted yet" : "");
+  return false;
+}
+
+static bool plan_adaptation(Emit *e) {
+  const EmitOptions *o = e->opt;
+  FAIL_IF(in_blob(e), e->diag, NULL,
+          "weights of their own (blob) and adapt do not go together: states fit one set of weights");
+  FAIL_IF(o->step || e->plan_options.input_rows, e->diag, NULL,
+          "adapt goes with whole runs: not with pieces (step), nor with an input by rows");
+  AdaptEmit *ad = arena_array(e->arena, 1, sizeof *ad);
+  calls_init(&ad->calls);
+  e->adapt = ad;
+  TRY(emit_adapt_plan(e));
+  if (o->adapt_sizes)
+    *o->adapt_sizes = (AdaptSizes){.state = emit_adapt_state_bytes(ad),
+                                   .arena = e->plan.arena - ad->arena_without,
+                                   .inference = ad->arena_without,
+                                   .biases = ad->chosen,
+                                   .layers = ad->n_affines};
+  return true;
+}
+
 static bool prepare(Emit *e) {
   FAIL_IF(!e->g->n_outputs, e->diag, NULL, "the model has no output; want one at least");
   patch(e);
-  TRY(graph_lower(e->g, &e->calls, e->diag));
-  TRY(select_kernels(e->g, e->target, &e->calls, e->diag));
-  TRY(plan_memory(e->g, &e->calls, &e->plan_options, e->arena, &e->plan, e->diag));
+  TRY(e->opt->adapt ? plan_adaptation(e) : emit_lower_and_plan(e, e->g));
   e->pool.apart = in_blob(e);
   collect_constants(e, &e->pool, 0);
   TRY(collect_states(e));
+  if (e->adapt) emit_adapt_collect(e);
   FAIL_IF(
       e->opt->share_arena && e->g->n_states > 0, e->diag, NULL,
       "the model keeps values in its arena from one run to the next: it cannot share it with other models");
@@ -134,6 +173,7 @@ bool emit_begin(Emit *e, const Graph *g, const Target *t, const EmitOptions *o, 
 
 void emit_end(Emit *e) {
   calls_free(&e->calls);
+  if (e->adapt) calls_free(&e->adapt->calls);
   pool_free(&e->pool);
   arena_free(e->arena);
   graph_free(e->bound);

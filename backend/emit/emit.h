@@ -6,6 +6,7 @@
  *   family_c.c   variants of one model in one image
  *   device_c.c   code of runtime/device that a model wants beside its kernels
  *   control_c.c  NAME_controller_*, NAME_drift_*
+ *   adapt_*.c    training on the device (adapt_c.h)
  *   shake.c      kernel text: the definitions that a model needs, and no others
  *   custom_c.c   functions of custom operators: declarations, sources beside
  *   constants.c  weights as C arrays, equal ones once
@@ -103,7 +104,8 @@ typedef struct Emit {
   struct StateCopy *states; /* by graph state, in the order in which they may be copied */
   Blob blob;
   DeviceCode device;
-  const char **symbols; /* by call: its kernel's function in a file of its own; NULL */
+  const char **symbols;    /* by call: its kernel's function in a file of its own; NULL */
+  struct AdaptEmit *adapt; /* NULL: nothing adapts */
   /* Of a family (family_c.c). The joint one has the layers of all variants, one after another, and the constants. */
   const struct Emit *variants; /* widest first; NULL: no family */
   int n_variants;
@@ -133,6 +135,8 @@ void json_variants(const Emit *e, StrBuf *out);
 void family_estimate(const Emit *e, Cost *c);
 /* Which variant runs vector number i of the self-test: sequence of `n` numbers, again and again. */
 const uint8_t *family_sequence(const Emit *e, int *n);
+/* The calls, with the target's kernels, and their plan, made anew; `planned`: the graph, perhaps with more outputs. */
+bool emit_lower_and_plan(Emit *e, const Graph *planned);
 
 /* -- state.c: values that live from one run to the next -- */
 bool collect_states(Emit *e);
@@ -206,6 +210,18 @@ bool need_control(Emit *e); /* before printing */
 void print_control_types(const Emit *e, StrBuf *out);
 void print_control_h(const Emit *e, StrBuf *out);
 void print_control_c(const Emit *e, StrBuf *out);
+/* -- adapt_c.c: adaptation; each prints nothing where nothing adapts -- */
+void print_adapt_tables(const Emit *e, StrBuf *out);
+void print_adapt_locals(const Emit *e, StrBuf *out);
+/* Around a layer's kernel: what is computed in its place, and what is done with its rows. */
+void print_adapt_before(const Emit *e, uint32_t call, const char *indent, StrBuf *out);
+void print_adapt_after(const Emit *e, uint32_t call, const char *y0, const char *y1, const char *indent,
+                       StrBuf *out);
+void print_adapt_functions(const Emit *e, StrBuf *out);
+void print_adapt_sizes(const Emit *e, StrBuf *out);
+void print_adapt_types(const Emit *e, StrBuf *out);
+void print_adapt_header(const Emit *e, StrBuf *out);
+void print_adapt_json(const Emit *e, StrBuf *out);
 
 /* -- custom_c.c: functions of custom operators -- */
 /* Their declarations. */

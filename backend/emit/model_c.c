@@ -88,6 +88,7 @@ static void print_init(const Emit *e, StrBuf *out) {
   print_default_arena(e, out);
   sb_puts(out, "  ctx->arena = (unsigned char *)arena;\n");
   if (in_blob(e)) sb_puts(out, "  ctx->weights = NULL;\n");
+  if (e->adapt) sb_puts(out, "  ctx->adapt = NULL;\n");
   if (e->plan.input_rows) sb_puts(out, "  ctx->row = 0;\n");
   if (e->opt->step) sb_puts(out, "  ctx->layer = ctx->time = 0;\n");
   if (e->variants) sb_puts(out, "  ctx->variant = 0;\n");
@@ -137,6 +138,7 @@ static bool print_body(const Emit *e, StrBuf *out) {
   bool ok = print_kernels(e, &kernels);
   print_layers(e, &layers);
   print_specials(e, &layers);
+  print_adapt_tables(e, &layers);
   if ((strstr(sb_str(&layers), "INFINITY") || strstr(sb_str(&layers), "NAN")) &&
       !strstr(sb_str(&kernels), "#include <math.h>"))
     sb_puts(out, "#include <math.h>\n");
@@ -167,5 +169,6 @@ bool print_model_c(const Emit *e, StrBuf *out) {
     print_accessor(e, false, out);
   print_run(e, out);
   print_control_c(e, out);
+  print_adapt_functions(e, out);
   return true;
 }

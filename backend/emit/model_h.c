@@ -46,6 +46,7 @@ static void print_context(const Emit *e, StrBuf *out) {
   if (in_blob(e)) sb_puts(out, "  const unsigned char *weights; /* NULL: none are bound */\n");
   if (e->plan.input_rows)
     sb_puts(out, "  int32_t row; /* rows of the input (of the window) that have been given */\n");
+  if (e->adapt) sb_puts(out, "  void *adapt; /* state of adaptation; NULL: none is bound */\n");
   if (e->opt->step) sb_printf(out, "  int32_t layer, time; /* where %s_step goes on */\n", n);
   if (e->variants) sb_puts(out, "  int32_t variant; /* the last that ran: whose outputs there are */\n");
   sb_printf(out, "} %s_context;\n\n", n);
@@ -218,6 +219,7 @@ static void print_functions(const Emit *e, StrBuf *out) {
   print_template(e, e->plan.input_rows ? rows : e->variants ? whole_family : whole, out);
   if (e->opt->step) print_template(e, step, out);
   if (e->g->n_states > 0) print_template(e, reset, out);
+  print_adapt_header(e, out);
   print_template(e, e->variants ? info_family : info, out);
   print_control_h(e, out);
 }
@@ -229,6 +231,7 @@ static void print_sizes(const Emit *e, StrBuf *out) {
   sb_printf(out, "#define %s_ARENA_SIZE %lld\n", u, (long long)(main ? main : 1));
   sb_printf(out, "#define %s_ARENA_ALIGN %lld\n", u, (long long)e->plan.align);
   print_region_sizes(e, out);
+  print_adapt_sizes(e, out);
   if (in_blob(e))
     sb_printf(out, "#define %s_WEIGHTS_SIZE %lld\n#define %s_WEIGHTS_ALIGN %lld\n", u,
               (long long)e->blob.size, u, (long long)e->blob.align);
@@ -256,6 +259,7 @@ void print_model_h(const Emit *e, StrBuf *out) {
   sb_putc(out, '\n');
   print_info_types(out);
   if (e->variants) sb_putc(out, '\n'), print_device_types("runtime/device/variant.h", out);
+  print_adapt_types(e, out);
   sb_putc(out, '\n');
   print_control_types(e, out);
   print_functions(e, out);

@@ -78,6 +78,7 @@ static void print_views(const Emit *e, uint32_t c, bool batch, const char *inden
 static void print_kernel(const Emit *e, uint32_t c, const char *y0, const char *y1, const char *indent,
                          StrBuf *out) {
   const KernelCall *k = &e->calls.v[c];
+  print_adapt_before(e, c, indent, out);
   sb_printf(out, "%s  MF_LAYER(%u, ", indent, e->first_layer + c);
   print_kernel_name(e, c, out);
   if (has_bound_params(e, c))
@@ -87,11 +88,12 @@ static void print_kernel(const Emit *e, uint32_t c, const char *y0, const char *
   sb_printf(out, "%s, &out, %s, %s, ", k->n_in ? "in" : "NULL", y0, y1);
   if (e->plan.scratch[c] < 0) {
     sb_puts(out, "NULL));\n");
-    return;
+  } else {
+    sb_printf(out, "%s + %lld", place_base(e, e->plan.scratch_region[c], "a"), (long long)e->plan.scratch[c]);
+    print_slot(&e->plan.scratch_slot[c], out);
+    sb_puts(out, "));\n");
   }
-  sb_printf(out, "%s + %lld", place_base(e, e->plan.scratch_region[c], "a"), (long long)e->plan.scratch[c]);
-  print_slot(&e->plan.scratch_slot[c], out);
-  sb_puts(out, "));\n");
+  print_adapt_after(e, c, y0, y1, indent, out);
 }
 
 static void print_whole(const Emit *e, uint32_t c, const char *indent, StrBuf *out) {
@@ -216,6 +218,7 @@ void print_locals(const Emit *e, const char *unbound, StrBuf *out) {
   if (e->plan.n_regions > 1) sb_puts(out, "  (void)a;\n");
   if (in_blob(e))
     sb_printf(out, "  const unsigned char *const w = ctx->weights;\n  if (!w) return%s;\n", unbound);
+  print_adapt_locals(e, out);
 }
 
 static void print_rest(const Emit *e, StrBuf *out) {

@@ -134,15 +134,17 @@ static const char *model_object(Work *w, int i) {
   return i ? arena_printf(w->arena, "model%d.o", i) : "model.o";
 }
 
-bool build_objects(Work *w) {
-  const char *selftest = path_join(w->arena, w->dir, "selftest.c");
+/* The model's objects, those of the machine, and `from` as selftest.o. */
+static bool build_objects_of(Work *w, const char *from) {
   for (int i = 0; i < w->n_sources; i++)
     TRY(compile(w, path_join(w->arena, w->dir, w->sources[i]), model_object(w, i), NULL));
-  TRY(compile(w, selftest, "selftest.o", NULL));
+  TRY(compile(w, from, "selftest.o", NULL));
   if (!w->bare) return true;
   return compile(w, "start.c", "start.o", NULL) &&
          compile(w, "bare.c", "bare.o", machine_flags(w->target->machine));
 }
+
+bool build_objects(Work *w) { return build_objects_of(w, path_join(w->arena, w->dir, "selftest.c")); }
 
 static bool link_program(Work *w, const char *main_object, const char *script, const char *program) {
   Args a = {.n = 0};
@@ -166,6 +168,10 @@ bool build_selftest(Work *w, const char *script, const char **path) {
   const char *name = script ? arena_printf(w->arena, "selftest-%s.elf", script) : "selftest";
   *path = path_join(w->arena, w->tmp, name);
   return link_program(w, "selftest.o", script, name);
+}
+
+bool build_with(Work *w, const char *from, const char *script, const char **path) {
+  return build_objects_of(w, from) && build_selftest(w, script, path);
 }
 
 bool build_profile(Work *w, const char **path) {

@@ -4,6 +4,7 @@
  *   build.c    compile and link: self-test, and the two programs whose difference is the model's size
  *   verify.c   harness_verify: run the vectors, count instructions, read the results
  *   run.c      harness_run: inputs in, outputs out
+ *   adapt_orders.c  harness_adapt: emitted C that learns
  *   weigh.c    instructions by class, under a plugin of QEMU's
  *   profile.c  harness_profile: layer by layer; stack.c: stack by the compiler's call graph
  */
@@ -51,6 +52,8 @@ void args_words(Args *a, Arena *arena, const char *words);
 bool build_objects(Work *w);
 /* The self-test as a program; *path. On a bare machine laid out for `script` ("mps2.ld"). */
 bool build_selftest(Work *w, const char *script, const char **path);
+/* The same with another main program, the source `from`; objects included. */
+bool build_with(Work *w, const char *from, const char *script, const char **path);
 /* A plugin of backend/harness for QEMU as w->tmp/count.so, by the host's compiler. False, nothing reported: there is
  * none. */
 bool build_plugin(Work *w, const char *source);

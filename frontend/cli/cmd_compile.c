@@ -17,7 +17,7 @@ typedef struct CompileOpts {
   CommonOpts common;
   ArgList models;
   const char *target, *board, *name, *out, *rounding, *custom, *input, *optimize, *winograd, *kernels,
-      *design;
+      *design, *adapt;
   int64_t ram, hop;
   CodeForm form;
   bool force, share_arena, regions, family, controller;
@@ -77,6 +77,10 @@ static const Opt opts[] = {
      "image for all, NAME_run(ctx, variant)"},
     {"--controller", OPT_FLAG, offsetof(CompileOpts, controller), false, NULL,
      "with --family: NAME_controller_*, which picks a variant from deadline, energy and confidence"},
+    {"--adapt", OPT_STRING, offsetof(CompileOpts, adapt), false, "LAYERS",
+     "int8 models: NAME_adapt_step and its kin, which learn on the device: last, or bias; with ,memory=SIZE "
+     "within so "
+     "much RAM beside inference (docs/adaptation.md)"},
     ROUNDING_OPT(CompileOpts),
     CUSTOM_OPT(CompileOpts),
     {0}};
@@ -115,7 +119,8 @@ typedef struct Part {
   const char *model, *name, *dir;
   Graph *g; /* prepared */
   Cost cost;
-  int64_t macs; /* of the model as it is: patches repeat some */
+  AdaptSizes adapt; /* of --adapt */
+  int64_t macs;     /* of the model as it is: patches repeat some */
 } Part;
 
 /* What is estimated against what the board has. */
@@ -185,6 +190,12 @@ static void print_text(Arena *a, const Build *b) {
     if (p->cost.macs != p->macs)
       printf("%s in patches, to stay within its RAM: some layers in bands of columns (%+.1f %% MACs)\n",
              p->name, 100.0 * (double)(p->cost.macs - p->macs) / (double)p->macs);
+  }
+  for (int i = 0; i < b->n; i++) {
+    const AdaptSizes *s = &b->parts[i].adapt;
+    if (s->state)
+      printf("%s adapts: of the RAM %s bytes of state and %s more of arena; biases of %d of %d layers\n",
+             b->parts[i].name, cli_count(a, s->state), cli_count(a, s->arena), s->biases, s->layers);
   }
   for (int i = 0; i < (b->o->family ? 1 : b->n) && !b->o->common.quiet; i++)
     printf("mistify verify %s builds and runs it\n", b->parts[i].dir);
@@ -370,7 +381,9 @@ static bool emit_parts(Build *b, const Target *t, EmitOptions e, Diag *d) {
     e.name = b->parts[i].name;
     e.out_dir = b->parts[i].dir;
     TRY(read_drift(b->o, b->parts[i].g, &e, &drift, d));
+    e.adapt_sizes = &b->parts[i].adapt;
     TRY(emit_c(b->parts[i].g, t, &e, d));
+    b->parts[i].cost.ram += b->parts[i].adapt.state + b->parts[i].adapt.arena;
   }
   return true;
 }
@@ -402,7 +415,10 @@ static bool emit(Arena *a, Build *b, Diag *d) {
                    .controller = o->controller,
                    .joules_per_cycle = b->machine.has_board ? board_joules(&b->machine.board) : 0,
                    .share_arena = o->share_arena};
-  bool ok = code_form_apply(&o->form, &e, d) && read_pixels(a, o, &e, d) && emit_parts(b, &target, e, d);
+  CodeForm form = o->form;
+  TRY(code_form_adapt(a, o->adapt, &form, d));
+  FAIL_IF(o->adapt && o->family, d, NULL, "--adapt and --family do not go together yet");
+  bool ok = code_form_apply(&form, &e, d) && read_pixels(a, o, &e, d) && emit_parts(b, &target, e, d);
   for (int i = 0; i < b->n; i++) graph_free(b->parts[i].g);
   return ok && (!b->shared || firmware_write(a, o->out, d));
 }
@@ -473,7 +489,8 @@ const Command cmd_compile = {
     "  mistify compile model.onnx --target cortex-m4 --weights blob --step -o out\n"
     "  mistify compile out/m4/model.mistify --target cortex-m4 --design design.yaml --drift 10000 -o fw\n"
     "  mistify compile wide.mistify middle.mistify narrow.mistify --family --name digits --target cortex-m4 "
-    "-o out\n",
+    "-o out\n"
+    "  mistify compile model.tflite --board nucleo-f767zi --adapt bias,memory=64KiB -o out\n",
     opts,
     sizeof(CompileOpts),
     run};

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "frontend/config/units.h"
 #include "ir/base/strbuf.h"
 #include "passes/pass.h"
 #include "runtime/data/dataset.h"
@@ -26,6 +27,20 @@ bool code_form_apply(const CodeForm *f, EmitOptions *out, Diag *d) {
   out->weights_section = f->section;
   out->weights_align = f->align;
   out->step = f->step;
+  out->adapt_memory = f->adapt_memory;
+  return !f->adapt || strcmp(f->adapt, "none") == 0 || device_adapt_named(f->adapt, &out->adapt, d);
+}
+
+bool code_form_adapt(Arena *a, const char *text, CodeForm *f, Diag *d) {
+  static const char key[] = "memory=";
+  if (!text) return true;
+  const char *comma = strchr(text, ',');
+  f->adapt = comma ? arena_strndup(a, text, (size_t)(comma - text)) : text;
+  if (!comma) return true;
+  const bool known = strncmp(comma + 1, key, sizeof key - 1) == 0;
+  const char *want = known ? unit_bytes(comma + sizeof key, &f->adapt_memory) : "memory=SIZE";
+  FAIL_IF(want || f->adapt_memory < 1, d, NULL, "--adapt %s: after the comma want %s", text,
+          want ? want : "1 byte or more");
   return true;
 }
 
@@ -37,6 +52,8 @@ const char *code_form_params(Arena *a, const CodeForm *f) {
   if (f->align) sb_printf(&b, ",align=%lld", (long long)f->align);
   if (f->step) sb_puts(&b, ",step=1");
   if (f->drift) sb_printf(&b, ",drift=%lld", (long long)f->drift);
+  if (f->adapt && strcmp(f->adapt, "none") != 0)
+    sb_printf(&b, ",adapt=%s,adapt_memory=%lld", f->adapt, (long long)f->adapt_memory);
   const char *text = arena_strdup(a, sb_str(&b));
   sb_free(&b);
   return text;
@@ -53,6 +70,8 @@ bool code_form_parse(Arena *a, const char *params, CodeForm *out, Diag *d) {
                     .weights = param(a, params, "weights"),
                     .section = param(a, params, "section"),
                     .align = (int64_t)pass_param_num(params, "align", 0, &bad),
+                    .adapt = param(a, params, "adapt"),
+                    .adapt_memory = (int64_t)pass_param_num(params, "adapt_memory", 0, &bad),
                     .step = pass_param_num(params, "step", 0, &bad) > 0,
                     .drift = (int64_t)pass_param_num(params, "drift", 0, &bad)};
   FAIL_IF(bad, d, NULL, "deploy: \"%s\": want align=BYTES,step=0 or 1,drift=N", params);

@@ -94,10 +94,23 @@ static bool add_target(Tailoring *r, const DeployTarget *t, int round, int64_t m
                          .section = c->section,
                          .align = c->align,
                          .step = c->step,
-                         .drift = c->drift};
+                         .drift = c->drift,
+                         .adapt = deploy_adapts[t->adapt.layers],
+                         .adapt_memory = t->adapt.memory};
   EmitOptions check = {0};
   const char *data;
   TRY(code_form_apply(&form, &check, r->d) && emit_options_check(&check, r->d) && drift_params(r, t, &data));
+  FAIL_IF(check.adapt && (t->variants || t->precision != PRECISION_INT8 || t->input == DEPLOY_INPUT_ROWS ||
+                          form.step || check.weights == WEIGHTS_BLOB),
+          r->d, &t->loc,
+          "target %s: adapt wants int8, a whole input and run (no step), weights in code, and no variants",
+          t->name);
+  if (check.adapt && b.ram) { /* what is left to inference */
+    FAIL_IF(t->adapt.memory >= b.ram, r->d, &t->loc,
+            "target %s: adapt takes %lld bytes of memory; want less than the %lld there are", t->name,
+            (long long)t->adapt.memory, (long long)b.ram);
+    b.ram -= t->adapt.memory;
+  }
   /* Bytes that the model takes as they are need no conversion. */
   const char *pixels = takes_bytes(r) ? "" : code_pixels_params(r->a, &r->dep->design->data.normalize);
   int i = r->n++;

@@ -17,6 +17,7 @@
 static const char *const precision_names[] = {"int8", "float32", NULL};
 static const char *const input_names[] = {"whole", "rows", NULL};
 const char *const deploy_formats[] = {"single", "split", NULL};
+const char *const deploy_adapts[] = {"none", "last", "bias", "last-k", "adapters", NULL};
 const char *const deploy_weights[] = {"code", "blob", NULL};
 
 typedef struct RawAccuracy {
@@ -37,6 +38,7 @@ typedef struct RawTarget {
   RawAccuracy accuracy;
   int precision, input, priority;
   DeployCode code;
+  DeployAdapt adapt;
 } RawTarget;
 
 typedef struct RawBudget {
@@ -165,6 +167,21 @@ static const CfgRow code_rows[] = {
      .doc = "NAME_drift_* as well: a monitor that says when inputs and confidence are no longer those of the "
             "training data, with one false alarm in so many inferences (10000)"},
     {0}};
+static const CfgRow adapt_rows[] = {
+    {.key = "layers",
+     CFG_FIELD(DeployAdapt, layers),
+     .type = CFG_ENUM,
+     .names = deploy_adapts,
+     .otherwise = "none",
+     .doc = "last: the layer that gives the logits; bias: that, and biases and multipliers before it"},
+    {.key = "memory",
+     CFG_FIELD(DeployAdapt, memory),
+     .type = CFG_BYTES,
+     CFG_FROM(1),
+     .doc = "RAM for it beside inference, taken off limits: ram; what it takes when left out"},
+    {0}};
+static const Schema adapt_schema = {"key", adapt_rows, sizeof(DeployAdapt)};
+
 static const Schema code_schema = {"key", code_rows, sizeof(DeployCode)};
 
 static const CfgRow variant_rows[] = {{.key = "n",
@@ -247,6 +264,12 @@ static const CfgRow target_rows[] = {
      CFG_WHERE(RawTarget, variants_loc),
      .doc = "so many models in one image that share their weights, from the widest that the limits allow to "
             "narrower ones"},
+    {.key = "adapt",
+     CFG_FIELD(RawTarget, adapt),
+     .type = CFG_GROUP,
+     .sub = &adapt_schema,
+     .plain = "layers",
+     .doc = "what learns on the device (NAME_adapt_step); nothing when left out"},
     {.key = "priority",
      CFG_FIELD(RawTarget, priority),
      .type = CFG_INT,
@@ -429,6 +452,7 @@ static DeployTarget target_of(const RawTarget *raw, const YamlFile *file, Loc lo
                         .variants = raw->variants_loc.line ? raw->variants.n : 0,
                         .variants_least = raw->variants.least,
                         .variants_loc = raw->variants_loc,
+                        .adapt = raw->adapt,
                         .priority = raw->priority};
 }
 

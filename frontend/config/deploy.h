@@ -36,6 +36,13 @@ typedef struct DeployCode {
   int64_t drift; /* inferences between two false alarms of the monitor of drift; 0: none */
 } DeployCode;
 
+extern const char *const deploy_adapts[];
+/* What learns on the device. */
+typedef struct DeployAdapt {
+  int layers;     /* index into deploy_adapts, 0: none */
+  int64_t memory; /* bytes beside inference; 0: as much as it takes */
+} DeployAdapt;
+
 typedef struct DeployTarget {
   const YamlFile *file; /* it stands in */
   const char *name;     /* unique; the folder of its results below `out` */
@@ -54,6 +61,7 @@ typedef struct DeployTarget {
   int variants;          /* in one image, sharing weights; 0: one model */
   double variants_least; /* MACs of the narrowest, as a share of the widest's */
   Loc variants_loc;
+  DeployAdapt adapt;
   int priority; /* the higher, the earlier it is worked on */
 } DeployTarget;
 

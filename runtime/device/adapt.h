@@ -1,0 +1,164 @@
+/* Training on the device, on top of the int8 forward pass. This text ships in generated code.
+ *
+ * What adapts are 32-bit words in the caller's memory, behind a head of settings:
+ *
+ *   | mf_adapt_state | last: w [n][k], bias [n] | affine 1: gain [c], offset [c] | affine 2 ... | work, floats |
+ *                    |<------------------- words, what is saved ------------------------------->|
+ *
+ *   last    the layer that gives the logits. w: codes of its weights in Q16, bias: of its sums in Q8. So a run computes on
+ *           integers alone, and a state that has learned nothing gives the bytes of the model without one.
+ *   affine  of a layer of int8 outputs: y = zero + gain * (y - zero) + offset for each channel, in Q24; offset in codes.
+ *           The layer's kernel and its weights in flash stay as they are: a row is changed right behind the kernel.
+ *
+ * A step runs the model, then goes back from the logits:
+ *
+ *   logits -> softmax, cross-entropy -> last -> [pool, copy, Add, convolution ...], last first -> until no affine is left
+ *
+ * Codes that the way back reads stay in the arena until it has read them, where the plan says so; gradients are float32, in
+ * the arena too. Only +, -, *, / and conversions of float: compiled without contraction (-ffp-contract=off) the same step
+ * gives the same bytes on every machine.
+ */
+#ifndef MF_ADAPT_H
+#define MF_ADAPT_H
+
+#include "runtime/kernels/requantize.h"
+
+#ifndef MISTIFY_ADAPT
+#define MISTIFY_ADAPT 1 /* version of these types */
+/* How far a step goes: parameters move by rate * gradient. */
+typedef struct mistify_rates {
+  float last;   /* weights and biases of the last layer */
+  float offset; /* biases of the other ones; 0: they stay */
+  float gain;   /* their multipliers; 0: they stay */
+  float clip;   /* largest norm of a layer's gradient, longer ones are shortened; 0: none */
+} mistify_rates;
+
+/* Where a state is kept: two slots of `slot` bytes each, one behind the other from offset 0. Each function returns 0 where
+ * it is done. erase is called before a slot is written anew; NULL where the memory needs none. Offsets and lengths are
+ * multiples of 4; slots of flash begin at a sector. */
+typedef struct mistify_storage {
+  void *ctx;
+  uint32_t slot; /* NAME_ADAPT_SLOT_SIZE or more */
+  int (*read)(void *ctx, uint32_t offset, void *data, uint32_t n);
+  int (*write)(void *ctx, uint32_t offset, const void *data, uint32_t n);
+  int (*erase)(void *ctx, uint32_t offset, uint32_t n);
+} mistify_storage;
+#endif
+
+enum { MF_ADAPT_ONE = 1 << 24 }; /* gain 1, an offset of one code */
+
+/* What a step returns in place of a loss, and other functions as an int. */
+enum {
+  MF_ADAPT_UNBOUND = -1, /* no state is bound */
+  MF_ADAPT_LABEL = -2,   /* no such class */
+  MF_ADAPT_STORAGE = -3, /* a callback reported a fault, or a slot is too small */
+  MF_ADAPT_EMPTY = -4,   /* no slot holds a state of this model */
+  MF_ADAPT_UNSURE = -5   /* the model is not sure enough of its own label */
+};
+
+/* At the beginning of the caller's memory. */
+typedef struct mf_adapt_state {
+  mistify_rates rates;
+  uint32_t steps, saves; /* steps since the reset; number of the save that it came from or went to */
+} mf_adapt_state;
+
+/* The last layer: x [k] -> logits [n], codes. */
+typedef struct mf_adapt_last {
+  int32_t k, n, w_out;
+  int32_t in_zero, out_zero, lo, hi, per_channel;
+  const int8_t *w;
+  const int32_t *bias; /* may be NULL */
+  const int32_t *mult;
+  const int8_t *shift;
+  const float *w_scale; /* [n], real value of a code of w */
+  float in_scale, out_scale;
+} mf_adapt_last;
+
+/* An affine: words gain [c], offset [c] from `word` on. Codes of its outputs are limited to lo .. hi. */
+typedef struct mf_adapt_affine {
+  int32_t word, c, zero, lo, hi;
+  float scale;
+} mf_adapt_affine;
+
+/* A layer on the way back. Gradients are bytes into the arena, of float32 in the order of the value's codes; -1: nobody
+ * asks. first: nothing was added to it yet. */
+enum {
+  MF_BACK_CONV,
+  MF_BACK_DEPTHWISE,
+  MF_BACK_ADD,
+  MF_BACK_COPY,
+  MF_BACK_AVERAGE,
+  MF_BACK_MAX,
+  MF_BACK_MEAN,
+  MF_BACK_CLIP
+};
+typedef struct mf_adapt_back {
+  int32_t kind, n;                /* elements of y */
+  int32_t dy, dx, dx2;            /* dx2: of an Add's second summand */
+  int32_t nx, nx2, first, first2; /* elements of x, which are made 0 where it is `first` */
+  int32_t y, x;                   /* codes that were kept, bytes into the arena; -1 */
+  int32_t lo, hi;                 /* y's limits: a code that is one of them has no gradient */
+  float sign2;                    /* of an Add's second summand */
+  const mf_adapt_affine *affine;  /* of y; NULL */
+  const void *params;             /* mf_adapt_conv, mf_copy, mf_pool_s8, mf_mean; NULL */
+  int32_t x_from, y_from;         /* copy: first element of its views */
+} mf_adapt_back;
+
+/* Of a convolution or, as 1x1, a FullyConnected: weights as the graph has them, [o][tap][i] by w_out and w_tap. */
+typedef struct mf_adapt_conv {
+  mf_window g;
+  int32_t groups, w_tap, w_out;
+  const int8_t *w;
+  const float *w_scale; /* [out_c] */
+} mf_adapt_conv;
+
+typedef struct mf_adapt_model {
+  const mf_adapt_last *last;
+  int32_t x, logits; /* codes, bytes into the arena */
+  int32_t dx;        /* gradient of the last layer's x; -1: nobody asks */
+  const mf_adapt_affine *affine;
+  const mf_adapt_back *back; /* in the order of the way back */
+  int32_t n_affine, n_back;
+  int32_t words, work; /* of the state: 32-bit words, floats of working memory behind them */
+  uint32_t content[2]; /* hash of the model and of what adapts */
+  mistify_rates rates; /* of a new state */
+} mf_adapt_model;
+
+/* The words behind a state's head; and its working memory. */
+MF_HELPER int32_t *mf_adapt_words(mf_adapt_state *s) { return (int32_t *)(void *)(s + 1); }
+MF_HELPER float *mf_adapt_work(const mf_adapt_model *m, mf_adapt_state *s) {
+  return (float *)(void *)(mf_adapt_words(s) + m->words);
+}
+
+/* -- adapt_run.c -- */
+/* As if nothing was learned; rates stay. */
+MF_KERNEL void mf_adapt_reset(const mf_adapt_model *m, mf_adapt_state *s);
+/* The last layer by its words. x [k], y [n], codes. */
+MF_KERNEL void mf_adapt_run_last(const mf_adapt_last *p, const int32_t *words, const int8_t *x, int8_t *y);
+/* Rows y0 .. y1-1 of a layer's output, of n elements each, channels innermost. */
+MF_KERNEL void mf_adapt_run_affine(const mf_adapt_affine *p, const int32_t *words, const mf_view *out,
+                                   int32_t n, int32_t y0, int32_t y1);
+
+/* -- adapt_step.c -- */
+/* Loss of the logits (codes) against the label, natural logarithm; dl [n]: its gradient by the real logits (written). */
+MF_KERNEL float mf_adapt_loss(const mf_adapt_last *p, const int8_t *logits, int32_t label, float *dl);
+/* The class of the largest logit where its probability is `least` or more; -1: it is not. */
+MF_KERNEL int32_t mf_adapt_own_label(const mf_adapt_last *p, const int8_t *logits, float least);
+/* One step of the last layer from its input's codes. dx [k]: the gradient by the real x (written); NULL. */
+MF_KERNEL void mf_adapt_step_last(const mf_adapt_last *p, mf_adapt_state *s, const int8_t *x, float *dl,
+                                  float *dx);
+/* The way back after a run with its input in arena a. Returns the loss before the step. */
+MF_KERNEL float mf_adapt_step(const mf_adapt_model *m, mf_adapt_state *s, unsigned char *a, int32_t label);
+/* The same of the last layer alone, from features: its input's codes as a run left them. */
+MF_KERNEL float mf_adapt_step_features(const mf_adapt_model *m, mf_adapt_state *s, const int8_t *x,
+                                       int32_t label);
+
+/* -- adapt_back.c -- */
+MF_KERNEL void mf_adapt_back_layer(const mf_adapt_back *b, const mf_adapt_model *m, mf_adapt_state *s,
+                                   unsigned char *a);
+
+/* -- adapt_store.c -- */
+MF_KERNEL int mf_adapt_save(const mf_adapt_model *m, mf_adapt_state *s, const mistify_storage *to);
+MF_KERNEL int mf_adapt_load(const mf_adapt_model *m, mf_adapt_state *s, const mistify_storage *from);
+
+#endif

@@ -1,0 +1,253 @@
+/* What was learned, in storage: a power cut at every write, and within each, leaves a state that was saved.
+ *
+ * The storage is flash as cruel as it may be: an erase sets bits, a write can only clear them, and a cut leaves a part of either
+ * done. After a cut the next start loads what is there.
+ */
+#include <string.h>
+
+#include "runtime/device/adapt.h"
+#include "tests/support.h"
+
+Suite *suite_adapt_store(void);
+
+enum { K = 3, N = 4, C = 5, WORDS = N * K + N + 2 * C, SLOT = 256 };
+
+/* Power ends when `left` bytes more were erased or written; < 0: never. */
+typedef struct Flash {
+  unsigned char bytes[2 * SLOT];
+  int left, moved, refuse_read;
+  bool erases;
+} Flash;
+
+static int take(Flash *f, uint32_t n, uint32_t *done) {
+  *done = n;
+  if (f->left >= 0 && (uint32_t)f->left < n) *done = (uint32_t)f->left;
+  f->moved += (int)*done;
+  if (f->left >= 0) f->left -= (int)*done;
+  return *done < n;
+}
+
+static int flash_read(void *ctx, uint32_t at, void *to, uint32_t n) {
+  Flash *f = ctx;
+  ck_assert_uint_le(at + n, sizeof f->bytes);
+  if (f->refuse_read > 0 && --f->refuse_read == 0) return 1;
+  memcpy(to, f->bytes + at, n);
+  return 0;
+}
+
+static int flash_write(void *ctx, uint32_t at, const void *from, uint32_t n) {
+  Flash *f = ctx;
+  uint32_t done;
+  ck_assert_uint_le(at + n, sizeof f->bytes);
+  ck_assert_uint_eq(at % 4 + n % 4, 0);
+  const int cut = take(f, n, &done);
+  for (uint32_t i = 0; i < done; i++) {
+    const unsigned char b = ((const unsigned char *)from)[i];
+    f->bytes[at + i] = f->erases ? (unsigned char)(f->bytes[at + i] & b) : b;
+  }
+  return cut;
+}
+
+static int flash_erase(void *ctx, uint32_t at, uint32_t n) {
+  Flash *f = ctx;
+  uint32_t done;
+  ck_assert_uint_eq(at % SLOT + n, SLOT);
+  const int cut = take(f, n, &done);
+  memset(f->bytes + at, 0xff, done);
+  return cut;
+}
+
+static mistify_storage storage_of(Flash *f) {
+  return (mistify_storage){.ctx = f,
+                           .slot = SLOT,
+                           .read = flash_read,
+                           .write = flash_write,
+                           .erase = f->erases ? flash_erase : NULL};
+}
+
+static const int8_t weights[N * K] = {1, -2, 3, 4, 5, -6, 7, 8, 9, -10, 11, 127};
+static const mf_adapt_last last = {.k = K, .n = N, .w_out = K, .w = weights};
+static const mf_adapt_affine affine = {.word = N * K + N, .c = C};
+static const mf_adapt_model model = {
+    .last = &last, .affine = &affine, .n_affine = 1, .words = WORDS, .content = {0x1234, 0x5678}};
+
+typedef union State {
+  mf_adapt_state head;
+  int32_t words[sizeof(mf_adapt_state) / 4 + WORDS];
+} State;
+
+static void state_begin(State *s) {
+  memset(s, 0, sizeof *s);
+  mf_adapt_reset(&model, &s->head);
+}
+
+/* As if something was learned: words that tell which time. */
+static void learn(State *s, int time) {
+  s->head.steps = (uint32_t)time;
+  for (int i = 0; i < WORDS; i++) mf_adapt_words(&s->head)[i] = time * 1000 + i;
+}
+
+static int learned(State *s) {
+  const int time = mf_adapt_words(&s->head)[0] / 1000;
+  for (int i = 0; i < WORDS; i++)
+    if (mf_adapt_words(&s->head)[i] != time * 1000 + i) return -1;
+  return s->head.steps == (uint32_t)time ? time : -1;
+}
+
+static void save_and_load(bool erases) {
+  Flash f = {.left = -1, .erases = erases};
+  const mistify_storage store = storage_of(&f);
+  State s, t;
+  memset(f.bytes, 0xff, sizeof f.bytes);
+  state_begin(&s);
+  state_begin(&t);
+  ck_assert_int_eq(mf_adapt_load(&model, &t.head, &store), MF_ADAPT_EMPTY);
+  ck_assert_mem_eq(&s, &t, sizeof s);
+  for (int time = 1; time <= 5; time++) {
+    learn(&s, time);
+    ck_assert_int_eq(mf_adapt_save(&model, &s.head, &store), 0);
+    state_begin(&t);
+    ck_assert_int_eq(mf_adapt_load(&model, &t.head, &store), 0);
+    ck_assert_int_eq(learned(&t), time);
+    ck_assert_uint_eq(t.head.saves, (uint32_t)time);
+  }
+}
+
+START_TEST(what_is_saved_is_loaded)
+{
+  save_and_load(true);
+  save_and_load(false);
+}
+END_TEST
+
+/* `before` whole saves, then one that is cut after `left` bytes: the load gives the one before, or this one if it said 0. */
+static bool cut_at(int before, int left, bool erases) {
+  Flash f = {.left = -1, .erases = erases};
+  const mistify_storage store = storage_of(&f);
+  State s, t;
+  memset(f.bytes, 0xff, sizeof f.bytes);
+  state_begin(&s);
+  for (int time = 1; time <= before; time++) {
+    learn(&s, time);
+    ck_assert_int_eq(mf_adapt_save(&model, &s.head, &store), 0);
+  }
+  learn(&s, before + 1);
+  f.left = left;
+  const int status = mf_adapt_save(&model, &s.head, &store);
+  const bool cut = f.left == 0 && status != 0;
+  f.left = -1;
+  state_begin(&t);
+  const int loaded = mf_adapt_load(&model, &t.head, &store), want = status == 0 ? before + 1 : before;
+  if (want == 0) {
+    ck_assert_int_eq(loaded, MF_ADAPT_EMPTY);
+  } else {
+    ck_assert_msg(loaded == 0 && learned(&t) == want,
+                  "%d saves, cut at byte %d: loaded %d, state %d, want %d", before, left, loaded, learned(&t),
+                  want);
+  }
+  /* And life goes on. */
+  learn(&t, before + 2);
+  ck_assert_int_eq(mf_adapt_save(&model, &t.head, &store), 0);
+  state_begin(&s);
+  ck_assert_int_eq(mf_adapt_load(&model, &s.head, &store), 0);
+  ck_assert_int_eq(learned(&s), before + 2);
+  return cut;
+}
+
+START_TEST(power_may_go_at_any_byte)
+{
+  for (int erases = 0; erases < 2; erases++)
+    for (int before = 0; before < 4; before++) {
+      int left = 0;
+      while (cut_at(before, left, erases)) left++;
+      ck_assert_msg(left == (erases ? SLOT : 0) + 36 + 4 * WORDS, "%d saves: %d places to cut", before, left);
+    }
+}
+END_TEST
+
+START_TEST(numbers_of_saves_wrap)
+{
+  Flash f = {.left = -1, .erases = true};
+  const mistify_storage store = storage_of(&f);
+  State s, t;
+  memset(f.bytes, 0xff, sizeof f.bytes);
+  state_begin(&s);
+  learn(&s, 1);
+  ck_assert_int_eq(mf_adapt_save(&model, &s.head, &store), 0);
+  uint32_t head[9], crc = ~0u;
+  memcpy(head, f.bytes, sizeof head);
+  head[4] = 0xffffffffu; /* the number, and the head's checksum */
+  for (int i = 0; i < 8; i++) {
+    crc ^= head[i];
+    for (int bit = 0; bit < 32; bit++) crc = crc >> 1 ^ (0xedb88320u & (0u - (crc & 1u)));
+  }
+  head[8] = ~crc;
+  memcpy(f.bytes, head, sizeof head);
+  learn(&s, 2);
+  ck_assert_int_eq(mf_adapt_save(&model, &s.head, &store), 0);
+  ck_assert_uint_eq(s.head.saves, 0);
+  state_begin(&t);
+  ck_assert_int_eq(mf_adapt_load(&model, &t.head, &store), 0);
+  ck_assert_int_eq(learned(&t), 2);
+}
+END_TEST
+
+START_TEST(what_is_not_the_models_is_not_loaded)
+{
+  Flash f = {.left = -1, .erases = true};
+  mistify_storage store = storage_of(&f);
+  State s, t;
+  mf_adapt_model other = model;
+  memset(f.bytes, 0xff, sizeof f.bytes);
+  state_begin(&s);
+  learn(&s, 1);
+  ck_assert_int_eq(mf_adapt_save(&model, &s.head, &store), 0);
+  other.content[1]++;
+  ck_assert_int_eq(mf_adapt_load(&other, &t.head, &store), MF_ADAPT_EMPTY);
+  for (uint32_t bit = 0; bit < 8 * (36 + 4 * WORDS); bit++) {
+    f.bytes[bit / 8] ^= (unsigned char)(1u << bit % 8);
+    state_begin(&t);
+    ck_assert_msg(mf_adapt_load(&model, &t.head, &store) == MF_ADAPT_EMPTY, "bit %u is not noticed", bit);
+    f.bytes[bit / 8] ^= (unsigned char)(1u << bit % 8);
+  }
+  ck_assert_int_eq(mf_adapt_load(&model, &t.head, &store), 0);
+  store.slot = 36 + 4 * WORDS - 4;
+  ck_assert_int_eq(mf_adapt_load(&model, &t.head, &store), MF_ADAPT_STORAGE);
+  ck_assert_int_eq(mf_adapt_save(&model, &t.head, &store), MF_ADAPT_STORAGE);
+}
+END_TEST
+
+START_TEST(reads_may_fail)
+{
+  Flash f = {.left = -1, .erases = true};
+  const mistify_storage store = storage_of(&f);
+  State s, t;
+  memset(f.bytes, 0xff, sizeof f.bytes);
+  state_begin(&s);
+  learn(&s, 1);
+  ck_assert_int_eq(mf_adapt_save(&model, &s.head, &store), 0);
+  int at = 1, status;
+  for (;; at++) {
+    state_begin(&s);
+    state_begin(&t);
+    f.refuse_read = at;
+    status = mf_adapt_load(&model, &t.head, &store);
+    if (f.refuse_read > 0) break;
+    if (status != 0) ck_assert_mem_eq(mf_adapt_words(&s.head), mf_adapt_words(&t.head), 4 * WORDS);
+  }
+  ck_assert_int_eq(status, 0);
+  ck_assert_int_gt(at, 4);
+}
+END_TEST
+
+Suite *suite_adapt_store(void) {
+  Suite *s = suite_create("adapt_store");
+  TCase *t = tcase_create("adapt_store");
+  tcase_add_test(t, what_is_saved_is_loaded);
+  tcase_add_test(t, power_may_go_at_any_byte);
+  tcase_add_test(t, numbers_of_saves_wrap);
+  tcase_add_test(t, what_is_not_the_models_is_not_loaded);
+  tcase_add_test(t, reads_may_fail);
+  suite_add_tcase(s, t);
+  return s;
+}
