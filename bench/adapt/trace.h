@@ -20,7 +20,7 @@ typedef struct TraceItem {
 typedef struct TraceResult {
   uint32_t n_runs, first, last; /* variants that ran: first, and the one whose output stands */
   uint32_t time;                /* of the runs, slowed down, and of the controller */
-  uint32_t control;             /* instructions of the controller */
+  uint32_t control, confidence; /* instructions of the controller, and of telling how sure outputs are */
 } TraceResult;
 
 /* variants.c, which the benchmark writes: the models. */

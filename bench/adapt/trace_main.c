@@ -44,11 +44,15 @@ static TraceResult infer(mistify_controller *c, const TraceItem *item) {
     r.last = (uint32_t)v;
     r.n_runs++;
     bare_count_start();
-    v = mistify_controller_end(c, mistify_confidence(output, (int32_t)trace_output_bytes, 128));
+    const uint32_t confidence = mistify_confidence(output, (int32_t)trace_output_bytes, 128);
+    r.confidence += counted();
+    bare_count_start();
+    v = mistify_controller_end(c, confidence);
     const uint32_t n = counted();
     r.control += n;
     now += n;
   }
+  if (c->how->sure) now += r.confidence; /* nobody asks for it otherwise */
   r.time = now - begun;
   return r;
 }

@@ -8,9 +8,10 @@ MF_KERNEL uint32_t mistify_confidence(const void *codes, int32_t n, int32_t flip
   if (n < 2) return 255;
   for (i = 0; i < n; i++) {
     const uint32_t code = y[i] ^ (uint32_t)flip;
+    if (code <= second) continue; /* nearly always */
     if (code > first)
       second = first, first = code;
-    else if (code > second)
+    else
       second = code;
   }
   return first - second;

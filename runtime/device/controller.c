@@ -42,23 +42,31 @@ MF_HELPER uint32_t mf_control_energy(const mistify_controller *c, int32_t v) {
 
 /* -- choice -- */
 
-MF_HELPER int mf_control_fits(const mistify_controller *c, int32_t v, uint32_t time, uint32_t energy,
-                              int spare) {
-  uint32_t cycles = mistify_controller_cost(c, v), joules = 0;
-  if (c->budget.ram && c->table[v].ram > c->budget.ram) return 0;
-  if (energy != MF_MOST) joules = mf_control_energy(c, v);
-  if (spare) cycles = mf_add_most(cycles, cycles >> 3), joules = mf_add_most(joules, joules >> 3);
-  return cycles <= time && joules <= energy;
+/* Whether variant v, its cost multiplied by `factor`, is within the budget; with an eighth to spare if asked for. */
+MF_HELPER int mf_control_fits(const mistify_controller *c, int32_t v, uint32_t factor, uint32_t time,
+                              uint32_t energy, int spare) {
+  const mistify_variant *t = &c->table[v];
+  uint32_t cycles, joules;
+  if (c->budget.ram && t->ram > c->budget.ram) return 0;
+  if (t->cycles > time && factor >= MF_CONTROL_ONE) return 0; /* as it stands */
+  cycles = mf_control_scale(t->cycles, factor);
+  if (spare) cycles = mf_add_most(cycles, cycles >> 3);
+  if (cycles > time || energy == MF_MOST) return cycles <= time;
+  joules = mf_control_energy(c, v);
+  if (spare) joules = mf_add_most(joules, joules >> 3);
+  return joules <= energy;
 }
 
-/* Of variants from .. below-1 the best that fits, with an eighth to spare if asked for; -1: none. */
+/* Of variants from .. below-1 the best that fits; -1: none. */
 static int32_t mf_control_best(const mistify_controller *c, int32_t from, int32_t below, uint32_t time,
                                uint32_t energy, int spare) {
+  const uint32_t factor = mf_control_factor(c);
   int32_t best = -1, v;
-  for (v = from; v < below; v++)
-    if (mf_control_fits(c, v, time, energy, spare) &&
-        (best < 0 || mf_better(&c->table[v], &c->table[best], c->budget.accuracy_ppm)))
-      best = v;
+  for (v = from; v < below; v++) {
+    /* What is no better need not be asked. */
+    if (best >= 0 && !mf_better(&c->table[v], &c->table[best], c->budget.accuracy_ppm)) continue;
+    if (mf_control_fits(c, v, factor, time, energy, spare)) best = v;
+  }
   return best;
 }
 
@@ -94,7 +102,8 @@ static int32_t mf_control_choose(mistify_controller *c, uint32_t time, uint32_t 
   c->tight = 0;
   if (v < 0) {
     v = mf_control_cheapest(c, time, energy);
-  } else if (c->best >= 0 && v != c->best && mf_control_fits(c, c->best, time, energy, 0)) {
+  } else if (c->best >= 0 && v != c->best &&
+             mf_control_fits(c, c->best, mf_control_factor(c), time, energy, 0)) {
     const int32_t roomy = mf_control_best(c, 0, c->n, time, energy, 1);
     wait = mf_control_improves(c, roomy);
     v = wait && (!same || c->waited >= c->how->hold) ? roomy : c->best;
@@ -212,9 +221,8 @@ static void mf_control_learn(mistify_controller *c, uint32_t r) {
 static uint32_t mf_control_spend(mistify_controller *c) {
   const uint32_t unit = c->how->cycles_per_unit ? c->how->cycles_per_unit : 1;
   const mistify_variant *v = &c->table[c->running];
-  const uint32_t joules = mf_control_energy(c, c->running);
   uint32_t now;
-  c->stored -= mf_least(c->stored, joules);
+  if (c->how->reserve) c->stored -= mf_least(c->stored, mf_control_energy(c, c->running));
   if (!c->how->now) return v->cycles;
   now = c->how->now(c->how->clock);
   if (v->cycles) mf_control_learn(c, mf_control_ratio(mf_mul_most(now - c->started, unit), v->cycles));
