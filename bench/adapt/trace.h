@@ -3,7 +3,7 @@
 #ifndef BENCH_ADAPT_TRACE_H
 #define BENCH_ADAPT_TRACE_H
 
-#include "runtime/device/variant.h"
+#include "runtime/device/controller.h"
 
 /* items.bin begins with one. */
 typedef struct TraceHead {
@@ -23,11 +23,13 @@ typedef struct TraceResult {
   uint32_t control, confidence; /* instructions of the controller, and of telling how sure outputs are */
 } TraceResult;
 
-/* variants.c, which the benchmark writes: the models. */
+/* variants.c, which the benchmark writes: the models and their controller, of a family or of runtime/device as it is. */
 enum { TRACE_VARIANTS = 8 };
-extern const mistify_variant trace_table[];
-extern const int32_t trace_variants;
 extern const uint32_t trace_input_bytes, trace_output_bytes;
+void trace_init(mistify_controller *c, const mistify_control *how);
+int32_t trace_begin(mistify_controller *c, const mistify_budget *budget);
+int32_t trace_end(mistify_controller *c, uint32_t confidence);
 void trace_run(int32_t variant, const void *input, void *output);
+uint32_t trace_confidence(const void *output);
 
 #endif

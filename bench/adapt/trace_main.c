@@ -1,4 +1,4 @@
-/* A trace of budgets on an emulated Cortex-M: the models of variants.c under the controller of runtime/device, each run and
+/* A trace of budgets on an emulated Cortex-M: the models of variants.c under their controller, each run and
  * each step of the controller counted by SysTick under -icount.
  *
  *   items.bin, images.bin -> results.bin
@@ -7,8 +7,6 @@
  */
 #include "backend/harness/bare.h"
 #include "bench/adapt/trace.h"
-#include "runtime/device/confidence.h"
-#include "runtime/device/controller.h"
 
 enum { IMAGE_MOST = 3072, OUTPUT_MOST = 256 };
 
@@ -35,7 +33,7 @@ static TraceResult infer(mistify_controller *c, const TraceItem *item) {
   const uint32_t begun = now;
   TraceResult r = {0};
   bare_count_start();
-  int32_t v = mistify_controller_begin(c, &budget);
+  int32_t v = trace_begin(c, &budget);
   r.control = counted();
   now += r.control;
   r.first = (uint32_t)v;
@@ -44,10 +42,10 @@ static TraceResult infer(mistify_controller *c, const TraceItem *item) {
     r.last = (uint32_t)v;
     r.n_runs++;
     bare_count_start();
-    const uint32_t confidence = mistify_confidence(output, (int32_t)trace_output_bytes, 128);
+    const uint32_t confidence = trace_confidence(output);
     r.confidence += counted();
     bare_count_start();
-    v = mistify_controller_end(c, confidence);
+    v = trace_end(c, confidence);
     const uint32_t n = counted();
     r.control += n;
     now += n;
@@ -71,7 +69,7 @@ int main(void) {
   overhead = (uint32_t)bare_count_stop();
   const mistify_control how = {
       .now = read_clock, .clock = &now, .sure = h.sure, .slack = (uint8_t)h.slack, .hold = (uint8_t)h.hold};
-  mistify_controller_init(&c, trace_table, trace_variants, &how);
+  trace_init(&c, &how);
   for (uint32_t i = 0; i < h.n; i++) {
     if (bare_read(items, &item, sizeof item) != sizeof item) return 2;
     if (bare_read(images, image, trace_input_bytes) != trace_input_bytes) return 2;
