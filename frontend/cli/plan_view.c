@@ -138,6 +138,16 @@ static void untrained(const PlanView *v) {
     if (!r->v[i].met) printf("%s: CANNOT BE MET: %s\n", r->v[i].target->name, r->v[i].why);
 }
 
+static void variants(const PlanView *v) {
+  for (int i = 0; i < v->result->n; i++) {
+    const TailorTarget *t = v->result->v[i].target;
+    if (t->widths > 1)
+      printf("%s: %d variants down to %.0f %% of its MACs, trained together behind that, which no estimate "
+             "counts\n",
+             t->name, t->widths, 100 * t->narrowest);
+  }
+}
+
 static void ways(const PlanView *v, Arena *a) {
   static const char *const what[] = {"each from the original, as long as the design says",
                                      "each from the nearest looser one", "and joint ancestors"};
@@ -222,6 +232,7 @@ void plan_view_text(const PlanView *v, Arena *a) {
          r->n_models, joint);
   tree(v, a);
   untrained(v);
+  variants(v);
   if (r->n_models) {
     ways(v, a);
     to_come(v);

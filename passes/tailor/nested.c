@@ -22,11 +22,34 @@ void tailor_nested_free(TailorWork *w) {
   w->o->n_widths = 0;
 }
 
+bool tailor_nested_check(const TailorRun *r) {
+  const TailorJob *job = r->job;
+  const TrainOptions *o = &job->retrain;
+  for (int i = 0; i < job->n_targets; i++) {
+    const TailorTarget *t = &job->targets[i];
+    if (!tailor_is_nested(t)) continue;
+    FAIL_IF(t->widths > FAMILY_MAX || !job->may_prune || !job->may_retrain || t->precision != DT_I8, r->d,
+            NULL, "%s: variants are %d at most, of int8, of a model that may be pruned and retrained",
+            t->name, FAMILY_MAX);
+    if (o->grow > 0 || o->features > 0 || o->clip_each > 0) {
+      diag_error(r->d, NULL,
+                 "%s: variants are trained together, which goes with neither grow nor features nor clip_each",
+                 t->name);
+      diag_hint(r->d, "they stand in the design's freedom: retrain");
+      return false;
+    }
+  }
+  return true;
+}
+
 /* ---- training */
 
 /* Where it begins: the target's model, before BatchNormalization is folded. */
 static bool start_of(TailorRun *r, const TailorWork *w, Artifact *out) {
-  TRY(tailor_needs_base(r, r->base)); /* the teacher, too */
+  bool *busy = tailor_wait(r); /* of all targets, and the teacher, too */
+  const bool made = tailor_needs_base(r, r->base);
+  tailor_go_on(r, busy);
+  TRY(made);
   *out = artifact_ref(w->c.changed ? &w->trained : &r->base->graph);
   return true;
 }
@@ -56,11 +79,7 @@ static bool train_family(TailorRun *r, TailorWork *w, const Artifact *start) {
 }
 
 bool tailor_nested_train(TailorRun *r, TailorWork *w) {
-  const TailorTarget *t = w->t;
   Artifact start = {0};
-  FAIL_IF(t->widths > FAMILY_MAX || !r->job->may_prune || !r->job->may_retrain || t->precision != DT_I8, r->d,
-          NULL, "%s: variants are %d at most, of int8, of a model that may be pruned and retrained", t->name,
-          FAMILY_MAX);
   bool ok = start_of(r, w, &start) && train_family(r, w, &start);
   artifact_unref(&start);
   TRY(ok);

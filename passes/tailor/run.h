@@ -218,6 +218,8 @@ void tailor_tell_late(TailorRun *r, TailorWork *w, const char *what);
 /* -- nested.c -- */
 /* Is the target one of variants that share weights? */
 static inline bool tailor_is_nested(const TailorTarget *t) { return t->widths > 1; }
+/* Before any work: can the targets that are nested be so? */
+bool tailor_nested_check(const TailorRun *r);
 /* w->trained, the widest, and its narrower variants, trained together from where it stands. */
 bool tailor_nested_train(TailorRun *r, TailorWork *w);
 /* The variants with the codes of o->final, scored: o->width. */

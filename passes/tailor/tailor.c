@@ -344,6 +344,7 @@ static bool prove_task(void *ctx, int i) {
 
 static bool start(TailorRun *r) {
   const TailorJob *job = r->job;
+  TRY(tailor_nested_check(r));
   Artifact model = artifact_from_graph(job->model);
   bool ok =
       tailor_step(r, &step_prepare, "shared", &model, 1, NULL, TAILOR_PREPARE, &r->env, &r->whole, NULL);

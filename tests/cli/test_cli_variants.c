@@ -43,6 +43,9 @@ START_TEST(graphs_and_report)
     ck_assert_int_eq(json_get_int(json_get(json_get(x, "test"), "final"), "n", 0), 50);
   }
   ck_assert_int_le(json_get_int(json_at(v, 2), "macs", 0), widest * 4 / 10);
+  task_must(a,
+            "cd $T && $M plan deploy.yaml --quiet > text && grep -q 'three: 3 variants down to 40 %' text && "
+            "! grep -q 'one: . variants' text");
   diag_free(d);
   arena_free(a);
 }
@@ -58,6 +61,14 @@ START_TEST(refused)
       a, "deploy.yaml",
       arena_printf(a, "%s  - {name: real, target: x86-64, precision: float32, variants: 2}\n", head));
   task_want_error(a, "cd $T && $M tailor deploy.yaml --graphs --quiet", "variants share int8 weights");
+  task_write_design(
+      a, "design.yaml",
+      "name: net\nfreedom:\n  prune: {}\n  retrain: {images: 128, grow: 50%}\ninput: {type: float}\n"
+      "data:\n  classes: 4\n");
+  task_write_text(a, "deploy.yaml",
+                  arena_printf(a, "%s  - {name: grows, target: cortex-m4, variants: 2}\n", head));
+  task_want_error(a, "cd $T && $M tailor deploy.yaml --graphs --quiet",
+                  "which goes with neither grow nor features");
   arena_free(a);
 }
 END_TEST
