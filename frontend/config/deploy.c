@@ -409,23 +409,31 @@ static bool check_freedom(const Deploy *dep, const DeployTarget *t, Diag *d) {
   return false;
 }
 
+/* What a target with variants cannot be; NULL: nothing is in their way. */
+static const char *against_variants(const Design *design, const DeployTarget *t, const char **hint) {
+  const DeployRam *ram = &t->limits.ram;
+  *hint = "leave one of both out";
+  if (t->precision != PRECISION_INT8) return "variants share int8 weights, and this target is float32";
+  if (t->input == DEPLOY_INPUT_ROWS)
+    return "variants take their input whole, and this target takes it row by row";
+  if (t->code.weights || t->code.step) return "variants are code as a whole: no `weights: blob`, no `step`";
+  if (ram->fast_loc.line || ram->main_loc.line || ram->external_loc.line)
+    return "variants share one arena, which lies in one memory";
+  *hint = "25% is the default";
+  if (!(t->variants_least > 0 && t->variants_least < 1))
+    return "least of variants: want more than 0 % and less than 100 %";
+  *hint = "its designer may add `prune: {}` and `retrain: {}` to its freedom";
+  if (!design->prune_loc.line || !design->retrain_loc.line)
+    return "variants are pruned and trained together, which the design does not allow";
+  *hint = "compose it of standard operators";
+  if (design->custom) return "variants cannot have custom operators, and the design's model has";
+  return NULL;
+}
+
 static bool check_variants(const Deploy *dep, const DeployTarget *t, Diag *d) {
-  const Design *design = dep->design;
-  const char *want = NULL, *hint = NULL;
-  if (!t->variants_loc.line) return true;
-  if (t->precision != PRECISION_INT8)
-    want = "variants share int8 weights, and this target is float32",
-    hint = "leave `precision` out, or `variants`";
-  else if (!(t->variants_least > 0 && t->variants_least < 1))
-    want = "least of variants: want more than 0 % and less than 100 %", hint = "25% is the default";
-  else if (t->input == DEPLOY_INPUT_ROWS)
-    want = "variants take their input whole, and this target takes it row by row",
-    hint = "leave `input_by` out, or `variants`";
-  else if (!design->prune_loc.line || !design->retrain_loc.line)
-    want = "variants are pruned and trained together, which the design does not allow",
-    hint = "its designer may add `prune: {}` and `retrain: {}` to its freedom";
-  if (!want) return true;
-  yaml_error(t->file, &t->variants_loc, d, "target \"%s\": %s", t->name, want);
+  const char *hint = NULL, *why = t->variants_loc.line ? against_variants(dep->design, t, &hint) : NULL;
+  if (!why) return true;
+  yaml_error(t->file, &t->variants_loc, d, "target \"%s\": %s", t->name, why);
   diag_hint(d, "%s", hint);
   return false;
 }

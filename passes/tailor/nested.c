@@ -12,6 +12,7 @@
 
 #include "ir/base/mem.h"
 #include "passes/pass.h"
+#include "passes/tailor/measure.h"
 #include "passes/tailor/run.h"
 
 void tailor_nested_free(TailorWork *w) {
@@ -149,6 +150,14 @@ int tailor_nested_inputs(const TailorRun *r, const TailorWork *w, Artifact *in, 
   }
   *params = text;
   return n;
+}
+
+void tailor_nested_measured(TailorOutcome *o, const Artifact *measure) {
+  for (int k = 0; k < o->n_widths; k++) {
+    char key[16];
+    snprintf(key, sizeof key, "cycles%d", k);
+    o->width[k].cycles = measure_get_int(measure, key, -1);
+  }
 }
 
 bool tailor_nested_flash(TailorRun *r, const TailorTarget *t, const Artifact *final, int64_t *bytes) {

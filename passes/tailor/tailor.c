@@ -284,6 +284,7 @@ static bool complete(TailorRun *r, TailorWork *w) {
     TRY(tailor_score(r, w->c.changed ? w->t->name : "original", &w->trained, false, &w->o->val_float));
   Artifact m = {0};
   TRY(deploy_outcome(r, w, &m));
+  tailor_nested_measured(w->o, &m);
   bool ok = read_measured(r, w, &m);
   artifact_unref(&m);
   w->o->delivered = true;

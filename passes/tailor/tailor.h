@@ -146,6 +146,7 @@ typedef struct TailorJob {
 typedef struct TailorWidth {
   Artifact final;
   Cost cost;
+  int64_t cycles;             /* of one inference, measured by `deploy` ("cycles0", ..); -1: not known */
   double val_final;           /* on validation */
   Accuracy tailored, emitted; /* on the test split: float; final, by the engine */
 } TailorWidth;

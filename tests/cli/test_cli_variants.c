@@ -51,6 +51,28 @@ START_TEST(graphs_and_report)
 }
 END_TEST
 
+/* Emitted, built and run: one pair of files, weights once; every byte of every variant as the engine has it. */
+START_TEST(one_image)
+{
+  Arena *a = arena_new();
+  Diag *d = diag_new();
+  size_t n;
+  open_task(a, "  - {name: three, target: x86-64, variants: {n: 3, least: 40%}}\n"
+               "  - {name: one, target: x86-64}\n");
+  task_must(a, "cd $T && $M tailor deploy.yaml --quiet > text || { cat text; exit 1; }\n"
+               "grep -q net_select out/three/model.h && ! grep -q net_select out/one/model.h");
+  const char *path = task_path(a, "out/report.json"), *text = file_read(a, path, &n, d);
+  const Json *j = text ? json_parse(a, text, n, path, d) : NULL;
+  ck_assert_msg(j != NULL, "%s", diag_text(d));
+  const Json *three = json_at(json_get(j, "targets"), 0), *test = json_get(three, "test");
+  ck_assert(json_get_bool(three, "met", false));
+  ck_assert_int_gt(json_get_int(test, "vectors", 0), 0);
+  ck_assert_int_eq(json_get_int(test, "vectors", 0), json_get_int(test, "vectors_equal", -1));
+  diag_free(d);
+  arena_free(a);
+}
+END_TEST
+
 START_TEST(refused)
 {
   Arena *a = arena_new();
@@ -77,6 +99,7 @@ Suite *suite_cli_variants(void) {
   Suite *s = suite_create("cli_variants");
   TCase *tc = tcase_create("tailor");
   tcase_add_test(tc, graphs_and_report);
+  tcase_add_test(tc, one_image);
   tcase_add_test(tc, refused);
   tcase_set_timeout(tc, 120);
   suite_add_tcase(s, tc);
