@@ -51,7 +51,9 @@ static const CfgRow site_rows[] = {
      CFG_FIELD(RawSite, augment),
      .type = CFG_GROUP,
      .sub = &augment_schema,
-     .doc = "what may be done to examples while learning"},
+     .doc = "what is done to examples while learning: best what was done when the model was trained, as its "
+            "statistics are "
+            "those of such examples"},
     {.key = "classes",
      CFG_FIELD(RawSite, classes),
      .type = CFG_INT,

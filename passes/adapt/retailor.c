@@ -42,12 +42,23 @@ static void set_options(const RetailorOptions *o, const Dataset *ds, const Host 
   t->threads = host && host->threads > 0 ? host->threads : 1;
 }
 
+/* On images augmented as the model was trained: of images as they are, statistics are others, and worse than the shipped ones
+ * (ResNet-20, 1,000 JPEG images: 80.3 % shipped, 79.3 as they are, 82.8 flipped and cropped). */
+static Graph *local_statistics(const Graph *g, const Dataset *ds, const RetailorOptions *o, const Host *host,
+                               Diag *d) {
+  TrainOptions t;
+  train_options_default(&t);
+  t.augment = ds->spec.augment;
+  t.seed = o->seed;
+  return trained_bn(g, ds, &t, ds->train.n, host, d);
+}
+
 /* teachers [n + 1] (written): the student and the larger ones, with local statistics. */
 static bool make_teachers(const Graph *student, const Graph *const *larger, int n, const Dataset *ds,
-                          const Host *host, Graph **teachers, Diag *d) {
+                          const RetailorOptions *o, const Host *host, Graph **teachers, Diag *d) {
   teachers[0] = graph_clone(student);
   for (int i = 0; i < n; i++) {
-    teachers[i + 1] = reestimate_bn(larger[i], ds, ds->train.n, host, d);
+    teachers[i + 1] = local_statistics(larger[i], ds, o, host, d);
     TRY(teachers[i + 1]);
   }
   return true;
@@ -73,10 +84,10 @@ Graph *retailor(const Graph *g, const Graph *const *larger, int n, const Dataset
     diag_error(d, NULL, "there is no local data");
     return NULL;
   }
-  Graph *student = reestimate_bn(g, ds, ds->train.n, host, d), *out = student;
+  Graph *student = local_statistics(g, ds, o, host, d), *out = student;
   if (student && o->epochs > 0) {
     Graph **teachers = mem_array((size_t)n + 1, sizeof *teachers);
-    out = make_teachers(student, larger, n, ds, host, teachers, d)
+    out = make_teachers(student, larger, n, ds, o, host, teachers, d)
               ? self_train(student, teachers, n + 1, ds, o, host, &made.train, d)
               : NULL;
     for (int i = 0; i <= n; i++) graph_free(teachers[i]);

@@ -4,8 +4,8 @@
 
 #include "runtime/engine/engine.h"
 
-/* Plain data; retailor_default gives the values in brackets. They were fixed before any of the data on which `make
- * bench-adapt` measures them was looked at. */
+/* Plain data; retailor_default gives the values in brackets. They were fixed on images that are not those on which
+ * `make bench-adapt` measures them. The dataset's augmentation should be that with which the model was trained. */
 typedef struct RetailorOptions {
   double epochs;     /* passes over the local data; 0: statistics alone [4] */
   int batch;         /* [64] */
