@@ -46,16 +46,24 @@ static void conv_family_window(const mf_conv_s8 *p, const mf_view *in, int32_t y
   }
 }
 
+/* Whether every window is a pixel of the image, whole vectors of it. */
+MF_INLINE int32_t conv_family_in_image(const mf_window *g) {
+  return g->k_h == 1 && g->k_w == 1 && g->pad_top == 0 && g->pad_left == 0 && (g->in_c & 15) == 0 &&
+         (g->out_h - 1) * g->stride_h < g->in_h && (g->out_w - 1) * g->stride_w < g->in_w;
+}
+
 MF_KERNEL void conv_s8__neon_family(const void *params, const mf_view *in, const mf_view *out, int32_t y0,
                                     int32_t y1, void *scratch) {
   const mf_conv_s8 *p = (const mf_conv_s8 *)params;
   const mf_window *g = &p->g;
   const int32_t taps = ((g->k_h * g->k_w * ((g->in_c + 3) >> 2) + 3) >> 2) * 16;
+  const int32_t in_image = conv_family_in_image(g);
   int32_t y, x, held = 0; /* held: pixels that wait */
   mf_neon_run b;
   b.w = p->w;
   b.q = p->bias;
   b.taps = taps;
+  b.outs = g->out_c;
   b.out_zero = p->out_zero;
   b.lo = p->lo;
   b.hi = p->hi;
@@ -65,9 +73,12 @@ MF_KERNEL void conv_s8__neon_family(const void *params, const mf_view *in, const
     int8_t *line = (int8_t *)mf_row(out, y);
     for (x = 0; x < g->out_w; x++, line += g->out_c) {
       b.out[held] = line;
-      conv_family_window(p, in, y, x, (int8_t *)scratch + held * taps);
+      if (in_image)
+        b.x[held] = (const int8_t *)mf_row(in, y * g->stride_h) + x * g->stride_w * g->in_c;
+      else
+        conv_family_window(p, in, y, x, (int8_t *)scratch + held * taps);
       if (++held < MF_NEON_PIXELS) continue;
-      mf_neon_blocks(b, g->out_c, p->w_out, held);
+      mf_neon_channels(&b, b.x, MF_NEON_PIXELS, p->w_out - 4 * taps);
       held = 0;
     }
   }

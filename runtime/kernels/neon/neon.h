@@ -114,8 +114,10 @@ MF_INLINE void mf_neon_store(int8x16_t codes, int8_t *const *out, int32_t o, int
     for (i = 0; i < n; i++) out[p][o + i] = all[4 * p + i];
 }
 
-/* All channels of `pixels` pixels, a constant where this is called; taps at least 16. */
-MF_INLINE void mf_neon_channels(const mf_neon_run *b, const int8_t *const *windows, int32_t pixels) {
+/* All channels of `pixels` pixels, a constant where this is called; taps at least 16. skip: bytes from the end of a block's
+ * weights to the next one's. */
+MF_INLINE void mf_neon_channels(const mf_neon_run *b, const int8_t *const *windows, int32_t pixels,
+                                int32_t skip) {
   const int32_t taps = b->taps, outs = b->outs;
   const int8_t *w = b->w, *x[MF_NEON_PIXELS];
   const int32_t *q = b->q;
@@ -125,7 +127,7 @@ MF_INLINE void mf_neon_channels(const mf_neon_run *b, const int8_t *const *windo
     x[p] = windows[p];
     out[p] = b->out[p];
   }
-  for (o = 0; o < outs; o += 4, q += 12) {
+  for (o = 0; o < outs; o += 4, q += 12, w += skip) {
     int32x4_t acc[MF_NEON_PIXELS][4];
 #pragma GCC unroll 4
     for (p = 0; p < pixels; p++)
@@ -158,18 +160,18 @@ static MF_UNUSED void mf_neon_pixels(const mf_neon_run *b, int32_t pixels) {
     b = &padded;
   }
   if (pixels == 4) {
-    mf_neon_channels(b, x, 4);
+    mf_neon_channels(b, x, 4, 0);
     return;
   }
   if (pixels >= 2) {
-    mf_neon_channels(b, x, 2);
+    mf_neon_channels(b, x, 2, 0);
     if (pixels == 2) return;
     padded = *b;
     padded.out[0] = b->out[2];
-    mf_neon_channels(&padded, x + 2, 1);
+    mf_neon_channels(&padded, x + 2, 1, 0);
     return;
   }
-  mf_neon_channels(b, x, 1);
+  mf_neon_channels(b, x, 1, 0);
 }
 
 #endif
