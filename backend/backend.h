@@ -326,6 +326,8 @@ typedef struct FamilyMember {
  * regions), states, custom operators. `vectors` are inputs as of emit_c; each is run by several variants. *cost (or NULL): estimated, cycles of the
  * widest. */
 enum { EMIT_VARIANTS = 16 };
+/* Whether a family can have these; emit_family asks too. */
+bool emit_family_check(const EmitOptions *o, const PlanOptions *p, Diag *d);
 bool emit_family(const FamilyMember *m, int n, const Target *t, const EmitOptions *o, Cost *cost, Diag *d);
 
 /* -- harness (backend/measure/, with the texts of backend/harness/): build with the target's compiler, run, measure -- */

@@ -21,7 +21,7 @@ typedef struct Members {
 
 /* -- what is refused -- */
 
-static bool check_options(const EmitOptions *o, const PlanOptions *p, Diag *d) {
+bool emit_family_check(const EmitOptions *o, const PlanOptions *p, Diag *d) {
   FAIL_IF(o->weights == WEIGHTS_BLOB, d, NULL,
           "weights in a blob: a family's are shared by its variants; want them in the code");
   FAIL_IF(o->step, d, NULL, "a run in pieces (step) and a family do not go together");
@@ -126,7 +126,7 @@ static bool lower_all(Members *m, Diag *d) {
     g[v] = e->g;
     calls[v] = &e->calls;
     e->plan_options = e->opt->plan ? *e->opt->plan : target_plan(e->target);
-    TRY(check_options(e->opt, &e->plan_options, d) && graph_lower(e->g, &e->calls, d));
+    TRY(emit_family_check(e->opt, &e->plan_options, d) && graph_lower(e->g, &e->calls, d));
   }
   TRY(family_share(g, calls, m->n, &shared, d) && family_select(g, m->v[0].target, calls, m->n, shared, d));
   for (int v = 0; v < m->n; v++) {

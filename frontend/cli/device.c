@@ -198,9 +198,10 @@ static bool parse_request(Arena *a, const StepCall *c, Request *out, Diag *d) {
       .target = out->target, .ram = ram, .input_rows = pass_param_num(c->params, "rows", 0, &bad) > 0};
   parse_regions(c->params, &out->device, &bad);
   out->plan = target_plan_within(out->target, ram, out->device.input_rows);
+  const double joules = pass_param_num(c->params, "joules", 0, &bad);
   FAIL_IF(bad, d, NULL, "deploy: \"%s\": want ram=BYTES,rows=0 or 1", c->params);
   CodeForm form;
-  out->emit = (EmitOptions){.name = out->name, .plan = &out->plan};
+  out->emit = (EmitOptions){.name = out->name, .plan = &out->plan, .joules_per_cycle = joules};
   TRY(code_form_parse(a, c->params, &form, d) && code_form_apply(&form, &out->emit, d) &&
       code_pixels_parse(c->params, &out->emit, d));
   out->drift = form.drift;

@@ -111,6 +111,8 @@ static bool add_target(Tailoring *r, const DeployTarget *t, int round, int64_t m
             (long long)t->adapt.memory, (long long)b.ram);
     b.ram -= t->adapt.memory;
   }
+  TRY(!t->variants || emit_family_check(&check, &(PlanOptions){.n_regions = b.n_regions}, r->d));
+  const double joules = t->variants && m.has_board ? board_joules(&m.board) : 0;
   /* Bytes that the model takes as they are need no conversion. */
   const char *pixels = takes_bytes(r) ? "" : code_pixels_params(r->a, &r->dep->design->data.normalize);
   int i = r->n++;
@@ -138,9 +140,10 @@ static bool add_target(Tailoring *r, const DeployTarget *t, int round, int64_t m
       .widths = t->variants,
       .narrowest = t->variants_least,
       .regions = dev->n_regions ? device_regions : NULL,
-      .params = arena_printf(r->a, "target=%s,name=%s,raw=%d,ram=%lld,rows=%d%s%s%s%s", m.target->name,
+      .params = arena_printf(r->a, "target=%s,name=%s,raw=%d,ram=%lld,rows=%d%s%s%s%s%s", m.target->name,
                              r->dep->design->name, takes_bytes(r), (long long)dev->ram, dev->input_rows,
-                             device_region_params(r->a, dev), code_form_params(r->a, &form), data, pixels)};
+                             device_region_params(r->a, dev), code_form_params(r->a, &form), data, pixels,
+                             joules > 0 ? arena_printf(r->a, ",joules=%.9g", joules) : "")};
   return true;
 }
 
