@@ -24,6 +24,7 @@ typedef struct Members {
 bool emit_family_check(const EmitOptions *o, const PlanOptions *p, Diag *d) {
   FAIL_IF(o->weights == WEIGHTS_BLOB, d, NULL,
           "weights in a blob: a family's are shared by its variants; want them in the code");
+  FAIL_IF(o->adapt, d, NULL, "training on the device (adapt) and a family do not go together");
   FAIL_IF(o->step, d, NULL, "a run in pieces (step) and a family do not go together");
   FAIL_IF(p->input_rows, d, NULL, "an input row by row and a family do not go together");
   FAIL_IF(p->n_regions > 1, d, NULL, "working memory in several regions and a family do not go together");
