@@ -53,6 +53,23 @@ static bool write_all(int fd, const unsigned char *p, size_t n) {
   return true;
 }
 
+/* A name that was moved is on disk when its folder is. File systems that know no such thing say so (EINVAL). */
+static bool flush_folder(const char *path) {
+  StrBuf dir = {0};
+  const char *slash = strrchr(path, '/');
+  if (slash)
+    sb_write(&dir, path, (size_t)(slash - path) + 1);
+  else
+    sb_putc(&dir, '.');
+  const int fd = open(sb_str(&dir), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  bool ok = fd >= 0 && (fsync(fd) == 0 || errno == EINVAL);
+  const int why = errno;
+  if (fd >= 0) close(fd);
+  errno = why;
+  sb_free(&dir);
+  return ok;
+}
+
 static bool replace(const char *path, const void *bytes, size_t n, bool flush, Diag *d) {
   Loc loc = {.file = path};
   StrBuf tmp = {0};
@@ -66,7 +83,7 @@ static bool replace(const char *path, const void *bytes, size_t n, bool flush, D
   bool ok = fd >= 0;
   if (ok) ok = write_all(fd, bytes, n) && (!flush || fsync(fd) == 0);
   if (fd >= 0) ok = close(fd) == 0 && ok;
-  ok = ok && rename(sb_str(&tmp), path) == 0;
+  ok = ok && rename(sb_str(&tmp), path) == 0 && (!flush || flush_folder(path));
   if (!ok) {
     int why = errno;
     if (fd >= 0) unlink(sb_str(&tmp));
