@@ -1,6 +1,7 @@
 /* The ledger and its counter; see ledger.h. Hashes are content hashes, not signatures: they find accidents, copies of old
  * states and edits by hand, not somebody who computes them anew. Order of a spending: ledger, then counter, each flushed;
- * a crash in between leaves a ledger one line ahead of its counter, which is allowed and mended at the next opening.
+ * a crash in between leaves a ledger one line ahead of its counter, which is allowed and mended at the next opening. A new
+ * ledger has a counter of 0 lines before it is there; such a counter alone is what a crash left of a beginning.
  */
 #define _XOPEN_SOURCE 700 /* realpath */
 #include "passes/adapt/ledger.h"
@@ -194,12 +195,15 @@ static bool refused(const Ledger *l, Diag *d, const char *why) {
 
 static bool begin(Ledger *l, double budget, double delta, Diag *d) {
   Hash site;
-  if (file_exists(l->counter)) return refused(l, d, "the ledger is gone, but its counter is there");
+  Counted c = {.lines = 0};
+  TRY(!file_exists(l->counter) || read_counter(l, &c, d));
+  if (c.lines != 0) return refused(l, d, "the ledger is gone, but its counter is there");
   FAIL_IF(!(budget > 0), d, NULL, "%s: a new ledger wants a budget (--budget EPSILON)", l->path);
   FAIL_IF(!(delta > 0 && delta < 1), d, NULL, "%s: a new ledger wants a delta", l->path);
   FAIL_IF(getrandom(&site, sizeof site, 0) != sizeof site, d, NULL, "the random generator does not answer");
   hash_hex(site, l->site);
   l->budget = budget, l->delta = delta;
+  TRY(write_counter(l, d));
   append(l, arena_printf(l->a, "%s%s %.17g %.17g", HEAD, l->site, budget, delta));
   return file_write(l->path, l->text.s, l->text.len, d) && write_counter(l, d);
 }
@@ -216,7 +220,6 @@ static bool read_lines(Ledger *l, const char *text, const Counted *c, bool *coun
 
 static bool resume(Ledger *l, double budget, double delta, Diag *d) {
   Counted c = {.lines = -1};
-  bool counted = false;
   const char *text = file_read(l->a, l->path, NULL, d);
   TRY(text);
   if (!file_exists(l->counter)) {
@@ -225,9 +228,12 @@ static bool resume(Ledger *l, double budget, double delta, Diag *d) {
     return false;
   }
   TRY(read_counter(l, &c, d));
+  bool counted = c.lines == 0;
   if (!read_lines(l, text, &c, &counted)) return refused(l, d, "the ledger is damaged, or was edited");
   if (strcmp(l->site, c.site) != 0) return refused(l, d, "the ledger is not the one that its counter counts");
   if (l->lines < c.lines) return refused(l, d, "the ledger was rolled back: its counter knows of later runs");
+  if (l->lines > c.lines + 1)
+    return refused(l, d, "the counter was rolled back: it knows of fewer runs than a crash loses");
   if (!counted) return refused(l, d, "the ledger tells other runs than its counter counted");
   sb_puts(&l->text, text);
   FAIL_IF(budget > 0 && budget != l->budget, d, NULL, "%s: its budget is epsilon %g, and stays so", l->path,
@@ -276,10 +282,25 @@ double ledger_delta(const Ledger *l) { return l->delta; }
 double ledger_epsilon(const Ledger *l) { return rdp_epsilon(&l->curve, l->delta, RDP_TIGHT, NULL); }
 int ledger_runs(const Ledger *l) { return l->lines - 1; }
 
+bool ledger_knows(const Ledger *l, Hash model) {
+  char hex[HASH_HEX], word[HASH_HEX + 2];
+  hash_hex(model, hex);
+  snprintf(word, sizeof word, " %s ", hex); /* hashes of lines end them */
+  return l->lines < 2 || strstr(sb_str(&l->text), word);
+}
+
 bool ledger_spend(Ledger *l, const LedgerRun *run, double *after, Diag *d) {
   FAIL_IF(!(run->rate > 0 && run->rate <= 1) || !(run->noise > 0) || run->steps < 1, d, NULL,
           "a run of rate %g, noise %g, %" PRId64 " steps promises nothing", run->rate, run->noise,
           run->steps);
+  if (!run->independent && !ledger_knows(l, run->model)) {
+    diag_error(d, NULL, "no earlier run of %s was of this model: it may have learnt the data openly",
+               l->path);
+    diag_hint(
+        d,
+        "--independent says that it holds nothing of the local data but what this ledger's files gave away");
+    return false;
+  }
   RdpCurve with = l->curve;
   rdp_add(&with, run->rate, run->noise, run->steps);
   *after = rdp_epsilon(&with, l->delta, RDP_TIGHT, NULL);

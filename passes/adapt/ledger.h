@@ -27,6 +27,8 @@ typedef struct LedgerWhere {
 typedef struct LedgerRun {
   const char *what; /* "update", "outputs": a word */
   Hash model;
+  bool
+      independent; /* said of a model that no earlier run was of: it holds nothing of the data that was not emitted */
   double rate, noise;
   int64_t steps;
 } LedgerRun;
@@ -43,8 +45,10 @@ double ledger_delta(const Ledger *l);
 double ledger_epsilon(const Ledger *l); /* spent so far, at its delta */
 int ledger_runs(const Ledger *l);
 
-/* Write a run down, on disk when this returns true; *after: epsilon spent with it. A run that would go beyond the budget is
- * refused and leaves no trace. */
+/* Has no run been written down yet, or one of this model? Another model may have learnt the data openly. */
+bool ledger_knows(const Ledger *l, Hash model);
+/* Write a run down, on disk when this returns true; *after: epsilon spent with it. A run that would go beyond the budget, or
+ * of a model that is neither known nor independent, is refused and leaves no trace. */
 bool ledger_spend(Ledger *l, const LedgerRun *run, double *after, Diag *d);
 
 #endif

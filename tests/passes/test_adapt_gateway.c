@@ -300,7 +300,7 @@ static Ledger *open_ledger(double budget, double delta, uint64_t n) {
   return ledger_open(&(LedgerWhere){tmp("site.ledger"), tmp("state")}, budget, delta, n, d);
 }
 
-static const LedgerRun cheap = {"update", {5, 6}, 0.05, 2, 100};
+static const LedgerRun cheap = {.what = "update", .model = {5, 6}, .rate = 0.05, .noise = 2, .steps = 100};
 
 /* Take so many runs, one opening each. */
 static void spend(int runs) {
@@ -424,6 +424,76 @@ START_TEST(the_counter_may_lag_by_a_crash_only)
 }
 END_TEST
 
+static const char *counter_file(void) {
+  char *names = NULL;
+  ck_assert_int_eq(test_run_command(arena_printf(a, "ls %s/*.counter", tmp("state")), &names), 0);
+  names[strcspn(names, "\n")] = 0;
+  const char *path = arena_strdup(a, names);
+  free(names);
+  return path;
+}
+
+START_TEST(a_counter_two_runs_behind_was_rolled_back)
+{
+  size_t n;
+  spend(1);
+  char *old = test_read_file(counter_file(), &n);
+  spend(2);
+  test_write_file(counter_file(), old, n);
+  must_refuse(open_ledger(0, 0, 5000), "the counter was rolled back");
+  free(old);
+}
+END_TEST
+
+/* A crash in the beginning: a counter of no lines, with and without the ledger's first. */
+START_TEST(a_beginning_may_crash)
+{
+  Ledger *l = open_ledger(8, 1e-5, 5000);
+  must(l);
+  ledger_close(l);
+  char *whole = test_read_file(counter_file(), NULL), *at = strstr(whole, " 1 ");
+  at = strstr(at + 3, " 1 "); /* behind the version and the site's name */
+  ck_assert_ptr_nonnull(at);
+  const char *none = arena_printf(a, "%.*s 0 %032d\n", (int)(at - whole), whole, 0);
+  test_write_file(counter_file(), none, strlen(none));
+  must((l = open_ledger(0, 0, 5000))); /* the ledger was written */
+  ledger_close(l);
+  char *mended = test_read_file(counter_file(), NULL);
+  ck_assert_str_eq(mended, whole);
+  test_write_file(counter_file(), none, strlen(none));
+  ck_assert_int_eq(unlink(tmp("site.ledger")), 0);
+  must((l = open_ledger(4, 1e-5, 5000))); /* it was not */
+  ck_assert(ledger_budget(l) == 4 && ledger_runs(l) == 0);
+  ledger_close(l);
+  must((l = open_ledger(0, 0, 5000)));
+  double after;
+  must(ledger_spend(l, &cheap, &after, d));
+  ledger_close(l);
+  free(mended);
+  free(whole);
+}
+END_TEST
+
+START_TEST(a_ledger_keeps_to_its_model)
+{
+  double after;
+  LedgerRun other = cheap;
+  spend(1);
+  Ledger *l = open_ledger(0, 0, 5000);
+  must(l);
+  other.model.lo++;
+  must_refuse(ledger_spend(l, &other, &after, d), "no earlier run");
+  ck_assert(ledger_knows(l, cheap.model) && !ledger_knows(l, other.model));
+  other.independent = true;
+  must(ledger_spend(l, &other, &after, d));
+  ledger_close(l);
+  must((l = open_ledger(0, 0, 5000)));
+  other.independent = false; /* said once */
+  must(ledger_spend(l, &other, &after, d) && ledger_spend(l, &cheap, &after, d));
+  ledger_close(l);
+}
+END_TEST
+
 START_TEST(one_run_at_a_time)
 {
   Ledger *l = open_ledger(8, 1e-5, 5000);
@@ -515,6 +585,9 @@ Suite *suite_adapt_gateway(void) {
   tcase_add_test(t, delta_is_a_tenth_of_one_in_n_at_most);
   tcase_add_test(t, rollbacks_are_refused);
   tcase_add_test(t, the_counter_may_lag_by_a_crash_only);
+  tcase_add_test(t, a_counter_two_runs_behind_was_rolled_back);
+  tcase_add_test(t, a_beginning_may_crash);
+  tcase_add_test(t, a_ledger_keeps_to_its_model);
   tcase_add_test(t, one_run_at_a_time);
   tcase_add_test(t, the_attack_finds_what_was_learnt_by_heart);
   tcase_add_test(t, shifted_images_without_labels);
