@@ -16,7 +16,7 @@ typedef struct AdaptOpts {
   ArgList teachers, exchange;
   double epochs, lr, epsilon, sigma, delta, budget, rate, clip, weight;
   int64_t steps, nominal, seed, threads;
-  bool unlabelled, plan;
+  bool unlabelled, plan, independent;
 } AdaptOpts;
 
 enum { ADAPT_TEACHERS = 8, ADAPT_FILES = 1024 };

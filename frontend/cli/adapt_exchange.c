@@ -52,8 +52,44 @@ static void take_numbers(Adapting *r) {
   r->options.nominal = (double)o->nominal;
 }
 
+/* A number of 0 is no way to leave an option out: `--epsilon 0` asks for a promise, and there is none to be had. */
+static bool check_numbers(const Adapting *r) {
+  const AdaptOpts *o = r->o;
+  const struct {
+    const char *name;
+    double value;
+  } all[] = {{"--epsilon", o->epsilon}, {"--sigma", o->sigma},         {"--delta", o->delta},
+             {"--budget", o->budget},   {"--rate", o->rate},           {"--clip", o->clip},
+             {"--weight", o->weight},   {"--steps", (double)o->steps}, {"--nominal", (double)o->nominal}};
+  for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+    FAIL_IF(args_given(&o->common, all[i].name) && !(all[i].value > 0), r->d, NULL, "%s 0: want more than 0",
+            all[i].name);
+  return true;
+}
+
+/* What would end, or go around, what a ledger promises. */
+static bool check_ledger(const Adapting *r) {
+  const AdaptOpts *o = r->o;
+  FAIL_IF(o->ledger && args_given(&o->common, "--seed"), r->d, NULL,
+          "a seeded run spends nothing and protects nobody: want --seed or --ledger, not both");
+  FAIL_IF((o->plan || (r->private_run && !o->seed)) && !o->ledger, r->d, NULL,
+          "a private run wants a ledger of what was spent: --ledger FILE");
+  if (r->private_run && o->teachers.n && !o->independent) {
+    diag_error(r->d, NULL, "teachers may have learnt the very data that a private run protects");
+    diag_hint(r->d, "--independent says that they, and MODEL, hold nothing of the local data");
+    return false;
+  }
+  if (r->emit && !r->private_run && o->ledger) {
+    diag_error(r->d, NULL, "an exchange without noise would end all that %s promises", o->ledger);
+    diag_hint(r->d, "want --epsilon; or, for a site that promises nothing, no --ledger");
+    return false;
+  }
+  return true;
+}
+
 bool adapt_read_exchange(Adapting *r) {
   const AdaptOpts *o = r->o;
+  TRY(check_numbers(r));
   take_numbers(r);
   TRY(read_layers(r) && read_files(r));
   r->outputs = o->share && strcmp(o->share, "outputs") == 0;
@@ -64,16 +100,9 @@ bool adapt_read_exchange(Adapting *r) {
   FAIL_IF(r->options.rate > 1, r->d, NULL, "--rate %g: want at most 1", r->options.rate);
   FAIL_IF(r->private_run && !r->emit && !o->plan, r->d, NULL,
           "--epsilon and --sigma are of what is emitted: want --exchange out=FILE");
-  FAIL_IF((r->private_run || o->plan) && !o->ledger, r->d, NULL,
-          "a private run wants a ledger of what was spent: --ledger FILE");
   FAIL_IF(o->plan && !r->private_run, r->d, NULL,
           "--plan tells what a private run would cost: want --epsilon or --sigma");
-  if (r->emit && !r->private_run && o->ledger) {
-    diag_error(r->d, NULL, "an exchange without noise would end all that %s promises", o->ledger);
-    diag_hint(r->d, "want --epsilon; or, for a site that promises nothing, no --ledger");
-    return false;
-  }
-  return true;
+  return check_ledger(r);
 }
 
 /* -- in -- */
@@ -254,6 +283,7 @@ static bool spend(Adapting *r) {
   bool ok = find_noise(r, l);
   const LedgerRun run = {.what = r->outputs ? "outputs" : "update",
                          .model = graph_hash(r->model),
+                         .independent = r->o->independent,
                          .rate = r->options.rate,
                          .noise = r->options.noise,
                          .steps = r->options.steps};

@@ -78,6 +78,10 @@ static bool set_float(const Command *cmd, const Opt *o, const char *text, double
 /* Set option o; *i is the index of the last argument used. */
 static bool set(Arena *a, const Command *cmd, const Opt *o, char *base, const char *inline_value, int argc,
                 char **argv, int *i, Diag *d) {
+  ArgList given;
+  memcpy(&given, base + offsetof(CommonOpts, given), sizeof given);
+  list_add(a, &given, o->name);
+  memcpy(base + offsetof(CommonOpts, given), &given, sizeof given);
   if (o->kind == OPT_FLAG) {
     FAIL_IF(inline_value, d, NULL, "mistify %s: %s takes no value", cmd->name, o->name);
     memcpy(base + o->offset, &(bool){true}, sizeof(bool));
@@ -162,6 +166,12 @@ void *args_parse(Arena *a, const Command *cmd, int argc, char **argv, Diag *d) {
   bool help;
   memcpy(&help, base + offsetof(CommonOpts, help), sizeof help);
   return help || required(cmd, base, d) ? base : NULL;
+}
+
+bool args_given(const CommonOpts *o, const char *name) {
+  for (size_t i = 0; i < o->given.n; i++)
+    if (strcmp(o->given.v[i], name) == 0) return true;
+  return false;
 }
 
 static void print_opt(const Opt *o) {

@@ -45,7 +45,10 @@ typedef struct Command {
 /* Every command has these, first in its option struct. */
 typedef struct CommonOpts {
   bool help, quiet, json;
+  ArgList given; /* names of the options that were said, as their tables have them */
 } CommonOpts;
+/* Was it said, whatever its value? For options of which 0 is a value, or a mistake, and no default. */
+bool args_given(const CommonOpts *o, const char *name);
 
 /* Parse argv[2..] for cmd into a fresh struct in `a` (zeroed, except what the caller's table defaults). NULL: reported,
  * with the nearest option for a typo. Required arguments are not asked for when --help is given. */

@@ -39,6 +39,8 @@ static const Opt opts[] = {
      "where the ledger's counter is (default: $XDG_STATE_HOME/mistify or ~/.local/state/mistify)"},
     {"--budget", OPT_FLOAT, offsetof(AdaptOpts, budget), false, "E",
      "of a new ledger (default: --epsilon); it stays so"},
+    {"--independent", OPT_FLAG, offsetof(AdaptOpts, independent), false, NULL,
+     "private: MODEL and teachers hold nothing of the local data but what files of this ledger gave away"},
     {"--rate", OPT_FLOAT, offsetof(AdaptOpts, rate), false, "Q",
      "probability that a record is in a step (default 0.05)"},
     {"--steps", OPT_INT, offsetof(AdaptOpts, steps), false, "N", "of an exchange's layers (default 200)"},
@@ -51,7 +53,7 @@ static const Opt opts[] = {
     {"--plan", OPT_FLAG, offsetof(AdaptOpts, plan), false, NULL,
      "tell what a private run would cost; do nothing"},
     {"--seed", OPT_INT, offsetof(AdaptOpts, seed), false, "N",
-     "repeatable; a private run is then NOT PRIVATE"},
+     "repeatable, without --ledger; a private run is then NOT PRIVATE"},
     {"-j", OPT_INT, offsetof(AdaptOpts, threads), false, "N", "threads (default: one per processor)"},
     {0}};
 
@@ -217,7 +219,10 @@ const Command cmd_adapt = {
     "--epsilon a file is differentially private, record by record, over everything that the site ever emits: "
     "a ledger "
     "is\n"
-    "kept, and a run that would exceed its budget stops. Files without noise are labelled \"no formal "
+    "kept, and a run that would exceed its budget stops. MODEL must hold nothing of the local data: a ledger "
+    "keeps to the\n"
+    "model of its first run, and teachers are refused, unless --independent says so of them. Files without "
+    "noise are labelled \"no formal "
     "guarantee\", and "
     "a\n"
     "membership attack is run beside them.",

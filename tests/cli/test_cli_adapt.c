@@ -136,12 +136,43 @@ START_TEST(a_private_exchange_keeps_its_budget)
 }
 END_TEST
 
+/* What would emit without noise, or noise that nobody counts, is refused. */
+START_TEST(nothing_goes_around_the_ledger)
+{
+  Arena *a = arena_new();
+  open_task(a);
+  task_want_error(a, PRIVATE "--epsilon 0 --exchange out=$T/a.up", "--epsilon 0: want more than 0");
+  task_want_error(a, PRIVATE "--sigma 0.0 --exchange out=$T/a.up", "--sigma 0: want more than 0");
+  task_want_error(a, PRIVATE "--epsilon 2 --budget 0 --exchange out=$T/a.up", "--budget 0: want more than 0");
+  task_want_error(a, "$M adapt $T/net.ir --data $T/site.yaml --epsilon 0 --exchange out=$T/a.up",
+                  "--epsilon 0: want more than 0");
+  task_want_error(a, PRIVATE "--epsilon 2 --seed 7 --exchange out=$T/a.up", "want --seed or --ledger");
+  task_want_error(a, PRIVATE "--epsilon 2 --teacher $T/large.ir --exchange out=$T/a.up",
+                  "teachers may have learnt the very data");
+  task_must(a, "test ! -e $T/a.up && test ! -e $T/site.ledger");
+  /* A model that learnt openly what the ledger's model did not. */
+  task_must(a, PRIVATE "--epsilon 1 --budget 4 --exchange out=$T/a.up --quiet");
+  task_want_error(a, PRIVATE "--epsilon 2 --seed 7 --exchange out=$T/b.up", "want --seed or --ledger");
+  task_must(a, "$M adapt $T/net.ir --data $T/site.yaml --epochs 1 -o $T/own.ir --quiet");
+#define OWN "$M adapt $T/own.ir --data $T/site.yaml --counter $T/state --ledger $T/site.ledger --steps 50 "
+  task_want_error(a, OWN "--share outputs --epsilon 2 --exchange out=$T/b.up", "no earlier run of");
+  task_must(a, "test ! -e $T/b.up && test $(wc -l < $T/site.ledger) = 2");
+  task_must(a, OWN "--independent --teacher $T/large.ir --epsilon 2 --exchange out=$T/b.up --quiet");
+  task_must(a, PRIVATE "--epsilon 3 --exchange out=$T/c.up --quiet");
+  arena_free(a);
+}
+END_TEST
+
 START_TEST(a_seeded_run_is_not_private)
 {
   Arena *a = arena_new();
   open_task(a);
   for (int i = 0; i < 2; i++)
-    must_say(a, arena_printf(a, PRIVATE "--epsilon 2 --seed 7 --exchange out=$T/%d.up --quiet 2>&1", i),
+    must_say(a,
+             arena_printf(a,
+                          "$M adapt $T/net.ir --data $T/site.yaml --steps 50 --epsilon 2 --seed 7 "
+                          "--exchange out=$T/%d.up --quiet 2>&1",
+                          i),
              "NOT PRIVATE");
   task_must(a, "cmp $T/0.up $T/1.up");
   must_say(a, "grep -ac 'no formal guarantee' $T/0.up", "1");
@@ -162,6 +193,7 @@ Suite *suite_cli_adapt(void) {
   tcase_add_test(t, a_model_is_re_tailored);
   tcase_add_test(t, an_open_exchange_says_so);
   tcase_add_test(t, a_private_exchange_keeps_its_budget);
+  tcase_add_test(t, nothing_goes_around_the_ledger);
   tcase_add_test(t, a_seeded_run_is_not_private);
   suite_add_tcase(s, t);
   return s;
