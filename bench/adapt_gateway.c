@@ -32,7 +32,8 @@ static void keep(const Gateway *g, const char *path, const Graph *made) {
 }
 
 static Graph *adapted(Gateway *g, const char *name, const RetailorOptions *o, bool larger) {
-  const char *path = arena_printf(g->ad->a, "%s/%s-%g-%llu-%u.mistify", g->ad->folder, name, o->epochs,
+  const char *path = arena_printf(g->ad->a, "%s/%s-%g-%g-%g-%d-%llu-%u.mistify", g->ad->folder, name,
+                                  o->epochs, (double)o->lr, (double)o->temperature, o->views,
                                   (unsigned long long)o->seed, g->local.train.n);
   Graph *out = kept(g, path);
   Retailored made;

@@ -7,12 +7,12 @@
 /* Plain data; retailor_default gives the values in brackets. They were fixed on images that are not those on which
  * `make bench-adapt` measures them. The dataset's augmentation should be that with which the model was trained. */
 typedef struct RetailorOptions {
-  double epochs;     /* passes over the local data; 0: statistics alone [4] */
+  double epochs;     /* passes over the local data; 0: statistics alone [2] */
   int batch;         /* [64] */
-  float lr;          /* highest rate of a cosine [0.01] */
+  float lr;          /* highest rate of a cosine [0.002] */
   float temperature; /* of teachers [2] */
   float mix;     /* of labelled data: share of the loss that is the teachers' [0.5]; of others all of it is */
-  int views;     /* in how many ways the teachers see an example, where that pays [2] */
+  int views;     /* in how many ways the teachers see an example, where that pays [1] */
   uint64_t seed; /* [1] */
 } RetailorOptions;
 void retailor_default(RetailorOptions *o);
