@@ -48,12 +48,12 @@ static const char *design_of(const Family *f) {
     const size_t line = strcspn(at, "\n") + 1;
     const char *data = strstr(at, "data/");
     if (strncmp(at, "model: ", 7) == 0)
-      sb_puts(&out, "model: ../../../../" EXAMPLE "/cloud.onnx\n");
+      sb_puts(&out, "model: ../../../../../" EXAMPLE "/cloud.onnx\n");
     else if (ad->quick && strncmp(at, "  retrain:", 10) == 0)
-      sb_puts(&out, "  retrain: {images: 1280, batch: 64, lr: 0.05, mix: 0.7}\n");
+      sb_puts(&out, "  retrain: {images: 640, batch: 64, lr: 0.05, mix: 0.7}\n");
     else if (data && data < at + line) {
       for (const char *p = at; p < at + line && *p;) {
-        if (strncmp(p, "data/", 5) == 0) sb_puts(&out, "../../../../" EXAMPLE "/");
+        if (strncmp(p, "data/", 5) == 0) sb_puts(&out, "../../../../../" EXAMPLE "/");
         sb_putc(&out, *p++);
       }
     } else
