@@ -178,8 +178,7 @@ static bool most_affines(Emit *e) {
 }
 
 static bool refuse(Emit *e, const char *what) {
-  diag_error(e->diag, NULL,
-             "adapt: %s; want %lld bytes or more beside inference, of which the memory is %lld", what,
+  diag_error(e->diag, NULL, "adapt: %s; want %lld bytes or more beside inference, have %lld", what,
              (long long)bytes_added(e), (long long)e->opt->adapt_memory);
   diag_hint(e->diag, "give more memory, or adapt the last layer alone (adapt: {layers: last})");
   return false;
@@ -200,7 +199,7 @@ bool emit_adapt_plan(Emit *e) {
   TRY(most_affines(e));
   if (!fits(e)) return refuse(e, "the last layer does not fit");
   if (e->opt->adapt == DEVICE_ADAPT_BIAS && ad->chosen == 0)
-    return refuse(e, "of the biases only the last layer's fit");
+    return try_affines(e, 1) && refuse(e, "of the biases only the last layer's fit");
   const Hash h = graph_hash(e->g);
   const uint64_t key[4] = {h.lo, h.hi, (uint64_t)ad->words, (uint64_t)ad->chosen};
   ad->content = hash_bytes(key, sizeof key);
