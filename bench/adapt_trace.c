@@ -9,6 +9,8 @@
  *               the widest's, 10 % to and fro), a quarter of them with an energy limit too; one inference in 20 is urgent; the bus
  *               is busy one inference in seven, in bursts, and makes runs 1.3 or 1.8 times as long
  *
+ * Then the same images without any limit: the widest alone, and the cascade, which is for that.
+ *
  * An inference misses when its runs and the controller take longer than its deadline, or more energy than its budget. Right in
  * time: the class is right and nothing is missed. The oracle knows how slow the bus will be and takes the most accurate
  * variant that keeps the budget. The best static choice is the variant with most images right in time, known afterwards. The
@@ -177,7 +179,7 @@ static void draw_trace(Trace *t) {
 
 static void tally(Tally *s, const Trace *t, uint32_t i, int v, double time, double energy) {
   const TraceItem *item = &t->item[i];
-  const bool missed = time > item->deadline || (item->energy && energy > item->energy),
+  const bool missed = (item->deadline && time > item->deadline) || (item->energy && energy > item->energy),
              right = t->test[v].right[i];
   s->n++;
   s->missed += missed;
@@ -436,5 +438,10 @@ void part_trace(Adapt *ad) {
   report(&t, "controller", &plain);
   report(&t, "controller, cascade", &cascade);
   report(&t, "oracle", &o);
+  memset(t.item, 0, t.n * sizeof *t.item);
+  for (uint32_t i = 0; i < t.n; i++) t.item[i].slow = 256;
+  const Tally wide = always(&t, 0), free_cascade = controller(&t, sure_of(&t));
+  report(&t, "no limits, the widest", &wide);
+  report(&t, "no limits, cascade", &free_cascade);
   close_all(&t);
 }
