@@ -6,7 +6,6 @@
 
 #define STUDENT "resnet20_cifar10_dynbatch_bn.onnx"
 #define TEACHER "resnet56_cifar10_bn.onnx"
-#define SHIPPED "bnfuse,fuse,fold,quantize"
 
 typedef struct Gateway {
   Adapt *ad;
@@ -64,27 +63,6 @@ static void tell(Gateway *g, const char *name, const Graph *model, double aim, c
   scores_free(&s);
 }
 
-/* The same as int8 code: calibrated on local images, as the shipped model is. */
-static void tell_int8(Gateway *g, const char *name, const Graph *model) {
-  Graph *shipped = bench_passes(g->ad->b, g->student, SHIPPED, &g->local, NULL);
-  Graph *codes = bench_passes(g->ad->b, model, SHIPPED, &g->local, NULL);
-  Scores a = scores_of(g->ad->b, shipped, &g->eval, &g->local.spec.normalize),
-         b = scores_of(g->ad->b, codes, &g->eval, &g->local.spec.normalize);
-  adapt_row(g->ad, &(Row){.name = name,
-                          .metric = "accuracy gained, int8",
-                          .value = scores_percent(&b) - scores_percent(&a),
-                          .unit = "points",
-                          .better = "higher",
-                          .aim = NAN,
-                          .how = arena_printf(
-                              g->ad->a, "%.2f %% before, %.2f %% after; both calibrated on local images",
-                              scores_percent(&a), scores_percent(&b))});
-  scores_free(&a);
-  scores_free(&b);
-  graph_free(shipped);
-  graph_free(codes);
-}
-
 /* The cheap ones first: what costs minutes is kept. */
 static void cases(Gateway *g) {
   RetailorOptions o;
@@ -93,7 +71,6 @@ static void cases(Gateway *g) {
   o.epochs = 0;
   Graph *m = adapted(g, "statistics", &o, false);
   tell(g, "JPEG, unlabelled, statistics", m, NAN, "BatchNormalization's statistics alone");
-  tell_int8(g, "JPEG, unlabelled, statistics", m);
   graph_free(m);
   o.epochs = epochs;
   m = adapted(g, "alone", &o, false);
@@ -104,7 +81,6 @@ static void cases(Gateway *g) {
     m = adapted(g, "larger", &o, true);
     tell(g, arena_printf(g->ad->a, "JPEG, unlabelled, draw %d", k), m, 2.0,
          "self-training beside the shipped model and ResNet-56, both of lossless images");
-    if (k == 1) tell_int8(g, "JPEG, unlabelled, draw 1", m);
     graph_free(m);
   }
 }
