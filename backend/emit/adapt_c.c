@@ -413,13 +413,13 @@ void print_adapt_sizes(const Emit *e, StrBuf *out) {
   if (!ad) return;
   sb_printf(
       out,
-      "/* Adaptation: bytes of its state, of a slot in storage, of features; of the arena what inference "
-      "alone would not "
-      "need. */\n"
+      "/* Adaptation: bytes of its state, of a slot in storage; 32-bit words that learn; bytes of features; of "
+      "the arena what "
+      "inference alone would not need. */\n"
       "#define %s_ADAPT_STATE_SIZE %lld\n#define %s_ADAPT_STATE_ALIGN 4\n#define %s_ADAPT_SLOT_SIZE %lld\n"
-      "#define %s_ADAPT_FEATURES %lld\n#define %s_ADAPT_ARENA %lld\n#define %s_ADAPT_BIASES %d\n",
-      u, (long long)emit_adapt_state_bytes(ad), u, u, (long long)(36 + 4 * ad->words), u, (long long)ad->k, u,
-      (long long)(e->plan.arena - ad->arena_without), u, ad->chosen);
+      "#define %s_ADAPT_WORDS %lld\n#define %s_ADAPT_FEATURES %lld\n#define %s_ADAPT_ARENA %lld\n#define %s_ADAPT_BIASES %d\n",
+      u, (long long)emit_adapt_state_bytes(ad), u, u, (long long)mf_adapt_slot_bytes((int32_t)ad->words), u, (long long)ad->words, u,
+      (long long)ad->k, u,       (long long)(e->plan.arena - ad->arena_without), u, ad->chosen);
 }
 
 void print_adapt_header(const Emit *e, StrBuf *out) {

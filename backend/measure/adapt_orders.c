@@ -16,7 +16,7 @@ static const char names[] =
     "#define adapt_reset        @_adapt_reset\n#define adapt_features     @_adapt_features\n"
     "#define adapt_step_features @_adapt_step_features\n"
     "#define ADAPT_ARENA_BYTES    $_ARENA_SIZE\n#define ADAPT_STATE_BYTES    $_ADAPT_STATE_SIZE\n"
-    "#define ADAPT_FEATURES_BYTES $_ADAPT_FEATURES\n#define ADAPT_WORDS_BYTES    ($_ADAPT_SLOT_SIZE - 36)\n"
+    "#define ADAPT_FEATURES_BYTES $_ADAPT_FEATURES\n#define ADAPT_WORDS_BYTES    (4 * $_ADAPT_WORDS)\n"
     "#define ADAPT_INPUT_BYTES    $_INPUT0_BYTES\n#define ADAPT_OUTPUT_BYTES   $_OUTPUT0_BYTES\n";
 
 static bool write_program(Work *w, const char *name) {

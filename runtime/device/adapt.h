@@ -35,7 +35,9 @@ typedef struct mistify_rates {
 
 /* Where a state is kept: two slots of `slot` bytes each, one behind the other from offset 0. Each function returns 0 where
  * it is done. erase is called before a slot is written anew; NULL where the memory needs none. Offsets and lengths are
- * multiples of 4; slots of flash begin at a sector. */
+ * multiples of 4, of writes and slots of 32, and nothing is written twice; slots of flash begin at a sector. What a power cut
+ * left half written (flash with error correction) is to be read as any bytes, without a fault: a save does not touch storage
+ * of which a slot cannot be read. */
 typedef struct mistify_storage {
   void *ctx;
   uint32_t slot; /* NAME_ADAPT_SLOT_SIZE or more */
@@ -45,7 +47,8 @@ typedef struct mistify_storage {
 } mistify_storage;
 #endif
 
-enum { MF_ADAPT_ONE = 1 << 24 }; /* gain 1, an offset of one code */
+enum { MF_ADAPT_ONE = 1 << 24 };                   /* gain 1, an offset of one code */
+enum { MF_ADAPT_HEAD = 64, MF_ADAPT_UNIT = 32 }; /* bytes: of a slot's head; what is written is a multiple */
 
 /* What a step returns in place of a loss, and other functions as an int. */
 enum {
@@ -128,6 +131,10 @@ typedef struct mf_adapt_model {
 MF_HELPER int32_t *mf_adapt_words(mf_adapt_state *s) { return (int32_t *)(void *)(s + 1); }
 MF_HELPER float *mf_adapt_work(const mf_adapt_model *m, mf_adapt_state *s) {
   return (float *)(void *)(mf_adapt_words(s) + m->words);
+}
+/* What a slot must hold. */
+MF_HELPER uint32_t mf_adapt_slot_bytes(int32_t words) {
+  return MF_ADAPT_HEAD + (4 * (uint32_t)words + MF_ADAPT_UNIT - 1) / MF_ADAPT_UNIT * MF_ADAPT_UNIT;
 }
 
 /* -- adapt_run.c -- */

@@ -11,12 +11,14 @@
 Suite *suite_adapt_store(void);
 
 enum { K = 3, N = 4, C = 5, WORDS = N * K + N + 2 * C, SLOT = 256 };
+/* Of a slot: words lie behind 64 bytes of head, and are filled up to 32. */
+enum { HEAD = 64, USED = HEAD + (4 * WORDS + 31) / 32 * 32 };
 
 /* Power ends when `left` bytes more were erased or written; < 0: never. */
 typedef struct Flash {
   unsigned char bytes[2 * SLOT];
   int left, moved, refuse_read;
-  bool erases;
+  bool erases, lost; /* lost: writes report that they are done, and do nothing */
 } Flash;
 
 static int take(Flash *f, uint32_t n, uint32_t *done) {
@@ -39,8 +41,9 @@ static int flash_write(void *ctx, uint32_t at, const void *from, uint32_t n) {
   Flash *f = ctx;
   uint32_t done;
   ck_assert_uint_le(at + n, sizeof f->bytes);
-  ck_assert_uint_eq(at % 4 + n % 4, 0);
+  ck_assert_uint_eq(at % 32 + n % 32, 0);
   const int cut = take(f, n, &done);
+  if (f->lost) return 0;
   for (uint32_t i = 0; i < done; i++) {
     const unsigned char b = ((const unsigned char *)from)[i];
     f->bytes[at + i] = f->erases ? (unsigned char)(f->bytes[at + i] & b) : b;
@@ -160,7 +163,7 @@ START_TEST(power_may_go_at_any_byte)
     for (int before = 0; before < 4; before++) {
       int left = 0;
       while (cut_at(before, left, erases)) left++;
-      ck_assert_msg(left == (erases ? SLOT : 0) + 36 + 4 * WORDS, "%d saves: %d places to cut", before, left);
+      ck_assert_msg(left == (erases ? SLOT : 0) + USED, "%d saves: %d places to cut", before, left);
     }
 }
 END_TEST
@@ -174,14 +177,14 @@ START_TEST(numbers_of_saves_wrap)
   state_begin(&s);
   learn(&s, 1);
   ck_assert_int_eq(mf_adapt_save(&model, &s.head, &store), 0);
-  uint32_t head[9], crc = ~0u;
+  uint32_t head[HEAD / 4], crc = ~0u;
   memcpy(head, f.bytes, sizeof head);
   head[4] = 0xffffffffu; /* the number, and the head's checksum */
-  for (int i = 0; i < 8; i++) {
+  for (int i = 0; i < HEAD / 4 - 1; i++) {
     crc ^= head[i];
     for (int bit = 0; bit < 32; bit++) crc = crc >> 1 ^ (0xedb88320u & (0u - (crc & 1u)));
   }
-  head[8] = ~crc;
+  head[HEAD / 4 - 1] = ~crc;
   memcpy(f.bytes, head, sizeof head);
   learn(&s, 2);
   ck_assert_int_eq(mf_adapt_save(&model, &s.head, &store), 0);
@@ -204,16 +207,87 @@ START_TEST(what_is_not_the_models_is_not_loaded)
   ck_assert_int_eq(mf_adapt_save(&model, &s.head, &store), 0);
   other.content[1]++;
   ck_assert_int_eq(mf_adapt_load(&other, &t.head, &store), MF_ADAPT_EMPTY);
-  for (uint32_t bit = 0; bit < 8 * (36 + 4 * WORDS); bit++) {
+  for (uint32_t bit = 0; bit < 8 * (HEAD + 4 * WORDS); bit++) {
     f.bytes[bit / 8] ^= (unsigned char)(1u << bit % 8);
     state_begin(&t);
     ck_assert_msg(mf_adapt_load(&model, &t.head, &store) == MF_ADAPT_EMPTY, "bit %u is not noticed", bit);
     f.bytes[bit / 8] ^= (unsigned char)(1u << bit % 8);
   }
   ck_assert_int_eq(mf_adapt_load(&model, &t.head, &store), 0);
-  store.slot = 36 + 4 * WORDS - 4;
+  store.slot = USED - 32;
   ck_assert_int_eq(mf_adapt_load(&model, &t.head, &store), MF_ADAPT_STORAGE);
   ck_assert_int_eq(mf_adapt_save(&model, &t.head, &store), MF_ADAPT_STORAGE);
+}
+END_TEST
+
+/* A unit of flash with error correction takes one write between two erases. */
+START_TEST(nothing_is_written_twice)
+{
+  ck_assert_uint_eq(mf_adapt_slot_bytes(WORDS), USED);
+  Flash f = {.left = -1, .erases = true};
+  const mistify_storage store = storage_of(&f);
+  State s;
+  memset(f.bytes, 0xff, sizeof f.bytes);
+  state_begin(&s);
+  learn(&s, 1);
+  ck_assert_int_eq(mf_adapt_save(&model, &s.head, &store), 0);
+  ck_assert_int_eq(f.moved, SLOT + USED);
+  for (int i = HEAD + 4 * WORDS; i < USED; i++) ck_assert_uint_eq(f.bytes[i], 0);
+  for (int i = USED; i < 2 * SLOT; i++) ck_assert_uint_eq(f.bytes[i], 0xff);
+}
+END_TEST
+
+START_TEST(a_memory_that_keeps_nothing_is_noticed)
+{
+  Flash f = {.left = -1};
+  const mistify_storage store = storage_of(&f);
+  State s;
+  state_begin(&s);
+  for (int time = 1; time <= 2; time++) {
+    learn(&s, time);
+    ck_assert_int_eq(mf_adapt_save(&model, &s.head, &store), 0);
+  }
+  f.lost = true; /* what lies there is whole, of an earlier save */
+  learn(&s, 3);
+  ck_assert_int_eq(mf_adapt_save(&model, &s.head, &store), MF_ADAPT_STORAGE);
+  ck_assert_uint_eq(s.head.saves, 2);
+}
+END_TEST
+
+/* Two saves; a third of which read number `at` fails: it says so, and what was saved last is still there. */
+static bool save_unread(int at) {
+  Flash f = {.left = -1, .erases = true};
+  const mistify_storage store = storage_of(&f);
+  State s, t;
+  memset(f.bytes, 0xff, sizeof f.bytes);
+  state_begin(&s);
+  for (int time = 1; time <= 2; time++) {
+    learn(&s, time);
+    ck_assert_int_eq(mf_adapt_save(&model, &s.head, &store), 0);
+  }
+  learn(&s, 3);
+  f.refuse_read = at;
+  const int status = mf_adapt_save(&model, &s.head, &store);
+  const bool failed = f.refuse_read == 0;
+  ck_assert_int_eq(status, failed ? MF_ADAPT_STORAGE : 0);
+  f.refuse_read = 0;
+  state_begin(&t);
+  ck_assert_int_eq(mf_adapt_load(&model, &t.head, &store), 0);
+  ck_assert_msg(learned(&t) >= 2, "read %d of a save fails: %d is loaded", at, learned(&t));
+  return failed;
+}
+
+START_TEST(saves_may_fail_to_read)
+{
+  int at = 1;
+  while (save_unread(at)) at++;
+  ck_assert_int_gt(at, 6);
+  Flash f = {.left = -1, .erases = true, .refuse_read = 1};
+  const mistify_storage store = storage_of(&f);
+  State s;
+  memset(f.bytes, 0xff, sizeof f.bytes);
+  state_begin(&s);
+  ck_assert_int_eq(mf_adapt_load(&model, &s.head, &store), MF_ADAPT_STORAGE); /* not: there is none */
 }
 END_TEST
 
@@ -248,6 +322,9 @@ Suite *suite_adapt_store(void) {
   tcase_add_test(t, numbers_of_saves_wrap);
   tcase_add_test(t, what_is_not_the_models_is_not_loaded);
   tcase_add_test(t, reads_may_fail);
+  tcase_add_test(t, saves_may_fail_to_read);
+  tcase_add_test(t, nothing_is_written_twice);
+  tcase_add_test(t, a_memory_that_keeps_nothing_is_noticed);
   suite_add_tcase(s, t);
   return s;
 }
