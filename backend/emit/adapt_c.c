@@ -388,7 +388,8 @@ static const char header[] =
     " * worse so: only where it was seen on labelled examples that it helps. */\n"
     "float @_adapt_step_self(const @_context *ctx, const void *input, float least);\n"
     "\n"
-    "/* Features: the input of the last layer, @U_ADAPT_FEATURES bytes, valid after a run until the next "
+    "/* Features: the input of the last layer, @U_ADAPT_FEATURES bytes, valid after @_run (not after "
+    "@_adapt_step) until the next "
     "input is written. Kept "
     "by\n"
     " * the program, they serve for further steps of the last layer, at a fraction of a run's cost. Where "
@@ -413,13 +414,16 @@ void print_adapt_sizes(const Emit *e, StrBuf *out) {
   if (!ad) return;
   sb_printf(
       out,
-      "/* Adaptation: bytes of its state, of a slot in storage; 32-bit words that learn; bytes of features; of "
+      "/* Adaptation: bytes of its state, of a slot in storage; 32-bit words that learn; bytes of features; "
+      "of "
       "the arena what "
       "inference alone would not need. */\n"
       "#define %s_ADAPT_STATE_SIZE %lld\n#define %s_ADAPT_STATE_ALIGN 4\n#define %s_ADAPT_SLOT_SIZE %lld\n"
-      "#define %s_ADAPT_WORDS %lld\n#define %s_ADAPT_FEATURES %lld\n#define %s_ADAPT_ARENA %lld\n#define %s_ADAPT_BIASES %d\n",
-      u, (long long)emit_adapt_state_bytes(ad), u, u, (long long)mf_adapt_slot_bytes((int32_t)ad->words), u, (long long)ad->words, u,
-      (long long)ad->k, u,       (long long)(e->plan.arena - ad->arena_without), u, ad->chosen);
+      "#define %s_ADAPT_WORDS %lld\n#define %s_ADAPT_FEATURES %lld\n#define %s_ADAPT_ARENA %lld\n#define "
+      "%s_ADAPT_BIASES %d\n",
+      u, (long long)emit_adapt_state_bytes(ad), u, u, (long long)mf_adapt_slot_bytes((int32_t)ad->words), u,
+      (long long)ad->words, u, (long long)ad->k, u, (long long)(e->plan.arena - ad->arena_without), u,
+      ad->chosen);
 }
 
 void print_adapt_header(const Emit *e, StrBuf *out) {

@@ -118,6 +118,9 @@ static bool plan_adaptation(Emit *e) {
           "weights of their own (blob) and adapt do not go together: states fit one set of weights");
   FAIL_IF(o->step || e->plan_options.input_rows, e->diag, NULL,
           "adapt goes with whole runs: not with pieces (step), nor with an input by rows");
+  FAIL_IF(
+      e->g->n_states > 0, e->diag, NULL,
+      "adapt: the model keeps values in its arena from one run to the next: gradients would lie over them");
   AdaptEmit *ad = arena_array(e->arena, 1, sizeof *ad);
   calls_init(&ad->calls);
   e->adapt = ad;

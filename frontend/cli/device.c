@@ -420,8 +420,14 @@ static bool run_proof(const StepCall *c, Artifact *out, int *n_out, Diag *d) {
 #define DEPLOY                                                                     \
   "ir/", "runtime/kernels/", "runtime/device/", "backend/", "frontend/cli/device", \
       "frontend/cli/code_form.c", "passes/pass.h", "passes/pipeline.c", "passes/tailor/measure"
-static const char *const deploy_src[] = {
-    DEPLOY, "frontend/cli/drift", "frontend/cli/inputs", "passes/input_raw", "runtime/data/", NULL};
+static const char *const deploy_src[] = {DEPLOY,
+                                         "frontend/cli/drift",
+                                         "frontend/cli/inputs",
+                                         "frontend/cli/load",
+                                         "passes/tailor/kinds",
+                                         "passes/input_raw",
+                                         "runtime/data/",
+                                         NULL};
 static const char *const proof_src[] = {DEPLOY,
                                         "passes/tailor/kinds",
                                         "passes/input_raw",

@@ -47,7 +47,7 @@ typedef struct mistify_storage {
 } mistify_storage;
 #endif
 
-enum { MF_ADAPT_ONE = 1 << 24 };                   /* gain 1, an offset of one code */
+enum { MF_ADAPT_ONE = 1 << 24 };                 /* gain 1, an offset of one code */
 enum { MF_ADAPT_HEAD = 64, MF_ADAPT_UNIT = 32 }; /* bytes: of a slot's head; what is written is a multiple */
 
 /* What a step returns in place of a loss, and other functions as an int. */

@@ -19,12 +19,13 @@ MF_KERNEL void mf_adapt_run_last(const mf_adapt_last *p, const int32_t *words, c
   const int32_t *bias = words + p->n * p->k;
   int32_t o, i;
   for (o = 0; o < p->n; o++, words += p->k) {
-    const int32_t q = p->per_channel ? o : 0;
+    const int32_t q = p->per_channel ? o : 0, left = p->shift[q] > 0 ? p->shift[q] : 0;
+    const int32_t most = INT32_MAX >> left; /* what is more would wrap in mf_requantize */
     int64_t sum = (int64_t)bias[o] * 256 + 32768;
     for (i = 0; i < p->k; i++) sum += (int64_t)(x[i] - p->in_zero) * words[i];
     sum >>= 16;
-    if (sum > INT32_MAX) sum = INT32_MAX;
-    if (sum < INT32_MIN) sum = INT32_MIN;
+    if (sum > most) sum = most;
+    if (sum < -most - 1) sum = -most - 1;
     y[o] = (int8_t)mf_clamp(p->out_zero + mf_requantize((int32_t)sum, p->mult[q], p->shift[q]), p->lo, p->hi);
   }
 }

@@ -1,0 +1,65 @@
+/* Which layers learn on the device, and which models may not: beside tests/backend/test_adapt_device.c. */
+#include <string.h>
+
+#include "ir/base/file.h"
+#include "runtime/device/adapt.h"
+#include "tests/backend/emitted.h"
+#include "tests/support.h"
+
+Suite *suite_adapt_reach(void);
+
+/* NULL: it is emitted. */
+static const char *emitted(const char *text, DeviceAdapt layers, AdaptSizes *sizes) {
+  static char said[2000], dir[600];
+  Graph *g = graph_of(text);
+  Diag *d = diag_new();
+  snprintf(dir, sizeof dir, "%s/reach", test_tmp_dir());
+  const EmitOptions o = {.name = "net", .out_dir = dir, .adapt = layers, .adapt_sizes = sizes};
+  const bool ok = emit_c(g, target_find("x86-64"), &o, d);
+  snprintf(said, sizeof said, "%s", diag_text(d));
+  graph_free(g);
+  diag_free(d);
+  return ok ? NULL : said;
+}
+
+/* Gradients take what is free of the arena, and a state lies in it from one run to the next. */
+START_TEST(no_state_from_run_to_run)
+{
+  static const char net[] = "%x = input : i8[1,4] q(0.1, 0)\n"
+                            "%h0 = const : i8[1,4] q(0.1, 0) @i8:4\n%h = state(%h0) : i8[1,4] q(0.1, 0)\n"
+                            "%s = Add(%x, %h) : i8[1,4] q(0.1, 0)\n"
+                            "%w = const : i8[3,4] q(0.01, 0) @i8:12\n"
+                            "%y = FullyConnected(%s, %w) : i8[1,3] q(0.2, 0)\n"
+                            "next %h = %s\noutput %y\n";
+  static const DeviceAdapt layers[] = {DEVICE_ADAPT_LAST, DEVICE_ADAPT_BIAS};
+  for (int i = 0; i < 2; i++) {
+    const char *said = emitted(net, layers[i], NULL);
+    ck_assert_msg(said && strstr(said, "from one run to the next"), "%s", said ? said : "emitted");
+  }
+}
+END_TEST
+
+/* Factors above one shift sums to the left: what is too large is the limit, and does not come out on the other side. */
+START_TEST(large_sums_saturate)
+{
+  static const int32_t mult[1] = {1 << 30};
+  static const int8_t shift[1] = {12}, x[1] = {127};
+  const mf_adapt_last p = {.k = 1, .n = 1, .lo = -128, .hi = 127, .mult = mult, .shift = shift};
+  int8_t y;
+  for (int sign = -1; sign <= 1; sign += 2)
+    for (int bits = 10; bits < 31; bits++) {
+      const int32_t words[2] = {sign * (1 << bits), sign * (1 << bits)};
+      mf_adapt_run_last(&p, words, x, &y);
+      ck_assert_msg(bits < 16 || y == (sign < 0 ? -128 : 127), "2^%d: %d", bits, y);
+    }
+}
+END_TEST
+
+Suite *suite_adapt_reach(void) {
+  Suite *s = suite_create("adapt_reach");
+  TCase *t = tcase_create("adapt_reach");
+  tcase_add_test(t, no_state_from_run_to_run);
+  tcase_add_test(t, large_sums_saturate);
+  suite_add_tcase(s, t);
+  return s;
+}
