@@ -278,6 +278,8 @@ typedef struct AdaptSizes {
   int64_t state, arena; /* bytes: the state; of the arena what inference alone would not need */
   int64_t inference;    /* the arena without adaptation */
   int biases, layers;   /* layers whose biases adapt, of those within reach */
+  int beyond;           /* those that the way back does not come to: it ends at */
+  const char *ends;     /* this kernel */
 } AdaptSizes;
 typedef struct EmitOptions {
   const char *name; /* C prefix: identifiers NAME_run, ...; the files are model.c and model.h */

@@ -40,6 +40,7 @@ typedef struct AdaptEmit {
   int64_t arena_without;             /* bytes of the arena without adaptation */
   int bias, mult, shift, w, w_scale; /* pool indices of the last layer's */
   const char *ends;                  /* at what the way back ends; NULL: at the input */
+  int beyond;                        /* layers behind that, whose gradient would be a part of theirs */
   Hash content;
 } AdaptEmit;
 

@@ -140,10 +140,19 @@ static bool step_kind(const Graph *g, AdaptStep *s) {
   return false;
 }
 
-/* Calls in reverse order whose output a gradient reaches. */
+/* A layer without a way back, or one whose output lacks a part of its gradient: so do all that it reads. */
+static void cut_inputs(const Graph *g, const KernelCall *k, bool *reached, bool *cut) {
+  for (int i = 0; i < k->n_in; i++)
+    if (k->in[i].val != NO_VAL && !val_is_const(g, value_root(g, k->in[i].val)))
+      reached[value_root(g, k->in[i].val)] = cut[value_root(g, k->in[i].val)] = true;
+}
+
+/* Calls in reverse order whose output a gradient reaches, all of it: those that read a value come before the one that makes
+ * it, so it is known then whether each of them gives its part. */
 static void find_steps(Emit *e, AdaptEmit *ad) {
   const Graph *g = e->g;
-  bool *reached = arena_array(e->arena, g->n_vals, sizeof *reached);
+  bool *reached = arena_array(e->arena, g->n_vals, sizeof *reached),
+       *cut = arena_array(e->arena, g->n_vals, sizeof *cut);
   ad->step = arena_array(e->arena, (size_t)ad->calls.n + 1, sizeof *ad->step);
   reached[ad->x] = true;
   for (uint32_t c = ad->calls.n; c-- > 0;) {
@@ -153,8 +162,11 @@ static void find_steps(Emit *e, AdaptEmit *ad) {
       continue; /* a filled border has nothing before it */
     AdaptStep s = {
         .k = k, .y = y, .x = {k->n_in ? value_root(g, k->in[0].val) : NO_VAL, NO_VAL}, .lo = 1, .number = -1};
-    if (!step_kind(g, &s)) {
-      if (!ad->ends) ad->ends = k->kernel->name;
+    const bool way = step_kind(g, &s);
+    if (!way && !ad->ends) ad->ends = k->kernel->name;
+    if (!way || cut[y]) {
+      ad->beyond += cut[y] && s.affine;
+      cut_inputs(g, k, reached, cut);
       continue;
     }
     for (int i = 0; i < 2; i++)

@@ -130,7 +130,9 @@ static bool plan_adaptation(Emit *e) {
                                    .arena = e->plan.arena - ad->arena_without,
                                    .inference = ad->arena_without,
                                    .biases = ad->chosen,
-                                   .layers = ad->n_affines};
+                                   .layers = ad->n_affines,
+                                   .beyond = ad->beyond,
+                                   .ends = ad->ends};
   return true;
 }
 

@@ -196,6 +196,9 @@ static void print_text(Arena *a, const Build *b) {
     if (s->state)
       printf("%s adapts: of the RAM %s bytes of state and %s more of arena; biases of %d of %d layers\n",
              b->parts[i].name, cli_count(a, s->state), cli_count(a, s->arena), s->biases, s->layers);
+    if (s->beyond)
+      printf("%s: its way back ends at kernel %s: %d layers before it stay as they are\n", b->parts[i].name,
+             s->ends, s->beyond);
   }
   for (int i = 0; i < (b->o->family ? 1 : b->n) && !b->o->common.quiet; i++)
     printf("mistify verify %s builds and runs it\n", b->parts[i].dir);
@@ -423,8 +426,9 @@ static bool emit(Arena *a, Build *b, Diag *d) {
   return ok && (!b->shared || firmware_write(a, o->out, d));
 }
 
-/* Models take turns on a shared arena; otherwise each has its own. */
+/* Models take turns on a shared arena; otherwise each has its own. What they learned is each one's own. */
 static void add_up(Build *b) {
+  int64_t states = 0;
   if (b->o->family) return; /* emission has told */
   for (int i = 0; i < b->n; i++) {
     const Cost *c = &b->parts[i].cost;
@@ -433,11 +437,14 @@ static void add_up(Build *b) {
     b->cost.cycles += c->cycles;
     b->cost.macs += c->macs;
     b->cost.params += c->params;
+    const int64_t state = b->parts[i].adapt.state;
+    states += state;
     if (!b->o->share_arena)
-      b->cost.ram += c->ram;
-    else if (c->ram > b->cost.ram)
-      b->cost.ram = c->ram;
+      b->cost.ram += c->ram - state;
+    else if (c->ram - state > b->cost.ram)
+      b->cost.ram = c->ram - state;
   }
+  b->cost.ram += states;
 }
 
 static int compile(Arena *a, const CompileOpts *o, Diag *d) {

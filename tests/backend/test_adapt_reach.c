@@ -55,11 +55,42 @@ START_TEST(large_sums_saturate)
 }
 END_TEST
 
+/* c1 is read by the Add and, by way of c2, by what has no way back: the Add's share alone is not its gradient. */
+START_TEST(half_a_gradient_is_none)
+{
+  static const char head[] = "%x = input : i8[1,4,4,2] q(0.1, 0)\n"
+                             "%w1 = const : i8[4,1,1,2] q(0.01, 0) @i8:8\n"
+                             "%w2 = const : i8[4,1,1,4] q(0.01, 0) @i8:16\n"
+                             "%w3 = const : i8[4,1,1,4] q(0.01, 0) @i8:16\n"
+                             "%c1 = Conv(%x, %w1) : i8[1,4,4,4] q(0.1, 0)\n"
+                             "%c2 = Conv(%c1, %w2) : i8[1,4,4,4] q(0.1, 0)\n",
+                    tail[] = "%s = Add(%c1, %m) : i8[1,4,4,4] q(0.1, 0)\n"
+                             "%c3 = Conv(%s, %w3) : i8[1,4,4,4] q(0.1, 0)\n"
+                             "%p = AveragePool(%c3) {kernel=[4,4]} : i8[1,1,1,4] q(0.1, 0)\n"
+                             "%r = Reshape(%p) {shape=[1,4]}\n"
+                             "%w = const : i8[3,4] q(0.01, 0) @i8:12\n"
+                             "%y = FullyConnected(%r, %w) : i8[1,3] q(0.2, 0)\noutput %y\n";
+  static const char *const middle[] = {"%m = Relu(%c2) : i8[1,4,4,4] q(0.1, 0)\n",
+                                       "%m = Mul(%c2, %c2) : i8[1,4,4,4] q(0.1, 0)\n"};
+  for (int i = 0; i < 2; i++) {
+    char net[2000];
+    AdaptSizes sizes;
+    snprintf(net, sizeof net, "%s%s%s", head, middle[i], tail);
+    const char *said = emitted(net, DEVICE_ADAPT_BIAS, &sizes);
+    ck_assert_msg(!said, "%s", said);
+    ck_assert_int_eq(sizes.layers, i ? 1 : 3);
+    ck_assert_int_eq(sizes.beyond, i ? 2 : 0);
+    if (i) ck_assert_ptr_nonnull(strstr(sizes.ends, "mul"));
+  }
+}
+END_TEST
+
 Suite *suite_adapt_reach(void) {
   Suite *s = suite_create("adapt_reach");
   TCase *t = tcase_create("adapt_reach");
   tcase_add_test(t, no_state_from_run_to_run);
   tcase_add_test(t, large_sums_saturate);
+  tcase_add_test(t, half_a_gradient_is_none);
   suite_add_tcase(s, t);
   return s;
 }
