@@ -5,7 +5,8 @@
  *
  * A channel's factor goes into its scale, which is each variant's own: s'[o] = <w'[o], q'[o]> / <q'[o], q'[o]>, the scale of
  * least square error; nothing need be known of k. Where k and k' differ in sign no scale does: such a channel reads next to
- * nothing and gives its bias. Outputs have the widest's scales; what is between is calibrated on the variant itself.
+ * nothing and gives its bias (where biases are corrected, its mean). That is warned of and does not count against the codes.
+ * Outputs have the widest's scales; what is between is calibrated on the variant itself.
  */
 #include <math.h>
 #include <string.h>
@@ -72,7 +73,8 @@ static Sums sums_of(const WeightView *v, const int8_t *q, int64_t o) {
 
 /* What scales leave out, of all. */
 typedef struct Fit {
-  double left, all;
+  double left, all; /* of channels that have the codes' sign */
+  int64_t turned;   /* others */
 } Fit;
 
 static double best_scale(const Sums *s, const Quant *wide, int64_t o) {
@@ -92,6 +94,10 @@ static Fit fit_scales(const WeightView *v, const int8_t *q, const Quant *wide, f
     const Sums s = sums_of(v, q, o);
     const double best = best_scale(wide->n == 1 ? &one : &s, wide, o);
     scale[o] = (float)best;
+    if ((wide->n == 1 ? one.wq : s.wq) <= 0 && s.ww > 0) {
+      f.turned++;
+      continue;
+    }
     f.left += s.ww - 2 * best * s.wq + best * best * s.qq, f.all += s.ww;
   }
   return f;
@@ -110,9 +116,16 @@ static bool like_codes(Quantizer *q, const Node *n, const Node *wide) {
   to->q = cut_codes(val_data(q->like, wide->in[1]), &s);
   to->scale = mem_array((size_t)v.outs, sizeof *to->scale);
   const Fit f = fit_scales(&v, to->q, &w->quant, to->scale);
+  FAIL_IF(f.turned == v.outs, q->d, loc,
+          "quantize: these weights are not the widest variant's: all have another sign than its codes");
   FAIL_IF(f.left > STRANGE * f.all, q->d, loc,
           "quantize: these weights are not the widest variant's: its codes do not tell %.0f %% of them",
           100 * f.left / f.all);
+  if (f.turned)
+    diag_warn(q->d, loc,
+              "quantize: %lld of %lld channels have another sign than the widest variant's: they give their "
+              "bias alone",
+              (long long)f.turned, (long long)v.outs);
   return true;
 }
 

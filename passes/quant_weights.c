@@ -166,10 +166,11 @@ Codes *quant_weights_choose(const Graph *g, const WeightOptions *o, bool fc_per_
   return NULL;
 }
 
-void codes_put(const Codes *c, const WeightView *v, bool per_channel, const float *bias, float in_scale,
+bool codes_put(const Codes *c, const WeightView *v, bool per_channel, const float *bias, float in_scale,
                int8_t *q, float *scale, int32_t *qbias) {
   WeightView w = *v;
   float *b = mem_array((size_t)v->outs, sizeof *b), most = 0;
+  bool ok = true;
   w.most = c->most;
   for (int64_t o = 0; o < v->outs; o++) {
     b[o] = (bias ? bias[o] : 0) + (float)(bias && c->bias ? c->bias[o] : 0);
@@ -179,10 +180,12 @@ void codes_put(const Codes *c, const WeightView *v, bool per_channel, const floa
   for (int64_t o = 0; !per_channel && o < v->outs; o++) scale[o] = most;
   weights_round(&w, per_channel, bias ? b : NULL, in_scale, q, scale, qbias);
   if (c->fixed) memcpy(q, c->q, (size_t)(v->outs * v->each));
+  for (int64_t o = 0; c->fixed && o < v->outs; o++) ok = ok && scale[o] == c->scale[o];
   for (int64_t o = 0; c->q && !c->fixed && o < v->outs;
        o++) /* where the scale is what they were rounded by */
     if (scale[o] == c->scale[o]) memcpy(q + o * v->each, c->q + o * v->each, (size_t)v->each);
   mem_free(b);
+  return ok;
 }
 
 void codes_free(Codes *c, uint32_t n) {

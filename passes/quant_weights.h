@@ -57,8 +57,9 @@ typedef struct Codes {
 /* For each constant of g that is weights (others: zeros); with ds NULL, scales of least error alone. NULL: reported. */
 Codes *quant_weights_choose(const Graph *g, const WeightOptions *o, bool fc_per_tensor, const Dataset *ds,
                             uint32_t images, const Host *host, Diag *d);
-/* Codes, scales and biases of a layer, as weights_quantize's, from what was chosen for its weights. */
-void codes_put(const Codes *c, const WeightView *v, bool per_channel, const float *bias, float in_scale,
+/* Codes, scales and biases of a layer, as weights_quantize's, from what was chosen for its weights. false: a bias does not fit
+ * beside the scale of fixed codes, which would have to be another. */
+bool codes_put(const Codes *c, const WeightView *v, bool per_channel, const float *bias, float in_scale,
                int8_t *q, float *scale, int32_t *qbias);
 void codes_free(Codes *c, uint32_t n);
 

@@ -142,7 +142,7 @@ static ValId put_bias(Quantizer *q, const Node *n, int64_t outs, bool wide, cons
 }
 
 /* Constants in[1] and in[2] of the new node. */
-static void quantize_params(Quantizer *q, const Node *n, const WeightView *v, bool wide, ValId in[3]) {
+static bool quantize_params(Quantizer *q, const Node *n, const WeightView *v, bool wide, ValId in[3]) {
   const Value *w = graph_val(q->g, n->in[1]);
   bool has_bias = n->n_in > 2 || q->o.correct || wide,
        per_channel = !(q->o.fc_per_tensor && n->op == OP_fully_connected);
@@ -160,8 +160,9 @@ static void quantize_params(Quantizer *q, const Node *n, const WeightView *v, bo
   const int32_t most = steps ? q->given->most[n->in[1]] : codes ? codes->most : 127;
   WeightView limited = *v;
   limited.most = most;
+  bool fits = true;
   if (codes)
-    codes_put(codes, v, per_channel, bias, in_scale, qw, scale, qb);
+    fits = codes_put(codes, v, per_channel, bias, in_scale, qw, scale, qb);
   else
     (steps ? weights_round : weights_quantize)(&limited, per_channel, bias, in_scale, qw, scale, qb);
   in[1] = graph_const(q->to, w->name, most < 8 && !wide ? DT_I4 : DT_I8, &w->shape,
@@ -175,13 +176,17 @@ static void quantize_params(Quantizer *q, const Node *n, const WeightView *v, bo
   mem_free(qb);
   mem_free(scale);
   mem_free(zero);
+  return fits ||
+         diag_error(
+             q->d, &n->loc,
+             "quantize: a bias does not fit beside the widest variant's codes at this variant's scale");
 }
 
 static bool emit_weights(Quantizer *q, const Node *n, bool wide, const Loc *loc) {
   ValId in[3] = {wide ? as_code16(q, n->in[0], quant_affine16(q, n->in[0]), loc) : as_code(q, n->in[0], loc)};
   if (in[0] == NO_VAL) return false;
   WeightView v = quant_weights(q->g, n);
-  quantize_params(q, n, &v, wide, in);
+  TRY(quantize_params(q, n, &v, wide, in));
   q->layer[n - q->g->nodes] = q->to->n_nodes;
   return finish(q, n, wide,
                 graph_node(q->to, n->op, n->attrs, in, in[2] == NO_VAL ? 2 : 3,

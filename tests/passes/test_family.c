@@ -8,6 +8,7 @@
 #include "ir/family.h"
 #include "passes/elastic.h"
 #include "passes/order.h"
+#include "passes/quant_weights.h"
 #include "passes/tailor/tailor.h"
 #include "passes/prefixes.h"
 #include "tests/engine/nets.h"
@@ -331,7 +332,36 @@ START_TEST(shared_codes)
 }
 END_TEST
 
-/* A channel whose sign is another one's keeps the widest's codes, and one of other weights is refused. */
+/* Other numbers in a constant. */
+static void set_const(Value *v, const float *x) {
+  blob_unref(v->blob);
+  v->blob = blob_new(x, (size_t)shape_count(&v->shape) * sizeof *x);
+}
+
+/* The first n channels of the first BatchNormalization with the other sign; or those channels their bias alone. */
+static Graph *with_turned(const Graph *from, int n, bool bias_alone) {
+  enum { WIDTH = 64 };
+  Graph *g = graph_clone(from);
+  const Node *bn = &g->nodes[net_find(g, OP_batch_normalization, 0)];
+  const double eps = (double)CATTRS(bn, batch_normalization)->epsilon;
+  float v[5][WIDTH];
+  for (int k = 1; k < 5; k++) {
+    const Value *c = graph_val(g, bn->in[k]);
+    ck_assert(shape_count(&c->shape) <= WIDTH);
+    memcpy(v[k], blob_data(c->blob), blob_size(c->blob));
+  }
+  for (int i = 0; i < n; i++) {
+    v[1][i] = -v[1][i];
+    if (!bias_alone) continue;
+    v[2][i] -= (float)((double)v[1][i] * (double)v[3][i] / sqrt((double)v[4][i] + eps));
+    v[1][i] = 0;
+  }
+  set_const(graph_val(g, bn->in[1]), v[1]);
+  set_const(graph_val(g, bn->in[2]), v[2]);
+  return g;
+}
+
+/* Weights that are others are refused. */
 START_TEST(other_weights)
 {
   Graph *g = net_residual(1, 4), *other = net_residual(1, 9);
@@ -341,25 +371,70 @@ START_TEST(other_weights)
   const PassCtx ctx = {.params = "", .data = &ds, .like = q};
   ck_assert(!pipeline_run(other, "bnfuse,fuse,fold,quantize{io=float,images=64}", &ctx, NULL, d));
   ck_assert_msg(strstr(diag_text(d), "are not the widest variant's") != NULL, "%s", diag_text(d));
-  Graph *turned = graph_clone(g);
-  Value *v = graph_val(turned, turned->nodes[net_find(turned, OP_batch_normalization, 0)].in[1]);
-  float *x = mem_array((size_t)shape_count(&v->shape), sizeof *x);
-  memcpy(x, blob_data(v->blob), blob_size(v->blob));
-  x[0] = -x[0];
-  blob_unref(v->blob);
-  v->blob = blob_new(x, (size_t)shape_count(&v->shape) * sizeof *x);
-  mem_free(x);
-  Graph *r = finished(turned, q, &ds);
-  Family f = {0};
-  ck_assert_msg(family_check((const Graph *const[]){q, r}, 2, &f, d), "%s", diag_text(d));
-  family_free(&f);
-  graph_free(r);
-  graph_free(turned);
+  diag_clear(d);
+  Graph *all = with_turned(g, 8, false);
+  ck_assert(!pipeline_run(all, "bnfuse,fuse,fold,quantize{io=float,images=64}", &ctx, NULL, d));
+  ck_assert_msg(strstr(diag_text(d), "all have another sign") != NULL, "%s", diag_text(d));
+  graph_free(all);
   graph_free(q);
   graph_free(other);
   graph_free(g);
   diag_free(d);
   images_free(&ds);
+}
+END_TEST
+
+/* A channel whose sign is another one's keeps the widest's codes and gives its bias, which is told, however many there are. */
+START_TEST(turned_channels)
+{
+  Graph *g = net_residual(1, 4);
+  Dataset ds = images_random(g, 64, 5, 4);
+  Graph *q = finished(g, NULL, &ds);
+  /* Corrected biases would be the means of what the channels were. */
+  const char *plain = "bnfuse,fuse,fold,quantize{io=float,images=64,bias=plain}";
+  for (int n = 1; n <= 5; n += 4) {
+    Graph *turned = with_turned(g, n, false), *flat = with_turned(g, n, true);
+    Diag *d = diag_new();
+    const PassCtx ctx = {.params = "", .data = &ds, .like = q};
+    Graph *r = pipeline_run(turned, plain, &ctx, NULL, d);
+    ck_assert_msg(r && strstr(diag_text(d), n == 1 ? "1 of 8 channels" : "5 of 8 channels"), "%s",
+                  diag_text(d));
+    Graph *own = pipeline_run(flat, plain, &(PassCtx){.params = "", .data = &ds}, NULL, d);
+    Family f = {0};
+    ck_assert(own != NULL);
+    ck_assert_msg(family_check((const Graph *const[]){q, r}, 2, &f, d), "%s", diag_text(d));
+    const double as_bias = images_difference(flat, r, &ds, 32), alone = images_difference(flat, own, &ds, 32),
+                 as_was = images_difference(turned, r, &ds, 32);
+    printf("%d turned: int8 differs by %.4f from its bias alone (%.4f with codes of its own), by %.4f from "
+           "what it was\n",
+           n, as_bias, alone, as_was);
+    ck_assert_msg(as_bias < 2 * alone + 0.02, "%d turned: %g from its bias alone, %g with codes of its own",
+                  n, as_bias, alone);
+    ck_assert(as_was > 2 * as_bias);
+    family_free(&f);
+    graph_free(r);
+    graph_free(own);
+    graph_free(flat);
+    graph_free(turned);
+    diag_free(d);
+  }
+  graph_free(q);
+  graph_free(g);
+  images_free(&ds);
+}
+END_TEST
+
+/* Codes that are fixed have no other scale: where a bias wants one, that is told. */
+START_TEST(a_bias_beyond_fixed_codes)
+{
+  const float w[2] = {1, -0.5f}, small[1] = {3}, large[1] = {1e8f};
+  float scale[1];
+  int8_t codes[2] = {100, -50}, q[2];
+  int32_t b[1];
+  const Codes c = {.most = 127, .scale = (float[]){0.01f}, .q = codes, .fixed = true};
+  const WeightView v = {.w = w, .outs = 1, .each = 2, .step_out = 2, .step_in = 1};
+  ck_assert(codes_put(&c, &v, true, small, 0.02f, q, scale, b) && q[0] == 100 && scale[0] == 0.01f);
+  ck_assert(!codes_put(&c, &v, true, large, 0.02f, q, scale, b));
 }
 END_TEST
 
@@ -412,6 +487,8 @@ Suite *suite_family(void) {
   tcase_add_test(tc, too_narrow);
   tcase_add_test(tc, shared_codes);
   tcase_add_test(tc, other_weights);
+  tcase_add_test(tc, turned_channels);
+  tcase_add_test(tc, a_bias_beyond_fixed_codes);
   tcase_add_test(tc, tailored_family);
   tcase_set_timeout(tc, 120);
   suite_add_tcase(s, tc);
