@@ -48,11 +48,13 @@ typedef struct Adapting {
 
 /* Read --exchange, --layers, --share and what belongs to them. */
 bool adapt_read_exchange(Adapting *r);
+/* Of re-tailoring, as the command line has them. */
+void adapt_retailor_options(const AdaptOpts *o, RetailorOptions *to);
 /* A model made of others' files; NULL: reported. */
 Graph *adapt_merge(Adapting *r);
 /* This site's file; *own: its model, the caller's. */
 bool adapt_emit(Adapting *r, Graph **own);
-/* What a private run would cost; prints. */
+/* What a private run would cost; prints. false: it would be refused, reported. */
 bool adapt_plan(Adapting *r);
 
 #endif

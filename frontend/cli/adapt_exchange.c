@@ -100,6 +100,7 @@ bool adapt_read_exchange(Adapting *r) {
   FAIL_IF(r->options.rate > 1, r->d, NULL, "--rate %g: want at most 1", r->options.rate);
   FAIL_IF(r->private_run && !r->emit && !o->plan, r->d, NULL,
           "--epsilon and --sigma are of what is emitted: want --exchange out=FILE");
+  FAIL_IF(o->plan && r->n_in, r->d, NULL, "--plan is of what is emitted: not with --exchange in=FILE");
   FAIL_IF(o->plan && !r->private_run, r->d, NULL,
           "--plan tells what a private run would cost: want --epsilon or --sigma");
   return check_ledger(r);
@@ -209,15 +210,39 @@ static bool write_file(Adapting *r) {
 
 /* -- out, without noise -- */
 
-/* Examples first .. first + n - 1 of s, which it borrows. */
-static Split part_of(const Split *s, uint32_t first, uint32_t n) {
-  Split out = *s;
+/* The examples that index [n] names, copied; split_close. */
+static Split copy_of(const Split *s, const uint32_t *index, uint32_t n) {
   const size_t item = (size_t)shape_count(&s->item) * dtype_size(s->dtype);
-  out.x = (const char *)s->x + first * item;
-  out.y = s->y ? s->y + first : NULL;
-  out.n = n;
-  out.xb = out.yb = NULL;
+  char *x = mem_alloc_aligned(n * item + 1, 64);
+  int32_t *y = s->y ? mem_alloc_aligned((n + 1) * sizeof *y, 64) : NULL;
+  Split out = *s;
+  for (uint32_t i = 0; i < n; i++) {
+    memcpy(x + i * item, (const char *)s->x + index[i] * item, item);
+    if (y) y[i] = s->y[index[i]];
+  }
+  out.n = n, out.x = x, out.y = y;
+  out.xb = blob_adopt(x, n * item);
+  out.yb = y ? blob_adopt(y, n * sizeof *y) : NULL;
   return out;
+}
+
+/* A tenth of the data is kept back, by lot: files are sorted by class or by day, and an attack that is shown another kind of
+ * examples would tell kinds apart. */
+static bool draw_lots(const Adapting *r, Split *members, Split *others) {
+  const Split *all = &r->data.train;
+  const uint32_t held = all->n / 10;
+  Noise random;
+  Rng rng;
+  TRY(noise_open(&random, (uint64_t)r->o->seed, r->d));
+  rng_seed(&rng, noise_u64(&random), 0);
+  noise_close(&random);
+  uint32_t *index = mem_array(all->n, sizeof *index);
+  for (uint32_t i = 0; i < all->n; i++) index[i] = i;
+  rng_shuffle(&rng, index, all->n);
+  *others = copy_of(all, index, held);
+  *members = copy_of(all, index + held, all->n - held);
+  mem_free(index);
+  return true;
 }
 
 static Graph *open_model(Adapting *r, const Split *members) {
@@ -226,9 +251,7 @@ static Graph *open_model(Adapting *r, const Split *members) {
   ds.train = *members;
   if (r->outputs) {
     RetailorOptions o;
-    retailor_default(&o);
-    if (r->o->epochs > 0) o.epochs = r->o->epochs;
-    if (r->o->seed) o.seed = (uint64_t)r->o->seed;
+    adapt_retailor_options(r->o, &o);
     r->has_retailored = true;
     return retailor(r->model, (const Graph *const *)r->teachers, r->n_teachers, &ds, &o,
                     progress_host(&r->progress), &r->retailored, r->d);
@@ -239,19 +262,25 @@ static Graph *open_model(Adapting *r, const Split *members) {
   return own;
 }
 
-static bool emit_open(Adapting *r, Graph **own) {
-  const Split *all = &r->data.train;
-  const uint32_t held = r->others.n ? 0 : all->n / 10;
-  Split members = part_of(all, 0, all->n - held),
-        others = held ? part_of(all, all->n - held, held) : r->others;
-  FAIL_IF(all->n < 10, r->d, NULL, "%u local examples: want at least 10", all->n);
-  *own = open_model(r, &members);
+static bool emit_of(Adapting *r, const Split *members, const Split *others, Graph **own) {
+  *own = open_model(r, members);
   TRY(*own && make_file(r, *own));
   /* Before the file is there, so that a file never stands without its figure. */
-  TRY(attack_membership(r->model, *own, &members, &others, &r->site->normalize, progress_host(&r->progress),
+  TRY(attack_membership(r->model, *own, members, others, &r->site->normalize, progress_host(&r->progress),
                         &r->attack, r->d));
   r->has_attack = true;
   return write_file(r);
+}
+
+static bool emit_open(Adapting *r, Graph **own) {
+  Split members, others;
+  FAIL_IF(r->data.train.n < 10, r->d, NULL, "%u local examples: want at least 10", r->data.train.n);
+  if (r->others.n) return emit_of(r, &r->data.train, &r->others, own);
+  TRY(draw_lots(r, &members, &others));
+  const bool ok = emit_of(r, &members, &others, own);
+  split_close(&members);
+  split_close(&others);
+  return ok;
 }
 
 /* -- out, with noise -- */
@@ -341,16 +370,44 @@ bool adapt_emit(Adapting *r, Graph **own) {
   return r->private_run ? emit_private(r, own) : emit_open(r, own);
 }
 
+static void print_plan(const Adapting *r, double before, double budget, double delta) {
+  JsonWriter w;
+  StrBuf b;
+  const ShareOptions *o = &r->options;
+  if (!r->o->common.json) {
+    printf("epsilon %.4g is spent; %" PRId64
+           " steps at rate %g with sigma %.4g make it %.4g of %.4g, at delta %.3g%s\n",
+           before, o->steps, o->rate, o->noise, r->spent, budget, delta, r->left < 0 ? ": refused" : "");
+    return;
+  }
+  cli_json_begin(&w, &b);
+  json_object(&w);
+  json_knum(&w, "epsilon_before", before);
+  json_knum(&w, "epsilon", r->spent);
+  json_knum(&w, "budget", budget);
+  json_knum(&w, "delta", delta);
+  json_knum(&w, "sigma", o->noise);
+  json_knum(&w, "rate", o->rate);
+  json_kint(&w, "steps", o->steps);
+  json_kbool(&w, "refused", r->left < 0);
+  json_end(&w);
+  cli_json_end(&w, &b);
+}
+
 bool adapt_plan(Adapting *r) {
-  Ledger *l = NULL;
   RdpCurve curve = {{0}};
   double budget = r->o->budget > 0 ? r->o->budget : r->o->epsilon;
   double delta = r->o->delta > 0 ? r->o->delta : 0.1 / (double)r->data.train.n;
+  TRY(ledger_delta_fits(delta, r->data.train.n, r->d));
   if (file_exists(r->o->ledger)) {
-    TRY((l = open_ledger(r)) != NULL);
+    Ledger *l = open_ledger(r);
+    TRY(l);
     curve = *ledger_curve(l), budget = ledger_budget(l), delta = ledger_delta(l);
+    const bool known = r->o->independent || ledger_knows(l, graph_hash(r->model), r->d);
     ledger_close(l);
+    TRY(known);
   }
+  FAIL_IF(!(budget > 0), r->d, NULL, "%s: a new ledger wants a budget (--budget EPSILON)", r->o->ledger);
   const double before = rdp_epsilon(&curve, delta, RDP_TIGHT, NULL);
   r->options.noise = r->o->sigma > 0
                          ? r->o->sigma
@@ -361,9 +418,8 @@ bool adapt_plan(Adapting *r) {
   rdp_add(&curve, r->options.rate, r->options.noise, r->options.steps);
   r->spent = rdp_epsilon(&curve, delta, RDP_TIGHT, NULL);
   r->left = budget - r->spent;
-  printf("epsilon %.4g is spent; %" PRId64
-         " steps at rate %g with sigma %.4g make it %.4g of %.4g, at delta %.3g%s\n",
-         before, r->options.steps, r->options.rate, r->options.noise, r->spent, budget, delta,
-         r->left < 0 ? ": refused" : "");
+  print_plan(r, before, budget, delta);
+  FAIL_IF(!(r->left >= 0), r->d, NULL, "this run would exceed the budget: epsilon %.4g of %.4g", r->spent,
+          budget);
   return true;
 }

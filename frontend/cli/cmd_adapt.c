@@ -19,7 +19,7 @@ static const Opt opts[] = {
     {"--unlabelled", OPT_FLAG, offsetof(AdaptOpts, unlabelled), false, NULL, "do not use labels"},
     {"--teacher", OPT_LIST, offsetof(AdaptOpts, teachers), false, "MODEL", "larger models to learn from"},
     {"--epochs", OPT_FLOAT, offsetof(AdaptOpts, epochs), false, "N",
-     "passes over the local data (default 2; 0.001: next to none, statistics alone)"},
+     "passes over the local data (default 2; 0: BatchNormalization's statistics alone)"},
     {"--exchange", OPT_LIST, offsetof(AdaptOpts, exchange), false, "out=FILE|in=FILE",
      "hand out what this site has learnt, or use what others have"},
     {"--share", OPT_STRING, offsetof(AdaptOpts, share), false, "WHAT",
@@ -32,7 +32,8 @@ static const Opt opts[] = {
      "private: all that the site has ever emitted, with this, stays within E"},
     {"--sigma", OPT_FLOAT, offsetof(AdaptOpts, sigma), false, "S",
      "private: instead, the noise over the clipping norm"},
-    {"--delta", OPT_FLOAT, offsetof(AdaptOpts, delta), false, "D", "default and most: 1 / (10 n)"},
+    {"--delta", OPT_FLOAT, offsetof(AdaptOpts, delta), false, "D",
+     "default and most: 1 / (10 n), which makes n, the number of records, public"},
     {"--ledger", OPT_STRING, offsetof(AdaptOpts, ledger), false, "FILE",
      "of what was spent; made by the first run"},
     {"--counter", OPT_STRING, offsetof(AdaptOpts, counter), false, "DIR",
@@ -99,12 +100,16 @@ static bool load_data(Adapting *r) {
 
 /* -- what is done -- */
 
+void adapt_retailor_options(const AdaptOpts *o, RetailorOptions *to) {
+  retailor_default(to);
+  if (args_given(&o->common, "--epochs")) to->epochs = o->epochs;
+  if (o->lr > 0) to->lr = (float)o->lr;
+  if (o->seed) to->seed = (uint64_t)o->seed;
+}
+
 static bool retailor_it(Adapting *r, Graph **out) {
   RetailorOptions o;
-  retailor_default(&o);
-  if (r->o->epochs > 0) o.epochs = r->o->epochs;
-  if (r->o->lr > 0) o.lr = (float)r->o->lr;
-  if (r->o->seed) o.seed = (uint64_t)r->o->seed;
+  adapt_retailor_options(r->o, &o);
   *out = retailor(r->model, (const Graph *const *)r->teachers, r->n_teachers, &r->data, &o,
                   progress_host(&r->progress), &r->retailored, r->d);
   return r->has_retailored = *out != NULL;

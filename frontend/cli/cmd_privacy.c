@@ -39,7 +39,7 @@ static bool read_run(const PrivacyOpts *o, RunCost *c, Diag *d) {
   FAIL_IF((o->epochs > 0) == (o->steps > 0), d, NULL, "want --epochs or --steps");
   FAIL_IF((o->sigma > 0) == (o->epsilon > 0), d, NULL, "want --sigma, or --epsilon to be told sigma");
   c->rate = o->batch > 0 ? (double)o->batch / (double)o->n : o->rate;
-  const double steps = o->steps > 0 ? (double)o->steps : floor(o->epochs / c->rate + 1e-9);
+  const double steps = o->steps > 0 ? (double)o->steps : ceil(o->epochs / c->rate - 1e-9);
   FAIL_IF(!(steps >= 1 && steps < 1e12), d, NULL, "%g steps: want 1 to 1e12", steps);
   c->steps = (int64_t)steps;
   c->delta = o->delta > 0 ? o->delta : 0.1 / (double)o->n;

@@ -21,11 +21,11 @@ static double cross_entropy(const float *z, int n, int label) {
   return log(sum) + (double)top - (double)z[label];
 }
 
-/* Scores of a split's examples: larger means member. */
-static bool score(const Graph *before, const Graph *after, const Split *s, const Normalize *nz,
+/* Scores of a split's examples: larger means member. labels: they are there, and of the other split too. */
+static bool score(const Graph *before, const Graph *after, const Split *s, bool labels, const Normalize *nz,
                   const Host *host, int classes, float *loss, float *gain, Diag *d) {
   const size_t n = (size_t)s->n * (size_t)classes;
-  for (uint32_t i = 0; s->y && i < s->n; i++)
+  for (uint32_t i = 0; labels && i < s->n; i++)
     FAIL_IF(s->y[i] < 0 || s->y[i] >= classes, d, NULL, "example %u has label %d: the model has %d classes",
             i, s->y[i], classes);
   float *b = mem_array(n, sizeof *b), *a = mem_array(n, sizeof *a);
@@ -33,7 +33,7 @@ static bool score(const Graph *before, const Graph *after, const Split *s, const
       graph_outputs(before, s, nz, host, classes, b, d) && graph_outputs(after, s, nz, host, classes, a, d);
   for (uint32_t i = 0; ok && i < s->n; i++) {
     const float *zb = b + (size_t)i * (size_t)classes, *za = a + (size_t)i * (size_t)classes;
-    const int label = s->y ? s->y[i] : argmax(zb, classes);
+    const int label = labels ? s->y[i] : argmax(zb, classes);
     const double lb = cross_entropy(zb, classes, label), la = cross_entropy(za, classes, label);
     loss[i] = (float)-la;
     gain[i] = (float)(lb - la);
@@ -53,8 +53,10 @@ bool attack_membership(const Graph *before, const Graph *after, const Split *mem
   float *loss = mem_array(n, sizeof *loss), *gain = mem_array(n, sizeof *gain);
   int32_t *in = mem_array(n, sizeof *in);
   for (uint32_t i = 0; i < m; i++) in[i] = 1;
-  const bool ok = score(before, after, members, nz, host, classes, loss, gain, d) &&
-                  score(before, after, others, nz, host, classes, loss + m, gain + m, d);
+  /* Of one split alone, labels would tell it from the other whatever was learnt. */
+  const bool labels = members->y && others->y;
+  const bool ok = score(before, after, members, labels, nz, host, classes, loss, gain, d) &&
+                  score(before, after, others, labels, nz, host, classes, loss + m, gain + m, d);
   if (ok) {
     out->loss = judge_auc(loss, in, n, &out->loss_stderr);
     out->gain = judge_auc(gain, in, n, &out->gain_stderr);

@@ -42,7 +42,9 @@ void exchange_describe(const Exchange *e, StrBuf *out) {
     sb_printf(out, "outputs on %" PRIu64 " public examples", e->rows);
   sb_printf(out, ", %" PRIu64 " bytes: ", exchange_bytes(e->rows, e->columns));
   if (e->guarantee == GUARANTEE_DP)
-    sb_printf(out, "differential privacy, epsilon %.4g at delta %.3g over all that the site has emitted",
+    sb_printf(out,
+              "differential privacy, epsilon %.4g at delta %.3g over all that the site has emitted, the "
+              "number of records public",
               e->epsilon, e->delta);
   else
     sb_puts(out, exchange_label(e));

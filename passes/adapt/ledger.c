@@ -242,15 +242,20 @@ static bool resume(Ledger *l, double budget, double delta, Diag *d) {
   return l->lines == c.lines || write_counter(l, d);
 }
 
+bool ledger_delta_fits(double delta, uint64_t records, Diag *d) {
+  const double most = records ? 0.1 / (double)records : 1;
+  FAIL_IF(delta > most * (1 + 1e-9), d, NULL, "delta %g is more than 1 / (10 n) = %g for %" PRIu64 " records",
+          delta, most, records);
+  return true;
+}
+
 static bool open_it(Ledger *l, const LedgerWhere *where, double budget, double delta, uint64_t records,
                     Diag *d) {
   TRY(find_places(l, where, d) && take_lock(l, d));
   const double most = records ? 0.1 / (double)records : 1;
   if (delta == 0 && !file_exists(l->path)) delta = most;
   TRY(file_exists(l->path) ? resume(l, budget, delta, d) : begin(l, budget, delta, d));
-  FAIL_IF(l->delta > most * (1 + 1e-9), d, NULL,
-          "delta %g is more than 1 / (10 n) = %g for %" PRIu64 " records", l->delta, most, records);
-  return true;
+  return ledger_delta_fits(l->delta, records, d);
 }
 
 Ledger *ledger_open(const LedgerWhere *where, double budget, double delta, uint64_t records, Diag *d) {
@@ -258,9 +263,7 @@ Ledger *ledger_open(const LedgerWhere *where, double budget, double delta, uint6
   l->a = arena_new();
   l->lock = -1;
   /* Before anything is created: a delta that will be refused begins no ledger. */
-  bool ok = !(delta > 0 && records && delta > 0.1 / (double)records * (1 + 1e-9)) ||
-            diag_error(d, NULL, "delta %g is more than 1 / (10 n) = %g for %" PRIu64 " records", delta,
-                       0.1 / (double)records, records);
+  const bool ok = ledger_delta_fits(delta, records, d);
   if (ok && open_it(l, where, budget, delta, records, d)) return l;
   ledger_close(l);
   return NULL;
@@ -282,25 +285,22 @@ double ledger_delta(const Ledger *l) { return l->delta; }
 double ledger_epsilon(const Ledger *l) { return rdp_epsilon(&l->curve, l->delta, RDP_TIGHT, NULL); }
 int ledger_runs(const Ledger *l) { return l->lines - 1; }
 
-bool ledger_knows(const Ledger *l, Hash model) {
+bool ledger_knows(const Ledger *l, Hash model, Diag *d) {
   char hex[HASH_HEX], word[HASH_HEX + 2];
   hash_hex(model, hex);
   snprintf(word, sizeof word, " %s ", hex); /* hashes of lines end them */
-  return l->lines < 2 || strstr(sb_str(&l->text), word);
+  if (l->lines < 2 || strstr(sb_str(&l->text), word)) return true;
+  diag_error(d, NULL, "no earlier run of %s was of this model: it may have learnt the data openly", l->path);
+  diag_hint(
+      d, "--independent says that it holds nothing of the local data but what this ledger's files gave away");
+  return false;
 }
 
 bool ledger_spend(Ledger *l, const LedgerRun *run, double *after, Diag *d) {
   FAIL_IF(!(run->rate > 0 && run->rate <= 1) || !(run->noise > 0) || run->steps < 1, d, NULL,
           "a run of rate %g, noise %g, %" PRId64 " steps promises nothing", run->rate, run->noise,
           run->steps);
-  if (!run->independent && !ledger_knows(l, run->model)) {
-    diag_error(d, NULL, "no earlier run of %s was of this model: it may have learnt the data openly",
-               l->path);
-    diag_hint(
-        d,
-        "--independent says that it holds nothing of the local data but what this ledger's files gave away");
-    return false;
-  }
+  TRY(run->independent || ledger_knows(l, run->model, d));
   RdpCurve with = l->curve;
   rdp_add(&with, run->rate, run->noise, run->steps);
   *after = rdp_epsilon(&with, l->delta, RDP_TIGHT, NULL);

@@ -38,6 +38,8 @@ typedef struct LedgerRun {
  * 1 / (10 records). One process at a time. NULL: reported. */
 Ledger *ledger_open(const LedgerWhere *where, double budget, double delta, uint64_t records, Diag *d);
 void ledger_close(Ledger *l);
+/* At most 1 / (10 records)? records 0: not known. Reported. */
+bool ledger_delta_fits(double delta, uint64_t records, Diag *d);
 
 const RdpCurve *ledger_curve(const Ledger *l);
 double ledger_budget(const Ledger *l);
@@ -45,8 +47,8 @@ double ledger_delta(const Ledger *l);
 double ledger_epsilon(const Ledger *l); /* spent so far, at its delta */
 int ledger_runs(const Ledger *l);
 
-/* Has no run been written down yet, or one of this model? Another model may have learnt the data openly. */
-bool ledger_knows(const Ledger *l, Hash model);
+/* Has no run been written down yet, or one of this model? Another model may have learnt the data openly: reported. */
+bool ledger_knows(const Ledger *l, Hash model, Diag *d);
 /* Write a run down, on disk when this returns true; *after: epsilon spent with it. A run that would go beyond the budget, or
  * of a model that is neither known nor independent, is refused and leaves no trace. */
 bool ledger_spend(Ledger *l, const LedgerRun *run, double *after, Diag *d);

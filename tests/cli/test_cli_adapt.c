@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "ir/base/file.h"
+#include "ir/tensor.h"
 #include "tests/cli/task.h"
 #include "tests/support.h"
 
@@ -43,6 +44,9 @@ START_TEST(costs_are_told)
            "`mistify adapt` would refuse it");
   must_say(a, "$M privacy --n 5000 --rate 0.05 --steps 200 --epsilon 2 --json", "\"sigma\": ");
   task_want_error(a, "$M privacy --n 5000 --rate 0.05 --steps 200", "want --sigma");
+  /* Five and a half steps are six. */
+  must_say(a, "$M privacy --n 100 --rate 0.2 --epochs 1.1 --sigma 1 --json", "\"steps\": 6");
+  must_say(a, "$M privacy --n 100 --rate 0.2 --epochs 1 --sigma 1 --json", "\"steps\": 5");
   task_want_error(a, "$M privacy --n 50 --batch 60 --steps 2 --sigma 1", "more than the 50 records");
   arena_free(a);
 }
@@ -59,6 +63,7 @@ START_TEST(a_model_is_re_tailored)
       a,
       "mkdir $T/here && sed 's/: \\(train\\|val\\|test\\)_/: ..\\/\\1_/g' $T/site.yaml > $T/here/site.yaml");
   task_must(a, "$M adapt $T/net.ir --data $T/here --epochs 2 -o $T/c.ir -j 2 --quiet");
+  must_say(a, "$M adapt $T/net.ir --data $T/site.yaml --epochs 0 -o $T/d.ir --json", "\"images\": 0");
   task_must(a, "cmp $T/a.ir $T/c.ir"); /* threads, and where the file lies, change nothing */
   task_want_error(a, "$M adapt $T/net.ir --data $T/site.yaml", "want -o OUT");
   task_want_error(a, "$M adapt $T/net.ir -o $T/x.ir", "want --data");
@@ -89,7 +94,13 @@ START_TEST(an_open_exchange_says_so)
   task_want_error(a, "$M adapt $T/net.ir --data $T/bare.yaml --exchange out=$T/x.up", "have no labels");
   must_say(a, "$M adapt $T/net.ir --data $T/bare.yaml --teacher $T/large.ir --exchange out=$T/c.up",
            "no formal guarantee");
-  /* Outputs on the public set. */
+  /* Outputs on the public set; the learning rate is of all that learns. */
+  for (int i = 1; i < 3; i++)
+    task_must(a, arena_printf(a,
+                              "$M adapt $T/net.ir --data $T/site.yaml --share outputs --epochs 1 --lr 0.0%d "
+                              "--seed 3 --exchange out=$T/%d.out --quiet",
+                              i, i));
+  task_must(a, "! cmp -s $T/1.out $T/2.out");
   task_must(
       a, "$M adapt $T/net.ir --data $T/site.yaml --share outputs --epochs 1 --exchange out=$T/a.out --quiet");
   task_must(
@@ -111,6 +122,11 @@ START_TEST(a_private_exchange_keeps_its_budget)
   task_want_error(a, "$M adapt $T/net.ir --data $T/site.yaml --exchange out=$T/a.up --epsilon 2",
                   "wants a ledger");
   must_say(a, PRIVATE "--epsilon 2 --budget 4 --plan", " of 4, at delta");
+  must_say(a, PRIVATE "--epsilon 2 --budget 4 --plan --json", "\"refused\": false");
+  task_want_error(a, PRIVATE "--epsilon 4 --budget 2 --plan", "would exceed the budget");
+  task_want_error(a, PRIVATE "--epsilon 2 --delta 0.1 --plan", "more than 1 / (10 n)");
+  task_want_error(a, PRIVATE "--sigma 2 --plan", "wants a budget");
+  task_want_error(a, PRIVATE "--epsilon 2 --plan --exchange in=$T/x.up", "--plan is of what is emitted");
   task_must(a, "test ! -e $T/site.ledger");
   out = said(a, PRIVATE "--epsilon 2 --budget 4 --exchange out=$T/a.up 2>&1");
   ck_assert_msg(strstr(out, "is spent at delta 0.000333") && !strstr(out, "NOT PRIVATE") &&
@@ -155,10 +171,44 @@ START_TEST(nothing_goes_around_the_ledger)
   task_want_error(a, PRIVATE "--epsilon 2 --seed 7 --exchange out=$T/b.up", "want --seed or --ledger");
   task_must(a, "$M adapt $T/net.ir --data $T/site.yaml --epochs 1 -o $T/own.ir --quiet");
 #define OWN "$M adapt $T/own.ir --data $T/site.yaml --counter $T/state --ledger $T/site.ledger --steps 50 "
+  task_want_error(a, OWN "--epsilon 2 --plan", "no earlier run of");
   task_want_error(a, OWN "--share outputs --epsilon 2 --exchange out=$T/b.up", "no earlier run of");
   task_must(a, "test ! -e $T/b.up && test $(wc -l < $T/site.ledger) = 2");
   task_must(a, OWN "--independent --teacher $T/large.ir --epsilon 2 --exchange out=$T/b.up --quiet");
   task_must(a, PRIVATE "--epsilon 3 --exchange out=$T/c.up --quiet");
+  arena_free(a);
+}
+END_TEST
+
+/* The attack's others are drawn by lot: of data sorted by class the last tenth would be one class alone, and a model that has
+ * never seen it would look as though it knew members by heart. */
+START_TEST(sorted_data_do_not_fool_the_attack)
+{
+  enum { N = 200 };
+  Arena *a = arena_new();
+  Shape xs = shape_of(4, (int64_t)N, (int64_t)8, (int64_t)8, (int64_t)1), ys = shape_of(1, (int64_t)N);
+  Tensor x = tensor_new(DT_U8, &xs), y = tensor_new(DT_I32, &ys);
+  Diag *d = diag_new();
+  open_task(a);
+  for (int i = 0; i < N * 64; i++) {
+    const int e = i / 64, k = i % 64, c = e < N / 10 ? 0 : e < N / 2 ? 1 : e < N - N / 10 ? 2 : 3;
+    ((int32_t *)y.data)[e] = c; /* which quarter is bright */
+    ((uint8_t *)x.data)[i] = (uint8_t)(i * 7 % 50 + (k / 32 == c / 2 && k % 8 / 4 == c % 2 ? 120 : 0));
+  }
+  ck_assert(npy_write(task_path(a, "sorted_x.npy"), &x, d) && npy_write(task_path(a, "sorted_y.npy"), &y, d));
+  task_write_text(a, "sorted.yaml",
+                  "local: {kind: npy, x: sorted_x.npy, y: sorted_y.npy}\n"
+                  "normalize: {mean: 0.5, std: 0.5}\nclasses: 4\n");
+  char *out =
+      said(a, "$M adapt $T/net.ir --data $T/sorted.yaml --exchange out=$T/a.up --seed 3 --json --quiet");
+  const char *at = strstr(out, "\"attack_auc_gain\": ");
+  ck_assert_ptr_nonnull(at);
+  const double auc = strtod(strchr(at, ':') + 1, NULL);
+  ck_assert_msg(auc > 0.25 && auc < 0.75, "AUC %g", auc);
+  free(out);
+  tensor_free(&x);
+  tensor_free(&y);
+  diag_free(d);
   arena_free(a);
 }
 END_TEST
@@ -194,6 +244,7 @@ Suite *suite_cli_adapt(void) {
   tcase_add_test(t, an_open_exchange_says_so);
   tcase_add_test(t, a_private_exchange_keeps_its_budget);
   tcase_add_test(t, nothing_goes_around_the_ledger);
+  tcase_add_test(t, sorted_data_do_not_fool_the_attack);
   tcase_add_test(t, a_seeded_run_is_not_private);
   suite_add_tcase(s, t);
   return s;

@@ -483,7 +483,7 @@ START_TEST(a_ledger_keeps_to_its_model)
   must(l);
   other.model.lo++;
   must_refuse(ledger_spend(l, &other, &after, d), "no earlier run");
-  ck_assert(ledger_knows(l, cheap.model) && !ledger_knows(l, other.model));
+  ck_assert(ledger_knows(l, cheap.model, d) && !ledger_knows(l, other.model, d));
   other.independent = true;
   must(ledger_spend(l, &other, &after, d));
   ledger_close(l);
@@ -522,6 +522,17 @@ START_TEST(the_attack_finds_what_was_learnt_by_heart)
   Attack k;
   must(attack_membership(g, g, &in, &out, &ds.spec.normalize, NULL, &k, d));
   ck_assert(k.gain == 0.5 && fabs(k.loss - 0.5) < 0.2);
+  /* Labels of one split alone tell nothing. */
+  Split bare = in, bare_out = out;
+  Attack both, one;
+  Graph *next = net_parse(stripes_net, 8);
+  bare.y = bare_out.y = NULL;
+  must(attack_membership(g, next, &bare, &bare_out, &ds.spec.normalize, NULL, &both, d));
+  must(attack_membership(g, next, &bare, &out, &ds.spec.normalize, NULL, &one, d));
+  ck_assert(one.loss == both.loss && one.gain == both.gain);
+  must(attack_membership(g, next, &in, &bare_out, &ds.spec.normalize, NULL, &one, d));
+  ck_assert(one.loss == both.loss && one.gain == both.gain);
+  graph_free(next);
   Split odd = in; /* labels that nothing but memory gets right */
   for (int i = 0; i < 32; i++) wrong[i] = (in.y[i] + 1 + i % 2) % 3;
   odd.y = wrong;
