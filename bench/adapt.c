@@ -69,7 +69,10 @@ void adapt_figure(Adapt *ad, const char *name, const char *metric, double value,
                        .aim = NAN});
 }
 
-void adapt_skip(Adapt *ad, const char *why) { printf("%s: skipped: %s\n", ad->folder, why); }
+void adapt_skip(Adapt *ad, const char *why) {
+  ad->skipped = true;
+  printf("%s: skipped: %s\n", ad->folder, why);
+}
 
 uint8_t *adapt_confidence(const Scores *s, float scale) {
   uint8_t *out = mem_array(s->n, 1);
@@ -135,7 +138,7 @@ static void run_part(Bench *b, Arena *a, const Part *p, const Options *o, const 
   p->run(&ad);
   json_end(&w);
   json_end(&w);
-  if (!o->quick) bench_must(b, file_write(path, sb_str(&text), text.len, b->d));
+  if (!o->quick && !ad.skipped) bench_must(b, file_write(path, sb_str(&text), text.len, b->d));
   sb_free(&text);
 }
 

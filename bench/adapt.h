@@ -16,6 +16,7 @@ typedef struct Adapt {
   const char *folder; /* the part's; exists */
   bool quick;         /* a fraction of the work, to see that it runs: no result file */
   JsonWriter *rows;   /* adapt_row's */
+  bool skipped;       /* adapt_skip's */
 } Adapt;
 
 /* A result; printed too. */
@@ -23,7 +24,8 @@ void adapt_row(Adapt *ad, const Row *r);
 /* The same, with no aim and no peer. better: "lower", "higher" or "" */
 void adapt_figure(Adapt *ad, const char *name, const char *metric, double value, const char *unit,
                   const char *better, const char *how);
-/* An input that is not here (data of ../shared, a compiler): printed, and the part has no rows. */
+/* An input that is not here (data of ../shared, a compiler): printed, and the part has not ended: the next
+ * run tries it again. */
 void adapt_skip(Adapt *ad, const char *why);
 
 /* Of each image the distance between its best two outputs in codes, as mistify_confidence has it on the device; `scale` is the

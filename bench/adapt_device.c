@@ -10,6 +10,7 @@
 #include "backend/backend.h"
 #include "bench/adapt.h"
 #include "bench/adapt_images.h"
+#include "bench/adapt_shift.h"
 #include "frontend/onnx/onnx.h"
 #include "ir/base/mem.h"
 #include "ir/base/rng.h"
@@ -149,8 +150,9 @@ static double percent(const int *said, const Split *s) {
 static void open_site(const Adapt *ad, Dataset *ds, uint32_t evaluated) {
   const char *path = bench_data("cifar10/test.bin.xz");
   DataSpec spec = {.classes = CLASSES, .normalize = bench_imagenet()};
-  spec.train = (SplitSpec){.kind = "cifar", .x = path, .first = 0, .count = 5000};
-  spec.val = (SplitSpec){.kind = "cifar", .x = path, .first = 5000, .count = evaluated};
+  spec.train = (SplitSpec){.kind = "cifar", .x = path, .first = 0, .count = shift_local(ad)};
+  /* A quick run reads local records alone, others than those that it learns from. */
+  spec.val = (SplitSpec){.kind = "cifar", .x = path, .first = ad->quick ? 4000 : 5000, .count = evaluated};
   bench_must(ad->b, dataset_open(&spec, ds, ad->b->d));
 }
 

@@ -72,6 +72,9 @@ static void tailor(const Family *f, const char *name, const StrBuf *targets) {
   sb_printf(&text, "design: design.yaml\nseed: 1\ntargets:\n%.*s", (int)targets->len, targets->s);
   bench_must(ad->b, file_write(deploy, sb_str(&text), text.len, ad->b->d));
   sb_free(&text);
+  /* What an earlier program left there is no result of this one. */
+  if (!file_remove_tree(arena_printf(ad->a, "%s/%s", f->folder, name)))
+    bench_must(ad->b, diag_error(ad->b->d, NULL, "%s/%s: cannot be emptied", f->folder, name));
   run(ad,
       arena_printf(
           ad->a,
@@ -149,6 +152,15 @@ static void flash(const Family *f) {
 
 /* -- scores -- */
 
+/* MACs of the model that variant k is compared with: it is to cost no more. */
+static const char *cost_of_peer(const Family *f, int k) {
+  const Json *t = k ? json_at(report_of(f, "alone"), (uint32_t)k - 1) : json_at(report_of(f, "family"), 1);
+  const int64_t macs = (int64_t)json_get_num(t, "macs", 0);
+  bench_must(f->ad->b, macs > 0);
+  return arena_printf(f->ad->a, "the other has %lld MACs%s", (long long)macs,
+                      macs > f->macs[k] ? ": MORE, so that it is no peer" : "");
+}
+
 static Scores score(const Family *f, const char *path, const Split *test) {
   Bench *b = f->ad->b;
   size_t n;
@@ -187,8 +199,9 @@ static void compare(const Family *f, int k, const Split *test) {
              .peer = "tailored by itself",
              .peer_value = scores_percent(&by),
              .how = arena_printf(
-                 ad->a, "test split, the engine; paired 95 %% interval of the difference %.2f to %.2f points",
-                 lo, hi)});
+                 ad->a,
+                 "test split, the engine; paired 95 %% interval of the difference %.2f to %.2f points; %s",
+                 lo, hi, cost_of_peer(f, k))});
   scores_free(&of);
   scores_free(&by);
 }

@@ -31,9 +31,13 @@ static void keep(const Gateway *g, const char *path, const Graph *made) {
 }
 
 static Graph *adapted(Gateway *g, const char *name, const RetailorOptions *o, bool larger) {
-  const char *path = arena_printf(g->ad->a, "%s/%s-%g-%g-%g-%d-%llu-%u.mistify", g->ad->folder, name,
-                                  o->epochs, (double)o->lr, (double)o->temperature, o->views,
-                                  (unsigned long long)o->seed, g->local.train.n);
+  char student[HASH_HEX], teacher[HASH_HEX];
+  hash_hex(graph_hash(g->student), student);
+  hash_hex(graph_hash(g->teacher), teacher);
+  const char *path =
+      arena_printf(g->ad->a, "%s/%s-%g-%d-%g-%g-%g-%d-%llu-%u-%.8s-%.8s.mistify", g->ad->folder, name,
+                   o->epochs, o->batch, (double)o->lr, (double)o->temperature, (double)o->mix, o->views,
+                   (unsigned long long)o->seed, g->local.train.n, student, teacher);
   Graph *out = kept(g, path);
   Retailored made;
   if (out) return out;

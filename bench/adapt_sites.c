@@ -197,12 +197,11 @@ static Graph *learn(Sites *t, const Graph *from, const Split *s, const ShareOpti
 }
 
 /* Through a file, as between machines; what it cost is added up. */
-static void send(Sites *t, Exchange *e, const ShareOptions *o, double epsilon, double delta) {
+static void send(Sites *t, Exchange *e) {
   const char *path = arena_printf(t->ad->a, "%s/exchange", t->ad->folder);
   const ExchangeWant any = {0};
-  if (o->noise > 0)
-    e->guarantee = GUARANTEE_DP, e->epsilon = epsilon, e->delta = delta, e->noise = o->noise,
-    e->clip = o->clip, e->rate = o->rate, e->steps = (uint64_t)o->steps;
+  /* The noise has a seed here, so that figures repeat: nobody is promised anything, and the file says so. */
+  e->guarantee = GUARANTEE_NONE;
   bench_must(t->ad->b, exchange_write(path, e, t->ad->b->d));
   exchange_free(e);
   bench_must(t->ad->b, exchange_read(path, &any, e, t->ad->b->d));
@@ -234,7 +233,7 @@ static Graph *averaged(Sites *t, int rounds, double epsilon) {
     for (int k = 0; k < t->n; k++) {
       Graph *own = learn(t, now, &t->at[k].features, &o);
       bench_must(t->ad->b, share_update(now, own, ADAPT_LAST, &e[k], t->ad->b->d));
-      send(t, &e[k], &o, epsilon, delta);
+      send(t, &e[k]);
       t->bytes += (double)exchange_bytes(e[k].rows, e[k].columns); /* and the new model down again */
       graph_free(own);
     }
@@ -259,7 +258,7 @@ static Graph *by_outputs(Sites *t, int rounds, double epsilon) {
   for (int k = 0; k < t->n; k++) {
     Graph *own = learn(t, t->head, &t->at[k].features, &o);
     bench_must(t->ad->b, share_outputs(own, t->head, &t->public_set, &t->none, NULL, &e[k], t->ad->b->d));
-    send(t, &e[k], &o, epsilon, delta);
+    send(t, &e[k]);
     graph_free(own);
   }
   t->bytes *= 2; /* the mean of all comes back */
@@ -321,14 +320,16 @@ static void apart_and_together(Sites *t, int rounds) {
 static void exchanged(Sites *t, int rounds, double epsilon) {
   const char *privacy =
       epsilon > 0 ? arena_printf(t->ad->a, "epsilon %g, delta %.2g", epsilon, delta_of(t)) : "no noise";
+  const char *seeded = epsilon > 0 ? "; noise from a seed: figures, not protection" : "";
   Graph *g = averaged(t, rounds, epsilon);
   tell(t, arena_printf(t->ad->a, "sites, averaged, %s", epsilon > 0 ? privacy : "open"), &g, true,
-       arena_printf(t->ad->a, "%d sites, %d rounds, %s", t->n, rounds, privacy));
+       arena_printf(t->ad->a, "%d sites, %d rounds, %s%s", t->n, rounds, privacy, seeded));
   if (epsilon == 0) each_from(t, g, "sites, averaged, then alone", rounds);
   graph_free(g);
   g = by_outputs(t, rounds, epsilon);
   tell(t, arena_printf(t->ad->a, "sites, outputs, %s", epsilon > 0 ? privacy : "open"), &g, true,
-       arena_printf(t->ad->a, "%d sites, answers on %u public images, %s", t->n, t->public_set.n, privacy));
+       arena_printf(t->ad->a, "%d sites, answers on %u public images, %s%s", t->n, t->public_set.n, privacy,
+                    seeded));
   graph_free(g);
 }
 
