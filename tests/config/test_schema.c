@@ -1,7 +1,7 @@
 /* Configuration files: golden messages of what is wrong, values of what is right, units, and that design.yaml and
  * deploy.yaml cannot say each other's things.
  *
- * Golden: tests/golden/config/{design,deploy,yaml}-NAME.yaml is loaded as what its name says; the messages are
+ * Golden: tests/golden/config/{design,deploy,site,yaml}-NAME.yaml is loaded as what its name says; the messages are
  * NAME.err, which is absent where the file is right.
  */
 #include <dirent.h>
@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "frontend/config/deploy.h"
+#include "frontend/config/site.h"
 #include "frontend/config/units.h"
 #include "ir/base/file.h"
 #include "ir/base/nearest.h"
@@ -23,6 +24,7 @@ static void load(Arena *a, const char *path, Diag *d) {
   const char *name = path_base(path);
   bool ok = strncmp(name, "design-", 7) == 0   ? design_load(a, path, d) != NULL
             : strncmp(name, "deploy-", 7) == 0 ? deploy_load(a, path, d) != NULL
+            : strncmp(name, "site-", 5) == 0   ? site_load(a, path, d) != NULL
                                                : yaml_load(a, path, d) != NULL;
   ck_assert_msg(ok == (diag_count(d) == 0), "%s: loaded: %d, messages: %s", path, ok, diag_text(d));
 }
