@@ -138,6 +138,7 @@ typedef struct PlanOptions {
   int32_t hop;     /* then: rows from one window to the next, which overlap; 0: windows stand apart */
   PlanRegion region[PLAN_REGIONS_MAX]; /* fastest first; hot values go there */
   int n_regions;                       /* 0: the caller's arena alone */
+  bool whole;                          /* no patches: the graph stays as it is */
   bool turns;                          /* every call that can is made row by row: for measurements */
   int bands; /* set by plan_patches: the graph is one in so many bands, the order of its calls is known */
 } PlanOptions;

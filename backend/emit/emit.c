@@ -85,7 +85,8 @@ bool print_other_files(Emit *e, OutFiles *f) {
 /* In patches, where the limit of memory asks for them. */
 static void patch(Emit *e) {
   e->plan_options = e->opt->plan ? *e->opt->plan : target_plan(e->target);
-  if (e->opt->adapt) return; /* a layer in bands would learn in each of them */
+  e->plan_options.whole |=
+      e->opt->adapt != DEVICE_ADAPT_NONE; /* a layer in bands would learn in each of them */
   Graph *patched = plan_patches(e->g, e->target, &e->plan_options);
   if (!patched) return;
   graph_free(e->bound);

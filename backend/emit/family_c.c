@@ -127,6 +127,7 @@ static bool lower_all(Members *m, Diag *d) {
     g[v] = e->g;
     calls[v] = &e->calls;
     e->plan_options = e->opt->plan ? *e->opt->plan : target_plan(e->target);
+    e->plan_options.whole = true; /* variants have the same layers */
     TRY(emit_family_check(e->opt, &e->plan_options, d) && graph_lower(e->g, &e->calls, d));
   }
   TRY(family_share(g, calls, m->n, &shared, d) && family_select(g, m->v[0].target, calls, m->n, shared, d));
@@ -241,8 +242,8 @@ void print_variants(const Emit *e, StrBuf *out) {
             measured ? "as measured" : "as estimated");
   sb_printf(out, "const mistify_variant %s_variants[%s_VARIANTS] = {\n", n, e->upper);
   for (int v = 0; v < e->n_variants; v++) {
-    const int64_t row[] = {cycles_of(e, v), e->variants[v].plan.arena, nanojoules_of(e, v),
-                           e->members[v].accuracy_ppm};
+    const int64_t row[] = {cycles_of(e, v), e->variants[v].plan.arena + e->variants[v].shift,
+                           nanojoules_of(e, v), e->members[v].accuracy_ppm};
     sb_puts(out, "    {");
     for (int i = 0; i < 4; i++) {
       if (i) sb_puts(out, ", ");

@@ -121,7 +121,8 @@ static void sort(Candidate *c, int n) { /* stable, the same everywhere */
 }
 
 Graph *plan_patches(const Graph *g, const Target *t, PlanOptions *o) {
-  if (o->limit <= 0 || o->input_rows || o->bands || (o->level != PLAN_LEAST && o->level != PLAN_STREAM))
+  if (o->limit <= 0 || o->input_rows || o->bands || o->whole ||
+      (o->level != PLAN_LEAST && o->level != PLAN_STREAM))
     return NULL;
   NodeId peak = 0;
   if (arena_of(g, t, o, &peak) <= o->limit) return NULL;

@@ -373,6 +373,7 @@ static bool emit_parts(Build *b, const Target *t, EmitOptions e, Diag *d) {
       b->parts->cost.ram > b->machine.board.ram) {
     within = target_plan_within(t, b->machine.board.ram, by_rows(b->o)); /* it may do in patches */
     within.hop = (int32_t)b->o->hop;
+    within.whole = e.plan->whole;
     memcpy(within.region, e.plan->region, sizeof within.region);
     within.n_regions = e.plan->n_regions;
     e.plan = &within;
@@ -409,6 +410,7 @@ static bool emit(Arena *a, Build *b, Diag *d) {
   TRY(read_winograd(o->winograd, &target, d));
   PlanOptions plan = target_plan_within(&target, o->ram, by_rows(o));
   plan.hop = (int32_t)o->hop;
+  plan.whole = o->adapt || o->family;
   if (o->regions) plan.n_regions = board_regions(&b->machine.board, plan.region);
   FAIL_IF(o->regions && !plan.n_regions, d, NULL,
           "--regions: want a --board with a \"fast\" or \"external\" memory (mistify boards)");

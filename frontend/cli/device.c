@@ -60,6 +60,7 @@ static bool plan_device(const Device *dev, const Graph *g, PlanOptions *o, Cost 
                         PlanRegion have[PLAN_REGIONS_MAX], Diag *d) {
   enum { TRIES = 4 };
   *o = target_plan_within(dev->target, dev->ram, dev->input_rows);
+  o->whole = dev->whole;
   memcpy(o->region, dev->region, sizeof o->region);
   o->n_regions = dev->n_regions;
   for (int i = 0;; i++) {
@@ -143,6 +144,7 @@ CostModel device_cost_model(const Device *dev, const Board *board) {
     hasher_str(h, region_name(&dev->region[r]));
     hasher_u64(h, (uint64_t)dev->region[r].bytes);
   }
+  if (dev->whole) hasher_str(h, "whole");
   hasher_u64(h, board != NULL);
   if (board) {
     hasher_str(h, board->name);

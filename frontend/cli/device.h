@@ -15,6 +15,7 @@ typedef struct Device {
   const Target *target;
   int64_t ram;
   bool input_rows;
+  bool whole; /* PlanOptions' */
   const Normalize *raw;
   PlanRegion region
       [PLAN_REGIONS_MAX]; /* memories, and the most that may lie in each (0: no limit); `ram` is of their sum */

@@ -120,6 +120,7 @@ static bool add_target(Tailoring *r, const DeployTarget *t, int round, int64_t m
   *dev = (Device){.target = m.target,
                   .ram = b.n_regions ? b.ram : t->limits.ram.all,
                   .input_rows = t->input == DEPLOY_INPUT_ROWS,
+                  .whole = check.adapt || t->variants,
                   .raw = takes_bytes(r) ? &r->dep->design->data.normalize : NULL};
   for (; dev->n_regions < b.n_regions; dev->n_regions++)
     dev->region[dev->n_regions] = region_of(&b, dev->n_regions);

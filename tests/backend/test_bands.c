@@ -121,6 +121,10 @@ START_TEST(patches_meet_a_limit)
     ck_assert_int_le(patched.ram, plain.ram - 400);
     ck_assert_int_gt(patched.macs, plain.macs);
     ck_assert_int_gt(patched.cycles, plain.cycles);
+    o.whole = true; /* what learns, and variants: they are not estimated so either */
+    ck_assert_msg(backend_cost_planned(g, t, &o, &patched, d), "%s", diag_text(d));
+    ck_assert_int_eq(patched.macs, plain.macs);
+    ck_assert_int_ge(patched.ram, plain.ram);
     o = target_plan_within(t, plain.ram, false); /* not before they are needed */
     ck_assert_ptr_null(plan_patches(g, t, &o));
   }
