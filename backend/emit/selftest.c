@@ -47,6 +47,26 @@ static void print_sequence(const Emit *e, StrBuf *out) {
   sb_puts(out, "};\n");
 }
 
+/* What a program may call beside runs: a minimal one calls all of it. */
+static void print_more(const Emit *e, StrBuf *out) {
+  static const char adapt[] =
+      "#define MODEL_ADAPT @U_ADAPT_STATE_SIZE\n#define MODEL_ADAPT_SLOT @U_ADAPT_SLOT_SIZE\n"
+      "#define model_adapt_init @_adapt_init\n#define model_adapt_rates @_adapt_rates\n"
+      "#define model_adapt_step @_adapt_step\n#define model_adapt_save @_adapt_save\n"
+      "#define model_adapt_load @_adapt_load\n#define model_adapt_reset @_adapt_reset\n";
+  static const char controller[] = "#define MODEL_CONTROLLER\n"
+                                   "#define model_controller_init @_controller_init\n"
+                                   "#define model_controller_begin @_controller_begin\n"
+                                   "#define model_controller_end @_controller_end\n";
+  static const char drift[] =
+      "#define MODEL_DRIFT\n#define model_drift_init @_drift_init\n"
+      "#define model_drift_input @_drift_input\n#define model_drift_rows @_drift_rows\n"
+      "#define model_drift_output @_drift_output\n#define model_drift_reset @_drift_reset\n";
+  if (e->adapt) print_template(e, adapt, out);
+  if (e->opt->controller) print_template(e, controller, out);
+  if (e->opt->drift) print_template(e, drift, out);
+}
+
 bool print_selftest(const Emit *e, StrBuf *out, Diag *d) {
   const char *body = embedded_text("backend/harness/selftest_body.c"), *n = e->opt->name;
   FAIL_IF(!body, d, NULL, "backend/harness/selftest_body.c is not part of this program");
@@ -77,6 +97,7 @@ bool print_selftest(const Emit *e, StrBuf *out, Diag *d) {
   if (in_blob(e))
     sb_printf(out, "#define model_weights %s_weights\n#define model_bind_weights %s_bind_weights\n", n, n);
   if (e->variants) print_sequence(e, out);
+  print_more(e, out);
   sb_puts(out, "\n/* Bytes of the tensor and of one element; 'f' float, 'i' signed, 'u' unsigned. */\n"
                "struct tensor {\n  unsigned long bytes, element;\n  char kind;\n};\n");
   print_sizes(e, "inputs", e->g->inputs, e->g->n_inputs, out);

@@ -36,6 +36,64 @@ static union {
 
 static model_context ctx;
 
+#ifdef MODEL_ADAPT
+static union {
+  unsigned char bytes[MODEL_ADAPT];
+  float align;
+} state;
+static int slot_read(void *to, uint32_t at, void *data, uint32_t n) { return to || at || !data || !n; }
+static int slot_write(void *to, uint32_t at, const void *data, uint32_t n) { return to || at || !data || !n; }
+static int learn(void) {
+  const mistify_storage store = {0, MODEL_ADAPT_SLOT, slot_read, slot_write, 0};
+  if (model_adapt_init(&ctx, state.bytes, sizeof state.bytes)) return 1;
+  if (model_adapt_load(&ctx, &store)) model_adapt_reset(&ctx);
+  model_adapt_rates(&ctx)->clip = 1.0f;
+  return model_adapt_step(&ctx, 0, 0) < 0 || model_adapt_save(&ctx, &store);
+}
+#endif
+#ifdef MODEL_CONTROLLER
+static int choose(void) {
+  static mistify_controller c;
+  static const mistify_control how = {0, 0, 0, 0, 0, 0, 0, 0};
+  const mistify_budget budget = {0, 0, 0, 0};
+  model_controller_init(&c, &how);
+  return model_controller_begin(&c, &budget) + model_controller_end(&c, 0);
+}
+#endif
+#ifdef MODEL_DRIFT
+static int watch(const void *input) {
+  static mistify_drift d;
+  model_drift_init(&d);
+#ifdef MODEL_ROWS
+  model_drift_rows(&d, input, 1);
+#else
+  model_drift_input(&d, input);
+#endif
+  if (!model_drift_output(&d, 0)) return 0;
+  model_drift_reset(&d);
+  return 1;
+}
+#endif
+
+/* What the model has beside runs is used too: it is a part of what it adds. */
+#if defined(MODEL_ADAPT) || defined(MODEL_CONTROLLER) || defined(MODEL_DRIFT)
+static void use_more(const void *input) {
+  volatile int used = input != 0;
+#ifdef MODEL_ADAPT
+  used += learn();
+#endif
+#ifdef MODEL_CONTROLLER
+  used += choose();
+#endif
+#ifdef MODEL_DRIFT
+  used += watch(input);
+#endif
+  (void)used;
+}
+#else
+#define use_more(input) ((void)0)
+#endif
+
 int main(void) {
 #ifdef MODEL_SHARED_ARENA
   if (model_init(&ctx, 0, 0) || bind_weights(&ctx)) return 1;
@@ -50,6 +108,7 @@ int main(void) {
 #ifdef model_step
     while (model_step(&ctx)) {}
 #endif
+    use_more(row);
   }
 #else
 #if MODEL_INPUTS > 0
@@ -62,6 +121,9 @@ int main(void) {
   }
 #else
   model_run(&ctx);
+#endif
+#if MODEL_INPUTS > 0
+  use_more(model_input(&ctx, 0));
 #endif
 #endif
   return *(const volatile unsigned char *)model_output(&ctx, 0);

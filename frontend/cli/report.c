@@ -53,8 +53,8 @@ static void size_table(const Report *r, Arena *a) {
     const TailorLimits *l = &o->target->limits;
     table_cell(&t, "%s", o->target->name);
     table_cell(&t, "%s", against(a, o->measured.flash, l->flash, o->cost.flash));
-    table_cell(&t, o->n_regions ? "%s: %s" : "%s%s", against(a, o->measured.ram, l->ram, o->cost.ram),
-               report_regions(o, a));
+    table_cell(&t, o->n_regions ? "%s: %s" : "%s%s",
+               against(a, o->measured.ram, tailor_ram_linked(l), o->cost.ram), report_regions(o, a));
     table_cell(&t, "%s", cli_count(a, o->measured.stack));
     table_cell(&t, "%s", cli_count(a, o->measured.instructions));
     table_cell(&t, "%s", cli_count(a, o->cost.cycles));
@@ -102,7 +102,7 @@ void report_json_accuracy(JsonWriter *w, const char *key, const Accuracy *x) {
 static void json_limits(JsonWriter *w, const TailorLimits *l) {
   json_kobject(w, "limits");
   json_kint(w, "flash", l->flash);
-  json_kint(w, "ram", l->ram);
+  json_kint(w, "ram", tailor_ram_linked(l));
   json_kint(w, "macs", l->macs);
   json_kint(w, "cycles", l->cycles);
   json_knum(w, "min_accuracy", l->min_accuracy);

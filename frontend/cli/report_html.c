@@ -61,7 +61,7 @@ static void targets_table(const Report *r, Arena *a, StrBuf *b) {
     accuracy(b, &o->proof.emitted);
     cell(b, o->delivered ? cli_count(a, o->cost.macs) : "-");
     used(b, a, o->measured.flash, o->target->limits.flash, o->cost.flash, "");
-    used(b, a, o->measured.ram, o->target->limits.ram, o->cost.ram, report_regions(o, a));
+    used(b, a, o->measured.ram, tailor_ram_linked(&o->target->limits), o->cost.ram, report_regions(o, a));
     cell(b, cli_count(a, o->measured.instructions));
     sb_printf(b, "<td>%" PRId64 "/%" PRId64 "</td>", o->proof.vectors_equal, o->proof.vectors);
     sb_printf(b, "<td class=\"%s\">%s</td></tr>\n", o->met ? "yes" : "no",

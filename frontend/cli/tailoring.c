@@ -101,9 +101,10 @@ static bool add_target(Tailoring *r, const DeployTarget *t, int round, int64_t m
   const char *data;
   TRY(code_form_apply(&form, &check, r->d) && emit_options_check(&check, r->d) && drift_params(r, t, &data));
   FAIL_IF(check.adapt && (t->variants || t->precision != PRECISION_INT8 || t->input == DEPLOY_INPUT_ROWS ||
-                          form.step || check.weights == WEIGHTS_BLOB),
+                          form.step || check.weights == WEIGHTS_BLOB || b.n_regions > 1),
           r->d, &t->loc,
-          "target %s: adapt wants int8, a whole input and run (no step), weights in code, and no variants",
+          "target %s: adapt wants int8, a whole input and run (no step), weights in code, one memory, and no "
+          "variants",
           t->name);
   if (check.adapt && b.ram) { /* what is left to inference */
     FAIL_IF(t->adapt.memory >= b.ram, r->d, &t->loc,
@@ -131,6 +132,7 @@ static bool add_target(Tailoring *r, const DeployTarget *t, int round, int64_t m
       .round = round,
       .limits = {.flash = b.flash,
                  .ram = b.ram,
+                 .ram_beside = check.adapt && b.ram ? t->adapt.memory : 0,
                  .macs = b.macs,
                  .cycles = b.cycles,
                  .min_accuracy = t->accuracy_min_loc.line ? t->accuracy_min : 0,

@@ -61,7 +61,7 @@ static bool excess_linked(TailorRun *r, const TailorWork *w, const Artifact *fin
   int64_t more;
   TRY(of_variants(r, w, final, &more) && tailor_deploy(r, w->t, final, &files, &m));
   out->flash = excess(l->flash, measure_get_int(&m, "flash", 0) + more);
-  out->ram = excess(l->ram, measure_get_int(&m, "ram", 0));
+  out->ram = excess(tailor_ram_linked(l), measure_get_int(&m, "ram", 0));
   const bool ok = excess_regions(r, w, final, &m, out);
   artifact_unref(&files);
   artifact_unref(&m);

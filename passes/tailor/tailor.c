@@ -231,8 +231,8 @@ static void judge(TailorRun *r, TailorWork *w) {
     sb_printf(&why, "flash %" PRId64 " bytes, limit %" PRId64 "; ", o->measured.flash, l->flash);
   if (tailor_region_over(o->region, o->n_regions, &why))
     sb_puts(&why, "; ");
-  else if (tailor_over(l->ram, o->measured.ram))
-    sb_printf(&why, "RAM %" PRId64 " bytes, limit %" PRId64 "; ", o->measured.ram, l->ram);
+  else if (tailor_over(tailor_ram_linked(l), o->measured.ram))
+    sb_printf(&why, "RAM %" PRId64 " bytes, limit %" PRId64 "; ", o->measured.ram, tailor_ram_linked(l));
   if (tailor_over(l->macs, o->cost.macs))
     sb_printf(&why, "%" PRId64 " MACs, limit %" PRId64 "; ", o->cost.macs, l->macs);
   if (tailor_over(l->cycles, o->cost.cycles))

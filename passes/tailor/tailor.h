@@ -23,9 +23,13 @@
 /* Limits of one target; 0: none. Bytes, multiply-accumulates, weighted cycles, shares 0..1. */
 typedef struct TailorLimits {
   int64_t flash, ram, macs, cycles;
+  int64_t ram_beside;  /* what ram leaves out and the linked program has: of what learns on the device */
   double min_accuracy; /* (or AUC) on validation, by the final precision */
   double max_drop;     /* of accuracy on validation, against the original */
 } TailorLimits;
+
+/* The limit of the linked program's RAM; 0: none. */
+static inline int64_t tailor_ram_linked(const TailorLimits *l) { return l->ram ? l->ram + l->ram_beside : 0; }
 
 /* A memory of a device: what is in it, and may be. */
 enum { TAILOR_REGIONS = 4 };

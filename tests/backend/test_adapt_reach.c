@@ -85,12 +85,43 @@ START_TEST(half_a_gradient_is_none)
 }
 END_TEST
 
+/* What learns is a part of what the model adds to a program. */
+START_TEST(what_learns_is_measured)
+{
+  static const char target[] = "cortex-m4";
+  if (!have_target(__FILE__, target)) return;
+  char dir[600];
+  Graph *g = graph_of(small_int8_net);
+  Diag *d = diag_new();
+  Measured m[2];
+  AdaptSizes sizes = {0};
+  for (int i = 0; i < 2; i++) {
+    snprintf(dir, sizeof dir, "%s/measured%d", test_tmp_dir(), i);
+    const EmitOptions o = {.name = "net",
+                           .out_dir = dir,
+                           .adapt = i ? DEVICE_ADAPT_BIAS : DEVICE_ADAPT_NONE,
+                           .adapt_sizes = &sizes};
+    ck_assert_msg(emit_c(g, target_find(target), &o, d), "%s", diag_text(d));
+    ck_assert_msg(harness_verify(dir, target_find(target), NULL, &m[i], d), "%s", diag_text(d));
+    ck_assert_int_eq(m[i].vectors, m[i].vectors_equal);
+  }
+  const int64_t ram = m[1].ram_arena + m[1].ram_other - m[0].ram_arena - m[0].ram_other;
+  ck_assert_msg(ram >= sizes.state + sizes.arena && ram < sizes.state + sizes.arena + 32, "%lld of RAM, %lld",
+                (long long)ram, (long long)(sizes.state + sizes.arena));
+  ck_assert_msg(m[1].flash_code > m[0].flash_code + 2000, "code %lld, %lld", (long long)m[0].flash_code,
+                (long long)m[1].flash_code);
+  graph_free(g);
+  diag_free(d);
+}
+END_TEST
+
 Suite *suite_adapt_reach(void) {
   Suite *s = suite_create("adapt_reach");
   TCase *t = tcase_create("adapt_reach");
   tcase_add_test(t, no_state_from_run_to_run);
   tcase_add_test(t, large_sums_saturate);
   tcase_add_test(t, half_a_gradient_is_none);
+  tcase_add_test(t, what_learns_is_measured);
   suite_add_tcase(s, t);
   return s;
 }
