@@ -124,8 +124,11 @@ static void print_drift_h(const Emit *e, StrBuf *out) {
 static void print_drift_c(const Emit *e, StrBuf *out) {
   const mistify_drift_reference *r = &e->opt->drift->reference;
   sb_printf(out, "\nstatic const mistify_drift_reference %s_drift_reference = {\n    ", e->opt->name);
+  uint32_t inverse[4];
+  for (int i = 0; i < 4; i++) inverse[i] = r->inverse[i];
+  if (e->variants) inverse[3] = 0; /* the confidence is the widest one's, and another variant has its own */
   print_list(r->mean, out);
-  print_list(r->inverse, out);
+  print_list(inverse, out);
   sb_printf(out, "%u, %u, %" PRIu32 "u, %u, %u, %u, %u};\n\n", r->slack, r->limit, r->piece, r->step, r->next,
             r->flip, r->usual);
   if (e->plan.input_rows)

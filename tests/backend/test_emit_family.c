@@ -69,16 +69,15 @@ START_TEST(every_form)
     Fixture f = fixture(_i % 2 ? odd : even, k);
     snprintf(name, sizeof name, "form%d-%d", _i, k);
     emit(&f, "x86-64", name, forms[_i]);
-    must_run(
-        "cd '%s' && for f in model.c $(ls weights.c kernels/*.c 2>/dev/null); do gcc " STRICT
-        " -Wmissing-prototypes -O1 -c $f -o strict.o || exit 1; done; "
-        "gcc -std=c99 -Wall -Wextra -Wpedantic -Werror -DSELFTEST_MINIMAL -O1 -c selftest.c -o minimal.o && "
-        "%s nm minimal.o | grep -q ' U .*_controller_end' && "
-        "gcc -std=c99 -Wall -Wextra -Wpedantic -Werror -fsanitize=address,undefined "
-        "-fno-sanitize-recover=all selftest.c model.c $(ls weights.c kernels/*.c 2>/dev/null) -o "
-        "selftest -lm "
-        "&& ./selftest | grep -q 'vectors 16 passed 16 equal 16'",
-        f.dir, forms[_i].controller ? "" : "!");
+    must_run("cd '%s' && for f in model.c $(ls weights.c kernels/*.c 2>/dev/null); do gcc " STRICT
+             " -Wmissing-prototypes -O1 -c $f -o strict.o || exit 1; done; "
+             "gcc -std=c99 -DSELFTEST_MINIMAL -O1 -c selftest.c -o minimal.o && "
+             "%s nm minimal.o | grep -q ' U .*_controller_end' && "
+             "gcc -std=c99 -Wall -Wextra -Wpedantic -Werror -fsanitize=address,undefined "
+             "-fno-sanitize-recover=all selftest.c model.c $(ls weights.c kernels/*.c 2>/dev/null) -o "
+             "selftest -lm "
+             "&& ./selftest | grep -q 'vectors 16 passed 16 equal 16'",
+             f.dir, forms[_i].controller ? "" : "!");
     done(&f);
   }
 }
@@ -228,6 +227,23 @@ START_TEST(options_without)
 }
 END_TEST
 
+/* Variants are not equally sure: the reference's confidence is no limit for them. */
+START_TEST(drift_of_a_family)
+{
+  Fixture f = fixture(even, true);
+  const Value *in = graph_val(f.m[0].g, f.m[0].g->inputs[0]);
+  const DriftReference drift = {.reference = {.mean = {1, 2, 3, 4},
+                                              .inverse = {91, 92, 93, 94},
+                                              .piece = (uint32_t)shape_count(&in->shape),
+                                              .step = 1,
+                                              .next = 1},
+                                .interval = 1000};
+  emit(&f, "x86-64", "drift", (EmitOptions){.drift = &drift});
+  must_run("cd '%s' && grep -q '{91u, 92u, 93u, 0u}' model.c", f.dir);
+  done(&f);
+}
+END_TEST
+
 START_TEST(no_family)
 {
   Fixture f = fixture(even, true), flat = fixture(even, false);
@@ -338,6 +354,7 @@ Suite *suite_emit_family(void) {
   tcase_add_loop_test(t, byte_equal, 0, N_TARGETS + 1); /* the flat one on the first alone */
   tcase_add_loop_test(t, flash, 0, 2);
   tcase_add_test(t, options_without);
+  tcase_add_test(t, drift_of_a_family);
   tcase_add_test(t, no_family);
   tcase_add_test(t, slices);
   suite_add_tcase(s, t);
