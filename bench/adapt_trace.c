@@ -4,7 +4,7 @@
  *   variants    the family of part "family", emitted as one model with its controller; where that has not been made, the label
  *               reader's models tailored one by one (examples/01-label-reader/out: `make demo`). int8 code for a Cortex-M4
  *   table       instructions of each under QEMU, accuracy on the validation split; a tenth of a nanojoule an instruction (nominal)
- *   images      the first of the test split, in order; never looked at before
+ *   images      the first of the test split, in order; no setting was chosen by them
  *   trace       draw_trace: regimes of 8 to 40 inferences with a deadline each (log-uniform from the narrowest's time to 1.3 times
  *               the widest's, 10 % to and fro), a quarter of them with an energy limit too; one inference in 20 is urgent; the bus
  *               is busy one inference in seven, in bursts, and makes runs 1.3 or 1.8 times as long

@@ -133,7 +133,7 @@ END_TEST
 
 START_TEST(machines_give_the_same_bytes)
 {
-  static const char *const machines[] = {"x86-64-v3", "cortex-m4", "cortex-m7"};
+  static const char *const machines[] = {"x86-64-v3", "cortex-m4", "cortex-m7", "cortex-m0"};
   enum { STEPS = 50 };
   AdaptOrder orders[STEPS + 1];
   Net n = net_new(6);
