@@ -116,6 +116,14 @@ static void save_and_load(bool erases) {
   }
 }
 
+/* An empty memory, and the first save in it, of a state that has learned once. */
+static void save_first(Flash *f, State *s, const mistify_storage *store) {
+  memset(f->bytes, 0xff, sizeof f->bytes);
+  state_begin(s);
+  learn(s, 1);
+  ck_assert_int_eq(mf_adapt_save(&model, &s->head, store), 0);
+}
+
 START_TEST(what_is_saved_is_loaded)
 {
   save_and_load(true);
@@ -173,10 +181,7 @@ START_TEST(numbers_of_saves_wrap)
   Flash f = {.left = -1, .erases = true};
   const mistify_storage store = storage_of(&f);
   State s, t;
-  memset(f.bytes, 0xff, sizeof f.bytes);
-  state_begin(&s);
-  learn(&s, 1);
-  ck_assert_int_eq(mf_adapt_save(&model, &s.head, &store), 0);
+  save_first(&f, &s, &store);
   uint32_t head[HEAD / 4], crc = ~0u;
   memcpy(head, f.bytes, sizeof head);
   head[4] = 0xffffffffu; /* the number, and the head's checksum */
@@ -201,10 +206,7 @@ START_TEST(what_is_not_the_models_is_not_loaded)
   mistify_storage store = storage_of(&f);
   State s, t;
   mf_adapt_model other = model;
-  memset(f.bytes, 0xff, sizeof f.bytes);
-  state_begin(&s);
-  learn(&s, 1);
-  ck_assert_int_eq(mf_adapt_save(&model, &s.head, &store), 0);
+  save_first(&f, &s, &store);
   other.content[1]++;
   ck_assert_int_eq(mf_adapt_load(&other, &t.head, &store), MF_ADAPT_EMPTY);
   for (uint32_t bit = 0; bit < 8 * (HEAD + 4 * WORDS); bit++) {
@@ -227,10 +229,7 @@ START_TEST(nothing_is_written_twice)
   Flash f = {.left = -1, .erases = true};
   const mistify_storage store = storage_of(&f);
   State s;
-  memset(f.bytes, 0xff, sizeof f.bytes);
-  state_begin(&s);
-  learn(&s, 1);
-  ck_assert_int_eq(mf_adapt_save(&model, &s.head, &store), 0);
+  save_first(&f, &s, &store);
   ck_assert_int_eq(f.moved, SLOT + USED);
   for (int i = HEAD + 4 * WORDS; i < USED; i++) ck_assert_uint_eq(f.bytes[i], 0);
   for (int i = USED; i < 2 * SLOT; i++) ck_assert_uint_eq(f.bytes[i], 0xff);
@@ -296,10 +295,7 @@ START_TEST(reads_may_fail)
   Flash f = {.left = -1, .erases = true};
   const mistify_storage store = storage_of(&f);
   State s, t;
-  memset(f.bytes, 0xff, sizeof f.bytes);
-  state_begin(&s);
-  learn(&s, 1);
-  ck_assert_int_eq(mf_adapt_save(&model, &s.head, &store), 0);
+  save_first(&f, &s, &store);
   int at = 1, status;
   for (;; at++) {
     state_begin(&s);
