@@ -382,6 +382,9 @@ typedef struct Profile {
 bool harness_profile(const char *dir, const Target *t, const Host *host, Arena *a, Profile *out, Diag *d);
 /* Whether the tools to build and run for this target are here; if not, *missing names the first that is not. */
 bool harness_available(const Target *t, const char **missing);
+/* What the target's compiler calls itself (the first line of its --version), in `a`: what it builds depends on that. "": it
+ * is not here. NULL: reported. */
+const char *harness_compiler(const Target *t, Arena *a, Diag *d);
 /* Run emitted C on given inputs: in[n][n_inputs] -> out[n][n_outputs] (allocated; tensor_free). g gives the outputs'
  * types and shapes, its batch taken as 1. */
 bool harness_run(const char *dir, const Target *t, const Graph *g, const Tensor *in, int n, Tensor *out,

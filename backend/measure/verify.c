@@ -55,6 +55,19 @@ bool harness_available(const Target *t, const char **missing) {
   return processor_runs(t);
 }
 
+const char *harness_compiler(const Target *t, Arena *a, Diag *d) {
+  if (!program_exists(t->cc)) return "";
+  char *tmp = file_temp_dir(a, d);
+  if (!tmp) return NULL;
+  Work w = {.target = t, .arena = a, .diag = d, .tmp = tmp};
+  const char *const argv[] = {t->cc, "--version", NULL};
+  const char *output = NULL;
+  int status;
+  const bool ok = process_run(&w, argv, tmp, 60, &status, &output);
+  file_remove_tree(tmp);
+  return ok ? arena_strndup(a, output, strcspn(output, "\n")) : NULL;
+}
+
 static bool runs_by(const Work *w, const char *how) { return strcmp(w->target->run, how) == 0; }
 
 bool run_selftest(Work *w, const char *program, const char *machine, bool count, int *status,

@@ -73,6 +73,20 @@ static bool drift_params(Tailoring *r, const DeployTarget *t, const char **out) 
   return true;
 }
 
+/* Asked once for all targets of one compiler; without firmware, too, so that a run that makes it later has the same keys. */
+static const char *compiler_of(const Tailoring *r, const Target *t) {
+  for (int i = 0; i < r->n; i++)
+    if (strcmp(r->devices[i].target->cc, t->cc) == 0) return r->compilers[i];
+  return harness_compiler(t, r->a, r->d);
+}
+
+/* As a parameter of what is built: another compiler, another build, and widths that are judged again. */
+static const char *compiler_param(Arena *a, const char *compiler) {
+  char hex[HASH_HEX];
+  hash_hex(hash_bytes(compiler, strlen(compiler)), hex);
+  return *compiler ? arena_printf(a, ",cc=%s", hex) : "";
+}
+
 static bool add_target(Tailoring *r, const DeployTarget *t, int round, int64_t macs) {
   Machine m;
   DeployBounds b;
@@ -116,7 +130,10 @@ static bool add_target(Tailoring *r, const DeployTarget *t, int round, int64_t m
   const double joules = t->variants && m.has_board ? board_joules(&m.board) : 0;
   /* Bytes that the model takes as they are need no conversion. */
   const char *pixels = takes_bytes(r) ? "" : code_pixels_params(r->a, &r->dep->design->data.normalize);
+  const char *compiler = compiler_of(r, m.target);
+  TRY(compiler);
   int i = r->n++;
+  r->compilers[i] = compiler;
   Device *dev = &r->devices[i];
   *dev = (Device){.target = m.target,
                   .ram = b.n_regions ? b.ram : t->limits.ram.all,
@@ -143,10 +160,11 @@ static bool add_target(Tailoring *r, const DeployTarget *t, int round, int64_t m
       .widths = t->variants,
       .narrowest = t->variants_least,
       .regions = dev->n_regions ? device_regions : NULL,
-      .params = arena_printf(r->a, "target=%s,name=%s,raw=%d,ram=%lld,rows=%d%s%s%s%s%s", m.target->name,
+      .params = arena_printf(r->a, "target=%s,name=%s,raw=%d,ram=%lld,rows=%d%s%s%s%s%s%s", m.target->name,
                              r->dep->design->name, takes_bytes(r), (long long)dev->ram, dev->input_rows,
                              device_region_params(r->a, dev), code_form_params(r->a, &form), data, pixels,
-                             joules > 0 ? arena_printf(r->a, ",joules=%.9g", joules) : "")};
+                             joules > 0 ? arena_printf(r->a, ",joules=%.9g", joules) : "",
+                             compiler_param(r->a, r->compilers[i]))};
   return true;
 }
 
@@ -156,6 +174,7 @@ static bool add_targets(Tailoring *r) {
   r->costs = arena_array(r->a, n, sizeof *r->costs);
   r->devices = arena_array(r->a, n, sizeof *r->devices);
   r->machines = arena_array(r->a, n, sizeof *r->machines);
+  r->compilers = arena_array(r->a, n, sizeof *r->compilers);
   TRY(check_only(r));
   int64_t macs = graph_macs(r->model);
   for (int i = 0, round = 0; i < r->dep->n_targets; i++) {

@@ -37,7 +37,7 @@ typedef struct Tailoring {
   TailorTarget *targets;
   CostModel *costs;
   Device *devices;
-  const char **machines;
+  const char **machines, **compilers; /* [n] compilers: as they call themselves; "": not here */
   int n;
   ReportSteps steps;
 } Tailoring;

@@ -70,6 +70,23 @@ START_TEST(same_models_from_any_folder)
 }
 END_TEST
 
+/* What was built and judged by one compiler is not taken for another's. The real one is no wrapper that looks for the next of its
+ * name (ccache), which would find this one. */
+START_TEST(another_compiler)
+{
+  write_task();
+  does("$M tailor deploy.yaml --only plain -j 1 2> log && $M tailor deploy.yaml --only plain -j 1 2> log &&\n"
+       "grep -q 'deploy plain: taken from the cache' log && mkdir bin && real=$(PATH=/usr/bin:/bin command "
+       "-v gcc) &&\n"
+       "printf '#!/bin/sh\\n[ \"$1\" = --version ] && { echo newer; exit; }\\nexec %s \"$@\"\\n' $real > "
+       "bin/gcc &&\n"
+       "chmod +x bin/gcc && PATH=$PWD/bin:$PATH $M tailor deploy.yaml --only plain 2> log &&\n"
+       "grep -q 'deploy plain: again, because parameters changed' log && grep -q 'proof plain: again' log || "
+       "{ cat log; "
+       "exit 1; }");
+}
+END_TEST
+
 START_TEST(code_as_the_targets_ask)
 {
   write_task();
@@ -130,6 +147,7 @@ Suite *suite_cli_tailor(void) {
   TCase *t = tcase_create("tailor by the command");
   tcase_set_timeout(t, 240);
   tcase_add_test(t, code_as_the_targets_ask);
+  tcase_add_test(t, another_compiler);
   tcase_add_test(t, same_models_from_any_folder);
   tcase_add_test(t, structures_as_the_design_allows);
   suite_add_tcase(s, t);
