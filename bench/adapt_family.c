@@ -1,22 +1,37 @@
-/* A family of four variants of the label reader on a Cortex-M4, each against a model of its cost that was tailored by itself.
+/* Families of four variants, each against a model of its cost that was tailored by itself: the label reader on a Cortex-M4, a
+ * ResNet-8 of CIFAR-10 on AArch64.
  *
  *   family: variants: 4 of the original  -->  MACs of each variant  -->  alone1 .. alone3: requests with these limits
  *   each pair on the test split, image by image: difference with its paired interval
+ *   mistify verify: vectors through the variants in every order of two, on the emulator
  *
  * `mistify tailor` does the work, by its own cache; the test split is read here once more, for pairs.
  */
 #include "bench/adapt.h"
+#include "bench/adapt_resnet8.h"
 #include "frontend/config/design.h"
 #include "passes/input_raw.h"
 
 #define EXAMPLE "examples/01-label-reader"
 enum { VARIANTS = 4 };
 
+typedef struct Setting Setting;
+
 typedef struct Family {
   Adapt *ad;
-  const char *folder; /* absolute or from the top: where deploy files stand */
+  const Setting *s;
+  const char *folder; /* from the top: where deploy files stand */
   int64_t macs[VARIANTS];
 } Family;
+
+struct Setting {
+  const char *name, *board, *linked;
+  /* Why it cannot be done here; NULL: it can. */
+  const char *(*missing)(Arena *a);
+  const char *(*design)(const Adapt *ad,
+                        const char *folder); /* its text; data are made where they are not there */
+  void (*test)(const Family *f, Split *test);
+};
 
 static void run(const Adapt *ad, const char *command) {
   const int status = system(command);
@@ -24,23 +39,20 @@ static void run(const Adapt *ad, const char *command) {
     bench_must(ad->b, diag_error(ad->b->d, NULL, "%s: status %d", command, status >> 8));
 }
 
-static bool have_data(Adapt *ad) {
+/* -- the label reader -- */
+
+static const char *no_glyphs(Arena *a) {
   const char *tool = "build/release/" EXAMPLE "/make_data";
-  if (file_exists(EXAMPLE "/data/test_y.npy")) return true;
-  if (system(arena_printf(ad->a, "make --no-print-directory -s %s && %s --out " EXAMPLE "/data", tool,
-                          tool)) == 0)
-    return true;
-  adapt_skip(ad, "the label reader's data cannot be made");
-  return false;
+  if (file_exists(EXAMPLE "/data/test_y.npy")) return NULL;
+  const char *make =
+      arena_printf(a, "make --no-print-directory -s %s && %s --out " EXAMPLE "/data", tool, tool);
+  return system(make) == 0 ? NULL : "the label reader's data cannot be made";
 }
 
-/* -- tailoring -- */
-
 /* The design, in quick runs with a short retraining. */
-static const char *design_of(const Family *f) {
-  Adapt *ad = f->ad;
+static const char *glyphs_design(const Adapt *ad, const char *folder) {
   size_t n;
-  const char *path = path_join(ad->a, f->folder, "design.yaml");
+  (void)folder;
   char *text = file_read(ad->a, EXAMPLE "/design.yaml", &n, ad->b->d);
   bench_must(ad->b, text != NULL);
   StrBuf out = {0};
@@ -60,10 +72,18 @@ static const char *design_of(const Family *f) {
       sb_write(&out, at, strnlen(at, line));
     at += strnlen(at, line);
   }
-  bench_must(ad->b, file_write(path, sb_str(&out), out.len, ad->b->d));
+  const char *made = arena_strdup(ad->a, sb_str(&out));
   sb_free(&out);
-  return path;
+  return made;
 }
+
+static void glyphs_test(const Family *f, Split *test) {
+  const Adapt *ad = f->ad;
+  const Design *design = design_load(ad->a, path_join(ad->a, f->folder, "design.yaml"), ad->b->d);
+  bench_must(ad->b, design && dataset_open_test(&design->data, test, ad->b->d));
+}
+
+/* -- tailoring -- */
 
 static void tailor(const Family *f, const char *name, const StrBuf *targets) {
   Adapt *ad = f->ad;
@@ -94,10 +114,8 @@ static const Json *report_of(const Family *f, const char *name) {
 
 static void make_family(Family *f) {
   StrBuf t = {0};
-  sb_printf(
-      &t,
-      "  - {name: family, board: nucleo-l432kc, variants: %d}\n  - {name: widest, board: nucleo-l432kc}\n",
-      VARIANTS);
+  sb_printf(&t, "  - {name: family, board: %s, variants: %d}\n  - {name: widest, board: %s}\n", f->s->board,
+            VARIANTS, f->s->board);
   tailor(f, "family", &t);
   sb_free(&t);
   const Json *one = json_at(report_of(f, "family"), 0), *variants = json_get(one, "variants");
@@ -109,7 +127,7 @@ static void make_family(Family *f) {
 static void make_alone(Family *f) {
   StrBuf t = {0};
   for (int k = 1; k < VARIANTS; k++)
-    sb_printf(&t, "  - {name: alone%d, board: nucleo-l432kc, limits: {macs: %lld}}\n", k,
+    sb_printf(&t, "  - {name: alone%d, board: %s, limits: {macs: %lld}}\n", k, f->s->board,
               (long long)f->macs[k]);
   tailor(f, "alone", &t);
   sb_free(&t);
@@ -132,13 +150,14 @@ static double own_bytes(const Family *f) {
 
 static void flash(const Family *f) {
   Adapt *ad = f->ad;
+  const char *name = arena_printf(ad->a, "%s, family", f->s->name);
   const Json *t = report_of(f, "family");
   const double image = json_get_num(json_get(json_at(t, 0), "measured"), "flash", NAN),
                alone = json_get_num(json_get(json_at(t, 1), "measured"), "flash", NAN), own = own_bytes(f);
   if (isnan(own)) return;
-  adapt_figure(ad, "glyphs, family", "parameters of narrower variants", own, "bytes", "lower",
+  adapt_figure(ad, name, "parameters of narrower variants", own, "bytes", "lower",
                "biases, multipliers, tables, extents: model.json");
-  adapt_row(ad, &(Row){.name = "glyphs, family",
+  adapt_row(ad, &(Row){.name = name,
                        .metric = "flash of the image",
                        .value = image,
                        .unit = "bytes",
@@ -146,8 +165,10 @@ static void flash(const Family *f) {
                        .aim = 1.15 * alone + own,
                        .peer = "the widest alone",
                        .peer_value = alone,
-                       .how = "linked for the Cortex-M4; aim: 1.15 of the widest alone and what narrower "
-                              "variants have of their own"});
+                       .how = arena_printf(ad->a,
+                                           "linked for %s; aim: 1.15 of the widest alone and what narrower "
+                                           "variants have of their own",
+                                           f->s->linked)});
 }
 
 /* -- scores -- */
@@ -179,7 +200,7 @@ static Scores score(const Family *f, const char *path, const Split *test) {
 static void compare(const Family *f, int k, const Split *test) {
   Adapt *ad = f->ad;
   double lo, hi;
-  const char *name = arena_printf(ad->a, "glyphs, variant %d of %d", k, VARIANTS);
+  const char *name = arena_printf(ad->a, "%s, variant %d of %d", f->s->name, k, VARIANTS);
   Scores of = score(f, arena_printf(ad->a, "%s/family/family/variant%d.mistify", f->folder, k), test),
          by = score(f,
                     k ? arena_printf(ad->a, "%s/alone/alone%d/model.mistify", f->folder, k)
@@ -206,16 +227,67 @@ static void compare(const Family *f, int k, const Split *test) {
   scores_free(&by);
 }
 
-void part_family(Adapt *ad) {
-  Family f = {.ad = ad, .folder = arena_printf(ad->a, "%s%s", ad->folder, ad->quick ? "/quick" : "/full")};
-  if (!have_data(ad)) return;
-  bench_must(ad->b, file_make_dirs(f.folder, ad->b->d));
-  const Design *design = design_load(ad->a, design_of(&f), ad->b->d);
+/* -- switching -- */
+
+/* Vectors through every two variants, one behind the other, on the emulator: bytes of the engine. */
+static void switching(const Family *f) {
+  Adapt *ad = f->ad;
+  const char *out = arena_printf(ad->a, "%s/verify.json", f->folder);
+  size_t n;
+  if (!file_exists(arena_printf(ad->a, "%s/family/family/model.json", f->folder))) return;
+  run(ad, arena_printf(ad->a, "build/release/mistify verify %s/family/family --json > %s 2> %s.log",
+                       f->folder, out, out));
+  const char *text = file_read(ad->a, out, &n, ad->b->d);
+  const Json *j = text ? json_parse(ad->a, text, n, out, ad->b->d) : NULL;
+  bench_must(ad->b, j != NULL);
+  adapt_row(
+      ad, &(Row){.name = arena_printf(ad->a, "%s, family", f->s->name),
+                 .metric = "runs equal to the engine, every switch",
+                 .value = json_get_num(j, "vectors_equal", NAN),
+                 .unit = "runs",
+                 .better = "higher",
+                 .aim = json_get_num(j, "vectors", NAN),
+                 .how = arena_printf(ad->a, "mistify verify, emulated: %s", json_get_str(j, "target", ""))});
+}
+
+/* -- the parts -- */
+
+static void resnet8_final(const Family *f, Split *test) { resnet8_test(f->ad, test); }
+
+static const Setting glyphs = {.name = "glyphs",
+                               .board = "nucleo-l432kc",
+                               .linked = "the Cortex-M4",
+                               .missing = no_glyphs,
+                               .design = glyphs_design,
+                               .test = glyphs_test},
+                     resnet8 = {.name = "ResNet-8",
+                                .board = "raspberry-pi-4",
+                                .linked = "AArch64",
+                                .missing = resnet8_missing,
+                                .design = resnet8_design,
+                                .test = resnet8_final};
+
+static void family(Adapt *ad, const Setting *s) {
+  Family f = {
+      .ad = ad, .s = s, .folder = arena_printf(ad->a, "%s%s", ad->folder, ad->quick ? "/quick" : "/full")};
+  const char *missing = s->missing(ad->a);
   Split test;
-  bench_must(ad->b, design && dataset_open_test(&design->data, &test, ad->b->d));
+  if (missing) {
+    adapt_skip(ad, missing);
+    return;
+  }
+  bench_must(ad->b, file_make_dirs(f.folder, ad->b->d));
+  const char *design = s->design(ad, f.folder);
+  bench_must(ad->b, file_write(path_join(ad->a, f.folder, "design.yaml"), design, strlen(design), ad->b->d));
   make_family(&f);
   make_alone(&f);
+  s->test(&f, &test);
   for (int k = 0; k < VARIANTS; k++) compare(&f, k, &test);
   flash(&f);
+  switching(&f);
   split_close(&test);
 }
+
+void part_family(Adapt *ad) { family(ad, &glyphs); }
+
+void part_resnet8(Adapt *ad) { family(ad, &resnet8); }

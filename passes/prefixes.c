@@ -19,6 +19,7 @@ typedef struct Planning {
   Channels c;
   bool *whole;      /* [n_groups] */
   double *score;    /* [n_units] */
+  ErrorTable table; /* p->o->by.table */
   PrunePlan *plans; /* [n] of c */
   Diag *d;
 } Planning;
@@ -29,20 +30,25 @@ bool prefixes_options_parse(const char *params, Arena *a, PrefixesOptions *o, Di
   o->share = pass_param_num(params, "share", 0, &bad);
   FAIL_IF(bad || o->n < 2 || o->n > FAMILY_MAX || !(o->share > 0 && o->share < 1), d, NULL,
           "widths: %s: want n=2 to %d, share between 0 and 1", params, FAMILY_MAX);
-  return prune_options_parse(params, a, &o->prune, d);
+  return allocate_options_parse(params, a, &o->by, d);
 }
 
 /* -- what there is to remove -- */
 
 static bool find_scores(Planning *p) {
-  Blob *b = prune_importance(&p->c, &p->o->prune, p->ctx, p->d);
+  if (p->o->by.table) TRY(allocate_table(&p->c, &p->o->by, p->ctx, &p->table, p->d));
+  Blob *b =
+      p->o->by.table ? error_table_scores(&p->table) : prune_importance(&p->c, &p->o->by.prune, p->ctx, p->d);
   TRY(b);
   memcpy(p->score, blob_data(b), p->c.n_units * sizeof *p->score);
   blob_unref(b);
   for (uint32_t i = 0; i < p->c.n_groups; i++) {
     const ChanGroup *g = &p->c.groups[i];
     p->whole[i] = !order_can(&p->c, i) || !order_is_prefix(&p->c, i);
-    for (uint32_t u = g->first; p->whole[i] && u < g->first + g->n; u++) p->score[u] = NEVER;
+    for (uint32_t u = g->first; p->whole[i] && u < g->first + g->n; u++) {
+      p->score[u] = NEVER;
+      if (p->o->by.table) p->table.error[u] = NEVER;
+    }
   }
   return true;
 }
@@ -58,7 +64,7 @@ static bool all_whole(const Planning *p, const PrunePlan *plan) {
 /* Kernels of codes like multiples of four; where that leaves no plan, single channels. */
 static bool plan_within(Planning *p, double macs, const PrunePlan *outer, PrunePlan *out, bool *met) {
   static const uint32_t steps[] = {4, 2, 1};
-  PruneOptions o = p->o->prune;
+  PruneOptions o = p->o->by.prune;
   Blob *scores = blob_new(p->score, p->c.n_units * sizeof *p->score);
   bool ok = true;
   *met = false;
@@ -66,9 +72,10 @@ static bool plan_within(Planning *p, double macs, const PrunePlan *outer, PruneP
     if (i > 0) prune_plan_free(out);
     o.steps = o.steps ? o.steps : steps[i];
     o.limits = (PruneLimits){.macs = macs};
-    ok = prune_plan(&p->c, scores, &o, p->ctx, outer, out, p->d);
+    ok = p->o->by.table ? allocate_plan(&p->c, &p->table, &o, p->ctx, outer, out, p->d)
+                        : prune_plan(&p->c, scores, &o, p->ctx, outer, out, p->d);
     *met = ok && out->met && all_whole(p, out);
-    o.steps = p->o->prune.steps;
+    o.steps = p->o->by.prune.steps;
   }
   blob_unref(scores);
   return ok;
@@ -147,7 +154,7 @@ static bool order_all(Planning *p, Prefixes *out) {
   mem_free(place);
   TRY(out->graph);
   Channels now = {0};
-  bool ok = channels_find(out->graph, p->o->prune.keep, &now, p->d);
+  bool ok = channels_find(out->graph, p->o->by.prune.keep, &now, p->d);
   ASSERT(!ok || (now.n_groups == p->c.n_groups && now.n_units == p->c.n_units));
   out->plans = mem_array((size_t)p->o->n, sizeof *out->plans);
   for (; ok && out->n < p->o->n; out->n++) plan_first(&p->plans[out->n], &now, &out->plans[out->n]);
@@ -160,7 +167,7 @@ bool prefixes_plan(const Graph *g, const PrefixesOptions *o, const PassCtx *ctx,
   TRY(graph_want_stateless(g, "variants that share weights", d));
   Planning p = {.o = o, .ctx = ctx, .d = d};
   Graph *image = order_unflatten(g, d);
-  bool ok = image && channels_find(image, o->prune.keep, &p.c, d);
+  bool ok = image && channels_find(image, o->by.prune.keep, &p.c, d);
   p.whole = mem_array((size_t)p.c.n_groups + 1, sizeof *p.whole);
   p.score = mem_array((size_t)p.c.n_units + 1, sizeof *p.score);
   p.plans = mem_array((size_t)o->n, sizeof *p.plans);
@@ -168,6 +175,7 @@ bool prefixes_plan(const Graph *g, const PrefixesOptions *o, const PassCtx *ctx,
   for (int k = 0; k < o->n; k++) prune_plan_free(&p.plans[k]);
   mem_free(p.plans);
   mem_free(p.score);
+  error_table_free(&p.table);
   mem_free(p.whole);
   channels_free(&p.c);
   graph_free(image);

@@ -138,13 +138,15 @@ static void untrained(const PlanView *v) {
     if (!r->v[i].met) printf("%s: CANNOT BE MET: %s\n", r->v[i].target->name, r->v[i].why);
 }
 
-static void variants(const PlanView *v) {
+static void variants(const PlanView *v, Arena *a) {
   for (int i = 0; i < v->result->n; i++) {
-    const TailorTarget *t = v->result->v[i].target;
-    if (t->widths > 1)
-      printf("%s: %d variants down to %.0f %% of its MACs, trained together behind that, which no estimate "
-             "counts\n",
-             t->name, t->widths, 100 * t->narrowest);
+    const TailorOutcome *o = &v->result->v[i];
+    if (o->joint_images)
+      printf("%s: %d variants down to %.0f %% of its MACs, trained together behind that on %s images, est. "
+             "%.1f s "
+             "(in no sum below)\n",
+             o->target->name, o->target->widths, 100 * o->target->narrowest, cli_count(a, o->joint_images),
+             o->joint_seconds);
   }
 }
 
@@ -232,7 +234,7 @@ void plan_view_text(const PlanView *v, Arena *a) {
          r->n_models, joint);
   tree(v, a);
   untrained(v);
-  variants(v);
+  variants(v, a);
   if (r->n_models) {
     ways(v, a);
     to_come(v);
@@ -273,6 +275,8 @@ static void json_targets(JsonWriter *w, const TailorResult *r) {
     json_kstr(w, "model", o->model < 0 ? NULL : r->models[o->model].name);
     json_kstr(w, "structure", o->variant);
     json_kint(w, "macs", o->cost.macs);
+    if (o->joint_images) json_kint(w, "joint_images", o->joint_images);
+    if (o->joint_images) json_knum(w, "joint_seconds", o->joint_seconds);
     json_end(w);
   }
   json_end(w);

@@ -48,6 +48,7 @@ void report_variants_json(const TailorOutcome *o, JsonWriter *w) {
     json_end(w);
     if (x->cycles >= 0) json_kint(w, "measured_cycles", x->cycles);
     json_knum(w, "validation", x->val_final);
+    if (x->floor > 0) json_knum(w, "floor", x->floor);
     json_kobject(w, "test");
     report_json_accuracy(w, "float", &x->tailored);
     report_json_accuracy(w, "final", &x->emitted);

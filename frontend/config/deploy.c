@@ -28,6 +28,7 @@ typedef struct RawAccuracy {
 typedef struct RawVariants {
   int n;
   double least;
+  RawAccuracy accuracy;
 } RawVariants;
 
 typedef struct RawTarget {
@@ -195,6 +196,13 @@ static const CfgRow variant_rows[] = {{.key = "n",
                                        .type = CFG_SHARE,
                                        .otherwise = "25%",
                                        .doc = "of the widest's multiply-accumulates, for the narrowest"},
+                                      {.key = "accuracy",
+                                       CFG_FIELD(RawVariants, accuracy),
+                                       .type = CFG_GROUP,
+                                       .sub = &accuracy_schema,
+                                       .plain = "min",
+                                       .doc = "what each of the narrower ones must reach; the target's own "
+                                              "`accuracy` is the widest's"},
                                       {0}};
 static const Schema variant_schema = {"key", variant_rows, sizeof(RawVariants)};
 
@@ -393,9 +401,9 @@ static bool check_device(Arena *a, DeployTarget *t, Diag *d) {
   return false;
 }
 
-static bool check_accuracy(const DeployTarget *t, Diag *d) {
-  if (!t->accuracy_min_loc.line || !t->accuracy_drop_loc.line) return true;
-  yaml_error(t->file, &t->accuracy_drop_loc, d, "accuracy wants min or drop, not both");
+static bool check_accuracy(const YamlFile *file, const RawAccuracy *x, Diag *d) {
+  if (!x->min_loc.line || !x->drop_loc.line) return true;
+  yaml_error(file, &x->drop_loc, d, "accuracy wants min or drop, not both");
   diag_hint(d, "min: an absolute floor; drop: points below the original");
   return false;
 }
@@ -439,6 +447,7 @@ static bool check_variants(const Deploy *dep, const DeployTarget *t, Diag *d) {
 }
 
 static DeployTarget target_of(const RawTarget *raw, const YamlFile *file, Loc loc) {
+  const RawAccuracy *floors = &raw->variants.accuracy;
   return (DeployTarget){.file = file,
                         .name = raw->name,
                         .board = raw->board,
@@ -459,6 +468,8 @@ static DeployTarget target_of(const RawTarget *raw, const YamlFile *file, Loc lo
                         .code = raw->code,
                         .variants = raw->variants_loc.line ? raw->variants.n : 0,
                         .variants_least = raw->variants.least,
+                        .variants_min = floors->min_loc.line ? floors->min : 0,
+                        .variants_drop = floors->drop_loc.line ? floors->drop : 0,
                         .variants_loc = raw->variants_loc,
                         .adapt = raw->adapt,
                         .priority = raw->priority};
@@ -472,10 +483,11 @@ static bool bind_targets(Deploy *dep, const YamlFile *file, const CfgList *list,
   dep->targets = all;
   for (int i = 0; i < list->n; i++) {
     DeployTarget *t = &dep->targets[dep->n_targets++];
-    *t = target_of((const RawTarget *)list->items + i, file, list->locs[i]);
+    const RawTarget *raw = (const RawTarget *)list->items + i;
+    *t = target_of(raw, file, list->locs[i]);
     ok = check_name(dep, dep->n_targets - 1, d) && ok;
     ok = check_device(a, t, d) && ok;
-    ok = check_accuracy(t, d) && ok;
+    ok = check_accuracy(file, &raw->accuracy, d) && check_accuracy(file, &raw->variants.accuracy, d) && ok;
     ok = (!dep->design || (check_freedom(dep, t, d) && check_variants(dep, t, d))) && ok;
   }
   return ok && dep->design;

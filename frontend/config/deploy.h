@@ -60,6 +60,8 @@ typedef struct DeployTarget {
   DeployCode code;
   int variants;          /* in one image, sharing weights; 0: one model */
   double variants_least; /* MACs of the narrowest, as a share of the widest's */
+  double variants_min,
+      variants_drop; /* floor of the narrower ones, absolute or below the original; shares, 0: none */
   Loc variants_loc;
   DeployAdapt adapt;
   int priority; /* the higher, the earlier it is worked on */

@@ -41,7 +41,8 @@ static Hash lease_key(const TailorRun *r, const TailorWork *w) {
   hasher_hash(h, tailor_basis(r));
   hasher_str(h, w->t->name);
   hasher_hash(h, tailor_request(r, w->t));
-  const double floors[] = {w->t->limits.min_accuracy, w->t->limits.max_drop};
+  const TailorTarget *t = w->t;
+  const double floors[] = {t->limits.min_accuracy, t->limits.max_drop, t->width_min, t->width_drop};
   hasher_bytes(h, floors, sizeof floors);
   return hasher_done(h);
 }
@@ -50,11 +51,14 @@ TailorStart tailor_may_train(TailorRun *r, TailorWork *w, bool (*train)(TailorRu
   TailorLook look;
   if (!w->over) return TAILOR_BEGIN;
   Artifact stood = artifact_ref(&w->trained);
+  TailorFamily family = tailor_family_ref(&w->nested);
   tailor_look(r, &look);
   const bool there = train(r, w);
   tailor_look_end(r, &look);
   artifact_unref(&w->trained);
   w->trained = stood;
+  tailor_family_free(&w->nested);
+  w->nested = family;
   return there ? TAILOR_BEGIN : r->busy ? TAILOR_BUSY : TAILOR_TOO_LATE;
 }
 
@@ -82,6 +86,7 @@ void tailor_end(TailorWork *w) {
 void tailor_tell_late(TailorRun *r, TailorWork *w, const char *what) {
   TailorOutcome *o = w->o;
   artifact_unref(&w->trained);
+  tailor_nested_free(w);
   artifact_unref(&o->final);
   o->late = true;
   o->start = NULL;

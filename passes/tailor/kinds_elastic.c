@@ -11,7 +11,9 @@
 #include "passes/tailor/kinds.h"
 #include "passes/tailor/measure.h"
 
-enum { ELASTIC_TEACHERS = 3 }; /* where they stand in its inputs */
+enum {
+  ELASTIC_OWN = 3
+}; /* behind model, data and plans: what an earlier training left members, where this one goes on; teachers */
 
 /* What both have in common: the graph's channels, and plans of them. */
 typedef struct Call {
@@ -47,12 +49,18 @@ typedef struct Teachers {
   int n;
 } Teachers;
 
+static bool goes_on(const StepCall *c) {
+  bool bad = false;
+  return pass_param_num(c->params, "goes_on", 0, &bad) != 0;
+}
+
 static bool teachers_of(const StepCall *c, bool banks, Teachers *t, Diag *d) {
-  *t = (Teachers){.n = (c->n_in - ELASTIC_TEACHERS) / (banks ? 2 : 1)};
+  const int at = ELASTIC_OWN + goes_on(c);
+  *t = (Teachers){.n = (c->n_in - at) / (banks ? 2 : 1)};
   for (int i = 0; i < t->n; i++) {
-    t->graphs[i] = artifact_graph(&c->in[ELASTIC_TEACHERS + i], d);
+    t->graphs[i] = artifact_graph(&c->in[at + i], d);
     TRY(t->graphs[i]);
-    if (banks) t->banks[i] = c->in[ELASTIC_TEACHERS + t->n + i].bytes;
+    if (banks) t->banks[i] = c->in[at + t->n + i].bytes;
   }
   return true;
 }
@@ -89,6 +97,16 @@ static bool put_result(const Call *x, const ElasticResult *res, Artifact *out, i
   return ok;
 }
 
+static bool take_own(const StepCall *c, ElasticFamily *f, Diag *d) {
+  for (int i = 0; goes_on(c) && i < f->n; i++) {
+    Graph *g = elastic_member(f->graphs[i], c->in[ELASTIC_OWN].bytes, i, d);
+    TRY(g);
+    graph_free(f->graphs[i]);
+    f->members[i].graph = f->graphs[i] = g;
+  }
+  return true;
+}
+
 static bool train_members(const StepCall *c, Call *x, ElasticResult *res, Diag *d) {
   const TailorStepEnv *env = c->env;
   TrainOptions o;
@@ -98,7 +116,8 @@ static bool train_members(const StepCall *c, Call *x, ElasticResult *res, Diag *
   Teachers t = {0};
   ElasticFamily f = {0};
   const bool banks = tailor_uses_bank(&o);
-  ok = ok && teachers_of(c, banks, &t, d) && elastic_family(&x->c, x->plans, x->n, own_norms, &f, d);
+  ok = ok && teachers_of(c, banks, &t, d) && elastic_family(&x->c, x->plans, x->n, own_norms, &f, d) &&
+       take_own(c, &f, d);
   const ElasticJob job = {.train = {.graph = x->g,
                                     .teachers = (const Graph *const *)t.graphs,
                                     .n_teachers = t.n,

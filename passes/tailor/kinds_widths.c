@@ -32,7 +32,7 @@ static bool run_widths(const StepCall *c, Artifact *out, int *n_out, Diag *d) {
   Channels ordered = {0};
   Graph *g = artifact_graph(&c->in[0], d);
   bool ok = g && prefixes_options_parse(c->params, a, &o, d) && tailor_data(env->data, &ctx.data, d) &&
-            prefixes_plan(g, &o, &ctx, &w, d) && channels_find(w.graph, o.prune.keep, &ordered, d);
+            prefixes_plan(g, &o, &ctx, &w, d) && channels_find(w.graph, o.by.prune.keep, &ordered, d);
   if (ok) put_plans(&w, &ordered, out, n_out);
   if (ordered.arena) channels_free(&ordered);
   prefixes_free(&w);
@@ -58,15 +58,9 @@ static bool run_finish_like(const StepCall *c, Artifact *out, int *n_out, Diag *
 #define COMMON                                                                          \
   "ir/", "runtime/kernels/", "runtime/engine/", "runtime/data/", "passes/tailor/kinds", \
       "passes/tailor/measure", "passes/pass.h", "passes/pipeline.c"
-static const char *const widths_src[] = {COMMON,
-                                         "passes/channels",
-                                         "passes/order",
-                                         "passes/unflatten",
-                                         "passes/prune.h",
-                                         "passes/prune.c",
-                                         "passes/prune_",
-                                         "passes/prefixes",
-                                         NULL};
+static const char *const widths_src[] = {
+    COMMON,           "passes/channels", "passes/order",     "passes/unflatten", "passes/prune.h",
+    "passes/prune.c", "passes/prune_",   "passes/allocate/", "passes/prefixes",  NULL};
 static const char *const like_src[] = {COMMON,
                                        "passes/quant",
                                        "passes/qat_strip.c",

@@ -16,9 +16,7 @@
 #include "passes/tailor/run.h"
 
 void tailor_nested_free(TailorWork *w) {
-  artifact_unref(&w->nested.plans);
-  artifact_unref(&w->nested.wide);
-  artifact_unref(&w->nested.own);
+  tailor_family_free(&w->nested);
   for (int k = 0; k < FAMILY_MAX; k++) artifact_unref(&w->o->width[k].final);
   w->o->n_widths = 0;
 }
@@ -60,23 +58,34 @@ static void width_params(const TailorRun *r, const TailorTarget *t, char *buf, s
   char min[32] = "0.1", least[32] = "4";
   pass_param(r->job->prune_params, "min", min, sizeof min);
   pass_param(r->job->prune_params, "least", least, sizeof least);
-  snprintf(buf, n, "n=%d,share=%.6g,min=%s,least=%s%s%s", t->widths, t->narrowest, min, least,
-           r->job->keep[0] ? ",keep=" : "", r->job->keep);
+  snprintf(buf, n, "n=%d,share=%.6g,by=%s,min=%s,least=%s%s%s", t->widths, t->narrowest,
+           tailor_by_table(r) ? "reconstruction" : "taylor", min, least, r->job->keep[0] ? ",keep=" : "",
+           r->job->keep);
+}
+
+/* Every member in every step. */
+static bool train_all(TailorRun *r, const TailorWork *w, const Artifact *base, const TailorFamily *before,
+                      int64_t images, TailorFamily *f) {
+  char how[64];
+  snprintf(how, sizeof how, "drawn=%d,own_norms=1", w->t->widths > 2 ? w->t->widths - 2 : 0);
+  return tailor_elastic_of(r, w->t->name, base, before, how, images, f);
 }
 
 static bool train_family(TailorRun *r, TailorWork *w, const Artifact *start) {
   Artifact in[2] = {*start, r->data}, ordered = {0};
   static const char *const names[] = {"model", "data"};
-  char params[TAILOR_PARAMS_MAX], how[64];
-  int64_t images;
+  char params[TAILOR_PARAMS_MAX];
   width_params(r, w->t, params, sizeof params);
-  snprintf(how, sizeof how, "drawn=%d,own_norms=1", w->t->widths > 2 ? w->t->widths - 2 : 0);
-  TRY(tailor_images(r, r->res->share > 0 ? r->res->share : 1, &images));
   TRY(tailor_step(r, &step_widths, w->t->name, in, 2, names, params, &r->env, &ordered, &w->nested.plans));
   w->nested.n = w->t->widths;
-  const bool ok = tailor_elastic_of(r, w->t->name, &ordered, how, images, &w->nested);
+  const bool ok = train_all(r, w, &ordered, NULL, tailor_nested_images(r, w), &w->nested);
   artifact_unref(&ordered);
   return ok;
+}
+
+static bool take_widest(TailorRun *r, TailorWork *w) {
+  artifact_unref(&w->trained);
+  return tailor_cut(r, w->t->name, &w->nested, 0, &w->trained);
 }
 
 bool tailor_nested_train(TailorRun *r, TailorWork *w) {
@@ -84,8 +93,27 @@ bool tailor_nested_train(TailorRun *r, TailorWork *w) {
   bool ok = start_of(r, w, &start) && train_family(r, w, &start);
   artifact_unref(&start);
   TRY(ok);
-  artifact_unref(&w->trained);
-  return tailor_cut(r, w->t->name, &w->nested, 0, &w->trained);
+  return take_widest(r, w);
+}
+
+bool tailor_nested_misses(const TailorWork *w) {
+  bool misses = w->o->val_final < w->o->floor;
+  for (int k = 1; k < w->o->n_widths; k++) misses |= w->o->width[k].val_final < w->o->width[k].floor;
+  return misses;
+}
+
+bool tailor_nested_tail(TailorRun *r, TailorWork *w) {
+  const TailorFamily before = w->nested;
+  TailorFamily f = {.plans = artifact_ref(&before.plans), .n = before.n};
+  tailor_tell(r, "%s: a variant is below its floor on validation: a tail for all, of %" PRId64 " images",
+              w->t->name, before.images);
+  if (!train_all(r, w, NULL, &before, before.images, &f)) {
+    tailor_family_free(&f);
+    return false;
+  }
+  tailor_family_free(&w->nested);
+  w->nested = f;
+  return take_widest(r, w);
 }
 
 /* ---- finishing */
@@ -119,9 +147,12 @@ static bool finish_width(TailorRun *r, TailorWork *w, int k) {
   const char *slot = w->t->name;
   TailorWidth *x = &w->o->width[k];
   Artifact g = {0};
+  x->floor = tailor_floor(r, w->t->width_min, w->t->width_drop);
+  x->val_float = -1;
   bool ok = tailor_cut(r, slot, &w->nested, k, &g) && finish_like(r, w, &g, &x->final) &&
             tailor_score(r, slot, &x->final, r->job->raw_input, &x->val_final) &&
             cost_of(r, w->t, &x->final, &x->cost);
+  if (ok && x->val_final < x->floor) ok = tailor_score(r, slot, &g, false, &x->val_float);
   artifact_unref(&g);
   if (ok)
     tailor_tell(r, "%s: variant %d of %" PRId64 " MACs: %.2f %% on validation", slot, k, x->cost.macs,
@@ -132,7 +163,8 @@ static bool finish_width(TailorRun *r, TailorWork *w, int k) {
 bool tailor_nested_finish(TailorRun *r, TailorWork *w) {
   TailorOutcome *o = w->o;
   for (int k = 0; k < FAMILY_MAX; k++) artifact_unref(&o->width[k].final);
-  o->width[0] = (TailorWidth){.final = artifact_ref(&o->final), .val_final = o->val_final};
+  o->width[0] = (TailorWidth){
+      .final = artifact_ref(&o->final), .val_final = o->val_final, .floor = o->floor, .val_float = -1};
   TRY(cost_of(r, w->t, &o->final, &o->width[0].cost));
   for (o->n_widths = 1; o->n_widths < w->t->widths; o->n_widths++) TRY(finish_width(r, w, o->n_widths));
   return check_family(r, o);

@@ -10,6 +10,10 @@ static void tell_target(TailorRun *r, TailorWork *w) {
   o->why = w->c.why ? w->c.why : "";
   o->met = !w->c.why;
   o->cost.macs = w->c.macs;
+  if (tailor_is_nested(w->t) && o->met) {
+    o->joint_images = tailor_nested_images(r, w);
+    o->joint_seconds = tailor_nested_seconds(r, w);
+  }
   if (w->node < 0) return;
   const int parent = r->schedule.nodes[w->node].parent;
   o->start = parent < 0 ? "" : r->models[parent].name;

@@ -55,6 +55,7 @@ typedef struct TailorModel {
 typedef struct TailorFamily {
   Artifact plans, wide, own;
   int n;
+  int64_t images; /* that its weights have seen */
 } TailorFamily;
 
 /* How long a training is. */
@@ -135,6 +136,8 @@ bool tailor_deploy(TailorRun *r, const TailorTarget *t, const Artifact *final, A
                    Artifact *measure);
 /* The final graph by this pipeline. */
 bool tailor_finish_by(TailorRun *r, const char *pipeline, const char *slot, const Artifact *g, Artifact *out);
+/* The floor of these limits; 0: none. */
+double tailor_floor(const TailorRun *r, double min, double drop);
 /* Accuracy on the test split. */
 bool tailor_test(TailorRun *r, const char *slot, const Artifact *g, bool raw, Accuracy *out);
 /* Accuracy on validation; raw: the graph takes stored bytes. */
@@ -183,6 +186,10 @@ void tailor_schedule_free(TailorRun *r);
 bool tailor_trained(TailorRun *r, int k);
 /* Images that its weights have seen by then: what goes on from there sees others. */
 int64_t tailor_seen(const TailorRun *r, int k);
+/* Of the joint training of w's variants. */
+int64_t tailor_nested_images(TailorRun *r, const TailorWork *w);
+/* Estimated. */
+double tailor_nested_seconds(TailorRun *r, const TailorWork *w);
 
 /* -- planned.c -- */
 typedef struct TailorLook {
@@ -222,6 +229,10 @@ static inline bool tailor_is_nested(const TailorTarget *t) { return t->widths > 
 bool tailor_nested_check(const TailorRun *r);
 /* w->trained, the widest, and its narrower variants, trained together from where it stands. */
 bool tailor_nested_train(TailorRun *r, TailorWork *w);
+/* Is one of them below its floor? */
+bool tailor_nested_misses(const TailorWork *w);
+/* A tail: all of them as long again, from where they stand. */
+bool tailor_nested_tail(TailorRun *r, TailorWork *w);
 /* The variants with the codes of o->final, scored: o->width. */
 bool tailor_nested_finish(TailorRun *r, TailorWork *w);
 /* Inputs of deploy and proof behind the first n, and their parameters; o->final is the widest. */
@@ -241,9 +252,12 @@ bool tailor_solve(TailorRun *r, const char *slot, const TailorChosen *c, Artifac
 /* Train the plans of a base together, as one elastic model, on tailor_family_images images. */
 bool tailor_elastic(TailorRun *r, const TailorBase *b, TailorFamily *f);
 int64_t tailor_family_images(const TailorRun *r);
-/* The same of any graph: `how` is "drawn=N,own_norms=0|1". */
-bool tailor_elastic_of(TailorRun *r, const char *slot, const Artifact *base, const char *how, int64_t images,
-                       TailorFamily *f);
+/* The same of any graph: `how` is "drawn=N,own_norms=0|1". before: the family goes on from there, of the same plans (NULL: it
+ * begins at `base`). */
+bool tailor_elastic_of(TailorRun *r, const char *slot, const Artifact *base, const TailorFamily *before,
+                       const char *how, int64_t images, TailorFamily *f);
+TailorFamily tailor_family_ref(const TailorFamily *f);
+void tailor_family_free(TailorFamily *f);
 /* Take teachers' banks from the cache or make them. false: reported, or another is at work on one. */
 bool tailor_needs_banks(TailorRun *r);
 /* Member k of it. */

@@ -41,6 +41,14 @@ int64_t schedule_images(const ScheduleRules *r, double base, double from, double
   return images_of(r, to < from ? fmin(r->per_halving * log2(from / to), 1) * pow(base / to, r->growth) : 0);
 }
 
+int64_t schedule_family(const ScheduleRules *r, double base, double widest, int n, double share) {
+  int64_t sum = 0;
+  for (int k = 1; k < n; k++)
+    sum += schedule_images(r, base, widest * pow(share, (k - 1) / (n - 1.0)),
+                           widest * pow(share, k / (n - 1.0)));
+  return sum;
+}
+
 int64_t schedule_full(const ScheduleRules *r) {
   const int64_t shortened = images_of(r, 1); /* of whole steps, which may be more than all */
   return r->share > 0 && r->share < 1 && shortened < r->images ? shortened : r->images;

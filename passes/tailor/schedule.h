@@ -96,6 +96,9 @@ int64_t schedule_full(const ScheduleRules *r);
 double schedule_kept(const Schedule *s, const ScheduleBase *bases, const ScheduleRules *r);
 /* Images of a warm start from a model of `from` MACs to one of `to`, both cut from one of `base`. */
 int64_t schedule_images(const ScheduleRules *r, double base, double from, double to);
+/* Images of the joint training of n models, each inside the one before it, from `widest` MACs in equal ratios down to `share` of
+ * them: those of a chain of warm starts down to the narrowest, as each step is to do for all what each of these does for one. */
+int64_t schedule_family(const ScheduleRules *r, double base, double widest, int n, double share);
 
 /* Seconds of training a model of so many MACs on `images`. */
 double schedule_seconds(const ScheduleRules *r, double macs, int64_t images);

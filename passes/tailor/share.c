@@ -537,16 +537,25 @@ int64_t tailor_seen(const TailorRun *r, int k) {
   return r->job->sharing == SHARE_ELASTIC ? tailor_family_images(r) : n->skip + n->images;
 }
 
+int64_t tailor_nested_images(TailorRun *r, const TailorWork *w) {
+  const ScheduleRules rules = rules_of(&(Sharing){.r = r});
+  return schedule_family(&rules, (double)r->res->macs, (double)w->c.macs, w->t->widths, w->t->narrowest);
+}
+
+double tailor_nested_seconds(TailorRun *r, const TailorWork *w) {
+  const ScheduleRules rules = rules_of(&(Sharing){.r = r});
+  const TailorTarget *t = w->t;
+  double macs = 0;
+  for (int k = 0; k < t->widths; k++) macs += (double)w->c.macs * pow(t->narrowest, k / (t->widths - 1.0));
+  return schedule_seconds(&rules, macs, tailor_nested_images(r, w));
+}
+
 void tailor_schedule_free(TailorRun *r) {
   for (int k = 0; r->models && k < r->schedule.n; k++) { /* planning may fail between the two */
     artifact_unref(&r->models[k].plan);
     artifact_unref(&r->models[k].trained);
   }
-  for (int i = 0; r->family && i <= r->job->n_variants; i++) {
-    artifact_unref(&r->family[i].plans);
-    artifact_unref(&r->family[i].wide);
-    artifact_unref(&r->family[i].own);
-  }
+  for (int i = 0; r->family && i <= r->job->n_variants; i++) tailor_family_free(&r->family[i]);
   for (int i = 0; i < r->n_rounds; i++) schedule_free(&r->rounds[i]);
   schedule_free(&r->schedule);
 }

@@ -68,28 +68,44 @@ int64_t tailor_family_images(const TailorRun *r) {
   return (int64_t)(r->job->family * (double)r->full_images);
 }
 
-bool tailor_elastic_of(TailorRun *r, const char *slot, const Artifact *base, const char *how, int64_t images,
-                       TailorFamily *f) {
-  Artifact in[STEP_MAX_IN] = {*base, r->data, f->plans};
+bool tailor_elastic_of(TailorRun *r, const char *slot, const Artifact *base, const TailorFamily *before,
+                       const char *how, int64_t images, TailorFamily *f) {
+  Artifact in[STEP_MAX_IN] = {before ? before->wide : *base, r->data, f->plans};
   const char *names[STEP_MAX_IN] = {"model", "data", "plans"};
   TrainOptions o = tailor_options(r);
   o.images = images;
+  o.skip = before ? before->images : 0;
   o.clip = 1; /* gradients of members are summed: a bad narrow one would spoil the wide weights */
   if (o.bn_images > PASSING_BN) o.bn_images = PASSING_BN;
   TRY(needs_teachers(r, &o));
-  const int n = add_teachers(r, &o, in, names, 3);
+  int n = 3;
+  if (before) names[n] = "members' own", in[n++] = before->own;
+  n = add_teachers(r, &o, in, names, n);
   StrBuf params = {0};
-  sb_printf(&params, "%s,", how);
+  sb_printf(&params, "%s,%s", how, before ? "goes_on=1," : "");
   print_options(r, &o, &params);
   const bool ok =
       tailor_step(r, &step_elastic, slot, in, n, names, sb_str(&params), &r->env, &f->wide, &f->own);
   sb_free(&params);
+  f->images = o.skip + images;
   return ok;
 }
 
+TailorFamily tailor_family_ref(const TailorFamily *f) {
+  return (TailorFamily){artifact_ref(&f->plans), artifact_ref(&f->wide), artifact_ref(&f->own), f->n,
+                        f->images};
+}
+
+void tailor_family_free(TailorFamily *f) {
+  artifact_unref(&f->plans);
+  artifact_unref(&f->wide);
+  artifact_unref(&f->own);
+  *f = (TailorFamily){0};
+}
+
 bool tailor_elastic(TailorRun *r, const TailorBase *b, TailorFamily *f) {
-  return tailor_elastic_of(r, b->variant ? b->variant->name : "shared", &b->graph, "drawn=2,own_norms=0",
-                           tailor_family_images(r), f);
+  return tailor_elastic_of(r, b->variant ? b->variant->name : "shared", &b->graph, NULL,
+                           "drawn=2,own_norms=0", tailor_family_images(r), f);
 }
 
 bool tailor_cut(TailorRun *r, const char *slot, const TailorFamily *f, int k, Artifact *out) {

@@ -222,6 +222,13 @@ static bool read_measured(TailorRun *r, TailorWork *w, const Artifact *m) {
   return ok;
 }
 
+static void say_floor(const TailorWork *w, const char *whose, double is, double in_float, double floor,
+                      bool auc, StrBuf *why) {
+  sb_printf(why, "%s%s on validation %.2f %%", whose, metric_name(auc), 100 * is);
+  if (w->t->precision == DT_I8) sb_printf(why, " (%.2f %% in float)", 100 * in_float);
+  sb_printf(why, ", floor %.2f %%: the nearest within the other limits; ", 100 * floor);
+}
+
 /* Everything asked for, against what came out. */
 static void judge(TailorRun *r, TailorWork *w) {
   const TailorLimits *l = &w->t->limits;
@@ -237,10 +244,11 @@ static void judge(TailorRun *r, TailorWork *w) {
     sb_printf(&why, "%" PRId64 " MACs, limit %" PRId64 "; ", o->cost.macs, l->macs);
   if (tailor_over(l->cycles, o->cost.cycles))
     sb_printf(&why, "%" PRId64 " cycles, limit %" PRId64 "; ", o->cost.cycles, l->cycles);
-  if (o->val_final < o->floor) {
-    sb_printf(&why, "%s on validation %.2f %%", metric_name(r->job->auc), 100 * o->val_final);
-    if (w->t->precision == DT_I8) sb_printf(&why, " (%.2f %% in float)", 100 * o->val_float);
-    sb_printf(&why, ", floor %.2f %%: the nearest within the other limits; ", 100 * o->floor);
+  if (o->val_final < o->floor) say_floor(w, "", o->val_final, o->val_float, o->floor, r->job->auc, &why);
+  for (int k = 1; k < o->n_widths; k++) {
+    const TailorWidth *x = &o->width[k];
+    const char *whose = arena_printf(r->res->arena, "variant %d: ", k);
+    if (x->val_final < x->floor) say_floor(w, whose, x->val_final, x->val_float, x->floor, r->job->auc, &why);
   }
   if (o->measured.vectors_equal < o->measured.vectors && w->exact) {
     sb_printf(&why, "only %" PRId64 " of %" PRId64 " self-test vectors agree; ", o->measured.vectors_equal,
@@ -267,18 +275,22 @@ static bool train_tail(TailorRun *r, TailorWork *w) {
   return true;
 }
 
+double tailor_floor(const TailorRun *r, double min, double drop) {
+  return fmax(min, drop > 0 ? r->res->val_original - drop : 0);
+}
+
 /* From the float graph to firmware, what needs training having begun. */
 static bool complete(TailorRun *r, TailorWork *w) {
   const TailorLimits *l = &w->t->limits;
-  double drop_floor = l->max_drop > 0 ? r->res->val_original - l->max_drop : 0;
-  w->o->floor = fmax(l->min_accuracy, drop_floor);
+  w->o->floor = tailor_floor(r, l->min_accuracy, l->max_drop);
   TRY(tailor_train_target(r, w) && (!tailor_is_nested(w->t) || tailor_nested_train(r, w)));
   TRY(finish_and_score(r, w));
-  if (w->o->val_final < w->o->floor && w->o->start && !tailor_is_nested(w->t)) {
-    const TailorStart may = tailor_may_train(r, w, train_tail);
+  if (tailor_is_nested(w->t) ? tailor_nested_misses(w) : w->o->val_final < w->o->floor && w->o->start) {
+    bool (*const tail)(TailorRun *, TailorWork *) = tailor_is_nested(w->t) ? tailor_nested_tail : train_tail;
+    const TailorStart may = tailor_may_train(r, w, tail);
     if (may == TAILOR_TOO_LATE) tailor_tell_late(r, w, "not finished");
     if (may != TAILOR_BEGIN) return may == TAILOR_TOO_LATE;
-    TRY(train_tail(r, w) && finish_and_score(r, w));
+    TRY(tail(r, w) && finish_and_score(r, w));
   }
   if (w->o->val_final < w->o->floor) /* is it the quantization? */
     TRY(tailor_score(r, w->c.changed ? w->t->name : "original", &w->trained, false, &w->o->val_float));
@@ -479,9 +491,7 @@ bool tailor_run(const TailorJob *job, TailorResult *out, Diag *d) {
     out->v[i].plan = r.w[i].c.plan;
     out->v[i].variant = v ? v->name : NULL;
     artifact_unref(&r.w[i].trained);
-    artifact_unref(&r.w[i].nested.plans);
-    artifact_unref(&r.w[i].nested.wide);
-    artifact_unref(&r.w[i].nested.own);
+    tailor_family_free(&r.w[i].nested);
   }
   free_run(&r);
   if (!ok) tailor_result_free(out);

@@ -51,6 +51,8 @@ typedef struct TailorTarget {
   int priority; /* the higher, the earlier it is worked on */
   int widths;   /* variants in one image that share weights, the widest within the limits; 0, 1: one model */
   double narrowest; /* of them: share of the widest's MACs */
+  double width_min,
+      width_drop; /* floor of the narrower ones as min_accuracy and max_drop are the widest's; 0: none */
   int round; /* a later one joins the plan of those before it, as if these had been planned alone; does not fall */
 } TailorTarget;
 
@@ -151,7 +153,8 @@ typedef struct TailorWidth {
   Artifact final;
   Cost cost;
   int64_t cycles;             /* of one inference, measured by `deploy` ("cycles0", ..); -1: not known */
-  double val_final;           /* on validation */
+  double val_final, floor;    /* accuracy on validation; the one asked for (0: none) */
+  double val_float;           /* before quantization, where the floor was missed; otherwise -1 */
   Accuracy tailored, emitted; /* on the test split: float; final, by the engine */
 } TailorWidth;
 
@@ -176,6 +179,8 @@ typedef struct TailorOutcome {
   TailorWidth
       width[FAMILY_MAX]; /* [n_widths] the widest, of which all else here speaks, first; 0: it is one model */
   int n_widths;
+  int64_t joint_images; /* job->plan_only: of the joint training of its variants, */
+  double joint_seconds; /* and an estimate for it */
   Artifact final, files,
       plan; /* the deployed graph, what was emitted (job->graphs: empty), the channels kept */
 } TailorOutcome;
@@ -213,8 +218,8 @@ typedef struct TailorResult {
   double
       beside; /* MACs for each image of training that teachers without a bank add: a third of theirs, who only go forward */
   double bank_seconds; /* job->plan_only: estimate for banks that are still to be made */
-  /* In the order of the job's targets. job->plan_only: why (what cannot be met), met (planned), model, variant, int4, start and
-   * cost.macs alone. */
+  /* In the order of the job's targets. job->plan_only: why (what cannot be met), met (planned), model, variant, int4, start,
+   * joint_* and cost.macs alone. */
   TailorOutcome *v;
   int n;
   int64_t macs, params; /* of the original */

@@ -219,6 +219,9 @@ START_TEST(test_variants)
   ck_assert(v->targets[0].variants == 4 && v->targets[1].variants == 2 && v->targets[2].variants == 0);
   ck_assert_double_eq(v->targets[0].variants_least, 0.25);
   ck_assert_double_eq(v->targets[1].variants_least, 0.4);
+  ck_assert(v->targets[0].variants_min == 0 && v->targets[0].variants_drop == 0);
+  ck_assert(v->targets[1].variants_min == 0.85 && v->targets[1].variants_drop == 0);
+  ck_assert(v->targets[3].variants_min == 0 && v->targets[3].variants_drop == 0.03);
   diag_free(d);
   arena_free(a);
 }

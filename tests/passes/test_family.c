@@ -185,14 +185,22 @@ END_TEST
 
 /* ---- plans */
 
-static void plan_widths(const Graph *g, const Dataset *ds, int n, double share, Prefixes *w) {
+static void plan_widths_by(const Graph *g, const Dataset *ds, const char *by, int n, double share,
+                           Prefixes *w) {
   Diag *d = diag_new();
-  PrefixesOptions o = {.n = n, .share = share};
-  prune_options_default(&o.prune);
-  o.prune.images = 64;
+  Arena *a = arena_new();
+  PrefixesOptions o;
+  char params[120];
+  snprintf(params, sizeof params, "n=%d,share=%.6g,by=%s,images=64,trials=16", n, share, by);
+  ck_assert_msg(prefixes_options_parse(params, a, &o, d), "%s", diag_text(d));
   const PassCtx ctx = {.params = "", .data = ds};
   ck_assert_msg(prefixes_plan(g, &o, &ctx, w, d), "%s", diag_text(d));
+  arena_free(a);
   diag_free(d);
+}
+
+static void plan_widths(const Graph *g, const Dataset *ds, int n, double share, Prefixes *w) {
+  plan_widths_by(g, ds, "taylor", n, share, w);
 }
 
 static void check_widths(const Graph *g, const Prefixes *w, double share, uint64_t seed) {
@@ -227,6 +235,9 @@ START_TEST(plans_nest)
     ck_assert_int_eq(w.n, 4);
     check_widths(g, &w, 0.5, seed);
     prefixes_free(&w);
+    plan_widths_by(g, &ds, "reconstruction", 4, 0.5, &w);
+    check_widths(g, &w, 0.5, seed);
+    prefixes_free(&w);
     images_free(&ds);
     graph_free(g);
   }
@@ -238,13 +249,19 @@ START_TEST(too_narrow)
   Graph *g = net_residual(1, 5);
   Dataset ds = images_random(g, 64, 5, 5);
   Diag *d = diag_new();
-  PrefixesOptions o = {.n = 3, .share = 0.001};
-  prune_options_default(&o.prune);
-  Prefixes w;
-  ck_assert(!prefixes_plan(g, &o, &(PassCtx){.params = "", .data = &ds}, &w, d));
-  ck_assert_msg(strstr(diag_text(d), "no variant of") && strstr(diag_text(d), "a larger `least`"), "%s",
-                diag_text(d));
-  prefixes_free(&w);
+  Arena *a = arena_new();
+  static const char *const by[] = {"by=taylor", "by=reconstruction,trials=16"};
+  for (int i = 0; i < 2; i++) {
+    PrefixesOptions o;
+    Prefixes w;
+    diag_clear(d);
+    ck_assert(prefixes_options_parse(arena_printf(a, "n=3,share=0.001,images=64,%s", by[i]), a, &o, d));
+    ck_assert(!prefixes_plan(g, &o, &(PassCtx){.params = "", .data = &ds}, &w, d));
+    ck_assert_msg(strstr(diag_text(d), "no variant of") && strstr(diag_text(d), "a larger `least`"), "%s",
+                  diag_text(d));
+    prefixes_free(&w);
+  }
+  arena_free(a);
   diag_free(d);
   images_free(&ds);
   graph_free(g);
@@ -440,6 +457,12 @@ END_TEST
 
 /* ---- a run */
 
+static int count_of(const char *text, const char *what) {
+  int n = 0;
+  for (; (text = strstr(text, what)) != NULL; text += strlen(what)) n++;
+  return n;
+}
+
 START_TEST(tailored_family)
 {
   Fixture f;
@@ -472,6 +495,38 @@ START_TEST(tailored_family)
 }
 END_TEST
 
+/* A floor of the narrower ones that they miss: as long again for all, and then what was missed is said. */
+START_TEST(floors_of_variants)
+{
+  Fixture f;
+  TailorResult res;
+  fixture_open(&f);
+  f.target[0].widths = 3, f.target[0].narrowest = 0.4, f.target[0].width_min = 1.01;
+  f.target[0].limits.flash += 65536;
+  f.n = 1;
+  fixture_run(&f, &res);
+  const TailorOutcome *o = &res.v[0];
+  ck_assert(o->delivered && !o->met && o->val_final >= o->floor);
+  ck_assert_msg(strstr(o->why, "variant 1: accuracy on validation") && strstr(o->why, "variant 2: accuracy"),
+                "%s", o->why);
+  ck_assert_msg(!strstr(o->why, "variant 0"), "%s", o->why);
+  ck_assert(o->width[1].floor == 1.01 && o->width[1].val_float > 0.4 && o->width[0].val_float < 0);
+  ck_assert_msg(strstr(sb_str(&f.said), "a tail for all, of "), "%s", sb_str(&f.said));
+  ck_assert_int_eq(count_of(sb_str(&f.ran), ":elastic"), 2);
+  for (int k = 0; k < 3; k++)
+    ck_assert_msg(o->width[k].val_final > 0.4, "variant %d: %g", k, o->width[k].val_final);
+  tailor_result_free(&res);
+  fixture_run_and_drop(&f);
+  ck_assert_msg(f.ran.len == 0, "a second run repeated%s", sb_str(&f.ran));
+  f.target[0].width_min = 0.2; /* within reach: no tail, and what was trained stands */
+  fixture_run(&f, &res);
+  ck_assert_msg(res.v[0].met, "%s", res.v[0].why);
+  ck_assert_int_eq(count_of(sb_str(&f.ran), ":elastic"), 0);
+  tailor_result_free(&res);
+  fixture_close(&f);
+}
+END_TEST
+
 Suite *suite_family(void) {
   Suite *s = suite_create("family");
   TCase *tc = tcase_create("order");
@@ -490,6 +545,7 @@ Suite *suite_family(void) {
   tcase_add_test(tc, turned_channels);
   tcase_add_test(tc, a_bias_beyond_fixed_codes);
   tcase_add_test(tc, tailored_family);
+  tcase_add_test(tc, floors_of_variants);
   tcase_set_timeout(tc, 120);
   suite_add_tcase(s, tc);
   return s;

@@ -123,6 +123,23 @@ START_TEST(test_growth)
 }
 END_TEST
 
+/* Variants that are trained together get what a chain of warm starts to the narrowest would. */
+START_TEST(test_family)
+{
+  Case *c = new_case();
+  c->rules.growth = 0.5;
+  const int64_t four = schedule_family(&c->rules, 1, 1, 4, 1 / 8.0),
+                two = schedule_family(&c->rules, 1, 1, 2, 1 / 8.0);
+  ck_assert_int_eq(four, (int64_t)(ceil(1.41421356 * 50) + 2 * 50 + ceil(2.82842712 * 50)) * 32);
+  ck_assert_int_eq(two, (int64_t)ceil(2.82842712 * 50) *
+                            32); /* one warm start is a whole retraining at most, grown */
+  ck_assert_int_gt(schedule_family(&c->rules, 2, 1, 4, 1 / 8.0), four); /* the widest was cut itself */
+  c->rules.share = 0.5;
+  ck_assert_int_le(schedule_family(&c->rules, 1, 1, 4, 1 / 8.0), four / 2 + 3 * 32);
+  end(c);
+}
+END_TEST
+
 /* Alone, a target is trained as the design says, whatever its size. */
 START_TEST(test_alone)
 {
@@ -351,6 +368,7 @@ Suite *suite_schedule(void) {
   tcase_set_timeout(t, 60);
   tcase_add_test(t, test_chain);
   tcase_add_test(t, test_growth);
+  tcase_add_test(t, test_family);
   tcase_add_test(t, test_alone);
   tcase_add_test(t, test_joint);
   tcase_add_test(t, test_random);
