@@ -131,25 +131,30 @@ static bool check_values(const Exchange *e, const Loc *at, Diag *d) {
 
 /* -- files -- */
 
-bool exchange_write(const char *path, const Exchange *e, Diag *d) {
+bool exchange_format(const Exchange *e, const char *path, StrBuf *b, Diag *d) {
   const Loc at = {.file = path};
+  const size_t begin = b->len;
   TRY(check_head(e, &at, d) && check_values(e, &at, d));
-  StrBuf b = {0};
-  sb_write(&b, MAGIC, sizeof MAGIC);
-#define FIELD(name, kind, doc) put_##kind(&b, e->name);
+  sb_write(b, MAGIC, sizeof MAGIC);
+#define FIELD(name, kind, doc) put_##kind(b, e->name);
 #include "passes/adapt/exchange.def"
 #undef FIELD
   char label[EXCHANGE_LABEL] = {0};
   memcpy(label, exchange_label(e), strlen(exchange_label(e)));
-  sb_write(&b, label, sizeof label);
+  sb_write(b, label, sizeof label);
   for (uint64_t i = 0; i < e->rows * e->columns; i++) {
     uint32_t bits;
     memcpy(&bits, &e->values[i], sizeof bits);
-    put_u32(&b, bits);
+    put_u32(b, bits);
   }
-  put_hash(&b, hash_bytes(b.s, b.len));
-  ASSERT(b.len == exchange_bytes(e->rows, e->columns));
-  const bool ok = file_write(path, b.s, b.len, d);
+  put_hash(b, hash_bytes(b->s + begin, b->len - begin));
+  ASSERT(b->len - begin == exchange_bytes(e->rows, e->columns));
+  return true;
+}
+
+bool exchange_write(const char *path, const Exchange *e, Diag *d) {
+  StrBuf b = {0};
+  const bool ok = exchange_format(e, path, &b, d) && file_write(path, b.s, b.len, d);
   sb_free(&b);
   return ok;
 }
@@ -166,8 +171,9 @@ static bool check_want(const Exchange *e, const ExchangeWant *want, const Loc *a
 
 static bool parse(const unsigned char *bytes, size_t n, const ExchangeWant *want, Exchange *e, const Loc *at,
                   Diag *d) {
+  FAIL_IF(n < sizeof MAGIC || memcmp(bytes, MAGIC, sizeof MAGIC) != 0, d, at, "no exchange file");
+  FAIL_IF(n < head_bytes() + CHECK, d, at, "%zu bytes: it ends within its head", n);
   const unsigned char *p = bytes + sizeof MAGIC;
-  FAIL_IF(n < head_bytes() + CHECK || memcmp(bytes, MAGIC, sizeof MAGIC) != 0, d, at, "no exchange file");
 #define FIELD(name, kind, doc) e->name = get_##kind(&p);
 #include "passes/adapt/exchange.def"
 #undef FIELD
@@ -189,14 +195,21 @@ static bool parse(const unsigned char *bytes, size_t n, const ExchangeWant *want
   return check_values(e, at, d);
 }
 
+bool exchange_parse(const void *bytes, size_t n, const char *path, const ExchangeWant *want, Exchange *out,
+                    Diag *d) {
+  const Loc at = {.file = path};
+  *out = (Exchange){0};
+  const bool ok = parse(bytes, n, want, out, &at, d);
+  if (!ok) exchange_free(out);
+  return ok;
+}
+
 bool exchange_read(const char *path, const ExchangeWant *want, Exchange *out, Diag *d) {
   Arena *a = arena_new();
-  const Loc at = {.file = path};
   size_t n = 0;
   const char *bytes = file_read(a, path, &n, d);
   *out = (Exchange){0};
-  bool ok = bytes && parse((const unsigned char *)bytes, n, want, out, &at, d);
-  if (!ok) exchange_free(out);
+  const bool ok = bytes && exchange_parse(bytes, n, path, want, out, d);
   arena_free(a);
   return ok;
 }

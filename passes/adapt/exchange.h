@@ -37,15 +37,20 @@ uint64_t exchange_bytes(uint64_t rows, uint64_t columns);
 const char *exchange_label(const Exchange *e);
 /* One line for logs: kind, size, guarantee. */
 void exchange_describe(const Exchange *e, StrBuf *out);
-/* Whole or not at all. Numbers must be finite. */
+/* A file's bytes, appended; path: of reports. Numbers must be finite. */
+bool exchange_format(const Exchange *e, const char *path, StrBuf *out, Diag *d);
+/* The same to a file, whole or not at all. */
 bool exchange_write(const char *path, const Exchange *e, Diag *d);
-/* What a reader expects; layers are the file's own where kind is EXCHANGE_UPDATE and `layers` is negative. */
+/* What a reader expects. */
 typedef struct ExchangeWant {
   uint32_t kind;                  /* 0: any */
   const Hash *model, *public_set; /* NULL: any */
 } ExchangeWant;
 /* Refuses what is damaged, too long, too short, or of another model or public set. */
 bool exchange_read(const char *path, const ExchangeWant *want, Exchange *out, Diag *d);
+/* The same of bytes, whoever wrote them; path: of reports. Allocates no more than a file of that size is worth. */
+bool exchange_parse(const void *bytes, size_t n, const char *path, const ExchangeWant *want, Exchange *out,
+                    Diag *d);
 void exchange_free(Exchange *e);
 
 #endif

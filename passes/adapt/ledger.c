@@ -17,7 +17,6 @@
 
 #include "ir/base/file.h"
 #include "ir/base/mem.h"
-#include "ir/base/strbuf.h"
 
 static const char HEAD[] = "mistify-ledger 1 ", COUNTER[] = "mistify-counter 1 ";
 enum { LINE_MOST = 512 };
@@ -160,19 +159,26 @@ typedef struct Counted {
   Hash last;
 } Counted;
 
-static bool read_counter(const Ledger *l, Counted *c, Diag *d) {
-  const Loc at = {.file = l->counter};
-  const char *text = file_read(l->a, l->counter, NULL, d);
-  TRY(text);
+/* SITE LINES HASH, and nothing behind it. */
+static bool parse_counter(const char *text, size_t n, Counted *c) {
   const char *p = text + sizeof COUNTER - 1;
   char *end;
   Hash site;
-  FAIL_IF(strncmp(text, COUNTER, sizeof COUNTER - 1) != 0 || !hash_parse(p, &site), d, &at,
-          "no counter of a ledger");
+  if (memchr(text, 0, n) || strncmp(text, COUNTER, sizeof COUNTER - 1) != 0 || !hash_parse(p, &site))
+    return false;
   memcpy(c->site, p, HASH_HEX - 1);
   c->site[HASH_HEX - 1] = 0;
-  c->lines = strtoll(p + HASH_HEX - 1, &end, 10);
-  FAIL_IF(*end != ' ' || !hash_parse(end + 1, &c->last), d, &at, "no counter of a ledger");
+  p += HASH_HEX - 1;
+  c->lines = *p == ' ' ? strtoll(p, &end, 10) : -1;
+  return c->lines >= 0 && *end == ' ' && hash_parse(end + 1, &c->last) && strcmp(end + HASH_HEX, "\n") == 0;
+}
+
+static bool read_counter(const Ledger *l, Counted *c, Diag *d) {
+  const Loc at = {.file = l->counter};
+  size_t n = 0;
+  const char *text = file_read(l->a, l->counter, &n, d);
+  TRY(text);
+  FAIL_IF(!parse_counter(text, n, c), d, &at, "no counter of a ledger, or it is damaged");
   return true;
 }
 
@@ -218,9 +224,19 @@ static bool read_lines(Ledger *l, const char *text, const Counted *c, bool *coun
   return l->lines > 0;
 }
 
+/* The ledger's text, to its end. */
+static bool take_text(Ledger *l, const char *text, size_t n, const Counted *c, bool *counted, Diag *d) {
+  const bool whole = memchr(text, 0, n) == NULL; /* what stands behind a zero byte would be dropped unread */
+  if (!whole || !read_lines(l, text, c, counted))
+    return refused(l, d, "the ledger is damaged, or was edited");
+  sb_puts(&l->text, text);
+  return true;
+}
+
 static bool resume(Ledger *l, double budget, double delta, Diag *d) {
   Counted c = {.lines = -1};
-  const char *text = file_read(l->a, l->path, NULL, d);
+  size_t n = 0;
+  const char *text = file_read(l->a, l->path, &n, d);
   TRY(text);
   if (!file_exists(l->counter)) {
     refused(l, d, "the counter of this ledger is gone, or the ledger was moved");
@@ -229,13 +245,12 @@ static bool resume(Ledger *l, double budget, double delta, Diag *d) {
   }
   TRY(read_counter(l, &c, d));
   bool counted = c.lines == 0;
-  if (!read_lines(l, text, &c, &counted)) return refused(l, d, "the ledger is damaged, or was edited");
+  TRY(take_text(l, text, n, &c, &counted, d));
   if (strcmp(l->site, c.site) != 0) return refused(l, d, "the ledger is not the one that its counter counts");
   if (l->lines < c.lines) return refused(l, d, "the ledger was rolled back: its counter knows of later runs");
   if (l->lines > c.lines + 1)
     return refused(l, d, "the counter was rolled back: it knows of fewer runs than a crash loses");
   if (!counted) return refused(l, d, "the ledger tells other runs than its counter counted");
-  sb_puts(&l->text, text);
   FAIL_IF(budget > 0 && budget != l->budget, d, NULL, "%s: its budget is epsilon %g, and stays so", l->path,
           l->budget);
   FAIL_IF(delta > 0 && delta != l->delta, d, NULL, "%s: its delta is %g, and stays so", l->path, l->delta);
@@ -258,10 +273,15 @@ static bool open_it(Ledger *l, const LedgerWhere *where, double budget, double d
   return ledger_delta_fits(l->delta, records, d);
 }
 
-Ledger *ledger_open(const LedgerWhere *where, double budget, double delta, uint64_t records, Diag *d) {
+static Ledger *new_ledger(void) {
   Ledger *l = mem_zalloc(sizeof *l);
   l->a = arena_new();
   l->lock = -1;
+  return l;
+}
+
+Ledger *ledger_open(const LedgerWhere *where, double budget, double delta, uint64_t records, Diag *d) {
+  Ledger *l = new_ledger();
   /* Before anything is created: a delta that will be refused begins no ledger. */
   const bool ok = ledger_delta_fits(delta, records, d);
   if (ok && open_it(l, where, budget, delta, records, d)) return l;
@@ -323,4 +343,36 @@ bool ledger_spend(Ledger *l, const LedgerRun *run, double *after, Diag *d) {
   }
   l->curve = with;
   return true;
+}
+
+/* -- texts alone -- */
+
+Ledger *ledger_parse(const char *text, size_t n, const char *path, Diag *d) {
+  Ledger *l = new_ledger();
+  const Counted none = {.lines = 0};
+  bool counted = false;
+  l->path = arena_strdup(l->a, path);
+  if (take_text(l, arena_strndup(l->a, text, n), n, &none, &counted, d)) return l;
+  ledger_close(l);
+  return NULL;
+}
+
+bool ledger_parse_counter(const char *text, size_t n, int64_t *lines) {
+  Arena *a = arena_new();
+  Counted c = {.lines = -1};
+  const bool ok = parse_counter(arena_strndup(a, text, n), n, &c);
+  *lines = c.lines;
+  arena_free(a);
+  return ok;
+}
+
+void ledger_seal(const char *lines, StrBuf *out) {
+  Ledger *l = new_ledger();
+  for (const char *p = lines; *p;) {
+    const size_t n = strcspn(p, "\n");
+    append(l, arena_strndup(l->a, p, n));
+    p += n + (p[n] == '\n');
+  }
+  sb_write(out, sb_str(&l->text), l->text.len);
+  ledger_close(l);
 }

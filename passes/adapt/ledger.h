@@ -14,6 +14,7 @@
 
 #include "ir/base/diag.h"
 #include "ir/base/hash.h"
+#include "ir/base/strbuf.h"
 #include "runtime/engine/privacy/accountant.h"
 
 typedef struct Ledger Ledger;
@@ -52,5 +53,13 @@ bool ledger_knows(const Ledger *l, Hash model, Diag *d);
 /* Write a run down, on disk when this returns true; *after: epsilon spent with it. A run that would go beyond the budget, or
  * of a model that is neither known nor independent, is refused and leaves no trace. */
 bool ledger_spend(Ledger *l, const LedgerRun *run, double *after, Diag *d);
+
+/* -- texts alone, for tests and fuzzers -- */
+/* A ledger's text as ledger_open reads it, without counter and lock: it can be asked, not spent from. NULL: reported. */
+Ledger *ledger_parse(const char *text, size_t n, const char *path, Diag *d);
+/* A counter's text; *lines: how many it has seen. */
+bool ledger_parse_counter(const char *text, size_t n, int64_t *lines);
+/* Lines without their hashes, as a ledger has them: appended to out. */
+void ledger_seal(const char *lines, StrBuf *out);
 
 #endif

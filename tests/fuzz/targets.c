@@ -15,6 +15,7 @@
 #include "backend/backend.h"
 #include "frontend/config/deploy.h"
 #include "frontend/config/design.h"
+#include "frontend/config/site.h"
 #include "frontend/onnx/onnx.h"
 #include "frontend/tflite/tflite.h"
 #include "ir/base/file.h"
@@ -23,6 +24,8 @@
 #include "ir/graph.h"
 #include "ir/lower.h"
 #include "ir/tensor.h"
+#include "passes/adapt/exchange.h"
+#include "passes/adapt/ledger.h"
 
 enum { SMALL = 1 << 20 /* bytes of all values of a graph that is printed and lowered */ };
 
@@ -143,9 +146,11 @@ static int load(LoadFn *f, const char *name, const uint8_t *bytes, size_t n) {
 
 static const void *load_design(Arena *a, const char *path, Diag *d) { return design_load(a, path, d); }
 static const void *load_deploy(Arena *a, const char *path, Diag *d) { return deploy_load(a, path, d); }
+static const void *load_site(Arena *a, const char *path, Diag *d) { return site_load(a, path, d); }
 
 int fuzz_design(const uint8_t *bytes, size_t n) { return load(load_design, "fuzzed.yaml", bytes, n); }
 int fuzz_deploy(const uint8_t *bytes, size_t n) { return load(load_deploy, "deploy.yaml", bytes, n); }
+int fuzz_site(const uint8_t *bytes, size_t n) { return load(load_site, "fuzzed_site.yaml", bytes, n); }
 
 int fuzz_board(const uint8_t *bytes, size_t n) {
   char *text = text_of(bytes, n);
@@ -177,5 +182,67 @@ int fuzz_npy(const uint8_t *bytes, size_t n) {
     sb_free(&b);
   }
   diag_free(d);
+  return 0;
+}
+
+/* -- what sites hand to one another, and what they have spent -- */
+
+/* What is taken is what a writer writes, byte for byte. */
+static void check_exchange(const uint8_t *bytes, size_t n) {
+  const ExchangeWant any = {0};
+  Diag *d = diag_new();
+  Exchange e;
+  const bool ok = exchange_parse(bytes, n, "fuzz.exchange", &any, &e, d);
+  ASSERT(ok || diag_count(d) > 0);
+  if (ok) {
+    StrBuf b = {0}, line = {0};
+    exchange_describe(&e, &line);
+    ASSERT(exchange_format(&e, "fuzz.exchange", &b, d));
+    ASSERT(b.len == n && memcmp(b.s, bytes, n) == 0);
+    sb_free(&b);
+    sb_free(&line);
+    exchange_free(&e);
+  }
+  diag_free(d);
+}
+
+int fuzz_exchange(const uint8_t *bytes, size_t n) {
+  enum { SUM = 16 };
+  check_exchange(bytes, n);
+  if (n < SUM) return 0;
+  uint8_t *sealed = mem_alloc(n);
+  const Hash h = hash_bytes(bytes, n - SUM);
+  memcpy(sealed, bytes, n - SUM);
+  for (int i = 0; i < 8; i++) {
+    sealed[n - SUM + (size_t)i] = (uint8_t)(h.hi >> 8 * i);
+    sealed[n - 8 + (size_t)i] = (uint8_t)(h.lo >> 8 * i);
+  }
+  check_exchange(sealed, n);
+  mem_free(sealed);
+  return 0;
+}
+
+static void check_ledger(const char *text, size_t n) {
+  Diag *d = diag_new();
+  Ledger *l = ledger_parse(text, n, "fuzz.ledger", d);
+  ASSERT(l || diag_count(d) > 0);
+  if (l) {
+    ASSERT(ledger_budget(l) > 0 && ledger_delta(l) > 0 && ledger_delta(l) < 1);
+    ASSERT(ledger_runs(l) >= 0 && ledger_epsilon(l) >= 0);
+  }
+  ledger_close(l);
+  diag_free(d);
+}
+
+int fuzz_ledger(const uint8_t *bytes, size_t n) {
+  char *text = text_of(bytes, n);
+  StrBuf sealed = {0};
+  int64_t lines;
+  check_ledger(text, n);
+  ledger_seal(text, &sealed);
+  check_ledger(sb_str(&sealed), sealed.len);
+  ASSERT(!ledger_parse_counter(text, n, &lines) || lines >= 0);
+  sb_free(&sealed);
+  mem_free(text);
   return 0;
 }

@@ -67,6 +67,7 @@ static double log_fractional(double q, double noise, double alpha) {
       plus = log_add(plus, term);
     else
       minus = log_add(minus, term);
+    if (isnan(term)) return INFINITY; /* numbers too far apart for the series: nothing is promised */
     if (i > alpha && term < plus + log_small) return plus + log1p(-exp(minus - plus));
   }
   return INFINITY;
