@@ -87,7 +87,7 @@ static bool same_structure(const Graph *wide, const Graph *g, int variant, Diag 
 
 /* -- constants -- */
 
-static bool is_weights(const Node *n, uint32_t input) {
+bool family_is_weights(const Node *n, uint32_t input) {
   return input == 1 && (n->op == OP_conv || n->op == OP_depthwise_conv || n->op == OP_conv_transpose ||
                         n->op == OP_fully_connected);
 }
@@ -139,7 +139,7 @@ static bool find_const(Family *f, int variant, NodeId k, uint32_t input, Diag *d
   FamilySlice *s = &f->slice[variant][f->first[k] + input];
   *s = (FamilySlice){.val = n->in[input], .wide = wide->nodes[k].in[input]};
   const Value *a = graph_val(wide, s->wide), *b = graph_val(g, s->val);
-  if (!is_weights(n, input)) {
+  if (!family_is_weights(n, input)) {
     find_equal(a, b, s);
     return true;
   }

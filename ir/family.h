@@ -45,6 +45,9 @@ typedef struct Family {
 bool family_check(const Graph *const *graphs, int n, Family *out, Diag *d);
 void family_free(Family *f);
 
+/* Is input `input` of n what a variant must have as a slice: weights of a layer? */
+bool family_is_weights(const Node *n, uint32_t input);
+
 /* Where weights of shape `val` of node n lie in such of shape `wide`: all but val and wide of *s. false: they are larger, or
  * have other taps. */
 bool family_extents(const Node *n, const Shape *wide, const Shape *val, FamilySlice *s);

@@ -21,6 +21,9 @@ typedef struct ElasticFamily {
  * any case; false: a plan does not fit the graph (reported). */
 bool elastic_family(const Channels *c, const PrunePlan *plans, int n, bool own_norms, ElasticFamily *out,
                     Diag *d);
+/* The same of float variants that share their weights (ir/family.h), widest first: members are slices of variant 0, scale and bias
+ * of BatchNormalization their own. false: they are no family (reported). To be freed in any case. */
+bool elastic_variants(const Graph *const *variants, int n, ElasticFamily *out, Diag *d);
 void elastic_family_free(ElasticFamily *f);
 
 /* -- plans and members as bytes, for steps -- */

@@ -302,3 +302,8 @@ Graph *pass_input_raw(const Graph *g, const PassCtx *ctx, Diag *d) {
   mem_free(w.done);
   return done;
 }
+
+bool input_raw_takes_bytes(const Graph *g) {
+  const Value *in = graph_val(g, g->inputs[0]);
+  return in->quant.n == 1 && in->quant.scale[0] == 1;
+}

@@ -9,5 +9,7 @@
  * x = byte + offset. `bytes`: element type of the data, DT_U8 or DT_I8. Use it in place of the design's own wherever
  * such a graph is evaluated. */
 Normalize input_raw_normalize(const Graph *g, DType bytes);
+/* Whether its codes are the bytes: `input_raw` has come before `quantize`. */
+bool input_raw_takes_bytes(const Graph *g);
 
 #endif

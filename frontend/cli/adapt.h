@@ -5,6 +5,7 @@
 
 #include "frontend/cli/cli.h"
 #include "frontend/config/site.h"
+#include "ir/family.h"
 #include "passes/adapt/attack.h"
 #include "passes/adapt/ledger.h"
 #include "passes/adapt/retailor.h"
@@ -13,7 +14,7 @@
 typedef struct AdaptOpts {
   CommonOpts common;
   const char *model, *data, *out, *layers, *share, *ledger, *counter;
-  ArgList teachers, exchange;
+  ArgList narrower, teachers, exchange;
   double epochs, lr, epsilon, sigma, delta, budget, rate, clip, weight;
   int64_t steps, nominal, seed, threads;
   bool unlabelled, plan, independent;
@@ -28,6 +29,9 @@ typedef struct Adapting {
   const Site *site;
   Graph *model, *teachers[ADAPT_TEACHERS];
   int n_teachers;
+  Graph *family
+      [FAMILY_MAX]; /* [n_family] variants that share weights, widest first; 0: MODEL is one model. model: the widest */
+  int n_family;
   Dataset data; /* train: the local data */
   Split others; /* of the attack; n 0: none */
   Progress progress;
@@ -46,6 +50,14 @@ typedef struct Adapting {
   double spent, left; /* epsilon of the ledger, with this run */
 } Adapting;
 
+/* Are MODEL and NARROWER variants that share weights, a folder or several files? */
+bool adapt_is_family(const AdaptOpts *o);
+/* The variants that MODEL and NARROWER name: files, or a folder's float0.mistify and so on. Nothing where it is one model. */
+bool adapt_load_family(Adapting *r);
+/* Re-tailor them, and write them to the folder -o: float, and int8 as `compile --family` takes them. */
+bool adapt_family(Adapting *r);
+/* A float model as it is trained on; NULL: reported. */
+Graph *adapt_load(const char *path, Diag *d);
 /* Read --exchange, --layers, --share and what belongs to them. */
 bool adapt_read_exchange(Adapting *r);
 /* Of re-tailoring, as the command line has them. */

@@ -12,10 +12,13 @@
 
 static const Opt opts[] = {
     {"MODEL", OPT_PARAM, offsetof(AdaptOpts, model), true, NULL,
-     "the shipped float model (.onnx, .ir, .mistify)"},
+     "the shipped float model (.onnx, .ir, .mistify); or a folder with a family's float0.mistify and so on"},
+    {"NARROWER", OPT_PARAMS, offsetof(AdaptOpts, narrower), false, NULL,
+     "further float variants that share MODEL's weights, widest first: they learn together"},
     {"--data", OPT_STRING, offsetof(AdaptOpts, data), false, "DIR",
      "local data: site.yaml (keys below), a folder with one in it, or a folder of images"},
-    {"-o", OPT_STRING, offsetof(AdaptOpts, out), false, "OUT", "model to write: .onnx, .ir or .mistify"},
+    {"-o", OPT_STRING, offsetof(AdaptOpts, out), false, "OUT",
+     "model to write: .onnx, .ir or .mistify; of a family a folder"},
     {"--unlabelled", OPT_FLAG, offsetof(AdaptOpts, unlabelled), false, NULL, "do not use labels"},
     {"--teacher", OPT_LIST, offsetof(AdaptOpts, teachers), false, "MODEL", "larger models to learn from"},
     {"--epochs", OPT_FLOAT, offsetof(AdaptOpts, epochs), false, "N",
@@ -60,7 +63,7 @@ static const Opt opts[] = {
 
 /* -- models and data -- */
 
-static Graph *load(const char *path, Diag *d) {
+Graph *adapt_load(const char *path, Diag *d) {
   Graph *g = cli_load(path, d);
   const PassCtx ctx = {.params = ""};
   Graph *p = g ? pipeline_run(g, "fold,layout,fold,dce", &ctx, NULL, d) : NULL;
@@ -71,10 +74,11 @@ static Graph *load(const char *path, Diag *d) {
 static bool load_models(Adapting *r) {
   const ArgList *l = &r->o->teachers;
   FAIL_IF(l->n > ADAPT_TEACHERS, r->d, NULL, "--teacher: want at most %d", ADAPT_TEACHERS);
-  r->model = load(r->o->model, r->d);
+  TRY(adapt_load_family(r));
+  if (!r->n_family) r->model = adapt_load(r->o->model, r->d);
   TRY(r->model);
   for (size_t i = 0; i < l->n; i++) {
-    r->teachers[i] = load(l->v[i], r->d);
+    r->teachers[i] = adapt_load(l->v[i], r->d);
     TRY(r->teachers[i]);
     r->n_teachers++;
   }
@@ -120,7 +124,7 @@ static bool adapt(Adapting *r) {
   Graph *out = NULL;
   TRY(adapt_read_exchange(r));
   FAIL_IF(!r->emit && !r->o->plan && !r->o->out, r->d, NULL, "want -o OUT, the model to write");
-  TRY(!r->o->out || cli_check_save(r->o->out, r->d));
+  TRY(!r->o->out || adapt_is_family(r->o) || cli_check_save(r->o->out, r->d));
   FAIL_IF(!r->o->data && (needs_data && !r->n_in), r->d, NULL, "want --data DIR, the local data");
   if (r->o->data) {
     r->site = site_load(r->a, r->o->data, r->d);
@@ -129,6 +133,7 @@ static bool adapt(Adapting *r) {
   cli_progress(&r->progress, &r->o->common, r->o->threads);
   TRY(load_models(r));
   if (!r->n_in) TRY(load_data(r));
+  if (r->n_family) return adapt_family(r);
   if (r->o->plan) return adapt_plan(r);
   bool ok = r->emit ? adapt_emit(r, &out) : r->n_in ? (out = adapt_merge(r)) != NULL : retailor_it(r, &out);
   if (ok && r->o->out) ok = cli_save(out, r->o->out, r->d);
@@ -144,6 +149,7 @@ static void print_json(const Adapting *r) {
   cli_json_begin(&w, &b);
   json_object(&w);
   json_kstr(&w, "output", r->o->out);
+  if (r->n_family) json_kint(&w, "variants", r->n_family);
   if (r->has_retailored) {
     json_kint(&w, "statistics", r->retailored.statistics);
     json_kint(&w, "teachers", r->retailored.teachers);
@@ -173,6 +179,9 @@ static void print_text(const Adapting *r) {
     printf("re-tailored with %u local examples: %lld images seen beside %d teacher%s in %.1f s\n",
            r->data.train.n, (long long)r->retailored.train.images, r->retailored.teachers,
            r->retailored.teachers == 1 ? "" : "s", r->retailored.train.seconds);
+  if (r->has_retailored && r->n_family)
+    printf("%s: %d variants, in float and in int8: mistify compile %s/variant*.mistify --family\n", r->o->out,
+           r->n_family, r->o->out);
   if (r->emitted && r->file.guarantee == GUARANTEE_DP)
     printf("%s: epsilon %.4g is spent at delta %.3g, %.4g is left\n", r->emit, r->spent, r->file.delta,
            r->left);
@@ -194,6 +203,7 @@ static int run(void *opts_, Diag *d) {
   split_close(&r.data.train);
   split_close(&r.others);
   graph_free(r.model);
+  for (int i = 0; i < r.n_family; i++) graph_free(r.family[i]);
   for (int i = 0; i < r.n_teachers; i++) graph_free(r.teachers[i]);
   arena_free(r.a);
   return ok ? EXIT_DONE : EXIT_USER;
@@ -217,7 +227,8 @@ const Command cmd_adapt = {
     "data "
     "nor\n"
     "anything else of where it was made is needed. `mistify tailor` or `compile` makes firmware of the "
-    "result.\n\n"
+    "result.\n"
+    "Of a family (variants that share weights) all variants learn together; OUT gets float and int8 ones.\n\n"
     "With --exchange sites learn from one another by files that have no place for a sample "
     "(docs/privacy.md). "
     "With\n"
@@ -233,6 +244,7 @@ const Command cmd_adapt = {
     "membership attack is run beside them.",
     "  mistify adapt shipped.onnx --data pictures/ -o adapted.onnx\n"
     "  mistify adapt shipped.onnx --data site.yaml --teacher large.onnx -o adapted.onnx\n"
+    "  mistify adapt build/m4/ --data site.yaml -o adapted/     # a family, as mistify tailor wrote it\n"
     "  mistify adapt shipped.onnx --data site.yaml --exchange out=a.update --epsilon 2 --ledger site.ledger\n"
     "  mistify adapt shipped.onnx --exchange in=a.update in=b.update in=c.update -o next.onnx\n",
     opts,

@@ -84,7 +84,8 @@ static bool write_results(Tailor *r, const char *out, const Report *report) {
     TRY(r->o->graphs ? file_make_dirs(dir, r->t.d) : artifact_to_dir(&o->files, dir, r->t.d));
     TRY(save_graph(r, &o->final, dir, "model.mistify"));
     for (int k = 0; k < o->n_widths; k++)
-      TRY(save_graph(r, &o->width[k].final, dir, arena_printf(r->t.a, "variant%d.mistify", k)));
+      TRY(save_graph(r, &o->width[k].final, dir, arena_printf(r->t.a, "variant%d.mistify", k)) &&
+          save_graph(r, &o->width[k].trained, dir, arena_printf(r->t.a, "float%d.mistify", k)));
   }
   StrBuf json = {0}, html = {0};
   report_json(report, &json);

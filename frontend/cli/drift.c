@@ -52,18 +52,13 @@ bool cli_drift(const Graph *g, const Split *train, const Normalize *nz, bool row
   return ok;
 }
 
-/* `input_raw` leaves codes that are the bytes. */
-static bool takes_bytes(const Graph *g) {
-  const Value *in = graph_val(g, g->inputs[0]);
-  return in->quant.n == 1 && in->quant.scale[0] == 1;
-}
-
 bool cli_drift_design(const Graph *g, const DataSpec *data, bool bytes, bool rows, int64_t interval,
                       DriftReference *out, Diag *d) {
   Split train;
   TRY(split_open(&data->train, &train, d));
-  const Normalize nz =
-      bytes && g->n_inputs == 1 && takes_bytes(g) ? input_raw_normalize(g, train.dtype) : data->normalize;
+  const Normalize nz = bytes && g->n_inputs == 1 && input_raw_takes_bytes(g)
+                           ? input_raw_normalize(g, train.dtype)
+                           : data->normalize;
   const bool ok = cli_drift(g, &train, &nz, rows, interval, out, d);
   split_close(&train);
   return ok;

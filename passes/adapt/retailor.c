@@ -5,6 +5,8 @@
  *   student learns the teachers' mean answer, both seeing the same flipped and shifted image (and labels, where there are)
  *   --average of the weights, statistics once more--> result
  *
+ * Variants that share weights (passes/elastic.h) learn together, the widest being the student above; all of them have its teachers.
+ *
  * Adapting statistics: Li et al. 2016 (arXiv:1603.04779). Learning from one's own answers under augmentation: Xie et al. 2020
  * (arXiv:1911.04252), soft answers and one round. Several teachers are averaged after their softmax (engine/loss.h).
  */
@@ -13,6 +15,7 @@
 #include <string.h>
 
 #include "ir/base/mem.h"
+#include "passes/elastic.h"
 
 void retailor_default(RetailorOptions *o) {
   *o = (RetailorOptions){
@@ -77,23 +80,81 @@ static Graph *self_train(const Graph *student, Graph *const *teachers, int n, co
   return train_run(&job, res, d);
 }
 
+/* -- families -- */
+
+static void free_graphs(Graph **g, int n) {
+  for (int i = 0; i < n; i++) {
+    graph_free(g[i]);
+    g[i] = NULL;
+  }
+}
+
+/* All members learn in every step. */
+static bool train_together(Graph *const *students, int n_students, Graph *const *teachers, int n,
+                           const Dataset *ds, const RetailorOptions *o, const Host *host, Graph **out,
+                           TrainResult *res, Diag *d) {
+  TrainOptions t;
+  ElasticFamily f;
+  ElasticResult r = {0};
+  set_options(o, ds, host, &t);
+  bool ok = elastic_variants((const Graph *const *)students, n_students, &f, d);
+  const ElasticJob job = {.train = {.graph = students[0],
+                                    .teachers = (const Graph *const *)teachers,
+                                    .n_teachers = n,
+                                    .data = ds,
+                                    .options = &t,
+                                    .host = host},
+                          .members = f.members,
+                          .n_members = n_students,
+                          .drawn = n_students > 2 ? n_students - 2 : 0};
+  ok = ok && elastic_run(&job, &r, d);
+  for (int i = 0; ok && i < n_students; i++) out[i] = r.members[i], r.members[i] = NULL;
+  *res = r.train;
+  elastic_result_free(&r);
+  elastic_family_free(&f);
+  return ok;
+}
+
+/* students [n_students]: taken over, or replaced by what was trained of them. */
+static bool train_students(Graph **students, int n_students, const Graph *const *larger, int n,
+                           const Dataset *ds, const RetailorOptions *o, const Host *host, Retailored *made,
+                           Diag *d) {
+  Graph **teachers = mem_array((size_t)n + 1, sizeof *teachers),
+        **trained = mem_array((size_t)n_students, sizeof *trained);
+  bool ok = make_teachers(students[0], larger, n, ds, o, host, teachers, d);
+  if (ok && n_students == 1)
+    ok = (trained[0] = self_train(students[0], teachers, n + 1, ds, o, host, &made->train, d)) != NULL;
+  else
+    ok = ok && train_together(students, n_students, teachers, n + 1, ds, o, host, trained, &made->train, d);
+  if (ok) {
+    free_graphs(students, n_students);
+    memcpy(students, trained, (size_t)n_students * sizeof *students);
+  }
+  free_graphs(teachers, n + 1);
+  mem_free(teachers);
+  mem_free(trained);
+  return ok;
+}
+
+bool retailor_family(const Graph *const *variants, int n_variants, const Graph *const *larger, int n,
+                     const Dataset *ds, const RetailorOptions *o, const Host *host, Graph **out,
+                     Retailored *res, Diag *d) {
+  Retailored made = {.statistics = has_bn(variants[0]) ? ds->train.n : 0, .teachers = n + 1};
+  ElasticFamily f = {0};
+  FAIL_IF(ds->train.n == 0, d, NULL, "there is no local data");
+  /* That they are a family, before anything is computed. */
+  bool ok = n_variants == 1 || elastic_variants(variants, n_variants, &f, d);
+  elastic_family_free(&f);
+  for (int i = 0; i < n_variants; i++)
+    ok = (out[i] = ok ? local_statistics(variants[i], ds, o, host, d) : NULL) != NULL;
+  if (ok && o->epochs > 0) ok = train_students(out, n_variants, larger, n, ds, o, host, &made, d);
+  if (!ok) free_graphs(out, n_variants);
+  if (res) *res = made;
+  return ok;
+}
+
 Graph *retailor(const Graph *g, const Graph *const *larger, int n, const Dataset *ds,
                 const RetailorOptions *o, const Host *host, Retailored *res, Diag *d) {
-  Retailored made = {.statistics = has_bn(g) ? ds->train.n : 0, .teachers = n + 1};
-  if (ds->train.n == 0) {
-    diag_error(d, NULL, "there is no local data");
-    return NULL;
-  }
-  Graph *student = local_statistics(g, ds, o, host, d), *out = student;
-  if (student && o->epochs > 0) {
-    Graph **teachers = mem_array((size_t)n + 1, sizeof *teachers);
-    out = make_teachers(student, larger, n, ds, o, host, teachers, d)
-              ? self_train(student, teachers, n + 1, ds, o, host, &made.train, d)
-              : NULL;
-    for (int i = 0; i <= n; i++) graph_free(teachers[i]);
-    mem_free(teachers);
-    graph_free(student);
-  }
-  if (res) *res = made;
-  return out;
+  Graph *out;
+  return retailor_family(&g, 1, larger, n, ds, o, host, &out, res, d) ? out : NULL;
 }

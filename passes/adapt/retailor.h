@@ -29,4 +29,11 @@ typedef struct Retailored {
 Graph *retailor(const Graph *g, const Graph *const *larger, int n, const Dataset *ds,
                 const RetailorOptions *o, const Host *host, Retailored *res, Diag *d);
 
+/* Float variants that share weights (ir/family.h), widest first, all together: each with statistics of its own, then one training
+ * of the weights that they share, in which the widest and the larger models teach all. out [n] (written): a family as before,
+ * the caller's; false: reported, and nothing is in out. */
+bool retailor_family(const Graph *const *variants, int n_variants, const Graph *const *larger, int n,
+                     const Dataset *ds, const RetailorOptions *o, const Host *host, Graph **out,
+                     Retailored *res, Diag *d);
+
 #endif

@@ -15,9 +15,16 @@
 #include "passes/tailor/measure.h"
 #include "passes/tailor/run.h"
 
+void tailor_widths_free(TailorOutcome *o) {
+  for (int k = 0; k < FAMILY_MAX; k++) {
+    artifact_unref(&o->width[k].final);
+    artifact_unref(&o->width[k].trained);
+  }
+}
+
 void tailor_nested_free(TailorWork *w) {
   tailor_family_free(&w->nested);
-  for (int k = 0; k < FAMILY_MAX; k++) artifact_unref(&w->o->width[k].final);
+  tailor_widths_free(w->o);
   w->o->n_widths = 0;
 }
 
@@ -146,14 +153,12 @@ static bool check_family(TailorRun *r, const TailorOutcome *o) {
 static bool finish_width(TailorRun *r, TailorWork *w, int k) {
   const char *slot = w->t->name;
   TailorWidth *x = &w->o->width[k];
-  Artifact g = {0};
   x->floor = tailor_floor(r, w->t->width_min, w->t->width_drop);
   x->val_float = -1;
-  bool ok = tailor_cut(r, slot, &w->nested, k, &g) && finish_like(r, w, &g, &x->final) &&
+  bool ok = tailor_cut(r, slot, &w->nested, k, &x->trained) && finish_like(r, w, &x->trained, &x->final) &&
             tailor_score(r, slot, &x->final, r->job->raw_input, &x->val_final) &&
             cost_of(r, w->t, &x->final, &x->cost);
-  if (ok && x->val_final < x->floor) ok = tailor_score(r, slot, &g, false, &x->val_float);
-  artifact_unref(&g);
+  if (ok && x->val_final < x->floor) ok = tailor_score(r, slot, &x->trained, false, &x->val_float);
   if (ok)
     tailor_tell(r, "%s: variant %d of %" PRId64 " MACs: %.2f %% on validation", slot, k, x->cost.macs,
                 100 * x->val_final);
@@ -162,9 +167,12 @@ static bool finish_width(TailorRun *r, TailorWork *w, int k) {
 
 bool tailor_nested_finish(TailorRun *r, TailorWork *w) {
   TailorOutcome *o = w->o;
-  for (int k = 0; k < FAMILY_MAX; k++) artifact_unref(&o->width[k].final);
-  o->width[0] = (TailorWidth){
-      .final = artifact_ref(&o->final), .val_final = o->val_final, .floor = o->floor, .val_float = -1};
+  tailor_widths_free(o);
+  o->width[0] = (TailorWidth){.final = artifact_ref(&o->final),
+                              .trained = artifact_ref(&w->trained),
+                              .val_final = o->val_final,
+                              .floor = o->floor,
+                              .val_float = -1};
   TRY(cost_of(r, w->t, &o->final, &o->width[0].cost));
   for (o->n_widths = 1; o->n_widths < w->t->widths; o->n_widths++) TRY(finish_width(r, w, o->n_widths));
   return check_family(r, o);

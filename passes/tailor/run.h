@@ -245,6 +245,8 @@ bool tailor_nested_flash(TailorRun *r, const TailorTarget *t, const Artifact *fi
 /* Their accuracies on the test split. */
 bool tailor_nested_prove(TailorRun *r, TailorWork *w);
 void tailor_nested_free(TailorWork *w);
+/* Of a result. */
+void tailor_widths_free(TailorOutcome *o);
 
 /* -- students.c -- */
 /* The base cut to the plan, its layers solved anew (or statistics estimated, where channels go by importance). */

@@ -503,7 +503,7 @@ void tailor_result_free(TailorResult *r) {
     artifact_unref(&r->v[i].final);
     artifact_unref(&r->v[i].files);
     artifact_unref(&r->v[i].plan);
-    for (int k = 0; k < FAMILY_MAX; k++) artifact_unref(&r->v[i].width[k].final);
+    tailor_widths_free(&r->v[i]);
   }
   arena_free(r->arena);
   *r = (TailorResult){0};

@@ -150,7 +150,7 @@ typedef struct TailorJob {
 
 /* A variant of a family: the widest's final graph with fewer channels, and its codes. */
 typedef struct TailorWidth {
-  Artifact final;
+  Artifact final, trained; /* int8; float, as it was trained, with BatchNormalization: what can learn on */
   Cost cost;
   int64_t cycles;             /* of one inference, measured by `deploy` ("cycles0", ..); -1: not known */
   double val_final, floor;    /* accuracy on validation; the one asked for (0: none) */

@@ -30,6 +30,7 @@ START_TEST(graphs_and_report)
       a, "cd $T && $M tailor deploy.yaml --graphs --quiet > text || { cat text; exit 1; }\n"
          "grep -q 'Variants that share weights' text && grep -q 'Variants that share' out/report.html &&\n"
          "cmp out/three/model.mistify out/three/variant0.mistify && test -f out/three/variant2.mistify &&\n"
+         "test -f out/three/float2.mistify && test ! -e out/one/float0.mistify && "
          "test ! -e out/three/variant3.mistify && test ! -e out/one/variant0.mistify");
   const char *path = task_path(a, "out/report.json"), *text = file_read(a, path, &n, d);
   const Json *j = text ? json_parse(a, text, n, path, d) : NULL;
@@ -73,6 +74,43 @@ START_TEST(one_image)
 }
 END_TEST
 
+/* All variants learn on local images without labels, stay one family, and are emitted as one. */
+START_TEST(a_family_is_re_tailored)
+{
+  Arena *a = arena_new();
+  open_task(a, "  - {name: three, target: x86-64, variants: {n: 3, least: 40%}}\n");
+  task_write_text(a, "here.yaml",
+                  "local: {kind: npy, x: val_x.npy}\nnormalize: {mean: 0.5, std: 0.5}\nclasses: 4\n");
+  task_must(a, "cd $T && $M tailor deploy.yaml --graphs --quiet > /dev/null");
+  task_must(a, "cd $T && $M adapt out/three --data here.yaml --epochs 1 -o here -j 1 > text 2>&1 || "
+               "{ cat text; exit 1; }\n"
+               "grep -q '3 variants, in float and in int8' text && "
+               "for k in 0 1 2; do ! cmp -s here/float$k.mistify out/three/float$k.mistify || exit 1; done\n"
+               "$M compile here/variant0.mistify here/variant1.mistify here/variant2.mistify --family "
+               "--target x86-64 -o c --quiet && $M verify c --brief > text || { cat text; exit 1; }\n"
+               "grep -q 'equal byte for byte' text");
+  /* Files by name are the same family; threads change nothing. */
+  task_must(
+      a,
+      "cd $T && $M adapt out/three/float0.mistify out/three/float1.mistify out/three/float2.mistify "
+      "--data here.yaml --epochs 1 -o again -j 2 --json --quiet > text && grep -q '\"variants\": 3' text && "
+      "cmp here/float2.mistify again/float2.mistify");
+  /* Statistics alone leave the weights as they are, so that int8 is a family too. */
+  task_must(a, "cd $T && $M adapt out/three --data here.yaml --epochs 0 -o still --quiet && "
+               "test -f still/variant2.mistify");
+  task_want_error(
+      a, "$M adapt $T/out/three/float1.mistify $T/out/three/float0.mistify --data $T/here.yaml -o $T/x",
+      "larger than the widest's");
+  task_want_error(a, "$M adapt $T/out/three/float0.mistify $T/net.ir --data $T/here.yaml -o $T/x",
+                  "family: variant 1");
+  task_want_error(a, "$M adapt $T/out/three --data $T/here.yaml --exchange out=$T/x.up", "not a family");
+  task_must(a, "mkdir $T/int8 && cp $T/out/three/variant0.mistify $T/int8");
+  task_want_error(a, "$M adapt $T/int8 --data $T/here.yaml -o $T/x", "want the float variants of a family");
+  task_must(a, "test ! -e $T/x");
+  arena_free(a);
+}
+END_TEST
+
 START_TEST(refused)
 {
   Arena *a = arena_new();
@@ -100,6 +138,7 @@ Suite *suite_cli_variants(void) {
   TCase *tc = tcase_create("tailor");
   tcase_add_test(tc, graphs_and_report);
   tcase_add_test(tc, one_image);
+  tcase_add_test(tc, a_family_is_re_tailored);
   tcase_add_test(tc, refused);
   tcase_set_timeout(tc, 120);
   suite_add_tcase(s, tc);

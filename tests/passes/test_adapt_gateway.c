@@ -8,10 +8,13 @@
 
 #include "ir/base/file.h"
 #include "ir/base/mem.h"
+#include "ir/family.h"
 #include "passes/adapt/attack.h"
 #include "passes/adapt/ledger.h"
 #include "passes/adapt/retailor.h"
 #include "passes/adapt/share.h"
+#include "passes/pass.h"
+#include "passes/prefixes.h"
 #include "tests/engine/nets.h"
 #include "tests/engine/stripes.h"
 #include "tests/support.h"
@@ -164,6 +167,8 @@ START_TEST(files_are_whole_or_refused)
   more[n] = 0;
   test_write_file(bad, more, n + 1);
   must_refuse(exchange_read(bad, &any, &got, d), "its head says");
+  test_write_file(bad, bytes, 100);
+  must_refuse(exchange_read(bad, &any, &got, d), "100 bytes: it ends within its head");
   mem_free(more);
   free(bytes);
   const Hash other = {3, 4};
@@ -337,6 +342,43 @@ START_TEST(a_ledger_adds_up_and_stops)
   must_refuse(open_ledger(4, 0, 5000), "its budget is epsilon 2");
   must_refuse(open_ledger(0, 1e-6, 5000), "its delta is 1e-05");
   must_refuse(open_ledger(0, 0, 20000), "more than 1 / (10 n)"); /* more records than delta is for */
+}
+END_TEST
+
+/* Every byte of a ledger counts. Cut at the end of a line it is a ledger, of fewer runs: that is what its counter is for. */
+START_TEST(ledgers_are_whole_or_refused)
+{
+  static const char lines[] = "mistify-ledger 1 0123456789abcdef0123456789abcdef 4 0.0001\n"
+                              "1 update 00112233445566778899aabbccddeeff 0.05 1.2 200\n"
+                              "2 outputs 00112233445566778899aabbccddeeff 1 3.5 10\n";
+  StrBuf b = {0};
+  RdpCurve want = {{0}};
+  ledger_seal(lines, &b);
+  Ledger *l = ledger_parse(b.s, b.len, "x", d);
+  must(l != NULL);
+  rdp_add(&want, 0.05, 1.2, 200);
+  rdp_add(&want, 1, 3.5, 10);
+  ck_assert(ledger_runs(l) == 2 && ledger_budget(l) == 4 && ledger_delta(l) == 0.0001);
+  ck_assert(fabs(ledger_epsilon(l) - rdp_epsilon(&want, 0.0001, RDP_TIGHT, NULL)) < 1e-12);
+  ledger_close(l);
+  for (size_t i = 0; i < b.len; i++) {
+    if (i && b.s[i - 1] != '\n') must_refuse(ledger_parse(b.s, i, "x", d), "damaged, or was edited");
+    b.s[i] ^= 1;
+    must_refuse(ledger_parse(b.s, b.len, "x", d), "damaged, or was edited");
+    b.s[i] ^= 1;
+  }
+  sb_putc(&b, '\0');
+  must_refuse(ledger_parse(b.s, b.len, "x", d), "damaged, or was edited");
+  sb_free(&b);
+  /* What no run can have been, under hashes that fit. */
+  static const char *const odd[] = {"1 update m 0 1.2 200",   "1 update m 2 1.2 200",  "1 update m 0.1 0 200",
+                                    "1 update m 0.1 nan 200", "1 update m 0.1 1 -200", "2 update m 0.1 1 200",
+                                    "1 update 0.1 1 200",     "1 update m 0.1 1 200 x"};
+  for (size_t i = 0; i < sizeof odd / sizeof *odd; i++) {
+    ledger_seal(arena_printf(a, "%.*s%s\n", (int)(strchr(lines, '\n') - lines) + 1, lines, odd[i]), &b);
+    must_refuse(ledger_parse(b.s, b.len, "x", d), "damaged, or was edited");
+    sb_free(&b);
+  }
 }
 END_TEST
 
@@ -581,6 +623,52 @@ START_TEST(shifted_images_without_labels)
 }
 END_TEST
 
+/* Two widths of one set of weights learn together: both gain, and their weights are still one. */
+START_TEST(a_family_learns_together)
+{
+  Dataset ds = stripes_data();
+  Graph *g = shipped(&ds), *in[2], *out[2];
+  PrefixesOptions po = {.n = 2, .share = 0.6};
+  Prefixes w;
+  Channels c;
+  RetailorOptions o;
+  Retailored res;
+  Family f;
+  double before[2], after[2];
+  prune_options_default(&po.prune);
+  po.prune.images = 64;
+  must(prefixes_plan(g, &po, &(PassCtx){.params = "", .data = &ds}, &w, d) &&
+       channels_find(w.graph, NULL, &c, d));
+  for (int k = 0; k < 2; k++) must((in[k] = prune_apply(&c, &w.plans[k], d)));
+  ds.spec.normalize.scale[0] /= 3; /* a darker camera with less contrast */
+  ds.spec.normalize.offset[0] = -1.2f;
+  ds.train.y = NULL;
+  for (int k = 0; k < 2; k++) before[k] = stripes_accuracy(in[k], &ds);
+  retailor_default(&o);
+  o.batch = 32, o.epochs = 6;
+  must(retailor_family((const Graph *const *)in, 2, NULL, 0, &ds, &o, NULL, out, &res, d));
+  ck_assert(res.teachers == 1 && res.statistics == 512 && res.train.images >= 6 * 512);
+  for (int k = 0; k < 2; k++) after[k] = stripes_accuracy(out[k], &ds);
+  ck_assert_msg(after[0] > before[0] + 0.1 && after[1] > before[1] + 0.1,
+                "widest %.3f -> %.3f, narrower %.3f -> %.3f", before[0], after[0], before[1], after[1]);
+  must(family_check((const Graph *const *)out, 2, &f, d));
+  for (NodeId k = 0; k < out[1]->n_nodes; k++)
+    for (uint32_t i = 0; i < out[1]->nodes[k].n_in; i++)
+      if (family_is_weights(&out[1]->nodes[k], i)) ck_assert(family_slice(&f, 1, k, i)->shared);
+  family_free(&f);
+  /* Other weights are told. */
+  Graph *other = net_parse(stripes_net, 8), *mixed[2] = {other, in[1]}, *none[2];
+  must_refuse(retailor_family((const Graph *const *)mixed, 2, NULL, 0, &ds, &o, NULL, none, NULL, d),
+              "no slice of the widest's");
+  graph_free(other);
+  for (int k = 0; k < 2; k++) graph_free(in[k]), graph_free(out[k]);
+  channels_free(&c);
+  prefixes_free(&w);
+  graph_free(g);
+  dataset_close(&ds);
+}
+END_TEST
+
 Suite *suite_adapt_gateway(void) {
   Suite *s = suite_create("adapt_gateway");
   TCase *t = tcase_create("gateway");
@@ -593,6 +681,7 @@ Suite *suite_adapt_gateway(void) {
   tcase_add_test(t, updates_of_sites);
   tcase_add_test(t, outputs_on_a_public_set);
   tcase_add_test(t, a_ledger_adds_up_and_stops);
+  tcase_add_test(t, ledgers_are_whole_or_refused);
   tcase_add_test(t, delta_is_a_tenth_of_one_in_n_at_most);
   tcase_add_test(t, rollbacks_are_refused);
   tcase_add_test(t, the_counter_may_lag_by_a_crash_only);
@@ -602,6 +691,7 @@ Suite *suite_adapt_gateway(void) {
   tcase_add_test(t, one_run_at_a_time);
   tcase_add_test(t, the_attack_finds_what_was_learnt_by_heart);
   tcase_add_test(t, shifted_images_without_labels);
+  tcase_add_test(t, a_family_learns_together);
   suite_add_tcase(s, t);
   return s;
 }
