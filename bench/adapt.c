@@ -74,6 +74,15 @@ void adapt_skip(Adapt *ad, const char *why) {
   printf("%s: skipped: %s\n", ad->folder, why);
 }
 
+const char *adapt_no_glyphs(Arena *a) {
+  static const char example[] = "examples/01-label-reader",
+                    tool[] = "build/release/examples/01-label-reader/make_data";
+  if (file_exists(arena_printf(a, "%s/data/test_y.npy", example))) return NULL;
+  const char *make =
+      arena_printf(a, "make --no-print-directory -s %s && %s --out %s/data", tool, tool, example);
+  return system(make) == 0 ? NULL : "the label reader's data cannot be made";
+}
+
 uint8_t *adapt_confidence(const Scores *s, float scale) {
   uint8_t *out = mem_array(s->n, 1);
   for (uint32_t i = 0; i < s->n; i++) {

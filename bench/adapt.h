@@ -27,6 +27,8 @@ void adapt_figure(Adapt *ad, const char *name, const char *metric, double value,
 /* An input that is not here (data of ../shared, a compiler): printed, and the part has not ended: the next
  * run tries it again. */
 void adapt_skip(Adapt *ad, const char *why);
+/* Makes the label reader's data where they are not there; NULL: they are, otherwise why not (adapt_skip). */
+const char *adapt_no_glyphs(Arena *a);
 
 /* Of each image the distance between its best two outputs in codes, as mistify_confidence has it on the device; `scale` is the
  * outputs'. The caller's to free (mem_free). */

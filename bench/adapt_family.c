@@ -41,14 +41,6 @@ static void run(const Adapt *ad, const char *command) {
 
 /* -- the label reader -- */
 
-static const char *no_glyphs(Arena *a) {
-  const char *tool = "build/release/" EXAMPLE "/make_data";
-  if (file_exists(EXAMPLE "/data/test_y.npy")) return NULL;
-  const char *make =
-      arena_printf(a, "make --no-print-directory -s %s && %s --out " EXAMPLE "/data", tool, tool);
-  return system(make) == 0 ? NULL : "the label reader's data cannot be made";
-}
-
 /* The design, in quick runs with a short retraining. */
 static const char *glyphs_design(const Adapt *ad, const char *folder) {
   size_t n;
@@ -257,7 +249,7 @@ static void resnet8_final(const Family *f, Split *test) { resnet8_test(f->ad, te
 static const Setting glyphs = {.name = "glyphs",
                                .board = "nucleo-l432kc",
                                .linked = "the Cortex-M4",
-                               .missing = no_glyphs,
+                               .missing = adapt_no_glyphs,
                                .design = glyphs_design,
                                .test = glyphs_test},
                      resnet8 = {.name = "ResNet-8",

@@ -1,200 +1,178 @@
-/* Sites that learn from one another: each has its own mix of labels (Dirichlet 0.3) and its own corruption, and teaches the
- * last layer alone, on features that the shipped model computes.
+/* Sites that learn from one another (adapt_places.h): each has its own mix of labels and its own corruption.
  *
  *   isolated    each site its own labels                  pooled      all sites' data in one place: the upper bound
  *   averaged    updates, averaged, a number of rounds     outputs     answers on a public set, averaged and learnt
  *
- * Files are the real ones, written and read. Global accuracy: of all evaluation images in all sites' corruptions; a site's own:
- * of its corruption, images weighted by its mix of labels.
+ * The last layer learns on features that the shipped model computes; biases and adapters learn through the whole model. Files are
+ * the real ones, written and read. Global accuracy: of all evaluation images in all sites' corruptions; a site's own: of its
+ * corruption, images weighted by its mix of labels. Three draws of who has what.
  */
 #include <time.h>
 
+#include "bench/adapt_places.h"
 #include "bench/adapt_shift.h"
 #include "ir/base/mem.h"
-#include "ir/base/rng.h"
 #include "passes/adapt/share.h"
-#include "runtime/data/corrupt.h"
 #include "runtime/engine/privacy/accountant.h"
 
 #define NET "resnet20_cifar10_dynbatch_bn.onnx"
 
-enum { CLASSES = 10, FEATURES = 64, KINDS = CORRUPT_KINDS + 1, PUBLIC = 1000, SITES_MOST = 100, STEPS = 40 };
+enum { PUBLIC = 1000, STEPS = 40, ROUNDS = 10, DRAWS = 3, RESULTS_MOST = 32 };
+/* Through the whole model, in fewer and shorter rounds: a step there costs some thousand times as much. */
+enum { DEEP_STEPS = 20, DEEP_ROUNDS = 2 };
 
-typedef struct Place {
-  Split features; /* [n][FEATURES], with labels */
-  int kind;
-  double mix[CLASSES];
-} Place;
+/* One strategy, over the draws. */
+typedef struct Result {
+  const char *name, *how;
+  double global[DRAWS], own[DRAWS], worst[DRAWS], bytes,
+      seconds; /* own: mean over sites; worst: of one site */
+  int n;
+} Result;
 
 typedef struct Sites {
   Adapt *ad;
-  Graph *body, *head; /* the shipped model before its last layer, and that */
-  Normalize nz, none;
-  Split public_set; /* features, no labels */
-  Split eval[KINDS];
-  Place *at;
-  int n;
+  Graph *net, *body, *head; /* the shipped model; before its last layer, and that */
+  Eyes eyes;
+  Seen public_set; /* no labels */
+  Seen eval[SITE_KINDS];
+  Places places;
   Noise random;
+  bool deep;             /* the whole model learns from images, instead of the last layer from features */
+  AdaptLayers layers;    /* that learn */
   double bytes, seconds; /* of one strategy: of all files; of one site's work, mean */
+  Result result[RESULTS_MOST];
+  int n_results;
 } Sites;
 
-/* Place 0 has images as they are, the others a kind of corruption each, of severity 2. */
-static void corrupt(uint8_t *x, int kind, uint32_t i) {
-  const CorruptKind as = (CorruptKind)(kind - 1);
-  if (kind) corrupt_image(as, corrupt_amount(as, 2), 77, i, x, 32, 32, 3);
-}
-
-/* Features of images idx [n] of s under a corruption. */
-static Split features(Sites *t, const Split *s, const uint32_t *idx, uint32_t n, int kind) {
-  uint8_t *px = mem_array(n, SHIFT_ITEM);
-  float *f = mem_array(n, FEATURES * sizeof *f);
-  int32_t *y = mem_array(n, sizeof *y);
-  for (uint32_t i = 0; i < n; i++) {
-    const uint32_t from = idx ? idx[i] : i;
-    memcpy(px + (size_t)i * SHIFT_ITEM, (const uint8_t *)s->x + (size_t)from * SHIFT_ITEM, SHIFT_ITEM);
-    corrupt(px + (size_t)i * SHIFT_ITEM, kind, from);
-    y[i] = s->y[from];
-  }
-  const Split images = {.n = n, .item = s->item, .dtype = DT_U8, .x = px};
-  bench_must(t->ad->b, graph_outputs(t->body, &images, &t->nz, &t->ad->b->host, FEATURES, f, t->ad->b->d));
-  mem_free(px);
-  Split out = {.n = n,
-               .dtype = DT_F32,
-               .item = shape_of(1, (int64_t)FEATURES),
-               .xb = blob_adopt(f, n * FEATURES * sizeof *f),
-               .yb = blob_adopt(y, n * sizeof *y)};
-  out.x = blob_data(out.xb);
-  out.y = blob_data(out.yb);
-  return out;
-}
-
-/* -- who has what -- */
-
-/* Gamma(shape < 1) by Marsaglia and Tsang 2000 with its boost. */
-static double gamma_draw(double shape, Rng *r) {
-  const double d = shape + 1 - 1.0 / 3, c = 1 / sqrt(9 * d);
-  for (;;) {
-    const double x = (double)rng_normal(r), v = pow(1 + c * x, 3);
-    if (v <= 0) continue;
-    const double u = (double)rng_uniform(r) + 1e-12;
-    if (log(u) < 0.5 * x * x + d - d * v + d * log(v))
-      return d * v * pow((double)rng_uniform(r) + 1e-12, 1 / shape);
-  }
-}
-
-/* Every image of a class goes to a site drawn by the class's Dirichlet(0.3) shares. idx [n]; owner [n] (written). */
-static void deal(int sites, const Split *s, uint32_t first, uint32_t n, uint64_t seed, int *owner) {
-  double share[CLASSES][SITES_MOST];
-  Rng r;
-  rng_seed(&r, seed, 5);
-  for (int c = 0; c < CLASSES; c++) {
-    double sum = 0;
-    for (int k = 0; k < sites; k++) sum += share[c][k] = gamma_draw(0.3, &r);
-    for (int k = 0; k < sites; k++) share[c][k] /= sum;
-  }
-  for (uint32_t i = 0; i < n; i++) {
-    double u = (double)rng_uniform(&r);
-    int k = 0;
-    while (k + 1 < sites && (u -= share[s->y[first + i]][k]) > 0) k++;
-    owner[i] = k;
-  }
-}
-
-static void make_places(Sites *t, const Split *local, int sites, uint64_t seed) {
-  const uint32_t first = PUBLIC, n = local->n - PUBLIC;
-  int *owner = mem_array(n, sizeof *owner);
-  uint32_t *idx = mem_array(n, sizeof *idx);
-  deal(sites, local, first, n, seed, owner);
-  t->at = mem_array((size_t)sites, sizeof *t->at);
-  t->n = 0;
-  for (int k = 0; k < sites; k++) {
-    uint32_t m = 0;
-    Place *p = &t->at[t->n];
-    for (uint32_t i = 0; i < n; i++)
-      if (owner[i] == k) idx[m++] = first + i;
-    if (m < 5) continue; /* a site without data is none */
-    *p = (Place){.kind = k % KINDS};
-    p->features = features(t, local, idx, m, p->kind);
-    for (uint32_t i = 0; i < m; i++) p->mix[p->features.y[i]] += 1.0 / m;
-    t->n++;
-  }
-  mem_free(owner);
-  mem_free(idx);
-}
-
-static void drop_places(Sites *t) {
-  for (int k = 0; k < t->n; k++) split_close(&t->at[k].features);
-  mem_free(t->at);
+static const Graph *shipped(const Sites *t) { return t->deep ? t->net : t->head; }
+static const Split *form(const Sites *t, const Seen *s) { return t->deep ? &s->images : &s->features; }
+static const Normalize *normalize(const Sites *t) {
+  static const Normalize none;
+  return t->deep ? &t->eyes.nz : &none;
 }
 
 /* -- measuring -- */
 
 /* Share of evaluation images of a kind that are right, by class. */
-static void right_by_class(Sites *t, const Graph *head, int kind, double *right) {
-  const Split *s = &t->eval[kind];
-  float *z = mem_array(s->n, CLASSES * sizeof *z);
-  double n[CLASSES] = {0};
-  bench_must(t->ad->b, graph_outputs(head, s, &t->none, &t->ad->b->host, CLASSES, z, t->ad->b->d));
-  for (int c = 0; c < CLASSES; c++) right[c] = 0;
+static void right_by_class(const Sites *t, const Graph *g, int kind, double *right) {
+  const Split *s = form(t, &t->eval[kind]);
+  double n[SITE_CLASSES] = {0};
+  float *z = mem_array(s->n, SITE_CLASSES * sizeof *z);
+  bench_must(t->ad->b, graph_outputs(g, s, normalize(t), &t->ad->b->host, SITE_CLASSES, z, t->ad->b->d));
+  for (int c = 0; c < SITE_CLASSES; c++) right[c] = 0;
   for (uint32_t i = 0; i < s->n; i++) {
+    const float *at = z + (size_t)i * SITE_CLASSES;
     int best = 0;
-    for (int c = 1; c < CLASSES; c++)
-      if (z[i * CLASSES + (uint32_t)c] > z[i * CLASSES + (uint32_t)best]) best = c;
+    for (int c = 1; c < SITE_CLASSES; c++)
+      if (at[c] > at[best]) best = c;
     n[s->y[i]]++;
     right[s->y[i]] += best == s->y[i];
   }
-  for (int c = 0; c < CLASSES; c++) right[c] /= n[c] > 0 ? n[c] : 1;
+  for (int c = 0; c < SITE_CLASSES; c++) right[c] /= n[c] > 0 ? n[c] : 1;
   mem_free(z);
 }
 
-/* heads [sites], or one for all. */
-static void tell(Sites *t, const char *name, Graph *const *heads, bool one, const char *how) {
-  double global = 0, own = 0, right[CLASSES];
-  const int kinds = t->n < KINDS ? t->n : KINDS;
-  for (int k = 0; k < t->n; k++) {
-    const Graph *h = heads[one ? 0 : k];
-    right_by_class(t, h, t->at[k].kind, right);
-    for (int c = 0; c < CLASSES; c++) own += 100 * right[c] * t->at[k].mix[c] / t->n;
-    if (one) continue;
-    for (int j = 0; j < kinds; j++) {
-      right_by_class(t, h, j, right);
-      for (int c = 0; c < CLASSES; c++) global += 10 * right[c] / kinds / t->n;
+static Result *result_of(Sites *t, const char *name, const char *how) {
+  for (int i = 0; i < t->n_results; i++)
+    if (strcmp(t->result[i].name, name) == 0) return &t->result[i];
+  ASSERT(t->n_results < RESULTS_MOST);
+  t->result[t->n_results] = (Result){.name = name, .how = how};
+  return &t->result[t->n_results++];
+}
+
+/* Accuracies of model g for the sites from .. to - 1: its part of the global one, and each site's own. */
+static void add_accuracy(const Sites *t, const Graph *g, int from, int to, double *global, double *own) {
+  double right[SITE_KINDS][SITE_CLASSES];
+  const int n = t->places.n, kinds = n < SITE_KINDS ? n : SITE_KINDS;
+  for (int j = 0; j < kinds; j++) right_by_class(t, g, j, right[j]);
+  for (int k = from; k < to; k++) {
+    const Place *p = &t->places.at[k];
+    for (int c = 0; c < SITE_CLASSES; c++) {
+      own[k] += 100 * right[p->kind][c] * p->mix[c];
+      for (int j = 0; j < kinds; j++) *global += 100.0 / SITE_CLASSES * right[j][c] / kinds / n;
     }
   }
-  for (int j = 0; one && j < kinds; j++) {
-    right_by_class(t, heads[0], j, right);
-    for (int c = 0; c < CLASSES; c++) global += 10 * right[c] / kinds;
-  }
-  const char *said = t->bytes > 0 ? arena_printf(t->ad->a, "%s; %.0f bytes exchanged, %.2f s of a site", how,
-                                                 t->bytes, t->seconds)
-                                  : how;
-  adapt_figure(t->ad, name, "global accuracy", global, "%", "higher", said);
-  adapt_figure(t->ad, name, "accuracy on a site's own", own, "%", "higher", said);
-  if (t->bytes > 0)
-    adapt_figure(t->ad, name, "bytes exchanged", t->bytes, "bytes", "lower",
-                 "all files of all sites, up and down");
-  if (t->seconds > 0)
-    adapt_figure(t->ad, name, "seconds of a site", t->seconds, "s", "lower",
-                 "processor seconds of all its rounds; features were computed before");
+}
+
+/* models [sites], or one for all. */
+static void take(Sites *t, const char *name, Graph *const *models, bool one, const char *how) {
+  Result *r = result_of(t, name, how);
+  double global = 0, own = 0, worst = 100, each[SITES_MOST] = {0};
+  if (one) add_accuracy(t, models[0], 0, t->places.n, &global, each);
+  for (int k = 0; !one && k < t->places.n; k++) add_accuracy(t, models[k], k, k + 1, &global, each);
+  for (int k = 0; k < t->places.n; k++) own += each[k] / t->places.n, worst = fmin(worst, each[k]);
+  r->global[r->n] = global, r->own[r->n] = own, r->worst[r->n] = worst;
+  r->n++;
+  r->bytes += t->bytes, r->seconds += t->seconds;
+  printf("  %-40s draw %d: %.2f %% of all, %.2f %% of a site's own, %.2f %% the worst\n", name, r->n, global,
+         own, worst);
+  fflush(stdout);
+}
+
+static double mean(const double *x, int n) {
+  double sum = 0;
+  for (int i = 0; i < n; i++) sum += x[i] / n;
+  return sum;
+}
+
+static const char *with_draws(const Sites *t, const Result *r, const double *x) {
+  StrBuf b = {0};
+  sb_printf(&b, "%s; draws:", r->how);
+  for (int i = 0; i < r->n; i++) sb_printf(&b, " %.2f", x[i]);
+  const char *text = arena_strdup(t->ad->a, sb_str(&b));
+  sb_free(&b);
+  return text;
+}
+
+static void tell(const Sites *t, const Result *r) {
+  adapt_figure(t->ad, r->name, "global accuracy", mean(r->global, r->n), "%", "higher",
+               with_draws(t, r, r->global));
+  adapt_figure(t->ad, r->name, "accuracy on a site's own", mean(r->own, r->n), "%", "higher",
+               with_draws(t, r, r->own));
+  adapt_figure(t->ad, r->name, "accuracy on its own, worst site", mean(r->worst, r->n), "%", "higher",
+               with_draws(t, r, r->worst));
+  if (r->bytes > 0)
+    adapt_figure(t->ad, r->name, "bytes exchanged", r->bytes / r->n, "bytes", "lower",
+                 "all files of all sites, up and down; mean of the draws");
+  if (r->seconds > 0)
+    adapt_figure(
+        t->ad, r->name, "seconds of a site", r->seconds / r->n, "s", "lower",
+        "processor seconds of all its rounds on this machine, features of its images among them; mean");
 }
 
 /* -- learning -- */
 
-static ShareOptions settings(void) {
+/* The last layer's; of others the steps alone. */
+static ShareOptions settings(const Sites *t) {
   ShareOptions o;
   share_default(&o);
-  o.steps = STEPS, o.rate = 0.1, o.lr = 0.05, o.decay = 0.01;
+  o.layers = t->layers;
+  o.steps = t->deep ? DEEP_STEPS : STEPS, o.rate = 0.1, o.lr = 0.05, o.decay = 0.01;
+  if (t->ad->quick && t->deep) o.steps = 2;
   return o;
 }
 
+static int rounds(const Sites *t) { return t->deep ? DEEP_ROUNDS : ROUNDS; }
+
 static Graph *learn(Sites *t, const Graph *from, const Split *s, const ShareOptions *o) {
-  const ShareData data = {s, &t->none, NULL};
+  const ShareData data = {s, normalize(t), NULL};
   const clock_t start = clock(); /* of all threads: other work on this machine does not count */
   Graph *out = share_tune(from, &data, o, &t->random, &t->ad->b->host, NULL, t->ad->b->d);
   bench_must(t->ad->b, out != NULL);
-  t->seconds += (double)(clock() - start) / CLOCKS_PER_SEC / t->n;
+  t->seconds += (double)(clock() - start) / CLOCKS_PER_SEC / t->places.n;
   return out;
 }
+
+/* Before a strategy: what its sites compute once. */
+static void begin(Sites *t) {
+  double images = 0;
+  for (int k = 0; k < t->places.n; k++) images += (double)t->places.at[k].has.images.n / t->places.n;
+  t->bytes = 0;
+  t->seconds = t->deep ? 0 : images * t->eyes.seconds / t->eyes.images;
+}
+
+/* What nobody exchanged. */
+static void apart(Sites *t) { t->bytes = t->seconds = 0; }
 
 /* Through a file, as between machines; what it cost is added up. */
 static void send(Sites *t, Exchange *e) {
@@ -208,38 +186,38 @@ static void send(Sites *t, Exchange *e) {
   t->bytes += (double)exchange_bytes(e->rows, e->columns);
 }
 
-/* Noise for so many steps within epsilon at delta; epsilon 0: none. */
-static void set_noise(ShareOptions *o, double epsilon, int64_t steps, double delta) {
-  const RdpCurve nothing = {{0}};
-  o->noise = epsilon > 0 ? rdp_noise_for(&nothing, o->rate, steps, epsilon, delta) : 0;
-}
-
 /* delta is for the site with the most records, so that it is at most 1 / (10 n) everywhere. */
 static double delta_of(const Sites *t) {
   uint32_t most = 0;
-  for (int k = 0; k < t->n; k++)
-    if (t->at[k].features.n > most) most = t->at[k].features.n;
+  for (int k = 0; k < t->places.n; k++)
+    if (t->places.at[k].has.images.n > most) most = t->places.at[k].has.images.n;
   return 0.1 / most;
 }
 
-static Graph *averaged(Sites *t, int rounds, double epsilon) {
-  ShareOptions o = settings();
-  Exchange *e = mem_array((size_t)t->n, sizeof *e);
-  const double delta = delta_of(t);
-  Graph *now = graph_clone(t->head);
-  set_noise(&o, epsilon, o.steps * rounds, delta);
-  t->bytes = t->seconds = 0;
-  for (int r = 0; r < rounds; r++) {
-    for (int k = 0; k < t->n; k++) {
-      Graph *own = learn(t, now, &t->at[k].features, &o);
-      bench_must(t->ad->b, share_update(now, own, ADAPT_LAST, &e[k], t->ad->b->d));
+/* Noise for so many steps within epsilon; epsilon 0: none. */
+static void set_noise(const Sites *t, ShareOptions *o, double epsilon, int64_t steps) {
+  const RdpCurve nothing = {{0}};
+  o->noise = epsilon > 0 ? rdp_noise_for(&nothing, o->rate, steps, epsilon, delta_of(t)) : 0;
+}
+
+static Graph *averaged(Sites *t, double epsilon) {
+  ShareOptions o = settings(t);
+  const int n = t->places.n;
+  Exchange *e = mem_array((size_t)n, sizeof *e);
+  Graph *now = graph_clone(shipped(t));
+  set_noise(t, &o, epsilon, o.steps * rounds(t));
+  begin(t);
+  for (int r = 0; r < rounds(t); r++) {
+    for (int k = 0; k < n; k++) {
+      Graph *own = learn(t, now, form(t, &t->places.at[k].has), &o);
+      bench_must(t->ad->b, share_update(now, own, t->layers, &e[k], t->ad->b->d));
       send(t, &e[k]);
       t->bytes += (double)exchange_bytes(e[k].rows, e[k].columns); /* and the new model down again */
       graph_free(own);
     }
-    Graph *next = share_apply(now, e, t->n, t->ad->b->d);
+    Graph *next = share_apply(now, e, n, t->ad->b->d);
     bench_must(t->ad->b, next != NULL);
-    for (int k = 0; k < t->n; k++) exchange_free(&e[k]);
+    for (int k = 0; k < n; k++) exchange_free(&e[k]);
     graph_free(now);
     now = next;
   }
@@ -247,103 +225,144 @@ static Graph *averaged(Sites *t, int rounds, double epsilon) {
   return now;
 }
 
-static Graph *by_outputs(Sites *t, int rounds, double epsilon) {
-  ShareOptions o = settings(), from_mean = settings();
-  Exchange *e = mem_array((size_t)t->n, sizeof *e);
-  const double delta = delta_of(t);
-  o.steps *= rounds; /* as many steps as an averaged site takes */
-  set_noise(&o, epsilon, o.steps, delta);
+static Graph *by_outputs(Sites *t, double epsilon) {
+  ShareOptions o = settings(t), from_mean = settings(t);
+  const int n = t->places.n;
+  Exchange *e = mem_array((size_t)n, sizeof *e);
+  o.steps *= rounds(t); /* as many steps as an averaged site takes */
+  set_noise(t, &o, epsilon, o.steps);
   from_mean.steps = 200;
-  t->bytes = t->seconds = 0;
-  for (int k = 0; k < t->n; k++) {
-    Graph *own = learn(t, t->head, &t->at[k].features, &o);
-    bench_must(t->ad->b, share_outputs(own, t->head, &t->public_set, &t->none, NULL, &e[k], t->ad->b->d));
+  begin(t);
+  for (int k = 0; k < n; k++) {
+    Graph *own = learn(t, shipped(t), form(t, &t->places.at[k].has), &o);
+    bench_must(t->ad->b, share_outputs(own, shipped(t), form(t, &t->public_set), normalize(t), NULL, &e[k],
+                                       t->ad->b->d));
     send(t, &e[k]);
     graph_free(own);
   }
   t->bytes *= 2; /* the mean of all comes back */
-  Graph *out = share_learn(t->head, &t->public_set, &t->none, e, t->n, &from_mean, &t->random,
+  Graph *out = share_learn(shipped(t), form(t, &t->public_set), normalize(t), e, n, &from_mean, &t->random,
                            &t->ad->b->host, t->ad->b->d);
   bench_must(t->ad->b, out != NULL);
-  for (int k = 0; k < t->n; k++) exchange_free(&e[k]);
+  for (int k = 0; k < n; k++) exchange_free(&e[k]);
   mem_free(e);
   return out;
 }
 
-static Split pooled_features(const Sites *t) {
-  Split all = t->at[0].features;
-  uint32_t n = 0;
-  for (int k = 0; k < t->n; k++) n += t->at[k].features.n;
-  float *f = mem_array(n, FEATURES * sizeof *f);
-  int32_t *y = mem_array(n, sizeof *y);
-  all.n = 0;
-  for (int k = 0; k < t->n; k++) {
-    const Split *s = &t->at[k].features;
-    memcpy(f + (size_t)all.n * FEATURES, s->x, (size_t)s->n * FEATURES * sizeof *f);
-    memcpy(y + all.n, s->y, s->n * sizeof *y);
-    all.n += s->n;
-  }
-  all.xb = blob_adopt(f, n * FEATURES * sizeof *f), all.yb = blob_adopt(y, n * sizeof *y);
-  all.x = blob_data(all.xb), all.y = blob_data(all.yb);
-  return all;
+/* -- strategies -- */
+
+/* Each site goes on from a model with its own labels. */
+static void each_from(Sites *t, const Graph *from, const char *name, const char *how) {
+  ShareOptions o = settings(t);
+  Graph **models = mem_array((size_t)t->places.n, sizeof *models);
+  const double bytes = t->bytes;
+  o.steps *= rounds(t);
+  for (int k = 0; k < t->places.n; k++) models[k] = learn(t, from, form(t, &t->places.at[k].has), &o);
+  apart(t);
+  t->bytes = bytes;
+  take(t, name, models, false, how);
+  for (int k = 0; k < t->places.n; k++) graph_free(models[k]);
+  mem_free(models);
 }
 
-/* -- cases -- */
-
-/* Each site goes on from what all have made, with its own labels. */
-static void each_from(Sites *t, const Graph *shared, const char *name, int rounds) {
-  ShareOptions o = settings();
-  Graph **heads = mem_array((size_t)t->n, sizeof *heads);
-  o.steps *= rounds;
-  t->bytes = 0;
-  for (int k = 0; k < t->n; k++) heads[k] = learn(t, shared, &t->at[k].features, &o);
-  t->seconds = 0;
-  tell(t, name, heads, false, "then each site its own labels, for itself");
-  for (int k = 0; k < t->n; k++) graph_free(heads[k]);
-  mem_free(heads);
-}
-
-static void apart_and_together(Sites *t, int rounds) {
-  ShareOptions o = settings();
-  o.steps *= rounds;
-  t->bytes = t->seconds = 0;
-  tell(t, "sites, shipped model", &t->head, true, "nothing learnt");
-  each_from(t, t->head, "sites, isolated", rounds);
-  Split all = pooled_features(t);
-  Graph *pooled = learn(t, t->head, &all, &o);
-  t->seconds = 0;
-  tell(t, "sites, pooled", &pooled, true, "all sites' data in one place; last layer");
+static void apart_and_together(Sites *t) {
+  ShareOptions o = settings(t);
+  Graph *as_is = graph_clone(shipped(t));
+  o.steps *= rounds(t);
+  apart(t);
+  take(t, "sites, shipped model", &as_is, true, "nothing learnt");
+  each_from(t, shipped(t), "sites, isolated", "each site its own labels, for itself; last layer");
+  Seen all = places_pooled(&t->places);
+  Graph *pooled = learn(t, shipped(t), form(t, &all), &o);
+  apart(t);
+  take(t, "sites, pooled", &pooled, true, "all sites' data in one place; last layer");
   graph_free(pooled);
-  split_close(&all);
+  graph_free(as_is);
+  seen_free(&all);
 }
 
-static void exchanged(Sites *t, int rounds, double epsilon) {
-  const char *privacy =
-      epsilon > 0 ? arena_printf(t->ad->a, "epsilon %g, delta %.2g", epsilon, delta_of(t)) : "no noise";
-  const char *seeded = epsilon > 0 ? "; noise from a seed: figures, not protection" : "";
-  Graph *g = averaged(t, rounds, epsilon);
-  tell(t, arena_printf(t->ad->a, "sites, averaged, %s", epsilon > 0 ? privacy : "open"), &g, true,
-       arena_printf(t->ad->a, "%d sites, %d rounds, %s%s", t->n, rounds, privacy, seeded));
-  if (epsilon == 0) each_from(t, g, "sites, averaged, then alone", rounds);
+static const char *privacy(const Sites *t, double epsilon) {
+  return epsilon > 0 ? arena_printf(t->ad->a, "epsilon %g", epsilon) : "open";
+}
+
+static const char *told(const Sites *t, double epsilon, const char *what) {
+  return arena_printf(t->ad->a, "%s%s", what,
+                      epsilon > 0 ? "; delta a tenth of one in the records of the largest site; noise from a "
+                                    "seed: figures, not protection"
+                                  : "; no noise");
+}
+
+static void exchange_updates(Sites *t, double epsilon) {
+  Graph *g = averaged(t, epsilon);
+  const char *layers = adapt_layer_names[t->layers];
+  take(t, arena_printf(t->ad->a, "sites, averaged, %s, %s", layers, privacy(t, epsilon)), &g, true,
+       told(t, epsilon, arena_printf(t->ad->a, "%d rounds of %d steps", rounds(t), (int)settings(t).steps)));
+  if (epsilon == 0 && !t->deep)
+    each_from(t, g, "sites, averaged, then alone", "then each site its own labels, for itself");
   graph_free(g);
-  g = by_outputs(t, rounds, epsilon);
-  tell(t, arena_printf(t->ad->a, "sites, outputs, %s", epsilon > 0 ? privacy : "open"), &g, true,
-       arena_printf(t->ad->a, "%d sites, answers on %u public images, %s%s", t->n, t->public_set.n, privacy,
-                    seeded));
+}
+
+static void exchange_outputs(Sites *t, double epsilon) {
+  Graph *g = by_outputs(t, epsilon);
+  take(t, arena_printf(t->ad->a, "sites, outputs, %s", privacy(t, epsilon)), &g, true,
+       told(t, epsilon, arena_printf(t->ad->a, "answers on %u public images", t->public_set.images.n)));
   graph_free(g);
+}
+
+/* Five sites, one of each kind of images. */
+static void few(Sites *t, const Split *local, int draw) {
+  static const double budgets[] = {0, 8, 2};
+  t->places = places_new(&t->eyes, local, PUBLIC, SITE_KINDS, (uint64_t)draw);
+  t->deep = false, t->layers = ADAPT_LAST;
+  apart_and_together(t);
+  for (int i = 0; i < 3; i++) {
+    exchange_updates(t, budgets[i]);
+    exchange_outputs(t, budgets[i]);
+  }
+  t->deep = true; /* minutes each: one draw */
+  for (int l = ADAPT_BIAS; l < ADAPT_LAYERS && draw == 1; l++) {
+    if (l == ADAPT_BOTH) continue;
+    t->layers = (AdaptLayers)l;
+    exchange_updates(t, 0);
+    exchange_updates(t, 8);
+  }
+  places_free(&t->places);
+}
+
+static void many(Sites *t, const Split *local, int draw) {
+  t->places = places_new(&t->eyes, local, PUBLIC, SITES_MOST, 100 + (uint64_t)draw);
+  t->deep = false, t->layers = ADAPT_LAST;
+  printf("  %d sites of %d have 5 images or more\n", t->places.n, SITES_MOST);
+  Graph *g = averaged(t, 0);
+  take(t, "scale, averaged, 100 sites", &g, true,
+       arena_printf(t->ad->a, "%d rounds, no noise; sites dealt, those with 5 images and more", ROUNDS));
+  graph_free(g);
+  g = by_outputs(t, 0);
+  take(t, "scale, outputs, 100 sites", &g, true, "answers on 1,000 public images, no noise");
+  graph_free(g);
+  places_free(&t->places);
 }
 
 static void open_sites(Sites *t, const Split *local) {
   Split eval = shift_evaluation(t->ad);
-  Graph *net = shift_net(t->ad, NET);
+  t->net = shift_net(t->ad, NET);
   bench_must(t->ad->b, noise_open(&t->random, 1, t->ad->b->d)); /* seeded: figures that repeat */
-  if (!adapt_cut(net, &t->body, &t->head))
+  if (!adapt_cut(t->net, &t->body, &t->head))
     bench_must(t->ad->b, diag_error(t->ad->b->d, NULL, "the net cannot be cut"));
-  for (int k = 0; k < KINDS; k++) t->eval[k] = features(t, &eval, NULL, eval.n, k);
-  t->public_set = features(t, local, NULL, PUBLIC, 0);
-  t->public_set.y = NULL;
+  t->eyes = (Eyes){.ad = t->ad, .body = t->body, .nz = bench_imagenet()};
+  for (int k = 0; k < SITE_KINDS; k++) t->eval[k] = seen_new(&t->eyes, &eval, NULL, eval.n, k);
+  t->public_set = seen_new(&t->eyes, local, NULL, PUBLIC, 0);
+  t->public_set.images.y = t->public_set.features.y = NULL;
   split_close(&eval);
-  graph_free(net);
+}
+
+static void close_sites(Sites *t) {
+  for (int k = 0; k < SITE_KINDS; k++) seen_free(&t->eval[k]);
+  seen_free(&t->public_set);
+  graph_free(t->net);
+  graph_free(t->body);
+  graph_free(t->head);
+  noise_close(&t->random);
 }
 
 void part_sites(Adapt *ad) {
@@ -351,30 +370,13 @@ void part_sites(Adapt *ad) {
     adapt_skip(ad, "no CIFAR-10");
     return;
   }
-  Sites t = {.ad = ad, .nz = bench_imagenet()};
+  Sites t = {.ad = ad};
   Split local = shift_images(ad, 0, ad->quick ? 3000 : SHIFT_LOCAL);
-  const int rounds = 10;
+  const int draws = ad->quick ? 1 : DRAWS;
   open_sites(&t, &local);
-  make_places(&t, &local, KINDS, 1);
-  apart_and_together(&t, rounds);
-  exchanged(&t, rounds, 0);
-  exchanged(&t, rounds, 8);
-  exchanged(&t, rounds, 2);
-  drop_places(&t);
-  make_places(&t, &local, SITES_MOST, 2);
-  Graph *g = averaged(&t, rounds, 0);
-  tell(&t, arena_printf(ad->a, "scale, averaged, %d sites", t.n), &g, true,
-       "10 rounds, no noise; 100 sites dealt, those with 5 images and more");
-  graph_free(g);
-  g = by_outputs(&t, rounds, 0);
-  tell(&t, arena_printf(ad->a, "scale, outputs, %d sites", t.n), &g, true,
-       "answers on 1,000 public images, no noise");
-  graph_free(g);
-  drop_places(&t);
-  for (int k = 0; k < KINDS; k++) split_close(&t.eval[k]);
-  split_close(&t.public_set);
+  for (int k = 1; k <= draws; k++) few(&t, &local, k);
+  for (int k = 1; k <= draws; k++) many(&t, &local, k);
+  for (int i = 0; i < t.n_results; i++) tell(&t, &t.result[i]);
+  close_sites(&t);
   split_close(&local);
-  graph_free(t.body);
-  graph_free(t.head);
-  noise_close(&t.random);
 }

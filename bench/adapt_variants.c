@@ -1,0 +1,91 @@
+/* A family on the gateway: the four variants of the label reader that part "family" made, through a worse sensor, re-tailored
+ * together by `mistify adapt`, without labels; each in int8 before and after.
+ *
+ *   validation glyphs 0 .. 1,999, noise 4 --mistify adapt TARGET/ --data site.yaml--> OUT/variant0..3.mistify
+ *   validation glyphs 2,000 .. 3,999, noise 4: accuracy before and after; clean: what it costs there
+ */
+#include "bench/adapt_retailor.h"
+#include "passes/input_raw.h"
+#include "runtime/data/corrupt.h"
+
+#define EXAMPLE "examples/01-label-reader/"
+
+enum { LEARN = 2000, MEASURE = 2000, SEVERITY = 4, VARIANTS = 4 };
+static const char family[] = "build/bench/adapt/family/full/family/family";
+
+static Split glyphs(Adapt *ad, uint32_t first, uint32_t n, bool noisy) {
+  const SplitSpec spec = {.kind = "npy",
+                          .x = EXAMPLE "data/val_x.npy",
+                          .y = EXAMPLE "data/val_y.npy",
+                          .first = first,
+                          .count = n};
+  Split s, out;
+  bench_must(ad->b, split_open(&spec, &s, ad->b->d));
+  if (!noisy) return s;
+  bench_must(ad->b, corrupt_split(&s, CORRUPT_NOISE, SEVERITY, 1 + first, &out, ad->b->d));
+  split_close(&s);
+  return out;
+}
+
+/* The site's folder: images and site.yaml. */
+static const char *write_site(Adapt *ad) {
+  Split s = glyphs(ad, 0, ad->quick ? 200 : LEARN, true);
+  const Shape *i = &s.item;
+  const Shape shape = shape_of(4, (int64_t)s.n, i->d[0], i->d[1], i->d[2]);
+  Tensor t = tensor_new(s.dtype, &shape);
+  memcpy(t.data, s.x, tensor_bytes(&t));
+  static const char site[] =
+      "local: {kind: npy, x: x.npy}\nnormalize: {mean: 0.5, std: 0.5}\naugment: {crop: 1}\nclasses: 62\n";
+  bench_must(ad->b,
+             npy_write(path_join(ad->a, ad->folder, "x.npy"), &t, ad->b->d) &&
+                 file_write(path_join(ad->a, ad->folder, "site.yaml"), site, sizeof site - 1, ad->b->d));
+  tensor_free(&t);
+  split_close(&s);
+  return ad->folder;
+}
+
+static Scores score(const Adapt *ad, const char *folder, int k, const Split *s) {
+  Graph *g = kept_graph(ad, arena_printf(ad->a, "%s/variant%d.mistify", folder, k));
+  if (!g) bench_must(ad->b, diag_error(ad->b->d, NULL, "%s: no variant %d", folder, k));
+  const Normalize nz = input_raw_normalize(g, s->dtype);
+  const Scores out = scores_of(ad->b, g, s, &nz);
+  graph_free(g);
+  return out;
+}
+
+static void compare(Adapt *ad, const char *out, int k, const Split *s, const char *what) {
+  Scores before = score(ad, family, k, s), after = score(ad, out, k, s);
+  double lo, hi;
+  scores_interval(&after, &before, &lo, &hi);
+  adapt_figure(ad, arena_printf(ad->a, "variant %d of %d, %s", k, VARIANTS, what), "accuracy gained, int8",
+               scores_percent(&after) - scores_percent(&before), "points", "higher",
+               arena_printf(ad->a, "%.2f %% of %u glyphs before, %.2f %% after; paired interval %.2f to %.2f",
+                            scores_percent(&before), s->n, scores_percent(&after), lo, hi));
+  scores_free(&before);
+  scores_free(&after);
+}
+
+void part_variants(Adapt *ad) {
+  const char *out = path_join(ad->a, ad->folder, "out");
+  if (!file_exists(arena_printf(ad->a, "%s/float%d.mistify", family, VARIANTS - 1))) {
+    adapt_skip(ad, "want what part \"family\" leaves");
+    return;
+  }
+  const char *none = adapt_no_glyphs(ad->a);
+  if (none) {
+    adapt_skip(ad, none);
+    return;
+  }
+  const char *line =
+      arena_printf(ad->a, "build/release/mistify adapt %s --data %s -o %s --quiet -j %d > %s/log 2>&1",
+                   family, write_site(ad), out, ad->b->host.threads, ad->folder);
+  if (system(line) != 0) bench_must(ad->b, diag_error(ad->b->d, NULL, "failed: %s", line));
+  Split noisy = glyphs(ad, LEARN, ad->quick ? 200 : MEASURE, true),
+        clean = glyphs(ad, LEARN, ad->quick ? 200 : MEASURE, false);
+  for (int k = 0; k < VARIANTS; k++) {
+    compare(ad, out, k, &noisy, "noise 4");
+    compare(ad, out, k, &clean, "as they were");
+  }
+  split_close(&noisy);
+  split_close(&clean);
+}
