@@ -628,16 +628,15 @@ START_TEST(a_family_learns_together)
 {
   Dataset ds = stripes_data();
   Graph *g = shipped(&ds), *in[2], *out[2];
-  PrefixesOptions po = {.n = 2, .share = 0.6};
+  PrefixesOptions po;
   Prefixes w;
   Channels c;
   RetailorOptions o;
   Retailored res;
   Family f;
   double before[2], after[2];
-  prune_options_default(&po.prune);
-  po.prune.images = 64;
-  must(prefixes_plan(g, &po, &(PassCtx){.params = "", .data = &ds}, &w, d) &&
+  must(prefixes_options_parse("n=2,share=0.6,by=taylor,images=64", a, &po, d) &&
+       prefixes_plan(g, &po, &(PassCtx){.params = "", .data = &ds}, &w, d) &&
        channels_find(w.graph, NULL, &c, d));
   for (int k = 0; k < 2; k++) must((in[k] = prune_apply(&c, &w.plans[k], d)));
   ds.spec.normalize.scale[0] /= 3; /* a darker camera with less contrast */
