@@ -1,10 +1,10 @@
 /* See adapt_resnet8.h.
  *
  *   mlperf_ic_resnet8 (x 0..255) --> first layer for normalised x, BatchNormalization put in --> mistify train, four epochs beside
- *   the ResNet-20 --> cloud.onnx --> the design: taught by itself and by the ResNet-20
+ *   the ResNet-20 --> cloud.onnx, which the design tailors
  *
- * Templates of designs are those of the task "cifar" of bench/collective.c, whose ResNet-8 begins with random weights and is
- * trained for thirty epochs.
+ * That training is the one of the task "cifar" of bench/collective.c, whose ResNet-8 begins with random weights and is trained for
+ * thirty epochs.
  */
 #include "bench/adapt_resnet8.h"
 
@@ -15,9 +15,9 @@
 #define ORIGINAL "models/onnx/mlperf_ic_resnet8_logits_dynbatch.onnx"
 #define TEACHER  "models/onnx/resnet20_cifar10j_dynbatch_bn.onnx"
 #define CLOUD    "bench/collective/cifar-cloud.yaml.in"
-#define DESIGN   "bench/collective/cifar-design.yaml.in"
+#define DESIGN   "bench/adapt/resnet8.yaml.in"
 
-enum { TRAIN = 50000, STAND_IN = 64, CALIBRATION = 512, QUICK_TRAIN = 512, QUICK_TEST = 100 };
+enum { TRAIN = 50000, QUICK_TRAIN = 512, QUICK_TEST = 100 };
 
 const char *resnet8_missing(Arena *a) {
   static const char *const files[] = {"cifar10/train.bin.xz", "cifar10/test.bin.xz", ORIGINAL, TEACHER};
@@ -109,12 +109,7 @@ static void make_original(const Adapt *ad, const char *folder) {
 
 const char *resnet8_design(const Adapt *ad, const char *folder) {
   make_original(ad, folder);
-  Arena *a = ad->a;
-  const char *text = filled(ad, DESIGN, ad->quick ? "images: 512" : "epochs: 1");
-  text = text_filled(a, text, "@DATA@", "data");
-  text = text_filled(a, text, "@VAL@", arena_printf(a, "%d", CIFAR_VALIDATION - STAND_IN));
-  text = text_filled(a, text, "@STAND_IN@", arena_printf(a, "%d", STAND_IN));
-  return text_filled(a, text, "@CALIBRATION@", arena_printf(a, "%d", ad->quick ? 32 : CALIBRATION));
+  return filled(ad, DESIGN, ad->quick ? "images: 512" : "epochs: 1");
 }
 
 void resnet8_test(const Adapt *ad, Split *test) {

@@ -75,7 +75,8 @@ bool tailor_elastic_of(TailorRun *r, const char *slot, const Artifact *base, con
   TrainOptions o = tailor_options(r);
   o.images = images;
   o.skip = before ? before->images : 0;
-  o.clip = 1; /* gradients of members are summed: a bad narrow one would spoil the wide weights */
+  o.clip =
+      1; /* of each member: their gradients are summed, and a bad narrow one would spoil the wide weights */
   if (o.bn_images > PASSING_BN) o.bn_images = PASSING_BN;
   TRY(needs_teachers(r, &o));
   int n = 3;

@@ -191,7 +191,7 @@ static Hash run_hash(Run *r) {
 
 static float *floats_of(const Graph *g, ValId v) { return (float *)(uintptr_t)val_data(g, v); }
 
-static void add_by_hand(const Run *r, const ElasticMember *m, const float *x, double **sum) {
+static void add_by_hand(const Run *r, const ElasticMember *m, const float *x, double **sum, int *clipped) {
   Session *s = net_session(m->graph, (SessionOptions){.batch = r->o.batch, .threads = 1, .training = true});
   float dlogits[64 * STRIPES_CLASSES];
   const float *z = session_forward(s, x, r->o.batch, true);
@@ -199,19 +199,29 @@ static void add_by_hand(const Run *r, const ElasticMember *m, const float *x, do
   for (int i = 0; i < r->o.batch; i++) labels[i] = r->ds.train.y[i];
   loss_targets(z, &(Targets){.labels = labels}, r->o.batch, STRIPES_CLASSES, dlogits);
   session_backward(s, dlogits, r->o.batch);
+  double squares = 0;
+  for (int k = 0; k < m->n_slices; k++) {
+    const float *dx = session_gradient(s, m->slices[k].member);
+    for (int64_t i = 0; dx && i < shape_count(&graph_val(m->graph, m->slices[k].member)->shape); i++)
+      squares += (double)dx[i] * (double)dx[i];
+  }
+  const double factor = r->o.clip > 0 ? fmin(1, (double)r->o.clip / sqrt(squares)) : 1;
+  *clipped += factor < 1;
   for (int k = 0; k < m->n_slices; k++) {
     const ElasticSlice *l = &m->slices[k];
     const float *dx = session_gradient(s, l->member);
     for (int64_t i = 0; dx && i < shape_count(&graph_val(m->graph, l->member)->shape); i++)
-      sum[l->wide][l->index[i]] += (double)dx[i];
+      sum[l->wide][l->index[i]] += factor * (double)dx[i];
   }
   session_free(s);
 }
 
-START_TEST(wide_gradients_are_sums_of_members)
-{
+/* Clipped each by itself. */
+static int compare_sums(float clip) {
   Run r;
+  int clipped = 0;
   run_open(&r);
+  r.o.clip = clip;
   r.own_norms = false;
   r.drawn = MEMBERS;
   r.o.images = r.o.batch = 64;
@@ -227,7 +237,7 @@ START_TEST(wide_gradients_are_sums_of_members)
                        sizeof **sum);
   float *x = mem_array(64, STRIPES_ITEM * sizeof *x);
   for (int i = 0; i < 64 * STRIPES_ITEM; i++) x[i] = (float)((const uint8_t *)r.ds.train.x)[i] / 64 - 2;
-  for (int i = 0; i < f.n; i++) add_by_hand(&r, &f.members[i], x, sum);
+  for (int i = 0; i < f.n; i++) add_by_hand(&r, &f.members[i], x, sum, &clipped);
   ElasticResult res = run(&r);
   int compared = 0;
   for (NodeId i = 0; i < r.g->n_nodes; i++)
@@ -249,6 +259,15 @@ START_TEST(wide_gradients_are_sums_of_members)
   elastic_family_free(&f);
   diag_free(d);
   run_close(&r);
+  return clipped;
+}
+
+START_TEST(wide_gradients_are_sums_of_members)
+{
+  ck_assert_int_eq(compare_sums(0), 0);
+  const int clipped = compare_sums(1.0f);
+  ck_assert_msg(clipped > 0 && clipped < MEMBERS, "%d of %d gradients are clipped: want some", clipped,
+                MEMBERS);
 }
 END_TEST
 

@@ -30,6 +30,7 @@ typedef struct Member {
   bool *own; /* [segments] parameters that are no slices */
   bool any;  /* there are such */
   Optimizer optimizer;
+  float scale; /* of this step's gradients, by which they are clipped */
 } Member;
 
 struct Elastic {
@@ -39,6 +40,7 @@ struct Elastic {
   int widest, narrowest;
   int *active, n_active; /* members of this step */
   float *pixels;         /* [batch][item] */
+  Optimizer norms;       /* room for sums of squares, of all parameters */
 };
 
 /* -- which members run -- */
@@ -219,15 +221,22 @@ static void clear_gradients(Session *wide) {
 static void add_gradients(const Member *m) {
   for (int k = 0; k < m->n_links; k++) {
     const Link *l = &m->links[k];
-    for (int64_t i = 0; i < l->n; i++) l->wide_dx[l->index[i]] += l->dx[i];
+    for (int64_t i = 0; i < l->n; i++) l->wide_dx[l->index[i]] += m->scale * l->dx[i];
   }
 }
 
-static double member_step(Trainer *t, const Member *m) {
+/* Each member's by themselves: those of a narrow one are large for long, and clipped with them all others would stand still. */
+static float clip_scale(Trainer *t, const Member *m) {
+  if (t->o->clip <= 0) return 1;
+  return optimizer_clip(&t->optimizer.o, optimizer_norm(&t->elastic->norms, m->s));
+}
+
+static double member_step(Trainer *t, Member *m) {
   gather(m);
   const float *z = session_forward(m->s, t->elastic->pixels, t->batch, !t->o->fixed_statistics);
   double loss = step_loss(t, 0, t->batch, z, t->dlogits);
   session_backward(m->s, t->dlogits, t->batch);
+  m->scale = clip_scale(t, m);
   add_gradients(m);
   return loss;
 }
@@ -246,25 +255,12 @@ double elastic_batch(Trainer *t) {
   return loss / e->n_active;
 }
 
-/* Gradients are clipped all together. */
-static float clip_scale(Trainer *t) {
-  Elastic *e = t->elastic;
-  if (t->o->clip <= 0) return 1;
-  double sum = optimizer_squares(&t->optimizer, t->student);
-  for (int i = 0; i < e->n_active; i++) {
-    Member *m = &e->members[e->active[i]];
-    if (m->any) sum += optimizer_squares(&m->optimizer, m->s);
-  }
-  return optimizer_clip(&t->optimizer.o, sqrt(sum));
-}
-
 void elastic_update(Trainer *t, float lr) {
   Elastic *e = t->elastic;
-  const float scale = clip_scale(t);
-  optimizer_step_scaled(&t->optimizer, t->student, lr, scale);
+  optimizer_step_scaled(&t->optimizer, t->student, lr, 1);
   for (int i = 0; i < e->n_active; i++) {
     Member *m = &e->members[e->active[i]];
-    if (m->any) optimizer_step_scaled(&m->optimizer, m->s, lr, scale);
+    if (m->any) optimizer_step_scaled(&m->optimizer, m->s, lr, m->scale);
   }
 }
 

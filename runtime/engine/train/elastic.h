@@ -28,7 +28,7 @@ typedef struct ElasticMember {
 
 typedef struct ElasticJob {
   TrainJob
-      train; /* graph: the wide one; options without growing images, features, gradients clipped one by one */
+      train; /* graph: the wide one; options without growing images, features, gradients clipped one by one; clip: of each member's gradients, before they are summed */
   const ElasticMember *members; /* same input and outputs as the wide graph */
   int n_members;
   int drawn; /* members at random in each step, beside the widest and the narrowest (by MACs) */
