@@ -2,7 +2,7 @@
  *
  *   1 settings    chosen on corruptions that we make, of glyphs (adapt_settings.c), which opens no file of CIFAR
  *   2 evaluation  ResNet-20 of lossless images, 5,000 JPEG copies without labels --> statistics; self-training alone; beside
- *                 ResNet-56, of lossless images too; three draws (seeds of order and augmentation) each
+ *                 ResNet-56, of lossless images too: three draws (seeds of order and augmentation)
  *
  * Each result is the difference to the shipped model on the same 5,000 other images, in float and as int8 code. Shipped int8 is
  * calibrated on leaves, as on a device that no photograph has been shown (adapt_device.c); adapted int8 on the local images.
@@ -129,7 +129,7 @@ static void evaluate(Gateway *g, const RetailorOptions *chosen) {
   o.epochs = 0;
   way(g, "JPEG, unlabelled, statistics", o, false, n, NAN, "BatchNormalization's statistics alone");
   o.epochs = g->ad->quick ? 1 : chosen->epochs;
-  way(g, "JPEG, unlabelled, alone", o, false, n, NAN, "self-training beside the shipped model alone");
+  way(g, "JPEG, unlabelled, alone", o, false, 1, NAN, "self-training beside the shipped model alone");
   way(g, "JPEG, unlabelled, larger", o, true, n, 2.0,
       "self-training beside the shipped model and ResNet-56, both of lossless images");
 }
