@@ -134,9 +134,9 @@ static void evaluate(Gateway *g, const RetailorOptions *chosen) {
       "self-training beside the shipped model and ResNet-56, both of lossless images");
 }
 
-static void open_images(Gateway *g) {
-  g->local.spec = (DataSpec){
-      .classes = 10, .normalize = bench_imagenet(), .calibration = 512, .augment = {.flip = true, .crop = 4}};
+static void open_images(Gateway *g, bool augmented) {
+  g->local.spec = (DataSpec){.classes = 10, .normalize = bench_imagenet(), .calibration = 512};
+  if (augmented) g->local.spec.augment = (Augment){.flip = true, .crop = 4}; /* as ResNet-20 was trained */
   g->local.train = shift_images(g->ad, 0, shift_local(g->ad));
   g->local.train.y = NULL;
   g->eval = shift_evaluation(g->ad);
@@ -145,12 +145,13 @@ static void open_images(Gateway *g) {
 void part_gateway(Adapt *ad) {
   Gateway g = {.ad = ad};
   RetailorOptions chosen;
-  if (!settings_choose(ad, &chosen)) return;
+  bool augmented;
+  if (!settings_choose(ad, &chosen, &augmented)) return;
   if (!shift_there()) {
     adapt_skip(ad, "no CIFAR-10");
     return;
   }
-  open_images(&g);
+  open_images(&g, augmented);
   g.student = shift_net(ad, STUDENT);
   g.teacher = shift_net(ad, TEACHER);
   ship(&g);

@@ -18,7 +18,8 @@
 
 enum { LEARN = 2000, MEASURE = 2000, SEVERITY = 4, SHIFTS = 3 };
 
-/* The grid: how long, at which rate. All else is retailor_default's. Statistics alone are measured beside. */
+/* The grid: with images as they are or augmented as the model was trained, which the statistics alone decide; then how long, and
+ * at which rate. All else is retailor_default's. */
 static const double grid_epochs[] = {1, 2, 4};
 static const float grid_lr[] = {0.0005f, 0.002f, 0.008f};
 enum { EPOCHS = sizeof grid_epochs / sizeof *grid_epochs, RATES = sizeof grid_lr / sizeof *grid_lr };
@@ -54,7 +55,6 @@ static void open_shift(Stage *t, int k) {
   const uint32_t n = t->ad->quick ? 200 : LEARN, m = t->ad->quick ? 200 : MEASURE;
   Shift *s = &t->at[k];
   s->local.spec.normalize = (Normalize){.n = 1, .scale = {2.0f / 255}, .offset = {-1}};
-  s->local.spec.augment.crop = 1; /* as in its design */
   s->local.train = opened(t, 0, n, kinds[k]);
   s->local.train.y = NULL;
   s->eval = opened(t, n, m, kinds[k]);
@@ -100,32 +100,52 @@ static double gained(const Stage *t, const RetailorOptions *o, StrBuf *how) {
   return sum / SHIFTS;
 }
 
-static double candidate(const Stage *t, double epochs, float lr, RetailorOptions *o) {
+static void set_augment(Stage *t, bool augmented) {
+  for (int k = 0; k < SHIFTS; k++) t->at[k].local.spec.augment.crop = augmented; /* 1: as in its design */
+}
+
+static double candidate(const Stage *t, const char *name, const RetailorOptions *o) {
   StrBuf how = {0};
-  retailor_default(o);
-  o->epochs = epochs;
-  o->lr = lr;
   const double points = gained(t, o, &how);
-  const char *name = epochs > 0 ? arena_printf(t->ad->a, "settings: %g passes at %g", epochs, (double)lr)
-                                : "settings: statistics alone";
-  adapt_figure(t->ad, name, "accuracy gained, made shifts", points, "points", "higher",
+  adapt_figure(t->ad, arena_printf(t->ad->a, "settings: %s", name), "accuracy gained, made shifts", points,
+               "points", "higher",
                arena_printf(t->ad->a, "label reader, severity %d, %% right: %s", SEVERITY, sb_str(&how)));
   sb_free(&how);
   return points;
 }
 
-bool settings_choose(Adapt *ad, RetailorOptions *out) {
-  Stage t = {.ad = ad};
+static bool choose_augment(Stage *t) {
+  RetailorOptions o;
+  retailor_default(&o);
+  o.epochs = 0;
+  set_augment(t, false);
+  const double plain = candidate(t, "statistics, images as they are", &o);
+  set_augment(t, true);
+  return candidate(t, "statistics, images augmented", &o) > plain;
+}
+
+static void choose_length(const Stage *t, RetailorOptions *out) {
   RetailorOptions o;
   double best = -INFINITY;
-  if (!open_stage(&t)) return false;
-  candidate(&t, 0, grid_lr[0], &o);
+  retailor_default(&o);
   for (int i = 0; i < EPOCHS; i++)
     for (int k = 0; k < RATES; k++) {
-      const double points = candidate(&t, grid_epochs[i], grid_lr[k], &o);
+      o.epochs = grid_epochs[i], o.lr = grid_lr[k];
+      const double points =
+          candidate(t, arena_printf(t->ad->a, "%g passes at %g", o.epochs, (double)o.lr), &o);
       if (points > best) best = points, *out = o;
     }
+}
+
+bool settings_choose(Adapt *ad, RetailorOptions *out, bool *augmented) {
+  Stage t = {.ad = ad};
+  if (!open_stage(&t)) return false;
+  *augmented = choose_augment(&t);
+  set_augment(&t, *augmented);
+  choose_length(&t, out);
   close_stage(&t);
-  printf("  chosen: %g passes at %g\n", out->epochs, (double)out->lr);
+  printf("  chosen: images %s, %g passes at %g\n", *augmented ? "augmented" : "as they are", out->epochs,
+         (double)out->lr);
+  fflush(stdout);
   return true;
 }

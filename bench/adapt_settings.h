@@ -5,7 +5,8 @@
 #include "bench/adapt.h"
 #include "passes/adapt/retailor.h"
 
-/* The candidate of the grid that gains most on shifts that we make; rows of all. false: an input is missing (adapt_skip). */
-bool settings_choose(Adapt *ad, RetailorOptions *out);
+/* The candidate of the grid that gains most on shifts that we make; rows of all. *augmented: whether local images are to be
+ * augmented as the model's were in training. false: an input is missing (adapt_skip). */
+bool settings_choose(Adapt *ad, RetailorOptions *out, bool *augmented);
 
 #endif

@@ -4,8 +4,8 @@
 
 #include "runtime/engine/engine.h"
 
-/* Plain data; retailor_default gives the values in brackets. They were fixed on images that are not those on which
- * `make bench-adapt` measures them. The dataset's augmentation should be that with which the model was trained. */
+/* Plain data; retailor_default gives the values in brackets: the part "gateway" of `make bench-adapt` chooses its own on made
+ * corruptions. The dataset's augmentation should be that with which the model was trained. */
 typedef struct RetailorOptions {
   double epochs;     /* passes over the local data; 0: statistics alone [2] */
   int batch;         /* [64] */
