@@ -270,9 +270,11 @@ bool drift_reference(const Graph *g, const DriftOptions *o, const Tensor *in, in
 typedef enum DeviceAdapt {
   DEVICE_ADAPT_NONE,
   DEVICE_ADAPT_LAST, /* the layer that gives the logits */
-  DEVICE_ADAPT_BIAS  /* that, and biases and multipliers of as many layers before it as the memory allows */
+  DEVICE_ADAPT_BIAS, /* that, and biases of as many layers before it as the memory allows, the nearest to the logits first */
+  DEVICE_ADAPT_SCALE, /* that, and multipliers of the same layers, which keep their outputs for it */
+  DEVICE_ADAPT_LAST_K /* biases, and weights of the same layers, in RAM, which keep their inputs for it */
 } DeviceAdapt;
-/* "last", "bias"; false: reported, with those that do not exist yet. */
+/* "last", "bias", "scale", "last-k"; false: reported, with those that do not exist. */
 bool device_adapt_named(const char *name, DeviceAdapt *out, Diag *d);
 /* What adaptation takes. */
 typedef struct AdaptSizes {
@@ -280,7 +282,7 @@ typedef struct AdaptSizes {
   int64_t inference;    /* the arena without adaptation */
   int biases, layers;   /* layers whose biases adapt, of those within reach */
   int beyond;           /* those that the way back does not come to: it ends at */
-  const char *ends;     /* this kernel */
+  char ends[96];        /* this kernel and node; "": at the input */
 } AdaptSizes;
 typedef struct EmitOptions {
   const char *name; /* C prefix: identifiers NAME_run, ...; the files are model.c and model.h */
@@ -306,7 +308,7 @@ typedef struct EmitOptions {
   double joules_per_cycle;     /* of the board, for a family's table; 0: unknown */
   DeviceAdapt adapt;
   int64_t adapt_memory;    /* most bytes that adaptation takes beside inference; 0: no limit */
-  int adapt_biases;        /* of DEVICE_ADAPT_BIAS, at most so many layers; 0: all */
+  int adapt_biases;        /* at most so many layers before the last one; 0: all */
   AdaptSizes *adapt_sizes; /* unless NULL, set where adapt is */
   bool share_arena; /* no arena of its own: NAME_init(ctx, NULL, 0) takes models_arena of ../models.c */
 } EmitOptions;

@@ -155,7 +155,7 @@ static bool open_model(Glyphs *t) {
     must(t, diag_error(t->ad->b->d, NULL, "%s: want codes in, %d codes out", model, CLASSES));
   t->dir = path_join(t->ad->a, t->ad->folder, "net");
   const EmitOptions o = {
-      .name = "net", .out_dir = t->dir, .adapt = DEVICE_ADAPT_BIAS, .adapt_sizes = &t->sizes};
+      .name = "net", .out_dir = t->dir, .adapt = DEVICE_ADAPT_SCALE, .adapt_sizes = &t->sizes};
   must(t, emit_c(t->g, target_find(host_target), &o, t->ad->b->d));
   return true;
 }

@@ -96,20 +96,24 @@ static int ascending(const void *a, const void *b) {
   return (x > y) - (x < y);
 }
 
-void scores_interval(const Scores *a, const Scores *b, double *lo, double *hi) {
+void gains_interval(const double *gain, uint32_t n, double *lo, double *hi) {
   double *all = mem_array(RESAMPLES, sizeof *all);
   Rng r;
   rng_seed(&r, 1, 1);
   for (int k = 0; k < RESAMPLES; k++) {
-    for (uint32_t i = 0; i < a->n; i++) {
-      uint32_t at = (uint32_t)rng_below(&r, a->n);
-      all[k] += (double)a->right[at] - (double)b->right[at];
-    }
-    all[k] *= 100.0 / a->n;
+    for (uint32_t i = 0; i < n; i++) all[k] += gain[rng_below(&r, n)];
+    all[k] *= 100.0 / n;
   }
   qsort(all, RESAMPLES, sizeof *all, ascending);
   *lo = all[RESAMPLES / 40], *hi = all[RESAMPLES - 1 - RESAMPLES / 40];
   mem_free(all);
+}
+
+void scores_interval(const Scores *a, const Scores *b, double *lo, double *hi) {
+  double *gain = mem_array(a->n, sizeof *gain);
+  for (uint32_t i = 0; i < a->n; i++) gain[i] = (double)a->right[i] - (double)b->right[i];
+  gains_interval(gain, a->n, lo, hi);
+  mem_free(gain);
 }
 
 Graph *bench_passes(const Bench *b, const Graph *g, const char *text, const Dataset *ds,

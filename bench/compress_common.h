@@ -46,6 +46,8 @@ void scores_free(Scores *s);
 double scores_percent(const Scores *s);
 /* 95 % interval of a minus b in points, by bootstrap over the images, the same for both. */
 void scores_interval(const Scores *a, const Scores *b, double *lo, double *hi);
+/* The same of what each of n images gained (1: right now, wrong before; or a mean over draws). */
+void gains_interval(const double *gain, uint32_t n, double *lo, double *hi);
 
 /* The graph after passes; teacher NULL: g itself. */
 Graph *bench_passes(const Bench *b, const Graph *g, const char *text, const Dataset *ds,

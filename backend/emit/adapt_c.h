@@ -2,8 +2,9 @@
  * gradients lie.
  *
  *   adapt_find.c   the last layer, and the layers that a gradient reaches from it
- *   adapt_place.c  how many of them adapt within the memory; codes that are kept, gradients in the arena
- *   adapt_c.c      tables, functions, declarations
+ *   adapt_place.c  how many of them adapt within the memory; masks and gradients in the arena
+ *   adapt_tables.c constants and tables
+ *   adapt_c.c      what a run does more, functions, declarations
  */
 #ifndef BACKEND_EMIT_ADAPT_C_H
 #define BACKEND_EMIT_ADAPT_C_H
@@ -14,16 +15,23 @@
 /* One layer on the way back: mf_adapt_back. Values are roots of their storage. */
 typedef struct AdaptStep {
   const KernelCall *k; /* as lowered */
-  int kind;            /* MF_BACK_..., NO_WAY: its gradient ends here */
+  int kind;            /* MF_BACK_... */
   ValId y, x[2];       /* NO_VAL: none */
-  int32_t lo, hi;      /* lo > hi: y has no limits to look at */
-  bool keep_x, keep_y; /* whether it reads the codes */
+  int32_t lo, hi;      /* of y */
+  bool limited;        /* by an activation: codes that are lo or hi have no gradient */
+  bool minus;          /* of a Sub's second summand */
   bool affine;         /* could have one */
   int number;          /* of its affine; -1: none */
   int word;            /* of its affine */
   bool active;         /* adapts, or one before it does */
   bool dx[2], first[2];
-  int w, w_scale; /* pool indices */
+  bool keep_y;      /* codes of y are kept */
+  int64_t bits, at; /* bytes of its mask or taps, 0: none; where they lie in the arena */
+  int w, w_scale;   /* pool indices */
+  bool learns;      /* its weights do: words from weights_word on, number `learner` of them; x is kept */
+  int weights_word, learner;
+  int bias, mult, shift, scale; /* pool indices, of weights that learn */
+  int32_t w_bits, w_e;          /* mf_adapt_conv's bits and scale_e */
 } AdaptStep;
 
 typedef struct AdaptEmit {
@@ -36,7 +44,9 @@ typedef struct AdaptEmit {
   int chosen;                        /* affines that adapt: the nearest to the logits */
   ValId *same;                       /* by value: the one in whose place its gradient is; itself */
   int64_t *gradient;                 /* by value: bytes into the arena; -1: none */
-  int64_t words, work;               /* of the state */
+  int64_t words, work, most;         /* of the state */
+  bool gains;                        /* affines have them */
+  int learning;                      /* layers whose weights learn */
   int64_t arena_without;             /* bytes of the arena without adaptation */
   int bias, mult, shift, w, w_scale; /* pool indices of the last layer's */
   const char *ends;                  /* at what the way back ends; NULL: at the input */
@@ -46,6 +56,14 @@ typedef struct AdaptEmit {
 
 /* Layers within reach, into e->adapt. */
 bool emit_adapt_find(Emit *e);
+/* Channels of a value: of one pixel. */
+int64_t emit_adapt_channels(const Emit *e, ValId root);
+int64_t emit_adapt_elements(const Emit *e, ValId root);
+/* The call of e->calls that makes the layer's output. */
+int32_t emit_adapt_call(const Emit *e, const AdaptStep *s);
+static inline bool adapt_step_is_conv(const AdaptStep *s) {
+  return s->kind == MF_BACK_CONV || s->kind == MF_BACK_DEPTHWISE;
+}
 /* The first `chosen` affines adapt: which steps are made, who needs a gradient. */
 void emit_adapt_choose(Emit *e, int chosen);
 /* Lower, select and plan with what adapts, as much of it as the memory allows. */

@@ -1,12 +1,14 @@
 /* Room for adaptation in the arena: see adapt_c.h.
  *
- * Codes that the way back reads are outputs to the planner: they lie whole and live to the end of a run. Then, step by step,
- * gradients take what is free around them, first fit, largest first; behind the plan's end where nothing is:
+ * The forward pass has its plan, in which only features, logits and codes that gains need live to the end of a run. Masks and
+ * gradients take what is free around what the plan holds, first fit in several orders, behind the plan's end where nothing is:
  *
- *   arena  | kept code ------| (free from the step on that read it last)
- *          | gradient of y --------| from the step that gives it first to the step that made y
+ *   time   0 ....... calls of the run ....... n | n + 1: step 0 | n + 2: step 1 ...
+ *   arena  | value |  | value |   | logits      |               |
+ *                | mask of a layer -------------|---------------| to the layer's step
+ *                                               | gradient of y | from the step that gives it first to the step that made y
  *
- * Steps are counted from 0, the last layer, on.
+ * Layers that take turns (PlanGroup) are one piece of time. Step 0 is the last layer's.
  */
 #include <stdlib.h>
 
@@ -14,9 +16,10 @@
 
 enum { FOR_EVER = 1 << 30 };
 
-/* Bytes [at, at + size) are taken from step `from` to `to`. */
+/* Bytes [at, at + size) are taken from time `from` to `to`. */
 typedef struct Room {
-  ValId val;
+  ValId val;       /* whose gradient; NO_VAL */
+  AdaptStep *step; /* whose mask; NULL */
   int64_t at, size;
   int32_t from, to;
 } Room;
@@ -26,8 +29,10 @@ typedef struct Rooms {
 } Rooms;
 
 int64_t emit_adapt_state_bytes(const AdaptEmit *ad) {
-  return (int64_t)sizeof(mf_adapt_state) + 4 * (ad->words + ad->work);
+  return (int64_t)sizeof(mf_adapt_state) + 4 * (ad->words + ad->most + ad->work);
 }
+
+static int32_t step_time(const Emit *e, int step) { return (int32_t)e->calls.n + 1 + step; }
 
 static Room *room_of(Rooms *r, ValId v) {
   for (int i = 0; i < r->n; i++)
@@ -36,32 +41,32 @@ static Room *room_of(Rooms *r, ValId v) {
   return &r->v[r->n++];
 }
 
-static void room_during(Rooms *r, ValId v, int32_t step) {
+static void room_during(Rooms *r, ValId v, int32_t time) {
   Room *room = room_of(r, v);
-  if (step < room->from) room->from = step;
-  if (step > room->to) room->to = step;
+  if (time < room->from) room->from = time;
+  if (time > room->to) room->to = time;
 }
 
-/* -- codes -- */
+/* -- what the run has -- */
 
-static void kept_codes(const Emit *e, Rooms *kept) {
+/* Codes that the way back reads, and when last. */
+static Rooms kept_codes(const Emit *e) {
   const AdaptEmit *ad = e->adapt;
-  kept->v = arena_array(e->arena, (size_t)ad->n_steps * 2 + e->g->n_outputs + 3, sizeof *kept->v);
-  kept->n = 0;
-  room_during(kept, ad->x, 0);
-  room_during(kept, ad->logits, 0);
+  Rooms kept = {arena_array(e->arena, (size_t)ad->n_steps * 2 + 2, sizeof *kept.v), 0};
+  room_during(&kept, ad->x, step_time(e, 0));
+  room_during(&kept, ad->logits, step_time(e, 0));
   for (int i = 0; i < ad->n_steps; i++) {
     const AdaptStep *s = &ad->step[i];
-    if (s->active && s->keep_y) room_during(kept, s->y, i + 1);
-    if (s->active && s->keep_x && s->dx[0]) room_during(kept, s->x[0], i + 1);
+    if (s->keep_y) room_during(&kept, s->y, step_time(e, i + 1));
+    if (s->learns) room_during(&kept, s->x[0], step_time(e, i + 1));
   }
+  return kept;
 }
 
-/* The graph with kept codes as outputs too; the arena owns its list. */
+/* The graph with kept codes as outputs too: to the planner they live to the end of a run. The arena owns its list. */
 static Graph with_kept(const Emit *e) {
   Graph g = *e->g;
-  Rooms kept;
-  kept_codes(e, &kept);
+  const Rooms kept = kept_codes(e);
   g.outputs = arena_array(e->arena, (size_t)kept.n + g.n_outputs, sizeof *g.outputs);
   for (uint32_t i = 0; i < g.n_outputs; i++) g.outputs[i] = e->g->outputs[i];
   for (int i = 0; i < kept.n; i++)
@@ -69,32 +74,98 @@ static Graph with_kept(const Emit *e) {
   return g;
 }
 
-/* -- gradients -- */
+static bool is_output(const Graph *g, ValId root) {
+  for (uint32_t i = 0; i < g->n_outputs; i++)
+    if (value_root(g, g->outputs[i]) == root) return true;
+  return false;
+}
 
-static void gradients(const Emit *e, Rooms *g) {
-  const AdaptEmit *ad = e->adapt;
-  g->v = arena_array(e->arena, (size_t)ad->n_steps * 3 + 1, sizeof *g->v);
-  g->n = 0;
+/* The piece of time that a call is in: the first or last call of its group. */
+static int32_t group_bound(const MemoryPlan *p, int32_t call, bool last) {
+  for (int i = 0; i < p->n_groups; i++) {
+    const PlanGroup *g = &p->groups[i];
+    if (call >= g->first && call < g->first + g->n) return last ? g->first + g->n - 1 : g->first;
+  }
+  return call;
+}
+
+static Rooms taken_by_run(const Emit *e, size_t more) {
+  const MemoryPlan *p = &e->plan;
+  Rooms kept = kept_codes(e), taken = {arena_array(e->arena, (size_t)p->n_items + more, sizeof *taken.v), 0};
+  for (int i = 0; i < p->n_items; i++) {
+    const PlanItem *it = &p->items[i];
+    Room r = {
+        .val = NO_VAL, .at = it->offset, .size = it->slot.rows ? it->slot.rows * it->slot.row : it->size};
+    r.from = it->first < 0 ? 0 : group_bound(p, it->first, false);
+    r.to = group_bound(p, it->last, true);
+    if (it->last >= (int32_t)e->calls.n)
+      r.to = is_output(e->g, it->val) ? FOR_EVER : room_of(&kept, it->val)->to;
+    taken.v[taken.n++] = r;
+  }
+  return taken;
+}
+
+/* -- what the way back has -- */
+
+static int64_t gradient_bytes(const Emit *e, ValId v) {
+  const int64_t n = emit_adapt_elements(e, v);
+  return n + n / emit_adapt_channels(e, v);
+}
+
+static Rooms wanted(Emit *e) {
+  AdaptEmit *ad = e->adapt;
+  Rooms w = {arena_array(e->arena, (size_t)ad->n_steps * 4 + 1, sizeof *w.v), 0};
   for (int i = 0; i < ad->n_steps; i++) {
     const AdaptStep *s = &ad->step[i];
     if (!s->active) continue;
-    room_during(g, ad->same[s->y], i + 1);
+    room_during(&w, ad->same[s->y], step_time(e, i + 1));
     for (int j = 0; j < 2; j++)
-      if (s->dx[j]) room_during(g, ad->same[s->x[j]], i + 1);
+      if (s->dx[j]) room_during(&w, ad->same[s->x[j]], step_time(e, i + 1));
+    if (s->y == ad->x) room_during(&w, ad->same[s->y], step_time(e, 0));
   }
-  for (int i = 0; i < g->n; i++) {
-    g->v[i].size = 4 * shape_count(&graph_val(e->g, g->v[i].val)->shape);
-    if (g->v[i].val == ad->x) g->v[i].from = 0;
+  for (int i = 0; i < w.n; i++) w.v[i].size = gradient_bytes(e, w.v[i].val);
+  for (int i = 0; i < ad->n_steps; i++) {
+    AdaptStep *s = &ad->step[i];
+    if (!s->bits) continue;
+    w.v[w.n++] = (Room){.val = NO_VAL,
+                        .step = s,
+                        .size = s->bits,
+                        .from = group_bound(&e->plan, emit_adapt_call(e, s), false),
+                        .to = step_time(e, i + 1)};
   }
+  return w;
 }
+
+/* -- places -- */
 
 static int by_size(const void *a, const void *b) {
   const Room *x = a, *y = b;
   if (x->size != y->size) return x->size < y->size ? 1 : -1;
+  if (x->from != y->from) return x->from - y->from;
   return x->val < y->val ? -1 : x->val > y->val;
 }
 
-/* The lowest place from `at` on that nothing of `taken` holds meanwhile. */
+/* Masks before gradients, and the other way about. */
+static int masks_first(const void *a, const void *b) {
+  const Room *x = a, *y = b;
+  if (!x->step != !y->step) return x->step ? -1 : 1;
+  return by_size(a, b);
+}
+static int masks_last(const void *a, const void *b) {
+  const Room *x = a, *y = b;
+  if (!x->step != !y->step) return x->step ? 1 : -1;
+  return by_size(a, b);
+}
+static int by_time(const void *a, const void *b) {
+  const Room *x = a, *y = b;
+  return x->from != y->from ? x->from - y->from : by_size(a, b);
+}
+static int by_end(const void *a, const void *b) {
+  const Room *x = a, *y = b;
+  return x->to != y->to ? y->to - x->to : by_size(a, b);
+}
+
+/* The lowest place that nothing of `taken` holds meanwhile. */
 static int64_t lowest(const Rooms *taken, const Room *r) {
   int64_t at = 0;
   for (int i = 0; i < taken->n; i++) {
@@ -106,40 +177,49 @@ static int64_t lowest(const Rooms *taken, const Room *r) {
   return at;
 }
 
+/* In this order, behind those that are taken; returns the end. */
+static int64_t place_in_order(Rooms *taken, Rooms *w, int (*order)(const void *, const void *)) {
+  const int n = taken->n;
+  int64_t end = 0;
+  qsort(w->v, (size_t)w->n, sizeof *w->v, order);
+  for (int i = 0; i < w->n; i++) {
+    Room *r = &w->v[i];
+    r->at = lowest(taken, r);
+    taken->v[taken->n++] = *r;
+    if (r->at + r->size > end) end = r->at + r->size;
+  }
+  taken->n = n;
+  return end;
+}
+
 static void grow_arena(Emit *e, int64_t bytes) {
   MemoryPlan *p = &e->plan;
+  bytes = (bytes + p->align - 1) / p->align * p->align;
   if (bytes <= p->arena) return;
   for (int r = 0; r < p->n_regions; r++)
     if (!p->regions[r].name) p->regions[r].bytes += bytes - p->arena;
   p->arena = bytes;
 }
 
-static void place_gradients(Emit *e) {
+static void place_way_back(Emit *e) {
+  static int (*const orders[])(const void *, const void *) = {by_size, masks_first, masks_last, by_time,
+                                                              by_end};
   AdaptEmit *ad = e->adapt;
-  Rooms taken, grad;
-  kept_codes(e, &taken);
-  for (int i = 0; i < taken.n; i++) {
-    Room *t = &taken.v[i];
-    t->from = 0;
-    t->at = e->plan.offset[t->val];
-    t->size = (int64_t)val_bytes(e->g, t->val);
+  Rooms w = wanted(e), taken = taken_by_run(e, (size_t)w.n + 1);
+  int best = 0;
+  int64_t least = INT64_MAX;
+  for (size_t i = 0; i < sizeof orders / sizeof *orders; i++) {
+    const int64_t end = place_in_order(&taken, &w, orders[i]);
+    if (end < least) best = (int)i;
+    if (end < least) least = end;
   }
-  for (uint32_t i = 0; i < e->g->n_outputs; i++) {
-    const ValId v = value_root(e->g, e->g->outputs[i]);
-    if (val_is_const(e->g, v)) continue;
-    Room *t = room_of(&taken, v);
-    *t = (Room){.val = v, .at = e->plan.offset[v], .size = (int64_t)val_bytes(e->g, v), .to = FOR_EVER};
-  }
-  gradients(e, &grad);
-  qsort(grad.v, (size_t)grad.n, sizeof *grad.v, by_size);
+  grow_arena(e, place_in_order(&taken, &w, orders[best]));
   for (ValId v = 0; v < e->g->n_vals; v++) ad->gradient[v] = -1;
-  Rooms all = {arena_array(e->arena, (size_t)(taken.n + grad.n) + 1, sizeof *all.v), 0};
-  for (int i = 0; i < taken.n; i++) all.v[all.n++] = taken.v[i];
-  for (int i = 0; i < grad.n; i++) {
-    grad.v[i].at = lowest(&all, &grad.v[i]);
-    ad->gradient[grad.v[i].val] = grad.v[i].at;
-    all.v[all.n++] = grad.v[i];
-    grow_arena(e, grad.v[i].at + grad.v[i].size);
+  for (int i = 0; i < w.n; i++) {
+    if (w.v[i].step)
+      w.v[i].step->at = w.v[i].at;
+    else
+      ad->gradient[w.v[i].val] = w.v[i].at;
   }
   for (ValId v = 0; v < e->g->n_vals; v++) ad->gradient[v] = ad->gradient[ad->same[v]];
 }
@@ -150,7 +230,7 @@ static bool try_affines(Emit *e, int n) {
   emit_adapt_choose(e, n);
   const Graph g = with_kept(e);
   TRY(emit_lower_and_plan(e, &g));
-  place_gradients(e);
+  place_way_back(e);
   return true;
 }
 
@@ -192,16 +272,16 @@ bool emit_adapt_plan(Emit *e) {
           "adaptation yet");
   ad->arena_without = e->plan.arena;
   TRY(emit_adapt_find(e));
-  FAIL_IF(e->opt->adapt == DEVICE_ADAPT_BIAS && ad->n_affines == 0, e->diag, NULL,
+  FAIL_IF(e->opt->adapt != DEVICE_ADAPT_LAST && ad->n_affines == 0, e->diag, NULL,
           "adapt: no bias but the last layer's is within reach (the way back ends at kernel %s); adapt the "
           "last layer alone",
           ad->ends ? ad->ends : "none");
   TRY(most_affines(e));
   if (!fits(e)) return refuse(e, "the last layer does not fit");
-  if (e->opt->adapt == DEVICE_ADAPT_BIAS && ad->chosen == 0)
+  if (e->opt->adapt != DEVICE_ADAPT_LAST && ad->chosen == 0)
     return try_affines(e, 1) && refuse(e, "of the biases only the last layer's fit");
   const Hash h = graph_hash(e->g);
-  const uint64_t key[4] = {h.lo, h.hi, (uint64_t)ad->words, (uint64_t)ad->chosen};
+  const uint64_t key[5] = {h.lo, h.hi, (uint64_t)ad->words, (uint64_t)ad->chosen, ad->gains};
   ad->content = hash_bytes(key, sizeof key);
   return true;
 }

@@ -7,6 +7,7 @@
 #include "backend/emit/adapt_c.h"
 
 #include <ctype.h>
+#include <stdio.h>
 #include <string.h>
 
 enum { NAME_MAX_LEN = 60 };
@@ -104,12 +105,15 @@ bool emit_lower_and_plan(Emit *e, const Graph *planned) {
 /* -- adaptation -- */
 
 bool device_adapt_named(const char *name, DeviceAdapt *out, Diag *d) {
-  *out = strcmp(name, "last") == 0   ? DEVICE_ADAPT_LAST
-         : strcmp(name, "bias") == 0 ? DEVICE_ADAPT_BIAS
-                                     : DEVICE_ADAPT_NONE;
-  if (*out) return true;
-  const bool later = strcmp(name, "last-k") == 0 || strcmp(name, "adapters") == 0;
-  diag_error(d, NULL, "adapt: layers \"%s\"%s; want last or bias", name, later ? " are not emitted yet" : "");
+  static const char *const names[] = {"last", "bias", "scale", "last-k"};
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+    if (strcmp(name, names[i]) == 0) {
+      *out = (DeviceAdapt)(DEVICE_ADAPT_LAST + i);
+      return true;
+    }
+  diag_error(d, NULL, "adapt: layers \"%s\"%s; want last, bias, scale or last-k", name,
+             strcmp(name, "adapters") == 0 ? " are not emitted" : "");
+  diag_hint(d, "bias with memory=SIZE takes the fewest bytes for a layer; docs/adaptation.md");
   return false;
 }
 
@@ -126,14 +130,14 @@ static bool plan_adaptation(Emit *e) {
   calls_init(&ad->calls);
   e->adapt = ad;
   TRY(emit_adapt_plan(e));
-  if (o->adapt_sizes)
-    *o->adapt_sizes = (AdaptSizes){.state = emit_adapt_state_bytes(ad),
-                                   .arena = e->plan.arena - ad->arena_without,
-                                   .inference = ad->arena_without,
-                                   .biases = ad->chosen,
-                                   .layers = ad->n_affines,
-                                   .beyond = ad->beyond,
-                                   .ends = ad->ends};
+  if (!o->adapt_sizes) return true;
+  *o->adapt_sizes = (AdaptSizes){.state = emit_adapt_state_bytes(ad),
+                                 .arena = e->plan.arena - ad->arena_without,
+                                 .inference = ad->arena_without,
+                                 .biases = ad->chosen,
+                                 .layers = ad->n_affines,
+                                 .beyond = ad->beyond};
+  if (ad->ends) snprintf(o->adapt_sizes->ends, sizeof o->adapt_sizes->ends, "%s", ad->ends);
   return true;
 }
 

@@ -210,11 +210,12 @@ bool need_control(Emit *e); /* before printing */
 void print_control_types(const Emit *e, StrBuf *out);
 void print_control_h(const Emit *e, StrBuf *out);
 void print_control_c(const Emit *e, StrBuf *out);
-/* -- adapt_c.c: adaptation; each prints nothing where nothing adapts -- */
+/* -- adapt_c.c, adapt_tables.c: adaptation; each prints nothing where nothing adapts -- */
 void print_adapt_tables(const Emit *e, StrBuf *out);
 void print_adapt_locals(const Emit *e, StrBuf *out);
 /* Around a layer's kernel: what is computed in its place, and what is done with its rows. */
-void print_adapt_before(const Emit *e, uint32_t call, const char *indent, StrBuf *out);
+void print_adapt_before(const Emit *e, uint32_t call, const char *y0, const char *y1, const char *indent,
+                        StrBuf *out);
 void print_adapt_after(const Emit *e, uint32_t call, const char *y0, const char *y1, const char *indent,
                        StrBuf *out);
 void print_adapt_functions(const Emit *e, StrBuf *out);

@@ -78,7 +78,7 @@ static void print_views(const Emit *e, uint32_t c, bool batch, const char *inden
 static void print_kernel(const Emit *e, uint32_t c, const char *y0, const char *y1, const char *indent,
                          StrBuf *out) {
   const KernelCall *k = &e->calls.v[c];
-  print_adapt_before(e, c, indent, out);
+  print_adapt_before(e, c, y0, y1, indent, out);
   sb_printf(out, "%s  MF_LAYER(%u, ", indent, e->first_layer + c);
   print_kernel_name(e, c, out);
   if (has_bound_params(e, c))

@@ -78,9 +78,9 @@ static const Opt opts[] = {
     {"--controller", OPT_FLAG, offsetof(CompileOpts, controller), false, NULL,
      "with --family: NAME_controller_*, which picks a variant from deadline, energy and confidence"},
     {"--adapt", OPT_STRING, offsetof(CompileOpts, adapt), false, "LAYERS",
-     "int8 models: NAME_adapt_step and its kin, which learn on the device: last, or bias; with ,memory=SIZE "
-     "within so "
-     "much RAM beside inference (docs/adaptation.md)"},
+     "int8 models: NAME_adapt_step and its kin, which learn on the device: last, bias, scale or last-k; with "
+     ",memory=SIZE within so much RAM beside inference, with ,k=N at most N layers before the last one "
+     "(docs/adaptation.md)"},
     ROUNDING_OPT(CompileOpts),
     CUSTOM_OPT(CompileOpts),
     {0}};
@@ -173,6 +173,20 @@ static void print_family(Arena *a, const Build *b) {
   printf("all in one image, weights once:\n");
 }
 
+/* What learns, what it takes, and what does not learn for which reason. */
+static void print_adaptation(Arena *a, const Build *b, int i) {
+  const AdaptSizes *s = &b->parts[i].adapt;
+  const char *name = b->parts[i].name;
+  printf("%s adapts: of the RAM %s bytes of state and %s more of arena; biases of %d of %d layers\n", name,
+         cli_count(a, s->state), cli_count(a, s->arena), s->biases, s->layers);
+  if (s->biases && s->biases < s->layers)
+    printf("%s: %d layers, the nearest to the input, stay as they are, by memory or k\n", name,
+           s->layers - s->biases);
+  if (s->beyond)
+    printf("%s: its way back ends at kernel %s: %d layers before it stay as they are\n", name, s->ends,
+           s->beyond);
+}
+
 static void print_text(Arena *a, const Build *b) {
   const Machine *m = &b->machine;
   printf("%s: C for %s%s%s\n", b->o->out, m->target->name, m->has_board ? " on " : "",
@@ -192,13 +206,7 @@ static void print_text(Arena *a, const Build *b) {
              p->name, 100.0 * (double)(p->cost.macs - p->macs) / (double)p->macs);
   }
   for (int i = 0; i < b->n; i++) {
-    const AdaptSizes *s = &b->parts[i].adapt;
-    if (s->state)
-      printf("%s adapts: of the RAM %s bytes of state and %s more of arena; biases of %d of %d layers\n",
-             b->parts[i].name, cli_count(a, s->state), cli_count(a, s->arena), s->biases, s->layers);
-    if (s->beyond)
-      printf("%s: its way back ends at kernel %s: %d layers before it stay as they are\n", b->parts[i].name,
-             s->ends, s->beyond);
+    if (b->parts[i].adapt.state) print_adaptation(a, b, i);
   }
   for (int i = 0; i < (b->o->family ? 1 : b->n) && !b->o->common.quiet; i++)
     printf("mistify verify %s builds and runs it\n", b->parts[i].dir);
@@ -213,6 +221,16 @@ static void json_cost(JsonWriter *w, const Cost *c) {
   json_kint(w, "params", c->params);
 }
 
+static void json_adaptation(JsonWriter *w, const AdaptSizes *s) {
+  if (!s->state) return;
+  json_kobject(w, "adapt");
+  json_kint(w, "state", s->state);
+  json_kint(w, "arena", s->arena);
+  json_kint(w, "biases", s->biases);
+  json_kint(w, "layers", s->layers);
+  json_end(w);
+}
+
 static void json_parts(JsonWriter *w, const Build *b) {
   json_karray(w, "models");
   for (int i = 0; i < b->n; i++) {
@@ -220,6 +238,7 @@ static void json_parts(JsonWriter *w, const Build *b) {
     json_kstr(w, "name", b->parts[i].name);
     json_kstr(w, "folder", b->parts[i].dir);
     json_cost(w, &b->parts[i].cost);
+    json_adaptation(w, &b->parts[i].adapt);
     json_end(w);
   }
   json_end(w);
@@ -237,6 +256,7 @@ static void print_json(const Build *b) {
   if (b->flash) json_kint(&w, "flash_limit", b->flash);
   if (b->ram) json_kint(&w, "ram_limit", b->ram);
   json_kbool(&w, "fits", b->fits);
+  if (b->n == 1) json_adaptation(&w, &b->parts[0].adapt);
   if (b->shared || b->o->family) json_parts(&w, b);
   json_end(&w);
   cli_json_end(&w, &text);

@@ -2,6 +2,7 @@
 #include "frontend/cli/code_form.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "frontend/config/units.h"
@@ -28,19 +29,35 @@ bool code_form_apply(const CodeForm *f, EmitOptions *out, Diag *d) {
   out->weights_align = f->align;
   out->step = f->step;
   out->adapt_memory = f->adapt_memory;
+  out->adapt_biases = f->adapt_k;
   return !f->adapt || strcmp(f->adapt, "none") == 0 || device_adapt_named(f->adapt, &out->adapt, d);
 }
 
+/* One of "memory=SIZE", "k=N" of --adapt. */
+static bool adapt_key(const char *text, const char *part, CodeForm *f, Diag *d) {
+  if (strncmp(part, "memory=", 7) == 0) {
+    const char *want = unit_bytes(part + 7, &f->adapt_memory);
+    FAIL_IF(want || f->adapt_memory < 1, d, NULL, "--adapt %s: memory: want %s", text,
+            want ? want : "1 byte or more");
+    return true;
+  }
+  FAIL_IF(strncmp(part, "k=", 2) != 0, d, NULL, "--adapt %s: after the comma want memory=SIZE or k=N", text);
+  char *end;
+  f->adapt_k = (int)strtol(part + 2, &end, 10);
+  FAIL_IF(*end || f->adapt_k < 1 || f->adapt_k > ADAPT_K_MAX, d, NULL, "--adapt %s: k: want 1 to %d layers",
+          text, ADAPT_K_MAX);
+  return true;
+}
+
 bool code_form_adapt(Arena *a, const char *text, CodeForm *f, Diag *d) {
-  static const char key[] = "memory=";
+  const char *p = text ? strchr(text, ',') : NULL;
   if (!text) return true;
-  const char *comma = strchr(text, ',');
-  f->adapt = comma ? arena_strndup(a, text, (size_t)(comma - text)) : text;
-  if (!comma) return true;
-  const bool known = strncmp(comma + 1, key, sizeof key - 1) == 0;
-  const char *want = known ? unit_bytes(comma + sizeof key, &f->adapt_memory) : "memory=SIZE";
-  FAIL_IF(want || f->adapt_memory < 1, d, NULL, "--adapt %s: after the comma want %s", text,
-          want ? want : "1 byte or more");
+  f->adapt = p ? arena_strndup(a, text, (size_t)(p - text)) : text;
+  while (p) {
+    const char *end = strchr(++p, ',');
+    TRY(adapt_key(text, end ? arena_strndup(a, p, (size_t)(end - p)) : p, f, d));
+    p = end;
+  }
   return true;
 }
 
@@ -53,7 +70,7 @@ const char *code_form_params(Arena *a, const CodeForm *f) {
   if (f->step) sb_puts(&b, ",step=1");
   if (f->drift) sb_printf(&b, ",drift=%lld", (long long)f->drift);
   if (f->adapt && strcmp(f->adapt, "none") != 0)
-    sb_printf(&b, ",adapt=%s,adapt_memory=%lld", f->adapt, (long long)f->adapt_memory);
+    sb_printf(&b, ",adapt=%s,adapt_memory=%lld,adapt_k=%d", f->adapt, (long long)f->adapt_memory, f->adapt_k);
   const char *text = arena_strdup(a, sb_str(&b));
   sb_free(&b);
   return text;
@@ -72,6 +89,7 @@ bool code_form_parse(Arena *a, const char *params, CodeForm *out, Diag *d) {
                     .align = (int64_t)pass_param_num(params, "align", 0, &bad),
                     .adapt = param(a, params, "adapt"),
                     .adapt_memory = (int64_t)pass_param_num(params, "adapt_memory", 0, &bad),
+                    .adapt_k = (int)pass_param_num(params, "adapt_k", 0, &bad),
                     .step = pass_param_num(params, "step", 0, &bad) > 0,
                     .drift = (int64_t)pass_param_num(params, "drift", 0, &bad)};
   FAIL_IF(bad, d, NULL, "deploy: \"%s\": want align=BYTES,step=0 or 1,drift=N", params);

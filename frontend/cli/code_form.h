@@ -11,14 +11,16 @@ typedef struct CodeForm {
   int64_t align;       /* of the weights; 0: what kernels ask for */
   bool step;
   int64_t drift;        /* NAME_drift_*: inferences between two false alarms; 0: no monitor */
-  const char *adapt;    /* layers that learn on the device: "last", "bias"; NULL, "none": none */
+  const char *adapt;    /* layers that learn on the device (device_adapt_named); NULL, "none": none */
   int64_t adapt_memory; /* most bytes for it; 0: no limit */
+  int adapt_k;          /* most layers before the last one; 0: no limit */
 } CodeForm;
+enum { ADAPT_K_MAX = 1000 };
 
 /* Checks the words, and sets what they say in *out. */
 bool code_form_apply(const CodeForm *f, EmitOptions *out, Diag *d);
 
-/* "last", "bias,memory=16KiB", as `compile --adapt` has it. */
+/* "last", "bias,memory=16KiB", "last-k,k=2", as `compile --adapt` has it. */
 bool code_form_adapt(Arena *a, const char *text, CodeForm *f, Diag *d);
 
 /* ",format=split,step=1" for a step's params, "" for the default; and back. */

@@ -17,7 +17,7 @@
 static const char *const precision_names[] = {"int8", "float32", NULL};
 static const char *const input_names[] = {"whole", "rows", NULL};
 const char *const deploy_formats[] = {"single", "split", NULL};
-const char *const deploy_adapts[] = {"none", "last", "bias", "last-k", "adapters", NULL};
+const char *const deploy_adapts[] = {"none", "last", "bias", "scale", "last-k", "adapters", NULL};
 const char *const deploy_weights[] = {"code", "blob", NULL};
 
 typedef struct RawAccuracy {
@@ -174,12 +174,19 @@ static const CfgRow adapt_rows[] = {
      .type = CFG_ENUM,
      .names = deploy_adapts,
      .otherwise = "none",
-     .doc = "last: the layer that gives the logits; bias: that, and biases and multipliers before it"},
+     .doc = "last: the layer that gives the logits; bias: that, and biases of layers before it; scale: "
+            "biases and "
+            "multipliers; last-k: biases and weights"},
     {.key = "memory",
      CFG_FIELD(DeployAdapt, memory),
      .type = CFG_BYTES,
      CFG_FROM(1),
      .doc = "RAM for it beside inference, taken off limits: ram; what it takes when left out"},
+    {.key = "k",
+     CFG_FIELD(DeployAdapt, k),
+     .type = CFG_INT,
+     CFG_RANGE(1, 1000),
+     .doc = "at most so many layers before the last one, the nearest to it; all within reach when left out"},
     {0}};
 static const Schema adapt_schema = {"key", adapt_rows, sizeof(DeployAdapt)};
 

@@ -41,6 +41,7 @@ extern const char *const deploy_adapts[];
 typedef struct DeployAdapt {
   int layers;     /* index into deploy_adapts, 0: none */
   int64_t memory; /* bytes beside inference; 0: as much as it takes */
+  int k;          /* most layers before the last one; 0: as many as there are */
 } DeployAdapt;
 
 typedef struct DeployTarget {

@@ -53,6 +53,18 @@ MF_HELPER float mf_adapt_clip(float squares, float clip) {
   return clip / root.f;
 }
 
+/* 2^e, -126 <= e <= 127; and e of x > 0: 2^e <= x < 2^(e + 1). */
+MF_HELPER float mf_adapt_power(int32_t e) {
+  mf_float_bits b;
+  b.u = (uint32_t)(127 + e) << 23;
+  return b.f;
+}
+MF_HELPER int32_t mf_adapt_exponent(float x) {
+  mf_float_bits b;
+  b.f = x;
+  return (int32_t)(b.u >> 23) - 127;
+}
+
 /* word - x, rounded to nearest, within lo .. hi; what is no number changes nothing. */
 MF_HELPER int32_t mf_adapt_less(int32_t word, float x, int32_t lo, int32_t hi) {
   int64_t moved = word;

@@ -33,15 +33,6 @@ MF_KERNEL float mf_adapt_loss(const mf_adapt_last *p, const int8_t *logits, int3
   return mf_adapt_log(sum) + (float)(logits[top] - logits[label]) * p->out_scale;
 }
 
-static void mf_adapt_last_dx(const mf_adapt_last *p, const int32_t *w, const float *dl, float *dx) {
-  int32_t o, i;
-  for (i = 0; i < p->k; i++) dx[i] = 0.0f;
-  for (o = 0; o < p->n; o++, w += p->k) {
-    const float d = dl[o] * p->w_scale[o] * (1.0f / 65536);
-    for (i = 0; i < p->k; i++) dx[i] += d * (float)w[i];
-  }
-}
-
 /* Its gradient is the product of dl and (x, 1), and so is its norm. */
 static float mf_adapt_last_shorter(const mf_adapt_last *p, const int8_t *x, const float *dl, float clip) {
   float xx = 1.0f, dd = 0.0f;
@@ -54,13 +45,12 @@ static float mf_adapt_last_shorter(const mf_adapt_last *p, const int8_t *x, cons
   return mf_adapt_clip(dd * xx, clip);
 }
 
-MF_KERNEL void mf_adapt_step_last(const mf_adapt_last *p, mf_adapt_state *s, const int8_t *x, float *dl,
-                                  float *dx) {
+MF_KERNEL void mf_adapt_step_last(const mf_adapt_last *p, mf_adapt_state *s, const int8_t *x,
+                                  const float *dl) {
   int32_t *w = mf_adapt_words(s), *bias = w + p->n * p->k;
   const int32_t most = 1 << 30;
   const float rate = s->rates.last * mf_adapt_last_shorter(p, x, dl, s->rates.clip);
   int32_t o, i;
-  if (dx) mf_adapt_last_dx(p, w, dl, dx);
   for (o = 0; o < p->n; o++, w += p->k) {
     /* in codes: a weight's is w_scale, a sum's in_scale * w_scale */
     const float d = rate * dl[o] / p->w_scale[o];
@@ -77,7 +67,8 @@ MF_KERNEL float mf_adapt_step(const mf_adapt_model *m, mf_adapt_state *s, unsign
   int32_t i;
   if (label < 0 || label >= m->last->n) return MF_ADAPT_LABEL;
   loss = mf_adapt_loss(m->last, logits, label, dl);
-  mf_adapt_step_last(m->last, s, x, dl, m->dx < 0 ? NULL : (float *)(void *)(a + m->dx));
+  mf_adapt_back_last(m, s, a, dl); /* first: by the weights as they were */
+  mf_adapt_step_last(m->last, s, x, dl);
   for (i = 0; i < m->n_back; i++) mf_adapt_back_layer(&m->back[i], m, s, a);
   s->steps++;
   return loss;
@@ -91,7 +82,7 @@ MF_KERNEL float mf_adapt_step_features(const mf_adapt_model *m, mf_adapt_state *
   if (label < 0 || label >= m->last->n) return MF_ADAPT_LABEL;
   mf_adapt_run_last(m->last, mf_adapt_words(s), x, logits);
   loss = mf_adapt_loss(m->last, logits, label, dl);
-  mf_adapt_step_last(m->last, s, x, dl, NULL);
+  mf_adapt_step_last(m->last, s, x, dl);
   s->steps++;
   return loss;
 }

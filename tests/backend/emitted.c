@@ -45,16 +45,16 @@ const char small_float_net[] =
     "%y = Sigmoid(%f) : f32[N,6] \"y\"\n"
     "output %y\n";
 
-/* "{1, -2, ...}" for the mark "TYPE:COUNT" at p. Returns its end. */
+/* "{1, -2, ...}" for the mark "TYPE:COUNT" at p, "f32:COUNT/N": floats divided by N. Returns its end. */
 static const char *fill_mark(const char *p, StrBuf *out, Rng *r) {
   const bool floats = *p == 'f', words = strncmp(p, "i32", 3) == 0, few = strncmp(p, "i4", 2) == 0;
   char *end;
-  long n = strtol(strchr(p, ':') + 1, &end, 10);
+  long n = strtol(strchr(p, ':') + 1, &end, 10), by = *end == '/' ? strtol(end + 1, &end, 10) : 1;
   sb_putc(out, '{');
   for (long i = 0; i < n; i++) {
     if (i) sb_puts(out, ", ");
     if (floats)
-      sb_float(out, rng_normal(r) * 0.5f);
+      sb_float(out, rng_normal(r) * 0.5f / (float)by);
     else
       sb_printf(out, "%d",
                 words ? (int)rng_below(r, 2000) - 1000

@@ -216,13 +216,35 @@ static void refused(Fixture *f, EmitOptions o, const char *why) {
   diag_free(d);
 }
 
+/* What keeps values from run to run, and what is not ours. */
+START_TEST(graphs_without)
+{
+  static const char state[] = "%x = input : i8[1,4] q(0.1, 0)\n"
+                              "%h0 = const : i8[1,4] q(0.1, 0) @i8:4\n%h = state(%h0) : i8[1,4] q(0.1, 0)\n"
+                              "%s = Add(%x, %h) : i8[1,4] q(0.1, 0)\nnext %h = %s\noutput %s\n",
+                    custom[] = "%x = input : f32[1,4]\n"
+                               "%y = Custom(%x) {function=mix} : f32[1,4]\noutput %y\n";
+  static const char *const texts[] = {state, custom}, *const whys[] = {"from one run to the next",
+                                                                       "custom operators"};
+  for (int i = 0; i < 2; i++) {
+    Fixture f = {.dir = ""};
+    for (int v = 0; v < N; v++) f.m[v].g = f.g[v] = graph_of(texts[i]);
+    refused(&f, (EmitOptions){.step = false}, whys[i]);
+    done(&f);
+  }
+}
+END_TEST
+
 START_TEST(options_without)
 {
   Fixture f = fixture(even, true);
-  const PlanOptions rows = {.input_rows = true};
+  const PlanOptions rows = {.input_rows = true},
+                    regions = {.region = {{"fast", 4096}, {NULL, 1 << 20}}, .n_regions = 2};
   refused(&f, (EmitOptions){.weights = WEIGHTS_BLOB}, "in a blob");
   refused(&f, (EmitOptions){.step = true}, "in pieces");
   refused(&f, (EmitOptions){.plan = &rows}, "row by row");
+  refused(&f, (EmitOptions){.plan = &regions}, "in several regions");
+  refused(&f, (EmitOptions){.adapt = DEVICE_ADAPT_LAST}, "do not go together");
   done(&f);
 }
 END_TEST
@@ -354,6 +376,7 @@ Suite *suite_emit_family(void) {
   tcase_add_loop_test(t, byte_equal, 0, N_TARGETS + 1); /* the flat one on the first alone */
   tcase_add_loop_test(t, flash, 0, 2);
   tcase_add_test(t, options_without);
+  tcase_add_test(t, graphs_without);
   tcase_add_test(t, drift_of_a_family);
   tcase_add_test(t, no_family);
   tcase_add_test(t, slices);
