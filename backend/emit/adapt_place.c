@@ -11,10 +11,12 @@
  * Layers that take turns (PlanGroup) are one piece of time. Step 0 is the last layer's.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "backend/emit/adapt_c.h"
+#include "ir/base/rng.h"
 
-enum { FOR_EVER = 1 << 30 };
+enum { FOR_EVER = 1 << 30, ORDERS = 5, SEARCH = 2000 };
 
 /* Bytes [at, at + size) are taken from time `from` to `to`. */
 typedef struct Room {
@@ -177,11 +179,10 @@ static int64_t lowest(const Rooms *taken, const Room *r) {
   return at;
 }
 
-/* In this order, behind those that are taken; returns the end. */
-static int64_t place_in_order(Rooms *taken, Rooms *w, int (*order)(const void *, const void *)) {
+/* In the order that they stand in, beside those that are taken; returns the end. */
+static int64_t place_rooms(Rooms *taken, Rooms *w) {
   const int n = taken->n;
   int64_t end = 0;
-  qsort(w->v, (size_t)w->n, sizeof *w->v, order);
   for (int i = 0; i < w->n; i++) {
     Room *r = &w->v[i];
     r->at = lowest(taken, r);
@@ -190,6 +191,35 @@ static int64_t place_in_order(Rooms *taken, Rooms *w, int (*order)(const void *,
   }
   taken->n = n;
   return end;
+}
+
+/* From the best of some orders on, a room is moved to another place in the order, again and again; what is no worse stays. */
+static int64_t place_best(Emit *e, Rooms *taken, Rooms *w) {
+  static int (*const orders[])(const void *, const void *) = {by_size, masks_first, masks_last, by_time,
+                                                              by_end};
+  Room *best = arena_array(e->arena, (size_t)w->n + 1, sizeof *best);
+  int64_t least = INT64_MAX;
+  Rng r;
+  rng_seed(&r, 1, 1);
+  for (int i = 0; i < ORDERS + SEARCH && w->n; i++) {
+    if (i < ORDERS) {
+      qsort(w->v, (size_t)w->n, sizeof *w->v, orders[i]);
+    } else {
+      memcpy(w->v, best, (size_t)w->n * sizeof *best);
+      const uint32_t from = (uint32_t)rng_below(&r, (uint32_t)w->n),
+                     to = (uint32_t)rng_below(&r, (uint32_t)w->n);
+      const Room moved = w->v[from];
+      memmove(w->v + from, w->v + from + 1, ((size_t)w->n - 1 - from) * sizeof moved);
+      memmove(w->v + to + 1, w->v + to, ((size_t)w->n - 1 - to) * sizeof moved);
+      w->v[to] = moved;
+    }
+    const int64_t end = place_rooms(taken, w);
+    if (end > least) continue;
+    least = end;
+    memcpy(best, w->v, (size_t)w->n * sizeof *best);
+  }
+  if (w->n) memcpy(w->v, best, (size_t)w->n * sizeof *best);
+  return w->n ? least : 0;
 }
 
 static void grow_arena(Emit *e, int64_t bytes) {
@@ -202,18 +232,9 @@ static void grow_arena(Emit *e, int64_t bytes) {
 }
 
 static void place_way_back(Emit *e) {
-  static int (*const orders[])(const void *, const void *) = {by_size, masks_first, masks_last, by_time,
-                                                              by_end};
   AdaptEmit *ad = e->adapt;
   Rooms w = wanted(e), taken = taken_by_run(e, (size_t)w.n + 1);
-  int best = 0;
-  int64_t least = INT64_MAX;
-  for (size_t i = 0; i < sizeof orders / sizeof *orders; i++) {
-    const int64_t end = place_in_order(&taken, &w, orders[i]);
-    if (end < least) best = (int)i;
-    if (end < least) least = end;
-  }
-  grow_arena(e, place_in_order(&taken, &w, orders[best]));
+  grow_arena(e, place_best(e, &taken, &w));
   for (ValId v = 0; v < e->g->n_vals; v++) ad->gradient[v] = -1;
   for (int i = 0; i < w.n; i++) {
     if (w.v[i].step)
@@ -240,10 +261,15 @@ static int64_t bytes_added(const Emit *e) {
 
 static bool fits(const Emit *e) { return !e->opt->adapt_memory || bytes_added(e) <= e->opt->adapt_memory; }
 
-/* The most affines within the memory: more take more. */
-static bool most_affines(Emit *e) {
+/* How many affines there are to be at most. */
+static int affines_wanted(const Emit *e) {
   const int all = e->adapt->n_affines, most = e->opt->adapt_biases;
-  int low = 0, high = most && most < all ? most : all;
+  return most && most < all ? most : all;
+}
+
+/* The most affines within the memory: more take more. */
+static bool most_of_plan(Emit *e) {
+  int low = 0, high = affines_wanted(e);
   TRY(try_affines(e, high));
   if (fits(e)) return true;
   while (high - low > 1) {
@@ -255,6 +281,18 @@ static bool most_affines(Emit *e) {
       high = mid;
   }
   return try_affines(e, low);
+}
+
+/* Where not all fit, layers that the plan made whole, since inference's peak is elsewhere, leave more room row by row. */
+static bool most_affines(Emit *e) {
+  TRY(most_of_plan(e));
+  const int n = e->adapt->chosen;
+  if (n == affines_wanted(e) || e->plan_options.turns) return true;
+  e->plan_options.turns = true;
+  TRY(most_of_plan(e));
+  if (fits(e) && e->adapt->chosen > n) return true;
+  e->plan_options.turns = false;
+  return try_affines(e, n);
 }
 
 static bool refuse(Emit *e, const char *what) {
