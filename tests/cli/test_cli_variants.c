@@ -4,6 +4,7 @@
 
 #include "ir/base/file.h"
 #include "ir/base/json.h"
+#include "passes/input_raw.h"
 #include "tests/cli/task.h"
 #include "tests/support.h"
 
@@ -111,6 +112,34 @@ START_TEST(a_family_is_re_tailored)
 }
 END_TEST
 
+/* A firmware that hands over bytes gets variants that take bytes. */
+START_TEST(bytes_stay_bytes)
+{
+  Arena *a = arena_new();
+  Diag *d = diag_new();
+  open_task(a, "  - {name: two, target: x86-64, variants: 2}\n");
+  task_write_design(a, "design.yaml",
+                    "name: net\nfreedom:\n  prune: {min_channels: 1}\n  retrain: {images: 64, batch: 16}\n"
+                    "input: {type: raw}\ndata:\n  classes: 4\n");
+  task_write_text(a, "here.yaml", "local: {kind: npy, x: val_x.npy}\nnormalize: {mean: 0.5, std: 0.5}\n");
+  task_must(a, "cd $T && $M tailor deploy.yaml --graphs --quiet > /dev/null && "
+               "$M adapt out/two --data here.yaml --epochs 0 -o here --quiet");
+  static const char *const files[] = {"out/two/variant0.mistify", "here/variant0.mistify",
+                                      "here/variant1.mistify"};
+  for (int i = 0; i < 3; i++) {
+    const char *path = task_path(a, files[i]);
+    Blob *bytes = blob_map(path);
+    Graph *g = bytes ? graph_deserialize(bytes, path, d) : NULL;
+    ck_assert_msg(g != NULL, "%s: %s", path, diag_text(d));
+    ck_assert_msg(input_raw_takes_bytes(g), "%s takes no bytes", files[i]);
+    graph_free(g);
+    blob_unref(bytes);
+  }
+  diag_free(d);
+  arena_free(a);
+}
+END_TEST
+
 START_TEST(refused)
 {
   Arena *a = arena_new();
@@ -139,6 +168,7 @@ Suite *suite_cli_variants(void) {
   tcase_add_test(tc, graphs_and_report);
   tcase_add_test(tc, one_image);
   tcase_add_test(tc, a_family_is_re_tailored);
+  tcase_add_test(tc, bytes_stay_bytes);
   tcase_add_test(tc, refused);
   tcase_set_timeout(tc, 120);
   suite_add_tcase(s, tc);
