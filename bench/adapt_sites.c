@@ -319,8 +319,14 @@ static void few(Sites *t, const Split *local, int draw) {
     exchange_updates(t, budgets[i]);
     exchange_outputs(t, budgets[i]);
   }
-  t->deep = true; /* minutes each: one draw */
-  for (int l = ADAPT_BIAS; l < ADAPT_LAYERS && draw == 1; l++) {
+  places_free(&t->places);
+}
+
+/* Biases and adapters of the first draw's five sites: minutes each. */
+static void deep(Sites *t, const Split *local) {
+  t->places = places_new(&t->eyes, local, PUBLIC, SITE_KINDS, 1);
+  t->deep = true;
+  for (int l = ADAPT_BIAS; l < ADAPT_LAYERS; l++) {
     if (l == ADAPT_BOTH) continue;
     t->layers = (AdaptLayers)l;
     exchange_updates(t, 0);
@@ -376,6 +382,7 @@ void part_sites(Adapt *ad) {
   open_sites(&t, &local);
   for (int k = 1; k <= draws; k++) few(&t, &local, k);
   for (int k = 1; k <= draws; k++) many(&t, &local, k);
+  deep(&t, &local);
   for (int i = 0; i < t.n_results; i++) tell(&t, &t.result[i]);
   close_sites(&t);
   split_close(&local);
