@@ -109,7 +109,7 @@ static void make_original(const Adapt *ad, const char *folder) {
 
 const char *resnet8_design(const Adapt *ad, const char *folder) {
   make_original(ad, folder);
-  return filled(ad, DESIGN, ad->quick ? "images: 512" : "images: 20000");
+  return filled(ad, DESIGN, ad->quick ? "images: 512" : "epochs: 1");
 }
 
 void resnet8_test(const Adapt *ad, Split *test) {
