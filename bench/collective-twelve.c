@@ -60,7 +60,7 @@ static void write_inputs(const Twelve *t) {
   const char *shared = *bench_shared() == '/' ? bench_shared() : "../../../../shared";
   const char *text = text_filled(t->a, get_file(t, DESIGN), "@SHARED@", shared);
   text = fill(t, text, "@TRAIN@", t->quick ? 1024 : 50000);
-  text = fill(t, text, "@IMAGES@", t->quick ? 256 : 50000);
+  text = fill(t, text, "@IMAGES@", t->quick ? 256 : 100000);
   text = fill(t, text, "@VAL@", t->quick ? 200 : CIFAR_VALIDATION);
   text =
       fill(t, text, "@FIRST@", t->quick ? 1000 : CIFAR_VALIDATION); /* a trial reads none of the test split */
