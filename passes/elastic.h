@@ -10,6 +10,9 @@
 #include "passes/prune.h"
 #include "runtime/engine/train/elastic.h"
 
+/* Norm at most of each member's gradients: they are summed, and a bad narrow one would spoil the wide weights. */
+enum { ELASTIC_CLIP = 2 };
+
 typedef struct ElasticFamily {
   Arena *arena; /* owns slices */
   Graph **graphs;

@@ -14,6 +14,14 @@ static ElasticSlice slice_of(const FamilySlice *s, Arena *a) {
   return (ElasticSlice){.member = s->val, .wide = s->wide, .index = index};
 }
 
+static bool not_shared(const Graph *g, const Node *x, ValId weights, int k, Diag *d) {
+  const char *name = graph_val(g, weights)->name;
+  diag_error(d, &x->loc, "family: variant %d: float weights %s are no slice of the widest's", k,
+             name ? name : "(without a name)");
+  diag_hint(d, "take float0.mistify .. of one run of `mistify tailor`, widest first");
+  return false;
+}
+
 static bool member_of(const Family *f, int k, Arena *a, ElasticMember *out, Diag *d) {
   const Graph *g = f->graphs[k];
   ElasticSlice *slices = arena_array(a, g->n_vals + 1, sizeof *slices);
@@ -25,8 +33,7 @@ static bool member_of(const Family *f, int k, Arena *a, ElasticMember *out, Diag
       const FamilySlice *s = family_slice(f, k, i, j);
       if (s->val == NO_VAL || graph_val(g, s->val)->dtype != DT_F32) continue;
       if (seen[s->val] || x->op == OP_batch_normalization) continue;
-      if (family_is_weights(x, j) && !s->shared)
-        ok = diag_error(d, &x->loc, "family: variant %d: its float weights are no slice of the widest's", k);
+      if (family_is_weights(x, j) && !s->shared) ok = not_shared(g, x, s->val, k, d);
       seen[s->val] = true;
       if (s->shared && shape_count(&graph_val(g, s->val)->shape) > 0) slices[n++] = slice_of(s, a);
     }

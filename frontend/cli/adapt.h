@@ -32,6 +32,7 @@ typedef struct Adapting {
   Graph *family
       [FAMILY_MAX]; /* [n_family] variants that share weights, widest first; 0: MODEL is one model. model: the widest */
   int n_family;
+  bool bytes;   /* its int8 variants take bytes */
   Dataset data; /* train: the local data */
   Split others; /* of the attack; n 0: none */
   Progress progress;

@@ -8,6 +8,7 @@
 
 #include "frontend/cli/adapt.h"
 #include "ir/base/file.h"
+#include "passes/elastic.h"
 #include "passes/input_raw.h"
 #include "passes/pass.h"
 
@@ -56,22 +57,22 @@ bool adapt_load_family(Adapting *r) {
   return true;
 }
 
-/* Whether the firmware hands over bytes, as the folder's int8 variants have it. */
-static bool takes_bytes(Adapting *r, bool *bytes) {
-  const char *path = member(r->a, r->o->model, "variant", 0);
-  *bytes = false;
-  if (r->o->narrower.n || !file_exists(path)) return true;
+/* Whether the firmware hands over bytes, as the int8 variants beside the float ones have it. */
+static bool takes_bytes(Adapting *r) {
+  const char *dir = r->o->narrower.n ? path_dir(r->a, r->o->model) : r->o->model,
+             *path = member(r->a, dir, "variant", 0);
+  if (!file_exists(path)) return true;
   Graph *g = cli_load(path, r->d);
   TRY(g);
-  *bytes = input_raw_takes_bytes(g);
+  r->bytes = input_raw_takes_bytes(g);
   graph_free(g);
   return true;
 }
 
 /* q [n] (written), which may hold fewer where this fails. */
-static bool to_int8(Adapting *r, Graph *const *variants, int n, bool bytes, Graph **q) {
+static bool to_int8(Adapting *r, Graph *const *variants, int n, Graph **q) {
   const char *text =
-      arena_printf(r->a, "bnfuse,fuse,fold,%squantize{images=%d}", bytes ? "input_raw," : "", CALIBRATION);
+      arena_printf(r->a, "bnfuse,fuse,fold,%squantize{images=%d}", r->bytes ? "input_raw," : "", CALIBRATION);
   for (int k = 0; k < n; k++) {
     const PassCtx ctx = {
         .params = "", .data = &r->data, .like = k ? q[0] : NULL, .host = progress_host(&r->progress)};
@@ -89,18 +90,31 @@ static bool save_all(Adapting *r, Graph *const *g, int n, const char *kind) {
   return true;
 }
 
+/* What can go wrong with the result, before anything is learnt. */
+static bool prepare(Adapting *r) {
+  const char *out = r->o->out;
+  ElasticFamily f = {0};
+  if (file_exists(out) && !file_is_dir(out)) {
+    diag_error(r->d, NULL, "%s: a file: of a family want a folder", out);
+    return false;
+  }
+  const bool ok =
+      r->n_family == 1 || elastic_variants((const Graph *const *)r->family, r->n_family, &f, r->d);
+  elastic_family_free(&f);
+  return ok && takes_bytes(r) && file_make_dirs(out, r->d);
+}
+
 bool adapt_family(Adapting *r) {
   RetailorOptions o;
   Graph *out[FAMILY_MAX] = {0}, *q[FAMILY_MAX] = {0};
-  bool bytes;
   adapt_retailor_options(r->o, &o);
-  TRY(takes_bytes(r, &bytes));
+  TRY(prepare(r));
   bool ok =
       retailor_family((const Graph *const *)r->family, r->n_family, (const Graph *const *)r->teachers,
                       r->n_teachers, &r->data, &o, progress_host(&r->progress), out, &r->retailored, r->d);
   r->has_retailored = ok;
-  ok = ok && to_int8(r, out, r->n_family, bytes, q) && file_make_dirs(r->o->out, r->d) &&
-       save_all(r, out, r->n_family, "float") && save_all(r, q, r->n_family, "variant");
+  ok = ok && to_int8(r, out, r->n_family, q) && save_all(r, out, r->n_family, "float") &&
+       save_all(r, q, r->n_family, "variant") && cli_drop_variants(r->o->out, r->n_family, r->d);
   for (int k = 0; k < r->n_family; k++) {
     graph_free(out[k]);
     graph_free(q[k]);

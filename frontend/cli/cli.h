@@ -53,6 +53,8 @@ Graph *cli_batch_1(const Graph *g, Diag *d);
 const char *cli_model_name(Arena *a, const char *path);
 /* Write a graph in the form that the extension names: .onnx, .ir (text), .mistify (binary). Atomic. */
 bool cli_save(const Graph *g, const char *path, Diag *d);
+/* Remove float and int8 variants n .. of a family from its folder: an earlier result had more. */
+bool cli_drop_variants(const char *dir, int n, Diag *d);
 /* Whether cli_save could do so, asked before any work is done. */
 bool cli_check_save(const char *path, Diag *d);
 

@@ -149,7 +149,7 @@ static void print_json(const Adapting *r) {
   cli_json_begin(&w, &b);
   json_object(&w);
   json_kstr(&w, "output", r->o->out);
-  if (r->n_family) json_kint(&w, "variants", r->n_family);
+  if (r->n_family) json_kint(&w, "variants", r->n_family), json_kstr(&w, "input", r->bytes ? "raw" : "float");
   if (r->has_retailored) {
     json_kint(&w, "statistics", r->retailored.statistics);
     json_kint(&w, "teachers", r->retailored.teachers);
@@ -174,14 +174,19 @@ static void print_json(const Adapting *r) {
   cli_json_end(&w, &b);
 }
 
+static void print_family(const Adapting *r) {
+  printf("%s: %d variants, in float and in int8 (input type %s): mistify compile", r->o->out, r->n_family,
+         r->bytes ? "raw" : "float");
+  for (int k = 0; k < r->n_family; k++) printf(" %s/variant%d.mistify", r->o->out, k);
+  puts(" --family");
+}
+
 static void print_text(const Adapting *r) {
   if (r->has_retailored)
     printf("re-tailored with %u local examples: %lld images seen beside %d teacher%s in %.1f s\n",
            r->data.train.n, (long long)r->retailored.train.images, r->retailored.teachers,
            r->retailored.teachers == 1 ? "" : "s", r->retailored.train.seconds);
-  if (r->has_retailored && r->n_family)
-    printf("%s: %d variants, in float and in int8: mistify compile %s/variant*.mistify --family\n", r->o->out,
-           r->n_family, r->o->out);
+  if (r->has_retailored && r->n_family) print_family(r);
   if (r->emitted && r->file.guarantee == GUARANTEE_DP)
     printf("%s: epsilon %.4g is spent at delta %.3g, %.4g is left\n", r->emit, r->spent, r->file.delta,
            r->left);

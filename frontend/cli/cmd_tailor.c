@@ -86,6 +86,7 @@ static bool write_results(Tailor *r, const char *out, const Report *report) {
     for (int k = 0; k < o->n_widths; k++)
       TRY(save_graph(r, &o->width[k].final, dir, arena_printf(r->t.a, "variant%d.mistify", k)) &&
           save_graph(r, &o->width[k].trained, dir, arena_printf(r->t.a, "float%d.mistify", k)));
+    TRY(cli_drop_variants(dir, o->n_widths, r->t.d));
   }
   StrBuf json = {0}, html = {0};
   report_json(report, &json);

@@ -10,6 +10,7 @@
 #include "frontend/onnx/onnx.h"
 #include "frontend/tflite/tflite.h"
 #include "ir/base/file.h"
+#include "ir/family.h"
 #include "passes/pass.h"
 
 static bool ext_is(const char *path, const char *ext) {
@@ -167,5 +168,18 @@ bool cli_save(const Graph *g, const char *path, Diag *d) {
   }
   bool ok = file_write(path, sb_str(&text), text.len, d);
   sb_free(&text);
+  return ok;
+}
+
+bool cli_drop_variants(const char *dir, int n, Diag *d) {
+  static const char *const kinds[] = {"float", "variant"};
+  Arena *a = arena_new();
+  bool ok = true;
+  for (int k = n; k < FAMILY_MAX; k++)
+    for (int i = 0; i < 2; i++) {
+      const char *path = path_join(a, dir, arena_printf(a, "%s%d.mistify", kinds[i], k));
+      if (!file_remove_tree(path)) ok = diag_error(d, NULL, "cannot remove %s, of an earlier result", path);
+    }
+  arena_free(a);
   return ok;
 }

@@ -494,7 +494,8 @@ static bool bind_targets(Deploy *dep, const YamlFile *file, const CfgList *list,
     *t = target_of(raw, file, list->locs[i]);
     ok = check_name(dep, dep->n_targets - 1, d) && ok;
     ok = check_device(a, t, d) && ok;
-    ok = check_accuracy(file, &raw->accuracy, d) && check_accuracy(file, &raw->variants.accuracy, d) && ok;
+    ok = check_accuracy(file, &raw->accuracy, d) && ok;
+    ok = check_accuracy(file, &raw->variants.accuracy, d) && ok;
     ok = (!dep->design || (check_freedom(dep, t, d) && check_variants(dep, t, d))) && ok;
   }
   return ok && dep->design;

@@ -97,6 +97,7 @@ static bool train_together(Graph *const *students, int n_students, Graph *const 
   ElasticFamily f;
   ElasticResult r = {0};
   set_options(o, ds, host, &t);
+  t.clip = ELASTIC_CLIP;
   bool ok = elastic_variants((const Graph *const *)students, n_students, &f, d);
   const ElasticJob job = {.train = {.graph = students[0],
                                     .teachers = (const Graph *const *)teachers,

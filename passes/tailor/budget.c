@@ -66,14 +66,14 @@ TailorStart tailor_begin(TailorRun *r, TailorWork *w) {
   Holder other;
   if (w->lease) return TAILOR_BEGIN;
   w->over = false;
-  if (!is_limited(r) || w->node < 0) return TAILOR_BEGIN;
+  if (!is_limited(r) || (w->node < 0 && !tailor_is_nested(w->t))) return TAILOR_BEGIN;
   if (r->job->steps->cache &&
       lease_take(r->job->steps->cache, lease_key(r, w), LEASE_BEAT, &w->lease, &other) == LEASE_BUSY) {
     r->busy = true;
     return TAILOR_BUSY;
   }
   w->over = r->job->budget.used_up(r->job->budget.ctx);
-  return tailor_may_train(r, w, tailor_train_target);
+  return tailor_may_train(r, w, tailor_nested_whole);
 }
 
 bool tailor_goes_on(const TailorWork *w) { return w->lease && !w->over && w->trained.bytes; }

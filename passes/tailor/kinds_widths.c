@@ -58,9 +58,17 @@ static bool run_finish_like(const StepCall *c, Artifact *out, int *n_out, Diag *
 #define COMMON                                                                          \
   "ir/", "runtime/kernels/", "runtime/engine/", "runtime/data/", "passes/tailor/kinds", \
       "passes/tailor/measure", "passes/pass.h", "passes/pipeline.c"
-static const char *const widths_src[] = {
-    COMMON,           "passes/channels", "passes/order",     "passes/unflatten", "passes/prune.h",
-    "passes/prune.c", "passes/prune_",   "passes/allocate/", "passes/prefixes",  NULL};
+static const char *const widths_src[] = {COMMON,
+                                         "passes/channels",
+                                         "passes/order",
+                                         "passes/unflatten",
+                                         "passes/prune.h",
+                                         "passes/prune.c",
+                                         "passes/prune_",
+                                         "passes/allocate/",
+                                         "passes/prefixes",
+                                         "passes/limits",
+                                         NULL};
 static const char *const like_src[] = {COMMON,
                                        "passes/quant",
                                        "passes/qat_strip.c",

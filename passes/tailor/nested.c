@@ -103,6 +103,10 @@ bool tailor_nested_train(TailorRun *r, TailorWork *w) {
   return take_widest(r, w);
 }
 
+bool tailor_nested_whole(TailorRun *r, TailorWork *w) {
+  return tailor_train_target(r, w) && (!tailor_is_nested(w->t) || tailor_nested_train(r, w));
+}
+
 bool tailor_nested_misses(const TailorWork *w) {
   bool misses = w->o->val_final < w->o->floor;
   for (int k = 1; k < w->o->n_widths; k++) misses |= w->o->width[k].val_final < w->o->width[k].floor;
@@ -202,7 +206,7 @@ void tailor_nested_measured(TailorOutcome *o, const Artifact *measure) {
 
 bool tailor_nested_flash(TailorRun *r, const TailorTarget *t, const Artifact *final, int64_t *bytes) {
   /* A bias, a multiplier, a shift; extents and zero points; kernels for slices beside the plain ones: on the label reader with four
-   * variants 27 KB and 8 KB more than the widest alone, which has 11 KB of its own. */
+   * variants, linked for a Cortex-M4, 24,432 bytes of parameters and 10,568 of code beside the widest's 185,148. */
   enum { CHANNEL = 12, LAYER = 104, CODE = 8192 };
   Graph *g = artifact_graph(final, r->d);
   TRY(g);
@@ -219,14 +223,10 @@ bool tailor_nested_flash(TailorRun *r, const TailorTarget *t, const Artifact *fi
 }
 
 bool tailor_nested_prove(TailorRun *r, TailorWork *w) {
-  TailorOutcome *o = w->o;
-  for (int k = 0; k < o->n_widths; k++) {
-    Artifact g = {0};
-    const bool ok = tailor_cut(r, w->t->name, &w->nested, k, &g) &&
-                    tailor_test(r, w->t->name, &g, false, &o->width[k].tailored) &&
-                    tailor_test(r, w->t->name, &o->width[k].final, r->job->raw_input, &o->width[k].emitted);
-    artifact_unref(&g);
-    TRY(ok);
+  for (int k = 0; k < w->o->n_widths; k++) {
+    TailorWidth *x = &w->o->width[k];
+    TRY(tailor_test(r, w->t->name, &x->trained, false, &x->tailored) &&
+        tailor_test(r, w->t->name, &x->final, r->job->raw_input, &x->emitted));
   }
   return true;
 }

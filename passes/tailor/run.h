@@ -229,6 +229,8 @@ static inline bool tailor_is_nested(const TailorTarget *t) { return t->widths > 
 bool tailor_nested_check(const TailorRun *r);
 /* w->trained, the widest, and its narrower variants, trained together from where it stands. */
 bool tailor_nested_train(TailorRun *r, TailorWork *w);
+/* All training of a target but a tail: its model, then its variants. */
+bool tailor_nested_whole(TailorRun *r, TailorWork *w);
 /* Is one of them below its floor? */
 bool tailor_nested_misses(const TailorWork *w);
 /* A tail: all of them as long again, from where they stand. */

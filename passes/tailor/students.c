@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "passes/elastic.h"
 #include "passes/tailor/run.h"
 
 /* ---- Retraining */
@@ -37,8 +38,6 @@ bool tailor_needs_banks(TailorRun *r) {
 }
 
 enum { PASSING_BN = 1024 }; /* images on which the statistics of a model of a tree are estimated */
-/* Of each member of an elastic model: their gradients are summed, and a bad narrow one would spoil the wide weights. */
-static const float MEMBER_CLIP = 2;
 static const float FIRST_WARMUP = 0.2f;
 
 /* A model of a tree: were its rate to fall to nothing, its children would have to leave its minimum again. An average over
@@ -77,7 +76,7 @@ bool tailor_elastic_of(TailorRun *r, const char *slot, const Artifact *base, con
   TrainOptions o = tailor_options(r);
   o.images = images;
   o.skip = before ? before->images : 0;
-  o.clip = MEMBER_CLIP;
+  o.clip = ELASTIC_CLIP;
   if (o.bn_images > PASSING_BN) o.bn_images = PASSING_BN;
   TRY(needs_teachers(r, &o));
   int n = 3;

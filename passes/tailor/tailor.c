@@ -283,7 +283,7 @@ double tailor_floor(const TailorRun *r, double min, double drop) {
 static bool complete(TailorRun *r, TailorWork *w) {
   const TailorLimits *l = &w->t->limits;
   w->o->floor = tailor_floor(r, l->min_accuracy, l->max_drop);
-  TRY(tailor_train_target(r, w) && (!tailor_is_nested(w->t) || tailor_nested_train(r, w)));
+  TRY(tailor_nested_whole(r, w));
   TRY(finish_and_score(r, w));
   if (tailor_is_nested(w->t) ? tailor_nested_misses(w) : w->o->val_final < w->o->floor && w->o->start) {
     bool (*const tail)(TailorRun *, TailorWork *) = tailor_is_nested(w->t) ? tailor_nested_tail : train_tail;

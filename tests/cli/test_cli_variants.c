@@ -105,6 +105,8 @@ START_TEST(a_family_is_re_tailored)
   task_want_error(a, "$M adapt $T/out/three/float0.mistify $T/net.ir --data $T/here.yaml -o $T/x",
                   "family: variant 1");
   task_want_error(a, "$M adapt $T/out/three --data $T/here.yaml --exchange out=$T/x.up", "not a family");
+  task_want_error(a, "$M adapt $T/out/three --data $T/here.yaml -o $T/here.yaml",
+                  "here.yaml: a file: of a family want a folder");
   task_must(a, "mkdir $T/int8 && cp $T/out/three/variant0.mistify $T/int8");
   task_want_error(a, "$M adapt $T/int8 --data $T/here.yaml -o $T/x", "want the float variants of a family");
   task_must(a, "test ! -e $T/x");
@@ -123,10 +125,17 @@ START_TEST(bytes_stay_bytes)
                     "input: {type: raw}\ndata:\n  classes: 4\n");
   task_write_text(a, "here.yaml", "local: {kind: npy, x: val_x.npy}\nnormalize: {mean: 0.5, std: 0.5}\n");
   task_must(a, "cd $T && $M tailor deploy.yaml --graphs --quiet > /dev/null && "
-               "$M adapt out/two --data here.yaml --epochs 0 -o here --quiet");
+               "$M adapt out/two --data here.yaml --epochs 0 -o here > text 2>&1 && "
+               "grep -q 'input type raw.*here/variant0.mistify here/variant1.mistify --family' text");
+  /* Named one by one too, where the shipped int8 variants lie beside them. */
+  task_must(a, "cd $T && $M adapt out/two/float0.mistify out/two/float1.mistify --data here.yaml --epochs 0 "
+               "-o named --quiet && cmp here/variant1.mistify named/variant1.mistify && mkdir alone && "
+               "cp out/two/float?.mistify alone && $M adapt alone/float0.mistify alone/float1.mistify "
+               "--data here.yaml --epochs 0 -o floats > text 2>&1 && grep -q 'input type float' text && "
+               "! cmp -s here/variant1.mistify floats/variant1.mistify");
   static const char *const files[] = {"out/two/variant0.mistify", "here/variant0.mistify",
-                                      "here/variant1.mistify"};
-  for (int i = 0; i < 3; i++) {
+                                      "here/variant1.mistify", "named/variant0.mistify"};
+  for (int i = 0; i < 4; i++) {
     const char *path = task_path(a, files[i]);
     Blob *bytes = blob_map(path);
     Graph *g = bytes ? graph_deserialize(bytes, path, d) : NULL;
@@ -136,6 +145,34 @@ START_TEST(bytes_stay_bytes)
     blob_unref(bytes);
   }
   diag_free(d);
+  arena_free(a);
+}
+END_TEST
+
+/* A folder has the variants of its last result alone. */
+START_TEST(fewer_than_before)
+{
+  Arena *a = arena_new();
+  static const char *const targets[] = {"variants: 3, ", "variants: 2, ", ""};
+  task_open(a);
+  task_write_design(a, "design.yaml", design);
+  task_write_text(a, "here.yaml", "local: {kind: npy, x: val_x.npy}\nnormalize: {mean: 0.5, std: 0.5}\n");
+  for (int i = 0; i < 3; i++) {
+    task_write_text(a, "deploy.yaml",
+                    arena_printf(a, "%s  - {name: t, %starget: cortex-m4}\n", head, targets[i]));
+    task_must(a, "cd $T && $M tailor deploy.yaml --graphs --quiet > /dev/null && ls out/t > files");
+    const int n = i < 2 ? 3 - i : 0;
+    task_must(a, arena_printf(a,
+                              "cd $T && test $(grep -c '^float.*mistify' files) = %d && "
+                              "test $(grep -c '^variant.*mistify' files) = %d",
+                              n, n));
+    if (n)
+      task_must(a, arena_printf(a,
+                                "cd $T && $M adapt out/t --data here.yaml --epochs 0 -o here --quiet && "
+                                "test $(ls here | grep -c mistify) = %d",
+                                2 * n));
+  }
+  task_want_error(a, "$M adapt $T/out/t --data $T/here.yaml -o $T/here", "no float0.mistify");
   arena_free(a);
 }
 END_TEST
@@ -169,6 +206,7 @@ Suite *suite_cli_variants(void) {
   tcase_add_test(tc, one_image);
   tcase_add_test(tc, a_family_is_re_tailored);
   tcase_add_test(tc, bytes_stay_bytes);
+  tcase_add_test(tc, fewer_than_before);
   tcase_add_test(tc, refused);
   tcase_set_timeout(tc, 120);
   suite_add_tcase(s, tc);

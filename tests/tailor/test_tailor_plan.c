@@ -333,6 +333,41 @@ START_TEST(test_time_is_used_up)
 }
 END_TEST
 
+/* Variants are trained together behind their target's model: too late is also who has that in the cache, and who needs none. */
+START_TEST(test_variants_know_the_time)
+{
+  Fixture f;
+  TailorResult res;
+  fixture_open(&f);
+  f.n = 1;
+  f.graphs = true;
+  f.budget = 1e6;
+  f.asks = 1000;
+  f.target[0].limits.flash = 0;
+  fixture_run_and_drop(&f); /* its model alone */
+  for (int whole = 0; whole < 2; whole++) {
+    f.target[0].widths = 2, f.target[0].narrowest = 0.5;
+    if (whole) f.target[0].limits = (TailorLimits){0}; /* the widest is the original */
+    f.asks = 0;
+    fixture_run(&f, &res);
+    ck_assert_msg(res.v[0].late && !res.v[0].delivered && res.v[0].n_widths == 0, "ran%s", sb_str(&f.ran));
+    ck_assert_msg(strstr(res.v[0].why, "not begun: the time budget") != NULL, "%s", res.v[0].why);
+    ck_assert_msg(!strstr(sb_str(&f.ran), "elastic"), "ran%s", sb_str(&f.ran));
+    tailor_result_free(&res);
+    f.asks = 1;
+    fixture_run(&f, &res);
+    ck_assert_msg(res.v[0].delivered && res.v[0].n_widths == 2, "%s", res.v[0].why);
+    ck_assert_msg(strstr(sb_str(&f.ran), ":elastic") != NULL, "ran%s", sb_str(&f.ran));
+    tailor_result_free(&res);
+    f.asks = 0; /* all of it is there */
+    fixture_run(&f, &res);
+    ck_assert_msg(res.v[0].delivered && !res.v[0].late && f.ran.len == 0, "ran%s", sb_str(&f.ran));
+    tailor_result_free(&res);
+  }
+  fixture_close(&f);
+}
+END_TEST
+
 /* A target that was begun in time is finished, its tail included, though another process was at work on a step of it when the
  * time was used up. */
 START_TEST(test_begun_is_finished)
@@ -475,6 +510,7 @@ Suite *suite_tailor_plan(void) {
   tcase_add_test(t, test_no_sharing);
   tcase_add_test(t, test_rates);
   tcase_add_test(t, test_time_is_used_up);
+  tcase_add_test(t, test_variants_know_the_time);
   tcase_add_test(t, test_begun_is_finished);
   tcase_add_test(t, test_same_name_other_request);
   tcase_add_test(t, test_tail_is_too_late);
