@@ -9,6 +9,7 @@
  *   listed    pixels    pixels x blocks addresses listed   steps            lists        lines            steps of the last
  *   columns   paddings  chunks x blocks columns widened    pixels x blocks  -            chunks           -
  *   fc        rows      rows x blocks   inputs, first      steps            rest         -                codes
+ *   spread    as gathered, but rest: taps; tap (pixels: move): words of four channels
  *
  * A group is as many pixels as a kernel takes at once, a block as many channels; a step what its inner loop takes of one
  * block of a group. Called row by row, kernels begin a group with each line.
@@ -99,6 +100,28 @@ static CallWork work_pixels(const SetWorker *s, const KernelCall *k, bool by_row
   w.v[WORK_out] = w.v[WORK_line] * blocks;
   w.v[WORK_tap] = m.pixels * blocks * steps;
   w.v[WORK_mac] = w.v[WORK_out] * steps;
+  return w;
+}
+
+/* A family's convolutions put the taps of a window into place one by one, in words of four channels. */
+static double taps_of(const Image *m) { return m->pixels * m->g->k_h * m->g->k_w; }
+
+static CallWork work_spread(const SetWorker *s, const KernelCall *k, bool by_rows) {
+  CallWork w = work_gathered(s, k, by_rows);
+  const Image m = image_of(k);
+  w.v[WORK_rest] = taps_of(&m);
+  w.v[WORK_tap] = taps_of(&m) * parts(m.g->in_c, 4);
+  w.v[WORK_move] = 0;
+  return w;
+}
+
+/* Windows that are whole vectors of one pixel are read where they lie. */
+static CallWork work_spread_pixels(const SetWorker *s, const KernelCall *k, bool by_rows) {
+  CallWork w = work_pixels(s, k, by_rows);
+  const Image m = image_of(k);
+  const bool copied = !in_place(&m) || m.g->k_w > 1 || m.g->in_c % 16 != 0;
+  w.v[WORK_rest] = copied ? taps_of(&m) : 0;
+  w.v[WORK_move] = copied ? taps_of(&m) * parts(m.g->in_c, 4) : 0;
   return w;
 }
 
@@ -209,11 +232,19 @@ static CallWork work_fc_pixels(const SetWorker *s, const KernelCall *k, bool by_
   return (CallWork){{1, rows, groups * blocks, rows * blocks * steps, groups * blocks * steps, 0, groups, 0}};
 }
 
+/* Rows are copied, to whole vectors. */
+static CallWork work_fc_copied(const SetWorker *s, const KernelCall *k, bool by_rows) {
+  CallWork w = work_fc_pixels(s, k, by_rows);
+  w.v[WORK_move] = (double)k->rows * ((const mf_fc_s8 *)k->params)->k;
+  return w;
+}
+
 static const SetWorker workers[] = {
     {"conv_s8", "armv7em", work_widened, 4, 2, 4},
-    {"conv_s8", "armv7em_family", work_widened, 4, 2, 4},
+    {"conv_s8", "armv7em_family", work_spread, 4, 2, 4},
     {"depthwise_s8", "armv7em", work_listed, 4, 1, 1},
     {"depthwise_s8", "armv7em_3x3", work_columns, 4, 1, 1},
+    {"depthwise_s8", "armv7em_3x3_family", work_columns, 4, 1, 1},
     {"fc_s8", "armv7em", work_fc, 4, 0, 4},
     {"fc_s8", "armv7em_family", work_fc, 4, 0, 4},
     {"conv_s4", "armv7em", work_widened, 4, 2, 4},
@@ -231,10 +262,10 @@ static const SetWorker workers[] = {
     {"depthwise_s8", "mve", work_listed, 16, 1, 2},
     {"fc_s8", "mve", work_fc, 8, 0, 16},
     {"conv_s8", "neon", work_pixels, 4, 4, 16},
-    {"conv_s8", "neon_family", work_pixels, 4, 4, 16},
+    {"conv_s8", "neon_family", work_spread_pixels, 4, 4, 16},
     {"depthwise_s8", "neon", work_neon_depthwise, 8, 1, 1},
     {"fc_s8", "neon", work_fc_pixels, 4, 4, 16},
-    {"fc_s8", "neon_family", work_fc_pixels, 4, 4, 16},
+    {"fc_s8", "neon_family", work_fc_copied, 4, 4, 16},
     {"conv_f32", "neon", work_pixels, 8, 8, 1},
     {"depthwise_f32", "neon", work_listed, 8, 1, 1},
     {"fc_f32", "neon", work_fc_pixels, 8, 8, 1},

@@ -61,15 +61,23 @@ static bool all_whole(const Planning *p, const PrunePlan *plan) {
 
 /* -- plans -- */
 
-/* Kernels of codes like multiples of four; where that leaves no plan, single channels. */
+static bool has_depthwise(const Graph *g) {
+  for (NodeId k = 0; k < g->n_nodes; k++)
+    if (g->nodes[k].op == OP_depthwise_conv) return true;
+  return false;
+}
+
+/* Kernels of codes like multiples of four, those of depthwise convolutions of eight; where that leaves no plan, single
+ * channels. */
 static bool plan_within(Planning *p, double macs, const PrunePlan *outer, PrunePlan *out, bool *met) {
-  static const uint32_t steps[] = {4, 2, 1};
+  static const uint32_t steps[] = {8, 4, 2, 1};
+  const int first = has_depthwise(p->c.graph) ? 0 : 1;
   PruneOptions o = p->o->by.prune;
   Blob *scores = blob_new(p->score, p->c.n_units * sizeof *p->score);
   bool ok = true;
   *met = false;
-  for (int i = 0; i < 3 && ok && !*met; i++) {
-    if (i > 0) prune_plan_free(out);
+  for (int i = first; i < 4 && ok && !*met; i++) {
+    if (i > first) prune_plan_free(out);
     o.steps = o.steps ? o.steps : steps[i];
     o.limits = (PruneLimits){.macs = macs};
     ok = p->o->by.table ? allocate_plan(&p->c, &p->table, &o, p->ctx, outer, out, p->d)

@@ -152,27 +152,34 @@ bool em_depthwise_accepts(const void *params) {
   return all_channels_fold(&w, &s, 30);
 }
 
+/* Of four channels from o on the doubled biases, then { mult, round, shift } of each. */
+static void put_doubled_block(int32_t *q, const FoldWeights *w, const FoldScales *s, int32_t o) {
+  for (int32_t i = 0; i < BLOCK; i++) {
+    FoldedChannel c = folded_or_none(w, s, o + i);
+    q[i] = 2 * c.bias;
+    put_scales(q + BLOCK + 3 * i, &c);
+  }
+}
+
+/* With the call's own scales. */
+static void pack_doubled(KernelPack *k, const int8_t *packed, int64_t n) {
+  FoldWeights w = depthwise_fold_weights(k->params);
+  FoldScales s = conv_fold_scales(k->params);
+  int32_t *q = arena_array(k->arena, (size_t)w.outs * 4, sizeof *q);
+  for (int32_t o = 0; o < w.outs; o += BLOCK) put_doubled_block(q + 4 * o, &w, &s, o);
+  pack_result(k, packed, n, q, (int64_t)w.outs * 4);
+}
+
 /* Doubled weights, int16: blocks of four channels; in each, for every tap, channels 0 2 1 3. */
 void em_depthwise_pack(KernelPack *k) {
   static const int32_t order[BLOCK] = {0, 2, 1, 3};
-  const mf_conv_s8 *p = k->params;
-  FoldWeights w = depthwise_fold_weights(p), held = depthwise_fold_weights(widest_of(k));
-  FoldScales s = conv_fold_scales(p);
-  int32_t blocks = w.outs / BLOCK, all = held.outs / BLOCK;
-  int64_t n = (int64_t)all * w.taps * BLOCK * 2;
+  FoldWeights held = depthwise_fold_weights(widest_of(k));
+  int64_t n = (int64_t)held.outs * held.taps * 2;
   int8_t *packed = arena_alloc(k->arena, (size_t)n), *to = packed;
-  int32_t *q = arena_array(k->arena, (size_t)blocks * 16, sizeof *q);
-  for (int32_t b = 0; b < blocks; b++)
-    for (int32_t i = 0; i < BLOCK; i++) {
-      FoldedChannel c = folded_or_none(&w, &s, BLOCK * b + i);
-      q[16 * b + i] = 2 * c.bias;
-      put_scales(q + 16 * b + BLOCK + 3 * i, &c);
-    }
-  for (int32_t b = 0; b < all; b++)
-    for (int32_t t = 0; t < w.taps; t++)
-      for (int32_t i = 0; i < BLOCK; i++, to += 2)
-        put_half(to, 2 * weight_or_zero(&held, BLOCK * b + order[i], t));
-  pack_result(k, packed, n, q, (int64_t)blocks * 16);
+  for (int32_t o = 0; o < held.outs; o += BLOCK)
+    for (int32_t t = 0; t < held.taps; t++)
+      for (int32_t i = 0; i < BLOCK; i++, to += 2) put_half(to, 2 * weight_or_zero(&held, o + order[i], t));
+  pack_doubled(k, packed, n);
 }
 
 /* -- depthwise_s8, 3x3 -- */
@@ -212,6 +219,11 @@ static int8_t *put_column(int8_t *to, const FoldWeights *w, int32_t o, int32_t x
   return to;
 }
 
+static int8_t *put_columns(int8_t *to, const FoldWeights *w, int32_t o) {
+  for (int32_t x = 0; x < 3; x++) to = put_column(to, w, o, x);
+  return to;
+}
+
 void em3_depthwise_pack(KernelPack *k) {
   const mf_conv_s8 *p = k->params;
   FoldWeights w = depthwise_fold_weights(p);
@@ -219,17 +231,23 @@ void em3_depthwise_pack(KernelPack *k) {
   int64_t n = (int64_t)w.outs / BLOCK * 34 * 4;
   int8_t *packed = arena_alloc(k->arena, (size_t)n), *to = packed;
   for (int32_t o = 0; o < w.outs; o += BLOCK) {
-    int32_t scales[BLOCK * 3];
-    for (int32_t i = 0; i < BLOCK; i++) {
-      FoldedChannel c = folded_or_none(&w, &s, o + i);
-      to = put_word(to, 2 * c.bias);
-      put_scales(scales + 3 * i, &c);
-    }
-    for (int32_t x = 0; x < 3; x++) to = put_column(to, &w, o, x);
-    for (int32_t i = 0; i < BLOCK * 3; i++) to = put_word(to, scales[i]);
+    int32_t q[BLOCK * 4];
+    put_doubled_block(q, &w, &s, o);
+    for (int32_t i = 0; i < BLOCK; i++) to = put_word(to, q[i]);
+    to = put_columns(to, &w, o);
+    for (int32_t i = BLOCK; i < BLOCK * 4; i++) to = put_word(to, q[i]);
   }
   pack_const(k, "w", packed, n, 4);
   pack_const(k, "bias", NULL, 0, 0);
   pack_const(k, "mult", NULL, 0, 0);
   pack_const(k, "shift", NULL, 0, 0);
+}
+
+/* Weights alone, the scales apart. */
+void em3_family_pack(KernelPack *k) {
+  FoldWeights held = depthwise_fold_weights(widest_of(k));
+  int64_t n = (int64_t)held.outs / BLOCK * 18 * 4;
+  int8_t *packed = arena_alloc(k->arena, (size_t)n), *to = packed;
+  for (int32_t o = 0; o < held.outs; o += BLOCK) to = put_columns(to, &held, o);
+  pack_doubled(k, packed, n);
 }

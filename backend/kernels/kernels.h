@@ -169,6 +169,7 @@ void em_depthwise_pack(KernelPack *p);
 size_t em3_depthwise_scratch(const void *params);
 bool em3_depthwise_accepts(const void *params);
 void em3_depthwise_pack(KernelPack *p);
+void em3_family_pack(KernelPack *p);
 bool em_fc_accepts(const void *params);
 void em_fc_pack(KernelPack *p);
 void em_fc_family_pack(KernelPack *p);

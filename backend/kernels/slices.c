@@ -25,6 +25,12 @@ static bool same_k(const void *widest, const void *params) {
   return ((const mf_fc_s8 *)widest)->k == ((const mf_fc_s8 *)params)->k;
 }
 
+/* Helium's last block may have eight channels, others sixteen. */
+static bool whole_blocks(const void *widest, const void *params) {
+  const int32_t outs = ((const mf_conv_s8 *)params)->g.out_c;
+  return outs % 16 == 0 || outs == ((const mf_conv_s8 *)widest)->g.out_c;
+}
+
 static bool same_constants(const FoldWeights *w, const FoldScales *s, const FoldWeights *v,
                            const FoldScales *t) {
   for (int32_t o = 0; o < v->outs; o++) {
@@ -71,6 +77,7 @@ static const struct {
     {"conv_s8", "armv7em", same_inputs},
     {"conv_s8", "armv7em_family", any},
     {"depthwise_s8", "armv7em", any},
+    {"depthwise_s8", "armv7em_3x3_family", any},
     {"fc_s8", "armv7em", same_k},
     {"fc_s8", "armv7em_family", any},
     {"conv_s8", "armv7m", same_inputs},
@@ -79,6 +86,9 @@ static const struct {
     {"conv_s8", "armv6m", same_inputs},
     {"depthwise_s8", "armv6m", any},
     {"fc_s8", "armv6m", same_k},
+    {"conv_s8", "mve", same_inputs},
+    {"depthwise_s8", "mve", whole_blocks},
+    {"fc_s8", "mve", same_k},
     {"conv_s8", "neon", neon_conv_shares},
     {"conv_s8", "neon_family", conv_constants},
     {"depthwise_s8", "neon", depthwise_constants},

@@ -13,4 +13,7 @@ typedef struct FamilyWidth {
  * flattened image, or over its mean where `pooled`. salt: of biases and scales. */
 Graph *family_net(FamilyWidth w, bool pooled, unsigned salt);
 
+/* i8[1,17,17,3] to i8[1,5]: a Conv, DepthwiseConvs of 3x3 with pointwise Convs behind them, the mean, a FullyConnected. */
+Graph *family_separable_net(FamilyWidth w, unsigned salt);
+
 #endif

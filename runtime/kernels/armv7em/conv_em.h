@@ -1,4 +1,4 @@
-/* Windows of two pixels as int16 pairs in scratch, and sums to codes: what the convolutions of Armv7E-M share.
+/* Windows of two pixels as int16 pairs in scratch, sums to codes, lines and pixels: what the convolutions of Armv7E-M share.
  *
  *   [p0 k0 k1][p1 k0 k1] [p0 k2 k3][p1 k2 k3] ...     padding as in_zero; within a group of four taps the order is 0 2 1 3
  */
@@ -117,5 +117,87 @@ static void conv_em_limit(int8_t *y, int32_t n, int32_t lo, int32_t hi) {
   int32_t i;
   for (i = 0; i < n; i++) y[i] = (int8_t)mf_clamp(y[i], lo, hi);
 }
+
+/* -- pixels -- */
+
+typedef struct conv_em_block {
+  const uint32_t *x, *x4, *x1; /* both windows; the end of groups of four pairs; the end */
+  const int8_t *w;
+  const int32_t *q;
+  int8_t *out0, *out1; /* the first channel of each pixel */
+  int32_t blocks;      /* of four channels, at least 1 */
+  uint32_t more[2];    /* bytes between two blocks of weights, where they lie apart; conv_s4: 8 times each
+                          window's sum */
+} conv_em_block;
+
+typedef void conv_em_run_blocks(const conv_em_block *b);
+typedef void conv_em_two_pixels(const mf_conv_s8 *p, conv_em_block *b);
+typedef void conv_em_gather(const mf_conv_s8 *p, const mf_view *in, int32_t y, int32_t x, uint32_t *col,
+                            int8_t *room);
+
+/* All channels of the two pixels whose windows lie in scratch; blocks of weights begin `step` bytes apart. One pixel: out1
+ * is out0, which is written last. */
+MF_INLINE void conv_em_channels(const mf_conv_s8 *p, conv_em_block *b, int32_t step,
+                                conv_em_run_blocks *run) {
+  const int32_t n = p->g.out_c, rest = n & 3;
+  b->blocks = n >> 2;
+  if (b->blocks) run(b);
+  if (rest) {
+    int8_t last[8];
+    conv_em_block r = *b;
+    int32_t i;
+    r.w += (n >> 2) * step;
+    r.q += (n >> 2) * 16;
+    r.out0 = last;
+    r.out1 = last + 4;
+    r.blocks = 1;
+    run(&r);
+    for (i = 0; i < rest; i++) {
+      b->out1[n - rest + i] = last[4 + i];
+      b->out0[n - rest + i] = last[i];
+    }
+  }
+  if (p->lo > -128 || p->hi < 127) {
+    conv_em_limit(b->out0, n, p->lo, p->hi);
+    conv_em_limit(b->out1, n, p->lo, p->hi);
+  }
+}
+
+/* Lines y0 .. y1-1: windows of `pairs` pairs by twos, the rest of scratch behind them. */
+MF_INLINE void conv_em_lines(const mf_conv_s8 *p, const mf_view *in, const mf_view *out, int32_t y0,
+                             int32_t y1, uint32_t *col, int32_t pairs, conv_em_gather *window,
+                             conv_em_two_pixels *pixels) {
+  conv_em_block b;
+  int32_t y, x, held = 0; /* held: windows in scratch */
+  b.x = col;
+  b.x4 = col + (pairs & ~3) * 2;
+  b.x1 = col + pairs * 2;
+  b.w = p->w;
+  b.q = p->bias;
+  b.out0 = b.out1 = NULL;
+  b.blocks = 0;
+  b.more[0] = b.more[1] = 0;
+  for (y = y0; y < y1; y++) {
+    int8_t *line = (int8_t *)mf_row(out, y);
+    for (x = 0; x < p->g.out_w; x++, line += p->g.out_c) {
+      window(p, in, y, x, col + held, (int8_t *)(col + 2 * pairs));
+      b.out1 = line;
+      if (!held) b.out0 = line;
+      held ^= 1;
+      if (!held) pixels(p, &b);
+    }
+  }
+  if (held) pixels(p, &b);
+}
+
+/* The window of pixel (y, x), taps one after another. */
+MF_INLINE void conv_em_window(const mf_conv_s8 *p, const mf_view *in, int32_t y, int32_t x, uint32_t *col,
+                              int8_t *room) {
+  if (p->g.in_c & 3)
+    conv_em_window1(p, in, y, x, col, room);
+  else
+    conv_em_window4(p, in, y, x, col);
+}
+MF_INLINE int32_t conv_em_pairs(const mf_window *g) { return (g->k_h * g->k_w * g->in_c + 3) / 4 * 2; }
 
 #endif

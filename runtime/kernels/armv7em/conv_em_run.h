@@ -1,23 +1,11 @@
 /* Two pixels by four channels from windows in scratch: what the int8 convolutions of Armv7E-M share. The layouts are drawn
- * in conv_s8.c. Blocks of weights follow one another, or lie `skip` bytes apart, where they are those of a wider variant.
+ * in conv_s8.c. Blocks of weights follow one another, or have more[0] bytes between them, where they are those of a wider
+ * variant.
  */
 #ifndef MF_ARMV7EM_CONV_EM_RUN_H
 #define MF_ARMV7EM_CONV_EM_RUN_H
 
 #include "runtime/kernels/armv7em/conv_em.h"
-
-typedef struct conv_em_block {
-  const uint32_t *x, *x4, *x1; /* both windows; the end of groups of four pairs; the end */
-  const int8_t *w;
-  const int32_t *q;
-  int8_t *out0, *out1; /* the first channel of each pixel */
-  int32_t blocks;      /* of four channels, at least 1 */
-} conv_em_block;
-
-typedef struct conv_em_apart {
-  conv_em_block b;
-  int32_t skip; /* bytes from the end of a block's weights to the next one's */
-} conv_em_apart;
 
 #ifdef MF_DSP
 
@@ -98,10 +86,10 @@ MF_ASM void conv_em_run(const conv_em_block *b MF_UNUSED) { CONV_EM_RUN(CONV_EM_
 MF_ASM void conv_em_run_zero(const conv_em_block *b MF_UNUSED) {
   CONV_EM_RUN(CONV_EM_CODE_ZERO, "{r1-r8}", "", "#32");
 }
-MF_ASM void conv_em_run_apart(const conv_em_apart *b MF_UNUSED) {
+MF_ASM void conv_em_run_apart(const conv_em_block *b MF_UNUSED) {
   CONV_EM_RUN(CONV_EM_CODE, "{r1-r9}", CONV_EM_SKIP, "#36");
 }
-MF_ASM void conv_em_run_apart_zero(const conv_em_apart *b MF_UNUSED) {
+MF_ASM void conv_em_run_apart_zero(const conv_em_block *b MF_UNUSED) {
   CONV_EM_RUN(CONV_EM_CODE_ZERO, "{r1-r9}", CONV_EM_SKIP, "#36");
 }
 
@@ -138,8 +126,10 @@ MF_INLINE void conv_em_twin(conv_em_block b, int32_t skip, int32_t sign) {
 
 static MF_UNUSED void conv_em_run(const conv_em_block *b) { conv_em_twin(*b, 0, 1); }
 static MF_UNUSED void conv_em_run_zero(const conv_em_block *b) { conv_em_twin(*b, 0, 0); }
-static MF_UNUSED void conv_em_run_apart(const conv_em_apart *b) { conv_em_twin(b->b, b->skip, 1); }
-static MF_UNUSED void conv_em_run_apart_zero(const conv_em_apart *b) { conv_em_twin(b->b, b->skip, 0); }
+static MF_UNUSED void conv_em_run_apart(const conv_em_block *b) { conv_em_twin(*b, (int32_t)b->more[0], 1); }
+static MF_UNUSED void conv_em_run_apart_zero(const conv_em_block *b) {
+  conv_em_twin(*b, (int32_t)b->more[0], 0);
+}
 
 #endif
 

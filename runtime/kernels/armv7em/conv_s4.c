@@ -17,15 +17,6 @@
 
 MF_KERNEL mf_kernel_fn conv_s4__armv7em;
 
-typedef struct conv4_em_block {
-  const uint32_t *x, *x4, *x1; /* both windows; the end of groups of four pairs; the end */
-  const int8_t *w;
-  const int32_t *q;
-  int8_t *out0, *out1; /* the first channel of each pixel */
-  int32_t blocks;      /* of four channels, at least 1 */
-  uint32_t sum[2];     /* 8 times each window's */
-} conv4_em_block;
-
 #ifdef MF_DSP
 
 /* clang-format off */
@@ -45,7 +36,7 @@ typedef struct conv4_em_block {
   "smlad r2, r10, r12, r2\n\t"      \
   "smlad r6, r11, r12, r6\n\t"
 
-/* On the stack, from sp: x, x4, x1, w, q, out0, out1, blocks, sum. Sums of pixel 0: r2 (channel 0), r3 (256 * channel 1 +
+/* On the stack, from sp: x, x4, x1, w, q, out0, out1, blocks, more. Sums of pixel 0: r2 (channel 0), r3 (256 * channel 1 +
  * channel 0), r4 (16 * channel 2), r5 (4096 * channel 3 + 16 * channel 2); of pixel 1: r6 .. r9. */
 #define CONV4_EM_RUN(CODE)                             \
   __asm__ volatile(                                    \
@@ -106,8 +97,8 @@ typedef struct conv4_em_block {
       "pop {r4-r11, pc}\n\t")
 /* clang-format on */
 
-MF_ASM void conv4_em_run(const conv4_em_block *b MF_UNUSED) { CONV4_EM_RUN(CONV_EM_CODE); }
-MF_ASM void conv4_em_run_zero(const conv4_em_block *b MF_UNUSED) { CONV4_EM_RUN(CONV_EM_CODE_ZERO); }
+MF_ASM void conv4_em_run(const conv_em_block *b MF_UNUSED) { CONV4_EM_RUN(CONV_EM_CODE); }
+MF_ASM void conv4_em_run_zero(const conv_em_block *b MF_UNUSED) { CONV4_EM_RUN(CONV_EM_CODE_ZERO); }
 
 #else
 
@@ -122,8 +113,8 @@ MF_INLINE void conv4_em_tap(uint32_t sum[4], int32_t x, uint32_t half) {
 }
 
 /* Twice the four channels' sums of pixel p, without channel 1's and 3's biases. */
-static void conv4_em_sums(const conv4_em_block *b, int32_t p, int32_t twice[4]) {
-  const uint32_t off = b->sum[p], first = (uint32_t)b->q[0] - off, third = (uint32_t)b->q[1] - (off << 4);
+static void conv4_em_sums(const conv_em_block *b, int32_t p, int32_t twice[4]) {
+  const uint32_t off = b->more[p], first = (uint32_t)b->q[0] - off, third = (uint32_t)b->q[1] - (off << 4);
   const int8_t *w = b->w;
   const uint32_t *x;
   uint32_t sum[4];
@@ -141,7 +132,7 @@ static void conv4_em_sums(const conv4_em_block *b, int32_t p, int32_t twice[4]) 
   twice[3] = (int32_t)(sum[3] - sum[2]) >> 11;
 }
 
-MF_INLINE void conv4_em_twin(conv4_em_block b, int32_t sign) {
+MF_INLINE void conv4_em_twin(conv_em_block b, int32_t sign) {
   int32_t i, p;
   for (; b.blocks > 0; b.blocks--, b.q += 16, b.w += (b.x1 - b.x) * 2, b.out0 += 4, b.out1 += 4)
     for (p = 1; p >= 0; p--) {
@@ -154,13 +145,13 @@ MF_INLINE void conv4_em_twin(conv4_em_block b, int32_t sign) {
     }
 }
 
-static void conv4_em_run(const conv4_em_block *b) { conv4_em_twin(*b, 1); }
-static void conv4_em_run_zero(const conv4_em_block *b) { conv4_em_twin(*b, 0); }
+static void conv4_em_run(const conv_em_block *b) { conv4_em_twin(*b, 1); }
+static void conv4_em_run_zero(const conv_em_block *b) { conv4_em_twin(*b, 0); }
 
 #endif
 
 /* 8 times the sum of each window. The halves are summed apart: as a dot product gcc 12 at -O3 adds up wrong words. */
-static void conv4_em_add_up(conv4_em_block *b) {
+static void conv4_em_add_up(conv_em_block *b) {
   const uint32_t *x;
   int32_t s = 0, t = 0;
   for (x = b->x; x < b->x1; x += 4) {
@@ -174,62 +165,19 @@ static void conv4_em_add_up(conv4_em_block *b) {
     t += 8 * (mf_low(x[1]) + mf_high(x[1]) + mf_low(x[3]) + mf_high(x[3]));
 #endif
   }
-  b->sum[0] = (uint32_t)s;
-  b->sum[1] = (uint32_t)t;
+  b->more[0] = (uint32_t)s;
+  b->more[1] = (uint32_t)t;
 }
 
-/* All channels of the two pixels whose windows lie in scratch. One pixel: out1 is out0, which is written last. */
-static void conv4_em_pixels(const mf_conv_s8 *p, conv4_em_block b) {
-  const int32_t n = p->g.out_c, rest = n & 3, zero = p->out_zero <= p->lo;
-  int8_t *const out0 = b.out0, *const out1 = b.out1;
-  conv4_em_add_up(&b);
-  b.blocks = n >> 2;
-  if (b.blocks) (zero ? conv4_em_run_zero : conv4_em_run)(&b);
-  if (rest) {
-    int8_t last[8];
-    int32_t i;
-    b.w += (n >> 2) * (b.x1 - b.x) * 2;
-    b.q += (n >> 2) * 16;
-    b.out0 = last;
-    b.out1 = last + 4;
-    b.blocks = 1;
-    (zero ? conv4_em_run_zero : conv4_em_run)(&b);
-    for (i = 0; i < rest; i++) {
-      out1[n - rest + i] = last[4 + i];
-      out0[n - rest + i] = last[i];
-    }
-  }
-  if (p->lo > -128 || p->hi < 127) {
-    conv_em_limit(out0, n, p->lo, p->hi);
-    conv_em_limit(out1, n, p->lo, p->hi);
-  }
+static void conv4_em_pixels(const mf_conv_s8 *p, conv_em_block *b) {
+  conv4_em_add_up(b);
+  conv_em_channels(p, b, (int32_t)(b->x1 - b->x) * 2,
+                   p->out_zero <= p->lo ? conv4_em_run_zero : conv4_em_run);
 }
 
 MF_KERNEL void conv_s4__armv7em(const void *params, const mf_view *in, const mf_view *out, int32_t y0,
                                 int32_t y1, void *scratch) {
   const mf_conv_s8 *p = (const mf_conv_s8 *)params;
-  const int32_t pairs = (p->g.k_h * p->g.k_w * p->g.in_c + 3) / 4 * 2;
-  uint32_t *const col = (uint32_t *)scratch;
-  conv4_em_block b;
-  int32_t y, x, held = 0; /* held: windows in scratch */
-  b.x = col;
-  b.x4 = col + (pairs & ~3) * 2;
-  b.x1 = col + pairs * 2;
-  b.w = p->w;
-  b.q = p->bias;
-  b.out0 = b.out1 = NULL;
-  for (y = y0; y < y1; y++) {
-    int8_t *line = (int8_t *)mf_row(out, y);
-    for (x = 0; x < p->g.out_w; x++, line += p->g.out_c) {
-      if (p->g.in_c & 3)
-        conv_em_window1(p, in, y, x, col + held, (int8_t *)(col + 2 * pairs));
-      else
-        conv_em_window4(p, in, y, x, col + held);
-      b.out1 = line;
-      if (!held) b.out0 = line;
-      held ^= 1;
-      if (!held) conv4_em_pixels(p, b);
-    }
-  }
-  if (held) conv4_em_pixels(p, b);
+  conv_em_lines(p, in, out, y0, y1, (uint32_t *)scratch, conv_em_pairs(&p->g), conv_em_window,
+                conv4_em_pixels);
 }

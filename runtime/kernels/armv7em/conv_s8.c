@@ -16,59 +16,13 @@
 
 MF_KERNEL mf_kernel_fn conv_s8__armv7em;
 
-/* -- pixels -- */
-
-/* All channels of the two pixels whose windows lie in scratch. One pixel: out1 is out0, which is written last. */
-static void conv_em_pixels(const mf_conv_s8 *p, conv_em_block b) {
-  const int32_t n = p->g.out_c, rest = n & 3, zero = p->out_zero <= p->lo;
-  int8_t *const out0 = b.out0, *const out1 = b.out1;
-  b.blocks = n >> 2;
-  if (b.blocks) (zero ? conv_em_run_zero : conv_em_run)(&b);
-  if (rest) {
-    int8_t last[8];
-    int32_t i;
-    b.w += (n >> 2) * (b.x1 - b.x) * 4;
-    b.q += (n >> 2) * 16;
-    b.out0 = last;
-    b.out1 = last + 4;
-    b.blocks = 1;
-    (zero ? conv_em_run_zero : conv_em_run)(&b);
-    for (i = 0; i < rest; i++) {
-      out1[n - rest + i] = last[4 + i];
-      out0[n - rest + i] = last[i];
-    }
-  }
-  if (p->lo > -128 || p->hi < 127) {
-    conv_em_limit(out0, n, p->lo, p->hi);
-    conv_em_limit(out1, n, p->lo, p->hi);
-  }
+static void conv_em_pixels(const mf_conv_s8 *p, conv_em_block *b) {
+  conv_em_channels(p, b, (int32_t)(b->x1 - b->x) * 4, p->out_zero <= p->lo ? conv_em_run_zero : conv_em_run);
 }
 
 MF_KERNEL void conv_s8__armv7em(const void *params, const mf_view *in, const mf_view *out, int32_t y0,
                                 int32_t y1, void *scratch) {
   const mf_conv_s8 *p = (const mf_conv_s8 *)params;
-  const int32_t pairs = (p->g.k_h * p->g.k_w * p->g.in_c + 3) / 4 * 2;
-  uint32_t *const col = (uint32_t *)scratch;
-  conv_em_block b;
-  int32_t y, x, held = 0; /* held: windows in scratch */
-  b.x = col;
-  b.x4 = col + (pairs & ~3) * 2;
-  b.x1 = col + pairs * 2;
-  b.w = p->w;
-  b.q = p->bias;
-  b.out0 = b.out1 = NULL;
-  for (y = y0; y < y1; y++) {
-    int8_t *line = (int8_t *)mf_row(out, y);
-    for (x = 0; x < p->g.out_w; x++, line += p->g.out_c) {
-      if (p->g.in_c & 3)
-        conv_em_window1(p, in, y, x, col + held, (int8_t *)(col + 2 * pairs));
-      else
-        conv_em_window4(p, in, y, x, col + held);
-      b.out1 = line;
-      if (!held) b.out0 = line;
-      held ^= 1;
-      if (!held) conv_em_pixels(p, b);
-    }
-  }
-  if (held) conv_em_pixels(p, b);
+  conv_em_lines(p, in, out, y0, y1, (uint32_t *)scratch, conv_em_pairs(&p->g), conv_em_window,
+                conv_em_pixels);
 }

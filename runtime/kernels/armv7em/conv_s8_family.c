@@ -48,12 +48,13 @@ static void conv_em_outside(uint32_t *col, int32_t step, int32_t zero, int32_t i
   }
 }
 
-static void conv_em_window_family(const mf_conv_s8 *p, const mf_view *in, int32_t y, int32_t x,
-                                  uint32_t *col) {
+static void conv_em_window_family(const mf_conv_s8 *p, const mf_view *in, int32_t y, int32_t x, uint32_t *col,
+                                  int8_t *room) {
   const mf_window *g = &p->g;
   const int32_t top = y * g->stride_h - g->pad_top, left = x * g->stride_w - g->pad_left;
   const int32_t step = 4 * g->k_h * g->k_w;
   int32_t ky, kx;
+  (void)room;
   for (ky = 0; ky < g->k_h; ky++) {
     const int32_t iy = top + ky * g->dil_h, inside = iy >= 0 && iy < g->in_h;
     const int8_t *const line = inside ? (const int8_t *)mf_row(in, iy) : NULL;
@@ -67,55 +68,14 @@ static void conv_em_window_family(const mf_conv_s8 *p, const mf_view *in, int32_
   }
 }
 
-/* All channels of the two pixels whose windows lie in scratch. One pixel: out1 is out0, which is written last. */
-static void conv_em_pixels_family(const mf_conv_s8 *p, conv_em_apart a) {
-  const int32_t n = p->g.out_c, rest = n & 3, zero = p->out_zero <= p->lo;
-  int8_t *const out0 = a.b.out0, *const out1 = a.b.out1;
-  a.b.blocks = n >> 2;
-  if (a.b.blocks) (zero ? conv_em_run_apart_zero : conv_em_run_apart)(&a);
-  if (rest) {
-    int8_t last[8];
-    int32_t i;
-    a.b.w += (n >> 2) * p->w_out;
-    a.b.q += (n >> 2) * 16;
-    a.b.out0 = last;
-    a.b.out1 = last + 4;
-    a.b.blocks = 1;
-    (zero ? conv_em_run_apart_zero : conv_em_run_apart)(&a);
-    for (i = 0; i < rest; i++) {
-      out1[n - rest + i] = last[4 + i];
-      out0[n - rest + i] = last[i];
-    }
-  }
-  if (p->lo > -128 || p->hi < 127) {
-    conv_em_limit(out0, n, p->lo, p->hi);
-    conv_em_limit(out1, n, p->lo, p->hi);
-  }
+static void conv_em_pixels_family(const mf_conv_s8 *p, conv_em_block *b) {
+  b->more[0] = (uint32_t)p->w_out - (uint32_t)(b->x1 - b->x) * 4;
+  conv_em_channels(p, b, p->w_out, p->out_zero <= p->lo ? conv_em_run_apart_zero : conv_em_run_apart);
 }
 
 MF_KERNEL void conv_s8__armv7em_family(const void *params, const mf_view *in, const mf_view *out, int32_t y0,
                                        int32_t y1, void *scratch) {
   const mf_conv_s8 *p = (const mf_conv_s8 *)params;
   const int32_t pairs = p->g.k_h * p->g.k_w * ((p->g.in_c + 3) >> 2) * 2;
-  uint32_t *const col = (uint32_t *)scratch;
-  conv_em_apart a;
-  int32_t y, x, held = 0; /* held: windows in scratch */
-  a.b.x = col;
-  a.b.x4 = col + (pairs & ~3) * 2;
-  a.b.x1 = col + pairs * 2;
-  a.b.w = p->w;
-  a.b.q = p->bias;
-  a.b.out0 = a.b.out1 = NULL;
-  a.skip = p->w_out - pairs * 8;
-  for (y = y0; y < y1; y++) {
-    int8_t *line = (int8_t *)mf_row(out, y);
-    for (x = 0; x < p->g.out_w; x++, line += p->g.out_c) {
-      conv_em_window_family(p, in, y, x, col + held);
-      a.b.out1 = line;
-      if (!held) a.b.out0 = line;
-      held ^= 1;
-      if (!held) conv_em_pixels_family(p, a);
-    }
-  }
-  if (held) conv_em_pixels_family(p, a);
+  conv_em_lines(p, in, out, y0, y1, (uint32_t *)scratch, pairs, conv_em_window_family, conv_em_pixels_family);
 }

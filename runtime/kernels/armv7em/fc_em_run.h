@@ -1,25 +1,10 @@
 /* Four outputs at a time of one vector: what the int8 fully connected layers of Armv7E-M share. The layouts are drawn in
- * fc_s8.c. Blocks of weights follow one another, or lie `skip` bytes apart, where they are those of a wider variant.
+ * fc_s8.c. Blocks of weights follow one another, or have `more` bytes between them, where they are those of a wider variant.
  */
 #ifndef MF_ARMV7EM_FC_EM_RUN_H
 #define MF_ARMV7EM_FC_EM_RUN_H
 
-#include "runtime/kernels/armv7em/dsp.h"
-
-typedef struct fc_em_block {
-  const int8_t *x, *x4; /* the vector; the end of its groups of four */
-  const int8_t *w;
-  const int32_t *q;
-  int8_t *out;
-  int32_t blocks; /* of four outputs, at least 1 */
-  int32_t rest;   /* whether inputs are left behind x4 */
-  uint32_t last;  /* these */
-} fc_em_block;
-
-typedef struct fc_em_apart {
-  fc_em_block b;
-  int32_t skip; /* bytes from the end of a block's weights to the next one's */
-} fc_em_apart;
+#include "runtime/kernels/armv7em/fc_em.h"
 
 #ifdef MF_DSP
 
@@ -39,13 +24,6 @@ typedef struct fc_em_apart {
   "sxtb16 r11, r11\n\t"             \
   "smlad r2, r12, r10, r2\n\t"      \
   "smlad r4, r12, r11, r4\n\t"
-#define FC_EM_CODE(a)               \
-  "ldm r12!, {r8, r9, r10}\n\t"     \
-  "add r9, r9, " a ", asr #31\n\t"  \
-  "smmlar " a ", " a ", r8, r9\n\t" \
-  "asr " a ", " a ", r10\n\t"       \
-  "ssat " a ", #8, " a "\n\t"       \
-  "strb " a ", [r7], #1\n\t"
 
 /* r0 inputs, r1 weights, r2 .. r5 sums, r6 end of the inputs, r7 out; on the stack: x, x4, w, q, out, blocks, rest,
  * last. */
@@ -108,7 +86,7 @@ typedef struct fc_em_apart {
 /* clang-format on */
 
 MF_ASM void fc_em_run(const fc_em_block *b MF_UNUSED) { FC_EM_RUN("{r1-r8}", "", "#32"); }
-MF_ASM void fc_em_run_apart(const fc_em_apart *b MF_UNUSED) { FC_EM_RUN("{r1-r9}", FC_EM_SKIP, "#36"); }
+MF_ASM void fc_em_run_apart(const fc_em_block *b MF_UNUSED) { FC_EM_RUN("{r1-r9}", FC_EM_SKIP, "#36"); }
 
 #else
 
@@ -142,7 +120,7 @@ MF_INLINE void fc_em_twin(fc_em_block b, int32_t skip) {
 }
 
 static MF_UNUSED void fc_em_run(const fc_em_block *b) { fc_em_twin(*b, 0); }
-static MF_UNUSED void fc_em_run_apart(const fc_em_apart *b) { fc_em_twin(b->b, b->skip); }
+static MF_UNUSED void fc_em_run_apart(const fc_em_block *b) { fc_em_twin(*b, (int32_t)b->more); }
 
 #endif
 

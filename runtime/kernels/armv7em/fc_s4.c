@@ -5,20 +5,9 @@
  * A word is what conv_s4.c draws, and all four outputs' sums come from it as there; what pack makes sure of and what q holds
  * too. in_zero is folded into the biases. Same results as fc_s4__generic. A row is one input vector.
  */
-#include "runtime/kernels/armv7em/dsp.h"
+#include "runtime/kernels/armv7em/fc_em.h"
 
 MF_KERNEL mf_kernel_fn fc_s4__armv7em;
-
-typedef struct fc4_em_block {
-  const int8_t *x, *x4; /* the vector; the end of its groups of four */
-  const int8_t *w;
-  const int32_t *q;
-  int8_t *out;
-  int32_t blocks; /* of four outputs, at least 1 */
-  int32_t rest;   /* whether inputs are left behind x4 */
-  uint32_t last;  /* these */
-  uint32_t sum;   /* 8 times that of all inputs */
-} fc4_em_block;
 
 #ifdef MF_DSP
 
@@ -43,17 +32,10 @@ typedef struct fc4_em_block {
   "uxtb16 r11, r11\n\t"             \
   "smlad r2, r12, r10, r2\n\t"      \
   "smlad r4, r12, r11, r4\n\t"
-#define FC4_EM_CODE(a)              \
-  "ldm r12!, {r8, r9, r10}\n\t"     \
-  "add r9, r9, " a ", asr #31\n\t"  \
-  "smmlar " a ", " a ", r8, r9\n\t" \
-  "asr " a ", " a ", r10\n\t"       \
-  "ssat " a ", #8, " a "\n\t"       \
-  "strb " a ", [r7], #1\n\t"
 
 /* r0 inputs, r1 weights, r2 .. r5 sums, r6 end of the inputs, r7 out; on the stack: x, x4, w, q, out, blocks, rest, last,
- * sum. */
-MF_ASM void fc4_em_run(const fc4_em_block *b MF_UNUSED) {
+ * more. */
+MF_ASM void fc4_em_run(const fc_em_block *b MF_UNUSED) {
   __asm__ volatile("push {r4-r11, lr}\n\t"
                    "ldm r0, {r1-r9}\n\t"
                    "push {r1-r9}\n\t"
@@ -92,7 +74,7 @@ MF_ASM void fc4_em_run(const fc4_em_block *b MF_UNUSED) {
                    "add r5, r9, r5, asr #11\n\t"
                    "lsl r2, r2, #1\n\t"
                    "asr r4, r4, #3\n\t"
-                   FC4_EM_CODE("r2") FC4_EM_CODE("r3") FC4_EM_CODE("r4") FC4_EM_CODE("r5")
+                   FC_EM_CODE("r2") FC_EM_CODE("r3") FC_EM_CODE("r4") FC_EM_CODE("r5")
                    "str r12, [sp, #12]\n\t"
                    "ldr r12, [sp, #20]\n\t"
                    "subs r12, r12, #1\n\t"
@@ -118,15 +100,15 @@ static void fc4_em_step(int32_t sum[4], uint32_t x, const int8_t *w) {
   }
 }
 
-static void fc4_em_run(const fc4_em_block *block) {
-  fc4_em_block b = *block;
+static void fc4_em_run(const fc_em_block *block) {
+  fc_em_block b = *block;
   for (; b.blocks > 0; b.blocks--, b.q += 16, b.out += 4) {
-    const int32_t first = (int32_t)((uint32_t)b.q[0] - b.sum),
-                  third = (int32_t)((uint32_t)b.q[1] - (b.sum << 4));
+    const int32_t first = (int32_t)((uint32_t)b.q[0] - b.more),
+                  third = (int32_t)((uint32_t)b.q[1] - (b.more << 4));
     int32_t sum[4], i;
     const int8_t *x;
     sum[0] = first;
-    sum[1] = (int32_t)((uint32_t)first - (b.sum << 8));
+    sum[1] = (int32_t)((uint32_t)first - (b.more << 8));
     sum[2] = sum[3] = third;
     for (x = b.x; x < b.x4; x += 4, b.w += 8) fc4_em_step(sum, mf_load4(x), b.w);
     if (b.rest) {
@@ -144,7 +126,7 @@ static void fc4_em_run(const fc4_em_block *block) {
 #endif
 
 /* 8 times the vector's sum. */
-static uint32_t fc4_em_add_up(const fc4_em_block *b) {
+static uint32_t fc4_em_add_up(const fc_em_block *b) {
   const int8_t *x;
   int32_t s = 0;
   for (x = b->x; x < b->x4; x += 4) {
@@ -157,31 +139,9 @@ static uint32_t fc4_em_add_up(const fc4_em_block *b) {
 
 /* One vector. */
 static void fc4_em_vector(const mf_fc_s8 *p, const int8_t *x, int8_t *y) {
-  const int32_t rest = p->n & 3;
-  int8_t last[4];
-  int32_t i;
-  fc4_em_block b;
-  b.x = x;
-  b.x4 = x + (p->k & ~3);
-  b.w = p->w;
-  b.q = p->bias;
-  b.out = y;
-  b.blocks = p->n >> 2;
-  b.rest = p->k & 3;
-  b.last = 0;
-  for (i = 0; i < b.rest; i++) b.last |= (uint32_t)(uint8_t)b.x4[i] << (8 * i);
-  b.sum = fc4_em_add_up(&b);
-  if (b.blocks) fc4_em_run(&b);
-  if (rest) {
-    b.w += (p->n >> 2) * ((p->k + 3) >> 2) * 8;
-    b.q += (p->n >> 2) * 16;
-    b.out = last;
-    b.blocks = 1;
-    fc4_em_run(&b);
-    for (i = 0; i < rest; i++) y[p->n - rest + i] = last[i];
-  }
-  if (p->lo > -128 || p->hi < 127)
-    for (i = 0; i < p->n; i++) y[i] = (int8_t)mf_clamp(y[i], p->lo, p->hi);
+  fc_em_block b = fc_em_begin(p, x);
+  b.more = fc4_em_add_up(&b);
+  fc_em_outputs(p, b, ((p->k + 3) >> 2) * 8, fc4_em_run, y);
 }
 
 MF_KERNEL void fc_s4__armv7em(const void *params, const mf_view *in, const mf_view *out, int32_t y0,

@@ -8,31 +8,9 @@
 MF_KERNEL mf_kernel_fn fc_s8__armv7em_family;
 
 static void fc_em_vector_family(const mf_fc_s8 *p, const int8_t *x, int8_t *y) {
-  const int32_t rest = p->n & 3;
-  int8_t last[4];
-  int32_t i;
-  fc_em_apart a;
-  a.b.x = x;
-  a.b.x4 = x + (p->k & ~3);
-  a.b.w = p->w;
-  a.b.q = p->bias;
-  a.b.out = y;
-  a.b.blocks = p->n >> 2;
-  a.b.rest = p->k & 3;
-  a.b.last = 0;
-  a.skip = p->w_out - ((p->k + 3) >> 2) * 16;
-  for (i = 0; i < a.b.rest; i++) a.b.last |= (uint32_t)(uint8_t)a.b.x4[i] << (8 * i);
-  if (a.b.blocks) fc_em_run_apart(&a);
-  if (rest) {
-    a.b.w += (p->n >> 2) * p->w_out;
-    a.b.q += (p->n >> 2) * 16;
-    a.b.out = last;
-    a.b.blocks = 1;
-    fc_em_run_apart(&a);
-    for (i = 0; i < rest; i++) y[p->n - rest + i] = last[i];
-  }
-  if (p->lo > -128 || p->hi < 127)
-    for (i = 0; i < p->n; i++) y[i] = (int8_t)mf_clamp(y[i], p->lo, p->hi);
+  fc_em_block b = fc_em_begin(p, x);
+  b.more = (uint32_t)(p->w_out - ((p->k + 3) >> 2) * 16);
+  fc_em_outputs(p, b, p->w_out, fc_em_run_apart, y);
 }
 
 MF_KERNEL void fc_s8__armv7em_family(const void *params, const mf_view *in, const mf_view *out, int32_t y0,
