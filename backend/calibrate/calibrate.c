@@ -57,10 +57,27 @@ static void print_table(const Calibration *c, StrBuf *b) {
 /* gcc 12 -O3 copies kernels in programs of up to about this much code (its ipa-cp-unit-growth of large-unit-insns). */
 enum { COPIES_MOST = 80000 };
 
+/* "conv_s8", or one of its kernels: "conv_s8__armv7em_family". */
+static bool is_named(const char *given, const char *kernel, const char *tag) {
+  const size_t n = strlen(kernel);
+  if (strncmp(given, kernel, n) != 0) return false;
+  return !given[n] || (strncmp(given + n, "__", 2) == 0 && strcmp(given + n + 2, tag) == 0);
+}
+
+/* A tag is that of a kernel in some set. */
+static bool is_kernel(const char *given, const char *kernel) {
+  for (int s = 0; s < n_kernel_sets; s++)
+    for (int k = 0; k < *kernel_sets[s].n; k++) {
+      const KernelDef *def = &kernel_sets[s].kernels[k];
+      if (strcmp(def->name, kernel) == 0 && is_named(given, kernel, def->tag)) return true;
+    }
+  return false;
+}
+
 static bool check_names(const CalibrateOptions *o, Diag *d) {
   for (size_t i = 0; i < o->n_kernels; i++) {
     bool found = false;
-    for (int k = 0; k < n_families; k++) found |= strcmp(o->kernels[i], families[k].kernel) == 0;
+    for (int k = 0; k < n_families; k++) found |= is_kernel(o->kernels[i], families[k].kernel);
     if (found) continue;
     diag_error(d, NULL, "\"%s\" is no kernel that is calibrated", o->kernels[i]);
     const char *names[MAX_KERNELS + 1] = {NULL};
@@ -72,16 +89,18 @@ static bool check_names(const CalibrateOptions *o, Diag *d) {
   return true;
 }
 
-static bool wanted(const CalibrateOptions *o, const char *kernel) {
+static bool wanted(const CalibrateOptions *o, const char *kernel, const char *tag) {
   for (size_t i = 0; i < o->n_kernels; i++)
-    if (strcmp(o->kernels[i], kernel) == 0) return true;
+    if (is_named(o->kernels[i], kernel, tag)) return true;
   return o->n_kernels == 0;
 }
 
 /* Kernels of one name in a set are variants, told apart by their tags. */
-static bool calibrate_variants(Calibration *c, const Family *f, const KernelSet *set) {
+static bool calibrate_variants(Calibration *c, const Family *f, const KernelSet *set,
+                               const CalibrateOptions *o) {
   for (int i = 0; i < *set->n; i++)
-    if (strcmp(set->kernels[i].name, f->kernel) == 0) TRY(measure_kernel(c, f, set->kernels[i].tag));
+    if (strcmp(set->kernels[i].name, f->kernel) == 0 && wanted(o, f->kernel, set->kernels[i].tag))
+      TRY(measure_kernel(c, f, set->kernels[i].tag));
   return true;
 }
 
@@ -89,8 +108,7 @@ static bool calibrate_set(Calibration *c, const char *name, const CalibrateOptio
   const KernelSet *set = &kernel_sets[0];
   while (strcmp(set->name, name) != 0) set++;
   if (!o->cycles_only) TRY(measure_anchors(c));
-  for (int i = 0; i < n_families; i++)
-    if (wanted(o, families[i].kernel)) TRY(calibrate_variants(c, &families[i], set));
+  for (int i = 0; i < n_families; i++) TRY(calibrate_variants(c, &families[i], set, o));
   return true;
 }
 
@@ -108,6 +126,17 @@ static bool calibrate_all(Calibration *c, const Target *t, const CalibrateOption
   return ok;
 }
 
+/* Rows that stay were made with these. */
+static void keep_base(Calibration *c, const TargetCosts *t) {
+  c->base_code = t->base_code;
+  c->code_per_call = t->code_per_call;
+  c->code_per_turn = t->code_per_turn;
+  c->code_per_io = t->code_per_io;
+  c->copies_most = t->copies_most;
+  c->base_cycles = t->base_cycles;
+  c->cycles_per_call = t->cycles_per_call;
+}
+
 bool calibrate_target(const Target *t, const CalibrateOptions *o, StrBuf *table, double *worst, Diag *d) {
   Calibration *c = mem_zalloc(sizeof *c);
   *c = (Calibration){.host = o->host, .diag = d, .dir = o->dir, .cycles_only = o->cycles_only};
@@ -119,6 +148,7 @@ bool calibrate_target(const Target *t, const CalibrateOptions *o, StrBuf *table,
       c->int8_shared = t->costs->int8_shared;
       c->float_shared = t->costs->float_shared;
     }
+    if (o->n_kernels) keep_base(c, t->costs);
     print_table(c, table);
     *worst = c->worst;
   }

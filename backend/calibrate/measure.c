@@ -231,7 +231,7 @@ static void steer(Calibration *c, const Target *t, const char *kernel, const cha
       (TargetCosts){.origin = "", .pointer = t->costs->pointer, .kernels = c->steer_row, .n_kernels = n};
   c->steered = *t;
   c->steered.costs = &c->steer;
-  c->steered.families = true;
+  c->steered.families = strstr(tag, "_family") != NULL;
 }
 
 /* A model's calls beside those of the kernel: their code, which is known. */

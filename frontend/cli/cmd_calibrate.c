@@ -15,7 +15,7 @@ typedef struct CalibrateOpts {
 static const Opt opts[] = {
     {"TARGET", OPT_PARAM, offsetof(CalibrateOpts, target), false, NULL, "see mistify targets"},
     {"--kernels", OPT_LIST, offsetof(CalibrateOpts, kernels), false, "K",
-     "these kernels alone (\"conv_s8\"); the other rows stay"},
+     "these kernels alone (\"conv_s8\", or one of them: \"conv_s8__armv7em_family\"); the other rows stay"},
     {"--sets", OPT_FLAG, offsetof(CalibrateOpts, sets), false, NULL,
      "kernels of the target's own sets alone; the rows of generic ones stay"},
     {"--cycles", OPT_FLAG, offsetof(CalibrateOpts, cycles), false, NULL,

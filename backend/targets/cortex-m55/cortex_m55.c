@@ -3,7 +3,7 @@
 
 extern const TargetCosts costs_cortex_m55;
 
-/* kernel, set, bytes of code where called several times and once, of data, of a copy, cycles per call, row, output,
+/* kernel, set, bytes of code where called several times and once, of data, of a copy, shared, cycles per call, row, output,
  * tap, MAC, rest, line, move */
 static const KernelCost kernels[] = {
     {"conv_s8", "generic", {1029, 415, 0, 0, 0}, {0, 152.5, 152, 94.2, 8.999, 8.993, 0, 0}},
@@ -56,6 +56,9 @@ static const KernelCost kernels[] = {
     {"fc_s4", "generic", {376, 166, 0, 0, 0}, {46.33, 46.38, 111.1, 0, 8.501, 8.519, 0, 0}},
     {"conv_s4", "armv7em", {3684, 1168, 0, 0, 0}, {73.17, 0, 103.8, 16.14, 38.11, 41.46, 433.7, 3.278}},
     {"fc_s4", "armv7em", {892, 656, 0, 0, 0}, {0, 186.4, 0, 0, 28.41, 0, 142.2, 18.93}},
+    {"conv_s8", "armv7em_family", {2164, 886, 0, 0, 0}, {14.62, 22.51, 101.9, 5.298, 36.8, 51.74, 444.4, 0}},
+    {"depthwise_s8", "armv7em_3x3_family", {1396, 644, 0, 0, 0}, {62.35, 25.75, 148.9, 30, 127, 0, 284.6, 0}},
+    {"fc_s8", "armv7em_family", {756, 534, 0, 0, 0}, {46.95, 136.7, 6.399, 0, 23.01, 0, 130, 20.24}},
 };
 
 const TargetCosts costs_cortex_m55 = {
