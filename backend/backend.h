@@ -141,6 +141,8 @@ typedef struct PlanOptions {
   bool whole;                          /* no patches: the graph stays as it is */
   bool turns;                          /* every call that can is made row by row: for measurements */
   int bands; /* set by plan_patches: the graph is one in so many bands, the order of its calls is known */
+  const int32_t *
+      part; /* by call, never falling: calls keep their order, and take turns only within one part; NULL: one */
 } PlanOptions;
 
 /* A place that moves: slot (y * mul + add) % rows of a ring whose rows are `row` bytes, during row y of the calls that
@@ -328,12 +330,23 @@ typedef struct FamilyMember {
 /* The same of N variants of one model, widest first: weights once, as the widest has them, of which narrower ones read a
  * slice; NAME_run(ctx, variant), NAME_select, a table of what each takes. Graphs as family_share wants them, with the same
  * inputs and outputs. Reported: options that families do not have (weights in a blob, steps, input by rows, other memories'
- * regions), states, custom operators. `vectors` are inputs as of emit_c; each is run by several variants. *cost (or NULL): estimated, cycles of the
- * widest. */
+ * regions), states, custom operators. `vectors` are inputs as of emit_c; each is run by several variants. *cost (or NULL):
+ * estimated, with the kernels that the family has. */
 enum { EMIT_VARIANTS = 16 };
+typedef struct FamilyCost {
+  Cost image;                    /* of all; cycles of the widest */
+  int64_t cycles[EMIT_VARIANTS]; /* as measured, where the member says so */
+} FamilyCost;
 /* Whether a family can have these; emit_family asks too. */
 bool emit_family_check(const EmitOptions *o, const PlanOptions *p, Diag *d);
-bool emit_family(const FamilyMember *m, int n, const Target *t, const EmitOptions *o, Cost *cost, Diag *d);
+bool emit_family(const FamilyMember *m, int n, const Target *t, const EmitOptions *o, FamilyCost *cost,
+                 Diag *d);
+/* One model with several outputs of one form (2 to EMIT_VARIANTS), the earliest exit first, as variants: number 0 is the whole
+ * model, number v ends with output n - 1 - v. As emit_family, and NAME_continue(ctx, variant), which goes on where the last
+ * run ended. members: what is known of each variant, but its graph; NULL: nothing. Refused besides: outputs that differ
+ * in shape, type, scale or zero point. */
+bool emit_exits(const Graph *g, const FamilyMember *members, const Target *t, const EmitOptions *o,
+                FamilyCost *cost, Diag *d);
 
 /* -- harness (backend/measure/, with the texts of backend/harness/): build with the target's compiler, run, measure -- */
 typedef struct Measured {

@@ -70,18 +70,22 @@ static int calls_of(const Calls *calls, const KernelDef *k, uint32_t end) {
   return n;
 }
 
-/* Constants of the calls (equal ones once) and params; those of a kernel that is called once become part of its code. */
-static int64_t constant_bytes(const Graph *g, const Calls *calls, const TargetCosts *t) {
+/* Constants of the calls, equal ones once. */
+static int64_t constant_bytes(const Graph *g, const Calls *calls) {
   ConstPool pool = {0};
-  int64_t params = 0;
-  for (uint32_t c = 0; c < calls->n; c++) {
-    pool_add_call(&pool, g, &calls->v[c], (int)c, NULL);
-    if (calls_of(calls, calls->v[c].kernel, calls->n) > 1)
-      params += params_bytes(calls->v[c].kernel->params, t->pointer);
-  }
-  params += pool_bytes(&pool);
+  for (uint32_t c = 0; c < calls->n; c++) pool_add_call(&pool, g, &calls->v[c], (int)c, NULL);
+  const int64_t bytes = pool_bytes(&pool);
   pool_free(&pool);
-  return params;
+  return bytes;
+}
+
+/* Params of a kernel that is called once become part of its code. */
+static int64_t all_params_bytes(const Calls *calls, const TargetCosts *t) {
+  int64_t sum = 0;
+  for (uint32_t c = 0; c < calls->n; c++)
+    if (calls_of(calls, calls->v[c].kernel, calls->n) > 1)
+      sum += params_bytes(calls->v[c].kernel->params, t->pointer);
+  return sum;
 }
 
 /* Code of the kernels; copies: as if the compiler makes one for each call where it would. */
@@ -99,13 +103,12 @@ static int64_t kernels_bytes(const Calls *calls, const TargetCosts *t, bool copi
 
 static int32_t most(int32_t a, int32_t b) { return a > b ? a : b; }
 
-static int64_t code_bytes(const Graph *g, const Calls *calls, const MemoryPlan *plan, const TargetCosts *t) {
-  int64_t sum = t->base_code + (int64_t)t->code_per_call * calls->n;
+static int64_t code_bytes(const Graph *g, const Calls *calls, int turns, const TargetCosts *t) {
+  int64_t sum = t->base_code + (int64_t)t->code_per_call * calls->n + (int64_t)t->code_per_turn * turns;
   int32_t floats = 0, int8s = 0; /* what is shared: of all kernels about what the one with most brings */
   for (uint32_t c = 0; c < calls->n; c++) {
     const KernelDef *k = calls->v[c].kernel;
     const int32_t shared = cost_of(t, k)->size.shared;
-    sum += plan->stage[c].step > 0 ? t->code_per_turn : 0;
     if (is_float(k)) floats = most(floats, most(shared, t->float_shared));
     if (is_int8(k)) int8s = most(int8s, most(shared, t->int8_shared));
   }
@@ -144,24 +147,41 @@ static void region_bytes(const MemoryPlan *plan, int64_t ram, PlanRegion have[PL
   }
 }
 
+int plan_turns(const Calls *calls, const MemoryPlan *plan) {
+  int n = 0;
+  for (uint32_t c = 0; c < calls->n; c++) n += plan->stage[c].step > 0;
+  return n;
+}
+
+void cost_flash(const Graph *g, const Calls *calls, int64_t constants, int turns, const TargetCosts *t,
+                Cost *out) {
+  out->flash_weights = constants + all_params_bytes(calls, t);
+  out->flash = out->flash_weights + code_bytes(g, calls, turns, t);
+}
+
+int64_t cost_ram(const Calls *calls, int64_t arena, int64_t context, const TargetCosts *t) {
+  return sections_end(arena + context + library_ram(calls, t), t);
+}
+
+double plan_cycles(const TargetCosts *t, const Graph *g, const Calls *calls, const MemoryPlan *plan) {
+  double cycles = t->base_cycles;
+  for (uint32_t c = 0; c < calls->n; c++) cycles += call_cycles(t, g, &calls->v[c], plan->stage[c].step > 0);
+  return cycles;
+}
+
 static bool cost_bound(const Graph *g, const Target *t, const PlanOptions *o, Calls *calls, Arena *a,
                        Cost *out, PlanRegion *have, Diag *d) {
   MemoryPlan plan;
-  double cycles = t->costs->base_cycles;
   TRY(graph_lower(g, calls, d));
   TRY(select_kernels(g, t, calls, d));
   TRY(plan_memory(g, calls, o, a, &plan, d));
-  for (uint32_t c = 0; c < calls->n; c++)
-    cycles += call_cycles(t->costs, g, &calls->v[c], plan.stage[c].step > 0);
-  out->flash_weights = constant_bytes(g, calls, t->costs);
-  out->flash = out->flash_weights + code_bytes(g, calls, &plan, t->costs);
-  out->ram = sections_end(plan.arena + t->costs->pointer + (plan.input_rows ? 4 : 0) /* counts rows */ +
-                              library_ram(calls, t->costs),
-                          t->costs);
+  cost_flash(g, calls, constant_bytes(g, calls), plan_turns(calls, &plan), t->costs, out);
+  out->ram =
+      cost_ram(calls, plan.arena, t->costs->pointer + (plan.input_rows ? 4 : 0) /* counts rows */, t->costs);
   if (have) region_bytes(&plan, out->ram, have);
   out->macs = graph_macs(g);
   out->params = graph_params(g);
-  out->cycles = (int64_t)(cycles + 0.5);
+  out->cycles = (int64_t)(plan_cycles(t->costs, g, calls, &plan) + 0.5);
   return true;
 }
 

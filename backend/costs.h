@@ -14,7 +14,7 @@
 
 #include <stdint.h>
 
-#include "ir/lower.h"
+#include "backend/backend.h"
 
 /* Of generic kernels. rows: pixels, or lines of a strided loop. outs: elements written. taps: inner loops entered. macs:
  * innermost steps in whole blocks, as vectors take them; rest: those that are left over. lines: of windows, entered. moves:
@@ -87,5 +87,15 @@ double kernel_cycles(const KernelCost *cost, const CallWork *w);
 int64_t params_bytes(const ParamsDesc *desc, int32_t pointer);
 /* Estimated cycles of one call of a plan. */
 double call_cycles(const TargetCosts *t, const Graph *g, const KernelCall *k, bool by_rows);
+/* How many layers of the plan are computed row by row. */
+int plan_turns(const Calls *calls, const MemoryPlan *plan);
+/* Estimated cycles of an inference: calls that have their kernels, by their plan. */
+double plan_cycles(const TargetCosts *t, const Graph *g, const Calls *calls, const MemoryPlan *plan);
+/* Flash of calls that have their kernels: constants (bytes of the pool), `turns` of them computed row by row. Sets flash and
+ * flash_weights. g: its inputs and outputs. */
+void cost_flash(const Graph *g, const Calls *calls, int64_t constants, int turns, const TargetCosts *t,
+                Cost *out);
+/* Their RAM: arena, the context's bytes, what the C library keeps. */
+int64_t cost_ram(const Calls *calls, int64_t arena, int64_t context, const TargetCosts *t);
 
 #endif

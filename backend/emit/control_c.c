@@ -54,9 +54,11 @@ static const char controller_h[] =
     "int @_controller_begin(mistify_controller *c, const mistify_budget *budget);\n"
     "int @_controller_end(mistify_controller *c, uint32_t confidence);\n";
 
-static const char controller_c[] =
+static const char controller_init_c[] =
     "\nvoid @_controller_init(mistify_controller *c, const mistify_control *how) {\n"
-    "  mistify_controller_init(c, @_variants, (int32_t)(sizeof @_variants / sizeof *@_variants), how);\n"
+    "  mistify_controller_init(c, @_variants, (int32_t)(sizeof @_variants / sizeof *@_variants), how);\n";
+
+static const char controller_c[] =
     "}\n"
     "\n"
     "int @_controller_begin(mistify_controller *c, const mistify_budget *budget) {\n"
@@ -72,6 +74,7 @@ static void need_controller(Emit *e) {
   need_device(e, file, "mistify_controller_init");
   need_device(e, file, "mistify_controller_begin");
   need_device(e, file, "mistify_controller_end");
+  if (e->exits) need_device(e, file, "mistify_controller_exits");
 }
 
 /* -- drift -- */
@@ -182,11 +185,21 @@ void print_control_types(const Emit *e, StrBuf *out) {
 void print_control_h(const Emit *e, StrBuf *out) {
   print_confidence_h(e, out);
   if (e->opt->controller) print_template(e, controller_h, out);
+  if (e->opt->controller && e->exits)
+    print_template(e, "/* The first variant of an inference by @_run, those behind it by @_continue. */\n",
+                   out);
   if (e->opt->drift) print_drift_h(e, out);
+}
+
+static void print_controller_c(const Emit *e, StrBuf *out) {
+  if (!e->opt->controller) return;
+  print_template(e, controller_init_c, out);
+  if (e->exits) sb_puts(out, "  mistify_controller_exits(c);\n");
+  print_template(e, controller_c, out);
 }
 
 void print_control_c(const Emit *e, StrBuf *out) {
   print_confidence_c(e, out);
-  if (e->opt->controller) print_template(e, controller_c, out);
+  print_controller_c(e, out);
   if (e->opt->drift) print_drift_c(e, out);
 }

@@ -106,13 +106,15 @@ static void json_plan(const Emit *e, StrBuf *out) {
 
 /* What the cost model says, for whoever measures later (mistify verify). */
 static void json_estimate(const Emit *e, StrBuf *out) {
-  Cost c;
-  if (!backend_cost_planned(e->g, e->target, &e->plan_options, &c, e->diag))
+  FamilyCost of_all;
+  Cost *c = &of_all.image;
+  if (e->variants)
+    family_estimate(e, &of_all);
+  else if (!backend_cost_planned(e->g, e->target, &e->plan_options, c, e->diag))
     return; /* reported; the same graph was lowered just now */
-  if (e->variants) family_estimate(e, &c);
   sb_printf(out,
             "  \"estimate\": {\"flash\": %lld, \"flash_weights\": %lld, \"ram\": %lld, \"cycles\": %lld},\n",
-            (long long)c.flash, (long long)c.flash_weights, (long long)c.ram, (long long)c.cycles);
+            (long long)c->flash, (long long)c->flash_weights, (long long)c->ram, (long long)c->cycles);
 }
 
 /* What is compiled for the model, seen from its folder. */

@@ -4,6 +4,7 @@
  *   files.c      publish them
  *   kernels_c.c  kernels in model.c, or in files of their own
  *   family_c.c   variants of one model in one image
+ *   exits_c.c    early exits: variants that end before the last layer
  *   device_c.c   code of runtime/device that a model wants beside its kernels
  *   control_c.c  NAME_controller_*, NAME_drift_*
  *   adapt_*.c    training on the device (adapt_c.h)
@@ -113,6 +114,7 @@ typedef struct Emit {
   const struct Emit *joint; /* of a variant */
   uint32_t first_layer;     /* of a variant: the number of its first layer in model.c */
   int64_t shift;            /* of a variant: where its plan's bytes begin in the arena */
+  bool exits;               /* variants are exits of one model (exits_c.c), whose layers they share */
   Arena *arena;
   Diag *diag;
 } Emit;
@@ -125,14 +127,22 @@ bool emit_begin(Emit *e, const Graph *g, const Target *t, const EmitOptions *o, 
 void emit_end(Emit *e);
 /* The constants of all layers, and of outputs, into `pool`; `first`: the number of the first layer. */
 void collect_constants(Emit *e, ConstPool *pool, int first);
-/* -- family_c.c -- */
+/* -- family_c.c, exits_c.c -- */
+/* Refuses what variant v, or a model with exits, cannot have: states, custom operators. */
+bool emit_family_graph(const Graph *g, int v, Diag *d);
+/* Whether tensors ids[n] of g and other[m] of h are alike in number, type, shape, scale and zero point. */
+bool same_tensors(const Graph *g, const ValId *ids, uint32_t n, const Graph *h, const ValId *other,
+                  uint32_t m);
+/* All files of the joint one, published; *cost (or NULL) as of emit_family. */
+bool print_family_files(Emit *joint, FamilyCost *cost);
 /* What e says where it speaks of a family: the table, NAME_select, NAME_run. */
 void print_variants(const Emit *e, StrBuf *out);
 void print_family_run(const Emit *e, StrBuf *out);
+void print_exits_run(const Emit *e, StrBuf *out);
 void print_family_output(const Emit *e, StrBuf *out);
 void json_variants(const Emit *e, StrBuf *out);
-/* To the widest's estimate, what the others add. */
-void family_estimate(const Emit *e, Cost *c);
+/* What the image and each variant are estimated to take. */
+void family_estimate(const Emit *e, FamilyCost *out);
 /* Which variant runs vector number i of the self-test: sequence of `n` numbers, again and again. */
 const uint8_t *family_sequence(const Emit *e, int *n);
 /* The calls, with the target's kernels, and their plan, made anew; `planned`: the graph, perhaps with more outputs. */
@@ -244,6 +254,7 @@ void print_params(const Emit *e, uint32_t call, StrBuf *out);
 void print_run(const Emit *e, StrBuf *out);
 /* One layer as a whole, or one time of layers that take turns: t. */
 void print_groups(const Emit *e, int32_t first, StrBuf *out);
+void print_group(const Emit *e, const PlanGroup *s, StrBuf *out);
 void print_group_once(const Emit *e, const PlanGroup *s, const char *indent, StrBuf *out);
 bool group_by_rows(const Emit *e, const PlanGroup *s);
 /* Steps of a run for NAME_step (without the groups that NAME_push_rows drives). */

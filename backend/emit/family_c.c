@@ -31,7 +31,7 @@ bool emit_family_check(const EmitOptions *o, const PlanOptions *p, Diag *d) {
   return true;
 }
 
-static bool check_graph(const Graph *g, int v, Diag *d) {
+bool emit_family_graph(const Graph *g, int v, Diag *d) {
   FAIL_IF(!g->n_outputs, d, NULL, "variant %d has no output; want one at least", v);
   FAIL_IF(g->n_states > 0, d, NULL, "variant %d keeps values from one run to the next: no family can", v);
   for (NodeId i = 0; i < g->n_nodes; i++)
@@ -47,8 +47,8 @@ static bool same_quant(const Value *a, const Value *b) {
   return true;
 }
 
-static bool same_tensors(const Graph *g, const ValId *ids, uint32_t n, const Graph *h, const ValId *other,
-                         uint32_t m) {
+bool same_tensors(const Graph *g, const ValId *ids, uint32_t n, const Graph *h, const ValId *other,
+                  uint32_t m) {
   bool same = n == m;
   for (uint32_t i = 0; i < n && same; i++) {
     const Value *a = graph_val(g, ids[i]), *b = graph_val(h, other[i]);
@@ -61,7 +61,7 @@ static bool check_members(const Members *m, Diag *d) {
   const Graph *g = m->v[0].g;
   for (int v = 0; v < m->n; v++) {
     const Graph *h = m->v[v].g;
-    TRY(check_graph(h, v, d));
+    TRY(emit_family_graph(h, v, d));
     FAIL_IF(!same_tensors(g, g->inputs, g->n_inputs, h, h->inputs, h->n_inputs) ||
                 !same_tensors(g, g->outputs, g->n_outputs, h, h->outputs, h->n_outputs),
             d, NULL,
@@ -157,41 +157,28 @@ static bool prepare(Members *m, const FamilyMember *members, Diag *d) {
 }
 
 /* The widest as who describes them all. */
-static Emit face_of(const Members *m) {
-  Emit e = m->v[0];
-  e.variants = m->v;
-  e.n_variants = m->n;
-  e.members = m->joint.members;
-  e.plan.arena = m->joint.plan.arena;
-  e.plan.regions[0].bytes = m->joint.plan.regions[0].bytes;
+static Emit face_of(const Emit *j) {
+  Emit e = j->variants[0];
+  e.variants = j->variants;
+  e.n_variants = j->n_variants;
+  e.members = j->members;
+  e.plan.arena = j->plan.arena;
+  e.plan.regions[0].bytes = j->plan.regions[0].bytes;
   return e;
 }
 
-static bool print_files(Members *m, OutFiles *f) {
-  Emit *j = &m->joint, face = face_of(m);
-  TRY(add_kernel_files(j, f));
-  TRY(print_model_c(j, files_add(f, "model.c")));
-  if (j->opt->weights != WEIGHTS_IN_CODE) print_weights_c(j, files_add(f, "weights.c"));
-  return print_other_files(&face, f);
-}
-
-static bool estimate(const Members *m, Cost *cost, Diag *d) {
-  const Emit face = face_of(m);
-  if (!cost) return true;
-  TRY(backend_cost_planned(face.g, face.target, &face.plan_options, cost, d));
-  family_estimate(&face, cost);
-  return true;
-}
-
-static bool emit_members(Members *m, const FamilyMember *members, Cost *cost, Diag *d) {
-  OutFiles files = {0};
-  bool ok = prepare(m, members, d) && print_files(m, &files) && estimate(m, cost, d) &&
-            files_publish(m->joint.arena, m->joint.opt->out_dir, &files, d);
-  files_free(&files);
+bool print_family_files(Emit *j, FamilyCost *cost) {
+  OutFiles f = {0};
+  Emit face = face_of(j);
+  bool ok = add_kernel_files(j, &f) && print_model_c(j, files_add(&f, "model.c"));
+  if (ok && j->opt->weights != WEIGHTS_IN_CODE) print_weights_c(j, files_add(&f, "weights.c"));
+  ok = ok && print_other_files(&face, &f) && files_publish(j->arena, j->opt->out_dir, &f, j->diag);
+  files_free(&f);
+  if (ok && cost) family_estimate(&face, cost);
   return ok;
 }
 
-bool emit_family(const FamilyMember *members, int n, const Target *t, const EmitOptions *o, Cost *cost,
+bool emit_family(const FamilyMember *members, int n, const Target *t, const EmitOptions *o, FamilyCost *cost,
                  Diag *d) {
   FAIL_IF(n < 1 || n > EMIT_VARIANTS, d, NULL, "%d variants: want 1 to %d", n, EMIT_VARIANTS);
   Members *m = mem_array(1, sizeof *m);
@@ -199,7 +186,7 @@ bool emit_family(const FamilyMember *members, int n, const Target *t, const Emit
   bool ok = emit_begin(&m->joint, members[0].g, t, o, d);
   calls_free(&m->joint.calls); /* it has those of the others */
   for (; ok && m->begun < n; m->begun += ok) ok = emit_begin(&m->v[m->begun], members[m->begun].g, t, o, d);
-  ok = ok && emit_members(m, members, cost, d);
+  ok = ok && prepare(m, members, d) && print_family_files(&m->joint, cost);
   for (int v = 0; v < m->begun; v++) emit_end(&m->v[v]);
   if (m->joint.arena) { /* not emit_end: its calls lie in the arena */
     pool_free(&m->joint.pool);
@@ -215,10 +202,7 @@ bool emit_family(const FamilyMember *members, int n, const Target *t, const Emit
 static int64_t cycles_of(const Emit *e, int v) {
   const Emit *own = &e->variants[v];
   if (e->members[v].cycles > 0) return e->members[v].cycles;
-  double sum = own->target->costs->base_cycles;
-  for (uint32_t c = 0; c < own->calls.n; c++)
-    sum += call_cycles(own->target->costs, own->g, &own->calls.v[c], own->plan.stage[c].step > 0);
-  return (int64_t)(sum + 0.5);
+  return (int64_t)(plan_cycles(own->target->costs, own->g, &own->calls, &own->plan) + 0.5);
 }
 
 static int64_t nanojoules_of(const Emit *e, int v) {
@@ -253,7 +237,7 @@ void print_variants(const Emit *e, StrBuf *out) {
   }
 }
 
-void print_family_run(const Emit *e, StrBuf *out) {
+static void print_runs(const Emit *e, StrBuf *out) {
   const char *n = e->opt->name;
   for (int v = 0; v < e->n_variants; v++) {
     sb_printf(out, "static void run_%d(unsigned char *a) {\n  (void)a;\n", v);
@@ -266,11 +250,18 @@ void print_family_run(const Emit *e, StrBuf *out) {
     if (e->variants[v].shift) sb_printf(out, " + %lld", (long long)e->variants[v].shift);
     sb_puts(out, "); break;\n");
   }
-  sb_puts(out, "  default: return;\n  }\n  ctx->variant = variant;\n}\n\n");
-  sb_printf(out,
-            "int %s_select(const mistify_budget *budget) {\n"
-            "  return (int)mistify_select(%s_variants, %s_VARIANTS, budget);\n}\n",
-            n, n, e->upper);
+  sb_puts(out, "  default: return;\n  }\n  ctx->variant = variant;\n}\n");
+}
+
+void print_family_run(const Emit *e, StrBuf *out) {
+  if (e->exits)
+    print_exits_run(e, out);
+  else
+    print_runs(e, out);
+  print_template(e,
+                 "\nint @_select(const mistify_budget *budget) {\n"
+                 "  return (int)mistify_select(@_variants, @U_VARIANTS, budget);\n}\n",
+                 out);
 }
 
 void print_family_output(const Emit *e, StrBuf *out) {
@@ -339,20 +330,24 @@ void json_variants(const Emit *e, StrBuf *out) {
               (long long)own->plan.arena, (long long)nanojoules_of(e, v),
               (long long)e->members[v].accuracy_ppm);
     sb_printf(out, "\"layers\": %u, \"own_constants\": %lld, \"own_params\": %lld}", own->calls.n,
-              (long long)bytes[v], (long long)layer_bytes(own));
+              (long long)bytes[v], (long long)(e->exits ? 0 : layer_bytes(own)));
   }
   sb_puts(out, "\n  ],\n");
 }
 
-void family_estimate(const Emit *e, Cost *c) {
-  int64_t bytes[EMIT_VARIANTS + 1], own = 0;
+void family_estimate(const Emit *e, FamilyCost *out) {
+  const Emit *j = e->variants[0].joint;
   const TargetCosts *costs = e->target->costs;
-  constant_bytes(e, bytes);
-  for (int v = 1; v < e->n_variants; v++) own += bytes[v] + layer_bytes(&e->variants[v]);
-  c->flash_weights += own;
-  c->flash += own;
-  for (int v = 1; v < e->n_variants; v++) c->flash += (int64_t)costs->code_per_call * e->variants[v].calls.n;
-  c->ram += e->plan.arena - e->variants[0].plan.arena;
+  int turns = 0;
+  for (int v = 0; v < e->n_variants; v++) {
+    if (!e->exits || v == 0) turns += plan_turns(&e->variants[v].calls, &e->variants[v].plan);
+    out->cycles[v] = cycles_of(e, v);
+  }
+  Cost *all = &out->image;
+  *all = (Cost){.macs = graph_macs(e->g), .params = graph_params(e->g), .cycles = out->cycles[0]};
+  cost_flash(e->g, &j->calls, pool_bytes(&j->pool), turns, costs, all);
+  const int64_t context = costs->pointer + (e->exits ? 8 : 4); /* the arena, who ran last */
+  all->ram = cost_ram(&j->calls, e->plan.arena, context, costs);
 }
 
 /* Every variant after every other, and after itself: 0 | 0 1 | 0 2 | 1 | 1 2 | 2, again from the beginning. */

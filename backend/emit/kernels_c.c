@@ -114,7 +114,9 @@ bool print_kernels(const Emit *e, StrBuf *out) {
   for (int i = 0; i < e->device.n_functions; i++) roots[n_roots++] = e->device.function[i];
   const size_t begin = out->len;
   TRY(shake_kernels(files, n_files, roots, n_roots, out, e->diag));
-  if (e->variants && e->opt->optimize != OPT_SPEED) keep_kernels_whole(e, out, begin);
+  const bool family = (e->variants && !e->exits) || e->target->families; /* or one is measured */
+  if (family && strstr(e->target->cflags, "-O3") && e->opt->optimize != OPT_SPEED)
+    keep_kernels_whole(e, out, begin);
   print_custom(e, out);
   if (e->opt->kernels) sb_puts(out, "\n/* -- kernels, in files of their own -- */\n");
   for (uint32_t c = 0; c < n; c++)

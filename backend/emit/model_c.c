@@ -92,6 +92,7 @@ static void print_init(const Emit *e, StrBuf *out) {
   if (e->plan.input_rows) sb_puts(out, "  ctx->row = 0;\n");
   if (e->opt->step) sb_puts(out, "  ctx->layer = ctx->time = 0;\n");
   if (e->variants) sb_puts(out, "  ctx->variant = 0;\n");
+  if (e->exits) sb_puts(out, "  ctx->parts = 0;\n");
   sb_printf(out, "  if (!arena || size < %s_ARENA_SIZE) return 1;\n", u);
   if (reset)
     sb_printf(out,

@@ -49,6 +49,7 @@ static void print_context(const Emit *e, StrBuf *out) {
   if (e->adapt) sb_puts(out, "  void *adapt; /* state of adaptation; NULL: none is bound */\n");
   if (e->opt->step) sb_printf(out, "  int32_t layer, time; /* where %s_step goes on */\n", n);
   if (e->variants) sb_puts(out, "  int32_t variant; /* the last that ran: whose outputs there are */\n");
+  if (e->exits) sb_puts(out, "  int32_t parts; /* of the model, that have run on this input */\n");
   sb_printf(out, "} %s_context;\n\n", n);
 }
 
@@ -138,6 +139,13 @@ static const char whole_family[] =
     "/* The best variant within the budget; -1: none is. */\n"
     "int @_select(const mistify_budget *budget);\n";
 
+static const char exits[] = "\n/* Variants are exits of one model: 0 runs it to the end, the others stop "
+                            "before. To go on from where the last run (or\n"
+                            " * continuation) ended, on the same input, which need not be written again: a "
+                            "wider variant runs the layers that are\n"
+                            " * left, of a narrower one the outputs are there again. */\n"
+                            "void @_continue(@_context *ctx, int variant);\n";
+
 static const char info_family[] = "\n/* All of this at run time, of each variant. */\nextern const "
                                   "mistify_model_info @_info[@U_VARIANTS];\n";
 
@@ -217,6 +225,7 @@ static void print_functions(const Emit *e, StrBuf *out) {
   if (in_blob(e)) print_template(e, weights, out);
   const char *rows = e->opt->step ? by_rows_step : e->plan.hop ? by_rows_hop : by_rows;
   print_template(e, e->plan.input_rows ? rows : e->variants ? whole_family : whole, out);
+  if (e->exits) print_template(e, exits, out);
   if (e->opt->step) print_template(e, step, out);
   if (e->g->n_states > 0) print_template(e, reset, out);
   print_adapt_header(e, out);

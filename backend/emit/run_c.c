@@ -140,7 +140,7 @@ void print_group_once(const Emit *e, const PlanGroup *s, const char *indent, Str
     print_whole(e, (uint32_t)s->first, indent, out);
 }
 
-static void print_group(const Emit *e, const PlanGroup *s, StrBuf *out) {
+void print_group(const Emit *e, const PlanGroup *s, StrBuf *out) {
   if (!group_by_rows(e, s)) {
     print_whole(e, (uint32_t)s->first, "  ", out);
     return;

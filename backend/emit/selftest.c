@@ -97,6 +97,7 @@ bool print_selftest(const Emit *e, StrBuf *out, Diag *d) {
   if (in_blob(e))
     sb_printf(out, "#define model_weights %s_weights\n#define model_bind_weights %s_bind_weights\n", n, n);
   if (e->variants) print_sequence(e, out);
+  if (e->exits) sb_printf(out, "#define model_continue %s_continue\n", n);
   print_more(e, out);
   sb_puts(out, "\n/* Bytes of the tensor and of one element; 'f' float, 'i' signed, 'u' unsigned. */\n"
                "struct tensor {\n  unsigned long bytes, element;\n  char kind;\n};\n");

@@ -53,6 +53,7 @@ static bool by_rows(const Planner *p, int32_t call, int32_t *rows) {
 /* Bounds of all segments. */
 static void bound_all(const Chooser *c) {
   const int64_t *ring = bounds_rings(c->p);
+  const int32_t *part = c->p->opt.part;
   int64_t bound[SEG_MAX];
   for (int32_t first = 0; first < c->n; first++) {
     int32_t most = c->n - first < SEG_MAX ? c->n - first : SEG_MAX;
@@ -63,6 +64,7 @@ static void bound_all(const Chooser *c) {
       SegKnown *k = known_at(c, first + n, n);
       int32_t rows;
       can = by_rows(c->p, first + n - 1, &rows) && can;
+      can = can && (!part || part[first + n - 1] == part[first]);
       pieces += rows;
       *k = (SegKnown){.peak = {0, bound[n - 1]},
                       .pieces = {1, pieces},

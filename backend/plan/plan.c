@@ -323,7 +323,7 @@ static void planner_init(Planner *p, const Graph *g, Calls *calls, const PlanOpt
 /* A planner of the same calls in another order, NULL: there is none that is better. */
 static Planner *planner_reordered(const Planner *p) {
   int32_t *order = arena_array(p->arena, (size_t)p->calls->n + 1, sizeof *order);
-  if (p->by_rows != NO_VAL || p->opt.bands || !order_find(p, order)) return NULL;
+  if (p->by_rows != NO_VAL || p->opt.bands || p->opt.part || !order_find(p, order)) return NULL;
   Planner *q = mem_alloc(sizeof *q);
   Calls *calls = mem_alloc(sizeof *calls);
   *calls = *p->calls;

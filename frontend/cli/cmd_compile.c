@@ -20,7 +20,7 @@ typedef struct CompileOpts {
       *design, *adapt;
   int64_t ram, hop;
   CodeForm form;
-  bool force, share_arena, regions, family, controller;
+  bool force, share_arena, regions, family, exits, controller;
 } CompileOpts;
 
 static const Opt opts[] = {
@@ -75,8 +75,13 @@ static const Opt opts[] = {
     {"--family", OPT_FLAG, offsetof(CompileOpts, family), false, NULL,
      "the models are int8 variants of one, widest first, whose weights are slices of the widest one's: one "
      "image for all, NAME_run(ctx, variant)"},
+    {"--exits", OPT_FLAG, offsetof(CompileOpts, exits), false, NULL,
+     "the model's outputs are exits, the earliest first (pass exits makes them): variants of which each ends "
+     "there, "
+     "NAME_run(ctx, variant), NAME_continue"},
     {"--controller", OPT_FLAG, offsetof(CompileOpts, controller), false, NULL,
-     "with --family: NAME_controller_*, which picks a variant from deadline, energy and confidence"},
+     "with --family or --exits: NAME_controller_*, which picks a variant from deadline, energy and "
+     "confidence"},
     {"--adapt", OPT_STRING, offsetof(CompileOpts, adapt), false, "LAYERS",
      "int8 models: NAME_adapt_step and its kin, which learn on the device: last, bias, scale or last-k; with "
      ",memory=SIZE within so much RAM beside inference, with ,k=N at most N layers before the last one "
@@ -130,7 +135,9 @@ typedef struct Build {
   bool shared; /* the folder of several models */
   Part *parts;
   int n;
-  Cost cost;          /* of all */
+  Cost cost;        /* of all */
+  FamilyCost exits; /* of --exits */
+  int n_exits;
   int64_t flash, ram; /* limits; 0: none */
   bool fits;
 } Build;
@@ -156,10 +163,10 @@ static void print_parts(Arena *a, const Build *b) {
   printf("all together, kernels that models share counted for each:\n");
 }
 
-/* Each variant as it would be alone. */
+/* Flash and RAM of each as it would be alone; cycles with the kernels that the family has. */
 static void print_family(Arena *a, const Build *b) {
   Table t;
-  table_begin(&t, a, ">variant,<model,>flash alone,>RAM,>cycles,>MACs");
+  table_begin(&t, a, ">variant,<model,>flash alone,>RAM alone,>cycles,>MACs");
   for (int i = 0; i < b->n; i++) {
     const Part *p = &b->parts[i];
     table_cell(&t, "%d", i);
@@ -171,6 +178,17 @@ static void print_family(Arena *a, const Build *b) {
   }
   table_print(&t);
   printf("all in one image, weights once:\n");
+}
+
+static void print_exits(Arena *a, const Build *b) {
+  Table t;
+  table_begin(&t, a, ">variant,>cycles,>of all");
+  for (int i = 0; i < b->n_exits; i++) {
+    table_cell(&t, "%d", i);
+    table_count(&t, b->exits.cycles[i]);
+    table_cell(&t, "%.1f %%", 100.0 * (double)b->exits.cycles[i] / (double)b->exits.cycles[0]);
+  }
+  table_print(&t);
 }
 
 /* What learns, what it takes, and what does not learn for which reason. */
@@ -194,11 +212,15 @@ static void print_text(Arena *a, const Build *b) {
   printf("estimated:\n");
   if (b->n > 1 && !b->o->family) print_parts(a, b);
   if (b->o->family) print_family(a, b);
+  if (b->o->exits) print_exits(a, b);
   print_line(a, "flash", b->cost.flash, b->flash);
   print_line(a, "RAM", b->cost.ram, b->ram);
   if (b->n == 1 || b->o->family)
     printf("  %-6s %12s of one inference%s (%s MACs)\n", "cycles", cli_count(a, b->cost.cycles),
-           b->o->family ? " of the widest" : "", cli_count(a, b->cost.macs));
+           b->o->family  ? " of the widest"
+           : b->o->exits ? " to the end"
+                         : "",
+           cli_count(a, b->cost.macs));
   for (int i = 0; i < b->n; i++) {
     const Part *p = &b->parts[i];
     if (p->cost.macs != p->macs)
@@ -372,13 +394,28 @@ static bool read_drift(const CompileOpts *o, const Graph *g, EmitOptions *e, Dri
 
 static bool emit_variants(Build *b, const Target *t, EmitOptions e, Diag *d) {
   FamilyMember m[EMIT_VARIANTS] = {{0}};
+  FamilyCost cost;
   FAIL_IF(b->n > EMIT_VARIANTS, d, NULL, "--family: %d models; want at most %d", b->n, EMIT_VARIANTS);
   for (int i = 0; i < b->n; i++) m[i].g = b->parts[i].g;
   e.name = b->parts[0].name;
   e.out_dir = b->parts[0].dir;
   DriftReference drift;
-  TRY(read_drift(b->o, b->parts[0].g, &e, &drift, d));
-  return emit_family(m, b->n, t, &e, &b->cost, d);
+  TRY(read_drift(b->o, b->parts[0].g, &e, &drift, d) && emit_family(m, b->n, t, &e, &cost, d));
+  b->cost = cost.image;
+  for (int i = 0; i < b->n; i++) b->parts[i].cost.cycles = cost.cycles[i];
+  return true;
+}
+
+/* The outputs of one model. */
+static bool emit_one_with_exits(Build *b, const Target *t, EmitOptions e, Diag *d) {
+  FAIL_IF(b->n != 1, d, NULL, "--exits: %d models; want one, whose outputs are the exits", b->n);
+  e.name = b->parts[0].name;
+  e.out_dir = b->parts[0].dir;
+  DriftReference drift;
+  TRY(read_drift(b->o, b->parts[0].g, &e, &drift, d) && emit_exits(b->parts[0].g, NULL, t, &e, &b->exits, d));
+  b->cost = b->exits.image;
+  b->n_exits = (int)b->parts[0].g->n_outputs;
+  return true;
 }
 
 /* All models are read and planned before the first is written. */
@@ -400,6 +437,7 @@ static bool emit_parts(Build *b, const Target *t, EmitOptions e, Diag *d) {
     TRY(backend_cost_planned(b->parts->g, t, e.plan, &b->parts->cost, d));
   }
   if (b->o->family) return emit_variants(b, t, e, d);
+  if (b->o->exits) return emit_one_with_exits(b, t, e, d);
   for (int i = 0; i < b->n; i++) {
     DriftReference drift;
     e.name = b->parts[i].name;
@@ -430,7 +468,7 @@ static bool emit(Arena *a, Build *b, Diag *d) {
   TRY(read_winograd(o->winograd, &target, d));
   PlanOptions plan = target_plan_within(&target, o->ram, by_rows(o));
   plan.hop = (int32_t)o->hop;
-  plan.whole = o->adapt || o->family;
+  plan.whole = o->adapt || o->family || o->exits;
   if (o->regions) plan.n_regions = board_regions(&b->machine.board, plan.region);
   FAIL_IF(o->regions && !plan.n_regions, d, NULL,
           "--regions: want a --board with a \"fast\" or \"external\" memory (mistify boards)");
@@ -443,6 +481,8 @@ static bool emit(Arena *a, Build *b, Diag *d) {
   CodeForm form = o->form;
   TRY(code_form_adapt(a, o->adapt, &form, d));
   FAIL_IF(o->adapt && o->family, d, NULL, "--adapt and --family do not go together yet");
+  FAIL_IF(o->adapt && o->exits, d, NULL, "--adapt and --exits do not go together yet");
+  FAIL_IF(o->family && o->exits, d, NULL, "--family and --exits do not go together yet");
   bool ok = code_form_apply(&form, &e, d) && read_pixels(a, o, &e, d) && emit_parts(b, &target, e, d);
   for (int i = 0; i < b->n; i++) graph_free(b->parts[i].g);
   return ok && (!b->shared || firmware_write(a, o->out, d));
@@ -451,7 +491,7 @@ static bool emit(Arena *a, Build *b, Diag *d) {
 /* Models take turns on a shared arena; otherwise each has its own. What they learned is each one's own. */
 static void add_up(Build *b) {
   int64_t states = 0;
-  if (b->o->family) return; /* emission has told */
+  if (b->o->family || b->o->exits) return; /* emission has told */
   for (int i = 0; i < b->n; i++) {
     const Cost *c = &b->parts[i].cost;
     b->cost.flash += c->flash;
@@ -509,7 +549,9 @@ const Command cmd_compile = {
     "model int8 C. Exit status 2: written, but by the estimate it does not fit the board or --ram.\n"
     "Several models, compiled together or with --kernels shared one after another, become one\n"
     "program: DIR/NAME/ for each, DIR/kernels/, DIR/models.h. With --family they are variants of one model\n"
-    "that share weights: one model.c, NAME_run(ctx, variant), NAME_select(&budget).",
+    "that share weights: one model.c, NAME_run(ctx, variant), NAME_select(&budget). With --exits they are "
+    "the\n"
+    "outputs of one model, and NAME_continue(ctx, variant) goes on from one exit to the next.",
     "  mistify compile model.tflite --target cortex-m4 -o out\n"
     "  mistify compile model.onnx --board nucleo-l432kc --name digits -o out\n"
     "  mistify compile model.tflite --target cortex-m4 --input rows -o out\n"

@@ -27,6 +27,11 @@ bool device_family_read(const StepCall *c, const Graph *widest, DeviceFamily *ou
   bool bad = false;
   *out = (DeviceFamily){.n = (int)pass_param_num(c->params, "variants", 1, &bad)};
   out->m[0].g = widest;
+  if (pass_param_num(c->params, "exits", 0, &bad) > 0 && widest->n_outputs > 1) {
+    out->exits = true;
+    out->n = (int)widest->n_outputs;
+    return true;
+  }
   FAIL_IF(bad || out->n < 1 || out->n > EMIT_VARIANTS || c->n_in < out->n, d, NULL,
           "deploy: \"%s\": want variants=1 to %d, and their graphs", c->params, EMIT_VARIANTS);
   if (pass_param(c->params, "accuracy", accuracy, sizeof accuracy) && !read_accuracy(accuracy, out))
@@ -43,8 +48,12 @@ void device_family_free(DeviceFamily *f) {
   for (int k = 1; k < f->n && k < EMIT_VARIANTS; k++) graph_free(f->narrower[k]);
 }
 
+static bool emit_all(const DeviceFamily *f, const Target *t, const EmitOptions *o, Diag *d) {
+  return f->exits ? emit_exits(f->m[0].g, f->m, t, o, NULL, d) : emit_family(f->m, f->n, t, o, NULL, d);
+}
+
 bool device_emit(const DeviceFamily *f, const Target *t, const EmitOptions *o, Diag *d) {
-  return f->n > 1 ? emit_family(f->m, f->n, t, o, NULL, d) : emit_c(f->m[0].g, t, o, d);
+  return f->n > 1 ? emit_all(f, t, o, d) : emit_c(f->m[0].g, t, o, d);
 }
 
 bool device_verify(DeviceFamily *f, const Target *t, const EmitOptions *o, const Host *host, Measured *m,
@@ -54,7 +63,7 @@ bool device_verify(DeviceFamily *f, const Target *t, const EmitOptions *o, const
   if (f->n == 1) return harness_verify(o->out_dir, t, host, m, d);
   TRY(harness_verify_family(o->out_dir, t, host, m, v, &n, d));
   for (int k = 0; k < n && k < f->n; k++) f->m[k].cycles = v[k].cycles > 0 ? v[k].cycles : 0;
-  return emit_family(f->m, f->n, t, o, NULL, d);
+  return emit_all(f, t, o, d);
 }
 
 void device_put_family(const DeviceFamily *f, StrBuf *out) {

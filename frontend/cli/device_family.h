@@ -7,7 +7,8 @@
 #include "ir/step.h"
 
 typedef struct DeviceFamily {
-  int n; /* 1: one model, no family */
+  int n;      /* 1: one model, no family */
+  bool exits; /* of one model: its outputs */
   FamilyMember m[EMIT_VARIANTS];
   Graph *narrower[EMIT_VARIANTS]; /* from 1 on; owned */
 } DeviceFamily;

@@ -127,8 +127,14 @@ static bool add_target(Tailoring *r, const DeployTarget *t, int round, int64_t m
             (long long)t->adapt.memory, (long long)b.ram);
     b.ram -= t->adapt.memory;
   }
-  TRY(!t->variants || emit_family_check(&check, &(PlanOptions){.n_regions = b.n_regions}, r->d));
-  const double joules = t->variants && m.has_board ? board_joules(&m.board) : 0;
+  const bool exits = r->dep->design->exits.n > 0 && t->precision == PRECISION_INT8;
+  FAIL_IF(exits && t->variants, r->d, &t->loc,
+          "target %s: variants and the design's exits do not go together: leave one of both out", t->name);
+  if (t->variants || exits) {
+    const PlanOptions plan = {.n_regions = b.n_regions, .input_rows = t->input == DEPLOY_INPUT_ROWS};
+    TRY(emit_family_check(&check, &plan, r->d));
+  }
+  const double joules = (t->variants || exits) && m.has_board ? board_joules(&m.board) : 0;
   /* Bytes that the model takes as they are need no conversion. */
   const char *pixels = takes_bytes(r) ? "" : code_pixels_params(r->a, &r->dep->design->data.normalize);
   const char *compiler = compiler_of(r, m.target);
@@ -139,7 +145,7 @@ static bool add_target(Tailoring *r, const DeployTarget *t, int round, int64_t m
   *dev = (Device){.target = m.target,
                   .ram = b.n_regions ? b.ram : t->limits.ram.all,
                   .input_rows = t->input == DEPLOY_INPUT_ROWS,
-                  .whole = check.adapt || t->variants,
+                  .whole = check.adapt || t->variants || exits,
                   .raw = takes_bytes(r) ? &r->dep->design->data.normalize : NULL};
   for (; dev->n_regions < b.n_regions; dev->n_regions++)
     dev->region[dev->n_regions] = region_of(&b, dev->n_regions);
@@ -163,11 +169,11 @@ static bool add_target(Tailoring *r, const DeployTarget *t, int round, int64_t m
       .width_min = t->variants_min,
       .width_drop = t->variants_drop,
       .regions = dev->n_regions ? device_regions : NULL,
-      .params = arena_printf(r->a, "target=%s,name=%s,raw=%d,ram=%lld,rows=%d%s%s%s%s%s%s", m.target->name,
+      .params = arena_printf(r->a, "target=%s,name=%s,raw=%d,ram=%lld,rows=%d%s%s%s%s%s%s%s", m.target->name,
                              r->dep->design->name, takes_bytes(r), (long long)dev->ram, dev->input_rows,
                              device_region_params(r->a, dev), code_form_params(r->a, &form), data, pixels,
                              joules > 0 ? arena_printf(r->a, ",joules=%.9g", joules) : "",
-                             compiler_param(r->a, r->compilers[i]))};
+                             compiler_param(r->a, r->compilers[i]), exits ? ",exits=1" : "")};
   return true;
 }
 
@@ -191,15 +197,17 @@ static bool add_targets(Tailoring *r) {
 
 /* ---- The job */
 
-const char *tailoring_keep(Arena *a, const Design *design) {
-  const PruneFreedom *p = &design->prune;
+/* "A;B" */
+static const char *joined(Arena *a, const CfgList *names) {
   StrBuf b = {0};
-  for (int i = 0; i < p->keep.n; i++)
-    sb_printf(&b, "%s%s", i ? ";" : "", ((const char *const *)p->keep.items)[i]);
+  for (int i = 0; i < names->n; i++)
+    sb_printf(&b, "%s%s", i ? ";" : "", ((const char *const *)names->items)[i]);
   const char *text = arena_strdup(a, sb_str(&b));
   sb_free(&b);
   return text;
 }
+
+const char *tailoring_keep(Arena *a, const Design *design) { return joined(a, &design->prune.keep); }
 
 /* Steps behind this one are of the plan, not for it. */
 static void note_planned(void *ctx, const char *plan) {
@@ -210,9 +218,13 @@ static void note_planned(void *ctx, const char *plan) {
 
 /* Passes from the retrained graph to int8. */
 static const char *to_int8(const Tailoring *r, bool equalize, bool int4) {
-  const unsigned n = r->dep->design->data.calibration;
-  return arena_printf(r->a, "bnfuse,fuse,fold,%s%squantize{images=%u%s}", equalize ? "equalize," : "",
-                      takes_bytes(r) ? "input_raw," : "", n ? n : 512, int4 ? ",weights=int4" : "");
+  const Design *design = r->dep->design;
+  const unsigned n = design->data.calibration;
+  const bool exits = design->exits.n > 0;
+  return arena_printf(r->a, "%sbnfuse,fuse,fold,%s%squantize{images=%u%s}%s",
+                      exits ? arena_printf(r->a, "exits{at=%s},", joined(r->a, &design->exits)) : "",
+                      equalize ? "equalize," : "", takes_bytes(r) ? "input_raw," : "", n ? n : 512,
+                      int4 ? ",weights=int4" : "", exits ? ",exits_join" : "");
 }
 
 /* ---- A time budget */

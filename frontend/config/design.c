@@ -306,6 +306,7 @@ static bool bind_design(const Checker *c, RawDesign *raw, Design *out) {
   out->prune = raw->freedom.prune;
   out->depth = raw->freedom.depth;
   out->lowrank = raw->freedom.lowrank;
+  out->exits = raw->freedom.exits;
   out->resolution = raw->freedom.resolution;
   if (!raw->freedom.resolution_loc.line) out->resolution.min = 1;
   out->quantize = (QuantizeFreedom)raw->freedom.quantize;
@@ -393,6 +394,26 @@ static bool check_keep(const Design *design, const Graph *g, Arena *a, Diag *d) 
   return ok;
 }
 
+static bool has_name(const Graph *g, const char *name) {
+  for (uint32_t k = 0; k < g->n_nodes; k++)
+    if (g->nodes[k].loc.name && strcmp(g->nodes[k].loc.name, name) == 0) return true;
+  for (ValId v = 1; v < g->n_vals; v++)
+    if (g->vals[v].name && g->vals[v].def != NO_NODE && strcmp(g->vals[v].name, name) == 0) return true;
+  return false;
+}
+
+static bool check_exits(const Design *design, const Graph *g, Diag *d) {
+  const CfgList *exits = &design->exits;
+  bool ok = true;
+  for (int i = 0; i < exits->n; i++) {
+    const char *want = ((const char *const *)exits->items)[i];
+    if (has_name(g, want)) continue;
+    ok = yaml_error(design->file, &exits->locs[i], d, "exits: the model has no layer \"%s\"", want);
+    diag_hint(d, "`mistify inspect %s` lists the layers", design->model);
+  }
+  return ok;
+}
+
 static int64_t outputs_of(const Graph *g) {
   const Shape *s = &graph_val(g, g->outputs[g->n_outputs - 1])->shape;
   return shape_count_range(s, s->rank > 1 ? 1 : 0, s->rank);
@@ -411,6 +432,7 @@ static bool check_outputs(const Design *design, const Graph *g, Diag *d) {
 bool design_check_model(const Design *design, const Graph *g, Diag *d) {
   Arena *a = arena_new();
   bool ok = check_keep(design, g, a, d);
+  ok = check_exits(design, g, d) && ok;
   ok = check_outputs(design, g, d) && ok;
   arena_free(a);
   return ok;

@@ -69,6 +69,7 @@ typedef struct Design {
   DepthFreedom depth;           /* max 0: not allowed */
   ResolutionFreedom resolution; /* min 1: not allowed */
   bool lowrank;                 /* layers may become two or three thinner ones */
+  CfgList exits;                /* const char *: layers or values behind which the model may end early */
   QuantizeFreedom quantize;
   EqualizeFreedom equalize;
   Training retrain, train;

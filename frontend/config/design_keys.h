@@ -36,6 +36,7 @@ typedef struct RawFreedom {
   ResolutionFreedom resolution;
   int quantize, equalize;
   bool lowrank;
+  CfgList exits; /* const char * */
   Training retrain;
   Loc equalize_loc, depth_loc, resolution_loc, prune_loc, quantize_loc, retrain_loc;
 } RawFreedom;

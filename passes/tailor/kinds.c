@@ -352,6 +352,7 @@ static const char *const finish_src[] = {COMMON,
                                          "passes/input_raw",
                                          "passes/calibrate",
                                          "passes/equalize.c",
+                                         "passes/exits.c",
                                          NULL};
 static const char *const score_src[] = {COMMON, ENGINE, "passes/input_raw", NULL};
 

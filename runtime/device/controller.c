@@ -36,8 +36,23 @@ MF_KERNEL uint32_t mistify_controller_cost(const mistify_controller *c, int32_t 
   return mf_control_scale(c->table[v].cycles, mf_control_factor(c));
 }
 
+/* Of `all` that a variant takes, what is left to do: exits go on from the one that ran, which took `ran`. */
+MF_HELPER uint32_t mf_control_left(uint32_t all, uint32_t ran) { return all > ran ? all - ran : 0; }
+
+/* The exit that variants go on from; NULL: they begin with the input. */
+MF_HELPER const mistify_variant *mf_control_from(const mistify_controller *c) {
+  return c->exits && c->ran >= 0 ? &c->table[c->ran] : NULL;
+}
+
+MF_HELPER uint32_t mf_control_cycles(const mistify_controller *c, int32_t v) {
+  const mistify_variant *from = mf_control_from(c);
+  return from ? mf_control_left(c->table[v].cycles, from->cycles) : c->table[v].cycles;
+}
+
 MF_HELPER uint32_t mf_control_energy(const mistify_controller *c, int32_t v) {
-  return mf_control_scale(c->table[v].nanojoules, c->mean);
+  const mistify_variant *from = mf_control_from(c);
+  const uint32_t joules = c->table[v].nanojoules;
+  return mf_control_scale(from ? mf_control_left(joules, from->nanojoules) : joules, c->mean);
 }
 
 /* -- choice -- */
@@ -46,10 +61,10 @@ MF_HELPER uint32_t mf_control_energy(const mistify_controller *c, int32_t v) {
 MF_HELPER int mf_control_fits(const mistify_controller *c, int32_t v, uint32_t factor, uint32_t time,
                               uint32_t energy, int spare) {
   const mistify_variant *t = &c->table[v];
-  uint32_t cycles, joules;
+  uint32_t cycles = mf_control_cycles(c, v), joules;
   if (c->budget.ram && t->ram > c->budget.ram) return 0;
-  if (t->cycles > time && factor >= MF_CONTROL_ONE) return 0; /* as it stands */
-  cycles = mf_control_scale(t->cycles, factor);
+  if (cycles > time && factor >= MF_CONTROL_ONE) return 0; /* as it stands */
+  cycles = mf_control_scale(cycles, factor);
   if (spare) cycles = mf_add_most(cycles, cycles >> 3);
   if (cycles > time || energy == MF_MOST) return cycles <= time;
   joules = mf_control_energy(c, v);
@@ -134,6 +149,7 @@ static uint32_t mf_control_energy_limit(const mistify_controller *c) {
 
 MF_HELPER int mf_control_pays(const mistify_controller *c, int32_t first, int32_t target) {
   const uint32_t certain = (0x10000u - c->doubt) >> 4; /* of 4096 */
+  if (c->exits) return 1;                              /* what ran is a part of what runs behind it */
   return c->table[first].cycles < mf_control_scale(c->table[target].cycles, certain);
 }
 
@@ -154,6 +170,7 @@ static int32_t mf_control_first(mistify_controller *c, int32_t target, uint32_t 
   }
   if (first < target) first = target;
   c->first = (int8_t)first;
+  if (c->exits) return first;
   if (mf_add_most(mistify_controller_cost(c, first), mistify_controller_cost(c, target)) > time ||
       mf_add_most(mf_control_energy(c, first), mf_control_energy(c, target)) > energy)
     return target;
@@ -177,7 +194,11 @@ MF_KERNEL void mistify_controller_init(mistify_controller *c, const mistify_vari
   c->best = c->target = c->running = -1;
   c->first = (int8_t)(n - 1);
   c->waited = c->measured = c->tight = 0;
+  c->exits = 0;
+  c->ran = -1;
 }
+
+MF_KERNEL void mistify_controller_exits(mistify_controller *c) { c->exits = 1; }
 
 /* The budget, its time in cycles; whether it is the last one's. */
 static int mf_control_take_budget(mistify_controller *c, const mistify_budget *b) {
@@ -194,6 +215,7 @@ MF_KERNEL int32_t mistify_controller_begin(mistify_controller *c, const mistify_
   const uint32_t now = c->how->now ? c->how->now(c->how->clock) : 0;
   const int same = mf_control_take_budget(c, budget);
   uint32_t time, energy;
+  c->ran = -1;
   mf_control_fill(c, now);
   time = c->budget.time ? c->budget.time : MF_MOST;
   energy = mf_control_energy_limit(c);
@@ -220,12 +242,12 @@ static void mf_control_learn(mistify_controller *c, uint32_t r) {
 /* What has been spent: time is measured, energy taken from the reserve. Returns the cycles of the inference so far. */
 static uint32_t mf_control_spend(mistify_controller *c) {
   const uint32_t unit = c->how->cycles_per_unit ? c->how->cycles_per_unit : 1;
-  const mistify_variant *v = &c->table[c->running];
+  const uint32_t cycles = mf_control_cycles(c, c->running);
   uint32_t now;
   if (c->how->reserve) c->stored -= mf_least(c->stored, mf_control_energy(c, c->running));
-  if (!c->how->now) return v->cycles;
+  if (!c->how->now) return c->table[c->running].cycles;
   now = c->how->now(c->how->clock);
-  if (v->cycles) mf_control_learn(c, mf_control_ratio(mf_mul_most(now - c->started, unit), v->cycles));
+  if (cycles) mf_control_learn(c, mf_control_ratio(mf_mul_most(now - c->started, unit), cycles));
   c->started = now;
   return mf_mul_most(now - c->begun, unit);
 }
@@ -236,7 +258,7 @@ static int32_t mf_control_next(const mistify_controller *c, uint32_t spent) {
   const uint32_t left = !time ? MF_MOST : time > spent ? time - spent : 0;
   uint32_t energy = c->how->reserve ? c->stored : MF_MOST;
   if (c->budget.nanojoules) { /* of this inference, the reserve apart */
-    const uint32_t used = mf_control_energy(c, c->running);
+    const uint32_t used = mf_control_scale(c->table[c->running].nanojoules, c->mean);
     energy = mf_least(energy, c->budget.nanojoules > used ? c->budget.nanojoules - used : 0);
   }
   return mf_control_best(c, c->target, c->running, left, energy, 0);
@@ -248,11 +270,13 @@ MF_KERNEL int32_t mistify_controller_end(mistify_controller *c, uint32_t confide
   int32_t next = -1;
   if (running < 0) return -1;
   spent = mf_control_spend(c);
+  c->ran = (int8_t)running;
   if (c->how->sure && running != c->target) {
     const int unsure = confidence < c->how->sure;
     c->doubt = (uint16_t)(unsure ? c->doubt + ((0xffff - c->doubt) >> 4) : c->doubt - (c->doubt >> 4));
     if (unsure) next = mf_control_next(c, spent);
-    c->target = (int8_t)next; /* what runs behind it stands, however sure */
+    c->target = (int8_t)next; /* what runs behind it stands, however sure; of exits the last of them */
+    if (c->exits && next >= 0) next = running - 1;
   }
   c->running = (int8_t)next;
   return next;

@@ -28,6 +28,9 @@
  * the measured time. So a cascade saves time and energy and costs no accuracy beyond what `sure` lets pass. It does not pay
  * where first's cost >= (1 - share of unsure ones) x the target's: then `first` becomes one wider, up to the target, and
  * after 256 inferences the narrowest is tried again.
+ *
+ * Exits (mistify_controller_exits): a wider variant goes on where a narrower one ended, and costs then the difference of both.
+ * A cascade goes from exit to exit, as long as outputs are unsure, up to the target, and costs what the target alone does.
  */
 #ifndef MF_CONTROLLER_H
 #define MF_CONTROLLER_H
@@ -35,7 +38,7 @@
 #include "runtime/device/variant.h"
 
 #ifndef MISTIFY_CONTROLLER
-#define MISTIFY_CONTROLLER 1 /* version of these types */
+#define MISTIFY_CONTROLLER 2 /* version of these types */
 /* How a controller is to work; 0 everywhere: by stated costs, budgets alone. Must live as long as the controller. */
 typedef struct mistify_control {
   uint32_t (*now)(void *clock); /* units of time, wrapping at 2^32; NULL: times are not measured */
@@ -64,12 +67,17 @@ typedef struct mistify_controller {
   uint8_t waited;
   uint8_t measured; /* a run has been measured */
   uint8_t tight;    /* the budget is too small for any variant: bits 1 time, 2 RAM, 4 energy */
+  uint8_t exits;    /* a wider variant goes on where a narrower one ended */
+  int8_t ran;       /* then: of this inference; -1: none */
 } mistify_controller;
 #endif
 
 /* Begin with table's n <= 127 variants, widest first, and a full reserve. */
 MF_KERNEL void mistify_controller_init(mistify_controller *c, const mistify_variant *table, int32_t n,
                                        const mistify_control *how);
+
+/* The variants are exits of one model. Behind init. */
+MF_KERNEL void mistify_controller_exits(mistify_controller *c);
 
 /* An inference begins: the variant to run. budget->time in units of the clock, counted from here. */
 MF_KERNEL int32_t mistify_controller_begin(mistify_controller *c, const mistify_budget *budget);

@@ -77,6 +77,10 @@ typedef struct Moments {
 /* Of `count` values vals on the first n training images. */
 bool collect_moments(const Graph *g, const Dataset *ds, uint32_t n, const Host *host, const ValId *vals,
                      int count, const Moments *out, Diag *d);
+/* What `count` values vals are for each of the first n examples, and the logits: out[k] [n][item], logits [n][classes], the
+ * caller's; n at most the split's. */
+bool collect_values(const Graph *g, const Split *split, const Normalize *nz, uint32_t n, const Host *host,
+                    const ValId *vals, int count, float *const *out, float *logits, Diag *d);
 /* Taylor importance: for each value v of two or more dimensions with importance[v] != NULL, adds sum over images of
  * (sum over positions of activation * gradient)^2 per channel (innermost axis), on n training images. */
 bool collect_taylor(const Graph *g, const Dataset *ds, uint32_t n, const Host *host, double **importance,

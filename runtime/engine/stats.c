@@ -9,6 +9,8 @@
  */
 #include "runtime/engine/engine.h"
 
+#include <string.h>
+
 #include "ir/base/mem.h"
 #include "runtime/engine/feed.h"
 
@@ -21,10 +23,10 @@ typedef struct Walk {
   int batch;
 } Walk;
 
-static bool walk_open(Walk *w, const Graph *g, const Dataset *ds, uint32_t n, const Host *host, bool training,
-                      Diag *d) {
-  FAIL_IF(n == 0 || ds->train.n == 0, d, NULL, "statistics need at least one training example");
-  w->n = n < ds->train.n ? n : ds->train.n;
+static bool walk_open(Walk *w, const Graph *g, const Split *split, const Normalize *nz, uint32_t n,
+                      const Host *host, bool training, Diag *d) {
+  FAIL_IF(n == 0 || split->n == 0, d, NULL, "statistics need at least one training example");
+  w->n = n < split->n ? n : split->n;
   w->batch = w->n < BATCH ? (int)w->n : BATCH;
   SessionOptions so = {.batch = w->batch,
                        .threads = host && host->threads > 0 ? host->threads : 1,
@@ -32,7 +34,7 @@ static bool walk_open(Walk *w, const Graph *g, const Dataset *ds, uint32_t n, co
                        .keep = true};
   w->s = session_new(g, &so, d);
   TRY(w->s);
-  return feed_new(&w->feed, w->s, &ds->train, &ds->spec.normalize, d);
+  return feed_new(&w->feed, w->s, split, nz, d);
 }
 
 static void walk_close(Walk *w) {
@@ -86,7 +88,7 @@ bool collect_ranges(const Graph *g, const Dataset *ds, uint32_t n, const Host *h
   Walk w = {0};
   FAIL_IF(g->n_vals > 65535, d, NULL, "ranges of %u values: want at most 65535", g->n_vals);
   for (ValId v = 0; v < g->n_vals; v++) lo[v] = hi[v] = 0;
-  bool ok = walk_open(&w, g, ds, n, host, false, d);
+  bool ok = walk_open(&w, g, &ds->train, &ds->spec.normalize, n, host, false, d);
   for (uint32_t i = 0; ok && i < w.n; i += (uint32_t)w.batch) {
     ok = !stopped(host, d);
     Ranges r = {.g = g, .w = &w, .first = i == 0, .lo = lo, .hi = hi};
@@ -134,7 +136,7 @@ bool collect_moments(const Graph *g, const Dataset *ds, uint32_t n, const Host *
   Walk w = {0};
   for (int i = 0; i < count; i++)
     for (int64_t c = 0; c < out[i].channels; c++) out[i].mean[c] = out[i].variance[c] = 0;
-  bool ok = walk_open(&w, g, ds, n, host, false, d);
+  bool ok = walk_open(&w, g, &ds->train, &ds->spec.normalize, n, host, false, d);
   for (uint32_t i = 0; ok && i < w.n; i += (uint32_t)w.batch) {
     ok = !stopped(host, d);
     Sums p = {.w = &w, .vals = vals, .out = out};
@@ -144,6 +146,27 @@ bool collect_moments(const Graph *g, const Dataset *ds, uint32_t n, const Host *
   for (int i = 0; ok && i < count; i++) {
     int64_t item = session_item(w.s, w.s->map ? w.s->map[vals[i]] : vals[i]);
     sums_finish(&out[i], (double)w.n * (double)item / (double)out[i].channels);
+  }
+  walk_close(&w);
+  return ok;
+}
+
+/* -- values as they are -- */
+
+bool collect_values(const Graph *g, const Split *split, const Normalize *nz, uint32_t n, const Host *host,
+                    const ValId *vals, int count, float *const *out, float *logits, Diag *d) {
+  Walk w = {0};
+  bool ok = walk_open(&w, g, split, nz, n, host, false, d);
+  const int64_t classes = ok ? session_classes(w.s) : 0;
+  for (uint32_t i = 0; ok && i < w.n; i += (uint32_t)w.batch) {
+    int b;
+    ok = !stopped(host, d);
+    const float *z = walk_step(&w, i, &b);
+    memcpy(logits + (int64_t)i * classes, z, (size_t)(b * classes) * sizeof *z);
+    for (int k = 0; k < count; k++) {
+      const int64_t item = session_item(w.s, w.s->map ? w.s->map[vals[k]] : vals[k]);
+      memcpy(out[k] + (int64_t)i * item, session_activation(w.s, vals[k]), (size_t)(b * item) * sizeof *z);
+    }
   }
   walk_close(&w);
   return ok;
@@ -191,7 +214,7 @@ bool collect_taylor(const Graph *g, const Dataset *ds, uint32_t n, const Host *h
                     Diag *d) {
   Walk w = {0};
   FAIL_IF(!ds->train.y && !ds->train.anomaly, d, NULL, "Taylor importance needs labelled examples");
-  bool ok = walk_open(&w, g, ds, n, host, true, d);
+  bool ok = walk_open(&w, g, &ds->train, &ds->spec.normalize, n, host, true, d);
   int classes = ok ? session_classes(w.s) : 0;
   ok = ok && check_loss(ds, &w, classes, d);
   float *dz = mem_array((size_t)(w.batch * classes), sizeof *dz);

@@ -1,6 +1,7 @@
 /* Families in one image: every variant's outputs are the engine's, whichever ran before; weights are there once; options
  * that families do not have, and graphs that are none, are refused. Layouts that hold slices, kernel by kernel.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "backend/kernels/kernels.h"
@@ -8,6 +9,7 @@
 #include "ir/base/json.h"
 #include "tests/backend/emitted.h"
 #include "tests/backend/family_nets.h"
+#include "tests/ir/custom_sample.h"
 #include "tests/kernels/kernel_cases.h"
 #include "tests/support.h"
 
@@ -23,16 +25,29 @@ static const FamilyWidth even[N] = {{16, 32}, {12, 24}, {8, 16}, {4, 8}},
 typedef struct Fixture {
   Graph *g[N];
   FamilyMember m[N];
+  FamilyCost cost;
   char dir[600];
 } Fixture;
 
-static Fixture fixture(const FamilyWidth *w, bool pooled) {
+static Fixture fixture_of(Graph *const *g) {
   Fixture f = {.dir = ""};
   for (int v = 0; v < N; v++) {
-    f.g[v] = family_net(w[v], pooled, (unsigned)v);
+    f.g[v] = g[v];
     f.m[v] = (FamilyMember){.g = f.g[v], .accuracy_ppm = 900000 - 20000 * v};
   }
   return f;
+}
+
+static Fixture fixture(const FamilyWidth *w, bool pooled) {
+  Graph *g[N];
+  for (int v = 0; v < N; v++) g[v] = family_net(w[v], pooled, (unsigned)v);
+  return fixture_of(g);
+}
+
+static Fixture separable_fixture(const FamilyWidth *w) {
+  Graph *g[N];
+  for (int v = 0; v < N; v++) g[v] = family_separable_net(w[v], (unsigned)v);
+  return fixture_of(g);
 }
 
 static void done(Fixture *f) {
@@ -43,7 +58,7 @@ static bool try_emit(Fixture *f, const char *target, const char *name, EmitOptio
   snprintf(f->dir, sizeof f->dir, "%s/%s-%s", test_tmp_dir(), name, target);
   o.out_dir = f->dir;
   o.name = "net";
-  return emit_family(f->m, N, target_find(target), &o, NULL, d);
+  return emit_family(f->m, N, target_find(target), &o, &f->cost, d);
 }
 
 static void emit(Fixture *f, const char *target, const char *name, EmitOptions o) {
@@ -181,6 +196,83 @@ static int64_t json_number(const char *dir, const char *key, int variant) {
   return v;
 }
 
+/* -- depthwise convolutions of 3x3, pointwise ones -- */
+
+static const struct {
+  const char *target, *depthwise, *none;
+  FamilyWidth width[N];
+} separables[] = {
+    {"cortex-m4",
+     "depthwise_s8__armv7em_3x3_family",
+     "conv_s8__generic|depthwise_s8__generic",
+     {{32, 64}, {24, 48}, {12, 28}, {8, 16}}},
+    {"aarch64",
+     "depthwise_s8__neon",
+     "conv_s8__generic|depthwise_s8__generic",
+     {{32, 64}, {24, 48}, {16, 32}, {8, 16}}},
+    {"cortex-m0", "depthwise_s8__armv6m", "depthwise_s8__generic", {{32, 64}, {24, 48}, {16, 32}, {8, 16}}},
+    {"cortex-m55",
+     "depthwise_s8__mve",
+     "conv_s8__generic|depthwise_s8__generic",
+     {{32, 64}, {32, 48}, {16, 32}, {16, 16}}}, /* Helium: sixteen */
+};
+enum { N_SEPARABLES = sizeof separables / sizeof *separables };
+
+/* They keep kernels of the target's own in every variant. */
+START_TEST(separable)
+{
+  const char *target = separables[_i].target;
+  if (!have_target(__FILE__, target)) return;
+  Fixture f = separable_fixture(separables[_i].width);
+  emit(&f, target, "separable", (EmitOptions){.optimize = OPT_BALANCED});
+  check_variants(&f, target);
+  must_run("cd '%s' && grep -q %s model.c && ! grep -qE '%s' model.c", f.dir, separables[_i].depthwise,
+           separables[_i].none);
+  done(&f);
+}
+END_TEST
+
+/* -- estimates, against the emulator and the linker -- */
+
+static void near(const char *target, const char *what, int64_t estimate, int64_t got, double share,
+                 int64_t bytes) {
+  const int64_t off = llabs(estimate - got), may = (int64_t)((double)got * share) + bytes;
+  printf("%s: %s estimated %lld, counted %lld\n", target, what, (long long)estimate, (long long)got);
+  ck_assert_msg(off <= may, "%s: %s estimated %lld, counted %lld", target, what, (long long)estimate,
+                (long long)got);
+}
+
+/* Cortex-M4 is within 4 %. Elsewhere rows of the plain kernels were measured where the compiler specializes and (at -O3) copies
+ * them, which it does less in a family. */
+START_TEST(estimates)
+{
+  const bool apart = _i >= N_TARGETS;
+  const bool bare = strcmp(on[_i % N_TARGETS], "aarch64") != 0;
+  const char *target = on[_i % N_TARGETS];
+  if (!have_target(__FILE__, target)) return;
+  Fixture f = apart ? separable_fixture(separables[1].width) : fixture(large, true);
+  Measured m;
+  VariantMeasured v[EMIT_VARIANTS];
+  int n;
+  Diag *d = diag_new();
+  emit(&f, target, apart ? "estimates-apart" : "estimates", (EmitOptions){.optimize = OPT_BALANCED});
+  ck_assert_msg(harness_verify_family(f.dir, target_find(target), NULL, &m, v, &n, d), "%s: %s", target,
+                diag_text(d));
+  for (int i = 0; i < n && v[i].cycles > 0; i++) {
+    char what[24];
+    snprintf(what, sizeof what, "cycles of %d", i);
+    near(target, what, f.cost.cycles[i], v[i].cycles, strcmp(target, "cortex-m4") == 0 ? 0.05 : 0.18, 0);
+    ck_assert_int_eq(json_number(f.dir, "cycles", i), f.cost.cycles[i]);
+  }
+  ck_assert_int_eq(f.cost.image.cycles, f.cost.cycles[0]);
+  near(target, "flash", f.cost.image.flash, m.flash, bare ? 0.04 : 0.25, 300);
+  near(target, "constants", f.cost.image.flash_weights, m.flash_weights, 0.01, 700);
+  near(target, "RAM", f.cost.image.ram, m.ram_arena + m.ram_other, 0.01, 0);
+  diag_free(d);
+  done(&f);
+}
+END_TEST
+
 /* The image is the widest alone, what each variant has of its own, and little more. */
 START_TEST(flash)
 {
@@ -216,35 +308,53 @@ static void refused(Fixture *f, EmitOptions o, const char *why) {
   diag_free(d);
 }
 
-/* What keeps values from run to run, and what is not ours. */
-START_TEST(graphs_without)
-{
-  static const char state[] = "%x = input : i8[1,4] q(0.1, 0)\n"
-                              "%h0 = const : i8[1,4] q(0.1, 0) @i8:4\n%h = state(%h0) : i8[1,4] q(0.1, 0)\n"
-                              "%s = Add(%x, %h) : i8[1,4] q(0.1, 0)\nnext %h = %s\noutput %s\n",
-                    custom[] = "%x = input : f32[1,4]\n"
-                               "%y = Custom(%x) {function=mix} : f32[1,4]\noutput %y\n";
-  static const char *const texts[] = {state, custom}, *const whys[] = {"from one run to the next",
-                                                                       "custom operators"};
-  for (int i = 0; i < 2; i++) {
-    Fixture f = {.dir = ""};
-    for (int v = 0; v < N; v++) f.m[v].g = f.g[v] = graph_of(texts[i]);
-    refused(&f, (EmitOptions){.step = false}, whys[i]);
-    done(&f);
-  }
-}
-END_TEST
-
+/* Every option and every form of graph that families do not have, each with its message. */
 START_TEST(options_without)
 {
   Fixture f = fixture(even, true);
   const PlanOptions rows = {.input_rows = true},
-                    regions = {.region = {{"fast", 4096}, {NULL, 1 << 20}}, .n_regions = 2};
+                    regions = {.region = {{.name = "fast", .bytes = 1000}, {.name = NULL}}, .n_regions = 2};
   refused(&f, (EmitOptions){.weights = WEIGHTS_BLOB}, "in a blob");
   refused(&f, (EmitOptions){.step = true}, "in pieces");
   refused(&f, (EmitOptions){.plan = &rows}, "row by row");
   refused(&f, (EmitOptions){.plan = &regions}, "in several regions");
-  refused(&f, (EmitOptions){.adapt = DEVICE_ADAPT_LAST}, "do not go together");
+  refused(&f, (EmitOptions){.adapt = DEVICE_ADAPT_LAST}, "training on the device");
+  done(&f);
+}
+END_TEST
+
+static void refused_graphs(const char *wide, const char *narrow, const char *why) {
+  Fixture f = {.dir = ""};
+  for (int v = 0; v < N; v++) {
+    f.g[v] = graph_of(v ? narrow : wide);
+    if (strstr(narrow, "Custom(")) custom_attach(f.g[v], custom_sample());
+    f.m[v].g = f.g[v];
+  }
+  refused(&f, (EmitOptions){.step = false}, why);
+  done(&f);
+}
+
+START_TEST(graphs_without)
+{
+  static const char kept[] = "%x = input : i8[1,4] q(0.1, 0)\n%c = const : i8[1,4] q(0.1, 0) {0, 0, 0, 0}\n"
+                             "%s = state(%c) : i8[1,4] q(0.1, 0)\n%n = Add(%x, %s) : i8[1,4] q(0.1, 0)\n"
+                             "next %s = %n\noutput %n\n",
+                    own[] = "%x = input : i8[2,5] q(0.1, 0)\n%y = Custom(%x) {function=sample_mix} : i8[2,5] "
+                            "q(0.1, 0)\noutput %y\n",
+                    floats[] = "%x = input : f32[1,4]\n%y = Relu(%x)\noutput %y\n",
+                    constant[] = "%x = input : i8[1,4] q(0.1, 0)\n%w = const : i8[4,4] q(0.01, 0) @i8:16\n"
+                                 "%y = FullyConnected(%x, %w) : i8[1,4] q(0.1, 0)\n"
+                                 "%z = const : i8[2] {1, 2}\noutput %y, %z\n";
+  refused_graphs(kept, kept, "keeps values from one run to the next");
+  refused_graphs(own, own, "custom operators");
+  refused_graphs(floats, floats, "share no weights");
+  refused_graphs(constant, constant, "is a constant");
+  Fixture f = fixture(even, true);
+  Diag *d = diag_new();
+  EmitOptions o = {.out_dir = "none", .name = "net"};
+  ck_assert(!emit_family(f.m, EMIT_VARIANTS + 1, target_find("cortex-m4"), &o, NULL, d));
+  ck_assert(strstr(diag_text(d), "want 1 to 16") != NULL);
+  diag_free(d);
   done(&f);
 }
 END_TEST
@@ -362,7 +472,7 @@ START_TEST(slices)
       tested += here;
       kernels += here > 0;
     }
-  ck_assert_int_ge(kernels, 14); /* three generic ones, five of Armv7E-M, three each of Armv7-M and Armv6-M */
+  ck_assert_int_ge(kernels, 18); /* six of Armv7E-M, three each: generic, Armv7-M, Armv6-M, Helium */
   ck_assert_int_gt(tested, 500);
 }
 END_TEST
@@ -375,6 +485,8 @@ Suite *suite_emit_family(void) {
   tcase_add_test(t, a_program);
   tcase_add_loop_test(t, byte_equal, 0, N_TARGETS + 1); /* the flat one on the first alone */
   tcase_add_loop_test(t, flash, 0, 2);
+  tcase_add_loop_test(t, separable, 0, N_SEPARABLES);
+  tcase_add_loop_test(t, estimates, 0, 2 * N_TARGETS);
   tcase_add_test(t, options_without);
   tcase_add_test(t, graphs_without);
   tcase_add_test(t, drift_of_a_family);

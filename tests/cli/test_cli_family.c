@@ -59,6 +59,12 @@ START_TEST(faults_are_told)
   runs(1, "$M compile $T/w.ir $T/m.ir --family --weights blob --target cortex-m4 -o $T/x", "in a blob");
   runs(1, "$M compile $T/w.ir $T/m.ir --family --input rows --target cortex-m4 -o $T/x", "row by row");
   runs(1, "$M compile $T/w.ir $T/m.ir --family --name a,b --target cortex-m4 -o $T/x", "more names");
+  runs(1, "$M compile $T/w.ir $T/m.ir --family --adapt last --target cortex-m4 -o $T/x",
+       "--adapt and --family");
+  runs(1, "$M compile $T/w.ir $T/m.ir --family --exits --target cortex-m4 -o $T/x", "--family and --exits");
+  runs(1, "$M compile $T/w.ir --controller --target cortex-m4 -o $T/x", "want a family");
+  runs(1, "$M compile $T/w.ir --exits --target cortex-m4 -o $T/x", "the model has 1 output");
+  runs(1, "$M compile $T/w.ir $T/m.ir --exits --target cortex-m4 -o $T/x", "2 models; want one");
   runs(0, "test ! -e $T/x", "");
 }
 END_TEST

@@ -199,6 +199,38 @@ START_TEST(refused)
 }
 END_TEST
 
+/* A design whose model may end early: one image, whose variants are its exits. */
+START_TEST(exits)
+{
+  static const char early[] =
+      "name: net\nfreedom:\n  prune: {min_channels: 1}\n  retrain: {images: 128, batch: 16}\n"
+      "  exits: middle\ninput: {type: float}\ndata:\n  classes: 4\n";
+  Arena *a = arena_new();
+  task_open(a);
+  task_write_design(a, "design.yaml", early);
+  task_write_text(a, "deploy.yaml",
+                  arena_printf(a,
+                               "%s  - {name: codes, target: x86-64}\n"
+                               "  - {name: real, target: x86-64, precision: float32}\n",
+                               head));
+  task_must(a,
+            "cd $T && $M tailor deploy.yaml > text 2>&1 || { cat text; exit 1; }\n"
+            "grep -q 'net_continue' out/codes/model.h && grep -q 'NET_VARIANTS 2' out/codes/model.h &&\n"
+            "grep -q 'net_controller_begin' out/codes/model.h && ! grep -q net_continue out/real/model.h &&\n"
+            "$M verify out/codes | grep -q 'equal byte for byte' && grep -q 'as measured' out/codes/model.c");
+  task_write_text(a, "deploy.yaml",
+                  arena_printf(a, "%s  - {name: both, target: cortex-m4, variants: 2}\n", head));
+  task_want_error(a, "cd $T && $M tailor deploy.yaml --graphs --quiet", "variants and the design's exits");
+  task_write_text(a, "deploy.yaml",
+                  arena_printf(a, "%s  - {name: parts, target: x86-64, code: {step: yes}}\n", head));
+  task_want_error(a, "cd $T && $M tailor deploy.yaml --graphs --quiet", "in pieces");
+  task_write_design(a, "design.yaml", "name: net\nfreedom:\n  exits: [middel]\ndata:\n  classes: 4\n");
+  task_want_error(a, "cd $T && $M tailor deploy.yaml --graphs --quiet",
+                  "exits: the model has no layer \"middel\"");
+  arena_free(a);
+}
+END_TEST
+
 Suite *suite_cli_variants(void) {
   Suite *s = suite_create("cli_variants");
   TCase *tc = tcase_create("tailor");
@@ -208,6 +240,7 @@ Suite *suite_cli_variants(void) {
   tcase_add_test(tc, bytes_stay_bytes);
   tcase_add_test(tc, fewer_than_before);
   tcase_add_test(tc, refused);
+  tcase_add_test(tc, exits);
   tcase_set_timeout(tc, 120);
   suite_add_tcase(s, tc);
   return s;

@@ -384,6 +384,71 @@ START_TEST(confidence_is_the_distance_of_the_best_two)
 }
 END_TEST
 
+/* -- exits -- */
+
+/* From exit to exit as long as outputs are unsure; all of it within what the target takes alone. */
+START_TEST(exits_go_on_from_one_another)
+{
+  uint32_t now = 0;
+  const mistify_control how = {.now = time_now, .clock = &now, .sure = 40};
+  const mistify_budget b = {.time = 9000000}, less = {.time = 5000000};
+  mistify_controller c;
+  mistify_controller_init(&c, glyphs, GLYPHS, &how);
+  mistify_controller_exits(&c);
+  for (int32_t i = 0; i < 100; i++) { /* 9 M cycles are enough for all of them */
+    const int32_t last = i % GLYPHS;
+    uint32_t done = 0;
+    int32_t v = mistify_controller_begin(&c, &b), want = GLYPHS - 1;
+    for (; v >= 0; v = mistify_controller_end(&c, v == last ? 40 : 39), want--) {
+      ck_assert_int_eq(v, want);
+      now += glyphs[v].cycles - done;
+      done = glyphs[v].cycles;
+    }
+    ck_assert_int_eq(want, last - 1);
+    ck_assert_int_eq(c.mean, 4096); /* each run is measured against its own part */
+  }
+  int32_t v = mistify_controller_begin(&c, &less); /* the target is variant 1, and nothing is behind it */
+  for (int32_t want = GLYPHS - 1; want >= 1; want--) {
+    ck_assert_int_eq(v, want);
+    now += glyphs[v].cycles - (v < GLYPHS - 1 ? glyphs[v + 1].cycles : 0);
+    v = mistify_controller_end(&c, 0);
+  }
+  ck_assert_int_eq(v, -1);
+}
+END_TEST
+
+START_TEST(exits_stop_where_time_ends)
+{
+  uint32_t now = 0;
+  const mistify_control how = {.now = time_now, .clock = &now, .sure = 40, .slack = 0};
+  const mistify_budget b = {.time = 9500000, .nanojoules = 960000};
+  mistify_controller c;
+  mistify_controller_init(&c, glyphs, GLYPHS, &how);
+  mistify_controller_exits(&c);
+  ck_assert_int_eq(mistify_controller_begin(&c, &b), 3);
+  now += 1000000;
+  ck_assert_int_eq(mistify_controller_end(&c, 0), 2); /* 8 M to the end, 8.5 M left */
+  now += 1500000 + 5000000;                           /* something came between */
+  const int32_t next = mistify_controller_end(&c, 0);
+  ck_assert_int_eq(next, -1); /* 2.5 M on a machine that is thought slower by now: there are 2 M left */
+}
+END_TEST
+
+/* What is taken out of the reserve is the target's energy once. */
+START_TEST(exits_pay_their_energy_once)
+{
+  const mistify_control how = {.sure = 40, .reserve = 100000000};
+  const mistify_budget b = {0};
+  mistify_controller c;
+  mistify_controller_init(&c, glyphs, GLYPHS, &how);
+  mistify_controller_exits(&c);
+  int runs = 0;
+  for (int32_t v = mistify_controller_begin(&c, &b); v >= 0; v = mistify_controller_end(&c, 0)) runs++;
+  ck_assert_int_eq(runs, GLYPHS);
+  ck_assert_uint_eq(c.stored, how.reserve - glyphs[0].nanojoules);
+}
+END_TEST
+
 /* -- energy -- */
 
 START_TEST(a_reserve_spends_what_comes_in)
@@ -440,6 +505,9 @@ Suite *suite_controller(void) {
   tcase_add_test(t, confidence_is_the_distance_of_the_best_two);
   tcase_add_test(t, a_reserve_spends_what_comes_in);
   tcase_add_test(t, an_empty_reserve_says_so);
+  tcase_add_test(t, exits_go_on_from_one_another);
+  tcase_add_test(t, exits_stop_where_time_ends);
+  tcase_add_test(t, exits_pay_their_energy_once);
   suite_add_tcase(s, t);
   return s;
 }
