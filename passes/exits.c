@@ -26,9 +26,10 @@
 
 PassFn pass_exits, pass_exits_join;
 
-enum { MOST = 7, NAME_MOST = 200 };
+enum { MOST = 7 };
 
 typedef struct Exit {
+  const char *name; /* as it was asked for */
   ValId at;
   int64_t channels;
   float *w, *b;
@@ -91,7 +92,7 @@ static bool add_exit(Heads *h, const char *name) {
   FAIL_IF(h->n == MOST, h->d, NULL, "exits: want %d at most", MOST);
   int at = h->n++;
   for (; at > 0 && graph_val(h->g, h->v[at - 1].at)->def > x->def; at--) h->v[at] = h->v[at - 1];
-  h->v[at] = (Exit){.at = v, .channels = x->shape.d[x->shape.rank - 1]};
+  h->v[at] = (Exit){.name = arena_strdup(h->a, name), .at = v, .channels = x->shape.d[x->shape.rank - 1]};
   return true;
 }
 
@@ -116,7 +117,8 @@ static bool read_options(Heads *h) {
   h->o.epochs = (int)pass_param_num(p, "epochs", h->o.epochs, &bad);
   h->o.lr = pass_param_num(p, "lr", h->o.lr, &bad);
   h->o.mix = pass_param_num(p, "mix", h->o.mix, &bad);
-  h->o.seed = h->ctx->seed;
+  h->o.seed =
+      h->ctx->seed; /* of `mistify opt`; in tailoring always 0, as of all passes that finish a model */
   FAIL_IF(bad || h->images < 1 || h->o.epochs < 0 || h->o.epochs > 10000 || !(h->o.lr > 0) ||
               !(h->o.mix >= 0 && h->o.mix <= 1),
           h->d, NULL, "exits: %s: want images=1 or more, epochs=0 or more, lr above 0, mix=0 to 1", p);
@@ -237,8 +239,7 @@ static void tell(const Heads *h, const Features *val, int i) {
            "exits: exit %d behind \"%s\", %d features: %.2f %% right on validation (the model %.2f %%), %.2f "
            "%% as the "
            "model",
-           i, graph_val(h->g, h->v[i].at)->name, (int)h->v[i].channels, 100 * right[0], 100 * right[1],
-           100 * right[2]);
+           i, h->v[i].name, (int)h->v[i].channels, 100 * right[0], 100 * right[1], 100 * right[2]);
   host->log(host->ctx, line);
 }
 

@@ -191,7 +191,8 @@ void emit_end(Emit *e) {
 
 bool emit_c(const Graph *g, const Target *t, const EmitOptions *o, Diag *d) {
   Emit e;
-  FAIL_IF(o->controller, d, NULL, "a controller chooses among variants: this model has one (want a family)");
+  FAIL_IF(o->controller, d, NULL,
+          "a controller chooses among variants: this model has one (want a family, or exits)");
   TRY(emit_begin(&e, g, t, o, d));
   bool ok = emit_bound(&e);
   emit_end(&e);

@@ -144,7 +144,7 @@ bool collect_moments(const Graph *g, const Dataset *ds, uint32_t n, const Host *
     threads_run(session_pool(w.s), sums_of, &p, count);
   }
   for (int i = 0; ok && i < count; i++) {
-    int64_t item = session_item(w.s, w.s->map ? w.s->map[vals[i]] : vals[i]);
+    int64_t item = session_item(w.s, vals[i]);
     sums_finish(&out[i], (double)w.n * (double)item / (double)out[i].channels);
   }
   walk_close(&w);
@@ -164,7 +164,7 @@ bool collect_values(const Graph *g, const Split *split, const Normalize *nz, uin
     const float *z = walk_step(&w, i, &b);
     memcpy(logits + (int64_t)i * classes, z, (size_t)(b * classes) * sizeof *z);
     for (int k = 0; k < count; k++) {
-      const int64_t item = session_item(w.s, w.s->map ? w.s->map[vals[k]] : vals[k]);
+      const int64_t item = session_item(w.s, vals[k]);
       memcpy(out[k] + (int64_t)i * item, session_activation(w.s, vals[k]), (size_t)(b * item) * sizeof *z);
     }
   }

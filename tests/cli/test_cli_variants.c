@@ -227,6 +227,9 @@ START_TEST(exits)
   task_write_design(a, "design.yaml", "name: net\nfreedom:\n  exits: [middel]\ndata:\n  classes: 4\n");
   task_want_error(a, "cd $T && $M tailor deploy.yaml --graphs --quiet",
                   "exits: the model has no layer \"middel\"");
+  task_write_design(a, "design.yaml",
+                    "name: net\nfreedom:\n  depth: {max: 1}\n  exits: [middle]\ndata:\n  classes: 4\n");
+  task_want_error(a, "cd $T && $M tailor deploy.yaml --graphs --quiet", "exits: depth may remove");
   arena_free(a);
 }
 END_TEST
