@@ -405,11 +405,6 @@ static bool has_name(const Graph *g, const char *name) {
 static bool check_exits(const Design *design, const Graph *g, Diag *d) {
   const CfgList *exits = &design->exits;
   bool ok = true;
-  if (exits->n && design->depth.max > 0) {
-    ok = yaml_error(design->file, &exits->locs[0], d,
-                    "exits: depth may remove the blocks that they end behind");
-    diag_hint(d, "leave one of both out of `freedom`");
-  }
   for (int i = 0; i < exits->n; i++) {
     const char *want = ((const char *const *)exits->items)[i];
     if (has_name(g, want)) continue;
