@@ -44,7 +44,7 @@ static Split opened(const Stage *t, uint32_t first, uint32_t n, CorruptKind kind
                           .y = EXAMPLE "data/val_y.npy",
                           .first = first,
                           .count = n};
-  Split s, out;
+  Split s, out = {0};
   bench_must(t->ad->b, split_open(&spec, &s, t->ad->b->d) &&
                            corrupt_split(&s, kind, SEVERITY, 1 + first, &out, t->ad->b->d));
   split_close(&s);

@@ -4,10 +4,10 @@
 /* -- a run -- */
 
 int32_t emit_adapt_call(const Emit *e, const AdaptStep *s) {
-  for (uint32_t c = 0; c < e->calls.n; c++)
-    if (e->calls.v[c].node == s->k->node && e->calls.v[c].out.val == s->k->out.val) return (int32_t)c;
-  ASSERT(!"a layer without its call");
-  return -1;
+  uint32_t c = 0;
+  while (c < e->calls.n && (e->calls.v[c].node != s->k->node || e->calls.v[c].out.val != s->k->out.val)) c++;
+  ASSERT(c < e->calls.n); /* every layer has its call */
+  return (int32_t)c;
 }
 
 /* The step of a call of which something is changed or kept; -1. */
