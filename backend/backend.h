@@ -139,8 +139,8 @@ typedef struct PlanOptions {
   PlanRegion region[PLAN_REGIONS_MAX]; /* fastest first; hot values go there */
   int n_regions;                       /* 0: the caller's arena alone */
   bool whole;                          /* no patches: the graph stays as it is */
-  bool turns;                          /* every call that can is made row by row: for measurements */
-  int bands; /* set by plan_patches: the graph is one in so many bands, the order of its calls is known */
+  bool turns; /* every call that can is made row by row: for measurements, and to make room for what adapts */
+  int bands;  /* set by plan_patches: the graph is one in so many bands, the order of its calls is known */
   const int32_t *
       part; /* by call, never falling: calls keep their order, and take turns only within one part; NULL: one */
 } PlanOptions;
@@ -278,6 +278,7 @@ typedef enum DeviceAdapt {
 } DeviceAdapt;
 /* "last", "bias", "scale", "last-k"; false: reported, with those that do not exist. */
 bool device_adapt_named(const char *name, DeviceAdapt *out, Diag *d);
+const char *device_adapt_name(DeviceAdapt a);
 /* What adaptation takes. */
 typedef struct AdaptSizes {
   int64_t state, arena; /* bytes: the state; of the arena what inference alone would not need */
@@ -285,6 +286,10 @@ typedef struct AdaptSizes {
   int biases, layers;   /* layers whose biases adapt, of those within reach */
   int beyond;           /* those that the way back does not come to: it ends at */
   char ends[96];        /* this kernel and node; "": at the input */
+  DeviceAdapt form;
+  int learning;   /* layers before the last whose weights learn (DEVICE_ADAPT_LAST_K) */
+  bool turns;     /* layers go row by row for it, at the price of cycles */
+  int64_t cycles; /* of a run by the plan, as Cost counts them */
 } AdaptSizes;
 typedef struct EmitOptions {
   const char *name; /* C prefix: identifiers NAME_run, ...; the files are model.c and model.h */

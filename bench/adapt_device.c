@@ -42,6 +42,7 @@ typedef struct Plan {
   int biases;
   float rates[4];
   int epochs;
+  int rates_of; /* number of the plan whose rates it has, one before it; 0: they are chosen */
   double aim;
   AdaptSizes sizes;
 } Plan;
@@ -200,10 +201,10 @@ static void site(const Job *j, const Plan *p, const Dataset *ds, const int *befo
                           .how = arena_printf(j->ad->a,
                                               "%u labelled images, %d passes, rates %g %g %g; draws %s; 95 "
                                               "%% interval over images %.2f to %.2f; "
-                                              "5,000 others, %.2f %% before; biases of %d of %d layers",
+                                              "%u others, %.2f %% before; biases of %d of %d layers",
                                               n, p->epochs, (double)p->rates[0], (double)p->rates[1],
-                                              (double)p->rates[2], each, lo, hi, was, p->sizes.biases,
-                                              p->sizes.layers)});
+                                              (double)p->rates[2], each, lo, hi, ds->val.n, was,
+                                              p->sizes.biases, p->sizes.layers)});
   mem_free(gain);
   mem_free(said);
   mem_free(all);
@@ -324,9 +325,8 @@ static void run_plans(const Job *j, Plan *plans, int n) {
   learn(j, &plans[0], &ds.train, NULL, 0, &ds.val, 1, before);
   for (int i = 0; i < n; i++) {
     if (plans[i].epochs == 0) continue; /* its RAM alone */
-    if (i == 2)
-      memcpy(plans[i].rates, plans[1].rates,
-             sizeof plans[i].rates); /* the same layers, and those before them */
+    if (plans[i].rates_of)
+      memcpy(plans[i].rates, plans[plans[i].rates_of].rates, sizeof plans[i].rates);
     else
       choose(j, &plans[i], &learns, &judges);
     site(j, &plans[i], &ds, before, few);
@@ -357,7 +357,12 @@ void part_device(Adapt *ad) {
        .rates = {0, 0, 0, 1},
        .epochs = 6,
        .aim = 2.5},
-      {.name = "all biases", .layers = DEVICE_ADAPT_BIAS, .rates = {0, 0, 0, 1}, .epochs = 6, .aim = 2.5},
+      {.name = "all biases",
+       .layers = DEVICE_ADAPT_BIAS,
+       .rates = {0, 0, 0, 1},
+       .epochs = 6,
+       .rates_of = 1, /* the same layers, and those before them */
+       .aim = 2.5},
       {.name = "all biases and multipliers", .layers = DEVICE_ADAPT_SCALE, .rates = {0, 0, 0, 1}},
   };
   emit(&j, &plans[0], "cortex-m7");

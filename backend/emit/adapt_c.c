@@ -222,9 +222,11 @@ void print_adapt_types(const Emit *e, StrBuf *out) {
 void print_adapt_json(const Emit *e, StrBuf *out) {
   const AdaptEmit *ad = e->adapt;
   if (!ad) return;
-  sb_printf(out,
-            "  \"adapt\": {\"state\": %lld, \"arena\": %lld, \"biases\": %d, \"layers\": %d, "
-            "\"multipliers\": %s},\n",
-            (long long)emit_adapt_state_bytes(ad), (long long)(e->plan.arena - ad->arena_without), ad->chosen,
-            ad->n_affines, ad->gains ? "true" : "false");
+  sb_printf(
+      out,
+      "  \"adapt\": {\"form\": \"%s\", \"state\": %lld, \"arena\": %lld, \"biases\": %d, \"layers\": %d, "
+      "\"weights\": %d, \"multipliers\": %s, \"row_by_row\": %s},\n",
+      device_adapt_name(e->opt->adapt), (long long)emit_adapt_state_bytes(ad),
+      (long long)(e->plan.arena - ad->arena_without), ad->chosen, ad->n_affines, ad->learning,
+      ad->gains ? "true" : "false", ad->turns ? "true" : "false");
 }

@@ -19,6 +19,7 @@ typedef struct AdaptStep {
   ValId y, x[2];       /* NO_VAL: none */
   int32_t lo, hi;      /* of y */
   bool limited;        /* by an activation: codes that are lo or hi have no gradient */
+  bool lifts;          /* of an activation without an upper limit of its own: mf_adapt_affine */
   bool minus;          /* of a Sub's second summand */
   bool affine;         /* could have one */
   int number;          /* of its affine; -1: none */
@@ -47,6 +48,7 @@ typedef struct AdaptEmit {
   int64_t words, work, most;         /* of the state */
   bool gains;                        /* affines have them */
   int learning;                      /* layers whose weights learn */
+  bool turns;                        /* layers go row by row for it */
   int64_t arena_without;             /* bytes of the arena without adaptation */
   int bias, mult, shift, w, w_scale; /* pool indices of the last layer's */
   const char *ends;                  /* at what the way back ends; NULL: at the input */
@@ -71,5 +73,7 @@ bool emit_adapt_plan(Emit *e);
 /* Its constants, behind all others of the pool. */
 void emit_adapt_collect(Emit *e);
 int64_t emit_adapt_state_bytes(const AdaptEmit *ad);
+/* Of a run by its plan, as backend_cost counts. */
+int64_t emit_adapt_cycles(const Emit *e);
 
 #endif

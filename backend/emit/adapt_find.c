@@ -91,6 +91,20 @@ static void limits(const Graph *g, AdaptStep *s, int32_t lo, int32_t hi) {
   s->limited = lo > -128 || hi < 127 || (q->n && lo >= q->zero[0]);
 }
 
+static Act act_of(const Node *n) {
+  if (n->op == OP_conv) return (Act)CATTRS(n, conv)->act;
+  if (n->op == OP_depthwise_conv) return (Act)CATTRS(n, depthwise_conv)->act;
+  return n->op == OP_fully_connected ? (Act)CATTRS(n, fully_connected)->act : ACT_NONE;
+}
+
+/* A layer that may have an affine. That hi is 127 does not say whose limit it is: of a ReLU6 6 may be that code. */
+static void limits_of_layer(const Graph *g, AdaptStep *s, int32_t lo, int32_t hi) {
+  const Act act = act_of(&g->nodes[s->k->node]);
+  limits(g, s, lo, hi);
+  s->affine = true;
+  s->lifts = lo >= graph_val(g, s->k->out.val)->quant.zero[0] && (act == ACT_NONE || act == ACT_RELU);
+}
+
 static bool has_pixels(const Emit *e, ValId root, int32_t h, int32_t w, int32_t c) {
   return emit_adapt_channels(e, root) == c && emit_adapt_elements(e, root) == (int64_t)h * w * c;
 }
@@ -104,8 +118,7 @@ static bool is_of_window(const Emit *e, const AdaptStep *s, const mf_window *g) 
 static bool step_of_fc(const Emit *e, AdaptStep *s) {
   const mf_fc_s8 *p = s->k->params;
   s->kind = MF_BACK_CONV;
-  s->affine = true;
-  limits(e->g, s, p->lo, p->hi);
+  limits_of_layer(e->g, s, p->lo, p->hi);
   return p->w_zero == 0 && p->k % emit_adapt_channels(e, s->x[0]) == 0 &&
          has_pixels(e, s->y, s->k->rows, 1, p->n);
 }
@@ -113,8 +126,7 @@ static bool step_of_fc(const Emit *e, AdaptStep *s) {
 static bool step_of_conv(const Emit *e, AdaptStep *s) {
   const mf_conv_s8 *p = s->k->params;
   s->kind = is_kernel(s->k, "conv_s8") ? MF_BACK_CONV : MF_BACK_DEPTHWISE;
-  s->affine = true;
-  limits(e->g, s, p->lo, p->hi);
+  limits_of_layer(e->g, s, p->lo, p->hi);
   return is_of_window(e, s, &p->g);
 }
 

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backend/costs.h"
 #include "backend/emit/adapt_c.h"
 #include "ir/base/rng.h"
 
@@ -32,6 +33,13 @@ typedef struct Rooms {
 
 int64_t emit_adapt_state_bytes(const AdaptEmit *ad) {
   return (int64_t)sizeof(mf_adapt_state) + 4 * (ad->words + ad->most + ad->work);
+}
+
+int64_t emit_adapt_cycles(const Emit *e) {
+  double sum = e->target->costs->base_cycles;
+  for (uint32_t c = 0; c < e->calls.n; c++)
+    sum += call_cycles(e->target->costs, e->g, &e->calls.v[c], e->plan.stage[c].step > 0);
+  return (int64_t)(sum + 0.5);
 }
 
 static int32_t step_time(const Emit *e, int step) { return (int32_t)e->calls.n + 1 + step; }
@@ -193,7 +201,8 @@ static int64_t place_rooms(Rooms *taken, Rooms *w) {
   return end;
 }
 
-/* From the best of some orders on, a room is moved to another place in the order, again and again; what is no worse stays. */
+/* From the best of some orders on, a room is moved to another place in the order, again and again; what is no worse stays. Less
+ * than what the run takes is no gain. */
 static int64_t place_best(Emit *e, Rooms *taken, Rooms *w) {
   static int (*const orders[])(const void *, const void *) = {by_size, masks_first, masks_last, by_time,
                                                               by_end};
@@ -201,7 +210,7 @@ static int64_t place_best(Emit *e, Rooms *taken, Rooms *w) {
   int64_t least = INT64_MAX;
   Rng r;
   rng_seed(&r, 1, 1);
-  for (int i = 0; i < ORDERS + SEARCH && w->n; i++) {
+  for (int i = 0; i < ORDERS + SEARCH && w->n && least > e->plan.arena; i++) {
     if (i < ORDERS) {
       qsort(w->v, (size_t)w->n, sizeof *w->v, orders[i]);
     } else {
@@ -288,17 +297,19 @@ static bool most_affines(Emit *e) {
   TRY(most_of_plan(e));
   const int n = e->adapt->chosen;
   if (n == affines_wanted(e) || e->plan_options.turns) return true;
-  e->plan_options.turns = true;
+  e->plan_options.turns = e->adapt->turns = true;
   TRY(most_of_plan(e));
   if (fits(e) && e->adapt->chosen > n) return true;
-  e->plan_options.turns = false;
+  e->plan_options.turns = e->adapt->turns = false;
   return try_affines(e, n);
 }
 
 static bool refuse(Emit *e, const char *what) {
   diag_error(e->diag, NULL, "adapt: %s; want %lld bytes or more beside inference, have %lld", what,
              (long long)bytes_added(e), (long long)e->opt->adapt_memory);
-  diag_hint(e->diag, "give more memory, or adapt the last layer alone (adapt: {layers: last})");
+  diag_hint(e->diag, e->opt->adapt == DEVICE_ADAPT_LAST
+                         ? "give more memory"
+                         : "give more memory, or adapt the last layer alone (adapt: {layers: last})");
   return false;
 }
 

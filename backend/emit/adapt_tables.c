@@ -193,13 +193,13 @@ static int32_t zero_code(const AdaptStep *s) {
 }
 
 static void print_affines(const Emit *e, StrBuf *out) {
-  sb_puts(out, "\n/* word, channels, zero, lo, hi, gains, scale */\nstatic const mf_adapt_affine "
+  sb_puts(out, "\n/* word, channels, zero, lo, hi, gains, lifts, scale */\nstatic const mf_adapt_affine "
                "adapt_affine[] = {\n");
   for (int i = 0; i < e->adapt->n_steps; i++) {
     const AdaptStep *s = &e->adapt->step[i];
     if (s->number < 0) continue;
-    sb_printf(out, "  {%d, %lld, %d, %d, %d, %d, ", s->word, (long long)emit_adapt_channels(e, s->y),
-              (int)zero_code(s), (int)s->lo, (int)s->hi, e->adapt->gains);
+    sb_printf(out, "  {%d, %lld, %d, %d, %d, %d, %d, ", s->word, (long long)emit_adapt_channels(e, s->y),
+              (int)zero_code(s), (int)s->lo, (int)s->hi, e->adapt->gains, s->lifts);
     print_float(out, graph_val(e->g, s->k->out.val)->quant.scale[0]);
     sb_puts(out, "},\n");
   }
@@ -323,7 +323,8 @@ static void print_back(const Emit *e, StrBuf *out) {
   sb_puts(out, "};\n");
 }
 
-/* Rates of a new state: those of bench/adapt_device.c. */
+/* Rates of a new state, last layer and others: what did best on generated images of glyphs in an earlier form of the benchmark,
+ * and fixed then; bench/adapt_device.c chooses its own. */
 static const char rates[] = "{0.01f, 0.003f, 0.003f, 1.0f}";
 
 void print_adapt_tables(const Emit *e, StrBuf *out) {

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "backend/costs.h"
+#include "backend/emit/adapt_c.h"
 #include "ir/base/file.h"
 
 static bool is_source(const OutFile *f) {
@@ -108,10 +109,13 @@ static void json_plan(const Emit *e, StrBuf *out) {
 static void json_estimate(const Emit *e, StrBuf *out) {
   FamilyCost of_all;
   Cost *c = &of_all.image;
+  PlanOptions plan = e->plan_options;
+  plan.turns &= !e->adapt || !e->adapt->turns; /* inference alone, but for cycles: as `compile` prints */
   if (e->variants)
     family_estimate(e, &of_all);
-  else if (!backend_cost_planned(e->g, e->target, &e->plan_options, c, e->diag))
+  else if (!backend_cost_planned(e->g, e->target, &plan, c, e->diag))
     return; /* reported; the same graph was lowered just now */
+  if (e->adapt) c->cycles = emit_adapt_cycles(e);
   sb_printf(out,
             "  \"estimate\": {\"flash\": %lld, \"flash_weights\": %lld, \"ram\": %lld, \"cycles\": %lld},\n",
             (long long)c->flash, (long long)c->flash_weights, (long long)c->ram, (long long)c->cycles);

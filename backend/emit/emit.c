@@ -104,11 +104,13 @@ bool emit_lower_and_plan(Emit *e, const Graph *planned) {
 
 /* -- adaptation -- */
 
+static const char *const adapt_names[] = {"none", "last", "bias", "scale", "last-k"};
+const char *device_adapt_name(DeviceAdapt a) { return adapt_names[a]; }
+
 bool device_adapt_named(const char *name, DeviceAdapt *out, Diag *d) {
-  static const char *const names[] = {"last", "bias", "scale", "last-k"};
-  for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-    if (strcmp(name, names[i]) == 0) {
-      *out = (DeviceAdapt)(DEVICE_ADAPT_LAST + i);
+  for (int i = DEVICE_ADAPT_LAST; i <= DEVICE_ADAPT_LAST_K; i++)
+    if (strcmp(name, adapt_names[i]) == 0) {
+      *out = (DeviceAdapt)i;
       return true;
     }
   diag_error(d, NULL, "adapt: layers \"%s\"%s; want last, bias, scale or last-k", name,
@@ -136,7 +138,11 @@ static bool plan_adaptation(Emit *e) {
                                  .inference = ad->arena_without,
                                  .biases = ad->chosen,
                                  .layers = ad->n_affines,
-                                 .beyond = ad->beyond};
+                                 .beyond = ad->beyond,
+                                 .form = o->adapt,
+                                 .learning = ad->learning,
+                                 .turns = ad->turns,
+                                 .cycles = emit_adapt_cycles(e)};
   if (ad->ends) snprintf(o->adapt_sizes->ends, sizeof o->adapt_sizes->ends, "%s", ad->ends);
   return true;
 }

@@ -195,8 +195,12 @@ static void print_exits(Arena *a, const Build *b) {
 static void print_adaptation(Arena *a, const Build *b, int i) {
   const AdaptSizes *s = &b->parts[i].adapt;
   const char *name = b->parts[i].name;
-  printf("%s adapts: of the RAM %s bytes of state and %s more of arena; biases of %d of %d layers\n", name,
-         cli_count(a, s->state), cli_count(a, s->arena), s->biases, s->layers);
+  printf("%s adapts (%s): of the RAM %s bytes of state and %s more of arena; biases%s of %d of %d layers",
+         name, device_adapt_name(s->form), cli_count(a, s->state), cli_count(a, s->arena),
+         s->form == DEVICE_ADAPT_SCALE ? " and multipliers" : "", s->biases, s->layers);
+  if (s->form == DEVICE_ADAPT_LAST_K) printf(", weights of %d of these", s->learning);
+  printf("\n");
+  if (s->turns) printf("%s: layers go row by row for it, at the cycles above\n", name);
   if (s->biases && s->biases < s->layers)
     printf("%s: %d layers, the nearest to the input, stay as they are, by memory or k\n", name,
            s->layers - s->biases);
@@ -250,6 +254,9 @@ static void json_adaptation(JsonWriter *w, const AdaptSizes *s) {
   json_kint(w, "arena", s->arena);
   json_kint(w, "biases", s->biases);
   json_kint(w, "layers", s->layers);
+  json_kstr(w, "form", device_adapt_name(s->form));
+  json_kint(w, "weights", s->learning);
+  json_kbool(w, "row_by_row", s->turns);
   json_end(w);
 }
 
@@ -446,6 +453,7 @@ static bool emit_parts(Build *b, const Target *t, EmitOptions e, Diag *d) {
     e.adapt_sizes = &b->parts[i].adapt;
     TRY(emit_c(b->parts[i].g, t, &e, d));
     b->parts[i].cost.ram += b->parts[i].adapt.state + b->parts[i].adapt.arena;
+    if (b->parts[i].adapt.state) b->parts[i].cost.cycles = b->parts[i].adapt.cycles;
   }
   return true;
 }

@@ -83,9 +83,9 @@ typedef struct mf_adapt_last {
 } mf_adapt_last;
 
 /* An affine: words offset [c] from `word` on, before them gain [c] where it has gains. Codes of its outputs are limited to
- * lo .. hi. */
+ * lo .. hi; lifts: lo is where an activation begins that has no upper limit of its own (hi is int8's). */
 typedef struct mf_adapt_affine {
-  int32_t word, c, zero, lo, hi, gains;
+  int32_t word, c, zero, lo, hi, gains, lifts;
   float scale;
 } mf_adapt_affine;
 

@@ -42,7 +42,8 @@ static void mf_affine_move(const mf_adapt_affine *p, mf_adapt_state *s, const fl
 }
 
 /* Sums of dy by channel. Of a ReLU that an offset lifts off its limit all is alive behind the offset, and before it what the mask
- * says. */
+ * says; a mask does not say which limit a code was at, so this goes for those without an upper one alone. Codes that are 127
+ * there, int8's own limit, count too: what that cuts is taken for the identity. */
 static void mf_offset_sums(const mf_adapt_affine *p, const int32_t *offset, const unsigned char *mask,
                            const mf_grad *dy, float *by_offset) {
   int32_t q, c;
@@ -50,8 +51,7 @@ static void mf_offset_sums(const mf_adapt_affine *p, const int32_t *offset, cons
     const float one = mf_adapt_power(dy->e[q]);
     for (c = 0; c < p->c && dy->e[q] != MF_GRAD_ZERO; c++) {
       const int32_t m = dy->m[q * p->c + c];
-      if (m &&
-          (!mask || mf_adapt_bit(mask, q * p->c + c) || (p->lo >= p->zero && mf_adapt_codes(offset[c]) > 0)))
+      if (m && (!mask || mf_adapt_bit(mask, q * p->c + c) || (p->lifts && mf_adapt_codes(offset[c]) > 0)))
         by_offset[c] += (float)m * one;
     }
   }
@@ -309,7 +309,7 @@ MF_KERNEL void mf_adapt_back_last(const mf_adapt_model *m, mf_adapt_state *s, un
       if (d[i] > most) most = d[i];
       if (-d[i] > most) most = -d[i];
     }
-    if (!(most > 1e-30f)) continue;
+    if (!(most > 1e-29f)) continue;   /* 2^-o is a float */
     o = mf_adapt_exponent(most) - 28; /* then |acc| < 2^29 */
     for (i = 0; i < dx.c; i++) acc[i] = (int32_t)(d[i] * mf_adapt_power(-o));
     mf_grad_add(&dx, q, acc, o);

@@ -3,7 +3,9 @@
  *   arena  | mantissas [pixels][c], int8 | exponents [pixels], int8 |      gradient = mantissa * 2^exponent
  *
  * Sums are 32-bit integers with an exponent of their own, and rounded to nearest, halves away from zero, when they become a
- * block: the same bytes on every machine, and no float in the inner loops. Ships in generated code.
+ * block: once for each reader of a value, whose share mf_grad_add adds. mf_grad_add_one (pools, means, copies) rounds each element
+ * that it adds, and the whole block once more each time that it becomes coarser. The same bytes on every machine, and no float in
+ * the inner loops. Ships in generated code.
  */
 #ifndef MF_ADAPT_GRAD_H
 #define MF_ADAPT_GRAD_H

@@ -53,10 +53,11 @@ MF_HELPER float mf_adapt_clip(float squares, float clip) {
   return clip / root.f;
 }
 
-/* 2^e, -126 <= e <= 127; and e of x > 0: 2^e <= x < 2^(e + 1). */
+/* 2^e, of e < -126 0, of e > 127 2^127; and e of normal x > 0: 2^e <= x < 2^(e + 1). */
 MF_HELPER float mf_adapt_power(int32_t e) {
   mf_float_bits b;
-  b.u = (uint32_t)(127 + e) << 23;
+  if (e < -126) return 0.0f;
+  b.u = (uint32_t)(127 + (e < 127 ? e : 127)) << 23;
   return b.f;
 }
 MF_HELPER int32_t mf_adapt_exponent(float x) {

@@ -95,8 +95,9 @@ START_TEST(memory_chooses)
   must_say(a, COMPILE("last"), "biases of 0 of 0 layers");
   must_say(a, COMPILE("bias,memory=2300"), "the nearest to the input, stay as they are");
   must_say(a, COMPILE("bias") " --json", "\"adapt\"");
-  must_say(a, COMPILE("scale"), "biases of 4 of 4 layers");
-  must_say(a, COMPILE("last-k,k=2,memory=64KiB"), "biases of 2 of 4 layers");
+  must_say(a, COMPILE("scale"), "biases and multipliers of 4 of 4 layers");
+  must_say(a, COMPILE("last-k,k=2,memory=64KiB"), "adapts (last-k)");
+  must_say(a, COMPILE("last-k,k=2,memory=64KiB"), "biases of 2 of 4 layers, weights of 2 of these");
   task_must(a, "test ! -e $T/x/model.c || rm -r $T/x");
   task_want_error(a, COMPILE("last,memory=100"), "the last layer does not fit");
   task_want_error(a, COMPILE("bias,memory=2112"), "of the biases only the last layer's fit");
@@ -106,6 +107,7 @@ START_TEST(memory_chooses)
   task_want_error(a, COMPILE("bias,memory=0"), "memory: want 1 byte or more");
   task_want_error(a, COMPILE("bias,memory=some"), "memory: want");
   task_want_error(a, COMPILE("last-k,k=0"), "k: want 1 to");
+  task_want_error(a, COMPILE("last-k,k=4294967297"), "k: want 1 to");
   task_want_error(a, COMPILE("bias --format split --weights blob"), "do not go together");
   task_want_error(a, COMPILE("bias --step"), "whole runs");
   task_want_error(a, "$M compile $T/net.ir --target cortex-m4 --adapt last -o $T/x",
