@@ -163,6 +163,51 @@ START_TEST(memory_decides_how_far)
 }
 END_TEST
 
+/* Emitted within so much memory, or of so many layers without a limit; plans as for a controller. Returns its folder. */
+static const char *within(const AdaptNet *n, int64_t memory, int biases, AdaptSizes *sizes) {
+  static const PlanOptions least = {.level = PLAN_LEAST};
+  static char dir[600];
+  snprintf(dir, sizeof dir, "%s/within", test_tmp_dir());
+  const EmitOptions o = {.name = "net",
+                         .out_dir = dir,
+                         .plan = &least,
+                         .adapt = DEVICE_ADAPT_BIAS,
+                         .adapt_memory = memory,
+                         .adapt_biases = biases,
+                         .adapt_sizes = sizes};
+  Diag *d = diag_new();
+  ck_assert_msg(emit_c(n->q, target_find("x86-64"), &o, d), "%s", diag_text(d));
+  diag_free(d);
+  return dir;
+}
+
+/* The same layers learn the same where memory was short as where it was not. */
+static void same_within(const AdaptNet *n, int64_t memory) {
+  AdaptOrder orders[13];
+  AdaptSizes some, all;
+  const AdaptRun r = adapt_steps(n, orders, 12);
+  StrBuf got = adapt_obey(within(n, memory, 0, &some), "x86-64", &r);
+  StrBuf want = adapt_obey(within(n, 0, some.biases, &all), "x86-64", &r);
+  ck_assert(some.biases > 0 && some.biases < some.layers && some.state + some.arena <= memory);
+  ck_assert_int_eq(all.biases, some.biases);
+  ck_assert_uint_eq(got.len, want.len);
+  ck_assert_msg(memcmp(got.s + ADAPT_RESULTS, want.s + ADAPT_RESULTS, want.len - ADAPT_RESULTS) == 0,
+                "%lld bytes: %d layers learn otherwise", (long long)memory, some.biases);
+  sb_free(&got);
+  sb_free(&want);
+}
+
+START_TEST(little_memory_learns_the_same)
+{
+  AdaptNet n = adapt_net(9);
+  AdaptSizes one, all;
+  within(&n, 0, 1, &one);
+  within(&n, 0, 0, &all);
+  same_within(&n, (one.state + one.arena + all.state + all.arena) / 2);
+  adapt_net_free(&n);
+}
+END_TEST
+
 START_TEST(code_is_clean)
 {
   AdaptNet n = adapt_net(10);
@@ -280,6 +325,7 @@ Suite *suite_adapt_device(void) {
   tcase_add_test(t, nothing_learned_changes_nothing);
   tcase_add_test(t, loss_falls);
   tcase_add_test(t, memory_decides_how_far);
+  tcase_add_test(t, little_memory_learns_the_same);
   tcase_add_test(t, code_is_clean);
   tcase_add_test(t, programs_call_it);
   tcase_add_test(t, machines_give_the_same_bytes);
