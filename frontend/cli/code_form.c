@@ -44,8 +44,7 @@ static bool adapt_key(const char *text, const char *part, CodeForm *f, Diag *d) 
   FAIL_IF(strncmp(part, "k=", 2) != 0, d, NULL, "--adapt %s: after the comma want memory=SIZE or k=N", text);
   char *end;
   const long k = strtol(part + 2, &end, 10);
-  FAIL_IF(*end || k < 1 || k > ADAPT_K_MAX, d, NULL, "--adapt %s: k: want 1 to %d layers",
-          text, ADAPT_K_MAX);
+  FAIL_IF(*end || k < 1 || k > ADAPT_K_MAX, d, NULL, "--adapt %s: k: want 1 to %d layers", text, ADAPT_K_MAX);
   f->adapt_k = (int)k;
   return true;
 }
