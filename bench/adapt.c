@@ -74,13 +74,18 @@ void adapt_skip(Adapt *ad, const char *why) {
   printf("%s: skipped: %s\n", ad->folder, why);
 }
 
-const char *adapt_no_glyphs(Arena *a) {
-  static const char example[] = "examples/01-label-reader",
-                    tool[] = "build/release/examples/01-label-reader/make_data";
-  if (file_exists(arena_printf(a, "%s/data/test_y.npy", example))) return NULL;
-  const char *make =
-      arena_printf(a, "make --no-print-directory -s %s && %s --out %s/data", tool, tool, example);
-  return system(make) == 0 ? NULL : "the label reader's data cannot be made";
+Split adapt_glyphs(const Adapt *ad, uint32_t first, uint32_t n, CorruptKind kind) {
+  const SplitSpec spec = {.kind = "npy",
+                          .x = "examples/01-label-reader/data/val_x.npy",
+                          .y = "examples/01-label-reader/data/val_y.npy",
+                          .first = first,
+                          .count = n};
+  Split s, out = {0};
+  bench_must(ad->b, split_open(&spec, &s, ad->b->d));
+  if (kind == CORRUPT_KINDS) return s;
+  bench_must(ad->b, corrupt_split(&s, kind, ADAPT_SEVERITY, 1 + first, &out, ad->b->d));
+  split_close(&s);
+  return out;
 }
 
 uint8_t *adapt_confidence(const Scores *s, float scale) {
@@ -138,7 +143,7 @@ static void run_part(Bench *b, Arena *a, const Part *p, const Options *o, const 
   const char *path = arena_printf(a, "%s/rows.json", folder);
   StrBuf text = {0};
   JsonWriter w;
-  Adapt ad = {.b = b, .a = a, .folder = folder, .quick = o->quick, .rows = &w};
+  Adapt ad = {.b = b, .a = a, .folder = folder, .program = key, .quick = o->quick, .rows = &w};
   bench_must(b, file_make_dirs(folder, b->d));
   json_begin(&w, &text, true);
   json_object(&w);

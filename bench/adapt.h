@@ -9,14 +9,16 @@
 #include <math.h>
 
 #include "bench/compress_common.h"
+#include "runtime/data/corrupt.h"
 
 typedef struct Adapt {
   Bench *b; /* diagnostics (b->d, bench_must) and host */
   Arena *a;
-  const char *folder; /* the part's; exists */
-  bool quick;         /* a fraction of the work, to see that it runs: no result file */
-  JsonWriter *rows;   /* adapt_row's */
-  bool skipped;       /* adapt_skip's */
+  const char *folder;  /* the part's; exists */
+  const char *program; /* the hash of this program: for the names of what is kept */
+  bool quick;          /* a fraction of the work, to see that it runs: no result file */
+  JsonWriter *rows;    /* adapt_row's */
+  bool skipped;        /* adapt_skip's */
 } Adapt;
 
 /* A result; printed too. */
@@ -27,8 +29,11 @@ void adapt_figure(Adapt *ad, const char *name, const char *metric, double value,
 /* An input that is not here (data of ../shared, a compiler): printed, and the part has not ended: the next
  * run tries it again. */
 void adapt_skip(Adapt *ad, const char *why);
-/* Makes the label reader's data where they are not there; NULL: they are, otherwise why not (adapt_skip). */
-const char *adapt_no_glyphs(Arena *a);
+
+/* n validation glyphs of the label reader, which no model of the bench has learnt from, through a worse sensor, lens or light
+ * (ADAPT_SEVERITY); CORRUPT_KINDS: as they are. split_close. */
+enum { ADAPT_SEVERITY = 4 };
+Split adapt_glyphs(const Adapt *ad, uint32_t first, uint32_t n, CorruptKind kind);
 
 /* Of each image the distance between its best two outputs in codes, as mistify_confidence has it on the device; `scale` is the
  * outputs'. The caller's to free (mem_free). */

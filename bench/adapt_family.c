@@ -249,7 +249,7 @@ static void resnet8_final(const Family *f, Split *test) { resnet8_test(f->ad, te
 static const Setting glyphs = {.name = "glyphs",
                                .board = "nucleo-l432kc",
                                .linked = "the Cortex-M4",
-                               .missing = adapt_no_glyphs,
+                               .missing = bench_no_glyphs,
                                .design = glyphs_design,
                                .test = glyphs_test},
                      resnet8 = {.name = "ResNet-8",

@@ -12,6 +12,7 @@
 #include "bench/adapt_retailor.h"
 #include "bench/adapt_settings.h"
 #include "bench/adapt_shift.h"
+#include "ir/base/mem.h"
 #include "passes/input_raw.h"
 
 #define STUDENT "resnet20_cifar10_dynbatch_bn.onnx"
@@ -65,15 +66,15 @@ static void ship(Gateway *g) {
 /* Points that draws [n] gain over `before`, their mean: of each image the share of draws that are right. The interval is of the
  * images; what draws differ by stands in the row. */
 static double mean_gain(const Scores *draws, int n, const Scores *before, double *lo, double *hi) {
-  double sum = 0, squares = 0;
+  double *gain = mem_array(before->n, sizeof *gain), sum = 0;
   for (uint32_t i = 0; i < before->n; i++) {
-    double x = -(double)before->right[i];
-    for (int k = 0; k < n; k++) x += (double)draws[k].right[i] / n;
-    sum += x, squares += x * x;
+    gain[i] = -(double)before->right[i];
+    for (int k = 0; k < n; k++) gain[i] += (double)draws[k].right[i] / n;
+    sum += gain[i];
   }
-  const double m = before->n, mean = sum / m, half = 1.96 * sqrt((squares / m - mean * mean) / m);
-  *lo = 100 * (mean - half), *hi = 100 * (mean + half);
-  return 100 * mean;
+  gains_interval(gain, before->n, lo, hi);
+  mem_free(gain);
+  return 100 * sum / before->n;
 }
 
 static void tell(const Gateway *g, const char *name, const char *metric, const Scores *draws, int n,

@@ -89,13 +89,23 @@ static const char *filled(const Adapt *ad, const char *template, const char *len
   return text_filled(ad->a, text, "@LENGTH@", length);
 }
 
+static bool same_text(const Adapt *ad, const char *path, const char *want) {
+  const char *text = file_exists(path) ? file_read(ad->a, path, NULL, ad->b->d) : NULL;
+  return text && strcmp(text, want) == 0;
+}
+
+/* Kept with what it was made by: the program and the design. */
 static void make_original(const Adapt *ad, const char *folder) {
   Bench *b = ad->b;
   const char *data = path_join(ad->a, folder, "data"), *model = path_join(ad->a, data, "cloud.onnx"),
              *init = path_join(ad->a, data, "init.onnx"), *design = path_join(ad->a, folder, "cloud.yaml"),
-             *text = filled(ad, CLOUD, ad->quick ? "images: 1024" : "epochs: 4");
-  if (file_exists(model)) return;
-  bench_must(b, file_make_dirs(data, b->d) && file_write(design, text, strlen(text), b->d));
+             *of = path_join(ad->a, data, "cloud.of"),
+             *text = filled(ad, CLOUD, ad->quick ? "images: 1024" : "epochs: 4"),
+             *key = arena_printf(ad->a, "%s\n%s", ad->program, text);
+  if (file_exists(model) && same_text(ad, of, key)) return;
+  if (!same_text(ad, of, key)) remove(path_join(ad->a, data, "cloud.ckpt"));
+  bench_must(b, file_make_dirs(data, b->d) && file_write(of, key, strlen(key), b->d) &&
+                    file_write(design, text, strlen(text), b->d));
   write_init(b, init);
   const char *command =
       arena_printf(ad->a,

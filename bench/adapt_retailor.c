@@ -26,9 +26,9 @@ static const char *place(const Adapt *ad, const char *name, const Graph *g, cons
   hasher_str(h, augment);
   hasher_bytes(h, local->spec.normalize.scale, sizeof local->spec.normalize.scale);
   hasher_bytes(h, local->spec.normalize.offset, sizeof local->spec.normalize.offset);
-  hasher_str(h, arena_printf(ad->a, "%d %g %d %g %g %g %d %llu", RETAILOR_FORM, o->epochs, o->batch,
-                             (double)o->lr, (double)o->temperature, (double)o->mix, o->views,
-                             (unsigned long long)o->seed));
+  hasher_str(h, arena_printf(ad->a, "%s %d %g %d %g %g %g %d %llu", ad->program, local->train.y != NULL,
+                             o->epochs, o->batch, (double)o->lr, (double)o->temperature, (double)o->mix,
+                             o->views, (unsigned long long)o->seed));
   hash_hex(hasher_done(h), hex);
   return arena_printf(ad->a, "%s/%s-%.16s.mistify", ad->folder, name, hex);
 }

@@ -12,11 +12,10 @@
 
 #include "bench/adapt_retailor.h"
 #include "frontend/onnx/onnx.h"
-#include "runtime/data/corrupt.h"
 
 #define EXAMPLE "examples/01-label-reader/"
 
-enum { LEARN = 2000, MEASURE = 2000, SEVERITY = 4, SHIFTS = 3 };
+enum { LEARN = 2000, MEASURE = 2000, SHIFTS = 3 };
 
 /* The grid: with images as they are or augmented as the model was trained, which the statistics alone decide; then how long, and
  * at which rate. All else is retailor_default's. */
@@ -38,31 +37,18 @@ typedef struct Stage {
   Shift at[SHIFTS];
 } Stage;
 
-static Split opened(const Stage *t, uint32_t first, uint32_t n, CorruptKind kind) {
-  const SplitSpec spec = {.kind = "npy",
-                          .x = EXAMPLE "data/val_x.npy",
-                          .y = EXAMPLE "data/val_y.npy",
-                          .first = first,
-                          .count = n};
-  Split s, out = {0};
-  bench_must(t->ad->b, split_open(&spec, &s, t->ad->b->d) &&
-                           corrupt_split(&s, kind, SEVERITY, 1 + first, &out, t->ad->b->d));
-  split_close(&s);
-  return out;
-}
-
 static void open_shift(Stage *t, int k) {
   const uint32_t n = t->ad->quick ? 200 : LEARN, m = t->ad->quick ? 200 : MEASURE;
   Shift *s = &t->at[k];
   s->local.spec.normalize = (Normalize){.n = 1, .scale = {2.0f / 255}, .offset = {-1}};
-  s->local.train = opened(t, 0, n, kinds[k]);
+  s->local.train = adapt_glyphs(t->ad, 0, n, kinds[k]);
   s->local.train.y = NULL;
-  s->eval = opened(t, n, m, kinds[k]);
+  s->eval = adapt_glyphs(t->ad, n, m, kinds[k]);
   s->before = scores_of(t->ad->b, t->g, &s->eval, &s->local.spec.normalize);
 }
 
 static bool open_stage(Stage *t) {
-  const char *none = adapt_no_glyphs(t->ad->a);
+  const char *none = bench_no_glyphs(t->ad->a);
   if (none) {
     adapt_skip(t->ad, none);
     return false;
@@ -107,9 +93,10 @@ static void set_augment(Stage *t, bool augmented) {
 static double candidate(const Stage *t, const char *name, const RetailorOptions *o) {
   StrBuf how = {0};
   const double points = gained(t, o, &how);
-  adapt_figure(t->ad, arena_printf(t->ad->a, "settings: %s", name), "accuracy gained, made shifts", points,
-               "points", "higher",
-               arena_printf(t->ad->a, "label reader, severity %d, %% right: %s", SEVERITY, sb_str(&how)));
+  adapt_figure(
+      t->ad, arena_printf(t->ad->a, "settings: %s", name), "accuracy gained, made shifts", points, "points",
+      "higher",
+      arena_printf(t->ad->a, "label reader, severity %d, %% right: %s", ADAPT_SEVERITY, sb_str(&how)));
   sb_free(&how);
   return points;
 }

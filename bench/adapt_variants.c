@@ -6,30 +6,13 @@
  */
 #include "bench/adapt_retailor.h"
 #include "passes/input_raw.h"
-#include "runtime/data/corrupt.h"
 
-#define EXAMPLE "examples/01-label-reader/"
-
-enum { LEARN = 2000, MEASURE = 2000, SEVERITY = 4, VARIANTS = 4 };
+enum { LEARN = 2000, MEASURE = 2000, VARIANTS = 4 };
 static const char family[] = "build/bench/adapt/family/full/family/family";
-
-static Split glyphs(Adapt *ad, uint32_t first, uint32_t n, bool noisy) {
-  const SplitSpec spec = {.kind = "npy",
-                          .x = EXAMPLE "data/val_x.npy",
-                          .y = EXAMPLE "data/val_y.npy",
-                          .first = first,
-                          .count = n};
-  Split s, out;
-  bench_must(ad->b, split_open(&spec, &s, ad->b->d));
-  if (!noisy) return s;
-  bench_must(ad->b, corrupt_split(&s, CORRUPT_NOISE, SEVERITY, 1 + first, &out, ad->b->d));
-  split_close(&s);
-  return out;
-}
 
 /* The site's folder: images and site.yaml. */
 static const char *write_site(Adapt *ad) {
-  Split s = glyphs(ad, 0, ad->quick ? 200 : LEARN, true);
+  Split s = adapt_glyphs(ad, 0, ad->quick ? 200 : LEARN, CORRUPT_NOISE);
   const Shape *i = &s.item;
   const Shape shape = shape_of(4, (int64_t)s.n, i->d[0], i->d[1], i->d[2]);
   Tensor t = tensor_new(s.dtype, &shape);
@@ -71,7 +54,7 @@ void part_variants(Adapt *ad) {
     adapt_skip(ad, "want what part \"family\" leaves");
     return;
   }
-  const char *none = adapt_no_glyphs(ad->a);
+  const char *none = bench_no_glyphs(ad->a);
   if (none) {
     adapt_skip(ad, none);
     return;
@@ -80,8 +63,8 @@ void part_variants(Adapt *ad) {
       arena_printf(ad->a, "build/release/mistify adapt %s --data %s -o %s --quiet -j %d > %s/log 2>&1",
                    family, write_site(ad), out, ad->b->host.threads, ad->folder);
   if (system(line) != 0) bench_must(ad->b, diag_error(ad->b->d, NULL, "failed: %s", line));
-  Split noisy = glyphs(ad, LEARN, ad->quick ? 200 : MEASURE, true),
-        clean = glyphs(ad, LEARN, ad->quick ? 200 : MEASURE, false);
+  Split noisy = adapt_glyphs(ad, LEARN, ad->quick ? 200 : MEASURE, CORRUPT_NOISE),
+        clean = adapt_glyphs(ad, LEARN, ad->quick ? 200 : MEASURE, CORRUPT_KINDS);
   for (int k = 0; k < VARIANTS; k++) {
     compare(ad, out, k, &noisy, "noise 4");
     compare(ad, out, k, &clean, "as they were");

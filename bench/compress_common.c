@@ -124,6 +124,15 @@ Graph *bench_passes(const Bench *b, const Graph *g, const char *text, const Data
   return out;
 }
 
+const char *bench_no_glyphs(Arena *a) {
+  static const char example[] = "examples/01-label-reader",
+                    tool[] = "build/release/examples/01-label-reader/make_data";
+  if (file_exists(arena_printf(a, "%s/data/test_y.npy", example))) return NULL;
+  const char *make =
+      arena_printf(a, "make --no-print-directory -s %s && %s --out %s/data", tool, tool, example);
+  return system(make) == 0 ? NULL : "the label reader's data cannot be made";
+}
+
 Normalize bench_imagenet(void) {
   static const float mean[] = {0.485f, 0.456f, 0.406f}, dev[] = {0.229f, 0.224f, 0.225f};
   Normalize nz = {.n = 3};

@@ -53,6 +53,9 @@ void gains_interval(const double *gain, uint32_t n, double *lo, double *hi);
 Graph *bench_passes(const Bench *b, const Graph *g, const char *text, const Dataset *ds,
                     const Graph *teacher);
 
+/* Makes the label reader's data where they are not there; NULL: they are, otherwise why not. */
+const char *bench_no_glyphs(Arena *a);
+
 /* Of the mean and deviation that the ResNets were trained with. */
 Normalize bench_imagenet(void);
 /* The first `train` training images (0: all), the validation images; *test is read apart, once for a final result. */

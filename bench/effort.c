@@ -279,6 +279,8 @@ int main(void) {
   Run r = {.a = arena_new()};
   const char *run = getenv("BENCH_EFFORT_RUN");
   bench_open(&r.b, "effort", 1);
+  const char *none = bench_no_glyphs(r.a); /* which our files name */
+  if (none) bench_must(&r.b, diag_error(r.b.d, NULL, "%s", none));
   if (run && *run) run_ports(&r);
   Effort hand[PORTS];
   for (int i = 0; i < PORTS; i++) hand[i] = by_hand(&r, i);

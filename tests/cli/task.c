@@ -119,3 +119,16 @@ void task_open(Arena *a) {
   task_write_split(a, "test", 50, 3, 3);
   task_write_net(a, "net.ir", 1, "classes");
 }
+
+void task_open_int8(Arena *a) {
+  task_open(a);
+  task_write_design(
+      a, "design.yaml",
+      "name: net\ninput: {layout: nhwc, type: raw}\nfreedom: {quantize: int8}\ndata:\n  classes: 4\n");
+}
+
+void task_write_deploy(Arena *a, const char *targets) {
+  task_write_text(
+      a, "deploy.yaml",
+      arena_printf(a, "design: design.yaml\nseed: 1\ncache: cache\nout: out\ntargets:\n  - %s\n", targets));
+}

@@ -27,5 +27,9 @@ void task_write_net(Arena *a, const char *name, uint64_t seed, const char *head)
 void task_write_design(Arena *a, const char *name, const char *rest);
 /* net.ir, and splits of 300, 100 and 50 images. */
 void task_open(Arena *a);
+/* The same, and design.yaml, which leaves nothing but int8 to do. */
+void task_open_int8(Arena *a);
+/* deploy.yaml of that design and these targets, a line each: "{name: ..}\n  - {name: ..}". */
+void task_write_deploy(Arena *a, const char *targets);
 
 #endif

@@ -4,24 +4,11 @@
 
 Suite *suite_cli_drift(void);
 
-static void open_task(Arena *a) {
-  task_open(a);
-  task_write_design(
-      a, "design.yaml",
-      "name: net\ninput: {layout: nhwc, type: raw}\nfreedom: {quantize: int8}\ndata:\n  classes: 4\n");
-}
-
-static void write_deploy(Arena *a, const char *target) {
-  task_write_text(
-      a, "deploy.yaml",
-      arena_printf(a, "design: design.yaml\nseed: 1\ncache: cache\nout: out\ntargets:\n  - %s\n", target));
-}
-
 START_TEST(tailor_and_compile)
 {
   Arena *a = arena_new();
-  open_task(a);
-  write_deploy(a, "{name: one, target: x86-64, code: {drift: 5000}}");
+  task_open_int8(a);
+  task_write_deploy(a, "{name: one, target: x86-64, code: {drift: 5000}}");
   task_must(a, "$M tailor $T/deploy.yaml --quiet");
   task_must(a, "grep -q 'int net_drift_output(mistify_drift .d' $T/out/one/model.h");
   task_must(a, "grep -q 'NET_DRIFT_INTERVAL 5000' $T/out/one/model.h");
@@ -41,13 +28,13 @@ END_TEST
 START_TEST(faults_are_told)
 {
   Arena *a = arena_new();
-  open_task(a);
+  task_open_int8(a);
   task_want_error(a, "$M compile $T/net.ir --target x86-64 --drift 100 -o $T/x", "want --design too");
   task_want_error(a, "$M compile $T/net.ir --target x86-64 --design $T/design.yaml --drift 100 -o $T/x",
                   "codes of 8 bits");
-  write_deploy(a, "{name: one, target: x86-64, precision: float32, code: {drift: 5000}}");
+  task_write_deploy(a, "{name: one, target: x86-64, precision: float32, code: {drift: 5000}}");
   task_want_error(a, "$M tailor $T/deploy.yaml --quiet", "wants precision: int8");
-  write_deploy(a, "{name: one, target: x86-64, code: {drift: 0}}");
+  task_write_deploy(a, "{name: one, target: x86-64, code: {drift: 0}}");
   task_want_error(a, "$M tailor $T/deploy.yaml --quiet", "drift");
   arena_free(a);
 }

@@ -38,18 +38,8 @@ static void write_deep_net(Arena *a) {
 }
 
 static void open_task(Arena *a) {
-  task_open(a);
+  task_open_int8(a);
   write_deep_net(a);
-  task_write_design(
-      a, "design.yaml",
-      "name: net\ninput: {layout: nhwc, type: raw}\nfreedom: {quantize: int8}\ndata:\n  classes: 4\n");
-}
-
-/* Targets one line each. */
-static void write_deploy(Arena *a, const char *targets) {
-  task_write_text(
-      a, "deploy.yaml",
-      arena_printf(a, "design: design.yaml\nseed: 1\ncache: cache\nout: out\ntargets:\n  - %s\n", targets));
 }
 
 static void must_say(Arena *a, const char *line, const char *words) {
@@ -61,7 +51,7 @@ static void must_say(Arena *a, const char *line, const char *words) {
 }
 
 static void must_refuse(Arena *a, const char *target, const char *words) {
-  write_deploy(a, target);
+  task_write_deploy(a, target);
   task_want_error(a, "$M tailor $T/deploy.yaml --quiet", words);
 }
 
@@ -70,8 +60,8 @@ START_TEST(tailored_and_compiled)
 {
   Arena *a = arena_new();
   open_task(a);
-  write_deploy(a, "{name: one, target: x86-64, adapt: {layers: bias, memory: 16 KiB}}\n"
-                  "  - {name: two, target: x86-64, adapt: last}");
+  task_write_deploy(a, "{name: one, target: x86-64, adapt: {layers: bias, memory: 16 KiB}}\n"
+                       "  - {name: two, target: x86-64, adapt: last}");
   task_must(a, "$M tailor $T/deploy.yaml --quiet");
   task_must(a, "grep -q 'NET_ADAPT_BIASES 4' $T/out/one/model.h");
   task_must(a, "grep -q 'NET_ADAPT_BIASES 0' $T/out/two/model.h");
@@ -88,7 +78,7 @@ START_TEST(memory_chooses)
 {
   Arena *a = arena_new();
   open_task(a);
-  write_deploy(a, "{name: one, target: x86-64, adapt: none}");
+  task_write_deploy(a, "{name: one, target: x86-64, adapt: none}");
   task_must(a, "$M tailor $T/deploy.yaml --quiet && ! grep -q ADAPT $T/out/one/model.h && cp "
                "$T/out/one/model.mistify $T/m.mistify");
 #define COMPILE(layers) "$M compile $T/m.mistify --target cortex-m4 --adapt " layers " -o $T/x"
