@@ -131,9 +131,7 @@ static bool add_target(Tailoring *r, const DeployTarget *t, int round, int64_t m
   FAIL_IF(exits && t->variants, r->d, &t->loc,
           "target %s: variants and the design's exits do not go together: leave one of both out", t->name);
   FAIL_IF(exits && r->dep->design->depth.max > 0, r->d, &t->loc,
-          "target %s: the design's depth may remove the blocks behind which its exits end: leave one of both "
-          "out of "
-          "freedom",
+          "target %s: depth may remove the blocks behind which the design's exits end: leave one of both out",
           t->name);
   if (t->variants || exits) {
     const PlanOptions plan = {.n_regions = b.n_regions, .input_rows = t->input == DEPLOY_INPUT_ROWS};
