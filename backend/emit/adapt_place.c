@@ -36,10 +36,7 @@ int64_t emit_adapt_state_bytes(const AdaptEmit *ad) {
 }
 
 int64_t emit_adapt_cycles(const Emit *e) {
-  double sum = e->target->costs->base_cycles;
-  for (uint32_t c = 0; c < e->calls.n; c++)
-    sum += call_cycles(e->target->costs, e->g, &e->calls.v[c], e->plan.stage[c].step > 0);
-  return (int64_t)(sum + 0.5);
+  return (int64_t)(plan_cycles(e->target->costs, e->g, &e->calls, &e->plan) + 0.5);
 }
 
 static int32_t step_time(const Emit *e, int step) { return (int32_t)e->calls.n + 1 + step; }
