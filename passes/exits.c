@@ -154,7 +154,9 @@ static ValId mean_of(Rewrite *r, const Heads *h, const Exit *e, const char *name
 static bool add_head(Rewrite *r, const Heads *h, int i) {
   const Exit *e = &h->v[i];
   const char *name = arena_printf(r->to->arena, "exit%d", i);
-  const Loc loc = rewrite_loc(r, graph_def(h->g, e->at));
+  Loc loc = rewrite_loc(r, graph_def(h->g, e->at));
+  loc.name = e->name;     /* what a report calls it, and ... */
+  loc.line = loc.col = 0; /* ... what stays in a graph's file, unlike a place in a text */
   ValId y = mean_of(r, h, e, name);
   TRY(y != NO_VAL);
   if (e->w) {

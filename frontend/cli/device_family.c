@@ -27,16 +27,13 @@ bool device_family_read(const StepCall *c, const Graph *widest, DeviceFamily *ou
   bool bad = false;
   *out = (DeviceFamily){.n = (int)pass_param_num(c->params, "variants", 1, &bad)};
   out->m[0].g = widest;
-  if (pass_param_num(c->params, "exits", 0, &bad) > 0 && widest->n_outputs > 1) {
-    out->exits = true;
-    out->n = (int)widest->n_outputs;
-    return true;
-  }
-  FAIL_IF(bad || out->n < 1 || out->n > EMIT_VARIANTS || c->n_in < out->n, d, NULL,
+  out->exits = pass_param_num(c->params, "exits", 0, &bad) > 0 && widest->n_outputs > 1;
+  if (out->exits) out->n = (int)widest->n_outputs;
+  FAIL_IF(bad || out->n < 1 || out->n > EMIT_VARIANTS || (!out->exits && c->n_in < out->n), d, NULL,
           "deploy: \"%s\": want variants=1 to %d, and their graphs", c->params, EMIT_VARIANTS);
   if (pass_param(c->params, "accuracy", accuracy, sizeof accuracy) && !read_accuracy(accuracy, out))
     return diag_error(d, NULL, "deploy: \"%s\": want accuracy=A;B;.. of each variant", c->params);
-  for (int k = 1; k < out->n; k++) {
+  for (int k = 1; k < out->n && !out->exits; k++) {
     out->narrower[k] = artifact_graph(&c->in[c->n_in - out->n + k], d);
     if (!out->narrower[k]) return false;
     out->m[k].g = out->narrower[k];

@@ -1,5 +1,5 @@
 /* Deployment of a family: the narrower variants' graphs are the step's last inputs, "variants=N,accuracy=A;B;.." is among
- * its parameters. */
+ * its parameters; of a model with early exits "exits=1,accuracy=A;B;..". */
 #ifndef FRONTEND_CLI_DEVICE_FAMILY_H
 #define FRONTEND_CLI_DEVICE_FAMILY_H
 

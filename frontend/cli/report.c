@@ -79,6 +79,7 @@ void report_table(const Report *r, Arena *a) {
            "states\n\n");
   size_table(r, a);
   report_variants_table(r, a);
+  report_exits_table(r, a);
   for (int i = 0; i < r->result->n; i++) {
     const TailorOutcome *o = &r->result->v[i];
     if (!o->met)
@@ -164,6 +165,7 @@ static void json_target(JsonWriter *w, const Report *r, int i) {
   json_kint(w, "vectors_equal", o->proof.vectors_equal);
   json_end(w);
   if (o->n_widths) report_variants_json(o, w);
+  if (o->n_exits) report_exits_json(o, w);
   json_end(w);
 }
 

@@ -34,6 +34,10 @@ const char *report_regions(const TailorOutcome *o, Arena *a);
 void report_variants_table(const Report *r, Arena *a);
 void report_variants_json(const TailorOutcome *o, JsonWriter *w);
 void report_variants_html(const Report *r, StrBuf *out);
+/* -- report_exits.c: early exits, where a target has them -- */
+void report_exits_table(const Report *r, Arena *a);
+void report_exits_json(const TailorOutcome *o, JsonWriter *w);
+void report_exits_html(const Report *r, StrBuf *out);
 /* "91.25±0.40"; "-": not measured. */
 const char *report_percent(Arena *a, const Accuracy *x);
 /* The member `key` of an accuracy. */

@@ -115,6 +115,7 @@ void report_html(const Report *r, StrBuf *b) {
               100 * r->result->kept, tailor_duration(a, r->result->shortened_for));
   targets_table(r, a, b);
   report_variants_html(r, b);
+  report_exits_html(r, b);
   report_plan_html(r, b);
   report_chart(r, b);
   steps_table(r, b);

@@ -87,6 +87,7 @@ void tailor_tell_late(TailorRun *r, TailorWork *w, const char *what) {
   TailorOutcome *o = w->o;
   artifact_unref(&w->trained);
   tailor_nested_free(w);
+  o->n_exits = 0;
   artifact_unref(&o->final);
   o->late = true;
   o->start = NULL;

@@ -12,6 +12,7 @@
  *   planned.c    what a plan alone can tell
  *   students.c   retraining and rebuilding
  *   nested.c     variants that share weights
+ *   early.c      early exits
  */
 #ifndef PASSES_TAILOR_RUN_H
 #define PASSES_TAILOR_RUN_H
@@ -249,6 +250,16 @@ bool tailor_nested_prove(TailorRun *r, TailorWork *w);
 void tailor_nested_free(TailorWork *w);
 /* Of a result. */
 void tailor_widths_free(TailorOutcome *o);
+
+/* -- early.c -- */
+/* What o->final is at each of its exits: o->exit; nothing of a target without. */
+bool tailor_exits_finish(TailorRun *r, TailorWork *w);
+/* The target's parameters for deploy and proof, with the accuracy of each exit. */
+const char *tailor_exits_params(const TailorRun *r, const TailorWork *w);
+/* What `deploy` measured of each. */
+void tailor_exits_measured(TailorOutcome *o, const Artifact *measure);
+/* Their accuracies on the test split. */
+bool tailor_exits_prove(TailorRun *r, TailorWork *w);
 
 /* -- students.c -- */
 /* The base cut to the plan, its layers solved anew (or statistics estimated, where channels go by importance). */

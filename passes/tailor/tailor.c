@@ -126,13 +126,20 @@ bool tailor_deploy(TailorRun *r, const TailorTarget *t, const Artifact *final, A
   return tailor_step(r, r->job->deploy, t->name, in, 2, names, t->params, r->job->env, files, measure);
 }
 
+/* What of the target's variants or exits goes to deploy and proof, behind n inputs. */
+static int more_inputs(const TailorRun *r, const TailorWork *w, Artifact *in, const char **names, int n,
+                       const char **params) {
+  *params = tailor_exits_params(r, w);
+  return tailor_is_nested(w->t) ? tailor_nested_inputs(r, w, in, names, n, params) : n;
+}
+
 /* The target's model, or all variants of it. */
 static bool deploy_outcome(TailorRun *r, TailorWork *w, Artifact *measure) {
   const TailorTarget *t = w->t;
-  if (!tailor_is_nested(t) || r->job->graphs) return tailor_deploy(r, t, &w->o->final, &w->o->files, measure);
+  if (r->job->graphs) return tailor_deploy(r, t, &w->o->final, &w->o->files, measure);
   Artifact in[STEP_MAX_IN] = {w->o->final, artifact_from_hash(ART_DATA, t->cost->key)};
-  const char *names[STEP_MAX_IN] = {"model", "board"}, *params = t->params;
-  const int n = tailor_nested_inputs(r, w, in, names, 2, &params);
+  const char *names[STEP_MAX_IN] = {"model", "board"}, *params;
+  const int n = more_inputs(r, w, in, names, 2, &params);
   return tailor_step(r, r->job->deploy, t->name, in, n, names, params, r->job->env, &w->o->files, measure);
 }
 
@@ -188,7 +195,7 @@ static bool finish_and_score(TailorRun *r, TailorWork *w) {
   artifact_unref(&w->o->final);
   TRY(tailor_finish(r, w, slot, &w->trained, &w->o->final) && finish_better(r, w, slot));
   TRY(tailor_score(r, slot, &w->o->final, r->job->raw_input, &w->o->val_final));
-  return !tailor_is_nested(w->t) || tailor_nested_finish(r, w);
+  return tailor_exits_finish(r, w) && (!tailor_is_nested(w->t) || tailor_nested_finish(r, w));
 }
 
 bool tailor_linked_regions(TailorRun *r, const TailorTarget *t, const Graph *g, int64_t ram,
@@ -297,6 +304,7 @@ static bool complete(TailorRun *r, TailorWork *w) {
   Artifact m = {0};
   TRY(deploy_outcome(r, w, &m));
   tailor_nested_measured(w->o, &m);
+  tailor_exits_measured(w->o, &m);
   bool ok = read_measured(r, w, &m);
   artifact_unref(&m);
   w->o->delivered = true;
@@ -312,6 +320,7 @@ static bool complete_task(void *ctx, int at) {
   artifact_unref(&w->o->files);
   w->o->val_float = -1;
   tailor_nested_free(w);
+  w->o->n_exits = 0;
   w->o->why = w->c.why;
   if (w->o->why) return true; /* no plan: nothing to make */
   const TailorStart may = tailor_begin(r, w);
@@ -341,10 +350,11 @@ static bool prove_task(void *ctx, int i) {
   if (!w->o->delivered) return true;
   TRY(tailor_test(r, slot, &w->trained, false, &p->tailored));
   if (tailor_is_nested(w->t)) TRY(tailor_nested_prove(r, w));
+  TRY(tailor_exits_prove(r, w));
   if (r->job->graphs) return tailor_test(r, slot, &w->o->final, r->job->raw_input, &p->emitted);
   Artifact in[STEP_MAX_IN] = {w->o->final, artifact_from_hash(ART_DATA, w->t->cost->key), r->test}, m = {0};
-  const char *names[STEP_MAX_IN] = {"model", "board", "test data"}, *params = w->t->params;
-  const int n = tailor_is_nested(w->t) ? tailor_nested_inputs(r, w, in, names, 3, &params) : 3;
+  const char *names[STEP_MAX_IN] = {"model", "board", "test data"}, *params;
+  const int n = more_inputs(r, w, in, names, 3, &params);
   TRY(tailor_step(r, r->job->proof, w->t->name, in, n, names, params, r->job->env, &m, NULL));
   tailor_accuracy(&m, &p->emitted);
   p->vectors = measure_get_int(&m, "vectors", 0);

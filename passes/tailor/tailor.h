@@ -53,6 +53,7 @@ typedef struct TailorTarget {
   double narrowest; /* of them: share of the widest's MACs */
   double width_min,
       width_drop; /* floor of the narrower ones as min_accuracy and max_drop are the widest's; 0: none */
+  bool exits;     /* finishing gives it early exits: outputs before its own (passes/exits.c) */
   int round; /* a later one joins the plan of those before it, as if these had been planned alone; does not fall */
 } TailorTarget;
 
@@ -135,7 +136,7 @@ typedef struct TailorJob {
   const TailorTarget *targets;
   int n_targets;
   /* Of a family both get the narrower variants behind these, each inside the one before, and ",variants=N,accuracy=A;B;.." (on
-   * validation, shares) in params. */
+   * validation, shares) in params; of early exits ",accuracy=A;B;..". */
   const StepKind
       *deploy; /* in: final graph, target; params: the target's, then ",measure=size|all". out: files, measure
                              (flash, ram, stack, instructions, estimates) */
@@ -158,6 +159,16 @@ typedef struct TailorWidth {
   Accuracy tailored, emitted; /* on the test split: float; final, by the engine */
 } TailorWidth;
 
+/* An early exit of the final graph, or (number 0) the whole of it. */
+enum { TAILOR_EXITS = 8 };
+typedef struct TailorExit {
+  const char *behind; /* the layer; NULL: it is the whole */
+  Cost cost;          /* of what runs until there; RAM as if nothing came behind it */
+  int64_t cycles; /* of one inference that ends there, measured by `deploy` ("cycles0", ..); -1: not known */
+  double val_final; /* accuracy on validation, int8 */
+  Accuracy emitted; /* on the test split, int8, by the engine */
+} TailorExit;
+
 typedef struct TailorOutcome {
   const TailorTarget *target;
   bool met;          /* all limits and the floor */
@@ -179,6 +190,8 @@ typedef struct TailorOutcome {
   TailorWidth
       width[FAMILY_MAX]; /* [n_widths] the widest, of which all else here speaks, first; 0: it is one model */
   int n_widths;
+  TailorExit exit[TAILOR_EXITS]; /* [n_exits] the whole first, the earliest last; 0: there are none */
+  int n_exits;
   int64_t joint_images; /* job->plan_only: of the joint training of its variants, */
   double joint_seconds; /* and an estimate for it */
   Artifact final, files,

@@ -1,9 +1,11 @@
 /* `mistify tailor` with variants that share weights: what is written, what is told, and what is refused. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "ir/base/file.h"
 #include "ir/base/json.h"
+#include "ir/base/strbuf.h"
 #include "passes/input_raw.h"
 #include "tests/cli/task.h"
 #include "tests/support.h"
@@ -199,6 +201,60 @@ START_TEST(refused)
 }
 END_TEST
 
+static const Json *read_json(Arena *a, const char *name) {
+  Diag *d = diag_new();
+  size_t n;
+  const char *path = task_path(a, name), *text = file_read(a, path, &n, d);
+  const Json *j = text ? json_parse(a, text, n, path, d) : NULL;
+  ck_assert_msg(j != NULL, "%s", diag_text(d));
+  diag_free(d);
+  return j;
+}
+
+/* Share of the split on which output `o` of the delivered int8 model is right: that output alone, by another command. */
+static double right_at(Arena *a, uint32_t o, const char *split) {
+  Diag *d = diag_new();
+  StrBuf bytes = {0};
+  Blob *file = blob_map(task_path(a, "out/codes/model.mistify"));
+  Graph *g = file ? graph_deserialize(file, "model.mistify", d) : NULL;
+  ck_assert_msg(g && g->n_outputs == 2, "%s", diag_text(d));
+  g->outputs[0] = g->outputs[o];
+  g->n_outputs = 1;
+  graph_serialize(g, &bytes);
+  task_write_bytes("cut.mistify", bytes.s, bytes.len);
+  task_must(a,
+            arena_printf(a, "cd $T && $M eval cut.mistify --design design.yaml --split %s --json > eval.json",
+                         split));
+  sb_free(&bytes);
+  graph_free(g);
+  blob_unref(file);
+  diag_free(d);
+  return json_get_num(read_json(a, "eval.json"), "top1", -1);
+}
+
+/* How often each exit is right: in both reports, in the table that NAME_select reads, in model.json. */
+static void exits_are_told(Arena *a) {
+  task_must(a, "cd $T && grep -q 'Early exits' text && grep -q 'middle' text && "
+               "grep -q '<h2>Early exits</h2>' out/report.html");
+  const Json *targets = json_get(read_json(a, "out/report.json"), "targets"),
+             *told = json_get(json_at(targets, 0), "exits"),
+             *emitted = json_get(read_json(a, "out/codes/model.json"), "variants");
+  ck_assert(told && told->n == 2 && emitted && emitted->n == 2 && !json_get(json_at(targets, 1), "exits"));
+  ck_assert_int_lt(json_get_int(json_at(told, 1), "macs", 0), json_get_int(json_at(told, 0), "macs", 0));
+  ck_assert(!json_get_str(json_at(told, 0), "behind", NULL));
+  ck_assert_str_eq(json_get_str(json_at(told, 1), "behind", ""), "middle");
+  for (uint32_t v = 0; v < 2; v++) {
+    const Json *x = json_at(told, v);
+    const double right = right_at(a, 1 - v, "val");
+    const long ppm = lround(1e6 * right);
+    ck_assert_double_eq_tol(json_get_num(x, "validation", -1), right, 1e-9);
+    ck_assert_double_eq_tol(json_get_num(json_get(x, "test"), "top1", -1), right_at(a, 1 - v, "test"), 1e-9);
+    ck_assert_int_eq(json_get_int(json_at(emitted, v), "accuracy_ppm", -1), ppm);
+    ck_assert_int_eq(json_get_int(x, "measured_cycles", -1), json_get_int(json_at(emitted, v), "cycles", -2));
+    task_must(a, arena_printf(a, "cd $T && grep -q ', %ldu}' out/codes/model.c", ppm));
+  }
+}
+
 /* A design whose model may end early: one image, whose variants are its exits. */
 START_TEST(exits)
 {
@@ -218,6 +274,7 @@ START_TEST(exits)
             "grep -q 'net_continue' out/codes/model.h && grep -q 'NET_VARIANTS 2' out/codes/model.h &&\n"
             "grep -q 'net_controller_begin' out/codes/model.h && ! grep -q net_continue out/real/model.h &&\n"
             "$M verify out/codes | grep -q 'equal byte for byte' && grep -q 'as measured' out/codes/model.c");
+  exits_are_told(a);
   task_write_text(a, "deploy.yaml",
                   arena_printf(a, "%s  - {name: both, target: cortex-m4, variants: 2}\n", head));
   task_want_error(a, "cd $T && $M tailor deploy.yaml --graphs --quiet", "variants and the design's exits");
