@@ -24,10 +24,13 @@ static void add_kind(PlanView *v, const StepTime *times, size_t n_times, const c
   v->kinds[v->n_kinds++] = (PlanKind){kind, n, known ? sum / known : -1};
 }
 
-/* Targets whose model is still to be trained: their steps behind it are to come too. */
+static bool joint_to_come(const TailorOutcome *o) { return o->joint_images > 0 && !o->joint_there; }
+
+/* Targets whose model or variants are still to be trained: their steps behind it are to come too. */
 static int targets_to_come(const TailorResult *r) {
   int n = 0;
-  for (int i = 0; i < r->n; i++) n += r->v[i].model >= 0 && !r->models[r->v[i].model].there;
+  for (int i = 0; i < r->n; i++)
+    n += (r->v[i].model >= 0 && !r->models[r->v[i].model].there) || joint_to_come(&r->v[i]);
   return n;
 }
 
@@ -51,16 +54,25 @@ bool plan_view_kinds(PlanView *v, const Cache *cache, bool graphs, bool rebuilt,
   return ok;
 }
 
-/* Seconds of trainings that are to come, and how many there are. */
-static double training_to_come(const TailorResult *r, int *n) {
-  double seconds = 0;
-  *n = 0;
+typedef struct ToCome {
+  int models, joint;
+  double seconds, joint_seconds;
+} ToCome;
+
+/* Trainings of models and joint ones of variants that are to come. */
+static ToCome training_to_come(const TailorResult *r) {
+  ToCome c = {0};
   for (int k = 0; k < r->n_models; k++) {
     if (r->models[k].there) continue;
-    seconds += r->models[k].seconds;
-    ++*n;
+    c.seconds += r->models[k].seconds;
+    c.models++;
   }
-  return seconds;
+  for (int i = 0; i < r->n; i++) {
+    if (!joint_to_come(&r->v[i])) continue;
+    c.joint_seconds += r->v[i].joint_seconds;
+    c.joint++;
+  }
+  return c;
 }
 
 static double others_to_come(const PlanView *v) {
@@ -73,6 +85,7 @@ static double others_to_come(const PlanView *v) {
 static double whole_plan(const TailorResult *r) {
   double seconds = 0;
   for (int k = 0; k < r->n_models; k++) seconds += r->models[k].seconds;
+  for (int i = 0; i < r->n; i++) seconds += r->v[i].joint_seconds;
   return seconds;
 }
 
@@ -143,10 +156,9 @@ static void variants(const PlanView *v, Arena *a) {
     const TailorOutcome *o = &v->result->v[i];
     if (o->joint_images)
       printf("%s: %d variants down to %.0f %% of its MACs, trained together behind that on %s images, est. "
-             "%.1f s "
-             "(in no sum below)\n",
+             "%.1f s%s\n",
              o->target->name, o->target->widths, 100 * o->target->narrowest, cli_count(a, o->joint_images),
-             o->joint_seconds);
+             o->joint_seconds, o->joint_there ? ", trained already" : "");
   }
 }
 
@@ -173,9 +185,10 @@ static void ways(const PlanView *v, Arena *a) {
 
 static void to_come(const PlanView *v) {
   const TailorResult *r = v->result;
-  int n;
-  const double training = training_to_come(r, &n), others = others_to_come(v);
-  printf("\nTo come: %d of %d models to train, %.1f s", n, r->n_models, training);
+  const ToCome c = training_to_come(r);
+  const double training = c.seconds + c.joint_seconds, others = others_to_come(v);
+  printf("\nTo come: %d of %d models to train, %.1f s", c.models, r->n_models, c.seconds);
+  if (c.joint) printf("; variants of %d targets, %.1f s", c.joint, c.joint_seconds);
   if (r->bank_seconds > 0) printf("; teachers' outputs, %.1f s", r->bank_seconds);
   for (int i = 0; i < v->n_kinds; i++) {
     const PlanKind *k = &v->kinds[i];
@@ -185,7 +198,7 @@ static void to_come(const PlanView *v) {
       printf("; %d x %s, which never ran here", k->n, k->kind);
   }
   printf("\nExpected: %.1f s%s\n", training + r->bank_seconds + others,
-         r->n_models && training + others > 0 ? ", beside steps that are shared and not yet there" : "");
+         training + others > 0 ? ", beside steps that are shared and not yet there" : "");
 }
 
 /* Seconds by the clock, against the budget. */
@@ -201,8 +214,8 @@ static void budget(const PlanView *v, Arena *a) {
   printf("Time budget: %s, of which training may take %s; expected are %s, with %.3g trainings at once\n",
          tailor_duration(a, r->budget), tailor_duration(a, most), tailor_duration(a, r->expected),
          r->at_once);
-  int n;
-  const double to_come = (training_to_come(r, &n) + r->bank_seconds + others_to_come(v)) / r->at_once;
+  const ToCome c = training_to_come(r);
+  const double to_come = (c.seconds + c.joint_seconds + r->bank_seconds + others_to_come(v)) / r->at_once;
   if (r->expected > most)
     printf("That is more than there is%s: targets of the lowest priority may not be begun in time\n",
            tailor_shortened(r) && r->shortened_for == r->budget
@@ -228,15 +241,16 @@ static void rates(const PlanView *v) {
 
 void plan_view_text(const PlanView *v, Arena *a) {
   const TailorResult *r = v->result;
-  int joint = 0;
+  int joint = 0, trainings = r->n_models;
   for (int k = 0; k < r->n_models; k++) joint += r->models[k].joint;
   printf("%d targets; %d models to train, %d of them joint ancestors that nobody asked for\n\n", r->n,
          r->n_models, joint);
   tree(v, a);
   untrained(v);
   variants(v, a);
-  if (r->n_models) {
-    ways(v, a);
+  for (int i = 0; i < r->n; i++) trainings += r->v[i].joint_images > 0;
+  if (r->n_models) ways(v, a);
+  if (trainings) {
     to_come(v);
     budget(v, a);
     rates(v);
@@ -277,19 +291,21 @@ static void json_targets(JsonWriter *w, const TailorResult *r) {
     json_kint(w, "macs", o->cost.macs);
     if (o->joint_images) json_kint(w, "joint_images", o->joint_images);
     if (o->joint_images) json_knum(w, "joint_seconds", o->joint_seconds);
+    if (o->joint_images) json_kbool(w, "joint_there", o->joint_there);
     json_end(w);
   }
   json_end(w);
 }
 
 static void json_to_come(JsonWriter *w, const PlanView *v) {
-  int n;
-  const double training = training_to_come(v->result, &n), others = others_to_come(v);
+  const ToCome c = training_to_come(v->result);
   json_kobject(w, "to_come");
-  json_kint(w, "models", n);
-  json_knum(w, "training_seconds", training);
+  json_kint(w, "models", c.models);
+  json_knum(w, "training_seconds", c.seconds);
+  json_kint(w, "families", c.joint);
+  json_knum(w, "joint_seconds", c.joint_seconds);
   json_knum(w, "bank_seconds", v->result->bank_seconds);
-  json_knum(w, "other_seconds", others);
+  json_knum(w, "other_seconds", others_to_come(v));
   json_karray(w, "steps");
   for (int i = 0; i < v->n_kinds; i++) {
     json_object(w);

@@ -47,9 +47,8 @@ static Hash lease_key(const TailorRun *r, const TailorWork *w) {
   return hasher_done(h);
 }
 
-TailorStart tailor_may_train(TailorRun *r, TailorWork *w, bool (*train)(TailorRun *r, TailorWork *w)) {
+bool tailor_is_there(TailorRun *r, TailorWork *w, bool (*train)(TailorRun *r, TailorWork *w)) {
   TailorLook look;
-  if (!w->over) return TAILOR_BEGIN;
   Artifact stood = artifact_ref(&w->trained);
   TailorFamily family = tailor_family_ref(&w->nested);
   tailor_look(r, &look);
@@ -59,7 +58,12 @@ TailorStart tailor_may_train(TailorRun *r, TailorWork *w, bool (*train)(TailorRu
   w->trained = stood;
   tailor_family_free(&w->nested);
   w->nested = family;
-  return there ? TAILOR_BEGIN : r->busy ? TAILOR_BUSY : TAILOR_TOO_LATE;
+  return there;
+}
+
+TailorStart tailor_may_train(TailorRun *r, TailorWork *w, bool (*train)(TailorRun *r, TailorWork *w)) {
+  if (!w->over || tailor_is_there(r, w, train)) return TAILOR_BEGIN;
+  return r->busy ? TAILOR_BUSY : TAILOR_TOO_LATE;
 }
 
 TailorStart tailor_begin(TailorRun *r, TailorWork *w) {

@@ -13,6 +13,7 @@ static void tell_target(TailorRun *r, TailorWork *w) {
   if (tailor_is_nested(w->t) && o->met) {
     o->joint_images = tailor_nested_images(r, w);
     o->joint_seconds = tailor_nested_seconds(r, w);
+    o->joint_there = tailor_is_there(r, w, tailor_nested_whole);
   }
   if (w->node < 0) return;
   const int parent = r->schedule.nodes[w->node].parent;

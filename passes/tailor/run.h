@@ -217,6 +217,8 @@ TailorStart tailor_begin(TailorRun *r, TailorWork *w);
 /* It was begun in time and its model is trained: what is left of it is this process's, also where another is at work on a step. */
 bool tailor_goes_on(const TailorWork *w);
 void tailor_end(TailorWork *w);
+/* Is all in the cache that `train` makes for w? What w has stays as it was. */
+bool tailor_is_there(TailorRun *r, TailorWork *w, bool (*train)(TailorRun *r, TailorWork *w));
 /* Has it begun since the time was used up, so that what is not in the cache stays undone? Then look whether `train` finds all
  * it wants. */
 TailorStart tailor_may_train(TailorRun *r, TailorWork *w, bool (*train)(TailorRun *r, TailorWork *w));

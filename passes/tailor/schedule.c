@@ -49,6 +49,16 @@ int64_t schedule_family(const ScheduleRules *r, double base, double widest, int 
   return sum;
 }
 
+int64_t schedule_joint_images(const ScheduleRules *r, const ScheduleJoint *j) {
+  return schedule_family(r, j->base, j->macs, j->n, j->share);
+}
+
+double schedule_joint_seconds(const ScheduleRules *r, const ScheduleJoint *j) {
+  double macs = 0;
+  for (int k = 0; k < j->n; k++) macs += j->macs * pow(j->share, k / (j->n - 1.0));
+  return schedule_seconds(r, macs, schedule_joint_images(r, j));
+}
+
 int64_t schedule_full(const ScheduleRules *r) {
   const int64_t shortened = images_of(r, 1); /* of whole steps, which may be more than all */
   return r->share > 0 && r->share < 1 && shortened < r->images ? shortened : r->images;
@@ -334,15 +344,21 @@ void schedule_estimate(Schedule *s, const ScheduleRules *r) {
   }
 }
 
-double schedule_wall(const Schedule *s, double at_once) {
-  double *until = mem_array((size_t)s->n + 1, sizeof *until), longest = 0;
+double schedule_wall(const Schedule *s, const ScheduleRules *r, double at_once) {
+  double *until = mem_array((size_t)s->n + 1, sizeof *until), longest = 0, all = s->seconds;
   for (int k = 0; k < s->n; k++) {
     const ScheduleNode *n = &s->nodes[k];
     until[k] = n->seconds + (n->parent < 0 ? 0 : until[n->parent]);
     longest = fmax(longest, until[k]);
   }
+  for (int i = 0; i < r->n_joints; i++) {
+    const ScheduleJoint *j = &r->joints[i];
+    const double seconds = schedule_joint_seconds(r, j);
+    longest = fmax(longest, seconds + (j->request < 0 ? 0 : until[s->node_of[j->request]]));
+    all += seconds;
+  }
   mem_free(until);
-  return fmax(longest, s->seconds / fmax(at_once, 1));
+  return fmax(longest, all / fmax(at_once, 1));
 }
 
 double schedule_share(const ScheduleRequest *requests, int n, const ScheduleBase *bases,
@@ -354,7 +370,7 @@ double schedule_share(const ScheduleRequest *requests, int n, const ScheduleBase
     Schedule s;
     r.share = part < PARTS ? (double)part / PARTS : 0;
     schedule_make(requests, n, bases, &r, NULL, 0, &s);
-    *(schedule_wall(&s, at_once) <= most ? &fits : &over) = part;
+    *(schedule_wall(&s, &r, at_once) <= most ? &fits : &over) = part;
     schedule_free(&s);
   }
   return (double)(fits > 0 ? fits : 1) / PARTS;
@@ -362,7 +378,7 @@ double schedule_share(const ScheduleRequest *requests, int n, const ScheduleBase
 
 double schedule_kept(const Schedule *s, const ScheduleBase *bases, const ScheduleRules *r) {
   ScheduleRules whole = *r;
-  int64_t all = 0;
+  int64_t all = 0, left = s->images;
   if (!(r->share > 0)) return 1;
   whole.share = 0;
   for (int k = 0; k < s->n; k++) {
@@ -370,7 +386,11 @@ double schedule_kept(const Schedule *s, const ScheduleBase *bases, const Schedul
     const double base = bases[n->base].macs, from = n->parent < 0 ? base : s->nodes[n->parent].macs;
     all += n->kin ? schedule_images(&whole, base, from, n->macs) : schedule_full(&whole);
   }
-  return all ? (double)s->images / (double)all : 1;
+  for (int i = 0; i < r->n_joints; i++) {
+    all += schedule_joint_images(&whole, &r->joints[i]);
+    left += schedule_joint_images(r, &r->joints[i]);
+  }
+  return all ? (double)left / (double)all : 1;
 }
 
 void schedule_free(Schedule *s) {

@@ -38,6 +38,13 @@ typedef struct ScheduleBase {
   int words;
 } ScheduleBase;
 
+/* A training of n models together that follows one of the schedule's: variants that share weights. */
+typedef struct ScheduleJoint {
+  int request;              /* whose model it begins with; -1: a base */
+  double base, macs, share; /* MACs of what was cut, of the widest; of that the narrowest has this share */
+  int n;
+} ScheduleJoint;
+
 typedef struct ScheduleRules {
   TailorSharing sharing;
   int64_t
@@ -49,6 +56,8 @@ typedef struct ScheduleRules {
   double share;      /* all lengths are shortened to it, down to `least`; 0: not */
   double image, mac; /* seconds of training for an image, and for each of its MACs */
   double beside;     /* MACs that each image costs beside the model's: of teachers that run with it */
+  const ScheduleJoint *joints; /* [n_joints] what is trained behind the schedule: time alone, no nodes */
+  int n_joints;
   /* MACs of base `base` with these units; negative: there is no such model. */
   double (*macs)(void *ctx, int base, const uint64_t *units);
   void *ctx;
@@ -91,21 +100,25 @@ void schedule_free(Schedule *s);
 
 /* Images of a full retraining, shortened. */
 int64_t schedule_full(const ScheduleRules *r);
-/* What shortening leaves of the images that the schedule's nodes would be trained on: a share, more than r->share where many
- * have the least. */
+/* What shortening leaves of the images that the schedule's nodes and joint trainings would take: a share, more than r->share where
+ * many have the least. */
 double schedule_kept(const Schedule *s, const ScheduleBase *bases, const ScheduleRules *r);
 /* Images of a warm start from a model of `from` MACs to one of `to`, both cut from one of `base`. */
 int64_t schedule_images(const ScheduleRules *r, double base, double from, double to);
 /* Images of the joint training of n models, each inside the one before it, from `widest` MACs in equal ratios down to `share` of
  * them: those of a chain of warm starts down to the narrowest, as each step is to do for all what each of these does for one. */
 int64_t schedule_family(const ScheduleRules *r, double base, double widest, int n, double share);
+/* Of a joint training; its seconds: each step runs all models. */
+int64_t schedule_joint_images(const ScheduleRules *r, const ScheduleJoint *j);
+double schedule_joint_seconds(const ScheduleRules *r, const ScheduleJoint *j);
 
 /* Seconds of training a model of so many MACs on `images`. */
 double schedule_seconds(const ScheduleRules *r, double macs, int64_t images);
 /* All estimates again, by other rates. */
 void schedule_estimate(Schedule *s, const ScheduleRules *r);
-/* Seconds by the clock, when `at_once` trainings go on side by side: no less than the longest way from a base to a leaf. */
-double schedule_wall(const Schedule *s, double at_once);
+/* Seconds by the clock, when `at_once` trainings go on side by side, joint ones included: no less than the longest way from a base
+ * to a leaf, or to the end of what is trained behind it. */
+double schedule_wall(const Schedule *s, const ScheduleRules *r, double at_once);
 /* The largest share by which the schedule of these requests takes no longer than `most` by the clock; where the least does,
  * that one. 1: nothing need be shortened. Arguments as those of schedule_make. */
 double schedule_share(const ScheduleRequest *requests, int n, const ScheduleBase *bases,

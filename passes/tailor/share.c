@@ -23,7 +23,10 @@ typedef struct Sharing {
   ScheduleRequest *requests;
   int *of; /* [n] whose request it is: an index of r->w */
   int n;
+  ScheduleJoint *joints; /* [n_joints] of targets of variants, behind these */
+  int n_joints;
   const Schedule *first; /* that has models: decides what all have in common */
+  bool lengths;          /* how far they are shortened is decided */
 } Sharing;
 
 static int words_of(uint32_t units) { return (int)((units + SCHEDULE_WORD_BITS - 1) / SCHEDULE_WORD_BITS); }
@@ -50,6 +53,26 @@ static bool add_request(Sharing *s, int i) {
   prune_plan_free(&p);
   s->of[s->n] = i;
   s->requests[s->n++] = (ScheduleRequest){base, (double)w->c.macs, units};
+  return true;
+}
+
+static ScheduleJoint joint_of(const TailorRun *r, const TailorWork *w) {
+  return (ScheduleJoint){.request = -1,
+                         .base = (double)r->res->macs,
+                         .macs = (double)w->c.macs,
+                         .share = w->t->narrowest,
+                         .n = w->t->widths};
+}
+
+/* What is trained for target i, where there is a plan for it. */
+static bool add_target(Sharing *s, int i) {
+  const TailorWork *w = &s->r->w[i];
+  if (w->c.why) return true;
+  if (w->c.changed) TRY(add_request(s, i));
+  if (!tailor_is_nested(w->t)) return true;
+  ScheduleJoint *j = &s->joints[s->n_joints++];
+  *j = joint_of(s->r, w);
+  if (w->c.changed) j->request = s->n - 1;
   return true;
 }
 
@@ -118,9 +141,9 @@ static void make_model(Sharing *s, int k) {
 
 static void say(const TailorRun *r) {
   const Schedule *s = &r->schedule;
-  if (s->n == 0) return;
-  tailor_tell(r, "plan: %d models are trained, %d of them joint ancestors, on %" PRId64 " images in all",
-              s->n, s->joint, s->images);
+  if (s->n > 0)
+    tailor_tell(r, "plan: %d models are trained, %d of them joint ancestors, on %" PRId64 " images in all",
+                s->n, s->joint, s->images);
   if (tailor_shortened(r->res))
     tailor_tell(r, "plan: lengths are shortened to %.0f %%, for a time budget of %s", 100 * r->res->kept,
                 tailor_duration(r->res->arena, r->res->shortened_for));
@@ -169,8 +192,16 @@ static bool nodes_before(Sharing *s, ScheduleNode **out) {
   return true;
 }
 
+/* Does an earlier plan have trainings, whose lengths and rates stay? Joint ones alone are no models of it. */
+static bool is_fixed(const TailorRun *r) {
+  bool fixed = r->before.n_models > 0;
+  for (int i = 0; i < r->job->n_targets; i++) fixed |= r->w[i].locked && tailor_is_nested(r->w[i].t);
+  return fixed;
+}
+
 static ScheduleRules rules_of(Sharing *s) {
   const TailorRun *r = s->r;
+  const bool fixed = is_fixed(r);
   return (ScheduleRules){.sharing = r->job->sharing,
                          .images = r->full_images,
                          .step = r->job->retrain.batch,
@@ -178,9 +209,11 @@ static ScheduleRules rules_of(Sharing *s) {
                          .growth = r->job->growth,
                          .least = r->job->least,
                          .share = tailor_shortened(r->res) ? r->res->share : 0,
-                         .image = r->before.n_models ? r->before.image : r->job->image,
-                         .mac = r->before.n_models ? r->before.mac : r->job->mac,
+                         .image = fixed ? r->before.image : r->job->image,
+                         .mac = fixed ? r->before.mac : r->job->mac,
                          .beside = r->res->beside,
+                         .joints = s->joints,
+                         .n_joints = s->n_joints,
                          .macs = macs_of,
                          .ctx = s};
 }
@@ -190,13 +223,15 @@ static void choose_share(Sharing *s) {
   TailorRun *r = s->r;
   const TailorBudget *b = &r->job->budget;
   const Lock *l = &r->before;
+  const bool fixed = is_fixed(r);
   r->res->budget = b->seconds;
   r->res->at_once = b->at_once > 1 ? b->at_once : 1;
   r->res->share = 1;
-  if (l->n_models && l->share > 0) {
+  s->lengths = fixed || s->n + s->n_joints > 0;
+  if (fixed && l->share > 0) {
     r->res->share = l->share;
     r->res->shortened_for = l->budget;
-  } else if (!l->n_models && b->seconds > 0 && s->n > 0 && r->job->sharing != SHARE_ELASTIC) {
+  } else if (!fixed && b->seconds > 0 && s->lengths && r->job->sharing != SHARE_ELASTIC) {
     const ScheduleRules rules = rules_of(s);
     r->res->share =
         schedule_share(s->requests, s->n, s->bases, &rules, r->res->at_once, TAILOR_TRAINING * b->seconds);
@@ -346,7 +381,7 @@ static void tell_plan(TailorRun *r) {
   if (rules.share > 0) {
     l.share = rules.share;
     l.budget = r->res->shortened_for;
-    l.at_once = r->before.n_models ? r->before.at_once : r->res->at_once;
+    l.at_once = is_fixed(r) ? r->before.at_once : r->res->at_once;
   }
   l.models = arena_array(r->res->arena, (size_t)s->n, sizeof *l.models);
   l.targets = arena_array(r->res->arena, (size_t)r->job->n_targets, sizeof *l.targets);
@@ -373,13 +408,14 @@ static bool of_earlier_plan(const TailorRun *r, const ScheduleNode *n) {
   return k >= 0;
 }
 
-static void tell_result(TailorRun *r) {
+static void tell_result(Sharing *of) {
+  TailorRun *r = of->r;
   const Schedule *s = &r->schedule;
-  const ScheduleRules rules = rules_of(&(Sharing){.r = r});
+  const ScheduleRules rules = rules_of(of);
   r->res->image = rules.image;
   r->res->mac = rules.mac;
   r->res->n_models = s->n;
-  r->res->expected = schedule_wall(s, r->res->at_once);
+  r->res->expected = schedule_wall(s, &rules, r->res->at_once);
   r->res->models = arena_array(r->res->arena, (size_t)s->n, sizeof *r->res->models);
   for (int k = 0; k < s->n; k++) {
     const ScheduleNode *n = &s->nodes[k];
@@ -410,12 +446,13 @@ static void make_round(Sharing *s, const Round *from, Schedule *out) {
  * granted, where there may be one. Without it all takes longer: a budget is divided anew. */
 static bool make_first(Sharing *s, const Round *from, Schedule *out) {
   TailorRun *r = s->r;
-  choose_share(s);
+  const bool decided = s->lengths; /* with joint trainings of a round before */
+  if (!decided) choose_share(s);
   make_round(s, from, out);
   s->first = out;
   TRY(choose_views(r, out));
   const double now = beside(r, r->views);
-  const bool again = now > r->res->beside && r->job->budget.seconds > 0 && !r->before.n_models;
+  const bool again = now > r->res->beside && r->job->budget.seconds > 0 && !is_fixed(r) && !decided;
   r->res->beside = now;
   if (!again) return true;
   choose_share(s);
@@ -434,8 +471,7 @@ static bool make_schedule(Sharing *s, const ScheduleNode *before) {
   r->rounds = arena_array(r->res->arena, (size_t)rounds, sizeof *r->rounds);
   for (int round = 0; round < rounds; round++) {
     for (int i = 0; i < r->job->n_targets; i++) {
-      const TailorWork *w = &r->w[i];
-      if (tailor_round(w) == round && w->c.changed && !w->c.why) TRY(add_request(s, i));
+      if (tailor_round(&r->w[i]) == round) TRY(add_target(s, i));
     }
     Schedule *made = round + 1 < rounds ? &r->rounds[r->n_rounds++] : &r->schedule;
     if (s->first && s->first->n)
@@ -459,6 +495,7 @@ bool tailor_schedule(TailorRun *r) {
   s.bases = arena_array(s.a, bases, sizeof *s.bases);
   s.requests = arena_array(s.a, n, sizeof *s.requests);
   s.of = arena_array(s.a, n, sizeof *s.of);
+  s.joints = arena_array(s.a, n, sizeof *s.joints);
   bool ok = nodes_before(&s, &before);
   for (int i = 0; i < job->n_targets; i++) r->w[i].node = -1;
   ok = ok && make_schedule(&s, before);
@@ -468,7 +505,7 @@ bool tailor_schedule(TailorRun *r) {
     for (int i = 0; i < s.n; i++) r->w[s.of[i]].node = r->schedule.node_of[i];
     for (int k = 0; k < r->schedule.n; k++) make_model(&s, k);
     compare_ways(&s);
-    tell_result(r);
+    tell_result(&s);
     tell_plan(r);
     say(r);
   }
@@ -539,15 +576,14 @@ int64_t tailor_seen(const TailorRun *r, int k) {
 
 int64_t tailor_nested_images(TailorRun *r, const TailorWork *w) {
   const ScheduleRules rules = rules_of(&(Sharing){.r = r});
-  return schedule_family(&rules, (double)r->res->macs, (double)w->c.macs, w->t->widths, w->t->narrowest);
+  const ScheduleJoint joint = joint_of(r, w);
+  return schedule_joint_images(&rules, &joint);
 }
 
 double tailor_nested_seconds(TailorRun *r, const TailorWork *w) {
   const ScheduleRules rules = rules_of(&(Sharing){.r = r});
-  const TailorTarget *t = w->t;
-  double macs = 0;
-  for (int k = 0; k < t->widths; k++) macs += (double)w->c.macs * pow(t->narrowest, k / (t->widths - 1.0));
-  return schedule_seconds(&rules, macs, tailor_nested_images(r, w));
+  const ScheduleJoint joint = joint_of(r, w);
+  return schedule_joint_seconds(&rules, &joint);
 }
 
 void tailor_schedule_free(TailorRun *r) {

@@ -193,7 +193,8 @@ typedef struct TailorOutcome {
   TailorExit exit[TAILOR_EXITS]; /* [n_exits] the whole first, the earliest last; 0: there are none */
   int n_exits;
   int64_t joint_images; /* job->plan_only: of the joint training of its variants, */
-  double joint_seconds; /* and an estimate for it */
+  double joint_seconds; /* and an estimate for it; */
+  bool joint_there;     /* it was trained before, and is in the cache */
   Artifact final, files,
       plan; /* the deployed graph, what was emitted (job->graphs: empty), the channels kept */
 } TailorOutcome;

@@ -47,9 +47,12 @@ START_TEST(graphs_and_report)
     ck_assert_int_eq(json_get_int(json_get(json_get(x, "test"), "final"), "n", 0), 50);
   }
   ck_assert_int_le(json_get_int(json_at(v, 2), "macs", 0), widest * 4 / 10);
-  task_must(a,
-            "cd $T && $M plan deploy.yaml --quiet > text && grep -q 'three: 3 variants down to 40 %' text && "
-            "! grep -q 'one: . variants' text");
+  task_must(
+      a,
+      "cd $T && $M plan deploy.yaml --graphs --quiet > text && "
+      "grep -q 'three: 3 variants down to 40 %.*trained already' text && ! grep -q 'one: . variants' text && "
+      "$M plan deploy.yaml --graphs --quiet --cache other -o anew > text && "
+      "grep -q 'To come: 0 of 0 models.*; variants of 1 targets, ' text && ! grep -q 'trained already' text");
   diag_free(d);
   arena_free(a);
 }

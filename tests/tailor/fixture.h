@@ -39,6 +39,7 @@ typedef struct Fixture {
   bool graphs, plan_only;
   double budget; /* of time; 0: none */
   int asks;      /* how often there is time left, when that is asked */
+  double slow;   /* recorded trainings took so many times the usual; 0: 1 */
   int64_t main
       [MOST]; /* limit of a target's main memory, where it has two; 0: it has one, of which everything needs as much */
   int64_t code; /* bytes of flash that the device's code takes: FIXTURE_JUDGE decides that */

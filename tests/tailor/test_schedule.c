@@ -255,9 +255,9 @@ START_TEST(test_shortened)
 {
   Case *c = random_case(40);
   make(c, NULL);
-  const double sum = c->s.seconds, wall = schedule_wall(&c->s, 1e6);
-  ck_assert_double_eq(schedule_wall(&c->s, 1), sum);
-  ck_assert_double_eq(schedule_wall(&c->s, 2), fmax(wall, sum / 2));
+  const double sum = c->s.seconds, wall = schedule_wall(&c->s, &c->rules, 1e6);
+  ck_assert_double_eq(schedule_wall(&c->s, &c->rules, 1), sum);
+  ck_assert_double_eq(schedule_wall(&c->s, &c->rules, 2), fmax(wall, sum / 2));
   ck_assert(wall < sum / 2);
   ck_assert_double_eq(schedule_share(c->requests, c->n, &c->base, &c->rules, 1, 1.01 * sum), 1);
   schedule_free(&c->s);
@@ -274,6 +274,43 @@ START_TEST(test_shortened)
   c->rules.images = 33; /* one more than a step: shortened, it is not longer */
   c->rules.share = 63 / 64.0;
   ck_assert_int_eq(schedule_full(&c->rules), 33);
+  end(c);
+}
+END_TEST
+
+/* What is trained together behind a model takes time of the budget too, and is shortened as all is. */
+START_TEST(test_joint_time)
+{
+  Case *c = new_case();
+  request(c, 60, 60), request(c, 40, 40), request(c, 30, 20);
+  make(c, NULL);
+  const ScheduleJoint joints[] = {{1, c->base.macs, c->requests[1].macs, 0.25, 3},
+                                  {-1, c->base.macs, c->base.macs, 0.5, 2}};
+  const double alone = c->s.seconds, behind = schedule_joint_seconds(&c->rules, &joints[0]),
+               first_of_all = schedule_joint_seconds(&c->rules, &joints[1]);
+  double until = 0; /* the model of request 1 is there */
+  for (int k = c->s.node_of[1]; k >= 0; k = c->s.nodes[k].parent) until += c->s.nodes[k].seconds;
+  const double three = 1 + 0.5 + 0.25; /* of the widest's MACs: every step runs all */
+  ck_assert_double_eq_tol(
+      behind,
+      schedule_seconds(&c->rules, three * c->requests[1].macs,
+                       schedule_family(&c->rules, c->base.macs, c->requests[1].macs, 3, 0.25)),
+      1e-9);
+  c->rules.joints = joints, c->rules.n_joints = 2;
+  ck_assert_double_eq_tol(schedule_wall(&c->s, &c->rules, 1), alone + behind + first_of_all, 1e-9);
+  ck_assert_double_eq_tol(schedule_wall(&c->s, &c->rules, 1e6), fmax(until + behind, first_of_all), 1e-9);
+  const double most = 1.01 * alone; /* enough for the models */
+  const double share = schedule_share(c->requests, c->n, &c->base, &c->rules, 1, most);
+  ck_assert_double_lt(share, 1);
+  schedule_free(&c->s);
+  c->rules.share = share;
+  make(c, NULL);
+  ck_assert_double_le(schedule_wall(&c->s, &c->rules, 1), most);
+  const double left = schedule_kept(&c->s, &c->base, &c->rules);
+  ck_assert_msg(left >= share && left < share + 0.1, "%g left, share %g", left, share);
+  c->n = 0; /* of the original alone */
+  c->rules.joints = &joints[1], c->rules.n_joints = 1, c->rules.share = 0;
+  ck_assert_double_lt(schedule_share(c->requests, 0, &c->base, &c->rules, 1, first_of_all / 2), 0.52);
   end(c);
 }
 END_TEST
@@ -374,6 +411,7 @@ Suite *suite_schedule(void) {
   tcase_add_test(t, test_random);
   tcase_add_test(t, test_later);
   tcase_add_test(t, test_shortened);
+  tcase_add_test(t, test_joint_time);
   tcase_add_test(t, test_kept);
   tcase_add_test(t, test_lock);
   suite_add_tcase(s, t);

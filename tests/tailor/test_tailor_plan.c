@@ -475,6 +475,57 @@ START_TEST(test_lengths_for_a_budget)
 }
 END_TEST
 
+/* Variants are trained together behind their target's model: a part of what the budget is for, of one that fits as it is too. The
+ * length stays with the plan, also where there are no models beside. */
+START_TEST(test_variants_in_a_budget)
+{
+  Fixture f;
+  TailorResult res;
+  fixture_open(&f);
+  f.n = 1;
+  f.graphs = true;
+  f.asks = 1000;
+  f.target[0].widths = 2, f.target[0].narrowest = 0.5;
+  f.target[0].limits.flash = 0;
+  for (int whole = 0; whole < 2; whole++) {
+    if (whole) f.target[0].limits = (TailorLimits){0}; /* the widest is the original */
+    f.plan_only = true;
+    f.budget = 0;
+    f.plan = NULL;
+    f.slow = 0;
+    fixture_run(&f, &res);
+    double models = 0;
+    for (int k = 0; k < res.n_models; k++) models += res.models[k].seconds;
+    ck_assert_int_eq(res.n_models, !whole);
+    ck_assert(res.v[0].joint_seconds > 0 && !res.v[0].joint_there);
+    ck_assert_double_eq_tol(res.expected, models + res.v[0].joint_seconds, 1e-12);
+    const int64_t images = res.v[0].joint_images;
+    f.budget = (models + 0.5 * res.v[0].joint_seconds) / TAILOR_TRAINING; /* enough for the model */
+    tailor_result_free(&res);
+    fixture_run(&f, &res);
+    ck_assert_msg(res.share < 1 && res.expected <= TAILOR_TRAINING * f.budget, "share %g, expected %g of %g",
+                  res.share, res.expected, TAILOR_TRAINING * f.budget);
+    ck_assert_int_lt(res.v[0].joint_images, images);
+    ck_assert(res.kept < 1);
+    const int64_t shortened = res.v[0].joint_images;
+    tailor_result_free(&res);
+    f.plan_only = false;
+    fixture_run_and_drop(&f);
+    f.plan = arena_strdup(f.a, sb_str(&f.lock));
+    f.slow = 3; /* what is known by then decides no more */
+    fixture_run(&f, &res);
+    ck_assert_msg(f.ran.len == 0 && res.v[0].delivered, "ran%s", sb_str(&f.ran));
+    ck_assert_str_eq(sb_str(&f.lock), f.plan);
+    tailor_result_free(&res);
+    f.plan_only = true;
+    fixture_run(&f, &res);
+    ck_assert(res.v[0].joint_there && res.v[0].joint_images == shortened);
+    tailor_result_free(&res);
+  }
+  fixture_close(&f);
+}
+END_TEST
+
 /* That no bank pays is known after the first plan: what teachers take beside their students is in the budget all the same. */
 START_TEST(test_budget_with_a_teacher_beside)
 {
@@ -503,6 +554,7 @@ Suite *suite_tailor_plan(void) {
   tcase_add_test(t, test_estimates);
   tcase_add_test(t, test_rounds);
   tcase_add_test(t, test_budget_with_a_teacher_beside);
+  tcase_add_test(t, test_variants_in_a_budget);
   tcase_add_test(t, test_locked_widths_are_judged_again);
   tcase_add_test(t, test_one_memory_is_full);
   tcase_add_test(t, test_other_plan);
