@@ -18,7 +18,8 @@
 enum { LEARN = 2000, MEASURE = 2000, SHIFTS = 3 };
 
 /* The grid: with images as they are or augmented as the model was trained, which the statistics alone decide; then how long, and
- * at which rate. All else is retailor_default's. */
+ * at which rate. All else (batch, temperature, views) is retailor_default's; passes and rate of that are what came out here once, so
+ * that nothing here reads them but to say whether they still do. */
 static const double grid_epochs[] = {1, 2, 4};
 static const float grid_lr[] = {0.0005f, 0.002f, 0.008f};
 enum { EPOCHS = sizeof grid_epochs / sizeof *grid_epochs, RATES = sizeof grid_lr / sizeof *grid_lr };
@@ -126,13 +127,16 @@ static void choose_length(const Stage *t, RetailorOptions *out) {
 
 bool settings_choose(Adapt *ad, RetailorOptions *out, bool *augmented) {
   Stage t = {.ad = ad};
+  RetailorOptions usual;
   if (!open_stage(&t)) return false;
   *augmented = choose_augment(&t);
   set_augment(&t, *augmented);
   choose_length(&t, out);
   close_stage(&t);
-  printf("  chosen: images %s, %g passes at %g\n", *augmented ? "augmented" : "as they are", out->epochs,
-         (double)out->lr);
+  retailor_default(&usual);
+  printf("  chosen: images %s, %g passes at %g; `mistify adapt` by itself takes %g at %g\n",
+         *augmented ? "augmented" : "as they are", out->epochs, (double)out->lr, usual.epochs,
+         (double)usual.lr);
   fflush(stdout);
   return true;
 }

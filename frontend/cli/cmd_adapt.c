@@ -22,7 +22,7 @@ static const Opt opts[] = {
     {"--unlabelled", OPT_FLAG, offsetof(AdaptOpts, unlabelled), false, NULL, "do not use labels"},
     {"--teacher", OPT_LIST, offsetof(AdaptOpts, teachers), false, "MODEL", "larger models to learn from"},
     {"--epochs", OPT_FLOAT, offsetof(AdaptOpts, epochs), false, "N",
-     "passes over the local data (default 2; 0: BatchNormalization's statistics alone)"},
+     "passes over the local data (default 4; 0: BatchNormalization's statistics alone)"},
     {"--exchange", OPT_LIST, offsetof(AdaptOpts, exchange), false, "out=FILE|in=FILE",
      "hand out what this site has learnt, or use what others have"},
     {"--share", OPT_STRING, offsetof(AdaptOpts, share), false, "WHAT",
@@ -53,7 +53,7 @@ static const Opt opts[] = {
     {"--nominal", OPT_INT, offsetof(AdaptOpts, nominal), false, "N",
      "steps are divided for so many records (default: their number, which is then taken as public)"},
     {"--lr", OPT_FLOAT, offsetof(AdaptOpts, lr), false, "R",
-     "learning rate (0.002; of an exchange's layers 0.1)"},
+     "learning rate (0.008; of an exchange's layers 0.1)"},
     {"--plan", OPT_FLAG, offsetof(AdaptOpts, plan), false, NULL,
      "tell what a private run would cost; do nothing"},
     {"--seed", OPT_INT, offsetof(AdaptOpts, seed), false, "N",
@@ -181,11 +181,22 @@ static void print_family(const Adapting *r) {
   puts(" --family");
 }
 
+/* Does site.yaml leave images as they are? */
+static bool is_plain(const Augment *a) {
+  char have[256], none[256];
+  augment_print(a, have, sizeof have);
+  augment_print(&(Augment){0}, none, sizeof none);
+  return strcmp(have, none) == 0;
+}
+
 static void print_text(const Adapting *r) {
   if (r->has_retailored)
     printf("re-tailored with %u local examples: %lld images seen beside %d teacher%s in %.1f s\n",
            r->data.train.n, (long long)r->retailored.train.images, r->retailored.teachers,
            r->retailored.teachers == 1 ? "" : "s", r->retailored.train.seconds);
+  if (r->has_retailored && is_plain(&r->data.spec.augment))
+    printf("images were taken as they are: more is learnt where site.yaml has `augment`, as the model was "
+           "trained\n");
   if (r->has_retailored && r->n_family) print_family(r);
   if (r->emitted && r->file.guarantee == GUARANTEE_DP)
     printf("%s: epsilon %.4g is spent at delta %.3g, %.4g is left\n", r->emit, r->spent, r->file.delta,

@@ -19,7 +19,7 @@
 
 void retailor_default(RetailorOptions *o) {
   *o = (RetailorOptions){
-      .epochs = 2, .batch = 64, .lr = 0.002f, .temperature = 2, .mix = 0.5f, .views = 1, .seed = 1};
+      .epochs = 4, .batch = 64, .lr = 0.008f, .temperature = 2, .mix = 0.5f, .views = 1, .seed = 1};
 }
 
 static bool has_bn(const Graph *g) {

@@ -4,12 +4,12 @@
 
 #include "runtime/engine/engine.h"
 
-/* Plain data; retailor_default gives the values in brackets: the part "gateway" of `make bench-adapt` chooses its own on made
- * corruptions. The dataset's augmentation should be that with which the model was trained. */
+/* Plain data; retailor_default gives the values in brackets. Passes and rate are what the first stage of part "gateway" of
+ * `make bench-adapt` chose on made corruptions (bench/adapt_settings.c, which says so where it chooses others). The dataset's augmentation should be that with which the model was trained. */
 typedef struct RetailorOptions {
-  double epochs;     /* passes over the local data; 0: statistics alone [2] */
+  double epochs;     /* passes over the local data; 0: statistics alone [4] */
   int batch;         /* [64] */
-  float lr;          /* highest rate of a cosine [0.002] */
+  float lr;          /* highest rate of a cosine [0.008] */
   float temperature; /* of teachers [2] */
   float mix;     /* of labelled data: share of the loss that is the teachers' [0.5]; of others all of it is */
   int views;     /* in how many ways the teachers see an example, where that pays [1] */

@@ -65,6 +65,12 @@ START_TEST(a_model_is_re_tailored)
   task_must(a, "$M adapt $T/net.ir --data $T/here --epochs 2 -o $T/c.ir -j 2 --quiet");
   must_say(a, "$M adapt $T/net.ir --data $T/site.yaml --epochs 0 -o $T/d.ir --json", "\"images\": 0");
   task_must(a, "cmp $T/a.ir $T/c.ir"); /* threads, and where the file lies, change nothing */
+  /* By itself: what the benchmark chose. That images are augmented is site.yaml's to say. */
+  must_say(a, "$M adapt $T/net.ir --data $T/site.yaml -o $T/e.ir", "images were taken as they are");
+  task_must(a, "$M adapt $T/net.ir --data $T/site.yaml --epochs 4 --lr 0.008 -o $T/f.ir --quiet && "
+               "cmp $T/e.ir $T/f.ir && ! cmp -s $T/a.ir $T/e.ir");
+  task_must(a, "cd $T && { cat site.yaml; echo 'augment: {crop: 1}'; } > moved.yaml && "
+               "$M adapt net.ir --data moved.yaml -o g.ir > text && ! grep 'as they are' text");
   task_want_error(a, "$M adapt $T/net.ir --data $T/site.yaml", "want -o OUT");
   task_want_error(a, "$M adapt $T/net.ir -o $T/x.ir", "want --data");
   task_want_error(a, "$M adapt $T/net.ir --data $T/site.yaml -o $T/x.ir --epsilon 2",
