@@ -12,6 +12,11 @@
 #include "backend/emit/emit.h"
 #include "runtime/device/adapt.h"
 
+/* What a layer whose weights learn has beside them: pool indices. */
+typedef struct AdaptCodes {
+  int scale, bias, mult, shift; /* scale: of a weight; bias -1: none */
+} AdaptCodes;
+
 /* One layer on the way back: mf_adapt_back. Values are roots of their storage. */
 typedef struct AdaptStep {
   const KernelCall *k; /* as lowered */
@@ -31,8 +36,8 @@ typedef struct AdaptStep {
   int w, w_scale;   /* pool indices */
   bool learns;      /* its weights do: words from weights_word on, number `learner` of them; x is kept */
   int weights_word, learner;
-  int bias, mult, shift, scale; /* pool indices, of weights that learn */
-  int32_t w_bits, w_e;          /* mf_adapt_conv's bits and scale_e */
+  AdaptCodes codes;    /* of weights that learn */
+  int32_t w_bits, w_e; /* mf_adapt_conv's bits and scale_e */
 } AdaptStep;
 
 typedef struct AdaptEmit {
@@ -41,18 +46,19 @@ typedef struct AdaptEmit {
   ValId x, logits;
   int64_t k, n; /* of the last layer */
   AdaptStep *step;
-  int n_steps, n_affines;            /* affines: those that could be */
-  int chosen;                        /* affines that adapt: the nearest to the logits */
-  ValId *same;                       /* by value: the one in whose place its gradient is; itself */
-  int64_t *gradient;                 /* by value: bytes into the arena; -1: none */
-  int64_t words, work, most;         /* of the state */
-  bool gains;                        /* affines have them */
-  int learning;                      /* layers whose weights learn */
-  bool turns;                        /* layers go row by row for it */
-  int64_t arena_without;             /* bytes of the arena without adaptation */
-  int bias, mult, shift, w, w_scale; /* pool indices of the last layer's */
-  const char *ends;                  /* at what the way back ends; NULL: at the input */
-  int beyond;                        /* layers behind that, whose gradient would be a part of theirs */
+  int n_steps, n_affines;    /* affines: those that could be */
+  int chosen;                /* affines that adapt: the nearest to the logits */
+  ValId *same;               /* by value: the one in whose place its gradient is; itself */
+  int64_t *gradient;         /* by value: bytes into the arena; -1: none */
+  int64_t words, work, most; /* of the state */
+  bool gains;                /* affines have them */
+  int learning;              /* layers whose weights learn */
+  bool turns;                /* layers go row by row for it */
+  int64_t arena_without;     /* bytes of the arena without adaptation */
+  int w;                     /* pool index of the last layer's */
+  AdaptCodes codes;
+  const char *ends; /* at what the way back ends; NULL: at the input */
+  int beyond;       /* layers behind that, whose gradient would be a part of theirs */
   Hash content;
 } AdaptEmit;
 

@@ -104,13 +104,15 @@ static void pool_conv_back(Emit *e, AdaptStep *s) {
 }
 
 /* What a run and a step of weights that learn want more. */
-static void pool_learning(Emit *e, AdaptStep *s) {
-  const mf_fc_s8 p = layer_params(s->k);
-  const int64_t outs = emit_adapt_channels(e, s->y), scales = p.per_channel ? outs : 1;
-  s->bias = p.bias ? pool_at_end(e, DT_I32, p.bias, outs) : -1;
-  s->mult = pool_at_end(e, DT_I32, p.mult, scales);
-  s->shift = pool_at_end(e, DT_I8, p.shift, scales);
-  s->scale = pool_scales(e, s->k, outs);
+static AdaptCodes pool_codes(Emit *e, const KernelCall *k, int64_t outs) {
+  const mf_fc_s8 p = layer_params(k);
+  const int64_t scales = p.per_channel ? outs : 1;
+  AdaptCodes c;
+  c.scale = pool_scales(e, k, outs);
+  c.bias = p.bias ? pool_at_end(e, DT_I32, p.bias, outs) : -1;
+  c.mult = pool_at_end(e, DT_I32, p.mult, scales);
+  c.shift = pool_at_end(e, DT_I8, p.shift, scales);
+  return c;
 }
 
 static const char run_c[] = "runtime/device/adapt_run.c", step_c[] = "runtime/device/adapt_step.c",
@@ -142,17 +144,12 @@ static void need_functions(Emit *e) {
 
 void emit_adapt_collect(Emit *e) {
   AdaptEmit *ad = e->adapt;
-  const mf_fc_s8 p = layer_params(ad->last);
-  const int64_t scales = p.per_channel ? ad->n : 1;
   ad->w = pool_weights(e, ad->last);
-  ad->w_scale = pool_scales(e, ad->last, ad->n);
-  ad->bias = p.bias ? pool_at_end(e, DT_I32, p.bias, ad->n) : -1;
-  ad->mult = pool_at_end(e, DT_I32, p.mult, scales);
-  ad->shift = pool_at_end(e, DT_I8, p.shift, scales);
+  ad->codes = pool_codes(e, ad->last, ad->n);
   for (int i = 0; i < ad->n_steps; i++) {
     AdaptStep *s = &ad->step[i];
     if (s->active && adapt_step_is_conv(s) && (s->dx[0] || s->learns)) pool_conv_back(e, s);
-    if (s->learns) pool_learning(e, s);
+    if (s->learns) s->codes = pool_codes(e, s->k, emit_adapt_channels(e, s->y));
   }
   need_functions(e);
 }
@@ -167,6 +164,14 @@ static void print_const_or_null(const Emit *e, const char *field, int index, Str
     sb_puts(out, "NULL");
 }
 
+/* As a text's next fields, by name or in their order: mf_adapt_last's, mf_adapt_weights'. */
+static void print_codes(const Emit *e, const AdaptCodes *c, bool named, StrBuf *out) {
+  print_const_or_null(e, named ? ", .bias = " : ", ", c->bias, out);
+  print_const_or_null(e, named ? ", .mult = " : ", ", c->mult, out);
+  print_const_or_null(e, named ? ", .shift = " : ", ", c->shift, out);
+  print_const_or_null(e, named ? ", .w_scale = " : ", ", c->scale, out);
+}
+
 static void print_last(const Emit *e, StrBuf *out) {
   const AdaptEmit *ad = e->adapt;
   const mf_fc_s8 p = layer_params(ad->last);
@@ -176,10 +181,7 @@ static void print_last(const Emit *e, StrBuf *out) {
             (long long)ad->k, (long long)ad->n, (long long)ad->k, (int)p.in_zero, (int)p.out_zero);
   sb_printf(out, " .lo = %d, .hi = %d, .per_channel = %d,\n", (int)p.lo, (int)p.hi, (int)p.per_channel);
   print_const_or_null(e, "  .w = ", ad->w, out);
-  print_const_or_null(e, ", .bias = ", ad->bias, out);
-  print_const_or_null(e, ", .mult = ", ad->mult, out);
-  print_const_or_null(e, ", .shift = ", ad->shift, out);
-  print_const_or_null(e, ", .w_scale = ", ad->w_scale, out);
+  print_codes(e, &ad->codes, true, out);
   sb_puts(out, ", .in_scale = ");
   print_float(out, graph_val(e->g, ad->last->in[0].val)->quant.scale[0]);
   sb_puts(out, ", .out_scale = ");
@@ -289,10 +291,7 @@ static void print_weights(const Emit *e, StrBuf *out) {
     const mf_fc_s8 p = layer_params(s->k);
     sb_printf(out, "  {%d, %d, %d, %d, %d, %d, &adapt_back_layer%d", s->weights_word, (int)p.in_zero,
               (int)p.out_zero, (int)p.lo, (int)p.hi, (int)p.per_channel, i);
-    print_const_or_null(e, ", ", s->bias, out);
-    print_const_or_null(e, ", ", s->mult, out);
-    print_const_or_null(e, ", ", s->shift, out);
-    print_const_or_null(e, ", ", s->scale, out);
+    print_codes(e, &s->codes, false, out);
     sb_puts(out, ", ");
     print_float(out, graph_val(e->g, s->k->in[0].val)->quant.scale[0]);
     sb_puts(out, "},\n");

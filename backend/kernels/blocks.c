@@ -114,11 +114,14 @@ static bool conv_accepts(const mf_conv_s8 *p, int bits) {
   return p->groups == 1 && all_channels_fold(&w, &s, bits);
 }
 
-void v7m_conv_pack(KernelPack *k) {
-  FoldWeights w = conv_fold_weights(k->params), held = conv_fold_weights(widest_of(k));
-  FoldScales s = conv_fold_scales(k->params);
-  pack_blocks(k, &w, &held, &s, 4, 0);
+static void conv_pack(KernelPack *k, int32_t block, int32_t offset) {
+  const FoldWeights w = conv_fold_weights(k->params), held = conv_fold_weights(widest_of(k));
+  const FoldScales s = conv_fold_scales(k->params);
+  pack_blocks(k, &w, &held, &s, block, offset);
 }
+
+void v7m_conv_pack(KernelPack *k) { conv_pack(k, 4, 0); }
+void v6m_conv_pack(KernelPack *k) { conv_pack(k, 8, 128); }
 
 bool v7m_conv_accepts(const void *params) { return conv_accepts(params, 30); }
 bool v6m_conv_accepts(const void *params) { return conv_accepts(params, 29); }
@@ -128,12 +131,6 @@ size_t v6m_conv_scratch(const void *params) {
   const mf_window *g = &((const mf_conv_s8 *)params)->g;
   return 8 * (size_t)(g->k_h * (g->k_w < 3 ? 3 : g->k_w) + 1) + 4 * (size_t)g->k_h +
          (size_t)(g->k_w * g->in_c);
-}
-
-void v6m_conv_pack(KernelPack *k) {
-  FoldWeights w = conv_fold_weights(k->params), held = conv_fold_weights(widest_of(k));
-  FoldScales s = conv_fold_scales(k->params);
-  pack_blocks(k, &w, &held, &s, 8, 128);
 }
 
 /* -- conv_s4, for Armv6-M: blocks of eight channels; for every input a word, whose byte i is channel i + 8 in its lower half,
@@ -211,14 +208,11 @@ static bool fc_accepts(const mf_fc_s8 *p, int bits) {
 bool v7m_fc_accepts(const void *params) { return fc_accepts(params, 30); }
 bool v6m_fc_accepts(const void *params) { return fc_accepts(params, 29); }
 
-void v6m_fc_pack(KernelPack *k) {
-  FoldWeights w = fc_fold_weights(k->params), held = fc_fold_weights(widest_of(k));
-  FoldScales s = fc_fold_scales(k->params);
-  pack_blocks(k, &w, &held, &s, 8, 128);
+static void fc_pack(KernelPack *k, int32_t offset) {
+  const FoldWeights w = fc_fold_weights(k->params), held = fc_fold_weights(widest_of(k));
+  const FoldScales s = fc_fold_scales(k->params);
+  pack_blocks(k, &w, &held, &s, 8, offset);
 }
 
-void v7m_fc_pack(KernelPack *k) {
-  FoldWeights w = fc_fold_weights(k->params), held = fc_fold_weights(widest_of(k));
-  FoldScales s = fc_fold_scales(k->params);
-  pack_blocks(k, &w, &held, &s, 8, 0);
-}
+void v6m_fc_pack(KernelPack *k) { fc_pack(k, 128); }
+void v7m_fc_pack(KernelPack *k) { fc_pack(k, 0); }

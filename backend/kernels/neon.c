@@ -84,6 +84,10 @@ static Held conv_held(const KernelPack *k) {
   return (Held){conv_fold_weights(widest_of(k)), conv_fold_scales(widest_of(k))};
 }
 
+static Held fc_held(const KernelPack *k) {
+  return (Held){fc_fold_weights(widest_of(k)), fc_fold_scales(widest_of(k))};
+}
+
 /* Four windows; none where a window is a run of the image's bytes on every pixel. */
 size_t neon_conv_scratch(const void *params) { return v7m_conv_scratch(params) / 2 * PIXELS; }
 
@@ -132,7 +136,7 @@ bool neon_fc_accepts(const void *params) {
 void neon_fc_pack(KernelPack *k) {
   FoldWeights w = fc_fold_weights(k->params);
   FoldScales s = fc_fold_scales(k->params);
-  const Held h = {fc_fold_weights(widest_of(k)), fc_fold_scales(widest_of(k))};
+  const Held h = fc_held(k);
   pack_runs(k, &w, &s, &h);
 }
 
@@ -150,7 +154,7 @@ void neon_fc_family_pack(KernelPack *k) {
   mf_fc_s8 *p = k->params;
   FoldWeights w = fc_fold_weights(p);
   FoldScales s = fc_fold_scales(p);
-  const Held h = {fc_fold_weights(widest_of(k)), fc_fold_scales(widest_of(k))};
+  const Held h = fc_held(k);
   const int32_t vectors = fc_vectors(widest_of(k));
   pack_vectors(k, &w, &s, &h, fc_weight, vectors);
   p->w_out = vectors * BLOCK * VECTOR;

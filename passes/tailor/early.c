@@ -5,9 +5,7 @@
  * for the report alone.
  */
 #include <inttypes.h>
-#include <stdio.h>
 
-#include "passes/tailor/measure.h"
 #include "passes/tailor/run.h"
 
 static uint32_t output_of(const TailorOutcome *o, int variant) {
@@ -70,11 +68,7 @@ const char *tailor_exits_params(const TailorRun *r, const TailorWork *w) {
 }
 
 void tailor_exits_measured(TailorOutcome *o, const Artifact *measure) {
-  for (int v = 0; v < o->n_exits; v++) {
-    char key[24];
-    snprintf(key, sizeof key, "cycles%d", v);
-    o->exit[v].cycles = measure_get_int(measure, key, -1);
-  }
+  for (int v = 0; v < o->n_exits; v++) o->exit[v].cycles = tailor_measured_cycles(measure, v);
 }
 
 bool tailor_exits_prove(TailorRun *r, TailorWork *w) {

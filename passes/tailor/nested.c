@@ -196,12 +196,14 @@ int tailor_nested_inputs(const TailorRun *r, const TailorWork *w, Artifact *in, 
   return n;
 }
 
+int64_t tailor_measured_cycles(const Artifact *measure, int variant) {
+  char key[24];
+  snprintf(key, sizeof key, "cycles%d", variant);
+  return measure_get_int(measure, key, -1);
+}
+
 void tailor_nested_measured(TailorOutcome *o, const Artifact *measure) {
-  for (int k = 0; k < o->n_widths; k++) {
-    char key[16];
-    snprintf(key, sizeof key, "cycles%d", k);
-    o->width[k].cycles = measure_get_int(measure, key, -1);
-  }
+  for (int k = 0; k < o->n_widths; k++) o->width[k].cycles = tailor_measured_cycles(measure, k);
 }
 
 bool tailor_nested_flash(TailorRun *r, const TailorTarget *t, const Artifact *final, int64_t *bytes) {

@@ -243,7 +243,9 @@ bool tailor_nested_finish(TailorRun *r, TailorWork *w);
 /* Inputs of deploy and proof behind the first n, and their parameters; o->final is the widest. */
 int tailor_nested_inputs(const TailorRun *r, const TailorWork *w, Artifact *in, const char **names, int n,
                          const char **params);
-/* What `deploy` measured of each. */
+/* Cycles of variant k, as `deploy` measured them; -1: not known. */
+int64_t tailor_measured_cycles(const Artifact *measure, int variant);
+/* The same of all. */
 void tailor_nested_measured(TailorOutcome *o, const Artifact *measure);
 /* Bytes of flash that variants have of their own, of the widest's final graph. */
 bool tailor_nested_flash(TailorRun *r, const TailorTarget *t, const Artifact *final, int64_t *bytes);
