@@ -122,11 +122,20 @@ static int top(const Job *j, const char *out) {
 
 static size_t out_bytes(const Job *j) { return j->logits8 ? CLASSES : 4 * CLASSES; }
 
+/* Rates of pass k: they fall by equal amounts, to a share of 1 / epochs in the last one. */
+static AdaptOrder rates_of_pass(const Job *j, const Plan *p, int k) {
+  float *rates = arena_alloc(j->ad->a, sizeof p->rates);
+  const float share = (float)(p->epochs - k) / (float)p->epochs;
+  for (int i = 0; i < 3; i++) rates[i] = share * p->rates[i];
+  rates[3] = p->rates[3];
+  return (AdaptOrder){ADAPT_RATES, rates};
+}
+
 /* Steps on images `pick` of `from`, epochs in orders of their own, each image mirrored or not; then what the model says of all of `test`. */
 static void learn(const Job *j, const Plan *p, const Split *from, const uint32_t *pick, uint32_t n,
                   const Split *test, uint64_t seed, int *said) {
-  const int steps = (int)n * p->epochs, total = steps + (int)test->n;
-  AdaptOrder *orders = mem_array((size_t)total, sizeof *orders);
+  const int steps = (int)n * p->epochs;
+  AdaptOrder *orders = mem_array((size_t)steps + (size_t)p->epochs + test->n, sizeof *orders), *next = orders;
   uint32_t *turn = mem_array(n + 1, sizeof *turn);
   const void **images = mem_array(2 * n + 1, sizeof *images);
   Rng r;
@@ -134,13 +143,15 @@ static void learn(const Job *j, const Plan *p, const Split *from, const uint32_t
   for (uint32_t i = 0; i < n; i++) turn[i] = i;
   for (uint32_t i = 0; i < 2 * n; i++) images[i] = input_of(j, from, pick[i / 2], i % 2);
   for (int i = 0; i < steps; i++) {
-    if (i % (int)n == 0) rng_shuffle(&r, turn, n);
+    if (i % (int)n == 0) {
+      rng_shuffle(&r, turn, n);
+      *next++ = rates_of_pass(j, p, i / (int)n);
+    }
     const uint32_t k = turn[i % (int)n];
-    orders[i] = (AdaptOrder){from->y[pick[k]], images[2 * k + rng_below(&r, 2)]};
+    *next++ = (AdaptOrder){from->y[pick[k]], images[2 * k + rng_below(&r, 2)]};
   }
-  for (uint32_t i = 0; i < test->n; i++)
-    orders[steps + (int)i] = (AdaptOrder){ADAPT_RUN, input_of(j, test, i, false)};
-  StrBuf out = obey(j, p, host_target, orders, total, false);
+  for (uint32_t i = 0; i < test->n; i++) *next++ = (AdaptOrder){ADAPT_RUN, input_of(j, test, i, false)};
+  StrBuf out = obey(j, p, host_target, orders, (int)(next - orders), false);
   for (uint32_t i = 0; i < test->n; i++)
     said[i] = top(j, out.s + HEADER + 4 * (size_t)steps + (size_t)i * out_bytes(j));
   sb_free(&out);

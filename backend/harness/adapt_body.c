@@ -8,6 +8,7 @@
  *   RUN         an inference; the first output
  *   WORDS       no input; all words that were learned
  *   RESET       no input; nothing
+ *   RATES       float rates[4] in place of the input, from now on; nothing
  */
 #include "model.h"
 
@@ -31,7 +32,7 @@ static void bare_count_start(void) {}
 static uint64_t bare_count_stop(void) { return 0; }
 #endif
 
-enum { RUN = -1, WORDS = -2, RESET = -3 };
+enum { RUN = -1, WORDS = -2, RESET = -3, RATES = -4 };
 
 static union {
   unsigned char bytes[ADAPT_ARENA_BYTES];
@@ -65,7 +66,10 @@ static int count_instructions(file_handle out) {
   return write_bytes(out, n, sizeof n);
 }
 
+static int read_rates(file_handle in) { return read_bytes(in, adapt_rates(&ctx), 4 * sizeof(float)); }
+
 static int obey(int32_t what, file_handle in, file_handle out) {
+  if (what == RATES) return read_rates(in);
   if (what == WORDS) return write_bytes(out, words(), ADAPT_WORDS_BYTES);
   if (what == RESET) return adapt_reset(&ctx), 1;
   if (!read_bytes(in, adapt_input(&ctx, 0), ADAPT_INPUT_BYTES)) return 0;
@@ -81,7 +85,7 @@ static int obey_all(file_handle in, file_handle out) {
   uint32_t head[2];
   int32_t what;
   static const uint64_t none[3];
-  if (!read_bytes(in, adapt_rates(&ctx), 4 * sizeof(float)) || !read_bytes(in, head, sizeof head)) return 3;
+  if (!read_rates(in) || !read_bytes(in, head, sizeof head)) return 3;
   if (!(head[0] ? count_instructions(out) : write_bytes(out, none, sizeof none))) return 4;
   for (uint32_t i = 0; i < head[1]; i++)
     if (!read_bytes(in, &what, sizeof what) || !obey(what, in, out)) return 5;

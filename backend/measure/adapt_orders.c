@@ -43,8 +43,10 @@ static bool write_orders(Work *w, const AdaptRun *r) {
   sb_write(&b, r->rates, sizeof r->rates);
   sb_write(&b, head, sizeof head);
   for (int i = 0; i < r->n; i++) {
-    sb_write(&b, &r->orders[i].what, sizeof r->orders[i].what);
-    if (r->orders[i].what >= ADAPT_RUN) sb_write(&b, r->orders[i].input, r->input_bytes);
+    const AdaptOrder *o = &r->orders[i];
+    sb_write(&b, &o->what, sizeof o->what);
+    if (o->what >= ADAPT_RUN) sb_write(&b, o->input, r->input_bytes);
+    if (o->what == ADAPT_RATES) sb_write(&b, o->input, sizeof r->rates);
   }
   const bool ok = file_write(path_join(w->arena, w->tmp, "vectors.bin"), sb_str(&b), b.len, w->diag);
   sb_free(&b);

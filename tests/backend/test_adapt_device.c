@@ -133,6 +133,28 @@ START_TEST(loss_falls)
 }
 END_TEST
 
+/* Rates of 0 from some step on: what was learned before stays as it is. */
+START_TEST(rates_change_on_the_way)
+{
+  static const float none[4];
+  AdaptOrder orders[8];
+  AdaptNet n = adapt_net(8);
+  AdaptRun r = adapt_steps(&n, orders, 2);
+  orders[3] = (AdaptOrder){ADAPT_RATES, none};
+  for (int i = 0; i < 3; i++) orders[4 + i] = orders[i];
+  r.n = 7;
+  StrBuf got = adapt_obey(adapt_emitted(n.q, "x86-64", "net", DEVICE_ADAPT_BIAS, 0, NULL), "x86-64", &r);
+  /* twice: two losses, words */
+  const size_t each = (got.len - ADAPT_RESULTS) / 2, words = 2 * sizeof(float);
+  const char *first = got.s + ADAPT_RESULTS, *second = first + each;
+  ck_assert_uint_gt(each, words);
+  ck_assert_mem_eq(first + words, second + words, each - words);
+  ck_assert_mem_ne(first, second, words); /* while the first two steps learned */
+  sb_free(&got);
+  adapt_net_free(&n);
+}
+END_TEST
+
 /* -- memory -- */
 
 START_TEST(memory_decides_how_far)
@@ -324,6 +346,7 @@ Suite *suite_adapt_device(void) {
   tcase_add_test(t, functions_are_accurate);
   tcase_add_test(t, nothing_learned_changes_nothing);
   tcase_add_test(t, loss_falls);
+  tcase_add_test(t, rates_change_on_the_way);
   tcase_add_test(t, memory_decides_how_far);
   tcase_add_test(t, little_memory_learns_the_same);
   tcase_add_test(t, code_is_clean);
