@@ -413,7 +413,8 @@ bool harness_run(const char *dir, const Target *t, const Graph *g, const Tensor 
 /* Orders to emitted C that learns (EmitOptions.adapt), and where they are obeyed. */
 enum { ADAPT_RUN = -1, ADAPT_WORDS = -2, ADAPT_RESET = -3, ADAPT_RATES = -4 };
 typedef struct AdaptOrder {
-  int32_t what;      /* a label: a step on the input; ADAPT_RUN: an inference; ADAPT_RATES: from now on; the others have no input */
+  int32_t
+      what; /* a label: a step on the input; ADAPT_RUN: an inference; ADAPT_RATES: from now on; the others have no input */
   const void *input; /* of the first input's bytes; of ADAPT_RATES float [4], as AdaptRun.rates */
 } AdaptOrder;
 typedef struct AdaptRun {

@@ -88,6 +88,27 @@ Split adapt_glyphs(const Adapt *ad, uint32_t first, uint32_t n, CorruptKind kind
   return out;
 }
 
+const char *adapt_family_folder(const Adapt *ad) {
+  return ad->quick ? FOLDER "/family/quick/family/family" : FOLDER "/family/full/family/family";
+}
+
+const char *adapt_variant(const Adapt *ad, const char *kind, int k) {
+  return arena_printf(ad->a, "%s/%s%d.mistify", adapt_family_folder(ad), kind, k);
+}
+
+Graph *adapt_model(Adapt *ad, int k) {
+  const char *path = adapt_variant(ad, "variant", k);
+  Blob *bytes = file_exists(path) ? blob_map(path) : NULL;
+  if (!bytes) {
+    adapt_skip(ad, "want what part \"family\" leaves");
+    return NULL;
+  }
+  Graph *g = graph_deserialize(bytes, path, ad->b->d);
+  blob_unref(bytes);
+  bench_must(ad->b, g != NULL);
+  return g;
+}
+
 uint8_t *adapt_confidence(const Scores *s, float scale) {
   uint8_t *out = mem_array(s->n, 1);
   for (uint32_t i = 0; i < s->n; i++) {

@@ -30,6 +30,14 @@ void adapt_figure(Adapt *ad, const char *name, const char *metric, double value,
  * run tries it again. */
 void adapt_skip(Adapt *ad, const char *why);
 
+/* The file of variant k, widest first, of the label reader's family that part "family" made: kind "variant" (int8) or "float".
+ * Perhaps it is not there. */
+const char *adapt_variant(const Adapt *ad, const char *kind, int k);
+/* The same as a graph; NULL: it is not there, and the part is skipped. */
+Graph *adapt_model(Adapt *ad, int k);
+/* Where all of it is: a target's folder, as `mistify tailor` leaves it. */
+const char *adapt_family_folder(const Adapt *ad);
+
 /* n validation glyphs of the label reader, which no model of the bench has learnt from, through a worse sensor, lens or light
  * (ADAPT_SEVERITY); CORRUPT_KINDS: as they are. split_close. */
 enum { ADAPT_SEVERITY = 4 };

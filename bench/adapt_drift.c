@@ -1,7 +1,7 @@
 /* Part "drift": how soon the monitor of drift (runtime/device/drift.h) tells that glyphs are not what they were, and how often it
  * says so for nothing.
  *
- *   model       the label reader's "handheld" (examples/01-label-reader/out: `make demo`), int8
+ *   model       the label reader: variant 1 of the family of part "family", int8
  *   glyphs      the example's validation split: fonts and cameras that neither training nor calibration has seen
  *   reference   the first 2,048 training images, with 10,000 inferences to a false alarm ("factory"); or what is
  *               usual learned on the spot (mistify_drift_learn) from 2,048 glyphs of the validation split ("learned"): what the
@@ -155,22 +155,15 @@ static void report(const Drift *t, CorruptKind kind, int severity) {
 }
 
 static bool open_all(Drift *t) {
-  static const char model[] = EXAMPLE "out/handheld/model.mistify";
   const SplitSpec val = {.kind = "npy", .x = EXAMPLE "data/val_x.npy", .y = EXAMPLE "data/val_y.npy"};
-  if (!file_exists(model)) {
-    adapt_skip(t->ad, "want what `make demo` leaves in " EXAMPLE "out");
-    return false;
-  }
-  Blob *bytes = blob_map(model);
-  Graph *g = graph_deserialize(bytes, model, t->ad->b->d);
-  blob_unref(bytes);
-  must(t, g != NULL);
+  Graph *g = adapt_model(t->ad, 1);
+  if (!g) return false;
   t->g = graph_with_batch(g, 1, t->ad->b->d);
   graph_free(g);
   must(t, t->g != NULL && split_open(&val, &t->usual.s, t->ad->b->d));
   t->bytes = (size_t)shape_count(&t->usual.s.item);
   if (t->bytes != 32 * 32 || graph_val(t->g, t->g->inputs[0])->dtype != DT_I8)
-    must(t, diag_error(t->ad->b->d, NULL, "%s: want a model of 32x32 bytes", model));
+    must(t, diag_error(t->ad->b->d, NULL, "want a model of 32x32 bytes"));
   return true;
 }
 
@@ -189,7 +182,6 @@ void part_drift(Adapt *ad) {
   for (int kind = 0; kind < CORRUPT_KINDS; kind++)
     for (int severity = 1; severity <= CORRUPT_SEVERITIES; severity += ad->quick ? 4 : 1)
       report(&t, (CorruptKind)kind, severity);
-  adapt_figure(ad, "drift: monitor", "RAM", 76, "bytes", "lower", "on a 32-bit machine (suite drift)");
   graph_free(t.g);
   seen_close(&t.usual);
 }

@@ -1,7 +1,6 @@
 /* Part "glyphs": the label reader behind worse lenses, links and exposures: accuracy before and after the device's own learning.
  *
- *   model       "handheld" (examples/01-label-reader/out: `make demo`), int8, with NAME_adapt_* for last layer, biases and
- *               multipliers, the emitted C on the host
+ *   model       variant 1 of the family of part "family", int8, with NAME_adapt_* for last layer, biases and multipliers, the emitted C on the host
  *   shifts      runtime/data/corrupt.h, every kind at severities 1, 3 and 5
  *   local data  500 labelled images of the validation split (fonts and cameras that nobody has seen), two epochs; measured on
  *               2,000 others of it
@@ -17,7 +16,7 @@
 #define EXAMPLE "examples/01-label-reader/"
 
 enum { LEARN = 500, MEASURE = 2000, FIND = 1000, EPOCHS = 2, BYTES = 32 * 32, CLASSES = 62, HEADER = 24 };
-static const char host_target[] = "x86-64-v3", model[] = EXAMPLE "out/handheld/model.mistify";
+static const char host_target[] = "x86-64-v3";
 
 typedef struct Glyphs {
   Adapt *ad;
@@ -136,23 +135,17 @@ static void report(const Glyphs *t, const Split *s, const char *name, uint32_t n
 }
 
 static bool open_model(Glyphs *t) {
-  if (!file_exists(model)) {
-    adapt_skip(t->ad, "want what `make demo` leaves in " EXAMPLE "out");
-    return false;
-  }
   const char *missing;
   if (!harness_available(target_find(host_target), &missing)) {
     adapt_skip(t->ad, arena_printf(t->ad->a, "%s is missing", missing));
     return false;
   }
-  Blob *bytes = blob_map(model);
-  t->g = graph_deserialize(bytes, model, t->ad->b->d);
-  blob_unref(bytes);
-  must(t, t->g != NULL);
+  t->g = adapt_model(t->ad, 1);
+  if (!t->g) return false;
   const Value *y = graph_val(t->g, t->g->outputs[0]);
   if (graph_val(t->g, t->g->inputs[0])->dtype != DT_I8 || y->dtype != DT_I8 ||
       y->shape.d[y->shape.rank - 1] != CLASSES)
-    must(t, diag_error(t->ad->b->d, NULL, "%s: want codes in, %d codes out", model, CLASSES));
+    must(t, diag_error(t->ad->b->d, NULL, "want codes in, %d codes out", CLASSES));
   t->dir = path_join(t->ad->a, t->ad->folder, "net");
   const EmitOptions o = {
       .name = "net", .out_dir = t->dir, .adapt = DEVICE_ADAPT_SCALE, .adapt_sizes = &t->sizes};

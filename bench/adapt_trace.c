@@ -1,8 +1,7 @@
 /* Part "trace": a fixed trace of deadlines, energy budgets and a bus that is busy at times, met by the controller on an
  * emulated Cortex-M4, beside what one variant alone and an oracle make of it.
  *
- *   variants    the family of part "family", emitted as one model with its controller; where that has not been made, the label
- *               reader's models tailored one by one (examples/01-label-reader/out: `make demo`). int8 code for a Cortex-M4
+ *   variants    the family of part "family", emitted as one model with its controller: int8 code for a Cortex-M4
  *   table       instructions of each under QEMU, accuracy on the validation split; a tenth of a nanojoule an instruction (nominal)
  *   images      the first of the test split, in order; no setting was chosen by them
  *   trace       draw_trace: regimes of 8 to 40 inferences with a deadline each (log-uniform from the narrowest's time to 1.3 times
@@ -28,11 +27,6 @@
 
 enum { ITEMS = 1000, QUICK_ITEMS = 40, SLACK = 3, HOLD = 2, SEED = 8 };
 static const char target_name[] = "cortex-m4";
-static const char family[] = "build/bench/adapt/family/full/family/family/variant%d.mistify";
-static const char *const tailored[] = {EXAMPLE "out/gateway/model.mistify",
-                                       EXAMPLE "out/handheld/model.mistify",
-                                       EXAMPLE "out/sensor/model.mistify"};
-
 /* What one variant makes of a split. */
 typedef struct Answers {
   bool *right;
@@ -44,7 +38,6 @@ typedef struct Trace {
   Adapt *ad;
   const Target *target;
   int n_variants;
-  bool family;
   Graph *g[TRACE_VARIANTS];
   mistify_variant v[TRACE_VARIANTS]; /* cycles: instructions */
   Answers test[TRACE_VARIANTS], val[TRACE_VARIANTS];
@@ -97,18 +90,6 @@ static void read_variant(Trace *t, int v, const char *model) {
   t->v[v].accuracy_ppm = (uint32_t)((uint64_t)right * 1000000 / t->split_val.n);
 }
 
-static void emit_alone(Trace *t) {
-  for (int v = 0; v < t->n_variants; v++) {
-    const char *name = arena_printf(t->ad->a, "v%d", v), *dir = path_in(t, name);
-    const EmitOptions o = {.name = name, .out_dir = dir};
-    Measured m;
-    must(t, emit_c(t->g[v], t->target, &o, t->ad->b->d) &&
-                harness_verify(dir, t->target, &t->ad->b->host, &m, t->ad->b->d));
-    t->v[v].cycles = (uint32_t)m.instructions;
-    t->v[v].ram = (uint32_t)m.ram_arena;
-  }
-}
-
 /* Twice: the table is of what was measured. */
 static void emit_together(Trace *t) {
   const char *dir = path_in(t, "net");
@@ -130,16 +111,9 @@ static void emit_together(Trace *t) {
   must(t, emit_family(m, t->n_variants, t->target, &o, NULL, t->ad->b->d));
 }
 
-static const char *model_of(const Trace *t, int v) {
-  return t->family ? arena_printf(t->ad->a, family, v) : tailored[v];
-}
-
 static void open_variants(Trace *t) {
-  for (int v = 0; v < t->n_variants; v++) read_variant(t, v, model_of(t, v));
-  if (t->family)
-    emit_together(t);
-  else
-    emit_alone(t);
+  for (int v = 0; v < t->n_variants; v++) read_variant(t, v, adapt_variant(t->ad, "variant", v));
+  emit_together(t);
   for (int v = 0; v < t->n_variants; v++) {
     t->v[v].nanojoules = t->v[v].cycles / 10;
     printf("  variant %d: %9u instructions, %5.2f %% of the validation split\n", v, t->v[v].cycles,
@@ -213,40 +187,8 @@ static Tally oracle(const Trace *t) {
 
 /* -- on the board -- */
 
-/* What stands between the program and models that were tailored one by one. */
-static void write_alone(const Trace *t, StrBuf *b) {
-  int64_t arena = 0;
-  for (int v = 0; v < t->n_variants; v++) {
-    sb_printf(b, "#include \"v%d/model.h\"\n", v);
-    if (t->v[v].ram > arena) arena = t->v[v].ram;
-  }
-  sb_printf(b, "static union {\n  unsigned char bytes[%lld];\n  double align;\n} memory;\n",
-            (long long)arena);
-  sb_puts(b, "const uint32_t trace_input_bytes = V0_INPUT0_BYTES, trace_output_bytes = V0_OUTPUT0_BYTES;\n"
-             "static const mistify_variant table[] = {\n");
-  for (int v = 0; v < t->n_variants; v++)
-    sb_printf(b, "  {%uu, %uu, %uu, %uu},\n", t->v[v].cycles, t->v[v].ram, t->v[v].nanojoules,
-              t->v[v].accuracy_ppm);
-  sb_puts(b, "};\nvoid trace_run(int32_t variant, const void *input, void *output) {\n");
-  for (int v = 0; v < t->n_variants; v++)
-    sb_printf(b,
-              "  if (variant == %d) {\n    v%d_context c;\n    v%d_init(&c, memory.bytes, sizeof memory);\n"
-              "    memcpy(v%d_input(&c, 0), input, V%d_INPUT0_BYTES);\n    v%d_run(&c);\n"
-              "    memcpy(output, v%d_output(&c, 0), V%d_OUTPUT0_BYTES);\n  }\n",
-              v, v, v, v, v, v, v, v);
-  sb_printf(
-      b,
-      "}\nvoid trace_init(mistify_controller *c, const mistify_control *how) { mistify_controller_init(c, "
-      "table, "
-      "%d, how); }\n"
-      "int32_t trace_begin(mistify_controller *c, const mistify_budget *b) { return "
-      "mistify_controller_begin(c, b); }\n"
-      "int32_t trace_end(mistify_controller *c, uint32_t sure) { return mistify_controller_end(c, sure); }\n"
-      "uint32_t trace_confidence(const void *y) { return mistify_confidence(y, V0_OUTPUT0_COUNT, 128); }\n",
-      t->n_variants);
-}
-
-static const char glue_together[] =
+/* What stands between the program and the model. */
+static const char glue[] =
     "#include \"net/model.h\"\n"
     "static union {\n  unsigned char bytes[NET_ARENA_SIZE];\n  double align;\n} memory;\n"
     "static net_context net;\n"
@@ -267,10 +209,7 @@ static void write_variants(const Trace *t) {
   sb_puts(
       &b,
       "#include <string.h>\n#include \"bench/adapt/trace.h\"\n#include \"runtime/device/confidence.h\"\n");
-  if (t->family)
-    sb_puts(&b, glue_together);
-  else
-    write_alone(t, &b);
+  sb_puts(&b, glue);
   must(t, file_write(path_in(t, "variants.c"), sb_str(&b), b.len, t->ad->b->d));
   sb_free(&b);
 }
@@ -283,20 +222,14 @@ static void build(const Trace *t) {
   const char *f = t->ad->folder,
              *cc = arena_printf(t->ad->a, "%s %s -std=c99 -ffunction-sections -fdata-sections -I. -I%s",
                                 t->target->cc, t->target->cflags, f);
-  const char *objects = "",
-             *device = t->family ? "" : "runtime/device/controller.c runtime/device/confidence.c ";
   write_variants(t);
-  for (int v = 0; v < (t->family ? 1 : t->n_variants); v++) {
-    const char *name = t->family ? "net" : arena_printf(t->ad->a, "v%d", v);
-    shell(t, arena_printf(t->ad->a, "%s -c %s/%s/model.c -o %s/%s.o", cc, f, name, f, name));
-    objects = arena_printf(t->ad->a, "%s %s/%s.o", objects, f, name);
-  }
-  shell(t, arena_printf(t->ad->a,
-                        "%s %s -Wl,--gc-sections -o %s/trace.elf bench/adapt/trace_main.c %s%s/variants.c %s "
-                        "backend/harness/start.c backend/harness/bare.c -Ibackend/harness --specs=nano.specs "
-                        "-nostartfiles -Lbackend/harness -T %s -Wl,--start-group,-lc,-lnosys,--end-group -lm",
-                        cc, machine_flags(t->target->machine), f, device, f, objects,
-                        machine_script(t->target->machine)));
+  shell(t, arena_printf(t->ad->a, "%s -c %s/net/model.c -o %s/net.o", cc, f, f));
+  shell(t, arena_printf(
+               t->ad->a,
+               "%s %s -Wl,--gc-sections -o %s/trace.elf bench/adapt/trace_main.c %s/variants.c %s/net.o "
+               "backend/harness/start.c backend/harness/bare.c -Ibackend/harness --specs=nano.specs "
+               "-nostartfiles -Lbackend/harness -T %s -Wl,--start-group,-lc,-lnosys,--end-group -lm",
+               cc, machine_flags(t->target->machine), f, f, f, machine_script(t->target->machine)));
 }
 
 static void write_inputs(const Trace *t, uint32_t sure) {
@@ -353,8 +286,8 @@ static Tally controller(const Trace *t, uint32_t sure) {
 /* -- results -- */
 
 static void report(const Trace *t, const char *policy, const Tally *s) {
-  const char *how = arena_printf(t->ad->a, "%u inferences of the trace, %d variants %s", t->n, t->n_variants,
-                                 t->family ? "of a family" : "tailored one by one");
+  const char *how =
+      arena_printf(t->ad->a, "%u inferences of the trace, %d variants of a family", t->n, t->n_variants);
   const char *name = arena_printf(t->ad->a, "trace: %s", policy);
   adapt_figure(t->ad, name, "budgets missed", 100.0 * s->missed / s->n, "%", "lower", how);
   adapt_figure(t->ad, name, "accuracy", 100.0 * s->right / s->n, "%", "higher", how);
@@ -387,15 +320,12 @@ static bool open_data(Trace *t) {
   const SplitSpec val = {.kind = "npy", .x = EXAMPLE "data/val_x.npy", .y = EXAMPLE "data/val_y.npy"};
   const SplitSpec test = {
       .kind = "npy", .x = EXAMPLE "data/test_x.npy", .y = EXAMPLE "data/test_y.npy", .count = t->n};
-  while (t->n_variants < TRACE_VARIANTS && file_exists(arena_printf(t->ad->a, family, t->n_variants)))
+  while (t->n_variants < TRACE_VARIANTS && file_exists(adapt_variant(t->ad, "variant", t->n_variants)))
     t->n_variants++;
-  t->family = t->n_variants > 0;
-  if (!t->family) t->n_variants = sizeof tailored / sizeof *tailored;
-  for (int v = 0; v < t->n_variants; v++)
-    if (!file_exists(model_of(t, v))) {
-      adapt_skip(t->ad, "want the family of part \"family\", or what `make demo` leaves in " EXAMPLE "out");
-      return false;
-    }
+  if (t->n_variants == 0) {
+    adapt_skip(t->ad, "want what part \"family\" leaves");
+    return false;
+  }
   must(t, split_open(&val, &t->split_val, t->ad->b->d) && split_open(&test, &t->split_test, t->ad->b->d));
   return true;
 }

@@ -8,7 +8,6 @@
 #include "passes/input_raw.h"
 
 enum { LEARN = 2000, MEASURE = 2000, VARIANTS = 4 };
-static const char family[] = "build/bench/adapt/family/full/family/family";
 
 /* The site's folder: images and site.yaml. */
 static const char *write_site(Adapt *ad) {
@@ -37,7 +36,7 @@ static Scores score(const Adapt *ad, const char *folder, int k, const Split *s) 
 }
 
 static void compare(Adapt *ad, const char *out, int k, const Split *s, const char *what) {
-  Scores before = score(ad, family, k, s), after = score(ad, out, k, s);
+  Scores before = score(ad, adapt_family_folder(ad), k, s), after = score(ad, out, k, s);
   double lo, hi;
   scores_interval(&after, &before, &lo, &hi);
   adapt_figure(ad, arena_printf(ad->a, "variant %d of %d, %s", k, VARIANTS, what), "accuracy gained, int8",
@@ -50,7 +49,7 @@ static void compare(Adapt *ad, const char *out, int k, const Split *s, const cha
 
 void part_variants(Adapt *ad) {
   const char *out = path_join(ad->a, ad->folder, "out");
-  if (!file_exists(arena_printf(ad->a, "%s/float%d.mistify", family, VARIANTS - 1))) {
+  if (!file_exists(adapt_variant(ad, "float", VARIANTS - 1))) {
     adapt_skip(ad, "want what part \"family\" leaves");
     return;
   }
@@ -61,7 +60,7 @@ void part_variants(Adapt *ad) {
   }
   const char *line =
       arena_printf(ad->a, "build/release/mistify adapt %s --data %s -o %s --quiet -j %d > %s/log 2>&1",
-                   family, write_site(ad), out, ad->b->host.threads, ad->folder);
+                   adapt_family_folder(ad), write_site(ad), out, ad->b->host.threads, ad->folder);
   if (system(line) != 0) bench_must(ad->b, diag_error(ad->b->d, NULL, "failed: %s", line));
   Split noisy = adapt_glyphs(ad, LEARN, ad->quick ? 200 : MEASURE, CORRUPT_NOISE),
         clean = adapt_glyphs(ad, LEARN, ad->quick ? 200 : MEASURE, CORRUPT_KINDS);
