@@ -322,9 +322,9 @@ static void few(Sites *t, const Split *local, int draw) {
   places_free(&t->places);
 }
 
-/* Biases and adapters of the first draw's five sites: minutes each. */
-static void deep(Sites *t, const Split *local) {
-  t->places = places_new(&t->eyes, local, PUBLIC, SITE_KINDS, 1);
+/* Biases and adapters of the same five sites. */
+static void deep(Sites *t, const Split *local, int draw) {
+  t->places = places_new(&t->eyes, local, PUBLIC, SITE_KINDS, (uint64_t)draw);
   t->deep = true;
   for (int l = ADAPT_BIAS; l < ADAPT_LAYERS; l++) {
     if (l == ADAPT_BOTH) continue;
@@ -382,7 +382,7 @@ void part_sites(Adapt *ad) {
   open_sites(&t, &local);
   for (int k = 1; k <= draws; k++) few(&t, &local, k);
   for (int k = 1; k <= draws; k++) many(&t, &local, k);
-  deep(&t, &local);
+  for (int k = 1; k <= draws; k++) deep(&t, &local, k);
   for (int i = 0; i < t.n_results; i++) tell(&t, &t.result[i]);
   close_sites(&t);
   split_close(&local);
