@@ -119,6 +119,15 @@ bool rewrite_copy_as(Rewrite *r, const Node *n, const void *attrs, Diag *d) {
   return true;
 }
 
+Graph *graph_with_output(const Graph *g, uint32_t o) {
+  Graph *all = graph_clone(g);
+  all->outputs[0] = all->outputs[o];
+  all->n_outputs = 1;
+  Graph *done = copy_live(all);
+  graph_free(all);
+  return done;
+}
+
 bool rewrite_copy(Rewrite *r, const Node *n, Diag *d) { return rewrite_copy_as(r, n, n->attrs, d); }
 
 Graph *rewrite_end(Rewrite *r, bool ok, Diag *d) {

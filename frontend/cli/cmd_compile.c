@@ -10,6 +10,7 @@
 #include "frontend/cli/code_form.h"
 #include "frontend/cli/drift.h"
 #include "frontend/cli/firmware.h"
+#include "frontend/cli/validate.h"
 #include "frontend/config/design.h"
 #include "ir/base/file.h"
 
@@ -20,7 +21,7 @@ typedef struct CompileOpts {
       *design, *adapt;
   int64_t ram, hop;
   CodeForm form;
-  bool force, share_arena, regions, family, exits, controller;
+  bool force, share_arena, regions, family, exits, validate, controller;
 } CompileOpts;
 
 static const Opt opts[] = {
@@ -79,6 +80,9 @@ static const Opt opts[] = {
      "the model's outputs are exits, the earliest first (pass exits makes them): variants of which each ends "
      "there, "
      "NAME_run(ctx, variant), NAME_continue"},
+    {"--validate", OPT_FLAG, offsetof(CompileOpts, validate), false, NULL,
+     "with --family or --exits: how often each variant is right on --design's validation split, for "
+     "NAME_select"},
     {"--controller", OPT_FLAG, offsetof(CompileOpts, controller), false, NULL,
      "with --family or --exits: NAME_controller_*, which picks a variant from deadline, energy and "
      "confidence"},
@@ -399,6 +403,17 @@ static bool read_drift(const CompileOpts *o, const Graph *g, EmitOptions *e, Dri
   return ok;
 }
 
+/* How often each variant is right, where that is asked. */
+static bool read_accuracy(const CompileOpts *o, FamilyMember *m, int n, Diag *d) {
+  if (!o->validate) return true;
+  FAIL_IF(!o->design, d, NULL, "--validate wants --design, whose validation split it reads");
+  Arena *a = arena_new();
+  const Design *design = design_load(a, o->design, d);
+  const bool ok = design && cli_validate(m, n, o->exits, design, d);
+  arena_free(a);
+  return ok;
+}
+
 static bool emit_variants(Build *b, const Target *t, EmitOptions e, Diag *d) {
   FamilyMember m[EMIT_VARIANTS] = {{0}};
   FamilyCost cost;
@@ -407,7 +422,8 @@ static bool emit_variants(Build *b, const Target *t, EmitOptions e, Diag *d) {
   e.name = b->parts[0].name;
   e.out_dir = b->parts[0].dir;
   DriftReference drift;
-  TRY(read_drift(b->o, b->parts[0].g, &e, &drift, d) && emit_family(m, b->n, t, &e, &cost, d));
+  TRY(read_accuracy(b->o, m, b->n, d) && read_drift(b->o, b->parts[0].g, &e, &drift, d) &&
+      emit_family(m, b->n, t, &e, &cost, d));
   b->cost = cost.image;
   for (int i = 0; i < b->n; i++) b->parts[i].cost.cycles = cost.cycles[i];
   return true;
@@ -416,10 +432,14 @@ static bool emit_variants(Build *b, const Target *t, EmitOptions e, Diag *d) {
 /* The outputs of one model. */
 static bool emit_one_with_exits(Build *b, const Target *t, EmitOptions e, Diag *d) {
   FAIL_IF(b->n != 1, d, NULL, "--exits: %d models; want one, whose outputs are the exits", b->n);
+  const Graph *g = b->parts[0].g;
+  FamilyMember m[EMIT_VARIANTS] = {{.g = g}};
   e.name = b->parts[0].name;
   e.out_dir = b->parts[0].dir;
   DriftReference drift;
-  TRY(read_drift(b->o, b->parts[0].g, &e, &drift, d) && emit_exits(b->parts[0].g, NULL, t, &e, &b->exits, d));
+  TRY(g->n_outputs > EMIT_VARIANTS ||
+      read_accuracy(b->o, m, (int)g->n_outputs, d)); /* emission refuses more */
+  TRY(read_drift(b->o, g, &e, &drift, d) && emit_exits(g, m, t, &e, &b->exits, d));
   b->cost = b->exits.image;
   b->n_exits = (int)b->parts[0].g->n_outputs;
   return true;
@@ -491,6 +511,7 @@ static bool emit(Arena *a, Build *b, Diag *d) {
   FAIL_IF(o->adapt && o->family, d, NULL, "--adapt and --family do not go together yet");
   FAIL_IF(o->adapt && o->exits, d, NULL, "--adapt and --exits do not go together yet");
   FAIL_IF(o->family && o->exits, d, NULL, "--family and --exits do not go together yet");
+  FAIL_IF(o->validate && !o->family && !o->exits, d, NULL, "--validate wants --family or --exits");
   bool ok = code_form_apply(&form, &e, d) && read_pixels(a, o, &e, d) && emit_parts(b, &target, e, d);
   for (int i = 0; i < b->n; i++) graph_free(b->parts[i].g);
   return ok && (!b->shared || firmware_write(a, o->out, d));

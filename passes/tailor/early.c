@@ -14,15 +14,7 @@ static uint32_t output_of(const TailorOutcome *o, int variant) {
 
 /* The final graph, ended there. NULL: reported. */
 static Graph *ended(TailorRun *r, const TailorOutcome *o, int variant) {
-  Rewrite w;
-  bool ok = true;
-  Graph *g = artifact_graph(&o->final, r->d);
-  if (!g) return NULL;
-  g->outputs[0] = g->outputs[output_of(o, variant)];
-  g->n_outputs = 1;
-  rewrite_begin(&w, g, NULL);
-  for (NodeId k = 0; k < g->n_nodes && ok; k++) ok = rewrite_copy(&w, &g->nodes[k], r->d);
-  Graph *done = rewrite_end(&w, ok, r->d); /* what the others need is dropped */
+  Graph *g = artifact_graph(&o->final, r->d), *done = g ? graph_with_output(g, output_of(o, variant)) : NULL;
   graph_free(g);
   return done;
 }

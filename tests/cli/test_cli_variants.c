@@ -68,6 +68,12 @@ START_TEST(one_image)
                "  - {name: one, target: x86-64}\n");
   task_must(a, "cd $T && $M tailor deploy.yaml --quiet > text || { cat text; exit 1; }\n"
                "grep -q net_select out/three/model.h && ! grep -q net_select out/one/model.h");
+  task_must(
+      a,
+      "cd $T/out/three && $M compile variant0.mistify variant1.mistify variant2.mistify --family --name net "
+      "--validate --design ../../design.yaml --target x86-64 -o $T/hand --quiet && "
+      "grep -o '\"accuracy_ppm\": [0-9]*' model.json > $T/made && "
+      "grep -o '\"accuracy_ppm\": [0-9]*' $T/hand/model.json | cmp - $T/made && ! grep -q ': 0$' $T/made");
   const char *path = task_path(a, "out/report.json"), *text = file_read(a, path, &n, d);
   const Json *j = text ? json_parse(a, text, n, path, d) : NULL;
   ck_assert_msg(j != NULL, "%s", diag_text(d));
@@ -256,6 +262,16 @@ static void exits_are_told(Arena *a) {
     ck_assert_int_eq(json_get_int(x, "measured_cycles", -1), json_get_int(json_at(emitted, v), "cycles", -2));
     task_must(a, arena_printf(a, "cd $T && grep -q ', %ldu}' out/codes/model.c", ppm));
   }
+  /* By hand the same, where it is asked. */
+  task_must(
+      a,
+      "cd $T && $M compile out/codes/model.mistify --exits --validate --design design.yaml --name net "
+      "--target x86-64 -o hand --quiet && grep -o '\"accuracy_ppm\": [0-9]*' hand/model.json > hand.txt && "
+      "grep -o '\"accuracy_ppm\": [0-9]*' out/codes/model.json | cmp - hand.txt");
+  task_want_error(a, "cd $T && $M compile out/codes/model.mistify --exits --validate --target x86-64 -o no",
+                  "--validate wants --design");
+  task_want_error(a, "cd $T && $M compile net.ir --validate --design design.yaml --target x86-64 -o no",
+                  "--validate wants --family or --exits");
 }
 
 /* A design whose model may end early: one image, whose variants are its exits. */

@@ -160,6 +160,25 @@ START_TEST(failed_rewrite_gives_null)
 }
 END_TEST
 
+START_TEST(one_output_and_what_it_needs)
+{
+  static const char text[] =
+      "graph\n%1 = input : f32[2] \"x\"\n%2 = Relu(%1) : f32[2]\n%3 = Sigmoid(%2) : f32[2]\n"
+      "%4 = Tanh(%2) : f32[2]\noutput %4, %3\n";
+  Diag *d = diag_new();
+  Graph *g = parse(text);
+  for (uint32_t o = 0; o < 2; o++) {
+    Graph *one = graph_with_output(g, o);
+    ck_assert(graph_verify(one, d) && one->n_outputs == 1 && one->n_nodes == 2 && one->n_inputs == 1);
+    ck_assert_int_eq(graph_def(one, one->outputs[0])->op, o ? OP_sigmoid : OP_tanh);
+    graph_free(one);
+  }
+  ck_assert_uint_eq(g->n_outputs, 2);
+  graph_free(g);
+  diag_free(d);
+}
+END_TEST
+
 START_TEST(clone_outlives_its_source)
 {
   Graph *g = sample_net(), *c = graph_clone(g);
@@ -314,6 +333,7 @@ Suite *suite_graph(void) {
   tcase_add_test(c, rewrite_drops_what_nobody_needs);
   tcase_add_test(c, rewrite_copies_everything);
   tcase_add_test(c, failed_rewrite_gives_null);
+  tcase_add_test(c, one_output_and_what_it_needs);
   tcase_add_test(c, clone_outlives_its_source);
   suite_add_tcase(s, c);
   c = tcase_create("batch");
