@@ -273,10 +273,15 @@ typedef enum DeviceAdapt {
   DEVICE_ADAPT_NONE,
   DEVICE_ADAPT_LAST, /* the layer that gives the logits */
   DEVICE_ADAPT_BIAS, /* that, and biases of as many layers before it as the memory allows, the nearest to the logits first */
-  DEVICE_ADAPT_SCALE, /* that, and multipliers of the same layers, which keep their outputs for it */
-  DEVICE_ADAPT_LAST_K /* biases, and weights of the same layers, in RAM, which keep their inputs for it */
+  DEVICE_ADAPT_SCALE,   /* that, and multipliers of the same layers, which keep their outputs for it */
+  DEVICE_ADAPT_LAST_K,  /* biases, and weights of the same layers, in RAM, which keep their inputs for it */
+  DEVICE_ADAPT_ADAPTERS /* biases, and adapters of low rank behind the same layers */
 } DeviceAdapt;
-/* "last", "bias", "scale", "last-k"; false: reported, with those that do not exist. */
+enum {
+  DEVICE_ADAPT_RANK = 2,
+  DEVICE_ADAPT_RANK_MAX = 8
+}; /* of adapters: where nothing is said, and the largest */
+/* "last", "bias", "scale", "last-k", "adapters"; false: reported, with those that do not exist. */
 bool device_adapt_named(const char *name, DeviceAdapt *out, Diag *d);
 const char *device_adapt_name(DeviceAdapt a);
 /* What adaptation takes. */
@@ -288,6 +293,7 @@ typedef struct AdaptSizes {
   char ends[96];        /* this kernel and node; "": at the input */
   DeviceAdapt form;
   int learning;   /* layers before the last whose weights learn (DEVICE_ADAPT_LAST_K) */
+  int rank;       /* of adapters; 0: there are none */
   bool turns;     /* layers go row by row for it, at the price of cycles */
   int64_t cycles; /* of a run by the plan, as Cost counts them */
 } AdaptSizes;
@@ -316,6 +322,7 @@ typedef struct EmitOptions {
   DeviceAdapt adapt;
   int64_t adapt_memory;    /* most bytes that adaptation takes beside inference; 0: no limit */
   int adapt_biases;        /* at most so many layers before the last one; 0: all */
+  int adapt_rank;          /* of adapters, up to DEVICE_ADAPT_RANK_MAX; 0: DEVICE_ADAPT_RANK */
   AdaptSizes *adapt_sizes; /* unless NULL, set where adapt is */
   bool share_arena; /* no arena of its own: NAME_init(ctx, NULL, 0) takes models_arena of ../models.c */
 } EmitOptions;

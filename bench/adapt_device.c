@@ -251,7 +251,8 @@ static void choose(const Job *j, Plan *p, const Split *learns, const Split *judg
   for (int r = 0; r < (j->ad->quick ? 1 : 3); r++) {
     tried.rates[0] = rates[r];
     tried.rates[1] = p->layers == DEVICE_ADAPT_LAST ? 0 : rates[r] * SHARE;
-    tried.rates[2] = p->layers == DEVICE_ADAPT_SCALE ? tried.rates[1] : 0;
+    tried.rates[2] =
+        p->layers == DEVICE_ADAPT_SCALE || p->layers == DEVICE_ADAPT_ADAPTERS ? tried.rates[1] : 0;
     learn(j, &tried, learns, all, j->ad->quick ? 20 : learns->n, judges, 1, said);
     const double right = percent(said, judges);
     printf("  %s on leaves: rate %g, %d passes: %.1f %%\n", p->name, (double)rates[r], p->epochs, right);
@@ -375,9 +376,11 @@ void part_device(Adapt *ad) {
        .rates_of = 1, /* the same layers, and those before them */
        .aim = 2.5},
       {.name = "all biases and multipliers", .layers = DEVICE_ADAPT_SCALE, .rates = {0, 0, 0, 1}},
+      {.name = "adapters within 1.5x", .layers = DEVICE_ADAPT_ADAPTERS, .rates = {0, 0, 0, 1}},
+      {.name = "all adapters", .layers = DEVICE_ADAPT_ADAPTERS, .rates = {0, 0, 0, 1}},
   };
   emit(&j, &plans[0], "cortex-m7");
-  plans[1].memory = plans[0].sizes.inference / 2;
+  plans[1].memory = plans[4].memory = plans[0].sizes.inference / 2;
   run_plans(&j, plans, (int)(sizeof plans / sizeof *plans));
   graph_free(j.g);
 }

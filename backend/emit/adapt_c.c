@@ -50,14 +50,17 @@ void print_adapt_after(const Emit *e, uint32_t c, const char *y0, const char *y1
   if (i < 0 || e->adapt->step[i].kind == MF_BACK_MAX) return;
   const AdaptStep *s = &e->adapt->step[i];
   const long long row = (long long)emit_adapt_elements(e, s->y) / e->calls.v[c].rows;
-  if (s->number >= 0)
+  if (s->held)
+    sb_printf(out, "%s  if (s) mf_adapt_run_adapter(&adapt_adapter[%d], s, &out, %lld, %s, %s, a + %lld, ",
+              indent, s->number, row, y0, y1, (long long)s->at);
+  else if (s->number >= 0)
     sb_printf(out, "%s  if (s) mf_adapt_run_affine(&adapt_affine[%d], s, &out, %lld, %s, %s, ", indent,
               s->number, row, y0, y1);
   else
     sb_printf(out, "%s  if (s) mf_adapt_mask(%d, %d, &out, %lld, %s, %s, ", indent, (int)s->lo, (int)s->hi,
               row, y0, y1);
   if (s->bits)
-    sb_printf(out, "a + %lld);\n", (long long)s->at);
+    sb_printf(out, "a + %lld);\n", (long long)(s->at + s->held));
   else
     sb_puts(out, "NULL);\n");
 }
@@ -225,8 +228,8 @@ void print_adapt_json(const Emit *e, StrBuf *out) {
   sb_printf(
       out,
       "  \"adapt\": {\"form\": \"%s\", \"state\": %lld, \"arena\": %lld, \"biases\": %d, \"layers\": %d, "
-      "\"weights\": %d, \"multipliers\": %s, \"row_by_row\": %s},\n",
+      "\"weights\": %d, \"multipliers\": %s, \"rank\": %d, \"row_by_row\": %s},\n",
       device_adapt_name(e->opt->adapt), (long long)emit_adapt_state_bytes(ad),
       (long long)(e->plan.arena - ad->arena_without), ad->chosen, ad->n_affines, ad->learning,
-      ad->gains ? "true" : "false", ad->turns ? "true" : "false");
+      ad->gains ? "true" : "false", ad->rank, ad->turns ? "true" : "false");
 }

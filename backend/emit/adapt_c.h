@@ -29,12 +29,14 @@ typedef struct AdaptStep {
   bool affine;         /* could have one */
   int number;          /* of its affine; -1: none */
   int word;            /* of its affine */
+  int adapter_word;    /* of its adapter, where the form has them */
   bool active;         /* adapts, or one before it does */
   bool dx[2], first[2];
-  bool keep_y;      /* codes of y are kept */
-  int64_t bits, at; /* bytes of its mask or taps, 0: none; where they lie in the arena */
-  int w, w_scale;   /* pool indices */
-  bool learns;      /* its weights do: words from weights_word on, number `learner` of them; x is kept */
+  bool keep_y;        /* codes of y are kept */
+  int64_t bits, held; /* bytes of its mask or taps, and of what its adapter holds in front of them; 0: none */
+  int64_t at;         /* where these lie in the arena */
+  int w, w_scale;     /* pool indices */
+  bool learns;        /* its weights do: words from weights_word on, number `learner` of them; x is kept */
   int weights_word, learner;
   AdaptCodes codes;    /* of weights that learn */
   int32_t w_bits, w_e; /* mf_adapt_conv's bits and scale_e */
@@ -52,6 +54,7 @@ typedef struct AdaptEmit {
   int64_t *gradient;         /* by value: bytes into the arena; -1: none */
   int64_t words, work, most; /* of the state */
   bool gains;                /* affines have them */
+  int rank;                  /* of adapters; 0: there are none */
   int learning;              /* layers whose weights learn */
   bool turns;                /* layers go row by row for it */
   int64_t arena_without;     /* bytes of the arena without adaptation */
@@ -78,6 +81,8 @@ void emit_adapt_choose(Emit *e, int chosen);
 bool emit_adapt_plan(Emit *e);
 /* Its constants, behind all others of the pool. */
 void emit_adapt_collect(Emit *e);
+/* mf_adapt_adapter's fit and down of c channels: together the root of them. */
+void emit_adapt_shifts(int64_t c, int *fit, int *down);
 int64_t emit_adapt_state_bytes(const AdaptEmit *ad);
 /* Of a run by its plan, as backend_cost counts. */
 int64_t emit_adapt_cycles(const Emit *e);

@@ -98,10 +98,11 @@ static Act act_of(const Node *n) {
 }
 
 /* A layer that may have an affine. That hi is 127 does not say whose limit it is: of a ReLU6 6 may be that code. */
-static void limits_of_layer(const Graph *g, AdaptStep *s, int32_t lo, int32_t hi) {
+static void limits_of_layer(const Emit *e, AdaptStep *s, int32_t lo, int32_t hi) {
+  const Graph *g = e->g;
   const Act act = act_of(&g->nodes[s->k->node]);
   limits(g, s, lo, hi);
-  s->affine = true;
+  s->affine = !e->adapt->rank || emit_adapt_channels(e, s->y) <= MF_ADAPTER_CHANNELS;
   s->lifts = lo >= graph_val(g, s->k->out.val)->quant.zero[0] && (act == ACT_NONE || act == ACT_RELU);
 }
 
@@ -118,7 +119,7 @@ static bool is_of_window(const Emit *e, const AdaptStep *s, const mf_window *g) 
 static bool step_of_fc(const Emit *e, AdaptStep *s) {
   const mf_fc_s8 *p = s->k->params;
   s->kind = MF_BACK_CONV;
-  limits_of_layer(e->g, s, p->lo, p->hi);
+  limits_of_layer(e, s, p->lo, p->hi);
   return p->w_zero == 0 && p->k % emit_adapt_channels(e, s->x[0]) == 0 &&
          has_pixels(e, s->y, s->k->rows, 1, p->n);
 }
@@ -126,7 +127,7 @@ static bool step_of_fc(const Emit *e, AdaptStep *s) {
 static bool step_of_conv(const Emit *e, AdaptStep *s) {
   const mf_conv_s8 *p = s->k->params;
   s->kind = is_kernel(s->k, "conv_s8") ? MF_BACK_CONV : MF_BACK_DEPTHWISE;
-  limits_of_layer(e->g, s, p->lo, p->hi);
+  limits_of_layer(e, s, p->lo, p->hi);
   return is_of_window(e, s, &p->g);
 }
 
@@ -223,6 +224,8 @@ bool emit_adapt_find(Emit *e) {
   ad->gradient = arena_array(e->arena, e->g->n_vals, sizeof *ad->gradient);
   ad->same = arena_array(e->arena, e->g->n_vals, sizeof *ad->same);
   ad->gains = e->opt->adapt == DEVICE_ADAPT_SCALE;
+  if (e->opt->adapt == DEVICE_ADAPT_ADAPTERS)
+    ad->rank = e->opt->adapt_rank ? e->opt->adapt_rank : DEVICE_ADAPT_RANK;
   if (e->opt->adapt != DEVICE_ADAPT_LAST) find_steps(e, ad);
   return true;
 }
@@ -244,10 +247,11 @@ static int next_to_add(const AdaptEmit *ad, ValId v, int i) {
 }
 
 /* Whether x, given y's gradient in its place by step i, is only read there, by the layer that made it, before anything happens to
- * that of `other`. */
+ * that of `other`. Limits and adapters change it. */
 static bool read_before(const AdaptEmit *ad, int i, ValId x, ValId other) {
   const int made = maker_of(ad, x), other_made = maker_of(ad, other);
   if (made < 0 || !adapt_step_is_conv(&ad->step[made]) || ad->step[made].limited) return false;
+  if (ad->rank && ad->step[made].number >= 0) return false;
   return next_to_add(ad, x, i) == ad->n_steps && next_to_add(ad, other, i) > made &&
          (other_made < 0 || other_made > made);
 }
@@ -307,8 +311,9 @@ static void find_kept(const Emit *e, AdaptEmit *ad) {
     AdaptStep *s = &ad->step[i];
     const int64_t n = emit_adapt_elements(e, s->y);
     s->keep_y = s->active && s->number >= 0 && ad->gains;
-    s->bits = 0;
+    s->bits = s->held = 0;
     if (!s->active || s->keep_y) continue;
+    if (ad->rank && s->number >= 0) s->held = 2 * ad->rank * (n / emit_adapt_channels(e, s->y));
     if (s->kind == MF_BACK_MAX)
       s->bits = n;
     else if (s->limited && s->kind != MF_BACK_AVERAGE)
@@ -330,7 +335,7 @@ static void count_words(const Emit *e, AdaptEmit *ad) {
     ad->most = larger(ad->most, c);
     for (int j = 0; j < 2; j++)
       if (s->dx[j] || (s->learns && j == 0)) ad->most = larger(ad->most, emit_adapt_channels(e, s->x[j]));
-    if (s->number >= 0) ad->work = larger(ad->work, ad->gains ? 2 * c : c);
+    if (s->number >= 0) ad->work = larger(ad->work, (1 + ad->gains + ad->rank) * c);
   }
 }
 
@@ -352,6 +357,8 @@ void emit_adapt_choose(Emit *e, int chosen) {
       ad->words += emit_adapt_elements(e, e->g->nodes[s->k->node].in[1]);
     }
     s->number = ad->chosen++;
+    s->adapter_word = (int)ad->words;
+    ad->words += ad->rank * c;
     s->word = (int)ad->words;
     ad->words += ad->gains ? 2 * c : c;
   }

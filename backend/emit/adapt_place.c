@@ -5,7 +5,7 @@
  *
  *   time   0 ....... calls of the run ....... n | n + 1: step 0 | n + 2: step 1 ...
  *   arena  | value |  | value |   | logits      |               |
- *                | mask of a layer -------------|---------------| to the layer's step
+ *                | mask of a layer -------------|---------------| to the layer's step; before it what an adapter holds
  *                                               | gradient of y | from the step that gives it first to the step that made y
  *
  * Layers that take turns (PlanGroup) are one piece of time. Step 0 is the last layer's.
@@ -133,10 +133,10 @@ static Rooms wanted(Emit *e) {
   for (int i = 0; i < w.n; i++) w.v[i].size = gradient_bytes(e, w.v[i].val);
   for (int i = 0; i < ad->n_steps; i++) {
     AdaptStep *s = &ad->step[i];
-    if (!s->bits) continue;
+    if (s->held + s->bits == 0) continue;
     w.v[w.n++] = (Room){.val = NO_VAL,
                         .step = s,
-                        .size = s->bits,
+                        .size = s->held + s->bits,
                         .from = group_bound(&e->plan, emit_adapt_call(e, s), false),
                         .to = step_time(e, i + 1)};
   }
@@ -327,7 +327,8 @@ bool emit_adapt_plan(Emit *e) {
   if (e->opt->adapt != DEVICE_ADAPT_LAST && ad->chosen == 0)
     return try_affines(e, 1) && refuse(e, "of the biases only the last layer's fit");
   const Hash h = graph_hash(e->g);
-  const uint64_t key[5] = {h.lo, h.hi, (uint64_t)ad->words, (uint64_t)ad->chosen, ad->gains};
+  const uint64_t key[5] = {h.lo, h.hi, (uint64_t)ad->words, (uint64_t)ad->chosen,
+                           (uint64_t)(ad->gains + 2 * ad->rank)};
   ad->content = hash_bytes(key, sizeof key);
   return true;
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "backend/emit/adapt_c.h"
+#include "ir/base/rng.h"
 
 /* -- constants -- */
 
@@ -117,7 +118,8 @@ static AdaptCodes pool_codes(Emit *e, const KernelCall *k, int64_t outs) {
 
 static const char run_c[] = "runtime/device/adapt_run.c", step_c[] = "runtime/device/adapt_step.c",
                   mask_c[] = "runtime/device/adapt_mask.c", back_c[] = "runtime/device/adapt_back.c",
-                  store_c[] = "runtime/device/adapt_store.c", weights_c[] = "runtime/device/adapt_weights.c";
+                  store_c[] = "runtime/device/adapt_store.c", weights_c[] = "runtime/device/adapt_weights.c",
+                  adapter_c[] = "runtime/device/adapt_adapter.c";
 
 static void need_functions(Emit *e) {
   need_device(e, run_c, "mf_adapt_reset");
@@ -127,7 +129,12 @@ static void need_functions(Emit *e) {
   need_device(e, store_c, "mf_adapt_save");
   need_device(e, store_c, "mf_adapt_load");
   if (e->adapt->chosen == 0) return;
-  need_device(e, run_c, "mf_adapt_run_affine");
+  if (e->adapt->rank) {
+    need_device(e, adapter_c, "mf_adapt_run_adapter");
+    need_device(e, adapter_c, "mf_adapt_step_adapter");
+  } else {
+    need_device(e, run_c, "mf_adapt_run_affine");
+  }
   for (int i = 0; i < e->adapt->n_steps; i++) {
     const AdaptStep *s = &e->adapt->step[i];
     if (s->bits && s->kind == MF_BACK_MAX) need_device(e, mask_c, "mf_adapt_where");
@@ -208,6 +215,49 @@ static void print_affines(const Emit *e, StrBuf *out) {
   sb_puts(out, "};\n");
 }
 
+_Static_assert((int)DEVICE_ADAPT_RANK_MAX == (int)MF_ADAPTER_RANKS, "emitted code has room for each rank");
+
+/* Random, and what every state that was ever saved means by its words: never to be others. */
+static void print_signs(const Emit *e, int64_t channels, StrBuf *out) {
+  Rng r;
+  rng_seed(&r, 1, 2);
+  sb_puts(out, "\nstatic const int8_t adapt_signs[] = {");
+  for (int64_t i = 0; i < channels * e->adapt->rank; i++)
+    sb_printf(out, "%s%d", !i ? "" : i % 32 ? ", " : ",\n  ", rng_below(&r, 2) ? 1 : -1);
+  sb_puts(out, "};\n");
+}
+
+void emit_adapt_shifts(int64_t c, int *fit, int *down) {
+  int root = 0;
+  *fit = 0;
+  while (255 * c >> *fit > INT16_MAX - 1) ++*fit; /* rounding may add one */
+  while (c > (int64_t)1 << 2 * root) root++;
+  *down = root - *fit;
+}
+
+/* All layers have the same signs, as many of them as they have channels. */
+static void print_adapters(const Emit *e, StrBuf *out) {
+  int64_t most = 0;
+  for (int i = 0; i < e->adapt->n_steps; i++) {
+    const AdaptStep *s = &e->adapt->step[i];
+    const int64_t c = emit_adapt_channels(e, s->y);
+    if (s->number >= 0 && c > most) most = c;
+  }
+  print_signs(e, most, out);
+  sb_puts(out, "/* word, rank, fit, down, signs, affine */\nstatic const mf_adapt_adapter "
+               "adapt_adapter[] = {\n");
+  for (int i = 0; i < e->adapt->n_steps; i++) {
+    const AdaptStep *s = &e->adapt->step[i];
+    const int64_t c = emit_adapt_channels(e, s->y);
+    int fit, down;
+    if (s->number < 0) continue;
+    emit_adapt_shifts(c, &fit, &down);
+    sb_printf(out, "  {%d, %d, %d, %d, adapt_signs, &adapt_affine[%d]},\n", s->adapter_word, e->adapt->rank,
+              fit, down, s->number);
+  }
+  sb_puts(out, "};\n");
+}
+
 /* Fields of params that are numbers, as the lowering has them. */
 static void print_numbers(const KernelCall *k, const char *name, int i, StrBuf *out) {
   const ParamsDesc *d = k->kernel->params;
@@ -265,12 +315,15 @@ static void print_step_row(const Emit *e, const AdaptStep *s, int i, StrBuf *out
   sb_puts(out, ", .dx2 = ");
   print_gradient(e, s->x[1], s->dx[1], s->first[1], out);
   sb_printf(out, ",\n   .y = %lld, .bits = %lld, .limited = %d, .sign2 = %d, ",
-            (long long)(s->keep_y ? e->plan.offset[s->y] : -1), (long long)(s->bits ? s->at : -1), s->limited,
-            s->minus ? -1 : 1);
+            (long long)(s->keep_y ? e->plan.offset[s->y] : -1), (long long)(s->bits ? s->at + s->held : -1),
+            s->limited, s->minus ? -1 : 1);
   if (s->learns)
     sb_printf(out, ".weights = &adapt_weights[%d], .learn = mf_adapt_step_weights, .x = %lld,\n   ",
               s->learner, (long long)e->plan.offset[s->x[0]]);
-  if (s->number >= 0)
+  if (s->held)
+    sb_printf(out, ".adapter = &adapt_adapter[%d], .adapt = mf_adapt_step_adapter, .held = %lld,\n   ",
+              s->number, (long long)s->at);
+  if (s->number >= 0 && !s->held)
     sb_printf(out, ".affine = &adapt_affine[%d], ", s->number);
   else
     sb_puts(out, ".affine = NULL, ");
@@ -333,9 +386,11 @@ void print_adapt_tables(const Emit *e, StrBuf *out) {
   sb_puts(out, "\n/* -- what adapts, and the way back to it -- */\n");
   print_last(e, out);
   if (back) print_affines(e, out);
+  if (back && ad->rank) print_adapters(e, out);
   if (back) print_back(e, out);
   sb_printf(out,
-            "static const mf_adapt_model adapt = {\n  .last = &adapt_last, .x = %lld, .logits = %lld, .dx = ",
+            "static void adapt_forget(mf_adapt_state *s);\nstatic const mf_adapt_model adapt = {\n  .last = "
+            "&adapt_last, .x = %lld, .logits = %lld, .dx = ",
             (long long)e->plan.offset[ad->x], (long long)e->plan.offset[ad->logits]);
   print_gradient(e, ad->x, back, true, out);
   sb_printf(out, ",\n  .affine = %s, .back = %s, .n_affine = %d, .n_back = %d,\n",
@@ -343,7 +398,7 @@ void print_adapt_tables(const Emit *e, StrBuf *out) {
             back ? active_steps(ad) : 0);
   sb_printf(out,
             "  .words = %lld, .work = %lld, .most = %lld, .content = {0x%08" PRIx32 "u, 0x%08" PRIx32
-            "u}, .rates = %s};\n",
+            "u}, .rates = %s,\n  .forget = adapt_forget};\n",
             (long long)ad->words, (long long)ad->work, (long long)ad->most, (uint32_t)ad->content.lo,
             (uint32_t)ad->content.hi, rates);
 }

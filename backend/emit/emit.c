@@ -53,6 +53,10 @@ bool emit_options_check(const EmitOptions *o, Diag *d) {
   FAIL_IF(s && (!*s || strlen(s) > 60 ||
                 strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._$") != strlen(s)),
           d, NULL, "section \"%s\" of the weights: want a section's name", s);
+  FAIL_IF(o->adapt_rank && o->adapt != DEVICE_ADAPT_ADAPTERS, d, NULL,
+          "adapt: rank %d is of adapters: %s has none", o->adapt_rank, device_adapt_name(o->adapt));
+  FAIL_IF(o->adapt_rank < 0 || o->adapt_rank > DEVICE_ADAPT_RANK_MAX, d, NULL, "adapt: rank %d: want 1 to %d",
+          o->adapt_rank, DEVICE_ADAPT_RANK_MAX);
   return true;
 }
 
@@ -104,17 +108,16 @@ bool emit_lower_and_plan(Emit *e, const Graph *planned) {
 
 /* -- adaptation -- */
 
-static const char *const adapt_names[] = {"none", "last", "bias", "scale", "last-k"};
+static const char *const adapt_names[] = {"none", "last", "bias", "scale", "last-k", "adapters"};
 const char *device_adapt_name(DeviceAdapt a) { return adapt_names[a]; }
 
 bool device_adapt_named(const char *name, DeviceAdapt *out, Diag *d) {
-  for (int i = DEVICE_ADAPT_LAST; i <= DEVICE_ADAPT_LAST_K; i++)
+  for (int i = DEVICE_ADAPT_LAST; i <= DEVICE_ADAPT_ADAPTERS; i++)
     if (strcmp(name, adapt_names[i]) == 0) {
       *out = (DeviceAdapt)i;
       return true;
     }
-  diag_error(d, NULL, "adapt: layers \"%s\"%s; want last, bias, scale or last-k", name,
-             strcmp(name, "adapters") == 0 ? " are not emitted" : "");
+  diag_error(d, NULL, "adapt: layers \"%s\"; want last, bias, scale, adapters or last-k", name);
   diag_hint(d, "bias with memory=SIZE takes the fewest bytes for a layer; docs/adaptation.md");
   return false;
 }
@@ -141,6 +144,7 @@ static bool plan_adaptation(Emit *e) {
                                  .beyond = ad->beyond,
                                  .form = o->adapt,
                                  .learning = ad->learning,
+                                 .rank = ad->rank,
                                  .turns = ad->turns,
                                  .cycles = emit_adapt_cycles(e)};
   if (ad->ends) snprintf(o->adapt_sizes->ends, sizeof o->adapt_sizes->ends, "%s", ad->ends);

@@ -87,9 +87,10 @@ static const Opt opts[] = {
      "with --family or --exits: NAME_controller_*, which picks a variant from deadline, energy and "
      "confidence"},
     {"--adapt", OPT_STRING, offsetof(CompileOpts, adapt), false, "LAYERS",
-     "int8 models: NAME_adapt_step and its kin, which learn on the device: last, bias, scale or last-k; with "
-     ",memory=SIZE within so much RAM beside inference, with ,k=N at most N layers before the last one "
-     "(docs/adaptation.md)"},
+     "int8 models: NAME_adapt_step and its kin, which learn on the device: last, bias, scale, adapters or "
+     "last-k; with "
+     ",memory=SIZE within so much RAM beside inference, with ,k=N at most N layers before the last one, with "
+     ",rank=N adapters of that rank (docs/adaptation.md)"},
     ROUNDING_OPT(CompileOpts),
     CUSTOM_OPT(CompileOpts),
     {0}};
@@ -203,6 +204,7 @@ static void print_adaptation(Arena *a, const Build *b, int i) {
          name, device_adapt_name(s->form), cli_count(a, s->state), cli_count(a, s->arena),
          s->form == DEVICE_ADAPT_SCALE ? " and multipliers" : "", s->biases, s->layers);
   if (s->form == DEVICE_ADAPT_LAST_K) printf(", weights of %d of these", s->learning);
+  if (s->rank) printf(", adapters of rank %d behind these", s->rank);
   printf("\n");
   if (s->turns) printf("%s: layers go row by row for it, at the cycles above\n", name);
   if (s->biases && s->biases < s->layers)
@@ -260,6 +262,7 @@ static void json_adaptation(JsonWriter *w, const AdaptSizes *s) {
   json_kint(w, "layers", s->layers);
   json_kstr(w, "form", device_adapt_name(s->form));
   json_kint(w, "weights", s->learning);
+  json_kint(w, "rank", s->rank);
   json_kbool(w, "row_by_row", s->turns);
   json_end(w);
 }

@@ -30,10 +30,21 @@ bool code_form_apply(const CodeForm *f, EmitOptions *out, Diag *d) {
   out->step = f->step;
   out->adapt_memory = f->adapt_memory;
   out->adapt_biases = f->adapt_k;
+  out->adapt_rank = f->adapt_rank;
   return !f->adapt || strcmp(f->adapt, "none") == 0 || device_adapt_named(f->adapt, &out->adapt, d);
 }
 
-/* One of "memory=SIZE", "k=N" of --adapt. */
+/* A number of --adapt's keys. */
+static bool adapt_number(const char *text, const char *key, const char *part, int most, const char *of,
+                         int *out, Diag *d) {
+  char *end;
+  const long n = strtol(part + strlen(key) + 1, &end, 10);
+  FAIL_IF(*end || n < 1 || n > most, d, NULL, "--adapt %s: %s: want 1 to %d%s", text, key, most, of);
+  *out = (int)n;
+  return true;
+}
+
+/* One of "memory=SIZE", "k=N", "rank=N" of --adapt. */
 static bool adapt_key(const char *text, const char *part, CodeForm *f, Diag *d) {
   if (strncmp(part, "memory=", 7) == 0) {
     const char *want = unit_bytes(part + 7, &f->adapt_memory);
@@ -41,12 +52,11 @@ static bool adapt_key(const char *text, const char *part, CodeForm *f, Diag *d) 
             want ? want : "1 byte or more");
     return true;
   }
-  FAIL_IF(strncmp(part, "k=", 2) != 0, d, NULL, "--adapt %s: after the comma want memory=SIZE or k=N", text);
-  char *end;
-  const long k = strtol(part + 2, &end, 10);
-  FAIL_IF(*end || k < 1 || k > ADAPT_K_MAX, d, NULL, "--adapt %s: k: want 1 to %d layers", text, ADAPT_K_MAX);
-  f->adapt_k = (int)k;
-  return true;
+  if (strncmp(part, "k=", 2) == 0)
+    return adapt_number(text, "k", part, ADAPT_K_MAX, " layers", &f->adapt_k, d);
+  if (strncmp(part, "rank=", 5) == 0)
+    return adapt_number(text, "rank", part, DEVICE_ADAPT_RANK_MAX, "", &f->adapt_rank, d);
+  return diag_error(d, NULL, "--adapt %s: after the comma want memory=SIZE, k=N or rank=N", text);
 }
 
 bool code_form_adapt(Arena *a, const char *text, CodeForm *f, Diag *d) {
@@ -70,7 +80,8 @@ const char *code_form_params(Arena *a, const CodeForm *f) {
   if (f->step) sb_puts(&b, ",step=1");
   if (f->drift) sb_printf(&b, ",drift=%lld", (long long)f->drift);
   if (f->adapt && strcmp(f->adapt, "none") != 0)
-    sb_printf(&b, ",adapt=%s,adapt_memory=%lld,adapt_k=%d", f->adapt, (long long)f->adapt_memory, f->adapt_k);
+    sb_printf(&b, ",adapt=%s,adapt_memory=%lld,adapt_k=%d,adapt_rank=%d", f->adapt,
+              (long long)f->adapt_memory, f->adapt_k, f->adapt_rank);
   const char *text = arena_strdup(a, sb_str(&b));
   sb_free(&b);
   return text;
@@ -90,6 +101,7 @@ bool code_form_parse(Arena *a, const char *params, CodeForm *out, Diag *d) {
                     .adapt = param(a, params, "adapt"),
                     .adapt_memory = (int64_t)pass_param_num(params, "adapt_memory", 0, &bad),
                     .adapt_k = (int)pass_param_num(params, "adapt_k", 0, &bad),
+                    .adapt_rank = (int)pass_param_num(params, "adapt_rank", 0, &bad),
                     .step = pass_param_num(params, "step", 0, &bad) > 0,
                     .drift = (int64_t)pass_param_num(params, "drift", 0, &bad)};
   FAIL_IF(bad, d, NULL, "deploy: \"%s\": want align=BYTES,step=0 or 1,drift=N", params);

@@ -14,13 +14,14 @@ typedef struct CodeForm {
   const char *adapt;    /* layers that learn on the device (device_adapt_named); NULL, "none": none */
   int64_t adapt_memory; /* most bytes for it; 0: no limit */
   int adapt_k;          /* most layers before the last one; 0: no limit */
+  int adapt_rank;       /* of adapters; 0: nothing is said */
 } CodeForm;
 enum { ADAPT_K_MAX = 1000 };
 
 /* Checks the words, and sets what they say in *out. */
 bool code_form_apply(const CodeForm *f, EmitOptions *out, Diag *d);
 
-/* "last", "bias,memory=16KiB", "last-k,k=2", as `compile --adapt` has it. */
+/* "last", "bias,memory=16KiB", "last-k,k=2", "adapters,rank=4", as `compile --adapt` has it. */
 bool code_form_adapt(Arena *a, const char *text, CodeForm *f, Diag *d);
 
 /* ",format=split,step=1" for a step's params, "" for the default; and back. */

@@ -111,7 +111,8 @@ static bool add_target(Tailoring *r, const DeployTarget *t, int round, int64_t m
                          .drift = c->drift,
                          .adapt = deploy_adapts[t->adapt.layers],
                          .adapt_memory = t->adapt.memory,
-                         .adapt_k = t->adapt.k};
+                         .adapt_k = t->adapt.k,
+                         .adapt_rank = t->adapt.rank};
   EmitOptions check = {0};
   const char *data;
   TRY(code_form_apply(&form, &check, r->d) && emit_options_check(&check, r->d) && drift_params(r, t, &data));

@@ -176,7 +176,7 @@ static const CfgRow adapt_rows[] = {
      .otherwise = "none",
      .doc = "last: the layer that gives the logits; bias: that, and biases of layers before it; scale: "
             "biases and "
-            "multipliers; last-k: biases and weights"},
+            "multipliers; adapters: biases and low-rank adapters; last-k: biases and weights"},
     {.key = "memory",
      CFG_FIELD(DeployAdapt, memory),
      .type = CFG_BYTES,
@@ -187,6 +187,11 @@ static const CfgRow adapt_rows[] = {
      .type = CFG_INT,
      CFG_RANGE(1, 1000),
      .doc = "at most so many layers before the last one, the nearest to it; all within reach when left out"},
+    {.key = "rank",
+     CFG_FIELD(DeployAdapt, rank),
+     .type = CFG_INT,
+     CFG_RANGE(1, 8),
+     .doc = "of adapters; 2 when left out"},
     {0}};
 static const Schema adapt_schema = {"key", adapt_rows, sizeof(DeployAdapt)};
 

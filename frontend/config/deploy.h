@@ -42,6 +42,7 @@ typedef struct DeployAdapt {
   int layers;     /* index into deploy_adapts, 0: none */
   int64_t memory; /* bytes beside inference; 0: as much as it takes */
   int k;          /* most layers before the last one; 0: as many as there are */
+  int rank;       /* of adapters; 0: nothing is said */
 } DeployAdapt;
 
 typedef struct DeployTarget {

@@ -11,6 +11,7 @@
  *           where it has none. The layer's kernel and its weights in flash stay as they are: a row is changed right behind
  *           the kernel.
  *   weights of layers before the last (mf_adapt_weights), as its own, in front of the layer's affine.
+ *   adapter of low rank (mf_adapt_adapter), in front of the layer's affine, with whose offset it is one: adapt_adapter.c.
  *
  * A step runs the model, then goes back from the logits:
  *
@@ -33,7 +34,7 @@
 typedef struct mistify_rates {
   float last;   /* weights and biases of the last layer */
   float offset; /* biases of the other ones; 0: they stay */
-  float gain;   /* their multipliers, or weights; 0: they stay */
+  float gain;   /* their multipliers, weights or adapters; 0: they stay */
   float clip;   /* largest norm of a layer's gradient, longer ones are shortened; 0: none */
 } mistify_rates;
 
@@ -53,6 +54,7 @@ typedef struct mistify_storage {
 
 enum { MF_ADAPT_ONE = 1 << 24 }; /* gain 1, an offset of one code */
 enum { MF_ADAPT_NOWHERE = 255 };
+enum { MF_ADAPTER_RANKS = 8, MF_ADAPTER_CHANNELS = 1 << 14 }; /* largest rank; most channels of a layer */
 enum { MF_ADAPT_HEAD = 64, MF_ADAPT_UNIT = 32 }; /* bytes: of a slot's head; what is written is a multiple */
 
 /* What a step returns in place of a loss, and other functions as an int. */
@@ -96,6 +98,7 @@ typedef struct mf_adapt_place {
 } mf_adapt_place;
 
 struct mf_adapt_weights;
+struct mf_adapt_adapter;
 typedef struct mf_grad mf_grad; /* adapt_grad.h */
 /* A layer on the way back. */
 enum {
@@ -122,6 +125,11 @@ typedef struct mf_adapt_back {
   const struct mf_adapt_weights *weights;
   void (*learn)(const struct mf_adapt_weights *p, mf_adapt_state *s, const mf_grad *dy, const int8_t *x,
                 int32_t *acc);
+  /* An adapter, what it held of the run (bytes into the arena), and its step; then affine is NULL: it has its own. */
+  const struct mf_adapt_adapter *adapter;
+  int32_t held;
+  void (*adapt)(const struct mf_adapt_adapter *p, mf_adapt_state *s, const void *held,
+                const unsigned char *mask, const mf_grad *dy, int32_t before, int32_t *acc, float *work);
 } mf_adapt_back;
 
 /* Of a convolution or, as one of which the window is the image, a FullyConnected: weights as the graph has them, [o][tap][i] by
@@ -143,6 +151,14 @@ typedef struct mf_adapt_weights {
   float in_scale;
 } mf_adapt_weights;
 
+/* An adapter: words U [c][rank] from `word` on in Q24 times 2^-down, signs [c][rank] 1 or -1. Sums of codes with signs fit 16 bits
+ * times 2^-fit. */
+typedef struct mf_adapt_adapter {
+  int32_t word, rank, fit, down;
+  const int8_t *signs;
+  const mf_adapt_affine *affine;
+} mf_adapt_adapter;
+
 typedef struct mf_adapt_model {
   const mf_adapt_last *last;
   int32_t x, logits; /* codes, bytes into the arena */
@@ -155,6 +171,7 @@ typedef struct mf_adapt_model {
                                 so many channels */
   uint32_t content[2]; /* hash of the model and of what adapts */
   mistify_rates rates; /* of a new state */
+  void (*forget)(mf_adapt_state *s); /* mf_adapt_reset, and mf_adapt_reset_weights of all that learn */
 } mf_adapt_model;
 
 /* The words behind a state's head; and its working memory. */
@@ -209,6 +226,16 @@ MF_KERNEL void mf_adapt_run_weights(const mf_adapt_weights *p, const int32_t *wo
                                     const mf_view *out, int32_t y0, int32_t y1);
 MF_KERNEL void mf_adapt_step_weights(const mf_adapt_weights *p, mf_adapt_state *s, const mf_grad *dy,
                                      const int8_t *x, int32_t *acc);
+
+/* -- adapt_adapter.c -- */
+/* As mf_adapt_run_affine; held: int16_t [all pixels of the layer][rank], of these rows what the step wants (written). */
+MF_KERNEL void mf_adapt_run_adapter(const mf_adapt_adapter *p, const int32_t *words, const mf_view *out,
+                                    int32_t n, int32_t y0, int32_t y1, void *held, unsigned char *mask);
+/* Adapter and offset move against the gradient dy; dy becomes that of what stood before them where `before` asks for it, but for
+ * what the mask holds. acc: a sum for the channels of y, work [1 + rank][c]. */
+MF_KERNEL void mf_adapt_step_adapter(const mf_adapt_adapter *p, mf_adapt_state *s, const void *held,
+                                     const unsigned char *mask, const mf_grad *dy, int32_t before,
+                                     int32_t *acc, float *work);
 
 /* -- adapt_mask.c -- */
 /* The mask of rows that have no affine. */

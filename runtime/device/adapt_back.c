@@ -343,6 +343,8 @@ MF_KERNEL void mf_adapt_back_layer(const mf_adapt_back *b, const mf_adapt_model 
   if (dx.e && b->dx.first) mf_grad_clear(&dx);
   if (dx2.e && b->dx2.first) mf_grad_clear(&dx2);
   if (b->affine) mf_affine_sums(b, s, a, &dy, work);
+  if (b->adapter)
+    b->adapt(b->adapter, s, a + b->held, b->bits < 0 ? NULL : a + b->bits, &dy, dx.e != NULL, acc, work);
   if (b->bits >= 0 && b->kind != MF_BACK_MAX) mf_mask_back(a + b->bits, &dy);
   if (dx2.e) mf_add_back(&dy, &dx2, b->sign2, acc);
   if (dx.e) mf_back_to_inputs(b, &f, a, &dy, &dx, acc);

@@ -9,11 +9,10 @@ MF_KERNEL void mf_adapt_reset(const mf_adapt_model *m, mf_adapt_state *s) {
   for (o = 0; o < p->n; o++)
     for (i = 0; i < p->k; i++) *w++ = (int32_t)p->w[o * p->w_out + i] * 65536;
   for (o = 0; o < p->n; o++) *w++ = p->bias ? p->bias[o] * 256 : 0;
-  for (i = 0; i < m->n_affine; i++) {
-    w = mf_adapt_words(s) + m->affine[i].word;
-    for (o = 0; m->affine[i].gains && o < m->affine[i].c; o++) *w++ = MF_ADAPT_ONE;
-    for (o = 0; o < m->affine[i].c; o++) *w++ = 0;
-  }
+  while (w < mf_adapt_words(s) + m->words) *w++ = 0; /* offsets, adapters */
+  for (i = 0; i < m->n_affine; i++)
+    for (o = 0; m->affine[i].gains && o < m->affine[i].c; o++)
+      mf_adapt_words(s)[m->affine[i].word + o] = MF_ADAPT_ONE;
 }
 
 MF_KERNEL void mf_adapt_run_last(const mf_adapt_last *p, const int32_t *words, const int8_t *x, int8_t *y) {

@@ -119,7 +119,7 @@ MF_KERNEL int mf_adapt_load(const mf_adapt_model *m, mf_adapt_state *s, const mi
   if (from->read(from->ctx, (newest ? from->slot : 0) + (uint32_t)sizeof h, words, 4 * (uint32_t)m->words) !=
           0 ||
       h.crc != ~mf_store_crc(~0u, words, m->words)) {
-    mf_adapt_reset(m, s); /* it was whole a moment ago; half a state is none */
+    m->forget(s); /* it was whole a moment ago; half a state is none */
     return MF_ADAPT_STORAGE;
   }
   s->steps = h.steps;

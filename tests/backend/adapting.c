@@ -9,6 +9,30 @@
 #include "tests/passes/nets.h"
 #include "tests/support.h"
 
+const char adapt_constructs[] =
+    "%x = input : f32[N,8,8,3]\n"
+    "%w1 = const : f32[8,3,3,3] @f32:216/2\n%b1 = const : f32[8] @f32:8\n"
+    "%c1 = Conv(%x, %w1, %b1) {pads=[1,1,1,1], act=relu} : f32[N,8,8,8]\n"
+    "%w2 = const : f32[1,3,3,16] @f32:144/1\n%b2 = const : f32[16] @f32:16\n"
+    "%d = DepthwiseConv(%c1, %w2, %b2) {pads=[1,1,1,1], act=relu6} : f32[N,8,8,16]\n"
+    "%p = MaxPool(%d) {kernel=[3,3], strides=[2,2], pads=[1,1,1,1]} : f32[N,4,4,16]\n"
+    "%w3 = const : f32[8,3,3,8] @f32:576/4\n%b3 = const : f32[8] @f32:8\n"
+    "%g = Conv(%p, %w3, %b3) {pads=[1,1,1,1], group=2} : f32[N,4,4,8]\n"
+    "%a = AveragePool(%c1) {kernel=[2,2], strides=[2,2]} : f32[N,4,4,8]\n"
+    "%s = Sub(%g, %a) : f32[N,4,4,8]\n"
+    "%k = const : f32[8] @f32:8\n"
+    "%t = Add(%s, %k) {act=relu} : f32[N,4,4,8]\n"
+    "%u = Concat(%t, %g) {axis=3} : f32[N,4,4,16]\n"
+    "%v = Slice(%u) {starts=[0,0,0,3], counts=[-1,4,4,12], steps=[1,1,1,1]} : f32[N,4,4,12]\n"
+    "%w4 = const : f32[6,2,2,12] @f32:288/3\n%b4 = const : f32[6] @f32:6\n"
+    "%e = Conv(%v, %w4, %b4) {strides=[1,2], dilations=[2,1], act=relu} : f32[N,2,2,6]\n"
+    "%r = Reshape(%e) {shape=[-1,24]} : f32[N,24]\n"
+    "%w5 = const : f32[10,24] @f32:240/2\n%b5 = const : f32[10] @f32:10\n"
+    "%h = FullyConnected(%r, %w5, %b5) {act=relu} : f32[N,10]\n"
+    "%w6 = const : f32[5,10] @f32:50/1\n%b6 = const : f32[5] @f32:5\n"
+    "%y = FullyConnected(%h, %w6, %b6) : f32[N,5]\n"
+    "output %y\n";
+
 AdaptNet adapt_net_of(Graph *g, uint64_t seed) {
   AdaptNet n = {0};
   n.ds = images_random(g, ADAPT_IMAGES, ADAPT_CLASSES, seed);
@@ -75,4 +99,15 @@ AdaptRun adapt_steps(const AdaptNet *net, AdaptOrder *orders, int n) {
                     .orders = orders,
                     .n = n + 1,
                     .input_bytes = adapt_image_bytes(net)};
+}
+
+void adapt_compare(const float *a, const float *b, int64_t n, double *cosine, double *ratio) {
+  double aa = 1e-30, bb = 1e-30, ab = 0;
+  for (int64_t i = 0; i < n; i++) {
+    aa += (double)a[i] * (double)a[i];
+    bb += (double)b[i] * (double)b[i];
+    ab += (double)a[i] * (double)b[i];
+  }
+  *cosine = ab / sqrt(aa * bb);
+  *ratio = sqrt(aa / bb);
 }

@@ -18,6 +18,9 @@ typedef struct AdaptNet {
   int64_t item;
 } AdaptNet;
 
+/* Every layer with a way back that a residual net lacks: windows that overlap, go apart or have other steps, groups, a multiplier of
+ * channels, a ReLU6, a Sub, constants that are spread, Slices, a hidden FullyConnected over an image. */
+extern const char adapt_constructs[];
 /* Takes g, of 5 classes. */
 AdaptNet adapt_net_of(Graph *g, uint64_t seed);
 /* A residual one. */
@@ -35,5 +38,7 @@ const char *adapt_refused(const Graph *g, const EmitOptions *o);
 StrBuf adapt_obey(const char *dir, const char *target, const AdaptRun *r);
 /* Steps on images 0 .. n-1 in turn, then the words: n + 1 orders. */
 AdaptRun adapt_steps(const AdaptNet *n, AdaptOrder *orders, int steps);
+/* Cosine of two vectors, and the ratio of their lengths. */
+void adapt_compare(const float *a, const float *b, int64_t n, double *cosine, double *ratio);
 
 #endif

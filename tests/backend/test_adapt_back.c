@@ -21,32 +21,6 @@ Suite *suite_adapt_back(void);
 
 enum { LOOKED_AT = 6 };
 
-/* Every layer with a way back that a residual net lacks: windows that overlap, go apart or have other steps, groups, a multiplier of
- * channels, a ReLU6, a Sub, constants that are spread, Slices, a hidden FullyConnected over an image. */
-static const char constructs[] =
-    "%x = input : f32[N,8,8,3]\n"
-    "%w1 = const : f32[8,3,3,3] @f32:216/2\n%b1 = const : f32[8] @f32:8\n"
-    "%c1 = Conv(%x, %w1, %b1) {pads=[1,1,1,1], act=relu} : f32[N,8,8,8]\n"
-    "%w2 = const : f32[1,3,3,16] @f32:144/1\n%b2 = const : f32[16] @f32:16\n"
-    "%d = DepthwiseConv(%c1, %w2, %b2) {pads=[1,1,1,1], act=relu6} : f32[N,8,8,16]\n"
-    "%p = MaxPool(%d) {kernel=[3,3], strides=[2,2], pads=[1,1,1,1]} : f32[N,4,4,16]\n"
-    "%w3 = const : f32[8,3,3,8] @f32:576/4\n%b3 = const : f32[8] @f32:8\n"
-    "%g = Conv(%p, %w3, %b3) {pads=[1,1,1,1], group=2} : f32[N,4,4,8]\n"
-    "%a = AveragePool(%c1) {kernel=[2,2], strides=[2,2]} : f32[N,4,4,8]\n"
-    "%s = Sub(%g, %a) : f32[N,4,4,8]\n"
-    "%k = const : f32[8] @f32:8\n"
-    "%t = Add(%s, %k) {act=relu} : f32[N,4,4,8]\n"
-    "%u = Concat(%t, %g) {axis=3} : f32[N,4,4,16]\n"
-    "%v = Slice(%u) {starts=[0,0,0,3], counts=[-1,4,4,12], steps=[1,1,1,1]} : f32[N,4,4,12]\n"
-    "%w4 = const : f32[6,2,2,12] @f32:288/3\n%b4 = const : f32[6] @f32:6\n"
-    "%e = Conv(%v, %w4, %b4) {strides=[1,2], dilations=[2,1], act=relu} : f32[N,2,2,6]\n"
-    "%r = Reshape(%e) {shape=[-1,24]} : f32[N,24]\n"
-    "%w5 = const : f32[10,24] @f32:240/2\n%b5 = const : f32[10] @f32:10\n"
-    "%h = FullyConnected(%r, %w5, %b5) {act=relu} : f32[N,10]\n"
-    "%w6 = const : f32[5,10] @f32:50/1\n%b6 = const : f32[5] @f32:5\n"
-    "%y = FullyConnected(%h, %w6, %b6) : f32[N,5]\n"
-    "output %y\n";
-
 static bool is_layer(OpKind op) {
   return op == OP_conv || op == OP_fully_connected || op == OP_depthwise_conv;
 }
@@ -99,18 +73,6 @@ static float *moved(const AdaptNet *net, const char *dir, int n, int64_t words, 
   mem_free(orders);
   sb_free(&got);
   return g;
-}
-
-/* Cosine of two vectors, and the ratio of their lengths. */
-static void compare(const float *a, const float *b, int64_t n, double *cosine, double *ratio) {
-  double aa = 1e-30, bb = 1e-30, ab = 0;
-  for (int64_t i = 0; i < n; i++) {
-    aa += (double)a[i] * (double)a[i];
-    bb += (double)b[i] * (double)b[i];
-    ab += (double)a[i] * (double)b[i];
-  }
-  *cosine = ab / sqrt(aa * bb);
-  *ratio = sqrt(aa / bb);
 }
 
 typedef struct Gradients {
@@ -216,7 +178,7 @@ typedef struct Tolerance {
 
 static void near(const char *what, int image, const float *a, const float *b, int64_t n, double least) {
   double cosine, ratio;
-  compare(a, b, n, &cosine, &ratio);
+  adapt_compare(a, b, n, &cosine, &ratio);
   ck_assert_msg(cosine > least && ratio > 0.8 && ratio < 1.25, "image %d, %s: cosine %.4f, ratio %.4f", image,
                 what, cosine, ratio);
 }
@@ -236,7 +198,7 @@ static double worst_layer(const AdaptNet *n, const Gradients *got, const Gradien
     const int64_t outs = outs_of(n->f, &n->f->nodes[k]);
     double part = 0;
     for (int64_t i = from; i < from + outs; i++) part += (double)want->offset[i] * (double)want->offset[i];
-    compare(got->offset + from, want->offset + from, outs, &cosine, &ratio);
+    adapt_compare(got->offset + from, want->offset + from, outs, &cosine, &ratio);
     if (part > 1e-3 * whole && cosine < worst) worst = cosine;
     from += outs;
   }
@@ -285,7 +247,7 @@ END_TEST
 
 START_TEST(of_all_constructs)
 {
-  AdaptNet n = adapt_net_of(graph_of(constructs), 3);
+  AdaptNet n = adapt_net_of(graph_of(adapt_constructs), 3);
   are_the_engines(&n, DEVICE_ADAPT_BIAS, (Tolerance){0.97, 0.95, 0.8});
   are_the_engines(&n, DEVICE_ADAPT_SCALE, (Tolerance){0.97, 0.95, 0.8});
   are_the_engines(&n, DEVICE_ADAPT_LAST_K, (Tolerance){0.97, 0.95, 0.8});

@@ -48,14 +48,14 @@ START_TEST(nothing_learned_changes_nothing)
   AdaptNet n = adapt_net(5);
   const void *inputs[8];
   for (int i = 0; i < 8; i++) inputs[i] = adapt_image(&n, i);
-  for (DeviceAdapt layers = DEVICE_ADAPT_LAST; layers <= DEVICE_ADAPT_LAST_K; layers++)
+  for (DeviceAdapt layers = DEVICE_ADAPT_LAST; layers <= DEVICE_ADAPT_ADAPTERS; layers++)
     same_without(n.q, layers, inputs, 8);
   adapt_net_free(&n);
   Graph *g = graph_of(small_int8_net);
   int8_t x[4][256];
   for (int i = 0; i < 4 * 256; i++) x[i / 256][i % 256] = (int8_t)(i * 37 % 251 - 125);
   for (int i = 0; i < 4; i++) inputs[i] = x[i];
-  for (DeviceAdapt layers = DEVICE_ADAPT_LAST; layers <= DEVICE_ADAPT_LAST_K; layers++)
+  for (DeviceAdapt layers = DEVICE_ADAPT_LAST; layers <= DEVICE_ADAPT_ADAPTERS; layers++)
     same_without(g, layers, inputs, 4);
   graph_free(g);
 }
@@ -95,6 +95,7 @@ START_TEST(other_forms_too)
   static const char *const machines[] = {"cortex-m7"};
   same_on_machines(DEVICE_ADAPT_SCALE, machines, 1, 10);
   same_on_machines(DEVICE_ADAPT_LAST_K, machines, 1, 10);
+  same_on_machines(DEVICE_ADAPT_ADAPTERS, machines, 1, 50);
 }
 END_TEST
 
@@ -116,18 +117,18 @@ START_TEST(loss_falls)
   enum { STEPS = 10 * ADAPT_IMAGES };
   static AdaptOrder orders[STEPS + 1];
   static const DeviceAdapt forms[] = {DEVICE_ADAPT_LAST, DEVICE_ADAPT_BIAS, DEVICE_ADAPT_SCALE,
-                                      DEVICE_ADAPT_LAST_K};
-  double after[4];
+                                      DEVICE_ADAPT_LAST_K, DEVICE_ADAPT_ADAPTERS};
+  double after[5];
   AdaptNet n = adapt_net(8);
   const AdaptRun r = adapt_steps(&n, orders, STEPS);
-  for (int i = 0; i < 4; i++) {
+  for (int i = 0; i < 5; i++) {
     StrBuf got = adapt_obey(adapt_emitted(n.q, "x86-64", "net", forms[i], 0, NULL), "x86-64", &r);
     const double before = mean_loss(got.s, 0, ADAPT_IMAGES);
     after[i] = mean_loss(got.s, STEPS - ADAPT_IMAGES, ADAPT_IMAGES);
     ck_assert_msg(after[i] < 0.8 * before, "loss %g to %g", before, after[i]);
     sb_free(&got);
   }
-  for (int i = 1; i < 4; i++)
+  for (int i = 1; i < 5; i++)
     ck_assert_msg(after[i] < after[0], "last layer %g, form %d: %g", after[0], i, after[i]);
   adapt_net_free(&n);
 }
@@ -186,14 +187,15 @@ START_TEST(memory_decides_how_far)
 END_TEST
 
 /* Emitted within so much memory, or of so many layers without a limit; plans as for a controller. Returns its folder. */
-static const char *within(const AdaptNet *n, int64_t memory, int biases, AdaptSizes *sizes) {
+static const char *within(const AdaptNet *n, DeviceAdapt layers, int64_t memory, int biases,
+                          AdaptSizes *sizes) {
   static const PlanOptions least = {.level = PLAN_LEAST};
   static char dir[600];
   snprintf(dir, sizeof dir, "%s/within", test_tmp_dir());
   const EmitOptions o = {.name = "net",
                          .out_dir = dir,
                          .plan = &least,
-                         .adapt = DEVICE_ADAPT_BIAS,
+                         .adapt = layers,
                          .adapt_memory = memory,
                          .adapt_biases = biases,
                          .adapt_sizes = sizes};
@@ -204,14 +206,14 @@ static const char *within(const AdaptNet *n, int64_t memory, int biases, AdaptSi
 }
 
 /* The same layers learn the same where memory was short as where it was not. */
-static void same_within(const AdaptNet *n, int64_t memory) {
+static void same_within(const AdaptNet *n, DeviceAdapt layers, int64_t memory, bool turns) {
   AdaptOrder orders[13];
   AdaptSizes some, all;
   const AdaptRun r = adapt_steps(n, orders, 12);
-  StrBuf got = adapt_obey(within(n, memory, 0, &some), "x86-64", &r);
-  StrBuf want = adapt_obey(within(n, 0, some.biases, &all), "x86-64", &r);
+  StrBuf got = adapt_obey(within(n, layers, memory, 0, &some), "x86-64", &r);
+  StrBuf want = adapt_obey(within(n, layers, 0, some.biases, &all), "x86-64", &r);
   ck_assert(some.biases > 0 && some.biases < some.layers && some.state + some.arena <= memory);
-  ck_assert_int_eq(all.biases, some.biases);
+  ck_assert(all.biases == some.biases && some.turns == turns && !all.turns);
   ck_assert_uint_eq(got.len, want.len);
   ck_assert_msg(memcmp(got.s + ADAPT_RESULTS, want.s + ADAPT_RESULTS, want.len - ADAPT_RESULTS) == 0,
                 "%lld bytes: %d layers learn otherwise", (long long)memory, some.biases);
@@ -221,11 +223,35 @@ static void same_within(const AdaptNet *n, int64_t memory) {
 
 START_TEST(little_memory_learns_the_same)
 {
+  static const DeviceAdapt forms[] = {DEVICE_ADAPT_BIAS, DEVICE_ADAPT_ADAPTERS};
   AdaptNet n = adapt_net(9);
-  AdaptSizes one, all;
-  within(&n, 0, 1, &one);
-  within(&n, 0, 0, &all);
-  same_within(&n, (one.state + one.arena + all.state + all.arena) / 2);
+  for (int i = 0; i < 2; i++) {
+    AdaptSizes one, all;
+    within(&n, forms[i], 0, 1, &one);
+    within(&n, forms[i], 0, 0, &all);
+    same_within(&n, forms[i], (one.state + one.arena + all.state + all.arena) / 2, false);
+  }
+  adapt_net_free(&n);
+}
+END_TEST
+
+/* A byte less than what some layers take where others are computed as a whole: as many fit row by row. */
+START_TEST(row_by_row_learns_the_same)
+{
+  static const DeviceAdapt forms[] = {DEVICE_ADAPT_BIAS, DEVICE_ADAPT_ADAPTERS};
+  AdaptNet n = adapt_net(9);
+  for (int i = 0; i < 2; i++) {
+    AdaptSizes whole, rows = {0};
+    int64_t memory = 0;
+    for (int k = 2; !rows.turns; k++) {
+      within(&n, forms[i], 0, k, &whole);
+      ck_assert_msg(k < whole.layers, "%s: no layers go row by row", device_adapt_name(forms[i]));
+      memory = whole.state + whole.arena - 1;
+      within(&n, forms[i], memory, 0, &rows);
+    }
+    ck_assert(rows.biases == whole.biases && rows.cycles > whole.cycles);
+    same_within(&n, forms[i], memory, true);
+  }
   adapt_net_free(&n);
 }
 END_TEST
@@ -234,8 +260,8 @@ START_TEST(code_is_clean)
 {
   AdaptNet n = adapt_net(10);
   static const DeviceAdapt layers[] = {DEVICE_ADAPT_LAST, DEVICE_ADAPT_BIAS, DEVICE_ADAPT_SCALE,
-                                       DEVICE_ADAPT_LAST_K};
-  for (int i = 0; i < 4; i++) {
+                                       DEVICE_ADAPT_LAST_K, DEVICE_ADAPT_ADAPTERS};
+  for (int i = 0; i < 5; i++) {
     const char *dir = adapt_emitted(n.q, "cortex-m7", "net", layers[i], 0, NULL);
     must_run("cd '%s' && gcc " STRICT " -O2 -c model.c", dir);
     if (have_tool(__FILE__, "clang")) must_run("cd '%s' && clang " STRICT " -O0 -c model.c", dir);
@@ -244,6 +270,8 @@ START_TEST(code_is_clean)
     must_run("cd '%s' && %s grep -q mf_conv_back model.c", dir, i ? "" : "!");
     must_run("cd '%s' && %s grep -q mf_weights_sum model.c", dir,
              layers[i] == DEVICE_ADAPT_LAST_K ? "" : "!");
+    must_run("cd '%s' && %s grep -q mf_adapter_row model.c", dir,
+             layers[i] == DEVICE_ADAPT_ADAPTERS ? "" : "!");
   }
   adapt_net_free(&n);
 }
@@ -256,8 +284,10 @@ static const char program[] =
     "#define WANT(what) do { if (!(what)) return printf(\"line %d: %s\\n\", __LINE__, #what), 1; } while "
     "(0)\n"
     "static unsigned char flash[2][NET_ADAPT_SLOT_SIZE];\n"
-    "static int get(void *c, uint32_t at, void *to, uint32_t n) { memcpy(to, (char *)c + at, n); return 0; "
-    "}\n"
+    "static int breaks; /* in the middle of the words */\n"
+    "static int get(void *c, uint32_t at, void *to, uint32_t n) {\n"
+    "  const int now = breaks && n == 4 * NET_ADAPT_WORDS;\n"
+    "  memcpy(to, (char *)c + at, now ? n / 2 : n);\n  return now;\n}\n"
     "static int put(void *c, uint32_t at, const void *from, uint32_t n) { memcpy((char *)c + at, from, n); "
     "return 0; }\n"
     "static union { unsigned char bytes[NET_ARENA_SIZE]; double d; } memory;\n"
@@ -289,6 +319,9 @@ static const char program[] =
     "  net_adapt_reset(&ctx);\n  WANT(net_adapt_step_features(&ctx, features, 2) == loss);\n"
     "  net_adapt_reset(&ctx);\n  WANT(net_adapt_step(&ctx, input, 2) == loss);\n"
     "  WANT(net_adapt_load(&ctx, &store) == 0);\n"
+    "  breaks = 1;\n  WANT(net_adapt_load(&ctx, &store) == NET_ADAPT_STORAGE); /* half a state is none */\n"
+    "  WANT(net_adapt_step(&ctx, input, 2) == loss);\n"
+    "  breaks = 0;\n  WANT(net_adapt_load(&ctx, &store) == 0);\n"
     "  loss = net_adapt_step_self(&ctx, input, 0.0f);\n  WANT(loss >= 0 && loss <= last);\n"
     "  WANT(net_adapt_step_self(&ctx, input, 1.1f) == NET_ADAPT_UNSURE);\n"
     "  WANT(net_init(&ctx, memory.bytes, sizeof memory) == 0);\n"
@@ -300,7 +333,7 @@ START_TEST(programs_call_it)
 {
   AdaptNet n = adapt_net(11);
   char path[700];
-  for (DeviceAdapt layers = DEVICE_ADAPT_LAST; layers <= DEVICE_ADAPT_LAST_K; layers++) {
+  for (DeviceAdapt layers = DEVICE_ADAPT_LAST; layers <= DEVICE_ADAPT_ADAPTERS; layers++) {
     const char *dir = adapt_emitted(n.q, "x86-64", "net", layers, 0, NULL);
     snprintf(path, sizeof path, "%s/main.c", dir);
     test_write_file(path, program, sizeof program - 1);
@@ -349,6 +382,7 @@ Suite *suite_adapt_device(void) {
   tcase_add_test(t, rates_change_on_the_way);
   tcase_add_test(t, memory_decides_how_far);
   tcase_add_test(t, little_memory_learns_the_same);
+  tcase_add_test(t, row_by_row_learns_the_same);
   tcase_add_test(t, code_is_clean);
   tcase_add_test(t, programs_call_it);
   tcase_add_test(t, machines_give_the_same_bytes);

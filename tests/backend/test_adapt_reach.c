@@ -1,4 +1,5 @@
 /* Which layers learn on the device, and which models may not: beside tests/backend/test_adapt_device.c. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "ir/base/file.h"
@@ -85,6 +86,104 @@ START_TEST(half_a_gradient_is_none)
 }
 END_TEST
 
+/* A summand that is no constant and has other pixels than the sum: the way back ends there, whichever of both it is. */
+START_TEST(a_sum_that_broadcasts_ends_it)
+{
+  static const char net[] = "%%x = input : i8[1,4,4,2] q(0.1, 0)\n"
+                            "%%w1 = const : i8[4,1,1,2] q(0.01, 0) @i8:8\n"
+                            "%%w2 = const : i8[4,1,1,4] q(0.01, 0) @i8:16\n"
+                            "%%w3 = const : i8[4,1,1,4] q(0.01, 0) @i8:16\n"
+                            "%%c1 = Conv(%%x, %%w1) : i8[1,4,4,4] q(0.1, 0)\n"
+                            "%%m = AveragePool(%%c1) {kernel=[%d,%d]} : i8[1,%d,%d,4] q(0.1, 0)\n"
+                            "%%c2 = Conv(%%m, %%w2) : i8[1,%d,%d,4] q(0.1, 0)\n"
+                            "%%s = Add(%s) : i8[1,4,4,4] q(0.1, 0) \"s\"\n"
+                            "%%c3 = Conv(%%s, %%w3) : i8[1,4,4,4] q(0.1, 0)\n"
+                            "%%p = AveragePool(%%c3) {kernel=[4,4]} : i8[1,1,1,4] q(0.1, 0)\n"
+                            "%%r = Reshape(%%p) {shape=[1,4]}\n"
+                            "%%w = const : i8[3,4] q(0.01, 0) @i8:12\n"
+                            "%%y = FullyConnected(%%r, %%w) : i8[1,3] q(0.2, 0)\noutput %%y\n";
+  static const char *const summands[] = {"%c1, %c2", "%c2, %c1"};
+  for (int i = 0; i < 2; i++)
+    for (int kernel = 1; kernel <= 4; kernel += 3) {
+      char text[2000];
+      const int left = 4 / kernel;
+      AdaptSizes sizes;
+      snprintf(text, sizeof text, net, kernel, kernel, left, left, left, left, summands[i]);
+      const char *said = emitted(text, DEVICE_ADAPT_BIAS, &sizes);
+      ck_assert_msg(!said, "%s", said);
+      ck_assert_int_eq(sizes.layers, kernel == 1 ? 3 : 1);
+      ck_assert_int_eq(sizes.beyond, kernel == 1 ? 0 : 2);
+      if (kernel > 1) ck_assert_msg(strstr(sizes.ends, "(Add \"s\")"), "%s", sizes.ends);
+    }
+}
+END_TEST
+
+/* Where the gradients of a sum and of its summands lie, by the emitted table. */
+static void places_of_add(long at[3]) {
+  static const char *const fields[] = {".dy = {", ".dx = {", ".dx2 = {"};
+  Arena *a = arena_new();
+  Diag *d = diag_new();
+  size_t n;
+  const char *text = file_read(a, path_join(a, test_tmp_dir(), "reach/model.c"), &n, d);
+  ck_assert_msg(text != NULL, "%s", diag_text(d));
+  const char *row = strstr(text, "{.kind = MF_BACK_ADD");
+  ck_assert_ptr_nonnull(row);
+  for (int i = 0; i < 3; i++) at[i] = strtol(strstr(row, fields[i]) + strlen(fields[i]), NULL, 10);
+  arena_free(a);
+  diag_free(d);
+}
+
+/* Both summands may have the sum's gradient in its place where c2 only reads it, but not where c2's adapter changes it. */
+START_TEST(adapters_share_no_gradient)
+{
+  static const char net[] = "%x = input : i8[1,4,4,2] q(0.1, 0)\n"
+                            "%w0 = const : i8[4,1,1,2] q(0.01, 0) @i8:8\n"
+                            "%w1 = const : i8[4,1,1,4] q(0.01, 0) @i8:16\n"
+                            "%c0 = Conv(%x, %w0) : i8[1,4,4,4] q(0.1, 0)\n"
+                            "%c1 = Conv(%c0, %w1) : i8[1,4,4,4] q(0.1, 0)\n"
+                            "%w2 = const : i8[4,1,1,4] q(0.01, 0) @i8:16\n"
+                            "%c2 = Conv(%c1, %w2) : i8[1,4,4,4] q(0.1, 0)\n"
+                            "%s = Add(%c2, %c0) : i8[1,4,4,4] q(0.1, 0)\n"
+                            "%p = AveragePool(%s) {kernel=[4,4]} : i8[1,1,1,4] q(0.1, 0)\n"
+                            "%r = Reshape(%p) {shape=[1,4]}\n"
+                            "%w = const : i8[3,4] q(0.01, 0) @i8:12\n"
+                            "%y = FullyConnected(%r, %w) : i8[1,3] q(0.2, 0)\noutput %y\n";
+  long at[3];
+  const char *said = emitted(net, DEVICE_ADAPT_BIAS, NULL);
+  ck_assert_msg(!said, "%s", said);
+  places_of_add(at);
+  ck_assert(at[1] == at[0] && at[2] == at[0]);
+  said = emitted(net, DEVICE_ADAPT_ADAPTERS, NULL);
+  ck_assert_msg(!said, "%s", said);
+  places_of_add(at);
+  ck_assert(at[1] >= 0 && at[2] >= 0 && at[1] != at[2]);
+}
+END_TEST
+
+/* Sums of adapters are bounded for so many channels; wider layers learn their biases in other forms alone. */
+START_TEST(wide_layers_have_no_adapter)
+{
+  static const DeviceAdapt forms[] = {DEVICE_ADAPT_BIAS, DEVICE_ADAPT_ADAPTERS};
+  for (int more = 0; more < 2; more++)
+    for (int i = 0; i < 2; i++) {
+      const int c = MF_ADAPTER_CHANNELS + more;
+      char text[600];
+      AdaptSizes sizes;
+      snprintf(
+          text, sizeof text,
+          "%%x = input : i8[1,2] q(0.1, 0)\n%%v = const : i8[4,2] q(0.01, 0) @i8:8\n"
+          "%%g = FullyConnected(%%x, %%v) : i8[1,4] q(0.1, 0)\n"
+          "%%w = const : i8[%d,4] q(0.01, 0) @i8:%d\n%%h = FullyConnected(%%g, %%w) : i8[1,%d] q(0.1, 0)\n"
+          "%%u = const : i8[2,%d] q(0.01, 0) @i8:%d\n"
+          "%%y = FullyConnected(%%h, %%u) : i8[1,2] q(0.2, 0)\noutput %%y\n",
+          c, 4 * c, c, c, 2 * c);
+      const char *said = emitted(text, forms[i], &sizes);
+      ck_assert_msg(!said, "%s", said);
+      ck_assert_int_eq(sizes.layers, more && i ? 1 : 2);
+    }
+}
+END_TEST
+
 /* What learns is a part of what the model adds to a program. */
 START_TEST(what_learns_is_measured)
 {
@@ -121,6 +220,9 @@ Suite *suite_adapt_reach(void) {
   tcase_add_test(t, no_state_from_run_to_run);
   tcase_add_test(t, large_sums_saturate);
   tcase_add_test(t, half_a_gradient_is_none);
+  tcase_add_test(t, a_sum_that_broadcasts_ends_it);
+  tcase_add_test(t, adapters_share_no_gradient);
+  tcase_add_test(t, wide_layers_have_no_adapter);
   tcase_add_test(t, what_learns_is_measured);
   suite_add_tcase(s, t);
   return s;

@@ -71,8 +71,14 @@ static mistify_storage storage_of(Flash *f) {
 static const int8_t weights[N * K] = {1, -2, 3, 4, 5, -6, 7, 8, 9, -10, 11, 127};
 static const mf_adapt_last last = {.k = K, .n = N, .w_out = K, .w = weights};
 static const mf_adapt_affine affine = {.word = N * K + N, .c = C};
-static const mf_adapt_model model = {
-    .last = &last, .affine = &affine, .n_affine = 1, .words = WORDS, .content = {0x1234, 0x5678}};
+static void forget(mf_adapt_state *s);
+static const mf_adapt_model model = {.last = &last,
+                                     .affine = &affine,
+                                     .n_affine = 1,
+                                     .words = WORDS,
+                                     .content = {0x1234, 0x5678},
+                                     .forget = forget};
+static void forget(mf_adapt_state *s) { mf_adapt_reset(&model, s); }
 
 typedef union State {
   mf_adapt_state head;

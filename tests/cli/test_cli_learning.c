@@ -61,10 +61,12 @@ START_TEST(tailored_and_compiled)
   Arena *a = arena_new();
   open_task(a);
   task_write_deploy(a, "{name: one, target: x86-64, adapt: {layers: bias, memory: 16 KiB}}\n"
-                       "  - {name: two, target: x86-64, adapt: last}");
+                       "  - {name: two, target: x86-64, adapt: last}\n"
+                       "  - {name: three, target: x86-64, adapt: {layers: adapters, rank: 3}}");
   task_must(a, "$M tailor $T/deploy.yaml --quiet");
   task_must(a, "grep -q 'NET_ADAPT_BIASES 4' $T/out/one/model.h");
   task_must(a, "grep -q 'NET_ADAPT_BIASES 0' $T/out/two/model.h");
+  task_must(a, "grep -q '\"form\": \"adapters\".*\"rank\": 3' $T/out/three/model.json");
   task_must(a,
             "gcc -std=c99 -Wall -Wextra -Wpedantic -Werror -ffreestanding -c $T/out/one/model.c -o $T/m.o");
   must_say(a, "$M compile $T/out/one/model.mistify --target x86-64 --adapt bias,memory=16KiB -o $T/fw",
@@ -87,13 +89,19 @@ START_TEST(memory_chooses)
   must_say(a, COMPILE("bias") " --json", "\"adapt\"");
   must_say(a, COMPILE("scale"), "biases and multipliers of 4 of 4 layers");
   must_say(a, COMPILE("last-k,k=2,memory=64KiB"), "adapts (last-k)");
+  must_say(a, COMPILE("adapters,k=3"), "biases of 3 of 4 layers, adapters of rank 2 behind these");
+  must_say(a, COMPILE("adapters,rank=8") " --json", "\"rank\": 8");
+  must_say(a, "cat $T/x/model.json", "\"form\": \"adapters\"");
+  must_say(a, "cat $T/x/model.json", "\"rank\": 8");
   must_say(a, COMPILE("last-k,k=2,memory=64KiB"), "biases of 2 of 4 layers, weights of 2 of these");
   task_must(a, "test ! -e $T/x/model.c || rm -r $T/x");
   task_want_error(a, COMPILE("last,memory=100"), "the last layer does not fit");
   task_want_error(a, COMPILE("bias,memory=2112"), "of the biases only the last layer's fit");
   task_want_error(a, COMPILE("some"), "layers \"some\"; want last, bias");
-  task_want_error(a, COMPILE("adapters"), "\"adapters\" are not emitted; want");
-  task_want_error(a, COMPILE("bias,rate=3"), "after the comma want memory=SIZE or k=N");
+  task_want_error(a, COMPILE("bias,rate=3"), "after the comma want memory=SIZE, k=N or rank=N");
+  task_want_error(a, COMPILE("adapters,rank=0"), "rank: want 1 to 8");
+  task_want_error(a, COMPILE("adapters,rank=9"), "rank: want 1 to 8");
+  task_want_error(a, COMPILE("bias,rank=2"), "rank 2 is of adapters: bias has none");
   task_want_error(a, COMPILE("bias,memory=0"), "memory: want 1 byte or more");
   task_want_error(a, COMPILE("bias,memory=some"), "memory: want");
   task_want_error(a, COMPILE("last-k,k=0"), "k: want 1 to");
@@ -117,7 +125,8 @@ START_TEST(keys_are_checked)
   must_refuse(a, "{name: one, target: x86-64, adapt: some}", "some");
   must_refuse(a, "{name: one, target: x86-64, adapt: {layers: bias, memory: 0}}", "memory");
   must_refuse(a, "{name: one, target: x86-64, adapt: {layers: bias, room: 3}}", "room");
-  must_refuse(a, "{name: one, target: x86-64, adapt: adapters}", "adapters");
+  must_refuse(a, "{name: one, target: x86-64, adapt: {layers: adapters, rank: 9}}", "rank");
+  must_refuse(a, "{name: one, target: x86-64, adapt: {layers: bias, rank: 2}}", "bias has none");
   must_refuse(a, "{name: one, target: x86-64, precision: float32, adapt: last}", "adapt wants int8");
   must_refuse(a, "{name: one, target: x86-64, code: {step: true}, adapt: last}", "adapt wants int8");
   must_refuse(a, "{name: one, target: x86-64, code: {weights: blob}, adapt: last}", "adapt wants int8");
