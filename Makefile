@@ -263,4 +263,4 @@ install-headers:
 clean:
 	rm -rf $(OUT)
 
--include $(patsubst %.o,%.d,$(LIB_OBJ) $(call obj,$(MAIN_C) $(TEST_C) $(CONF_C) $(TOOL_C)))
+-include $(patsubst %.o,%.d,$(LIB_OBJ) $(call obj,$(MAIN_C) $(TEST_C) $(CONF_C) $(TOOL_C) $(wildcard bench/*.c)))

@@ -336,7 +336,6 @@ static void run_plans(const Job *j, Plan *plans, int n) {
   open_leaves(j, &plans[0], &learns, &judges, &leaves);
   learn(j, &plans[0], &ds.train, NULL, 0, &ds.val, 1, before);
   for (int i = 0; i < n; i++) {
-    if (plans[i].epochs == 0) continue; /* its RAM alone */
     if (plans[i].rates_of)
       memcpy(plans[i].rates, plans[plans[i].rates_of].rates, sizeof plans[i].rates);
     else
@@ -362,25 +361,23 @@ void part_device(Adapt *ad) {
   j.planes = x->shape.d[1] == 3;
   j.logits8 = y->dtype == DT_I8;
   bench_must(ad->b, x->dtype == DT_I8 || diag_error(ad->b->d, NULL, "the net takes no codes"));
-  Plan plans[] = {
-      {.name = "last layer", .layers = DEVICE_ADAPT_LAST, .rates = {0, 0, 0, 1}, .epochs = 10, .aim = 1.5},
-      {.name = "biases within 1.5x",
-       .layers = DEVICE_ADAPT_BIAS,
-       .rates = {0, 0, 0, 1},
-       .epochs = 6,
-       .aim = 2.5},
-      {.name = "all biases",
-       .layers = DEVICE_ADAPT_BIAS,
-       .rates = {0, 0, 0, 1},
-       .epochs = 6,
-       .rates_of = 1, /* the same layers, and those before them */
-       .aim = 2.5},
-      {.name = "all biases and multipliers", .layers = DEVICE_ADAPT_SCALE, .rates = {0, 0, 0, 1}},
-      {.name = "adapters within 1.5x", .layers = DEVICE_ADAPT_ADAPTERS, .rates = {0, 0, 0, 1}},
-      {.name = "all adapters", .layers = DEVICE_ADAPT_ADAPTERS, .rates = {0, 0, 0, 1}},
+  enum { LAST, SOME_BIASES, BIASES, SCALE, SOME_ADAPTERS, ADAPTERS, PLANS };
+  Plan plans[PLANS] = {
+      [LAST] = {.name = "last layer", .layers = DEVICE_ADAPT_LAST, .epochs = 10, .aim = 1.5},
+      [SOME_BIASES] = {.name = "biases within 1.5x", .layers = DEVICE_ADAPT_BIAS},
+      [BIASES] = {.name = "all biases", .layers = DEVICE_ADAPT_BIAS, .rates_of = SOME_BIASES},
+      [SCALE] = {.name = "all biases and multipliers", .layers = DEVICE_ADAPT_SCALE},
+      [SOME_ADAPTERS] = {.name = "adapters within 1.5x", .layers = DEVICE_ADAPT_ADAPTERS},
+      [ADAPTERS] = {.name = "all adapters", .layers = DEVICE_ADAPT_ADAPTERS, .rates_of = SOME_ADAPTERS},
   };
+  for (int i = 0; i < PLANS; i++) {
+    plans[i].rates[3] = 1; /* clip */
+    if (i == LAST) continue;
+    plans[i].epochs = 6;
+    plans[i].aim = 2.5;
+  }
   emit(&j, &plans[0], "cortex-m7");
-  plans[1].memory = plans[4].memory = plans[0].sizes.inference / 2;
-  run_plans(&j, plans, (int)(sizeof plans / sizeof *plans));
+  plans[SOME_BIASES].memory = plans[SOME_ADAPTERS].memory = plans[LAST].sizes.inference / 2;
+  run_plans(&j, plans, PLANS);
   graph_free(j.g);
 }

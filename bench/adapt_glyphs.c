@@ -109,7 +109,7 @@ static void adapt(const Glyphs *t, const Split *s, uint32_t n, uint32_t m, float
 }
 
 static float find_rate(const Glyphs *t, uint32_t n, uint32_t m) {
-  static const float tried[] = {0.001f, 0.003f, 0.01f};
+  static const float tried[] = {0.003f, 0.01f, 0.03f};
   Split s = opened(t, "train", 4096, n + m), blurred;
   double best = -1, before, after;
   float rate = 0;
