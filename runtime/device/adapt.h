@@ -232,7 +232,8 @@ MF_KERNEL void mf_adapt_step_weights(const mf_adapt_weights *p, mf_adapt_state *
 MF_KERNEL void mf_adapt_run_adapter(const mf_adapt_adapter *p, const int32_t *words, const mf_view *out,
                                     int32_t n, int32_t y0, int32_t y1, void *held, unsigned char *mask);
 /* Adapter and offset move against the gradient dy; dy becomes that of what stood before them where `before` asks for it, but for
- * what the mask holds. acc: a sum for the channels of y, work [1 + rank][c]. */
+ * what the mask holds. A mask has one bit for both sides: of a code that was alive and that the adapter itself took to a limit the
+ * caller drops what V gives back to it, which is left out for the bit that it would take. acc: a sum for the channels of y, work [1 + rank][c]. */
 MF_KERNEL void mf_adapt_step_adapter(const mf_adapt_adapter *p, mf_adapt_state *s, const void *held,
                                      const unsigned char *mask, const mf_grad *dy, int32_t before,
                                      int32_t *acc, float *work);
