@@ -292,8 +292,10 @@ typedef struct AdaptSizes {
   int beyond;           /* those that the way back does not come to: it ends at */
   char ends[96];        /* this kernel and node; "": at the input */
   DeviceAdapt form;
-  int learning;   /* layers before the last whose weights learn (DEVICE_ADAPT_LAST_K) */
-  int rank;       /* of adapters; 0: there are none */
+  int learning; /* layers before the last whose weights learn (DEVICE_ADAPT_LAST_K) */
+  int rank;     /* of adapters; 0: there are none */
+  int adapters,
+      narrow; /* of the layers whose biases adapt, those that have one; of these, those of fewer channels than rank */
   bool turns;     /* layers go row by row for it, at the price of cycles */
   int64_t cycles; /* of a run by the plan, as Cost counts them */
 } AdaptSizes;

@@ -52,7 +52,7 @@ void print_adapt_after(const Emit *e, uint32_t c, const char *y0, const char *y1
   const long long row = (long long)emit_adapt_elements(e, s->y) / e->calls.v[c].rows;
   if (s->held)
     sb_printf(out, "%s  if (s) mf_adapt_run_adapter(&adapt_adapter[%d], s, &out, %lld, %s, %s, a + %lld, ",
-              indent, s->number, row, y0, y1, (long long)s->at);
+              indent, s->adapter, row, y0, y1, (long long)s->at);
   else if (s->number >= 0)
     sb_printf(out, "%s  if (s) mf_adapt_run_affine(&adapt_affine[%d], s, &out, %lld, %s, %s, ", indent,
               s->number, row, y0, y1);
@@ -228,8 +228,8 @@ void print_adapt_json(const Emit *e, StrBuf *out) {
   sb_printf(
       out,
       "  \"adapt\": {\"form\": \"%s\", \"state\": %lld, \"arena\": %lld, \"biases\": %d, \"layers\": %d, "
-      "\"weights\": %d, \"multipliers\": %s, \"rank\": %d, \"row_by_row\": %s},\n",
+      "\"weights\": %d, \"multipliers\": %s, \"rank\": %d, \"adapters\": %d, \"row_by_row\": %s},\n",
       device_adapt_name(e->opt->adapt), (long long)emit_adapt_state_bytes(ad),
       (long long)(e->plan.arena - ad->arena_without), ad->chosen, ad->n_affines, ad->learning,
-      ad->gains ? "true" : "false", ad->rank, ad->turns ? "true" : "false");
+      ad->gains ? "true" : "false", ad->rank, ad->adapters, ad->turns ? "true" : "false");
 }

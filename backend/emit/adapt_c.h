@@ -29,7 +29,8 @@ typedef struct AdaptStep {
   bool affine;         /* could have one */
   int number;          /* of its affine; -1: none */
   int word;            /* of its affine */
-  int adapter_word;    /* of its adapter, where the form has them */
+  int adapter;         /* number of its adapter; -1: none */
+  int adapter_word;    /* of its adapter */
   bool active;         /* adapts, or one before it does */
   bool dx[2], first[2];
   bool keep_y;        /* codes of y are kept */
@@ -55,6 +56,7 @@ typedef struct AdaptEmit {
   int64_t words, work, most; /* of the state */
   bool gains;                /* affines have them */
   int rank;                  /* of adapters; 0: there are none */
+  int adapters, narrow;      /* affines that have one; of these, with fewer channels than rank */
   int learning;              /* layers whose weights learn */
   bool turns;                /* layers go row by row for it */
   int64_t arena_without;     /* bytes of the arena without adaptation */
@@ -81,6 +83,8 @@ void emit_adapt_choose(Emit *e, int chosen);
 bool emit_adapt_plan(Emit *e);
 /* Its constants, behind all others of the pool. */
 void emit_adapt_collect(Emit *e);
+/* V's of adapters of so many channels, row by row of U: 1 or -1. */
+const int8_t *emit_adapt_signs(Arena *a, int64_t channels, int rank);
 /* mf_adapt_adapter's fit and down of c channels: together the root of them. */
 void emit_adapt_shifts(int64_t c, int *fit, int *down);
 int64_t emit_adapt_state_bytes(const AdaptEmit *ad);

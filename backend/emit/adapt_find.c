@@ -102,7 +102,7 @@ static void limits_of_layer(const Emit *e, AdaptStep *s, int32_t lo, int32_t hi)
   const Graph *g = e->g;
   const Act act = act_of(&g->nodes[s->k->node]);
   limits(g, s, lo, hi);
-  s->affine = !e->adapt->rank || emit_adapt_channels(e, s->y) <= MF_ADAPTER_CHANNELS;
+  s->affine = true;
   s->lifts = lo >= graph_val(g, s->k->out.val)->quant.zero[0] && (act == ACT_NONE || act == ACT_RELU);
 }
 
@@ -201,8 +201,11 @@ static void find_steps(Emit *e, AdaptEmit *ad) {
     const ValId y = value_root(g, k->out.val);
     if (!reached[y] || k == ad->last || is_kernel(k, "fill"))
       continue; /* a filled border has nothing before it */
-    AdaptStep s = {
-        .k = k, .y = y, .x = {k->n_in ? value_root(g, k->in[0].val) : NO_VAL, NO_VAL}, .number = -1};
+    AdaptStep s = {.k = k,
+                   .y = y,
+                   .x = {k->n_in ? value_root(g, k->in[0].val) : NO_VAL, NO_VAL},
+                   .number = -1,
+                   .adapter = -1};
     const bool way = step_kind(e, &s);
     if (!way && !ad->ends) ad->ends = kernel_of_node(e, k);
     if (!way || cut[y]) {
@@ -246,12 +249,12 @@ static int next_to_add(const AdaptEmit *ad, ValId v, int i) {
   return ad->n_steps;
 }
 
-/* Whether x, given y's gradient in its place by step i, is only read there, by the layer that made it, before anything happens to
- * that of `other`. Limits and adapters change it. */
+/* Whether x, given y's gradient in its place by step i, is only read there, by the layer that made it, and before anything happens to
+ * that of `other`. A layer with limits or an adapter does not only read it. */
 static bool read_before(const AdaptEmit *ad, int i, ValId x, ValId other) {
   const int made = maker_of(ad, x), other_made = maker_of(ad, other);
   if (made < 0 || !adapt_step_is_conv(&ad->step[made]) || ad->step[made].limited) return false;
-  if (ad->rank && ad->step[made].number >= 0) return false;
+  if (ad->step[made].adapter >= 0) return false;
   return next_to_add(ad, x, i) == ad->n_steps && next_to_add(ad, other, i) > made &&
          (other_made < 0 || other_made > made);
 }
@@ -313,7 +316,7 @@ static void find_kept(const Emit *e, AdaptEmit *ad) {
     s->keep_y = s->active && s->number >= 0 && ad->gains;
     s->bits = s->held = 0;
     if (!s->active || s->keep_y) continue;
-    if (ad->rank && s->number >= 0) s->held = 2 * ad->rank * (n / emit_adapt_channels(e, s->y));
+    if (s->adapter >= 0) s->held = 2 * ad->rank * (n / emit_adapt_channels(e, s->y));
     if (s->kind == MF_BACK_MAX)
       s->bits = n;
     else if (s->limited && s->kind != MF_BACK_AVERAGE)
@@ -323,7 +326,8 @@ static void find_kept(const Emit *e, AdaptEmit *ad) {
 
 static int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
 
-/* Words of the state, and working memory: a sum for the channels of any gradient, those of an affine, loss and logits. */
+/* Words of the state, and working memory: a sum for the channels of any gradient, those of an affine
+ * with its gains or its adapter, loss and logits. */
 static void count_words(const Emit *e, AdaptEmit *ad) {
   const int64_t cx = ad->chosen ? emit_adapt_channels(e, ad->x) : 0;
   ad->work = ad->n + larger((ad->n + 3) / 4, cx);
@@ -335,18 +339,28 @@ static void count_words(const Emit *e, AdaptEmit *ad) {
     ad->most = larger(ad->most, c);
     for (int j = 0; j < 2; j++)
       if (s->dx[j] || (s->learns && j == 0)) ad->most = larger(ad->most, emit_adapt_channels(e, s->x[j]));
-    if (s->number >= 0) ad->work = larger(ad->work, (1 + ad->gains + ad->rank) * c);
+    if (s->number >= 0) ad->work = larger(ad->work, (1 + ad->gains + (s->adapter >= 0 ? ad->rank : 0)) * c);
   }
+}
+
+/* Its adapter's words: sums of wider layers would not fit theirs, and these have their biases alone. */
+static void choose_adapter(const Emit *e, AdaptStep *s, int64_t c) {
+  AdaptEmit *ad = e->adapt;
+  if (!ad->rank || c > MF_ADAPTER_CHANNELS) return;
+  s->adapter = ad->adapters++;
+  s->adapter_word = (int)ad->words;
+  ad->words += ad->rank * c;
+  ad->narrow += ad->rank > c;
 }
 
 void emit_adapt_choose(Emit *e, int chosen) {
   AdaptEmit *ad = e->adapt;
   bool *has = arena_array(e->arena, e->g->n_vals, sizeof *has);
   ad->words = ad->n * ad->k + ad->n;
-  ad->chosen = ad->learning = 0;
+  ad->chosen = ad->learning = ad->adapters = ad->narrow = 0;
   for (int i = 0; i < ad->n_steps; i++) {
     AdaptStep *s = &ad->step[i];
-    s->number = -1;
+    s->number = s->adapter = -1;
     s->learns = false;
     if (!s->affine || ad->chosen == chosen) continue;
     const int64_t c = emit_adapt_channels(e, s->y);
@@ -357,8 +371,7 @@ void emit_adapt_choose(Emit *e, int chosen) {
       ad->words += emit_adapt_elements(e, e->g->nodes[s->k->node].in[1]);
     }
     s->number = ad->chosen++;
-    s->adapter_word = (int)ad->words;
-    ad->words += ad->rank * c;
+    choose_adapter(e, s, c);
     s->word = (int)ad->words;
     ad->words += ad->gains ? 2 * c : c;
   }

@@ -10,6 +10,7 @@
  *
  * Layers that take turns (PlanGroup) are one piece of time. Step 0 is the last layer's.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -301,13 +302,49 @@ static bool most_affines(Emit *e) {
   return try_affines(e, n);
 }
 
-static bool refuse(Emit *e, const char *what) {
+static void refuse(const Emit *e, const char *what) {
   diag_error(e->diag, NULL, "adapt: %s; want %lld bytes or more beside inference, have %lld", what,
              (long long)bytes_added(e), (long long)e->opt->adapt_memory);
-  diag_hint(e->diag, e->opt->adapt == DEVICE_ADAPT_LAST
-                         ? "give more memory"
-                         : "give more memory, or adapt the last layer alone (adapt: {layers: last})");
+}
+
+/* Where the last layer alone would fit. */
+static bool refuse_biases(Emit *e) {
+  char rank[32] = "";
+  refuse(e, "of the biases only the last layer's fit");
+  if (e->adapt->rank > 1) snprintf(rank, sizeof rank, " a rank below %d,", e->adapt->rank);
+  diag_hint(e->diag, "give more memory,%s%s or adapt the last layer alone (adapt: {layers: last})", rank,
+            e->opt->adapt == DEVICE_ADAPT_BIAS ? "" : " adapt biases (adapt: {layers: bias}),");
   return false;
+}
+
+static bool refuse_alone(const Emit *e) {
+  const char *ends = e->adapt->ends;
+  diag_error(e->diag, NULL, "adapt: no bias but the last layer's is within reach%s%s%s",
+             ends ? " (the way back ends at kernel " : ": no int8 layer before it has one", ends ? ends : "",
+             ends ? ")" : "");
+  diag_hint(e->diag, "adapt the last layer alone (adapt: {layers: last})");
+  return false;
+}
+
+/* What a state's words mean, beside their number: of adapters signs and units too. */
+static Hash content(const Emit *e) {
+  const AdaptEmit *ad = e->adapt;
+  const Hash h = graph_hash(e->g);
+  const uint64_t key[5] = {h.lo, h.hi, (uint64_t)ad->words, (uint64_t)ad->chosen,
+                           (uint64_t)(ad->gains + 2 * ad->rank)};
+  if (!ad->rank) return hash_bytes(key, sizeof key);
+  Hasher *all = hasher_new();
+  hasher_bytes(all, key, sizeof key);
+  for (int i = 0; i < ad->n_steps; i++) {
+    const int64_t c = emit_adapt_channels(e, ad->step[i].y);
+    int fit, down;
+    if (ad->step[i].adapter < 0) continue;
+    emit_adapt_shifts(c, &fit, &down);
+    hasher_u64(all, (uint64_t)fit);
+    hasher_u64(all, (uint64_t)down);
+    hasher_bytes(all, emit_adapt_signs(e->arena, c, ad->rank), (size_t)(c * ad->rank));
+  }
+  return hasher_done(all);
 }
 
 bool emit_adapt_plan(Emit *e) {
@@ -318,17 +355,14 @@ bool emit_adapt_plan(Emit *e) {
           "adaptation yet");
   ad->arena_without = e->plan.arena;
   TRY(emit_adapt_find(e));
-  FAIL_IF(e->opt->adapt != DEVICE_ADAPT_LAST && ad->n_affines == 0, e->diag, NULL,
-          "adapt: no bias but the last layer's is within reach (the way back ends at kernel %s); adapt the "
-          "last layer alone",
-          ad->ends ? ad->ends : "none");
+  if (e->opt->adapt != DEVICE_ADAPT_LAST && ad->n_affines == 0) return refuse_alone(e);
   TRY(most_affines(e));
-  if (!fits(e)) return refuse(e, "the last layer does not fit");
-  if (e->opt->adapt != DEVICE_ADAPT_LAST && ad->chosen == 0)
-    return try_affines(e, 1) && refuse(e, "of the biases only the last layer's fit");
-  const Hash h = graph_hash(e->g);
-  const uint64_t key[5] = {h.lo, h.hi, (uint64_t)ad->words, (uint64_t)ad->chosen,
-                           (uint64_t)(ad->gains + 2 * ad->rank)};
-  ad->content = hash_bytes(key, sizeof key);
+  if (!fits(e)) {
+    refuse(e, "the last layer does not fit");
+    diag_hint(e->diag, "give more memory");
+    return false;
+  }
+  if (e->opt->adapt != DEVICE_ADAPT_LAST && ad->chosen == 0) return try_affines(e, 1) && refuse_biases(e);
+  ad->content = content(e);
   return true;
 }

@@ -129,12 +129,11 @@ static void need_functions(Emit *e) {
   need_device(e, store_c, "mf_adapt_save");
   need_device(e, store_c, "mf_adapt_load");
   if (e->adapt->chosen == 0) return;
-  if (e->adapt->rank) {
+  if (e->adapt->adapters) {
     need_device(e, adapter_c, "mf_adapt_run_adapter");
     need_device(e, adapter_c, "mf_adapt_step_adapter");
-  } else {
-    need_device(e, run_c, "mf_adapt_run_affine");
   }
+  if (e->adapt->adapters < e->adapt->chosen) need_device(e, run_c, "mf_adapt_run_affine");
   for (int i = 0; i < e->adapt->n_steps; i++) {
     const AdaptStep *s = &e->adapt->step[i];
     if (s->bits && s->kind == MF_BACK_MAX) need_device(e, mask_c, "mf_adapt_where");
@@ -218,12 +217,19 @@ static void print_affines(const Emit *e, StrBuf *out) {
 _Static_assert((int)DEVICE_ADAPT_RANK_MAX == (int)MF_ADAPTER_RANKS, "emitted code has room for each rank");
 
 /* Random, and what every state that was ever saved means by its words: never to be others. */
-static void print_signs(const Emit *e, int64_t channels, StrBuf *out) {
+const int8_t *emit_adapt_signs(Arena *a, int64_t channels, int rank) {
+  int8_t *signs = arena_array(a, (size_t)(channels * rank), sizeof *signs);
   Rng r;
   rng_seed(&r, 1, 2);
+  for (int64_t i = 0; i < channels * rank; i++) signs[i] = rng_below(&r, 2) ? 1 : -1;
+  return signs;
+}
+
+static void print_signs(const Emit *e, int64_t channels, StrBuf *out) {
+  const int8_t *signs = emit_adapt_signs(e->arena, channels, e->adapt->rank);
   sb_puts(out, "\nstatic const int8_t adapt_signs[] = {");
   for (int64_t i = 0; i < channels * e->adapt->rank; i++)
-    sb_printf(out, "%s%d", !i ? "" : i % 32 ? ", " : ",\n  ", rng_below(&r, 2) ? 1 : -1);
+    sb_printf(out, "%s%d", !i ? "" : i % 32 ? ", " : ",\n  ", signs[i]);
   sb_puts(out, "};\n");
 }
 
@@ -241,7 +247,7 @@ static void print_adapters(const Emit *e, StrBuf *out) {
   for (int i = 0; i < e->adapt->n_steps; i++) {
     const AdaptStep *s = &e->adapt->step[i];
     const int64_t c = emit_adapt_channels(e, s->y);
-    if (s->number >= 0 && c > most) most = c;
+    if (s->adapter >= 0 && c > most) most = c;
   }
   print_signs(e, most, out);
   sb_puts(out, "/* word, rank, fit, down, signs, affine */\nstatic const mf_adapt_adapter "
@@ -250,7 +256,7 @@ static void print_adapters(const Emit *e, StrBuf *out) {
     const AdaptStep *s = &e->adapt->step[i];
     const int64_t c = emit_adapt_channels(e, s->y);
     int fit, down;
-    if (s->number < 0) continue;
+    if (s->adapter < 0) continue;
     emit_adapt_shifts(c, &fit, &down);
     sb_printf(out, "  {%d, %d, %d, %d, adapt_signs, &adapt_affine[%d]},\n", s->adapter_word, e->adapt->rank,
               fit, down, s->number);
@@ -322,7 +328,7 @@ static void print_step_row(const Emit *e, const AdaptStep *s, int i, StrBuf *out
               s->learner, (long long)e->plan.offset[s->x[0]]);
   if (s->held)
     sb_printf(out, ".adapter = &adapt_adapter[%d], .adapt = mf_adapt_step_adapter, .held = %lld,\n   ",
-              s->number, (long long)s->at);
+              s->adapter, (long long)s->at);
   if (s->number >= 0 && !s->held)
     sb_printf(out, ".affine = &adapt_affine[%d], ", s->number);
   else
@@ -375,8 +381,9 @@ static void print_back(const Emit *e, StrBuf *out) {
   sb_puts(out, "};\n");
 }
 
-/* Rates of a new state, last layer and others: what did best on generated images of glyphs in an earlier form of the benchmark,
- * and fixed then; bench/adapt_device.c chooses its own. */
+/* Rates of a new state, last layer, biases, and what stands for gains: what did best on generated images of glyphs in an earlier form
+ * of the benchmark, and fixed then, for weights of the last layer, biases and multipliers. No adapter was tried with them: its rate
+ * is that of multipliers, for want of a better one. bench/adapt_device.c chooses its own. */
 static const char rates[] = "{0.01f, 0.003f, 0.003f, 1.0f}";
 
 void print_adapt_tables(const Emit *e, StrBuf *out) {
@@ -386,7 +393,7 @@ void print_adapt_tables(const Emit *e, StrBuf *out) {
   sb_puts(out, "\n/* -- what adapts, and the way back to it -- */\n");
   print_last(e, out);
   if (back) print_affines(e, out);
-  if (back && ad->rank) print_adapters(e, out);
+  if (ad->adapters) print_adapters(e, out);
   if (back) print_back(e, out);
   sb_printf(out,
             "static void adapt_forget(mf_adapt_state *s);\nstatic const mf_adapt_model adapt = {\n  .last = "

@@ -145,6 +145,8 @@ static bool plan_adaptation(Emit *e) {
                                  .form = o->adapt,
                                  .learning = ad->learning,
                                  .rank = ad->rank,
+                                 .adapters = ad->adapters,
+                                 .narrow = ad->narrow,
                                  .turns = ad->turns,
                                  .cycles = emit_adapt_cycles(e)};
   if (ad->ends) snprintf(o->adapt_sizes->ends, sizeof o->adapt_sizes->ends, "%s", ad->ends);

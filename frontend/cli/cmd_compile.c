@@ -204,8 +204,13 @@ static void print_adaptation(Arena *a, const Build *b, int i) {
          name, device_adapt_name(s->form), cli_count(a, s->state), cli_count(a, s->arena),
          s->form == DEVICE_ADAPT_SCALE ? " and multipliers" : "", s->biases, s->layers);
   if (s->form == DEVICE_ADAPT_LAST_K) printf(", weights of %d of these", s->learning);
-  if (s->rank) printf(", adapters of rank %d behind these", s->rank);
+  if (s->rank && s->adapters == s->biases) printf(", adapters of rank %d behind these", s->rank);
+  if (s->rank && s->adapters < s->biases)
+    printf(", adapters of rank %d behind %d of these (the others are too wide)", s->rank, s->adapters);
   printf("\n");
+  if (s->narrow)
+    printf("%s: fewer channels than the rank in %d of these layers: it is more than they need\n", name,
+           s->narrow);
   if (s->turns) printf("%s: layers go row by row for it, at the cycles above\n", name);
   if (s->biases && s->biases < s->layers)
     printf("%s: %d layers, the nearest to the input, stay as they are, by memory or k\n", name,
@@ -263,6 +268,7 @@ static void json_adaptation(JsonWriter *w, const AdaptSizes *s) {
   json_kstr(w, "form", device_adapt_name(s->form));
   json_kint(w, "weights", s->learning);
   json_kint(w, "rank", s->rank);
+  json_kint(w, "adapters", s->adapters);
   json_kbool(w, "row_by_row", s->turns);
   json_end(w);
 }

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "backend/emit/adapt_c.h"
 #include "ir/base/file.h"
 #include "ir/base/mem.h"
 #include "runtime/device/adapt.h"
@@ -346,6 +347,83 @@ START_TEST(programs_call_it)
 }
 END_TEST
 
+/* -- states of other forms -- */
+
+static const char exchange[] =
+    "#include <string.h>\n#include \"one/model.h\"\n#include \"two/model.h\"\n"
+    "static unsigned char flash[2 * ONE_ADAPT_SLOT_SIZE];\n"
+    "static int get(void *c, uint32_t at, void *to, uint32_t n) { memcpy(to, (char *)c + at, n); return 0; "
+    "}\n"
+    "static int put(void *c, uint32_t at, const void *from, uint32_t n) { memcpy((char *)c + at, from, n); "
+    "return 0; }\n"
+    "static union { unsigned char bytes[ONE_ARENA_SIZE + TWO_ARENA_SIZE]; double d; } memory;\n"
+    "static union { unsigned char bytes[ONE_ADAPT_STATE_SIZE + TWO_ADAPT_STATE_SIZE]; float f; } state;\n"
+    "int main(void) {\n"
+    "  const mistify_storage store = {flash, ONE_ADAPT_SLOT_SIZE, get, put, NULL};\n"
+    "  one_context one;\n  two_context two;\n"
+    "  if (ONE_ADAPT_WORDS != TWO_ADAPT_WORDS) return 2;\n"
+    "  if (one_init(&one, memory.bytes, ONE_ARENA_SIZE) || two_init(&two, memory.bytes, TWO_ARENA_SIZE)) "
+    "return "
+    "3;\n"
+    "  if (one_adapt_init(&one, state.bytes, ONE_ADAPT_STATE_SIZE) || one_adapt_save(&one, &store) || "
+    "one_adapt_load(&one, &store)) return 4;\n"
+    "  if (two_adapt_init(&two, state.bytes, TWO_ADAPT_STATE_SIZE)) return 5;\n"
+    "  return two_adapt_load(&two, &store) == (SAME ? 0 : TWO_ADAPT_EMPTY) ? 0 : 6;\n}\n";
+
+typedef struct Form {
+  DeviceAdapt layers;
+  int rank, most; /* layers before the last one */
+} Form;
+
+static void emit_form(const Graph *g, const char *name, const Form *f) {
+  char dir[600];
+  Diag *d = diag_new();
+  snprintf(dir, sizeof dir, "%s/%s", test_tmp_dir(), name);
+  const EmitOptions o = {
+      .name = name, .out_dir = dir, .adapt = f->layers, .adapt_rank = f->rank, .adapt_biases = f->most};
+  ck_assert_msg(emit_c(g, target_find("x86-64"), &o, d), "%s", diag_text(d));
+  diag_free(d);
+}
+
+/* A state of as many words, which mean other things: of another rank, or of multipliers. */
+START_TEST(states_of_other_forms_are_none)
+{
+  static const char net[] =
+      "%x = input : i8[1,6] q(0.1, 0)\n%v = const : i8[4,6] q(0.01, 0) @i8:24\n"
+      "%g = FullyConnected(%x, %v) : i8[1,4] q(0.1, 0)\n"
+      "%w = const : i8[4,4] q(0.01, 0) @i8:16\n%h = FullyConnected(%g, %w) : i8[1,4] q(0.1, 0)\n"
+      "%u = const : i8[2,4] q(0.01, 0) @i8:8\n"
+      "%y = FullyConnected(%h, %u) : i8[1,2] q(0.2, 0)\noutput %y\n";
+  static const Form pairs[][2] = {{{DEVICE_ADAPT_ADAPTERS, 1, 2}, {DEVICE_ADAPT_ADAPTERS, 3, 1}},
+                                  {{DEVICE_ADAPT_SCALE, 0, 2}, {DEVICE_ADAPT_ADAPTERS, 1, 2}},
+                                  {{DEVICE_ADAPT_ADAPTERS, 3, 2}, {DEVICE_ADAPT_ADAPTERS, 3, 2}}};
+  char path[700];
+  Graph *g = graph_of(net);
+  for (int i = 0; i < 3; i++) {
+    emit_form(g, "one", &pairs[i][0]);
+    emit_form(g, "two", &pairs[i][1]);
+    snprintf(path, sizeof path, "%s/main.c", test_tmp_dir());
+    test_write_file(path, exchange, sizeof exchange - 1);
+    must_run("cd '%s' && gcc -std=c99 -Wall -Werror -DSAME=%d main.c one/model.c two/model.c -o main -lm && "
+             "./main",
+             test_tmp_dir(), i == 2);
+  }
+  graph_free(g);
+}
+END_TEST
+
+/* A saved state's words mean something by these: no change of a generator may change them. */
+START_TEST(signs_stay_as_they_are)
+{
+  static const int8_t first[32] = {1, -1, -1, -1, -1, -1, -1, 1,  -1, 1,  -1, -1, 1, 1, -1, -1,
+                                   1, -1, 1,  -1, 1,  -1, -1, -1, 1,  -1, -1, 1,  1, 1, -1, -1};
+  Arena *a = arena_new();
+  for (int rank = 1; rank <= DEVICE_ADAPT_RANK_MAX; rank++)
+    ck_assert_mem_eq(emit_adapt_signs(a, 32, rank), first, sizeof first);
+  arena_free(a);
+}
+END_TEST
+
 /* -- functions of real numbers -- */
 
 START_TEST(functions_are_accurate)
@@ -385,6 +463,8 @@ Suite *suite_adapt_device(void) {
   tcase_add_test(t, row_by_row_learns_the_same);
   tcase_add_test(t, code_is_clean);
   tcase_add_test(t, programs_call_it);
+  tcase_add_test(t, states_of_other_forms_are_none);
+  tcase_add_test(t, signs_stay_as_they_are);
   tcase_add_test(t, machines_give_the_same_bytes);
   tcase_add_test(t, other_forms_too);
   suite_add_tcase(s, t);

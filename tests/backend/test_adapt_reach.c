@@ -4,6 +4,7 @@
 
 #include "ir/base/file.h"
 #include "runtime/device/adapt.h"
+#include "tests/backend/adapting.h"
 #include "tests/backend/emitted.h"
 #include "tests/support.h"
 
@@ -160,7 +161,28 @@ START_TEST(adapters_share_no_gradient)
 }
 END_TEST
 
-/* Sums of adapters are bounded for so many channels; wider layers learn their biases in other forms alone. */
+/* Two steps on any input: the wide layer's biases, right behind the last layer's words, have moved. */
+static void biases_move(int c) {
+  static const int8_t x[2] = {90, -70};
+  const AdaptOrder orders[] = {{1, x}, {1, x}, {.what = ADAPT_WORDS}};
+  const AdaptRun r = {
+      .name = "net", .rates = {0.01f, 0.01f, 0.01f, 0}, .orders = orders, .n = 3, .input_bytes = 2};
+  char dir[600];
+  int moved = 0;
+  snprintf(dir, sizeof dir, "%s/reach", test_tmp_dir());
+  must_run("cd '%s' && gcc " STRICT " -O1 -c model.c -o strict.o", dir);
+  StrBuf out = adapt_obey(dir, "x86-64", &r);
+  const char *offsets = out.s + ADAPT_RESULTS + 2 * sizeof(float) + (2 * (size_t)c + 2) * 4;
+  for (int i = 0; i < c; i++) {
+    int32_t word;
+    memcpy(&word, offsets + 4 * i, 4);
+    moved += word != 0;
+  }
+  ck_assert_int_gt(moved, c / 2);
+  sb_free(&out);
+}
+
+/* Sums of adapters are bounded for so many channels; wider layers learn their biases alone. */
 START_TEST(wide_layers_have_no_adapter)
 {
   static const DeviceAdapt forms[] = {DEVICE_ADAPT_BIAS, DEVICE_ADAPT_ADAPTERS};
@@ -179,8 +201,59 @@ START_TEST(wide_layers_have_no_adapter)
           c, 4 * c, c, c, 2 * c);
       const char *said = emitted(text, forms[i], &sizes);
       ck_assert_msg(!said, "%s", said);
-      ck_assert_int_eq(sizes.layers, more && i ? 1 : 2);
+      ck_assert_int_eq(sizes.layers, 2);
+      ck_assert_int_eq(sizes.biases, 2);
+      ck_assert_int_eq(sizes.adapters, !i ? 0 : more ? 1 : 2);
+      if (more) biases_move(c);
     }
+}
+END_TEST
+
+/* A rank above a layer's channels is no error, and is said; where the last layer stands alone, or is the last within memory, the
+ * message says so. */
+START_TEST(what_does_not_fit_is_said)
+{
+  static const char net[] =
+      "%x = input : i8[1,8] q(0.1, 0)\n%v = const : i8[4,8] q(0.01, 0) @i8:32\n"
+      "%g = FullyConnected(%x, %v) : i8[1,4] q(0.1, 0)\n"
+      "%w = const : i8[9,4] q(0.01, 0) @i8:36\n%h = FullyConnected(%g, %w) : i8[1,9] q(0.1, 0)\n"
+      "%u = const : i8[2,9] q(0.01, 0) @i8:18\n"
+      "%y = FullyConnected(%h, %u) : i8[1,2] q(0.2, 0)\noutput %y\n",
+                    alone[] = "%x = input : i8[1,8] q(0.1, 0)\n%v = const : i8[4,8] q(0.01, 0) @i8:32\n"
+                              "%y = FullyConnected(%x, %v) : i8[1,4] q(0.1, 0)\noutput %y\n";
+  static const struct {
+    DeviceAdapt layers;
+    int rank;
+    const char *way;
+  } of[] = {{DEVICE_ADAPT_ADAPTERS, 8, "a rank below 8, adapt biases (adapt: {layers: bias}), or"},
+            {DEVICE_ADAPT_ADAPTERS, 1, "give more memory, adapt biases (adapt: {layers: bias}), or"},
+            {DEVICE_ADAPT_BIAS, 0, "give more memory, or adapt the last layer alone"}};
+  char dir[600];
+  AdaptSizes sizes;
+  Graph *g = graph_of(net);
+  snprintf(dir, sizeof dir, "%s/sizes", test_tmp_dir());
+  EmitOptions o = {.name = "net", .out_dir = dir, .adapt = DEVICE_ADAPT_LAST, .adapt_sizes = &sizes};
+  Diag *d = diag_new();
+  ck_assert(emit_c(g, target_find("x86-64"), &o, d));
+  const int64_t last = sizes.state + sizes.arena;
+  for (int rank = 4; rank <= 8; rank += 4) {
+    o.adapt = DEVICE_ADAPT_ADAPTERS;
+    o.adapt_rank = rank;
+    ck_assert(emit_c(g, target_find("x86-64"), &o, d));
+    ck_assert_int_eq(sizes.adapters, 2);
+    ck_assert_int_eq(sizes.narrow, rank > 4);
+  }
+  for (int i = 0; i < 3; i++) {
+    const EmitOptions small = {
+        .name = "net", .out_dir = dir, .adapt = of[i].layers, .adapt_rank = of[i].rank, .adapt_memory = last};
+    const char *said = adapt_refused(g, &small);
+    ck_assert_msg(strstr(said, of[i].way), "%s", said);
+  }
+  graph_free(g);
+  diag_free(d);
+  const char *said = emitted(alone, DEVICE_ADAPT_ADAPTERS, NULL);
+  ck_assert_msg(said && strstr(said, "within reach: no int8 layer before it has one"), "%s",
+                said ? said : "emitted");
 }
 END_TEST
 
@@ -223,6 +296,7 @@ Suite *suite_adapt_reach(void) {
   tcase_add_test(t, a_sum_that_broadcasts_ends_it);
   tcase_add_test(t, adapters_share_no_gradient);
   tcase_add_test(t, wide_layers_have_no_adapter);
+  tcase_add_test(t, what_does_not_fit_is_said);
   tcase_add_test(t, what_learns_is_measured);
   suite_add_tcase(s, t);
   return s;
