@@ -17,9 +17,10 @@
  *
  *   logits -> softmax, cross-entropy -> last -> [pool, copy, Add, convolution ...], last first -> until no affine is left
  *
- * Of what a run computes the way back reads few bits: whether a code was at a limit of its activation (mf_adapt_mask), which
- * tap of a pool was the largest (mf_adapt_where). They are taken right behind, or before, the layer's kernel and stay in the arena; codes
- * alone of layers with a gain. Gradients are block floating point (adapt_grad.h), in the arena too. Only integers, and +, -, *,
+ * Of what a run computes the way back reads few bits of each layer: whether a code was at a limit of its activation (mf_adapt_mask),
+ * which tap of a pool was the largest (mf_adapt_where). They are taken right behind, or before, the layer's kernel and stay in the arena,
+ * as does more where more learns: what an adapter's V gave, a number for each rank and pixel; all codes of outputs that have gains; all codes of
+ * inputs of weights that learn, and of the last layer. Gradients are block floating point (adapt_grad.h), in the arena too. Only integers, and +, -, *,
  * / and conversions of float: compiled without contraction (-ffp-contract=off) the same step gives the same bytes on every
  * machine.
  */

@@ -3,8 +3,8 @@
  *   h = V (y - zero)           V [rank][c], signs times 2^-root, that stay as they are
  *   y' = y + U h + offset      U [c][rank], learns from 0 on
  *
- * 2^-root is near 1 / sqrt(c): V's rows are random directions of the pixel's values. h costs additions alone, and V takes no word of the
- * state. Only U learns (LoRA-FA: Zhang et al. 2023, arXiv:2308.03303); while U is near 0, V would hardly move. On the way back U's
+ * 2^-root is near 1 / sqrt(c): V's rows are random directions of the pixel's values. h costs `rank` products of a
+ * code with a sign for each channel, and V takes no word of the state. Only U learns (LoRA-FA: Zhang et al. 2023, arXiv:2308.03303); while U is near 0, V would hardly move. On the way back U's
  * gradient wants of the run h alone, 2 bytes for each rank, where V's would want all of y.
  *
  * h is held times 2^-fit of the sum of codes with signs, so that it fits 16 bits; what is left of root, `down` = root - fit, is in the unit

@@ -9,7 +9,8 @@ MF_KERNEL void mf_adapt_reset(const mf_adapt_model *m, mf_adapt_state *s) {
   for (o = 0; o < p->n; o++)
     for (i = 0; i < p->k; i++) *w++ = (int32_t)p->w[o * p->w_out + i] * 65536;
   for (o = 0; o < p->n; o++) *w++ = p->bias ? p->bias[o] * 256 : 0;
-  while (w < mf_adapt_words(s) + m->words) *w++ = 0; /* offsets, adapters */
+  while (w < mf_adapt_words(s) + m->words)
+    *w++ = 0; /* offsets, adapters; weights of other layers: mf_adapt_reset_weights */
   for (i = 0; i < m->n_affine; i++)
     for (o = 0; m->affine[i].gains && o < m->affine[i].c; o++)
       mf_adapt_words(s)[m->affine[i].word + o] = MF_ADAPT_ONE;
