@@ -194,7 +194,7 @@ static void print_text(const Adapting *r) {
     printf("re-tailored with %u local examples: %lld images seen beside %d teacher%s in %.1f s\n",
            r->data.train.n, (long long)r->retailored.train.images, r->retailored.teachers,
            r->retailored.teachers == 1 ? "" : "s", r->retailored.train.seconds);
-  if (r->has_retailored && is_plain(&r->data.spec.augment))
+  if (r->has_retailored && r->retailored.train.images > 0 && is_plain(&r->data.spec.augment))
     printf("images were taken as they are: more is learnt where site.yaml has `augment`, as the model was "
            "trained\n");
   if (r->has_retailored && r->n_family) print_family(r);

@@ -87,6 +87,8 @@ static const char *compiler_param(Arena *a, const char *compiler) {
   return *compiler ? arena_printf(a, ",cc=%s", hex) : "";
 }
 
+_Static_assert((int)DEPLOY_ADAPT_RANK_MAX == (int)DEVICE_ADAPT_RANK_MAX, "what deploy.yaml takes is emitted");
+
 static bool add_target(Tailoring *r, const DeployTarget *t, int round, int64_t macs) {
   Machine m;
   DeployBounds b;

@@ -189,9 +189,10 @@ static const CfgRow adapt_rows[] = {
      .doc = "at most so many layers before the last one, the nearest to it; all within reach when left out"},
     {.key = "rank",
      CFG_FIELD(DeployAdapt, rank),
+     CFG_WHERE(DeployAdapt, rank_loc),
      .type = CFG_INT,
-     CFG_RANGE(1, 8),
-     .doc = "of adapters; 2 when left out"},
+     CFG_RANGE(1, DEPLOY_ADAPT_RANK_MAX),
+     .doc = "of adapters alone; 2 when left out"},
     {0}};
 static const Schema adapt_schema = {"key", adapt_rows, sizeof(DeployAdapt)};
 
@@ -429,6 +430,15 @@ static bool check_freedom(const Deploy *dep, const DeployTarget *t, Diag *d) {
   return false;
 }
 
+static bool check_adapt(const DeployTarget *t, Diag *d) {
+  const char *layers = deploy_adapts[t->adapt.layers];
+  if (!t->adapt.rank_loc.line || strcmp(layers, "adapters") == 0) return true;
+  yaml_error(t->file, &t->adapt.rank_loc, d,
+             "target \"%s\": rank is of adapters, and layers of `adapt` is %s", t->name, layers);
+  diag_hint(d, "write `layers: adapters`, or leave rank out");
+  return false;
+}
+
 /* What a target with variants cannot be; NULL: nothing is in their way. */
 static const char *against_variants(const Design *design, const DeployTarget *t, const char **hint) {
   const DeployRam *ram = &t->limits.ram;
@@ -499,6 +509,7 @@ static bool bind_targets(Deploy *dep, const YamlFile *file, const CfgList *list,
     *t = target_of(raw, file, list->locs[i]);
     ok = check_name(dep, dep->n_targets - 1, d) && ok;
     ok = check_device(a, t, d) && ok;
+    ok = check_adapt(t, d) && ok;
     ok = check_accuracy(file, &raw->accuracy, d) && ok;
     ok = check_accuracy(file, &raw->variants.accuracy, d) && ok;
     ok = (!dep->design || (check_freedom(dep, t, d) && check_variants(dep, t, d))) && ok;

@@ -37,12 +37,14 @@ typedef struct DeployCode {
 } DeployCode;
 
 extern const char *const deploy_adapts[];
+enum { DEPLOY_ADAPT_RANK_MAX = 8 };
 /* What learns on the device. */
 typedef struct DeployAdapt {
   int layers;     /* index into deploy_adapts, 0: none */
   int64_t memory; /* bytes beside inference; 0: as much as it takes */
   int k;          /* most layers before the last one; 0: as many as there are */
-  int rank;       /* of adapters; 0: nothing is said */
+  int rank;       /* of adapters, up to DEPLOY_ADAPT_RANK_MAX; 0: nothing is said */
+  Loc rank_loc;
 } DeployAdapt;
 
 typedef struct DeployTarget {

@@ -64,7 +64,10 @@ START_TEST(a_model_is_re_tailored)
       "mkdir $T/here && sed 's/: \\(train\\|val\\|test\\)_/: ..\\/\\1_/g' $T/site.yaml > $T/here/site.yaml");
   task_must(a, "$M adapt $T/net.ir --data $T/here --epochs 2 -o $T/c.ir -j 2 --quiet");
   must_say(a, "$M adapt $T/net.ir --data $T/site.yaml --epochs 0 -o $T/d.ir --json", "\"images\": 0");
-  task_must(a, "cmp $T/a.ir $T/c.ir"); /* threads, and where the file lies, change nothing */
+  task_must(a, "$M adapt $T/net.ir --data $T/site.yaml --epochs 0 -o $T/d.ir > $T/text && grep -q "
+               "'re-tailored' $T/text && "
+               "! grep 'as they are' $T/text"); /* no epoch, no hint about its images */
+  task_must(a, "cmp $T/a.ir $T/c.ir");          /* threads, and where the file lies, change nothing */
   /* By itself: what the benchmark chose. That images are augmented is site.yaml's to say. */
   must_say(a, "$M adapt $T/net.ir --data $T/site.yaml -o $T/e.ir", "images were taken as they are");
   task_must(a, "$M adapt $T/net.ir --data $T/site.yaml --epochs 4 --lr 0.008 -o $T/f.ir --quiet && "

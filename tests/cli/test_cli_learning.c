@@ -1,4 +1,5 @@
 /* Learning on the device as users ask for it: `compile --adapt`, the key `adapt:` of deploy.yaml; what is refused, and how. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -91,6 +92,9 @@ START_TEST(memory_chooses)
   must_say(a, COMPILE("last-k,k=2,memory=64KiB"), "adapts (last-k)");
   must_say(a, COMPILE("adapters,k=3"), "biases of 3 of 4 layers, adapters of rank 2 behind these");
   must_say(a, COMPILE("adapters,rank=8") " --json", "\"rank\": 8");
+  must_say(a, COMPILE("adapters,rank=8") " --json", "\"adapters\": 4");
+  must_say(a, COMPILE("adapters,rank=8"), "fewer channels than the rank in 1 of these layers");
+  task_must(a, COMPILE("adapters,rank=1") " > $T/text && ! grep 'fewer channels' $T/text");
   must_say(a, "cat $T/x/model.json", "\"form\": \"adapters\"");
   must_say(a, "cat $T/x/model.json", "\"rank\": 8");
   must_say(a, COMPILE("last-k,k=2,memory=64KiB"), "biases of 2 of 4 layers, weights of 2 of these");
@@ -126,7 +130,15 @@ START_TEST(keys_are_checked)
   must_refuse(a, "{name: one, target: x86-64, adapt: {layers: bias, memory: 0}}", "memory");
   must_refuse(a, "{name: one, target: x86-64, adapt: {layers: bias, room: 3}}", "room");
   must_refuse(a, "{name: one, target: x86-64, adapt: {layers: adapters, rank: 9}}", "rank");
-  must_refuse(a, "{name: one, target: x86-64, adapt: {layers: bias, rank: 2}}", "bias has none");
+  static const char *const ranks[][2] = {{"{layers: bias, rank: 2}", "bias"}, {"{rank: 4}", "none"}};
+  for (int i = 0; i < 2; i++) {
+    char target[200], line[50];
+    snprintf(target, sizeof target, "{name: one, target: x86-64,\n    adapt: %s}", ranks[i][0]);
+    snprintf(line, sizeof line, "rank is of adapters, and layers of `adapt` is %s", ranks[i][1]);
+    must_refuse(a, target, line);
+    task_want_error(a, "$M tailor $T/deploy.yaml --quiet", "write `layers: adapters`, or leave rank out");
+    task_want_error(a, "$M tailor $T/deploy.yaml --quiet", "deploy.yaml:7:");
+  }
   must_refuse(a, "{name: one, target: x86-64, precision: float32, adapt: last}", "adapt wants int8");
   must_refuse(a, "{name: one, target: x86-64, code: {step: true}, adapt: last}", "adapt wants int8");
   must_refuse(a, "{name: one, target: x86-64, code: {weights: blob}, adapt: last}", "adapt wants int8");
