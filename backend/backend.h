@@ -296,8 +296,9 @@ typedef struct AdaptSizes {
   int rank;     /* of adapters; 0: there are none */
   int adapters,
       narrow; /* of the layers whose biases adapt, those that have one; of these, those of fewer channels than rank */
-  bool turns;     /* layers go row by row for it, at the price of cycles */
-  int64_t cycles; /* of a run by the plan, as Cost counts them */
+  bool turns;      /* layers go row by row for it, at the price of cycles */
+  int64_t cycles;  /* of a run by the plan, as Cost counts them, where no state is bound */
+  int64_t learned; /* about so many instructions more where one is */
 } AdaptSizes;
 typedef struct EmitOptions {
   const char *name; /* C prefix: identifiers NAME_run, ...; the files are model.c and model.h */

@@ -228,8 +228,10 @@ void print_adapt_json(const Emit *e, StrBuf *out) {
   sb_printf(
       out,
       "  \"adapt\": {\"form\": \"%s\", \"state\": %lld, \"arena\": %lld, \"biases\": %d, \"layers\": %d, "
-      "\"weights\": %d, \"multipliers\": %s, \"rank\": %d, \"adapters\": %d, \"row_by_row\": %s},\n",
+      "\"weights\": %d, \"multipliers\": %s, \"rank\": %d, \"adapters\": %d, \"row_by_row\": %s, "
+      "\"learned_instructions\": %lld},\n",
       device_adapt_name(e->opt->adapt), (long long)emit_adapt_state_bytes(ad),
       (long long)(e->plan.arena - ad->arena_without), ad->chosen, ad->n_affines, ad->learning,
-      ad->gains ? "true" : "false", ad->rank, ad->adapters, ad->turns ? "true" : "false");
+      ad->gains ? "true" : "false", ad->rank, ad->adapters, ad->turns ? "true" : "false",
+      (long long)emit_adapt_learned(e));
 }

@@ -3,6 +3,7 @@
  *
  *   adapt_find.c   the last layer, and the layers that a gradient reaches from it
  *   adapt_place.c  how many of them adapt within the memory; masks and gradients in the arena
+ *   adapt_cost.c   what a run takes more
  *   adapt_tables.c constants and tables
  *   adapt_c.c      what a run does more, functions, declarations
  */
@@ -88,7 +89,9 @@ const int8_t *emit_adapt_signs(Arena *a, int64_t channels, int rank);
 /* mf_adapt_adapter's fit and down of c channels: together the root of them. */
 void emit_adapt_shifts(int64_t c, int *fit, int *down);
 int64_t emit_adapt_state_bytes(const AdaptEmit *ad);
-/* Of a run by its plan, as backend_cost counts. */
+/* Instructions that a run takes more where a state is bound. */
+int64_t emit_adapt_learned(const Emit *e);
+/* Of a run by its plan, as backend_cost counts: where none is. */
 int64_t emit_adapt_cycles(const Emit *e);
 
 #endif

@@ -148,7 +148,8 @@ static bool plan_adaptation(Emit *e) {
                                  .adapters = ad->adapters,
                                  .narrow = ad->narrow,
                                  .turns = ad->turns,
-                                 .cycles = emit_adapt_cycles(e)};
+                                 .cycles = emit_adapt_cycles(e),
+                                 .learned = emit_adapt_learned(e)};
   if (ad->ends) snprintf(o->adapt_sizes->ends, sizeof o->adapt_sizes->ends, "%s", ad->ends);
   return true;
 }

@@ -211,7 +211,10 @@ static void print_adaptation(Arena *a, const Build *b, int i) {
   if (s->narrow)
     printf("%s: fewer channels than the rank in %d of these layers: it is more than they need\n", name,
            s->narrow);
-  if (s->turns) printf("%s: layers go row by row for it, at the cycles above\n", name);
+  printf("%s: once a state is bound a run takes about %s instructions more than the cycles above\n", name,
+         cli_count(a, s->learned));
+  if (s->turns)
+    printf("%s: layers go row by row for it, which the cycles above count, with a state or without\n", name);
   if (s->biases && s->biases < s->layers)
     printf("%s: %d layers, the nearest to the input, stay as they are, by memory or k\n", name,
            s->layers - s->biases);
@@ -270,6 +273,7 @@ static void json_adaptation(JsonWriter *w, const AdaptSizes *s) {
   json_kint(w, "rank", s->rank);
   json_kint(w, "adapters", s->adapters);
   json_kbool(w, "row_by_row", s->turns);
+  json_kint(w, "learned_instructions", s->learned);
   json_end(w);
 }
 

@@ -100,6 +100,56 @@ START_TEST(other_forms_too)
 }
 END_TEST
 
+/* -- what a bound state costs -- */
+
+/* Instructions that a run takes more with a state than without one. */
+static double counted_more(const Graph *q, const AdaptNet *net, const EmitOptions *o) {
+  static const char target[] = "cortex-m7";
+  Diag *d = diag_new();
+  Measured m;
+  uint64_t n[3];
+  ck_assert_msg(emit_c(q, target_find(target), o, d) &&
+                    harness_verify(o->out_dir, target_find(target), NULL, &m, d),
+                "%s", diag_text(d));
+  const AdaptRun r = {.name = "net", .count = true, .input_bytes = adapt_image_bytes(net)};
+  StrBuf out = adapt_obey(o->out_dir, target, &r);
+  memcpy(n, out.s, sizeof n);
+  sb_free(&out);
+  diag_free(d);
+  return (double)n[0] - (double)m.instructions;
+}
+
+START_TEST(a_bound_state_is_estimated)
+{
+  static const struct {
+    DeviceAdapt layers;
+    int rank;
+  } forms[] = {{DEVICE_ADAPT_BIAS, 0},
+               {DEVICE_ADAPT_SCALE, 0},
+               {DEVICE_ADAPT_LAST_K, 0},
+               {DEVICE_ADAPT_ADAPTERS, 2},
+               {DEVICE_ADAPT_ADAPTERS, 5}};
+  char dir[600];
+  snprintf(dir, sizeof dir, "%s/counted", test_tmp_dir());
+  if (!have_target(__FILE__, "cortex-m7")) return;
+  for (int which = 0; which < 2; which++) {
+    AdaptNet n = which ? adapt_net_of(graph_of(adapt_constructs), 3) : adapt_net(6);
+    for (int i = 0; i < 5; i++) {
+      AdaptSizes sizes;
+      const EmitOptions o = {.name = "net",
+                             .out_dir = dir,
+                             .adapt = forms[i].layers,
+                             .adapt_rank = forms[i].rank,
+                             .adapt_sizes = &sizes};
+      const double more = counted_more(n.q, &n, &o), said = (double)sizes.learned;
+      ck_assert_msg(said > 0.7 * more && said < 1.4 * more, "net %d, %s: %g for %g", which,
+                    device_adapt_name(forms[i].layers), said, more);
+    }
+    adapt_net_free(&n);
+  }
+}
+END_TEST
+
 /* -- it learns -- */
 
 static double mean_loss(const char *got, int from, int n) {
@@ -456,6 +506,7 @@ Suite *suite_adapt_device(void) {
   tcase_set_timeout(t, 240);
   tcase_add_test(t, functions_are_accurate);
   tcase_add_test(t, nothing_learned_changes_nothing);
+  tcase_add_test(t, a_bound_state_is_estimated);
   tcase_add_test(t, loss_falls);
   tcase_add_test(t, rates_change_on_the_way);
   tcase_add_test(t, memory_decides_how_far);

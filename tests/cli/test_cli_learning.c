@@ -88,13 +88,15 @@ START_TEST(memory_chooses)
   must_say(a, COMPILE("last"), "biases of 0 of 0 layers");
   must_say(a, COMPILE("bias,memory=2300"), "the nearest to the input, stay as they are");
   must_say(a, COMPILE("bias") " --json", "\"adapt\"");
+  must_say(a, COMPILE("bias") " --json", "\"learned_instructions\": ");
+  must_say(a, COMPILE("bias"), "once a state is bound a run takes about ");
   must_say(a, COMPILE("scale"), "biases and multipliers of 4 of 4 layers");
   must_say(a, COMPILE("last-k,k=2,memory=64KiB"), "adapts (last-k)");
   must_say(a, COMPILE("adapters,k=3"), "biases of 3 of 4 layers, adapters of rank 2 behind these");
+  task_must(a, COMPILE("adapters,rank=1") " > $T/text && ! grep 'fewer channels' $T/text");
   must_say(a, COMPILE("adapters,rank=8") " --json", "\"rank\": 8");
   must_say(a, COMPILE("adapters,rank=8") " --json", "\"adapters\": 4");
   must_say(a, COMPILE("adapters,rank=8"), "fewer channels than the rank in 1 of these layers");
-  task_must(a, COMPILE("adapters,rank=1") " > $T/text && ! grep 'fewer channels' $T/text");
   must_say(a, "cat $T/x/model.json", "\"form\": \"adapters\"");
   must_say(a, "cat $T/x/model.json", "\"rank\": 8");
   must_say(a, COMPILE("last-k,k=2,memory=64KiB"), "biases of 2 of 4 layers, weights of 2 of these");
