@@ -155,6 +155,8 @@ Graph *rewrite_end(Rewrite *r, bool ok, Diag *d);
 Graph *graph_clone(const Graph *g);
 /* Output o alone, and what it needs; inputs and states stay. */
 Graph *graph_with_output(const Graph *g, uint32_t o);
+/* The first n outputs, likewise. */
+Graph *graph_with_outputs(const Graph *g, uint32_t n);
 /* The same graph with the batch of every input made `n` (DIM_BATCH: symbolic). A fixed leading 1 that is a
  * batch in all but name is found by re-inference: leading dimensions of Reshape attributes follow. NULL and a
  * report where the graph does not allow it. */

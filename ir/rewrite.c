@@ -128,6 +128,14 @@ Graph *graph_with_output(const Graph *g, uint32_t o) {
   return done;
 }
 
+Graph *graph_with_outputs(const Graph *g, uint32_t n) {
+  Graph *all = graph_clone(g);
+  all->n_outputs = n;
+  Graph *done = copy_live(all);
+  graph_free(all);
+  return done;
+}
+
 bool rewrite_copy(Rewrite *r, const Node *n, Diag *d) { return rewrite_copy_as(r, n, n->attrs, d); }
 
 Graph *rewrite_end(Rewrite *r, bool ok, Diag *d) {

@@ -262,7 +262,7 @@ bool tailor_exits_finish(TailorRun *r, TailorWork *w);
 const char *tailor_exits_params(const TailorRun *r, const TailorWork *w);
 /* What `deploy` measured of each. */
 void tailor_exits_measured(TailorOutcome *o, const Artifact *measure);
-/* Their accuracies on the test split. */
+/* Their accuracies on the test split; the whole model's is in the outcome's proof by then. */
 bool tailor_exits_prove(TailorRun *r, TailorWork *w);
 
 /* -- students.c -- */

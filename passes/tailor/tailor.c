@@ -341,16 +341,9 @@ bool tailor_test(TailorRun *r, const char *slot, const Artifact *g, bool raw, Ac
   return true;
 }
 
-static bool prove_task(void *ctx, int i) {
-  TailorRun *r = ctx;
-  TailorWork *w = &r->w[i];
+/* The final graph: as emitted C, or (job->graphs) by the engine. */
+static bool prove_final(TailorRun *r, TailorWork *w, const char *slot) {
   TailorProof *p = &w->o->proof;
-  const char *slot = w->c.changed ? w->t->name : "original";
-  TRY(tailor_test(r, "original", &r->whole, false, &p->original));
-  if (!w->o->delivered) return true;
-  TRY(tailor_test(r, slot, &w->trained, false, &p->tailored));
-  if (tailor_is_nested(w->t)) TRY(tailor_nested_prove(r, w));
-  TRY(tailor_exits_prove(r, w));
   if (r->job->graphs) return tailor_test(r, slot, &w->o->final, r->job->raw_input, &p->emitted);
   Artifact in[STEP_MAX_IN] = {w->o->final, artifact_from_hash(ART_DATA, w->t->cost->key), r->test}, m = {0};
   const char *names[STEP_MAX_IN] = {"model", "board", "test data"}, *params;
@@ -361,6 +354,18 @@ static bool prove_task(void *ctx, int i) {
   p->vectors_equal = measure_get_int(&m, "vectors_equal", 0);
   artifact_unref(&m);
   return true;
+}
+
+static bool prove_task(void *ctx, int i) {
+  TailorRun *r = ctx;
+  TailorWork *w = &r->w[i];
+  TailorProof *p = &w->o->proof;
+  const char *slot = w->c.changed ? w->t->name : "original";
+  TRY(tailor_test(r, "original", &r->whole, false, &p->original));
+  if (!w->o->delivered) return true;
+  TRY(tailor_test(r, slot, &w->trained, false, &p->tailored));
+  if (tailor_is_nested(w->t)) TRY(tailor_nested_prove(r, w));
+  return prove_final(r, w, slot) && tailor_exits_prove(r, w);
 }
 
 /* ---- The run */

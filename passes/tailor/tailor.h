@@ -163,10 +163,11 @@ typedef struct TailorWidth {
 enum { TAILOR_EXITS = 8 };
 typedef struct TailorExit {
   const char *behind; /* the layer; NULL: it is the whole */
-  Cost cost;          /* of what runs until there; RAM as if nothing came behind it */
+  Cost cost;          /* of what runs until there, heads before it too; RAM as if nothing came behind it */
   int64_t cycles; /* of one inference that ends there, measured by `deploy` ("cycles0", ..); -1: not known */
   double val_final; /* accuracy on validation, int8 */
-  Accuracy emitted; /* on the test split, int8, by the engine */
+  Accuracy
+      emitted; /* on the test split, int8: of the whole as the target's proof has it, of the others by the engine */
 } TailorExit;
 
 typedef struct TailorOutcome {

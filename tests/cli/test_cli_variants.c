@@ -250,12 +250,18 @@ static void exits_are_told(Arena *a) {
              *emitted = json_get(read_json(a, "out/codes/model.json"), "variants");
   ck_assert(told && told->n == 2 && emitted && emitted->n == 2 && !json_get(json_at(targets, 1), "exits"));
   ck_assert_int_lt(json_get_int(json_at(told, 1), "macs", 0), json_get_int(json_at(told, 0), "macs", 0));
+  const Json *whole = json_at(targets, 0);
+  ck_assert_int_eq(json_get_int(json_at(told, 0), "macs", 0), json_get_int(whole, "macs", -1));
+  ck_assert_int_eq(json_get_int(json_at(told, 0), "estimated_cycles", 0),
+                   json_get_int(json_get(whole, "estimate"), "cycles", -1));
   ck_assert(!json_get_str(json_at(told, 0), "behind", NULL));
   ck_assert_str_eq(json_get_str(json_at(told, 1), "behind", ""), "middle");
   for (uint32_t v = 0; v < 2; v++) {
     const Json *x = json_at(told, v);
     const double right = right_at(a, 1 - v, "val");
     const long ppm = lround(1e6 * right);
+    ck_assert_int_eq(json_get_int(x, "macs", 0), json_get_int(json_at(emitted, v), "macs", -1));
+    ck_assert_int_eq(json_get_int(x, "params", 0), json_get_int(json_at(emitted, v), "params", -1));
     ck_assert_double_eq_tol(json_get_num(x, "validation", -1), right, 1e-9);
     ck_assert_double_eq_tol(json_get_num(json_get(x, "test"), "top1", -1), right_at(a, 1 - v, "test"), 1e-9);
     ck_assert_int_eq(json_get_int(json_at(emitted, v), "accuracy_ppm", -1), ppm);
@@ -289,10 +295,13 @@ START_TEST(exits)
                                "  - {name: real, target: x86-64, precision: float32}\n",
                                head));
   task_must(a,
-            "cd $T && $M tailor deploy.yaml > text 2>&1 || { cat text; exit 1; }\n"
+            "cd $T && $M tailor deploy.yaml -j 1 > text 2>&1 || { cat text; exit 1; }\n"
             "grep -q 'net_continue' out/codes/model.h && grep -q 'NET_VARIANTS 2' out/codes/model.h &&\n"
             "grep -q 'net_controller_begin' out/codes/model.h && ! grep -q net_continue out/real/model.h &&\n"
             "$M verify out/codes | grep -q 'equal byte for byte' && grep -q 'as measured' out/codes/model.c");
+  task_must(
+      a,
+      "cd $T && test $(grep -c 'score codes.*done' text) = 1 || { grep score text; exit 1; }"); /* of the exit; the whole has its score */
   exits_are_told(a);
   task_write_text(a, "deploy.yaml",
                   arena_printf(a, "%s  - {name: both, target: cortex-m4, variants: 2}\n", head));

@@ -173,6 +173,11 @@ START_TEST(one_output_and_what_it_needs)
     ck_assert_int_eq(graph_def(one, one->outputs[0])->op, o ? OP_sigmoid : OP_tanh);
     graph_free(one);
   }
+  Graph *first = graph_with_outputs(g, 1), *both = graph_with_outputs(g, 2);
+  ck_assert(graph_verify(first, d) && first->n_outputs == 1 && first->n_nodes == 2);
+  ck_assert_int_eq(graph_def(first, first->outputs[0])->op, OP_tanh);
+  ck_assert(both->n_outputs == 2 && both->n_nodes == 3);
+  graph_free(first), graph_free(both);
   ck_assert_uint_eq(g->n_outputs, 2);
   graph_free(g);
   diag_free(d);
