@@ -4,7 +4,8 @@
  *   plans.c      does the original fit; the channels to keep of a base, for a target
  *   variants.c   bases of another structure, and which of the candidates a target gets
  *   schedule.c   who is trained from whom, and how long: numbers alone
- *   share.c      from the targets' plans to a schedule, and its models
+ *   share.c      from the targets' plans to a schedule
+ *   models.c     its models, trained
  *   lock.c       a plan as text, which later runs go on with
  *   budget.c     targets that are not begun, once the time is used up
  *   costs.c      what trainings took, and rates from it
@@ -183,14 +184,16 @@ bool tailor_plan_from_lock(TailorRun *r, TailorWork *w);
 /* Fills r->schedule and r->models, and tells the job's `planned`: all plans are known. */
 bool tailor_schedule(TailorRun *r);
 void tailor_schedule_free(TailorRun *r);
-/* Train the model of node k, and before it those that it starts from. */
-bool tailor_trained(TailorRun *r, int k);
-/* Images that its weights have seen by then: what goes on from there sees others. */
-int64_t tailor_seen(const TailorRun *r, int k);
 /* Of the joint training of w's variants. */
 int64_t tailor_nested_images(TailorRun *r, const TailorWork *w);
 /* Estimated. */
 double tailor_nested_seconds(TailorRun *r, const TailorWork *w);
+
+/* -- models.c -- */
+/* Train the model of node k, and before it those that it starts from. */
+bool tailor_trained(TailorRun *r, int k);
+/* Images that its weights have seen by then: what goes on from there sees others. */
+int64_t tailor_seen(const TailorRun *r, int k);
 
 /* -- planned.c -- */
 typedef struct TailorLook {

@@ -6,7 +6,7 @@
  *      untrained model that is close to a limit is emitted and linked, and where it is too big the limit is tightened by the
  *      excess (plans.c). Where
  *      that loses much, other structures are tried (variants.c)
- *   3  decide who is trained from whom and how long (schedule.c, share.c), and retrain (students.c)
+ *   3  decide who is trained from whom and how long (schedule.c, share.c), and retrain (models.c, students.c)
  *   4  finish (fuse, quantize), score on validation, deploy (emit, build, run)
  *   5  with everything decided: read the test split, once
  *
