@@ -103,7 +103,8 @@ typedef struct TailorRun {
   int n_rounds;
   TailorModel *models;  /* [schedule.n] */
   TailorFamily *family; /* [1 + job->n_variants], SHARE_ELASTIC */
-  int views;            /* of teachers' banks, of models behind the plan; 0: none */
+  int views;            /* of teachers' banks, of what is trained behind the plan; 0: none */
+  bool scheduled;       /* that is decided */
   int64_t full_images;  /* of a full retraining */
   int64_t tail_images;  /* of a target's own, shortened where all are */
   bool busy;            /* another process is at work on a step of the task at hand */

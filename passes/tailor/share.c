@@ -23,8 +23,7 @@ typedef struct Sharing {
   int n;
   ScheduleJoint *joints; /* [n_joints] of targets of variants, behind these */
   int n_joints;
-  const Schedule *first; /* that has models: decides what all have in common */
-  bool lengths;          /* how far they are shortened is decided */
+  bool lengths; /* how far they are shortened is decided */
 } Sharing;
 
 static int words_of(uint32_t units) { return (int)((units + SCHEDULE_WORD_BITS - 1) / SCHEDULE_WORD_BITS); }
@@ -341,9 +340,11 @@ bool tailor_plan_from_lock(TailorRun *r, TailorWork *w) {
 static bool choose_views(TailorRun *r, const Schedule *s) {
   enum { EPOCHS_A_VIEW = 6, MOST_VIEWS = 8 };
   const int of_design = r->job->retrain.views;
+  const bool fixed = is_fixed(r);
+  TrainOptions told = r->job->retrain;
   const Dataset *ds = NULL;
-  r->views = r->before.n_models ? r->before.views : of_design;
-  if (!r->before.n_models && r->job->any_views && s->n > 1 && r->job->sharing != SHARE_NOTHING) {
+  r->views = fixed ? r->before.views : of_design;
+  if (!fixed && r->job->any_views && s->n > 1 && r->job->sharing != SHARE_NOTHING) {
     TRY(tailor_data(r->job->data, &ds, r->d));
     const int64_t images = r->job->sharing == SHARE_ELASTIC ? tailor_family_images(r) : s->images;
     const int64_t views = images / ((int64_t)EPOCHS_A_VIEW * ds->train.n);
@@ -351,8 +352,10 @@ static bool choose_views(TailorRun *r, const Schedule *s) {
     tailor_tell(r, "plan: %d views of each training image for the teachers' outputs%s", r->views,
                 r->views ? ", which all models share" : ": they run beside their students");
   } else {
-    tailor_tell_bank(&r->job->retrain, r->job->host);
+    told.views = r->views;
+    tailor_tell_bank(&told, r->job->host);
   }
+  r->scheduled = true;
   for (int i = 0; i < TAILOR_MAX_TEACHERS && r->views != of_design; i++)
     artifact_unref(&r->bank[i]); /* of short retrainings before the plan */
   return true;
@@ -440,17 +443,15 @@ static void make_round(Sharing *s, const Round *from, Schedule *out) {
   schedule_make(s->requests, s->n, s->bases, &rules, from->before, from->n_before, out);
 }
 
-/* The first round with models decides what all have in common. Views are chosen by what is trained; until then a bank is taken for
+/* The first round with trainings decides what all have in common. Views are chosen by what is trained; until then a bank is taken for
  * granted, where there may be one. Without it all takes longer: a budget is divided anew. */
 static bool make_first(Sharing *s, const Round *from, Schedule *out) {
   TailorRun *r = s->r;
-  const bool decided = s->lengths; /* with joint trainings of a round before */
-  if (!decided) choose_share(s);
+  choose_share(s);
   make_round(s, from, out);
-  s->first = out;
   TRY(choose_views(r, out));
   const double now = beside(r, r->views);
-  const bool again = now > r->res->beside && r->job->budget.seconds > 0 && !is_fixed(r) && !decided;
+  const bool again = now > r->res->beside && r->job->budget.seconds > 0 && !is_fixed(r);
   r->res->beside = now;
   if (!again) return true;
   choose_share(s);
@@ -464,15 +465,15 @@ static bool make_schedule(Sharing *s, const ScheduleNode *before) {
   TailorRun *r = s->r;
   const int rounds = tailor_rounds(r);
   Round from = {before, r->before.n_models};
-  if (r->before.n_models || !r->job->any_views)
-    r->res->beside = beside(r, r->before.n_models ? r->before.views : r->job->retrain.views);
+  if (is_fixed(r) || !r->job->any_views)
+    r->res->beside = beside(r, is_fixed(r) ? r->before.views : r->job->retrain.views);
   r->rounds = arena_array(r->res->arena, (size_t)rounds, sizeof *r->rounds);
   for (int round = 0; round < rounds; round++) {
     for (int i = 0; i < r->job->n_targets; i++) {
       if (tailor_round(&r->w[i]) == round) TRY(add_target(s, i));
     }
     Schedule *made = round + 1 < rounds ? &r->rounds[r->n_rounds++] : &r->schedule;
-    if (s->first && s->first->n)
+    if (s->lengths)
       make_round(s, &from, made);
     else
       TRY(make_first(s, &from, made));

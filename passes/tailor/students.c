@@ -28,7 +28,7 @@ static bool needs_teachers(TailorRun *r, const TrainOptions *o) {
 static TrainOptions tailor_options(const TailorRun *r) {
   TrainOptions o = r->job->retrain;
   o.seed = r->job->seed;
-  if (r->schedule.n) o.views = r->views; /* short retrainings before the plan have the design's */
+  if (r->scheduled) o.views = r->views; /* short retrainings before the plan have the design's */
   return o;
 }
 

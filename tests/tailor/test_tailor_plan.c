@@ -526,6 +526,43 @@ START_TEST(test_variants_in_a_budget)
 }
 END_TEST
 
+/* Variants alone: the views of their training are the plan's as much as its length, whatever targets with models come later, in
+ * another run or in another round, and when these have gone. */
+START_TEST(test_variants_keep_their_views)
+{
+  Fixture f;
+  Hash alone[MOST], more[MOST];
+  fixture_open(&f);
+  f.graphs = f.beside = f.any_views = true;
+  f.views = 2; /* of one model; for several the plan finds that no bank pays */
+  f.target[0].widths = 2, f.target[0].narrowest = 0.5;
+  f.target[0].limits = (TailorLimits){0}; /* the widest is the original */
+  f.n = 1;
+  finals(&f, alone);
+  f.plan = arena_strdup(f.a, sb_str(&f.lock));
+  f.n = 3;
+  finals(&f, more);
+  expect_slots(&f, " shared tight later ");
+  ck_assert(hash_equal(alone[0], more[0]));
+  const char *one_by_one = arena_strdup(f.a, sb_str(&f.lock));
+  f.plan = NULL;
+  f.target[1].round = f.target[2].round = 1;
+  finals(&f, more);
+  ck_assert_msg(f.ran.len == 0, "in a later round: ran%s", sb_str(&f.ran));
+  ck_assert_str_eq(sb_str(&f.lock), one_by_one);
+  f.target[1].round = f.target[2].round = 0;
+  finals(&f, more); /* all planned at once: without a bank */
+  ck_assert_ptr_nonnull(strstr(sb_str(&f.ran), " loose:elastic"));
+  ck_assert_ptr_nonnull(strstr(sb_str(&f.said), "they run beside their students"));
+  f.plan = arena_strdup(f.a, sb_str(&f.lock));
+  f.n = 1;
+  finals(&f, alone);
+  ck_assert_msg(f.ran.len == 0, "without the others: ran%s", sb_str(&f.ran));
+  ck_assert(hash_equal(alone[0], more[0]));
+  fixture_close(&f);
+}
+END_TEST
+
 /* That no bank pays is known after the first plan: what teachers take beside their students is in the budget all the same. */
 START_TEST(test_budget_with_a_teacher_beside)
 {
@@ -555,6 +592,7 @@ Suite *suite_tailor_plan(void) {
   tcase_add_test(t, test_rounds);
   tcase_add_test(t, test_budget_with_a_teacher_beside);
   tcase_add_test(t, test_variants_in_a_budget);
+  tcase_add_test(t, test_variants_keep_their_views);
   tcase_add_test(t, test_locked_widths_are_judged_again);
   tcase_add_test(t, test_one_memory_is_full);
   tcase_add_test(t, test_other_plan);
