@@ -26,17 +26,33 @@ static void add_kind(PlanView *v, const StepTime *times, size_t n_times, const c
 
 static bool joint_to_come(const TailorOutcome *o) { return o->joint_images > 0 && !o->joint_there; }
 
-/* Targets whose model or variants are still to be trained: their steps behind it are to come too. */
-static int targets_to_come(const TailorResult *r) {
-  int n = 0;
-  for (int i = 0; i < r->n; i++)
-    n += (r->v[i].model >= 0 && !r->models[r->v[i].model].there) || joint_to_come(&r->v[i]);
-  return n;
+/* Steps behind training: of targets whose model or variants are still to be trained. */
+typedef struct Behind {
+  int targets, narrower, scores, tests;
+} Behind;
+
+/* Variants are each scored, and tested in float and int8; of exits int8 alone, the whole model as any. Emitted C is no test: its
+ * proof is (graphs: there is none). */
+static void add_behind(Behind *b, const TailorTarget *t, bool graphs) {
+  const int widths = t->widths > 1 ? t->widths : 1;
+  b->targets++;
+  b->narrower += widths - 1;
+  b->scores += widths + t->exits;
+  b->tests += widths > 1 ? 2 * widths : 1 + graphs + t->exits;
+}
+
+static Behind behind_training(const TailorResult *r, bool graphs) {
+  Behind b = {0};
+  for (int i = 0; i < r->n; i++) {
+    const TailorOutcome *o = &r->v[i];
+    if ((o->model >= 0 && !r->models[o->model].there) || joint_to_come(o)) add_behind(&b, o->target, graphs);
+  }
+  return b;
 }
 
 bool plan_view_kinds(PlanView *v, const Cache *cache, bool graphs, bool rebuilt, Diag *d) {
   const TailorResult *r = v->result;
-  const int n = targets_to_come(r);
+  const Behind b = behind_training(r, graphs);
   int roots = 0;
   Arena *a = arena_new();
   StepTime *times = NULL;
@@ -45,11 +61,12 @@ bool plan_view_kinds(PlanView *v, const Cache *cache, bool graphs, bool rebuilt,
   for (int k = 0; k < r->n_models; k++) roots += r->models[k].parent < 0 && !r->models[k].there;
   v->n_kinds = 0;
   add_kind(v, times, n_times, "rebuild", rebuilt ? roots : 0);
-  add_kind(v, times, n_times, "finish", n);
-  add_kind(v, times, n_times, "score", n);
-  add_kind(v, times, n_times, "deploy", graphs ? 0 : n);
-  add_kind(v, times, n_times, "test", graphs ? 2 * n : n);
-  add_kind(v, times, n_times, "proof", graphs ? 0 : n);
+  add_kind(v, times, n_times, "finish", b.targets);
+  add_kind(v, times, n_times, "finish_like", b.narrower);
+  add_kind(v, times, n_times, "score", b.scores);
+  add_kind(v, times, n_times, "deploy", graphs ? 0 : b.targets);
+  add_kind(v, times, n_times, "test", b.tests);
+  add_kind(v, times, n_times, "proof", graphs ? 0 : b.targets);
   arena_free(a);
   return ok;
 }
@@ -68,7 +85,7 @@ static ToCome training_to_come(const TailorResult *r) {
     c.models++;
   }
   for (int i = 0; i < r->n; i++) {
-    if (!joint_to_come(&r->v[i])) continue;
+    if (!joint_to_come(&r->v[i]) || r->v[i].joint_with >= 0) continue;
     c.joint_seconds += r->v[i].joint_seconds;
     c.joint++;
   }
@@ -85,7 +102,7 @@ static double others_to_come(const PlanView *v) {
 static double whole_plan(const TailorResult *r) {
   double seconds = 0;
   for (int k = 0; k < r->n_models; k++) seconds += r->models[k].seconds;
-  for (int i = 0; i < r->n; i++) seconds += r->v[i].joint_seconds;
+  for (int i = 0; i < r->n; i++) seconds += r->v[i].joint_with < 0 ? r->v[i].joint_seconds : 0;
   return seconds;
 }
 
@@ -156,9 +173,11 @@ static void variants(const PlanView *v, Arena *a) {
     const TailorOutcome *o = &v->result->v[i];
     if (o->joint_images)
       printf("%s: %d variants down to %.0f %% of its MACs, trained together behind that on %s images, est. "
-             "%.1f s%s\n",
+             "%.1f s%s%s%s\n",
              o->target->name, o->target->widths, 100 * o->target->narrowest, cli_count(a, o->joint_images),
-             o->joint_seconds, o->joint_there ? ", trained already" : "");
+             o->joint_seconds, o->joint_there ? ", trained already" : "",
+             o->joint_with < 0 ? "" : ", the training of ",
+             o->joint_with < 0 ? "" : v->result->v[o->joint_with].target->name);
   }
 }
 
@@ -188,7 +207,8 @@ static void to_come(const PlanView *v) {
   const ToCome c = training_to_come(r);
   const double training = c.seconds + c.joint_seconds, others = others_to_come(v);
   printf("\nTo come: %d of %d models to train, %.1f s", c.models, r->n_models, c.seconds);
-  if (c.joint) printf("; variants of %d targets, %.1f s", c.joint, c.joint_seconds);
+  if (c.joint)
+    printf("; %d joint training%s of variants, %.1f s", c.joint, c.joint > 1 ? "s" : "", c.joint_seconds);
   if (r->bank_seconds > 0) printf("; teachers' outputs, %.1f s", r->bank_seconds);
   for (int i = 0; i < v->n_kinds; i++) {
     const PlanKind *k = &v->kinds[i];
@@ -292,6 +312,7 @@ static void json_targets(JsonWriter *w, const TailorResult *r) {
     if (o->joint_images) json_kint(w, "joint_images", o->joint_images);
     if (o->joint_images) json_knum(w, "joint_seconds", o->joint_seconds);
     if (o->joint_images) json_kbool(w, "joint_there", o->joint_there);
+    if (o->joint_with >= 0) json_kstr(w, "joint_with", r->v[o->joint_with].target->name);
     json_end(w);
   }
   json_end(w);

@@ -174,7 +174,7 @@ static bool add_target(Tailoring *r, const DeployTarget *t, int round, int64_t m
       .narrowest = t->variants_least,
       .width_min = t->variants_min,
       .width_drop = t->variants_drop,
-      .exits = exits,
+      .exits = exits ? (int)r->dep->design->exits.n : 0,
       .regions = dev->n_regions ? device_regions : NULL,
       .params = arena_printf(r->a, "target=%s,name=%s,raw=%d,ram=%lld,rows=%d%s%s%s%s%s%s%s", m.target->name,
                              r->dep->design->name, takes_bytes(r), (long long)dev->ram, dev->input_rows,

@@ -5,6 +5,16 @@
 #include "ir/base/mem.h"
 #include "passes/tailor/run.h"
 
+/* The first target that has the same joint training: one step, which is cached. */
+static int joint_with(const TailorRun *r, const TailorWork *w) {
+  for (int k = 0; &r->w[k] < w; k++) {
+    const TailorWork *b = &r->w[k];
+    if (!b->c.why && b->node == w->node && b->t->widths == w->t->widths && b->t->narrowest == w->t->narrowest)
+      return k;
+  }
+  return -1;
+}
+
 static void tell_target(TailorRun *r, TailorWork *w) {
   TailorOutcome *o = w->o;
   o->why = w->c.why ? w->c.why : "";
@@ -14,6 +24,7 @@ static void tell_target(TailorRun *r, TailorWork *w) {
     o->joint_images = tailor_nested_images(r, w);
     o->joint_seconds = tailor_nested_seconds(r, w);
     o->joint_there = tailor_is_there(r, w, tailor_nested_whole);
+    o->joint_with = joint_with(r, w);
   }
   if (w->node < 0) return;
   const int parent = r->schedule.nodes[w->node].parent;
@@ -43,11 +54,19 @@ void tailor_look_end(TailorRun *r, TailorLook *l) {
   r->job = l->before;
 }
 
+/* Is there a training to come, of a model or of variants together? */
+static bool is_any_to_come(const TailorResult *res) {
+  bool any = false;
+  for (int k = 0; k < res->n_models; k++) any |= !res->models[k].there;
+  for (int i = 0; i < res->n; i++) any |= res->v[i].joint_images > 0 && !res->v[i].joint_there;
+  return any;
+}
+
 static void look_for_models(TailorRun *r) {
   TailorLook look;
   tailor_look(r, &look);
   for (int k = 0; k < r->res->n_models; k++) r->res->models[k].there = tailor_trained(r, k);
-  if (r->res->n_models) tailor_needs_banks(r);
+  if (is_any_to_come(r->res)) tailor_needs_banks(r);
   tailor_look_end(r, &look);
 }
 
@@ -56,7 +75,7 @@ static bool estimate_banks(TailorRun *r) {
   const TrainOptions o = {.views = r->views, .mix = r->job->retrain.mix};
   const TailorResult *res = r->res;
   const Dataset *ds = NULL;
-  if (res->n_models == 0 || !tailor_uses_bank(&o)) return true;
+  if (!is_any_to_come(res) || !tailor_uses_bank(&o)) return true;
   for (int i = 0; i <= r->job->n_teachers; i++) {
     if (r->bank[i].bytes) continue;
     TRY(tailor_data(r->job->data, &ds, r->d));

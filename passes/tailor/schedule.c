@@ -344,6 +344,21 @@ void schedule_estimate(Schedule *s, const ScheduleRules *r) {
   }
 }
 
+static int start_of(const Schedule *s, const ScheduleJoint *j) {
+  return j->request < 0 ? -1 : s->node_of[j->request];
+}
+
+/* Is joint training i one that stands before it: of the same start, as many, as narrow? Then it is trained once for both. */
+static bool is_repeated(const Schedule *s, const ScheduleRules *r, int i) {
+  const ScheduleJoint *j = &r->joints[i];
+  for (int k = 0; k < i; k++) {
+    const ScheduleJoint *b = &r->joints[k];
+    if (start_of(s, b) == start_of(s, j) && b->macs == j->macs && b->n == j->n && b->share == j->share)
+      return true;
+  }
+  return false;
+}
+
 double schedule_wall(const Schedule *s, const ScheduleRules *r, double at_once) {
   double *until = mem_array((size_t)s->n + 1, sizeof *until), longest = 0, all = s->seconds;
   for (int k = 0; k < s->n; k++) {
@@ -353,8 +368,10 @@ double schedule_wall(const Schedule *s, const ScheduleRules *r, double at_once) 
   }
   for (int i = 0; i < r->n_joints; i++) {
     const ScheduleJoint *j = &r->joints[i];
+    if (is_repeated(s, r, i)) continue;
+    const int start = start_of(s, j);
     const double seconds = schedule_joint_seconds(r, j);
-    longest = fmax(longest, seconds + (j->request < 0 ? 0 : until[s->node_of[j->request]]));
+    longest = fmax(longest, seconds + (start < 0 ? 0 : until[start]));
     all += seconds;
   }
   mem_free(until);
@@ -387,6 +404,7 @@ double schedule_kept(const Schedule *s, const ScheduleBase *bases, const Schedul
     all += n->kin ? schedule_images(&whole, base, from, n->macs) : schedule_full(&whole);
   }
   for (int i = 0; i < r->n_joints; i++) {
+    if (is_repeated(s, r, i)) continue;
     all += schedule_joint_images(&whole, &r->joints[i]);
     left += schedule_joint_images(r, &r->joints[i]);
   }

@@ -56,7 +56,8 @@ typedef struct ScheduleRules {
   double share;      /* all lengths are shortened to it, down to `least`; 0: not */
   double image, mac; /* seconds of training for an image, and for each of its MACs */
   double beside;     /* MACs that each image costs beside the model's: of teachers that run with it */
-  const ScheduleJoint *joints; /* [n_joints] what is trained behind the schedule: time alone, no nodes */
+  const ScheduleJoint
+      *joints; /* [n_joints] what is trained behind the schedule, equal ones once: time alone, no nodes */
   int n_joints;
   /* MACs of base `base` with these units; negative: there is no such model. */
   double (*macs)(void *ctx, int base, const uint64_t *units);

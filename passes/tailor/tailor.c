@@ -498,7 +498,8 @@ bool tailor_run(const TailorJob *job, TailorResult *out, Diag *d) {
   r.turn = arena_array(out->arena, (size_t)job->n_targets, sizeof *r.turn);
   for (int i = 0; i < job->n_targets; i++) {
     r.w[i] = (TailorWork){.t = &job->targets[i], .o = &out->v[i], .c = {.base = r.base}, .node = -1};
-    out->v[i] = (TailorOutcome){.target = &job->targets[i], .model = -1, .measured = {-1, -1, -1, -1, 0, 0}};
+    out->v[i] = (TailorOutcome){
+        .target = &job->targets[i], .model = -1, .joint_with = -1, .measured = {-1, -1, -1, -1, 0, 0}};
   }
   bool ok = run_all(&r);
   for (int i = 0; i < job->n_targets; i++) {

@@ -53,7 +53,7 @@ typedef struct TailorTarget {
   double narrowest; /* of them: share of the widest's MACs */
   double width_min,
       width_drop; /* floor of the narrower ones as min_accuracy and max_drop are the widest's; 0: none */
-  bool exits;     /* finishing gives it early exits: outputs before its own (passes/exits.c) */
+  int exits;      /* finishing gives it so many early exits: outputs before its own (passes/exits.c) */
   int round; /* a later one joins the plan of those before it, as if these had been planned alone; does not fall */
 } TailorTarget;
 
@@ -195,7 +195,8 @@ typedef struct TailorOutcome {
   int n_exits;
   int64_t joint_images; /* job->plan_only: of the joint training of its variants, */
   double joint_seconds; /* and an estimate for it; */
-  bool joint_there;     /* it was trained before, and is in the cache */
+  bool joint_there;     /* it was trained before, and is in the cache; */
+  int joint_with;       /* the first target, of TailorResult.v, whose it is too; -1: its own */
   Artifact final, files,
       plan; /* the deployed graph, what was emitted (job->graphs: empty), the channels kept */
 } TailorOutcome;

@@ -52,7 +52,9 @@ START_TEST(graphs_and_report)
       "cd $T && $M plan deploy.yaml --graphs --quiet > text && "
       "grep -q 'three: 3 variants down to 40 %.*trained already' text && ! grep -q 'one: . variants' text && "
       "$M plan deploy.yaml --graphs --quiet --cache other -o anew > text && "
-      "grep -q 'To come: 0 of 0 models.*; variants of 1 targets, ' text && ! grep -q 'trained already' text");
+      "grep -q 'To come: 0 of 0 models.*; 1 joint training of variants, .*; 1 x finish, .*; 2 x finish_like, "
+      ".*; 3 x "
+      "score, .*; 6 x test' text && ! grep -q 'trained already' text || { cat text; exit 1; }");
   diag_free(d);
   arena_free(a);
 }
@@ -303,6 +305,10 @@ START_TEST(exits)
       a,
       "cd $T && test $(grep -c 'score codes.*done' text) = 1 || { grep score text; exit 1; }"); /* of the exit; the whole has its score */
   exits_are_told(a);
+  task_write_text(a, "deploy.yaml",
+                  arena_printf(a, "%s  - {name: less, target: cortex-m4, limits: {macs: 60%%}}\n", head));
+  task_must(a, "cd $T && $M plan deploy.yaml --graphs --quiet -o other > text && "
+               "grep -q 'To come: 1 of 1 models.*; 2 x score, .*; 3 x test' text || { cat text; exit 1; }");
   task_write_text(a, "deploy.yaml",
                   arena_printf(a, "%s  - {name: both, target: cortex-m4, variants: 2}\n", head));
   task_want_error(a, "cd $T && $M tailor deploy.yaml --graphs --quiet", "variants and the design's exits");

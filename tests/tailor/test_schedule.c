@@ -299,6 +299,14 @@ START_TEST(test_joint_time)
   c->rules.joints = joints, c->rules.n_joints = 2;
   ck_assert_double_eq_tol(schedule_wall(&c->s, &c->rules, 1), alone + behind + first_of_all, 1e-9);
   ck_assert_double_eq_tol(schedule_wall(&c->s, &c->rules, 1e6), fmax(until + behind, first_of_all), 1e-9);
+  const ScheduleJoint shared[] = {joints[0], joints[1], joints[0],
+                                  joints[1]}; /* two targets each: one training */
+  c->rules.share = 0.5;
+  const double half = schedule_wall(&c->s, &c->rules, 1), kept = schedule_kept(&c->s, &c->base, &c->rules);
+  c->rules.joints = shared, c->rules.n_joints = 4;
+  ck_assert_double_eq(schedule_wall(&c->s, &c->rules, 1), half);
+  ck_assert_double_eq(schedule_kept(&c->s, &c->base, &c->rules), kept);
+  c->rules.joints = joints, c->rules.n_joints = 2, c->rules.share = 0;
   const double most = 1.01 * alone; /* enough for the models */
   const double share = schedule_share(c->requests, c->n, &c->base, &c->rules, 1, most);
   ck_assert_double_lt(share, 1);

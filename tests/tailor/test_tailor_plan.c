@@ -526,6 +526,41 @@ START_TEST(test_variants_in_a_budget)
 }
 END_TEST
 
+/* What a plan tells of joint trainings: of equal targets one, with the bank that it wants; narrower ones are another request. */
+START_TEST(test_variants_are_told)
+{
+  Fixture f;
+  TailorResult res;
+  fixture_open(&f);
+  f.graphs = f.beside = f.plan_only = true;
+  f.views = 2;
+  for (int i = 0; i < 2; i++) {
+    f.target[i].widths = 2, f.target[i].narrowest = 0.5;
+    f.target[i].limits = (TailorLimits){0};
+  }
+  fixture_run(&f, &res);
+  ck_assert_int_eq(res.n_models, 0);
+  ck_assert(res.v[0].joint_with == -1 && res.v[1].joint_with == 0);
+  ck_assert_double_eq_tol(res.expected, res.v[0].joint_seconds, 1e-12);
+  ck_assert_double_eq_tol(res.bank_seconds, 2 * 256 * (1e-5 + 1e-11 * (double)res.macs / 3), 1e-9);
+  tailor_result_free(&res);
+  f.plan_only = false;
+  fixture_run_and_drop(&f);
+  f.plan_only = true;
+  f.plan = arena_strdup(f.a, sb_str(&f.lock));
+  fixture_run(&f, &res);
+  ck_assert(res.v[1].joint_there && res.bank_seconds == 0);
+  tailor_result_free(&res);
+  f.target[1].narrowest = 0.25;
+  fixture_run(&f, &res);
+  ck_assert_int_eq(res.v[1].joint_with, -1);
+  ck_assert_double_eq_tol(res.expected, res.v[0].joint_seconds + res.v[1].joint_seconds, 1e-12);
+  ck_assert_double_eq(res.bank_seconds, 0); /* it is there */
+  tailor_result_free(&res);
+  fixture_close(&f);
+}
+END_TEST
+
 /* Variants alone: the views of their training are the plan's as much as its length, whatever targets with models come later, in
  * another run or in another round, and when these have gone. */
 START_TEST(test_variants_keep_their_views)
@@ -592,6 +627,7 @@ Suite *suite_tailor_plan(void) {
   tcase_add_test(t, test_rounds);
   tcase_add_test(t, test_budget_with_a_teacher_beside);
   tcase_add_test(t, test_variants_in_a_budget);
+  tcase_add_test(t, test_variants_are_told);
   tcase_add_test(t, test_variants_keep_their_views);
   tcase_add_test(t, test_locked_widths_are_judged_again);
   tcase_add_test(t, test_one_memory_is_full);
