@@ -305,7 +305,10 @@ Hash tailor_request(const TailorRun *r, const TailorTarget *t) {
   for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) hasher_u64(h, (uint64_t)limits[i]);
   hasher_hash(h, t->cost->key);
   hasher_str(h, t->params);
-  if (tailor_is_nested(t)) hasher_u64(h, (uint64_t)t->widths);
+  if (tailor_is_nested(t)) {
+    hasher_u64(h, (uint64_t)t->widths);
+    hasher_bytes(h, &t->narrowest, sizeof t->narrowest);
+  }
   return hasher_done(h);
 }
 

@@ -561,6 +561,31 @@ START_TEST(test_variants_are_told)
 }
 END_TEST
 
+/* How narrow they are is part of what is asked: a longer training gets a factor of its own. */
+START_TEST(test_narrower_variants_in_a_budget)
+{
+  Fixture f;
+  TailorResult res;
+  fixture_open(&f);
+  f.n = 1;
+  f.graphs = f.plan_only = true;
+  f.target[0].widths = 2, f.target[0].narrowest = 0.8;
+  f.target[0].limits = (TailorLimits){0};
+  fixture_run(&f, &res);
+  f.budget = 1.1 * res.expected / TAILOR_TRAINING;
+  tailor_result_free(&res);
+  for (int narrower = 0; narrower < 2; narrower++) {
+    if (narrower) f.target[0].narrowest = 0.5;
+    fixture_run(&f, &res);
+    ck_assert_msg(res.expected <= TAILOR_TRAINING * f.budget && (res.share < 1) == narrower,
+                  "share %g, expected %g of %g", res.share, res.expected, TAILOR_TRAINING * f.budget);
+    tailor_result_free(&res);
+    f.plan = arena_strdup(f.a, sb_str(&f.lock));
+  }
+  fixture_close(&f);
+}
+END_TEST
+
 /* Variants alone: the views of their training are the plan's as much as its length, whatever targets with models come later, in
  * another run or in another round, and when these have gone. */
 START_TEST(test_variants_keep_their_views)
@@ -628,6 +653,7 @@ Suite *suite_tailor_plan(void) {
   tcase_add_test(t, test_budget_with_a_teacher_beside);
   tcase_add_test(t, test_variants_in_a_budget);
   tcase_add_test(t, test_variants_are_told);
+  tcase_add_test(t, test_narrower_variants_in_a_budget);
   tcase_add_test(t, test_variants_keep_their_views);
   tcase_add_test(t, test_locked_widths_are_judged_again);
   tcase_add_test(t, test_one_memory_is_full);
