@@ -74,10 +74,10 @@ void adapt_skip(Adapt *ad, const char *why) {
   printf("%s: skipped: %s\n", ad->folder, why);
 }
 
-Split adapt_glyphs(const Adapt *ad, uint32_t first, uint32_t n, CorruptKind kind) {
+Split adapt_glyphs(const Adapt *ad, const char *data, uint32_t first, uint32_t n, CorruptKind kind) {
   const SplitSpec spec = {.kind = "npy",
-                          .x = "examples/01-label-reader/data/val_x.npy",
-                          .y = "examples/01-label-reader/data/val_y.npy",
+                          .x = path_join(ad->a, data, "val_x.npy"),
+                          .y = path_join(ad->a, data, "val_y.npy"),
                           .first = first,
                           .count = n};
   Split s, out = {0};
@@ -177,8 +177,10 @@ static void run_part(Bench *b, Arena *a, const Part *p, const Options *o, const 
   sb_free(&text);
 }
 
-static void run_parts(Bench *b, Arena *a, const Options *o) {
+/* How many parts have no rows. */
+static int run_parts(Bench *b, Arena *a, const Options *o) {
   const char *key = program_key(b, a);
+  int without = 0;
   for (int i = 0; parts[i].name; i++) {
     const char *path = arena_printf(a, FOLDER "/%s/rows.json", parts[i].name);
     if (!o->whole && !o->chosen[i]) continue;
@@ -186,8 +188,12 @@ static void run_parts(Bench *b, Arena *a, const Options *o) {
     printf("-- %s: %s%s\n", parts[i].name, parts[i].doc, kept ? " (kept)" : "");
     if (!kept) run_part(b, a, &parts[i], o, key);
     if (!kept) kept = rows_kept(a, path, key);
-    if (kept) copy_rows(b, kept);
+    if (kept)
+      copy_rows(b, kept);
+    else
+      without++;
   }
+  return without;
 }
 
 /* -- command line -- */
@@ -228,9 +234,10 @@ int main(int argc, char **argv) {
   Arena *a = arena_new();
   Bench b;
   bench_open(&b, "adapt", 2);
-  run_parts(&b, a, &o);
-  const bool write = o.whole && !o.quick && parts[0].name;
+  const int without = run_parts(&b, a, &o);
+  const bool write = o.whole && !o.quick && without == 0;
   bench_close(&b, write);
+  if (o.whole && !o.quick && without) printf("adapt: %d parts were skipped\n", without);
   if (!write) printf("adapt: no result file: it is of all parts as a whole\n");
   arena_free(a);
   return 0;

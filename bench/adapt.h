@@ -38,10 +38,10 @@ Graph *adapt_model(Adapt *ad, int k);
 /* Where all of it is: a target's folder, as `mistify tailor` leaves it. */
 const char *adapt_family_folder(const Adapt *ad);
 
-/* n validation glyphs of the label reader, which no model of the bench has learnt from, through a worse sensor, lens or light
- * (ADAPT_SEVERITY); CORRUPT_KINDS: as they are. split_close. */
+/* n validation glyphs of the label reader from a folder of data, which no model of the bench has learnt from, through a worse
+ * sensor, lens or light (ADAPT_SEVERITY); CORRUPT_KINDS: as they are. split_close. */
 enum { ADAPT_SEVERITY = 4 };
-Split adapt_glyphs(const Adapt *ad, uint32_t first, uint32_t n, CorruptKind kind);
+Split adapt_glyphs(const Adapt *ad, const char *data, uint32_t first, uint32_t n, CorruptKind kind);
 
 /* Of each image the distance between its best two outputs in codes, as mistify_confidence has it on the device; `scale` is the
  * outputs'. The caller's to free (mem_free). */

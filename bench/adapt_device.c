@@ -4,8 +4,9 @@
  *
  * No photograph has a part in weights or settings: the quantizer sees leaves (adapt_images.h), and rates are chosen on leaves too,
  * which our own generator compresses (runtime/data/corrupt.h) and whose labels are what the net says of them uncompressed: the one
- * of three that reads most of other leaves right (choose); 10 passes for the last layer, 6 for biases. Local images are records 0 .. 4,999 of
- * cifar10/test.bin, three draws of 500; evaluated on 5,000 .. 9,999. Each image of a step is mirrored or not, by chance.
+ * of three that reads most of other leaves right (choose). Passes are fixed: 10 for the last layer, 6 where others learn too; rates fall by equal
+ * amounts from pass to pass, as is usual. Local images are records 0 .. 4,999 of cifar10/test.bin, three draws of 500; evaluated
+ * on 5,000 .. 9,999. Each image of a step is mirrored or not, by chance.
  */
 #include "backend/backend.h"
 #include "bench/adapt.h"

@@ -42,9 +42,9 @@ static void open_shift(Stage *t, int k) {
   const uint32_t n = t->ad->quick ? 200 : LEARN, m = t->ad->quick ? 200 : MEASURE;
   Shift *s = &t->at[k];
   s->local.spec.normalize = (Normalize){.n = 1, .scale = {2.0f / 255}, .offset = {-1}};
-  s->local.train = adapt_glyphs(t->ad, 0, n, kinds[k]);
+  s->local.train = adapt_glyphs(t->ad, EXAMPLE "data", 0, n, kinds[k]);
   s->local.train.y = NULL;
-  s->eval = adapt_glyphs(t->ad, n, m, kinds[k]);
+  s->eval = adapt_glyphs(t->ad, EXAMPLE "data", n, m, kinds[k]);
   s->before = scores_of(t->ad->b, t->g, &s->eval, &s->local.spec.normalize);
 }
 

@@ -1,17 +1,30 @@
 /* A family on the gateway: the four variants of the label reader that part "family" made, through a worse sensor, re-tailored
  * together by `mistify adapt`, without labels; each in int8 before and after.
  *
- *   validation glyphs 0 .. 1,999, noise 4 --mistify adapt TARGET/ --data site.yaml--> OUT/variant0..3.mistify
- *   validation glyphs 2,000 .. 3,999, noise 4: accuracy before and after; clean: what it costs there
+ *   glyphs 0 .. 1,999, noise 4 --mistify adapt TARGET/ --data site.yaml--> OUT/variant0..3.mistify
+ *   glyphs 2,000 .. 3,999, noise 4: accuracy before and after; clean: what it costs there
+ *
+ * Glyphs are drawn anew (validation's fonts, another seed): the command's own settings were chosen on the example's (adapt_settings.c).
  */
 #include "bench/adapt_retailor.h"
 #include "passes/input_raw.h"
 
 enum { LEARN = 2000, MEASURE = 2000, VARIANTS = 4 };
 
+/* The folder of the glyphs. */
+static const char *draw_glyphs(Adapt *ad) {
+  const char *data = path_join(ad->a, ad->folder, "data"),
+             *line = arena_printf(ad->a,
+                                  "build/release/examples/01-label-reader/make_data --out %s --seed 2 "
+                                  "--train 0 --test 0 --val %d",
+                                  data, LEARN + MEASURE);
+  if (system(line) != 0) bench_must(ad->b, diag_error(ad->b->d, NULL, "failed: %s", line));
+  return data;
+}
+
 /* The site's folder: images and site.yaml. */
-static const char *write_site(Adapt *ad) {
-  Split s = adapt_glyphs(ad, 0, ad->quick ? 200 : LEARN, CORRUPT_NOISE);
+static const char *write_site(Adapt *ad, const char *glyphs) {
+  Split s = adapt_glyphs(ad, glyphs, 0, ad->quick ? 200 : LEARN, CORRUPT_NOISE);
   const Shape *i = &s.item;
   const Shape shape = shape_of(4, (int64_t)s.n, i->d[0], i->d[1], i->d[2]);
   Tensor t = tensor_new(s.dtype, &shape);
@@ -58,12 +71,13 @@ void part_variants(Adapt *ad) {
     adapt_skip(ad, none);
     return;
   }
+  const char *glyphs = draw_glyphs(ad);
   const char *line =
       arena_printf(ad->a, "build/release/mistify adapt %s --data %s -o %s --quiet -j %d > %s/log 2>&1",
-                   adapt_family_folder(ad), write_site(ad), out, ad->b->host.threads, ad->folder);
+                   adapt_family_folder(ad), write_site(ad, glyphs), out, ad->b->host.threads, ad->folder);
   if (system(line) != 0) bench_must(ad->b, diag_error(ad->b->d, NULL, "failed: %s", line));
-  Split noisy = adapt_glyphs(ad, LEARN, ad->quick ? 200 : MEASURE, CORRUPT_NOISE),
-        clean = adapt_glyphs(ad, LEARN, ad->quick ? 200 : MEASURE, CORRUPT_KINDS);
+  Split noisy = adapt_glyphs(ad, glyphs, LEARN, ad->quick ? 200 : MEASURE, CORRUPT_NOISE),
+        clean = adapt_glyphs(ad, glyphs, LEARN, ad->quick ? 200 : MEASURE, CORRUPT_KINDS);
   for (int k = 0; k < VARIANTS; k++) {
     compare(ad, out, k, &noisy, "noise 4");
     compare(ad, out, k, &clean, "as they were");
