@@ -67,6 +67,6 @@ void device_put_family(const DeviceFamily *f, StrBuf *out) {
   for (int k = 0; f->n > 1 && k < f->n; k++) {
     char key[24];
     snprintf(key, sizeof key, "cycles%d", k);
-    measure_put_int(out, key, f->m[k].cycles);
+    measure_put_int(out, key, f->m[k].cycles > 0 ? f->m[k].cycles : -1);
   }
 }

@@ -21,7 +21,7 @@ bool device_emit(const DeviceFamily *f, const Target *t, const EmitOptions *o, D
 /* harness_verify; a family is counted variant by variant, and emitted once more with what was measured. */
 bool device_verify(DeviceFamily *f, const Target *t, const EmitOptions *o, const Host *host, Measured *m,
                    Diag *d);
-/* "cycles0", "cycles1", ..: as measured; nothing of one model. */
+/* "cycles0", "cycles1", ..: as measured, -1: not known; nothing of one model. */
 struct StrBuf;
 void device_put_family(const DeviceFamily *f, struct StrBuf *out);
 

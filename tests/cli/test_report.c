@@ -5,8 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "frontend/cli/device_family.h"
 #include "frontend/cli/tailoring.h"
 #include "ir/base/json.h"
+#include "passes/tailor/measure.h"
+#include "passes/tailor/run.h"
 #include "tests/support.h"
 
 Suite *suite_report(void);
@@ -201,11 +204,25 @@ START_TEST(numbers)
 }
 END_TEST
 
+/* Cycles that were not counted are not known, which is no count of 0. */
+START_TEST(cycles_that_are_not_known)
+{
+  const DeviceFamily two = {.n = 2, .m = {{.cycles = 70}}};
+  StrBuf b = {0};
+  device_put_family(&two, &b);
+  Artifact m = measure_artifact(&b);
+  ck_assert_int_eq(tailor_measured_cycles(&m, 0), 70);
+  ck_assert_int_eq(tailor_measured_cycles(&m, 1), -1);
+  artifact_unref(&m);
+}
+END_TEST
+
 Suite *suite_report(void) {
   Suite *s = suite_create("report");
   TCase *t = tcase_create("reports made by hand");
   tcase_add_test(t, page);
   tcase_add_test(t, numbers);
+  tcase_add_test(t, cycles_that_are_not_known);
   suite_add_tcase(s, t);
   return s;
 }
