@@ -346,7 +346,7 @@ typedef struct FamilyMember {
  * slice; NAME_run(ctx, variant), NAME_select, a table of what each takes. Graphs as family_share wants them, with the same
  * inputs and outputs. Reported: options that families do not have (weights in a blob, steps, input by rows, other memories'
  * regions), states, custom operators. `vectors` are inputs as of emit_c; each is run by several variants. *cost (or NULL):
- * estimated, with the kernels that the family has. */
+ * estimated, with the kernels that the family has. out_dir NULL: nothing is written, all that would be refused is. */
 enum { EMIT_VARIANTS = 16 };
 typedef struct FamilyCost {
   Cost image;                    /* of all; cycles of the widest */

@@ -172,7 +172,8 @@ bool print_family_files(Emit *j, FamilyCost *cost) {
   Emit face = face_of(j);
   bool ok = add_kernel_files(j, &f) && print_model_c(j, files_add(&f, "model.c"));
   if (ok && j->opt->weights != WEIGHTS_IN_CODE) print_weights_c(j, files_add(&f, "weights.c"));
-  ok = ok && print_other_files(&face, &f) && files_publish(j->arena, j->opt->out_dir, &f, j->diag);
+  ok = ok && print_other_files(&face, &f) &&
+       (!j->opt->out_dir || files_publish(j->arena, j->opt->out_dir, &f, j->diag));
   files_free(&f);
   if (ok && cost) family_estimate(&face, cost);
   return ok;

@@ -1,7 +1,6 @@
 /* mistify compile: a model as it is, as C for one target: PREPARE_PASSES, then emission. No retraining, no change of
  * precision. The estimate stands against the board's memory; exit status 2 when it does not fit (the C is written).
  */
-#include <dirent.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -10,6 +9,7 @@
 #include "frontend/cli/code_form.h"
 #include "frontend/cli/drift.h"
 #include "frontend/cli/firmware.h"
+#include "frontend/cli/folder.h"
 #include "frontend/cli/validate.h"
 #include "frontend/config/design.h"
 #include "ir/base/file.h"
@@ -94,35 +94,6 @@ static const Opt opts[] = {
     ROUNDING_OPT(CompileOpts),
     CUSTOM_OPT(CompileOpts),
     {0}};
-
-static bool is_empty_dir(const char *dir) {
-  DIR *h = opendir(dir);
-  if (!h) return false;
-  int n = 0;
-  for (struct dirent *e; (e = readdir(h));) n += strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0;
-  closedir(h);
-  return n == 0;
-}
-
-/* Emission leaves a model.json that names its target and the content of the graph. */
-static bool is_ours(Arena *a, const char *dir) {
-  Diag *quiet = diag_new();
-  size_t n;
-  const char *path = path_join(a, dir, "model.json"),
-             *text = file_exists(path) ? file_read(a, path, &n, quiet) : NULL;
-  const Json *j = text ? json_parse(a, text, n, path, quiet) : NULL;
-  diag_free(quiet);
-  return json_get_str(j, "target", NULL) && json_get_str(j, "content", NULL);
-}
-
-static bool check_folder(const CompileOpts *o, const char *dir, bool ours, Diag *d) {
-  if (!file_exists(dir)) return true;
-  FAIL_IF(!file_is_dir(dir), d, NULL, "%s: is a file; want a folder to write into", dir);
-  if (o->force || is_empty_dir(dir) || ours) return true;
-  diag_error(d, NULL, "%s: holds files that mistify did not write", dir);
-  diag_hint(d, "name another folder, or give --force to write beside them");
-  return false;
-}
 
 /* One model: what it is called, where it goes, what it costs. */
 typedef struct Part {
@@ -390,8 +361,10 @@ static bool name_parts(Arena *a, Build *b, Diag *d) {
 }
 
 static bool check_folders(Arena *a, const Build *b, Diag *d) {
-  if (b->shared) TRY(check_folder(b->o, b->o->out, firmware_is(a, b->o->out), d));
-  for (int i = 0; i < b->n; i++) TRY(check_folder(b->o, b->parts[i].dir, is_ours(a, b->parts[i].dir), d));
+  const bool force = b->o->force;
+  if (b->shared) TRY(folder_check(b->o->out, force, firmware_is(a, b->o->out), d));
+  for (int i = 0; i < b->n; i++)
+    TRY(folder_check(b->parts[i].dir, force, folder_is_emitted(a, b->parts[i].dir), d));
   return true;
 }
 
@@ -416,15 +389,14 @@ static bool read_drift(const CompileOpts *o, const Graph *g, EmitOptions *e, Dri
   return ok;
 }
 
-/* How often each variant is right, where that is asked. */
-static bool read_accuracy(const CompileOpts *o, FamilyMember *m, int n, Diag *d) {
+/* How often each variant is right, where that is asked, of an image that can be emitted: an evaluation takes a while. */
+static bool read_accuracy(const CompileOpts *o, FamilyMember *m, int n, const Target *t, EmitOptions e,
+                          Diag *d) {
   if (!o->validate) return true;
   FAIL_IF(!o->design, d, NULL, "--validate wants --design, whose validation split it reads");
-  Arena *a = arena_new();
-  const Design *design = design_load(a, o->design, d);
-  const bool ok = design && cli_validate(m, n, o->exits, design, d);
-  arena_free(a);
-  return ok;
+  e.out_dir = NULL;
+  TRY(o->exits ? emit_exits(m[0].g, NULL, t, &e, NULL, d) : emit_family(m, n, t, &e, NULL, d));
+  return cli_validate_asked(m, n, o->exits, o->design, &o->common, d);
 }
 
 static bool emit_variants(Build *b, const Target *t, EmitOptions e, Diag *d) {
@@ -435,7 +407,7 @@ static bool emit_variants(Build *b, const Target *t, EmitOptions e, Diag *d) {
   e.name = b->parts[0].name;
   e.out_dir = b->parts[0].dir;
   DriftReference drift;
-  TRY(read_accuracy(b->o, m, b->n, d) && read_drift(b->o, b->parts[0].g, &e, &drift, d) &&
+  TRY(read_drift(b->o, b->parts[0].g, &e, &drift, d) && read_accuracy(b->o, m, b->n, t, e, d) &&
       emit_family(m, b->n, t, &e, &cost, d));
   b->cost = cost.image;
   for (int i = 0; i < b->n; i++) b->parts[i].cost.cycles = cost.cycles[i];
@@ -450,9 +422,8 @@ static bool emit_one_with_exits(Build *b, const Target *t, EmitOptions e, Diag *
   e.name = b->parts[0].name;
   e.out_dir = b->parts[0].dir;
   DriftReference drift;
-  TRY(g->n_outputs > EMIT_VARIANTS ||
-      read_accuracy(b->o, m, (int)g->n_outputs, d)); /* emission refuses more */
-  TRY(read_drift(b->o, g, &e, &drift, d) && emit_exits(g, m, t, &e, &b->exits, d));
+  TRY(read_drift(b->o, g, &e, &drift, d) && read_accuracy(b->o, m, (int)g->n_outputs, t, e, d) &&
+      emit_exits(g, m, t, &e, &b->exits, d));
   b->cost = b->exits.image;
   b->n_exits = (int)b->parts[0].g->n_outputs;
   return true;

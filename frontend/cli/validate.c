@@ -10,20 +10,41 @@ static Graph *alone(const FamilyMember *m, int n, bool exits, int v) {
   return exits ? graph_with_output(m[0].g, (uint32_t)(n - 1 - v)) : graph_clone(m[v].g);
 }
 
-bool cli_validate(FamilyMember *m, int n, bool exits, const Design *design, Diag *d) {
+/* Of what stands in the split, for the graph: one that takes bytes has its normalization inside, whatever the design says. */
+static bool normalize_for(const Graph *g, const Split *val, const Design *design, Normalize *out, Diag *d) {
+  *out = design->data.normalize;
+  if (g->n_inputs != 1 || !input_raw_takes_bytes(g)) return true;
+  FAIL_IF(val->dtype != DT_U8 && val->dtype != DT_I8, d, NULL,
+          "--validate: the model takes bytes as they are; the design's validation split has %s",
+          dtype_name(val->dtype));
+  *out = input_raw_normalize(g, val->dtype);
+  return true;
+}
+
+bool cli_validate(FamilyMember *m, int n, bool exits, const Design *design, const Host *host, Diag *d) {
   Split val;
   TRY(split_open(&design->data.val, &val, d));
   bool ok = true;
   for (int v = 0; v < n && ok; v++) {
     Accuracy a = {0};
+    Normalize nz;
     Graph *g = alone(m, n, exits, v);
-    const Normalize nz = design->input == INPUT_RAW && g->n_inputs == 1 && input_raw_takes_bytes(g)
-                             ? input_raw_normalize(g, val.dtype)
-                             : design->data.normalize;
-    ok = graph_accuracy(g, &val, &nz, 1, NULL, &a, NULL, d);
+    ok = normalize_for(g, &val, design, &nz, d) &&
+         graph_accuracy(g, &val, &nz, host->threads, host, &a, NULL, d);
     m[v].accuracy_ppm = llround(1e6 * a.top1);
     graph_free(g);
   }
   split_close(&val);
+  return ok;
+}
+
+bool cli_validate_asked(FamilyMember *m, int n, bool exits, const char *path, const CommonOpts *common,
+                        Diag *d) {
+  Progress progress;
+  Arena *a = arena_new();
+  cli_progress(&progress, common, 0);
+  const Design *design = design_load(a, path, d);
+  const bool ok = design && cli_validate(m, n, exits, design, progress_host(&progress), d);
+  arena_free(a);
   return ok;
 }

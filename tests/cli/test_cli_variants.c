@@ -127,6 +127,64 @@ START_TEST(a_family_is_re_tailored)
 }
 END_TEST
 
+/* Parts per million that are right of both variants, as `compile --validate` by that design prints them. */
+static const char *validated(Arena *a, const char *design_name) {
+  char *out;
+  const char *line = arena_printf(a,
+                                  "cd $T && $M compile out/two/variant0.mistify out/two/variant1.mistify "
+                                  "--family --validate --design %s --name net --target x86-64 -o hand "
+                                  "--quiet > /dev/null && grep -o '\"accuracy_ppm\": [0-9]*' "
+                                  "hand/model.json",
+                                  design_name);
+  ck_assert_msg(task_shell(a, line, &out) == 0, "%s", out);
+  const char *text = arena_strdup(a, out);
+  free(out);
+  return text;
+}
+
+/* Images of numbers as a network wants them, no bytes. */
+static void write_numbers(Arena *a) {
+  Diag *d = diag_new();
+  Shape s = shape_of(4, (int64_t)100, (int64_t)8, (int64_t)8, (int64_t)1);
+  Tensor x = tensor_new(DT_F32, &s);
+  ck_assert_msg(npy_write(task_path(a, "numbers.npy"), &x, d), "%s", diag_text(d));
+  tensor_free(&x);
+  diag_free(d);
+}
+
+/* Variants that take bytes are measured on bytes: as `tailor` did, and whatever another design says of its input. */
+static void bytes_are_validated(Arena *a) {
+  Diag *d = diag_new();
+  size_t n;
+  const char *path = task_path(a, "out/report.json"), *text = file_read(a, path, &n, d);
+  const Json *j = text ? json_parse(a, text, n, path, d) : NULL,
+             *v = json_get(json_at(json_get(j, "targets"), 0), "variants");
+  ck_assert_msg(v && v->n == 2, "%s", diag_text(d));
+  const char *want = "";
+  for (uint32_t k = 0; k < 2; k++)
+    want = arena_printf(a, "%s\"accuracy_ppm\": %ld\n", want,
+                        lround(1e6 * json_get_num(json_at(v, k), "validation", -1)));
+  ck_assert_str_eq(validated(a, "design.yaml"), want);
+  task_write_design(a, "float.yaml", "name: net\ninput: {type: float}\ndata:\n  classes: 4\n");
+  ck_assert_str_eq(validated(a, "float.yaml"), want);
+  write_numbers(a);
+  task_must(
+      a,
+      "cd $T && sed 's/val: .*/val: {kind: npy, x: numbers.npy, y: val_y.npy}/' float.yaml > numbers.yaml");
+  task_want_error(a,
+                  "cd $T && $M compile out/two/variant0.mistify out/two/variant1.mistify --family --validate "
+                  "--design numbers.yaml --target x86-64 -o no",
+                  "the model takes bytes as they are; the design's validation split has f32");
+  /* What cannot be emitted is said before anything is read. */
+  task_want_error(a,
+                  "cd $T && $M compile "
+                  "out/two/variant0.mistify out/two/variant1.mistify --family --validate "
+                  "--step --design numbers.yaml --target x86-64 -o no",
+                  "in pieces");
+  task_must(a, "test ! -e $T/no");
+  diag_free(d);
+}
+
 /* A firmware that hands over bytes gets variants that take bytes. */
 START_TEST(bytes_stay_bytes)
 {
@@ -157,6 +215,7 @@ START_TEST(bytes_stay_bytes)
     graph_free(g);
     blob_unref(bytes);
   }
+  bytes_are_validated(a);
   diag_free(d);
   arena_free(a);
 }
