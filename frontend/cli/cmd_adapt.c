@@ -192,7 +192,7 @@ static bool is_plain(const Augment *a) {
 static void print_text(const Adapting *r) {
   if (r->has_retailored)
     printf("re-tailored with %u local examples: %lld images seen beside %d teacher%s in %.1f s\n",
-           r->data.train.n, (long long)r->retailored.train.images, r->retailored.teachers,
+           r->retailored.examples, (long long)r->retailored.train.images, r->retailored.teachers,
            r->retailored.teachers == 1 ? "" : "s", r->retailored.train.seconds);
   if (r->has_retailored && r->retailored.train.images > 0 && is_plain(&r->data.spec.augment))
     printf("images were taken as they are: more is learnt where site.yaml has `augment`, as the model was "

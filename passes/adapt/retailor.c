@@ -140,7 +140,8 @@ static bool train_students(Graph **students, int n_students, const Graph *const 
 bool retailor_family(const Graph *const *variants, int n_variants, const Graph *const *larger, int n,
                      const Dataset *ds, const RetailorOptions *o, const Host *host, Graph **out,
                      Retailored *res, Diag *d) {
-  Retailored made = {.statistics = has_bn(variants[0]) ? ds->train.n : 0, .teachers = n + 1};
+  Retailored made = {
+      .examples = ds->train.n, .statistics = has_bn(variants[0]) ? ds->train.n : 0, .teachers = n + 1};
   ElasticFamily f = {0};
   FAIL_IF(ds->train.n == 0, d, NULL, "there is no local data");
   /* That they are a family, before anything is computed. */

@@ -5,7 +5,8 @@
 #include "runtime/engine/engine.h"
 
 /* Plain data; retailor_default gives the values in brackets. Passes and rate are what the first stage of part "gateway" of
- * `make bench-adapt` chose on made corruptions (bench/adapt_settings.c, which says so where it chooses others). The dataset's augmentation should be that with which the model was trained. */
+ * `make bench-adapt` chose on made corruptions (bench/adapt_settings.c, which says so where it chooses others). The dataset's
+ * augmentation should be that with which the model was trained. */
 typedef struct RetailorOptions {
   double epochs;     /* passes over the local data; 0: statistics alone [4] */
   int batch;         /* [64] */
@@ -18,6 +19,7 @@ typedef struct RetailorOptions {
 void retailor_default(RetailorOptions *o);
 
 typedef struct Retailored {
+  uint32_t examples; /* local ones, from which it learned */
   uint32_t
       statistics; /* local examples that BatchNormalization's statistics are estimated on; 0: the model has none */
   int teachers;

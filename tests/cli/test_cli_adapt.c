@@ -112,6 +112,12 @@ START_TEST(an_open_exchange_says_so)
   task_must(a, "! cmp -s $T/1.out $T/2.out");
   task_must(
       a, "$M adapt $T/net.ir --data $T/site.yaml --share outputs --epochs 1 --exchange out=$T/a.out --quiet");
+  /* Where a tenth is kept back for the attack, what is told is what learned. */
+  task_must(
+      a, "cd $T && grep -v others site.yaml > lots.yaml && $M adapt net.ir --data lots.yaml --share outputs "
+         "--epochs 1 --exchange out=lots.out --quiet > text && "
+         "grep 're-tailored with 270 local examples' text && grep '270 learnt from, 30 not' text || "
+         "{ cat text; exit 1; }");
   task_must(
       a, "$M adapt $T/net.ir --data $T/site.yaml --share outputs --exchange in=$T/a.out -o $T/y.ir --quiet");
   task_want_error(a, "$M adapt $T/net.ir --data $T/site.yaml --exchange in=$T/a.out -o $T/x.ir",
