@@ -307,3 +307,12 @@ bool input_raw_takes_bytes(const Graph *g) {
   const Value *in = graph_val(g, g->inputs[0]);
   return in->quant.n == 1 && in->quant.scale[0] == 1;
 }
+
+bool input_raw_feed(const Graph *g, DType stored, const Normalize *design, Normalize *out, Diag *d) {
+  *out = *design;
+  if (g->n_inputs != 1 || !input_raw_takes_bytes(g)) return true;
+  FAIL_IF(stored != DT_U8 && stored != DT_I8, d, NULL,
+          "the model takes bytes as they are stored; the design's data are %s", dtype_name(stored));
+  *out = input_raw_normalize(g, stored);
+  return true;
+}

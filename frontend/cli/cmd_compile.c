@@ -382,8 +382,8 @@ static bool load(const CompileOpts *o, Part *p, Diag *d) {
 static bool read_drift(const CompileOpts *o, const Graph *g, EmitOptions *e, DriftReference *out, Diag *d) {
   Arena *a = arena_new();
   const Design *design = o->form.drift ? design_load(a, o->design, d) : NULL;
-  const bool ok = !o->form.drift || (design && cli_drift_design(g, &design->data, design->input == INPUT_RAW,
-                                                                by_rows(o), o->form.drift, out, d));
+  const bool ok =
+      !o->form.drift || (design && cli_drift_design(g, &design->data, by_rows(o), o->form.drift, out, d));
   if (design) e->drift = out;
   arena_free(a);
   return ok;

@@ -52,14 +52,13 @@ bool cli_drift(const Graph *g, const Split *train, const Normalize *nz, bool row
   return ok;
 }
 
-bool cli_drift_design(const Graph *g, const DataSpec *data, bool bytes, bool rows, int64_t interval,
-                      DriftReference *out, Diag *d) {
+bool cli_drift_design(const Graph *g, const DataSpec *data, bool rows, int64_t interval, DriftReference *out,
+                      Diag *d) {
   Split train;
   TRY(split_open(&data->train, &train, d));
-  const Normalize nz = bytes && g->n_inputs == 1 && input_raw_takes_bytes(g)
-                           ? input_raw_normalize(g, train.dtype)
-                           : data->normalize;
-  const bool ok = cli_drift(g, &train, &nz, rows, interval, out, d);
+  Normalize nz;
+  const bool ok = input_raw_feed(g, train.dtype, &data->normalize, &nz, d) &&
+                  cli_drift(g, &train, &nz, rows, interval, out, d);
   split_close(&train);
   return ok;
 }

@@ -10,9 +10,8 @@
 bool cli_drift(const Graph *g, const Split *train, const Normalize *nz, bool rows, int64_t interval,
                DriftReference *out, Diag *d);
 
-/* The same for a graph whose device gives stored bytes, if the design says so (`bytes`) and the graph has been made for it;
- * and for others. Opens the training split. */
-bool cli_drift_design(const Graph *g, const DataSpec *data, bool bytes, bool rows, int64_t interval,
-                      DriftReference *out, Diag *d);
+/* The same by a design, fed as the graph wants it (input_raw_feed). Opens the training split. */
+bool cli_drift_design(const Graph *g, const DataSpec *data, bool rows, int64_t interval, DriftReference *out,
+                      Diag *d);
 
 #endif

@@ -10,17 +10,6 @@ static Graph *alone(const FamilyMember *m, int n, bool exits, int v) {
   return exits ? graph_with_output(m[0].g, (uint32_t)(n - 1 - v)) : graph_clone(m[v].g);
 }
 
-/* Of what stands in the split, for the graph: one that takes bytes has its normalization inside, whatever the design says. */
-static bool normalize_for(const Graph *g, const Split *val, const Design *design, Normalize *out, Diag *d) {
-  *out = design->data.normalize;
-  if (g->n_inputs != 1 || !input_raw_takes_bytes(g)) return true;
-  FAIL_IF(val->dtype != DT_U8 && val->dtype != DT_I8, d, NULL,
-          "--validate: the model takes bytes as they are; the design's validation split has %s",
-          dtype_name(val->dtype));
-  *out = input_raw_normalize(g, val->dtype);
-  return true;
-}
-
 bool cli_validate(FamilyMember *m, int n, bool exits, const Design *design, const Host *host, Diag *d) {
   Split val;
   TRY(split_open(&design->data.val, &val, d));
@@ -29,7 +18,7 @@ bool cli_validate(FamilyMember *m, int n, bool exits, const Design *design, cons
     Accuracy a = {0};
     Normalize nz;
     Graph *g = alone(m, n, exits, v);
-    ok = normalize_for(g, &val, design, &nz, d) &&
+    ok = input_raw_feed(g, val.dtype, &design->data.normalize, &nz, d) &&
          graph_accuracy(g, &val, &nz, host->threads, host, &a, NULL, d);
     m[v].accuracy_ppm = llround(1e6 * a.top1);
     graph_free(g);

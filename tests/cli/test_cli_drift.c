@@ -21,6 +21,12 @@ START_TEST(tailor_and_compile)
                "'s/.*_drift/drift/' > $T/$(basename $f).txt; "
                "done; test -s $T/one.txt && cmp $T/one.txt $T/fw.txt");
   task_must(a, "$M verify $T/fw");
+  /* The model takes bytes, whatever the design says of the input. */
+  task_must(a, "sed 's/type: raw/type: float/' $T/design.yaml > $T/float.yaml && ! cmp -s $T/design.yaml "
+               "$T/float.yaml");
+  task_must(
+      a, "$M compile $T/out/one/model.mistify --target x86-64 --design $T/float.yaml --drift 5000 -o $T/fw2");
+  task_must(a, "grep -A4 'drift_reference = ' $T/fw2/model.c | sed 's/.*_drift/drift/' | cmp - $T/one.txt");
   arena_free(a);
 }
 END_TEST

@@ -174,7 +174,7 @@ static void bytes_are_validated(Arena *a) {
   task_want_error(a,
                   "cd $T && $M compile out/two/variant0.mistify out/two/variant1.mistify --family --validate "
                   "--design numbers.yaml --target x86-64 -o no",
-                  "the model takes bytes as they are; the design's validation split has f32");
+                  "the model takes bytes as they are stored; the design's data are f32");
   /* What cannot be emitted is said before anything is read. */
   task_want_error(a,
                   "cd $T && $M compile "
