@@ -311,8 +311,13 @@ bool input_raw_takes_bytes(const Graph *g) {
 bool input_raw_feed(const Graph *g, DType stored, const Normalize *design, Normalize *out, Diag *d) {
   *out = *design;
   if (g->n_inputs != 1 || !input_raw_takes_bytes(g)) return true;
-  FAIL_IF(stored != DT_U8 && stored != DT_I8, d, NULL,
-          "the model takes bytes as they are stored; the design's data are %s", dtype_name(stored));
-  *out = input_raw_normalize(g, stored);
+  if (stored == DT_U8 || stored == DT_I8) {
+    *out = input_raw_normalize(g, stored);
+    return true;
+  }
+  /* Codes of real numbers from 0 to 255, as they are, are the same codes. */
+  FAIL_IF(design->n > 0, d, NULL,
+          "the model takes bytes as they are stored; the design's data are %s, which it normalizes",
+          dtype_name(stored));
   return true;
 }

@@ -12,7 +12,7 @@ Normalize input_raw_normalize(const Graph *g, DType bytes);
 /* Whether its codes are the bytes: `input_raw` has come before `quantize`. */
 bool input_raw_takes_bytes(const Graph *g);
 /* What feeds g with elements of type `stored`: its own where it takes bytes, whatever the design says, else the design's. False: it
- * takes bytes, and the data are none. */
+ * takes bytes, and the data are real numbers that the design normalizes. */
 bool input_raw_feed(const Graph *g, DType stored, const Normalize *design, Normalize *out, Diag *d);
 
 #endif

@@ -12,6 +12,7 @@
 #include "frontend/config/design.h"
 #include "ir/base/mem.h"
 #include "ir/eval.h"
+#include "passes/input_raw.h"
 #include "runtime/data/input_map.h"
 
 typedef struct EvalOpts {
@@ -200,11 +201,13 @@ static bool measure(const EvalOpts *o, const Graph *g, const Target *t, const De
   if (input_resized(&graph_val(g, g->inputs[0])->shape, &s->item, &h, &w))
     cli_note(&o->common, "images of %d x %d are resized to the model's %d x %d, by the mean of areas",
              (int)s->item.d[0], (int)s->item.d[1], (int)h, (int)w);
+  Normalize nz;
+  TRY(input_raw_feed(g, s->dtype, &design->data.normalize, &nz, d));
   Progress progress;
   cli_progress(&progress, &o->common, o->threads);
   const Host *host = progress_host(&progress);
-  if (t) return eval_emitted(g, t, s, &design->data.normalize, host, r, d);
-  return graph_accuracy(g, s, &design->data.normalize, host->threads, host, &r->accuracy, NULL, d);
+  if (t) return eval_emitted(g, t, s, &nz, host, r, d);
+  return graph_accuracy(g, s, &nz, host->threads, host, &r->accuracy, NULL, d);
 }
 
 static bool eval(Arena *a, const EvalOpts *o, const Target *t, Diag *d) {

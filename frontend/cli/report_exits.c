@@ -15,7 +15,7 @@ void report_exits_table(const Report *r, Arena *a) {
   Table t;
   if (!any(r)) return;
   printf("\nEarly exits: what runs until there, cycles beside as counted on the target; int8, by the "
-         "engine (the whole on the test split as emitted)\n\n");
+         "engine (the whole on the test split as emitted, where it was)\n\n");
   table_begin(&t, a, "<target,>variant,<ends behind,>MACs,>est. cycles,>cycles,>validation %,>test %");
   for (int i = 0; i < r->result->n; i++) {
     const TailorOutcome *o = &r->result->v[i];
@@ -54,10 +54,12 @@ void report_exits_json(const TailorOutcome *o, JsonWriter *w) {
 void report_exits_html(const Report *r, StrBuf *b) {
   if (!any(r)) return;
   Arena *a = arena_new();
-  sb_puts(b, "<h2>Early exits</h2><p class=\"note\">What runs until there; int8, computed by the "
-             "engine (the whole on the test split as "
-             "emitted).</p><table><tr><th>target</th><th>variant</th><th>ends behind</th><th>MACs</th>"
-             "<th>cycles, estimated</th><th>cycles, counted</th><th>validation %</th><th>test %</th></tr>\n");
+  sb_puts(
+      b,
+      "<h2>Early exits</h2><p class=\"note\">What runs until there; int8, computed by the "
+      "engine (the whole on the test split as "
+      "emitted, where it was).</p><table><tr><th>target</th><th>variant</th><th>ends behind</th><th>MACs</th>"
+      "<th>cycles, estimated</th><th>cycles, counted</th><th>validation %</th><th>test %</th></tr>\n");
   for (int i = 0; i < r->result->n; i++) {
     const TailorOutcome *o = &r->result->v[i];
     for (int v = 0; v < o->n_exits; v++) {

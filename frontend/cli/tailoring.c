@@ -131,6 +131,9 @@ static bool add_target(Tailoring *r, const DeployTarget *t, int round, int64_t m
     b.ram -= t->adapt.memory;
   }
   const bool exits = r->dep->design->exits.n > 0 && t->precision == PRECISION_INT8;
+  FAIL_IF(exits && r->dep->design->exits.n >= TAILOR_EXITS, r->d, &t->loc,
+          "target %s: the design names %d exits; want %d at most, beside the whole model", t->name,
+          r->dep->design->exits.n, TAILOR_EXITS - 1);
   FAIL_IF(exits && t->variants, r->d, &t->loc,
           "target %s: variants and the design's exits do not go together: leave one of both out", t->name);
   FAIL_IF(exits && r->dep->design->depth.max > 0, r->d, &t->loc,

@@ -138,9 +138,12 @@ bool tailor_keep_all(TailorRun *r, TailorBase *b) {
 
 bool tailor_needs_base(TailorRun *r, TailorBase *b) {
   if (b->made) return true;
-  b->made = true;
-  if (b->variant) return tailor_needs_base(r, r->base) && tailor_make_variant(r, b);
-  return make_original(r, b) && tailor_keep_all(r, b);
+  if (b->variant)
+    TRY(tailor_needs_base(r, r->base) && tailor_make_variant(r, b));
+  else
+    TRY(make_original(r, b) && tailor_keep_all(r, b));
+  b->made = true; /* not before: a look that finds no step of it is followed by a run */
+  return true;
 }
 
 /* ---- Plans */

@@ -167,6 +167,12 @@ static void bytes_are_validated(Arena *a) {
   ck_assert_str_eq(validated(a, "design.yaml"), want);
   task_write_design(a, "float.yaml", "name: net\ninput: {type: float}\ndata:\n  classes: 4\n");
   ck_assert_str_eq(validated(a, "float.yaml"), want);
+  task_must(a,
+            arena_printf(
+                a,
+                "cd $T && $M eval out/two/variant0.mistify --design design.yaml --split val --json --quiet "
+                "> text && grep -q '\"top1\": %g,' text || { cat text; exit 1; }",
+                json_get_num(json_at(v, 0), "validation", -1)));
   write_numbers(a);
   task_must(
       a,
@@ -174,7 +180,7 @@ static void bytes_are_validated(Arena *a) {
   task_want_error(a,
                   "cd $T && $M compile out/two/variant0.mistify out/two/variant1.mistify --family --validate "
                   "--design numbers.yaml --target x86-64 -o no",
-                  "the model takes bytes as they are stored; the design's data are f32");
+                  "the model takes bytes as they are stored; the design's data are f32, which it normalizes");
   /* What cannot be emitted is said before anything is read. */
   task_want_error(a,
                   "cd $T && $M compile "
@@ -217,6 +223,20 @@ START_TEST(bytes_stay_bytes)
   }
   bytes_are_validated(a);
   diag_free(d);
+  arena_free(a);
+}
+END_TEST
+
+/* A cache with a limit is looked through before anything is made, the target's original among it. */
+START_TEST(in_a_small_cache)
+{
+  Arena *a = arena_new();
+  task_open(a);
+  task_write_design(a, "design.yaml", design);
+  task_write_text(a, "deploy.yaml", arena_printf(a, "%s  - {name: t, variants: 2, target: x86-64}\n", head));
+  task_must(a, "cd $T && $M tailor deploy.yaml --cache-max 1GiB --graphs --quiet > text 2>&1 || { cat text; "
+               "exit 1; }");
+  task_must(a, "test -f $T/out/t/variant1.mistify");
   arena_free(a);
 }
 END_TEST
@@ -391,6 +411,7 @@ Suite *suite_cli_variants(void) {
   tcase_add_test(tc, one_image);
   tcase_add_test(tc, a_family_is_re_tailored);
   tcase_add_test(tc, bytes_stay_bytes);
+  tcase_add_test(tc, in_a_small_cache);
   tcase_add_test(tc, fewer_than_before);
   tcase_add_test(tc, refused);
   tcase_add_test(tc, exits);
