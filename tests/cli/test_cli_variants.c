@@ -400,6 +400,10 @@ START_TEST(exits)
   task_write_design(a, "design.yaml",
                     "name: net\nfreedom:\n  depth: {max: 1}\n  exits: [middle]\ndata:\n  classes: 4\n");
   task_want_error(a, "cd $T && $M tailor deploy.yaml --graphs --quiet", "depth may remove the blocks");
+  task_write_design(a, "design.yaml",
+                    "name: net\nfreedom:\n  exits: [middle, middle, middle, middle, middle, middle, middle, "
+                    "middle]\ndata:\n  classes: 4\n");
+  task_want_error(a, "cd $T && $M plan deploy.yaml --graphs --quiet", "8 exits; want 7 at most");
   arena_free(a);
 }
 END_TEST
