@@ -12,7 +12,9 @@ enum { K = 16, N = 4, WORDS = N * K + N, SAVES = 3 };
 
 static const int8_t weights[N * K] = {1};
 static const mf_adapt_last last = {.k = K, .n = N, .w_out = K, .w = weights};
-static const mf_adapt_model model = {.last = &last, .words = WORDS, .content = {1, 2}};
+static void forget(mf_adapt_state *s);
+static const mf_adapt_model model = {.last = &last, .words = WORDS, .content = {1, 2}, .forget = forget};
+static void forget(mf_adapt_state *s) { mf_adapt_reset(&model, s); }
 
 typedef struct Flash {
   unsigned char *bytes;

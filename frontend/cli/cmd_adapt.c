@@ -181,10 +181,11 @@ static void print_family(const Adapting *r) {
   puts(" --family");
 }
 
-/* Does site.yaml leave images as they are? */
-static bool is_plain(const Augment *a) {
+/* Are these images, which site.yaml leaves as they are? */
+static bool is_plain(const Dataset *data) {
   char have[256], none[256];
-  augment_print(a, have, sizeof have);
+  if (data->train.item.rank != 3) return false;
+  augment_print(&data->spec.augment, have, sizeof have);
   augment_print(&(Augment){0}, none, sizeof none);
   return strcmp(have, none) == 0;
 }
@@ -194,7 +195,7 @@ static void print_text(const Adapting *r) {
     printf("re-tailored with %u local examples: %lld images seen beside %d teacher%s in %.1f s\n",
            r->retailored.examples, (long long)r->retailored.train.images, r->retailored.teachers,
            r->retailored.teachers == 1 ? "" : "s", r->retailored.train.seconds);
-  if (r->has_retailored && r->retailored.train.images > 0 && is_plain(&r->data.spec.augment))
+  if (r->has_retailored && r->retailored.train.images > 0 && is_plain(&r->data))
     printf("images were taken as they are: more is learnt where site.yaml has `augment`, as the model was "
            "trained\n");
   if (r->has_retailored && r->n_family) print_family(r);

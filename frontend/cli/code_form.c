@@ -104,7 +104,8 @@ bool code_form_parse(Arena *a, const char *params, CodeForm *out, Diag *d) {
                     .adapt_rank = (int)pass_param_num(params, "adapt_rank", 0, &bad),
                     .step = pass_param_num(params, "step", 0, &bad) > 0,
                     .drift = (int64_t)pass_param_num(params, "drift", 0, &bad)};
-  FAIL_IF(bad, d, NULL, "deploy: \"%s\": want align=BYTES,step=0 or 1,drift=N", params);
+  FAIL_IF(bad, d, NULL,
+          "deploy: \"%s\": want numbers for align, step, drift, adapt_memory, adapt_k, adapt_rank", params);
   return true;
 }
 

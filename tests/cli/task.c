@@ -12,6 +12,16 @@
 
 const char *task_path(Arena *a, const char *name) { return path_join(a, test_tmp_dir(), name); }
 
+const Json *task_json(Arena *a, const char *name) {
+  Diag *d = diag_new();
+  size_t n;
+  const char *path = task_path(a, name), *text = file_read(a, path, &n, d);
+  const Json *j = text ? json_parse(a, text, n, path, d) : NULL;
+  ck_assert_msg(j != NULL, "%s", diag_text(d));
+  diag_free(d);
+  return j;
+}
+
 /* Run a line of shell: $M is the program, $T this test's folder. Returns the status; *out as test_run_command. */
 int task_shell(Arena *a, const char *line, char **out) {
   return test_run_command(arena_printf(a, "T='%s'; M='%s'\n%s", test_tmp_dir(), test_mistify(), line), out);

@@ -6,8 +6,11 @@
 #include <stdint.h>
 
 #include "ir/base/arena.h"
+#include "ir/base/json.h"
 
 const char *task_path(Arena *a, const char *name);
+/* What a command wrote there. */
+const Json *task_json(Arena *a, const char *name);
 
 /* Run a line of shell. Returns the status; *out as test_run_command. */
 int task_shell(Arena *a, const char *line, char **out);

@@ -27,16 +27,6 @@ static void open_task(Arena *a) {
   task_write_text(a, "tiny.yaml", tiny);
 }
 
-static const Json *read_json(Arena *a, const char *name) {
-  Diag *d = diag_new();
-  size_t n;
-  const char *path = task_path(a, name), *text = file_read(a, path, &n, d);
-  const Json *j = text ? json_parse(a, text, n, path, d) : NULL;
-  ck_assert_msg(j != NULL, "%s", diag_text(d));
-  diag_free(d);
-  return j;
-}
-
 /* The member of array `key` whose `name` is `value`. */
 static const Json *named(const Json *j, const char *key, const char *name, const char *value) {
   for (const Json *m = json_get(j, key) ? json_get(j, key)->first : NULL; m; m = m->next)
@@ -68,7 +58,7 @@ START_TEST(planned_then_run)
                "text || { cat "
                "text; exit 1; }\n"
                "test -f out/plan.lock && test ! -e out/report.json && ! grep -q 'retrain .*done' log");
-  const Json *plan = read_json(a, "out/plan.json");
+  const Json *plan = task_json(a, "out/plan.json");
   ck_assert_str_eq(json_get_str(named(plan, "models", "name", "small"), "parent", ""), "large");
   ck_assert_str_eq(json_get_str(named(plan, "targets", "target", "twin"), "model", ""), "small");
   ck_assert(json_get_bool(named(plan, "targets", "target", "whole"), "met", false));
@@ -78,7 +68,7 @@ START_TEST(planned_then_run)
                "out/plan.lock || { cat text log; exit 1; }\n"
                "! grep -E '^(table|allocate|prepare).*: runs' log && test -f cache/costs &&\n"
                "grep -q '2 of 2 models were trained' text || { cat text log; exit 1; }");
-  const Json *report = read_json(a, "out/report.json"), *after = json_get(report, "plan");
+  const Json *report = task_json(a, "out/report.json"), *after = json_get(report, "plan");
   const Json *small = named(after, "models", "name", "small");
   ck_assert(json_get_num(small, "actual_seconds", -1) >= 0);
   ck_assert(json_get_num(small, "estimated_seconds", -1) > 0);
@@ -99,7 +89,7 @@ START_TEST(what_is_there_and_what_joins)
   task_must(
       a, "cd $T && $M plan deploy.yaml --add more.yaml --graphs --quiet > text && grep -q 'To come: 1 of 3' "
          "text && grep -q 'frozen in the earlier plan' text || { cat text; exit 1; }");
-  const Json *plan = read_json(a, "out/plan.json");
+  const Json *plan = task_json(a, "out/plan.json");
   ck_assert_int_eq(reused(plan), 2);
   ck_assert_str_eq(json_get_str(named(plan, "models", "name", "middle"), "parent", ""), "large");
   /* another folder of results: a new plan, by what was measured */
@@ -121,10 +111,10 @@ START_TEST(a_time_budget)
          "$M plan deploy.yaml --graphs --quiet --time-budget 1ms -o short > text &&\n"
          "grep -q 'Time budget: 0.001 s' text && grep -q 'more than there is:' text || { cat text; exit 1; "
          "}");
-  const Json *plan = read_json(a, "short/plan.json"), *time = json_get(plan, "budget");
+  const Json *plan = task_json(a, "short/plan.json"), *time = json_get(plan, "budget");
   ck_assert_double_eq(json_get_num(time, "seconds", -1), 0.001);
   ck_assert_int_eq(json_get_int(named(plan, "models", "name", "small"), "images", 0), 16);
-  const double kept = (double)images_of(plan) / (double)images_of(read_json(a, "long/plan.json"));
+  const double kept = (double)images_of(plan) / (double)images_of(task_json(a, "long/plan.json"));
   const char *told =
       arena_printf(a, "shortened to %.0f %% of their lengths, for a time budget of 0.001 s", 100 * kept);
   ck_assert_double_eq_tol(json_get_num(time, "lengths_shortened_to", -1), kept, 1e-9);
@@ -136,7 +126,7 @@ START_TEST(a_time_budget)
                     strstr(out, "NO TIME"),
                 "%s", out);
   free(out);
-  const Json *report = read_json(a, "short/report.json"),
+  const Json *report = task_json(a, "short/report.json"),
              *small = named(report, "targets", "target", "small");
   ck_assert(json_get_bool(small, "out_of_time", false) && !json_get_bool(small, "delivered", true));
   ck_assert(json_get_bool(named(report, "targets", "target", "whole"), "delivered", false));
@@ -226,7 +216,7 @@ START_TEST(limits_that_nothing_meets)
       task_shell(a, "cd $T && $M plan deploy.yaml --add tiny.yaml --graphs --quiet --json", &out), 2);
   ck_assert_msg(strstr(out, "\"tiny\"") && strstr(out, "no model of this family fits"), "%s", out);
   free(out);
-  const Json *plan = read_json(a, "out/plan.json");
+  const Json *plan = task_json(a, "out/plan.json");
   ck_assert(!json_get_bool(named(plan, "targets", "target", "tiny"), "met", true));
   ck_assert(json_get_bool(named(plan, "targets", "target", "small"), "met", false));
   arena_free(a);
@@ -256,7 +246,7 @@ END_TEST
 
 static const Json *simulate(Arena *a, const char *options) {
   task_must(a, arena_printf(a, "cd $T && $M plan %s --json > sim.json", options));
-  return read_json(a, "sim.json");
+  return task_json(a, "sim.json");
 }
 
 static double training(const Json *j, const char *way) {

@@ -22,12 +22,7 @@ static void open_task(Arena *a, const char *targets) {
 }
 
 static const Json *target_of(Arena *a, const char *name) {
-  Diag *d = diag_new();
-  size_t n;
-  const char *path = task_path(a, "out/report.json"), *text = file_read(a, path, &n, d);
-  const Json *j = text ? json_parse(a, text, n, path, d) : NULL;
-  ck_assert_msg(j != NULL, "%s", diag_text(d));
-  diag_free(d);
+  const Json *j = task_json(a, "out/report.json");
   for (const Json *t = json_get(j, "targets")->first; t; t = t->next)
     if (strcmp(json_get_str(t, "target", ""), name) == 0) return t;
   ck_abort_msg("no target %s", name);

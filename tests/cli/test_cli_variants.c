@@ -25,8 +25,6 @@ static void open_task(Arena *a, const char *targets) {
 START_TEST(graphs_and_report)
 {
   Arena *a = arena_new();
-  Diag *d = diag_new();
-  size_t n;
   open_task(a, "  - {name: three, target: cortex-m4, variants: {n: 3, least: 40%}}\n"
                "  - {name: one, target: cortex-m4}\n");
   task_must(
@@ -35,9 +33,7 @@ START_TEST(graphs_and_report)
          "cmp out/three/model.mistify out/three/variant0.mistify && test -f out/three/variant2.mistify &&\n"
          "test -f out/three/float2.mistify && test ! -e out/one/float0.mistify && "
          "test ! -e out/three/variant3.mistify && test ! -e out/one/variant0.mistify");
-  const char *path = task_path(a, "out/report.json"), *text = file_read(a, path, &n, d);
-  const Json *j = text ? json_parse(a, text, n, path, d) : NULL;
-  ck_assert_msg(j != NULL, "%s", diag_text(d));
+  const Json *j = task_json(a, "out/report.json");
   const Json *three = json_at(json_get(j, "targets"), 0), *v = json_get(three, "variants");
   ck_assert(v && v->n == 3 && !json_get(json_at(json_get(j, "targets"), 1), "variants"));
   const int64_t widest = json_get_int(json_at(v, 0), "macs", 0);
@@ -55,7 +51,6 @@ START_TEST(graphs_and_report)
       "grep -q 'To come: 0 of 0 models.*; 1 joint training of variants, .*; 1 x finish, .*; 2 x finish_like, "
       ".*; 3 x "
       "score, .*; 6 x test' text && ! grep -q 'trained already' text || { cat text; exit 1; }");
-  diag_free(d);
   arena_free(a);
 }
 END_TEST
@@ -64,8 +59,6 @@ END_TEST
 START_TEST(one_image)
 {
   Arena *a = arena_new();
-  Diag *d = diag_new();
-  size_t n;
   open_task(a, "  - {name: three, target: x86-64, variants: {n: 3, least: 40%}}\n"
                "  - {name: one, target: x86-64}\n");
   task_must(a, "cd $T && $M tailor deploy.yaml --quiet > text || { cat text; exit 1; }\n"
@@ -76,14 +69,11 @@ START_TEST(one_image)
       "--validate --design ../../design.yaml --target x86-64 -o $T/hand --quiet && "
       "grep -o '\"accuracy_ppm\": [0-9]*' model.json > $T/made && "
       "grep -o '\"accuracy_ppm\": [0-9]*' $T/hand/model.json | cmp - $T/made && ! grep -q ': 0$' $T/made");
-  const char *path = task_path(a, "out/report.json"), *text = file_read(a, path, &n, d);
-  const Json *j = text ? json_parse(a, text, n, path, d) : NULL;
-  ck_assert_msg(j != NULL, "%s", diag_text(d));
+  const Json *j = task_json(a, "out/report.json");
   const Json *three = json_at(json_get(j, "targets"), 0), *test = json_get(three, "test");
   ck_assert(json_get_bool(three, "met", false));
   ck_assert_int_gt(json_get_int(test, "vectors", 0), 0);
   ck_assert_int_eq(json_get_int(test, "vectors", 0), json_get_int(test, "vectors_equal", -1));
-  diag_free(d);
   arena_free(a);
 }
 END_TEST
@@ -154,12 +144,9 @@ static void write_numbers(Arena *a) {
 
 /* Variants that take bytes are measured on bytes: as `tailor` did, and whatever another design says of its input. */
 static void bytes_are_validated(Arena *a) {
-  Diag *d = diag_new();
-  size_t n;
-  const char *path = task_path(a, "out/report.json"), *text = file_read(a, path, &n, d);
-  const Json *j = text ? json_parse(a, text, n, path, d) : NULL,
+  const Json *j = task_json(a, "out/report.json"),
              *v = json_get(json_at(json_get(j, "targets"), 0), "variants");
-  ck_assert_msg(v && v->n == 2, "%s", diag_text(d));
+  ck_assert(v && v->n == 2);
   const char *want = "";
   for (uint32_t k = 0; k < 2; k++)
     want = arena_printf(a, "%s\"accuracy_ppm\": %ld\n", want,
@@ -188,7 +175,6 @@ static void bytes_are_validated(Arena *a) {
                   "--step --design numbers.yaml --target x86-64 -o no",
                   "in pieces");
   task_must(a, "test ! -e $T/no");
-  diag_free(d);
 }
 
 /* A firmware that hands over bytes gets variants that take bytes. */
@@ -291,16 +277,6 @@ START_TEST(refused)
 }
 END_TEST
 
-static const Json *read_json(Arena *a, const char *name) {
-  Diag *d = diag_new();
-  size_t n;
-  const char *path = task_path(a, name), *text = file_read(a, path, &n, d);
-  const Json *j = text ? json_parse(a, text, n, path, d) : NULL;
-  ck_assert_msg(j != NULL, "%s", diag_text(d));
-  diag_free(d);
-  return j;
-}
-
 /* Share of the split on which output `o` of the delivered int8 model is right: that output alone, by another command. */
 static double right_at(Arena *a, uint32_t o, const char *split) {
   Diag *d = diag_new();
@@ -319,16 +295,16 @@ static double right_at(Arena *a, uint32_t o, const char *split) {
   graph_free(g);
   blob_unref(file);
   diag_free(d);
-  return json_get_num(read_json(a, "eval.json"), "top1", -1);
+  return json_get_num(task_json(a, "eval.json"), "top1", -1);
 }
 
 /* How often each exit is right: in both reports, in the table that NAME_select reads, in model.json. */
 static void exits_are_told(Arena *a) {
   task_must(a, "cd $T && grep -q 'Early exits' text && grep -q 'middle' text && "
                "grep -q '<h2>Early exits</h2>' out/report.html");
-  const Json *targets = json_get(read_json(a, "out/report.json"), "targets"),
+  const Json *targets = json_get(task_json(a, "out/report.json"), "targets"),
              *told = json_get(json_at(targets, 0), "exits"),
-             *emitted = json_get(read_json(a, "out/codes/model.json"), "variants");
+             *emitted = json_get(task_json(a, "out/codes/model.json"), "variants");
   ck_assert(told && told->n == 2 && emitted && emitted->n == 2 && !json_get(json_at(targets, 1), "exits"));
   ck_assert_int_lt(json_get_int(json_at(told, 1), "macs", 0), json_get_int(json_at(told, 0), "macs", 0));
   const Json *whole = json_at(targets, 0);
