@@ -333,17 +333,22 @@ START_TEST(test_time_is_used_up)
 }
 END_TEST
 
+/* The first target alone, without its limit of flash, of which graphs are wanted; there is time left whenever that is asked. */
+static void open_one_target(Fixture *f) {
+  fixture_open(f);
+  f->n = 1;
+  f->graphs = true;
+  f->asks = 1000;
+  f->target[0].limits.flash = 0;
+}
+
 /* Variants are trained together behind their target's model: too late is also who has that in the cache, and who needs none. */
 START_TEST(test_variants_know_the_time)
 {
   Fixture f;
   TailorResult res;
-  fixture_open(&f);
-  f.n = 1;
-  f.graphs = true;
+  open_one_target(&f);
   f.budget = 1e6;
-  f.asks = 1000;
-  f.target[0].limits.flash = 0;
   fixture_run_and_drop(&f); /* its model alone */
   for (int whole = 0; whole < 2; whole++) {
     f.target[0].widths = 2, f.target[0].narrowest = 0.5;
@@ -481,12 +486,8 @@ START_TEST(test_variants_in_a_budget)
 {
   Fixture f;
   TailorResult res;
-  fixture_open(&f);
-  f.n = 1;
-  f.graphs = true;
-  f.asks = 1000;
+  open_one_target(&f);
   f.target[0].widths = 2, f.target[0].narrowest = 0.5;
-  f.target[0].limits.flash = 0;
   for (int whole = 0; whole < 2; whole++) {
     if (whole) f.target[0].limits = (TailorLimits){0}; /* the widest is the original */
     f.plan_only = true;
